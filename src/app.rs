@@ -1,0 +1,246 @@
+//! The composition root: builds every part, binds, runs, and stops in order.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::server::HealthReporter;
+use tracing::{error, info};
+
+use crate::{
+    ambient::Ambient,
+    callback::{self, Callbacks},
+    config::{AccountSettings, Settings, StoreSettings},
+    engine::{self, Engine, Upstream},
+    grpc::{DESCRIPTOR, Transactions, v1::transaction_service_server::TransactionServiceServer},
+    okebayar::{client::Client, transport::HttpTransport},
+    reconciler,
+    store::{Identity, Store, redb::RedbStore, redis::RedisStore},
+    transaction::AccountName,
+};
+
+/// The longest request that is read, in bytes.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// How often the store is verified while running (promise 10).
+const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often an idle connection of a caller is asked for a sign of life.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A running gateway.
+pub struct App {
+    /// Where gRPC listens.
+    pub grpc: SocketAddr,
+    /// Where callbacks are received.
+    pub callbacks: SocketAddr,
+    engine: Arc<Engine>,
+    servers: JoinSet<Result<()>>,
+    stopping: CancellationToken,
+    drain: Duration,
+}
+
+impl App {
+    /// Starts the gateway; it runs until `stopping`.
+    ///
+    /// # Errors
+    /// When the store cannot be used, or an address cannot be bound.
+    pub async fn start(
+        settings: Settings,
+        ambient: Ambient,
+        stopping: CancellationToken,
+    ) -> Result<Self> {
+        let store = open_store(&settings.store, &settings.identity()).await?;
+        let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
+        let callbacks_listener = bind(settings.callbacks_listen, "callbacks.listen").await?;
+        let (grpc, callbacks) = (
+            grpc_listener.local_addr()?,
+            callbacks_listener.local_addr()?,
+        );
+
+        let engine_settings = engine::Settings {
+            limits: settings.limits,
+            schedule: settings.schedule,
+            rules: settings.rules,
+            poll_interval: settings.poll_interval,
+        };
+        let (upstreams, secrets) = upstreams(settings.accounts)?;
+        let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
+
+        let mut servers = JoinSet::new();
+        let transactions = Transactions::new(Arc::clone(&engine), settings.default_account);
+        servers.spawn(serve_grpc(
+            grpc_listener,
+            transactions,
+            Arc::clone(&engine),
+            stopping.clone(),
+        ));
+        let router = callback::router(Callbacks {
+            engine: Arc::clone(&engine),
+            secrets,
+        });
+        let until = stopping.clone().cancelled_owned();
+        servers.spawn(async move {
+            let server = axum::serve(callbacks_listener, router).with_graceful_shutdown(until);
+            server.await.context("the callback listener failed")
+        });
+        let reconciling = reconciler::run(
+            Arc::clone(&engine),
+            settings.limits.checking,
+            settings.poll_interval,
+            stopping.clone(),
+        );
+        servers.spawn(async move {
+            reconciling.await;
+            Ok(())
+        });
+        info!(%grpc, %callbacks, "listening");
+        Ok(Self {
+            grpc,
+            callbacks,
+            engine,
+            servers,
+            stopping,
+            drain: settings.drain,
+        })
+    }
+
+    /// Runs until it is told to stop, or a part fails. Then nothing new is
+    /// accepted, and what has begun is finished within the drain time (promise 14).
+    ///
+    /// # Errors
+    /// When a part failed, or something was still running when the time was up.
+    pub async fn run(mut self) -> Result<()> {
+        let failed = tokio::select! {
+            () = self.stopping.cancelled() => None,
+            Some(ended) = self.servers.join_next() => Some(ended),
+        };
+        self.stopping.cancel();
+        info!("stopping");
+        let tasks = self.engine.tasks();
+        tasks.close();
+        let drained = tokio::time::timeout(self.drain, async {
+            tasks.wait().await;
+            while self.servers.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            let unfinished = tasks.len();
+            error!(unfinished, "the drain time is up");
+            if unfinished > 0 {
+                bail!("{unfinished} tasks were still running when the drain time was up");
+            }
+        }
+        info!("stopped");
+        match failed {
+            None => Ok(()),
+            Some(ended) => ended.context("a part of the gateway panicked")?,
+        }
+    }
+}
+
+async fn open_store(settings: &StoreSettings, identity: &Identity) -> Result<Arc<dyn Store>> {
+    let store: Arc<dyn Store> = match settings {
+        StoreSettings::Embedded { path } => Arc::new(
+            RedbStore::open(path, identity)
+                .await
+                .context("store.path")?,
+        ),
+        StoreSettings::Redis(settings) => {
+            let opened = RedisStore::open(settings.clone(), identity).await;
+            Arc::new(opened.context("store.url")?)
+        }
+    };
+    Ok(store)
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: {address} cannot be bound; free it or configure another"))
+}
+
+type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
+
+fn upstreams(
+    accounts: BTreeMap<AccountName, AccountSettings>,
+) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
+    let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for (name, settings) in accounts {
+        let transport =
+            HttpTransport::new(settings.url, settings.timeout, settings.connect_timeout)
+                .context("the HTTP client cannot be made")?;
+        let upstream = Upstream {
+            client: Client::new(settings.account, Arc::new(transport)),
+            timeout: settings.timeout,
+            callback_trusted: settings.callback_trusted,
+        };
+        upstreams.insert(name.clone(), upstream);
+        secrets.insert(name, settings.callback_secret);
+    }
+    Ok((upstreams, secrets))
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    transactions: Transactions,
+    engine: Arc<Engine>,
+    stopping: CancellationToken,
+) -> Result<()> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .context("the reflection service cannot be made")?;
+    let service =
+        TransactionServiceServer::new(transactions).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let reporting = tokio::spawn(report_health(reporter, engine, stopping.clone()));
+    let served = Server::builder()
+        // Without HTTP/1 a peer that never speaks holds up the shutdown (hyper 4170).
+        .accept_http1(true)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(service)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stopping.cancelled(),
+        )
+        .await;
+    reporting.abort();
+    served.context("the gRPC server failed")
+}
+
+/// Serving as long as the store answers and the gateway is not stopping.
+async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: CancellationToken) {
+    type Served = TransactionServiceServer<Transactions>;
+    let mut was_well = None;
+    while !stopping.is_cancelled() {
+        let verified = engine.verify_store().await;
+        let is_well = verified.is_ok();
+        if was_well != Some(is_well) {
+            match verified {
+                Ok(()) => reporter.set_serving::<Served>().await,
+                Err(problem) => {
+                    error!(%problem, "the gateway is not healthy");
+                    reporter.set_not_serving::<Served>().await;
+                }
+            }
+            let all = if is_well {
+                tonic_health::ServingStatus::Serving
+            } else {
+                tonic_health::ServingStatus::NotServing
+            };
+            reporter.set_service_status("", all).await;
+            was_well = Some(is_well);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(STORE_VERIFY_INTERVAL) => {}
+            () = stopping.cancelled() => {}
+        }
+    }
+    reporter.set_not_serving::<Served>().await;
+    reporter
+        .set_service_status("", tonic_health::ServingStatus::NotServing)
+        .await;
+}

@@ -1,0 +1,591 @@
+//! Configuration: a TOML file and `OKEBAYAR_GATEWAY__SECTION__KEY` in the
+//! environment become domain types, or a list of every fault at once.
+//!
+//! `docs/CONFIGURATION.md` lists the keys. Secrets come from the environment or
+//! from a file of their own, never from the TOML file.
+
+mod reader;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use config::{Config, Environment, File, FileFormat};
+use jiff::{SignedDuration, tz::TimeZone};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    okebayar::{
+        client::Account,
+        request::{Credentials, TransactionCodes},
+        verdict::{self, CodeLists},
+    },
+    store::{Identity, redis::RedisSettings},
+    transaction::{AccountName, Rules, Schedule, StatusCode},
+};
+pub use reader::{Fault, Faults};
+use reader::{Leaves, Reader, leaves, variable};
+
+/// The environment prefix; a double underscore separates the parts of a key.
+pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
+
+/// Where transactions are kept.
+#[derive(Clone)]
+pub enum StoreSettings {
+    /// In a file of this process alone.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// In Redis.
+    Redis(RedisSettings),
+}
+
+/// What is allowed at once, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// POSTs of purchases to OKEBAYAR at once.
+    pub sending: usize,
+    /// Purchases that wait to be sent or are being sent.
+    pub queue: usize,
+    /// The longest a purchase waits to be sent.
+    pub queue_timeout: Duration,
+    /// Status checks at once.
+    pub checking: usize,
+}
+
+/// One OKEBAYAR account.
+pub struct AccountSettings {
+    /// OKEBAYAR's one URL.
+    pub url: reqwest::Url,
+    /// The upstream time-out: one call from first to last byte.
+    pub timeout: Duration,
+    /// The making of a connection.
+    pub connect_timeout: Duration,
+    /// The last part of the callback address, if one is required.
+    pub callback_secret: Option<SecretString>,
+    /// Believe callbacks without a confirming status check.
+    pub callback_trusted: bool,
+    /// What the client needs.
+    pub account: Account,
+}
+
+/// The whole configuration, valid.
+pub struct Settings {
+    /// Where gRPC listens.
+    pub grpc_listen: SocketAddr,
+    /// Where callbacks are received.
+    pub callbacks_listen: SocketAddr,
+    /// Where transactions are kept.
+    pub store: StoreSettings,
+    /// What is allowed at once.
+    pub limits: Limits,
+    /// When transactions are checked.
+    pub schedule: Schedule,
+    /// How evidence is judged.
+    pub rules: Rules,
+    /// How often due checks are looked for.
+    pub poll_interval: Duration,
+    /// The longest a shutdown waits for what has begun.
+    pub drain: Duration,
+    /// The accounts by name.
+    pub accounts: BTreeMap<AccountName, AccountSettings>,
+    /// The account of requests that name none.
+    pub default_account: AccountName,
+}
+
+impl Settings {
+    /// Reads the file, if one is given, and the environment over it.
+    ///
+    /// # Errors
+    /// [`Faults`], all at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let mut builder = Config::builder();
+        let mut misplaced = Vec::new();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Faults::one(
+                    "--config",
+                    &format!("{}: {error}", path.display()),
+                    "name a readable TOML file",
+                )
+            })?;
+            let source = File::from_str(&text, FileFormat::Toml);
+            let alone = Config::builder().add_source(source.clone()).build();
+            let alone = alone.map_err(|_| not_toml(path))?;
+            misplaced = secrets_in(&leaves(&alone.cache));
+            builder = builder.add_source(source);
+        }
+        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
+            .prefix_separator("__")
+            .separator("__");
+        let config = builder.add_source(environment).build().map_err(|_| {
+            Faults::one("the environment", "it contradicts the file", "mend either")
+        })?;
+        read(Reader::new(leaves(&config.cache), misplaced))
+    }
+
+    /// Reads keys and values, as `dev` makes them.
+    ///
+    /// # Errors
+    /// [`Faults`], all at once.
+    pub fn from_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Result<Self, Faults> {
+        let leaves = pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), vec![value]))
+            .collect();
+        read(Reader::new(leaves, Vec::new()))
+    }
+
+    /// What the store must belong to.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let hash = |settings: &AccountSettings| {
+            hex::encode(Sha256::digest(&settings.account.credentials.user_id))
+        };
+        let accounts = self
+            .accounts
+            .iter()
+            .map(|(name, settings)| (name.clone(), hash(settings)));
+        Identity {
+            accounts: accounts.collect(),
+        }
+    }
+}
+
+/// The parser's own message quotes the line, which may hold a misplaced secret.
+fn not_toml(path: &Path) -> Faults {
+    Faults::one(
+        "--config",
+        &format!("{} is not TOML", path.display()),
+        "mend the file",
+    )
+}
+
+fn secrets_in(leaves: &Leaves) -> Vec<Fault> {
+    let secret = |key: &&String| {
+        let leaf = key.rsplit('.').next().unwrap_or_default();
+        key.starts_with("accounts.") && ["pin", "callback_secret"].contains(&leaf)
+    };
+    let fault = |key: &String| Fault {
+        key: key.clone(),
+        problem: "a secret stands in the TOML file".to_owned(),
+        remedy: format!(
+            "give it in the environment as {}, or as {key}_file",
+            variable(key)
+        ),
+    };
+    leaves.keys().filter(secret).map(fault).collect()
+}
+
+fn read(mut reader: Reader) -> Result<Settings, Faults> {
+    let settings = read_settings(&mut reader);
+    reader.finish(settings)
+}
+
+/// Every section is read before the first `?`, so that all faults are found.
+fn read_settings(reader: &mut Reader) -> Option<Settings> {
+    let grpc_listen = reader.address("grpc.listen", "0.0.0.0:50051");
+    let callbacks_listen = reader.address("callbacks.listen", "0.0.0.0:8080");
+    let store = read_store(reader);
+    let limits = read_limits(reader);
+    let accounts = read_accounts(reader);
+    let default_account = read_default_account(reader, &accounts);
+    let timeout_max = accounts
+        .values()
+        .flatten()
+        .map(|account| account.timeout)
+        .max();
+    let margin = reader.duration("checks.sending_margin", "10s");
+    let in_flight_max = in_flight_max(limits, timeout_max, margin);
+    let schedule = read_schedule(reader, in_flight_max);
+    let rules = read_rules(reader, limits);
+    let poll_interval = reader.span("checks.poll_interval", "1s");
+    let drain = read_drain(reader, in_flight_max);
+    let accounts = accounts
+        .into_iter()
+        .map(|(name, account)| Some((name, account?)));
+    Some(Settings {
+        grpc_listen: grpc_listen?,
+        callbacks_listen: callbacks_listen?,
+        store: store?,
+        limits: limits?,
+        schedule: schedule?,
+        rules: rules?,
+        poll_interval: poll_interval?,
+        drain: drain?,
+        accounts: accounts.collect::<Option<_>>()?,
+        default_account: default_account?,
+    })
+}
+
+/// From a claim to the moment at which its POST has certainly ended.
+fn in_flight_max(
+    limits: Option<Limits>,
+    timeout: Option<Duration>,
+    margin: Option<SignedDuration>,
+) -> Option<SignedDuration> {
+    let longest = limits?.queue_timeout.checked_add(timeout?)?;
+    SignedDuration::try_from(longest).ok()?.checked_add(margin?)
+}
+
+fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
+    match reader.text_or("store.kind", "embedded").as_str() {
+        "embedded" => {
+            let path = reader.text_or("store.path", "okebayar-data/gateway.redb");
+            Some(StoreSettings::Embedded { path: path.into() })
+        }
+        "redis" => {
+            let url = reader.required("store.url", "give redis://host:6379 or rediss://host:6379");
+            let partitions = reader.count("store.partitions", "64");
+            let timeout = reader.span("store.timeout", "3s");
+            let event_retention = reader.duration("store.event_retention", "168h");
+            Some(StoreSettings::Redis(RedisSettings {
+                url: url?,
+                partitions: u64::try_from(partitions?).ok()?,
+                timeout: timeout?,
+                event_retention: event_retention?,
+            }))
+        }
+        other => {
+            reader.fault(
+                "store.kind",
+                format!("{other:?} is no store"),
+                "give embedded or redis",
+            );
+            None
+        }
+    }
+}
+
+fn read_limits(reader: &mut Reader) -> Option<Limits> {
+    let sending = reader.count("limits.sending", "64");
+    let queue = reader.count("limits.queue", "1024");
+    let queue_timeout = reader.span("limits.queue_timeout", "10s");
+    let checking = reader.count("limits.checking", "8");
+    Some(Limits {
+        sending: sending?,
+        queue: queue?,
+        queue_timeout: queue_timeout?,
+        checking: checking?,
+    })
+}
+
+fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option<Schedule> {
+    let unknown_first = reader.duration("checks.unknown_first", "10s");
+    let pending_first = reader.duration("checks.pending_first", "5m");
+    let delays = reader.durations("checks.delays", "1m, 2m, 4m, 8m, 15m, 30m");
+    let day_delay = reader.duration("checks.day_delay", "1h");
+    let day_ends = reader.duration("checks.day_ends", "24h");
+    let late_delay = reader.duration("checks.late_delay", "6h");
+    let give_up_after = reader.duration("checks.give_up_after", "72h");
+    let serial_number = reader.durations("checks.serial_number", "1m, 5m, 15m, 1h, 6h, 24h");
+    let interval_min = reader.duration("checks.interval_min", "60s");
+    let callback_interval_min = reader.duration("checks.callback_interval_min", "5s");
+    let age_max = reader.duration("checks.age_max", "720h");
+    Some(Schedule {
+        sending: sending?,
+        unknown_first: unknown_first?,
+        pending_first: pending_first?,
+        delays: delays?,
+        day_delay: day_delay?,
+        day_ends: day_ends?,
+        late_delay: late_delay?,
+        give_up_after: give_up_after?,
+        serial_number: serial_number?,
+        interval_min: interval_min?,
+        callback_interval_min: callback_interval_min?,
+        age_max: age_max?,
+    })
+}
+
+fn read_rules(reader: &mut Reader, limits: Option<Limits>) -> Option<Rules> {
+    let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
+    let not_received_after = reader.duration("checks.not_received_after", "10m");
+    // The rule counts from the POST, which leaves at the latest when the time in
+    // the queue is up.
+    let queue = SignedDuration::try_from(limits?.queue_timeout).ok()?;
+    Some(Rules {
+        doubtful_gap: doubtful_gap?,
+        not_received_after: not_received_after?.checked_add(queue)?,
+    })
+}
+
+fn read_drain(reader: &mut Reader, least: Option<SignedDuration>) -> Option<Duration> {
+    let least = least?;
+    let drain = reader.duration("shutdown.drain", &format!("{}ms", least.as_millis()))?;
+    if drain < least {
+        reader.fault(
+            "shutdown.drain",
+            format!("{drain:#} is shorter than a purchase may take"),
+            format!("give at least {least:#}: limits.queue_timeout + the longest accounts.*.timeout + checks.sending_margin"),
+        );
+    }
+    Some(drain.unsigned_abs())
+}
+
+fn read_default_account(
+    reader: &mut Reader,
+    accounts: &BTreeMap<AccountName, Option<AccountSettings>>,
+) -> Option<AccountName> {
+    let names: Vec<&AccountName> = accounts.keys().collect();
+    match (reader.text("default_account"), names.as_slice()) {
+        (Some(given), names) => {
+            let found = names.iter().find(|name| name.as_str() == given);
+            if found.is_none() {
+                reader.fault(
+                    "default_account",
+                    format!("{given:?} is not configured"),
+                    "name one of accounts.*",
+                );
+            }
+            found.map(|name| (*name).clone())
+        }
+        (None, [only]) => Some((*only).clone()),
+        (None, []) => None,
+        (None, _) => {
+            reader.fault(
+                "default_account",
+                "there are several accounts",
+                "name the default one",
+            );
+            None
+        }
+    }
+}
+
+fn read_accounts(reader: &mut Reader) -> BTreeMap<AccountName, Option<AccountSettings>> {
+    let names = reader.names_in("accounts");
+    if names.is_empty() {
+        let remedy = "add a section [accounts.main] with url, userid and pin_file";
+        reader.fault("accounts", "no OKEBAYAR account is configured", remedy);
+    }
+    let mut accounts = BTreeMap::new();
+    for text in names {
+        let account = read_account(reader, &text);
+        match AccountName::parse(text.as_str()) {
+            Ok(name) => drop(accounts.insert(name, account)),
+            Err(error) => {
+                let key = format!("accounts.{text}");
+                reader.fault(&key, "its name cannot be used", error.to_string());
+            }
+        }
+    }
+    accounts
+}
+
+fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
+    let key = |leaf: &str| format!("accounts.{name}.{leaf}");
+    let url = read_url(reader, &key("url"), &key("allow_plain_http"));
+    let user_id = reader.required(&key("userid"), "give the member id that OKEBAYAR assigned");
+    let pin = read_pin(reader, &key("pin"));
+    let timeout = reader.span(&key("timeout"), "45s");
+    let connect_timeout = reader.span(&key("connect_timeout"), "10s");
+    let callback_secret = reader.secret(&key("callback_secret"));
+    let callback_trusted = reader.flag(&key("callback_trusted"));
+    let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
+    let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
+    let not_received = reader.codes(&key("not_received_codes"));
+    let failed = read_failed_codes(reader, &key("failed_codes"));
+    let hours = |text: &str| {
+        text.parse::<i8>()
+            .ok()
+            .filter(|hours| (-12..=14).contains(hours))
+    };
+    let offset = reader.read(
+        &key("utc_offset_hours"),
+        "7",
+        hours,
+        "give whole hours from -12 to 14",
+    );
+    Some(AccountSettings {
+        url: url?,
+        timeout: timeout?,
+        connect_timeout: connect_timeout?,
+        callback_secret,
+        callback_trusted: callback_trusted?,
+        account: Account {
+            credentials: Credentials {
+                user_id: user_id?,
+                pin: pin?,
+            },
+            transaction_codes: TransactionCodes { prepaid, check },
+            code_lists: CodeLists {
+                not_received: not_received?,
+                failed: failed?,
+            },
+            zone: TimeZone::fixed(jiff::tz::offset(offset?)),
+        },
+    })
+}
+
+fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
+    let pin = reader.secret(key);
+    if pin.is_none() {
+        let remedy = format!(
+            "give it in the environment as {}, or name a file in {key}_file",
+            variable(key)
+        );
+        reader.fault(key, "the PIN is missing", remedy);
+    }
+    pin
+}
+
+fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
+    let codes = reader.codes(key)?;
+    for code in codes.iter().filter(|code| verdict::is_documented(**code)) {
+        let remedy = "list only final codes that OKEBAYAR does not document";
+        reader.fault(key, format!("the meaning of {code} is given"), remedy);
+    }
+    Some(codes)
+}
+
+fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url> {
+    let plain_allowed = reader.flag(opt_in).unwrap_or_default();
+    let text = reader.required(key, "give the URL that OKEBAYAR assigned")?;
+    let Ok(url) = text.parse::<reqwest::Url>() else {
+        reader.fault(key, "it is no URL", "give https://host/path");
+        return None;
+    };
+    match url.scheme() {
+        "https" => Some(url),
+        "http" if plain_allowed || is_loopback(&url) => Some(url),
+        "http" => {
+            let problem = "plain http would send the PIN readable over the network";
+            reader.fault(key, problem, format!("give https, or set {opt_in} = true"));
+            None
+        }
+        other => {
+            reader.fault(
+                key,
+                format!("{other:?} cannot be spoken"),
+                "give https://host/path",
+            );
+            None
+        }
+    }
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 3] = [
+        ("accounts.main.url", "https://okebayar.example/api"),
+        ("accounts.main.userid", "member"),
+        ("accounts.main.pin", "1234"),
+    ];
+
+    fn with(changes: &[(&'static str, &str)]) -> Result<Settings, Faults> {
+        let pairs: BTreeMap<&str, String> = GOOD
+            .iter()
+            .chain(changes)
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        Settings::from_pairs(pairs)
+    }
+
+    fn faults(changes: &[(&'static str, &str)]) -> String {
+        with(changes).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let settings = with(&[]).unwrap();
+        assert_eq!(settings.default_account.as_str(), "main");
+        assert_eq!(settings.schedule.sending, SignedDuration::from_secs(65));
+        assert_eq!(settings.drain, Duration::from_secs(65));
+        assert_eq!(
+            settings.rules.not_received_after,
+            SignedDuration::from_secs(610)
+        );
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let faults = faults(&[
+            ("grpc.listen", "here"),
+            ("limits.sending", "0"),
+            ("checks.delays", "1m, soon"),
+            ("accounts.main.url", "http://okebayar.example"),
+            ("accounts.main.pin", ""),
+            ("accounts.main.failed_codes", "204"),
+            ("shutdown.drain", "1s"),
+            ("grpc.lisen", "0.0.0.0:1"),
+        ]);
+        for key in [
+            "grpc.listen",
+            "limits.sending",
+            "checks.delays",
+            "accounts.main.url",
+            "accounts.main.pin",
+            "accounts.main.failed_codes",
+            "grpc.lisen",
+        ] {
+            assert!(
+                faults.contains(&format!("\n  {key}: ")),
+                "{key} in {faults}"
+            );
+        }
+        assert!(
+            faults.contains("set accounts.main.allow_plain_http = true"),
+            "{faults}"
+        );
+    }
+
+    #[test]
+    fn a_drain_shorter_than_a_purchase_is_refused() {
+        assert!(faults(&[("shutdown.drain", "64s")]).contains("shutdown.drain: "));
+        assert!(with(&[("shutdown.drain", "65s")]).is_ok());
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for url in [
+            "http://127.0.0.1:8090/",
+            "http://[::1]:8090/",
+            "http://localhost/",
+        ] {
+            assert!(with(&[("accounts.main.url", url)]).is_ok(), "{url}");
+        }
+        assert!(faults(&[("accounts.main.url", "http://10.0.0.1/")]).contains("plain http"));
+    }
+
+    #[test]
+    fn the_default_account_must_be_named_among_several() {
+        let second = [
+            ("accounts.second.url", "https://okebayar.example/api"),
+            ("accounts.second.userid", "member2"),
+            ("accounts.second.pin", "1234"),
+        ];
+        assert!(faults(&second).contains("default_account: there are several accounts"));
+        let named = [&second[..], &[("default_account", "second")]].concat();
+        assert_eq!(with(&named).unwrap().default_account.as_str(), "second");
+    }
+
+    #[test]
+    fn a_secret_in_the_toml_file_is_refused_without_being_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[accounts.main]\npin = \"hush-hush\"\n").unwrap();
+        let faults = Settings::load(Some(file.path())).err().unwrap().to_string();
+        assert!(
+            faults.contains("accounts.main.pin: a secret stands in the TOML file"),
+            "{faults}"
+        );
+        assert!(!faults.contains("hush-hush"));
+    }
+}

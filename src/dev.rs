@@ -1,0 +1,213 @@
+//! `dev`: gateway and sandbox on loopback, and one purchase through the real
+//! gRPC port, told as it goes.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ambient::Ambient,
+    app::App,
+    config::Settings,
+    grpc::v1::{
+        self, PurchasePrepaidRequest, WatchTransactionRequest,
+        transaction_service_client::TransactionServiceClient,
+    },
+    sandbox::{self, CallbackMethod, Sandbox, scenario},
+};
+
+/// The data folder of `dev`, under the current folder.
+const DATA_FOLDER: &str = "okebayar-data";
+const GRPC: &str = "127.0.0.1:50051";
+const CALLBACKS: &str = "127.0.0.1:8080";
+const SANDBOX: &str = "127.0.0.1:8090";
+/// Any free port.
+const FREE: &str = "127.0.0.1:0";
+
+const USER_ID: &str = "dev-member";
+const DEPOSIT: u64 = 10_000_000;
+const PRODUCT: &str = "PULSA10";
+/// Pending, then success by callback.
+const ACCOUNT_NUMBER: &str = "080000000002";
+/// The longest that the purchase may take.
+const PURCHASE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Starts gateway and sandbox, buys one product, and says what to try next; with
+/// `once`, on free ports and a temporary store, and ends with the purchase.
+///
+/// # Errors
+/// When something cannot be started, or the purchase does not end SUCCEEDED.
+pub async fn run(once: bool, ambient: Ambient, stopping: CancellationToken) -> Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let data = if once {
+        folder.path()
+    } else {
+        Path::new(DATA_FOLDER)
+    };
+    let sandbox_listener = TcpListener::bind(if once { FREE } else { SANDBOX })
+        .await
+        .with_context(|| format!("the sandbox cannot listen on {SANDBOX}; free that port"))?;
+    let sandbox_url = format!("http://{}/", sandbox_listener.local_addr()?);
+    let pin = (ambient.random)().to_string();
+    let sandbox = Sandbox::new(
+        sandbox::Settings {
+            user_id: USER_ID.to_owned(),
+            pin: pin.clone().into(),
+            deposit: DEPOSIT,
+            settle_after: scenario::SETTLE_AFTER_DEFAULT,
+            callback_method: CallbackMethod::Post,
+        },
+        None,
+        ambient,
+        stopping.clone(),
+    )?;
+    tokio::spawn(Arc::clone(&sandbox).serve(sandbox_listener));
+
+    let app = App::start(
+        settings(once, data, &sandbox_url, pin)?,
+        ambient,
+        stopping.clone(),
+    )
+    .await?;
+    sandbox.register_callback(format!("http://{}/callbacks/main", app.callbacks));
+    println!(
+        "gateway   gRPC on {}, callbacks on {}",
+        app.grpc, app.callbacks
+    );
+    println!("sandbox   {sandbox_url} (stands in for OKEBAYAR)");
+    println!(
+        "store     {}",
+        if once {
+            "temporary".into()
+        } else {
+            data.display().to_string()
+        }
+    );
+
+    let address = app.grpc.to_string();
+    let running = tokio::spawn(app.run());
+    let reference_code = (ambient.random)().to_string();
+    let bought = buy(&address, &reference_code);
+    let bought = tokio::time::timeout(PURCHASE_TIMEOUT, bought)
+        .await
+        .unwrap_or_else(|_| bail!("the purchase was not final within {PURCHASE_TIMEOUT:?}"));
+    if once || bought.is_err() {
+        stopping.cancel();
+    } else {
+        say_what_next(&address, &reference_code);
+    }
+    running.await.context("the gateway panicked")??;
+    bought
+}
+
+fn settings(once: bool, data: &Path, sandbox_url: &str, pin: String) -> Result<Settings> {
+    let address = |fixed: &str| {
+        if once {
+            FREE.to_owned()
+        } else {
+            fixed.to_owned()
+        }
+    };
+    Ok(Settings::from_pairs([
+        ("grpc.listen", address(GRPC)),
+        ("callbacks.listen", address(CALLBACKS)),
+        (
+            "store.path",
+            data.join("gateway.redb").display().to_string(),
+        ),
+        ("accounts.main.url", sandbox_url.to_owned()),
+        ("accounts.main.userid", USER_ID.to_owned()),
+        ("accounts.main.pin", pin),
+        // A sandbox settles within seconds, so that checks need not wait minutes.
+        ("checks.unknown_first", "2s".to_owned()),
+        ("checks.pending_first", "10s".to_owned()),
+        ("checks.interval_min", "2s".to_owned()),
+    ])?)
+}
+
+async fn buy(address: &str, reference_code: &str) -> Result<()> {
+    let mut client = TransactionServiceClient::connect(format!("http://{address}"))
+        .await
+        .context("the gateway's gRPC port does not answer")?;
+    println!("\nbuying    {PRODUCT} for {ACCOUNT_NUMBER}, reference code {reference_code}");
+    let request = PurchasePrepaidRequest {
+        reference_code: reference_code.to_owned(),
+        product_code: PRODUCT.to_owned(),
+        account_number: ACCOUNT_NUMBER.to_owned(),
+        ..PurchasePrepaidRequest::default()
+    };
+    let answer = client
+        .purchase_prepaid(request)
+        .await
+        .context("the purchase was refused")?;
+    let mut latest = answer
+        .into_inner()
+        .transaction
+        .context("the answer holds no transaction")?;
+    show(&latest);
+    let request = WatchTransactionRequest {
+        reference_code: reference_code.to_owned(),
+        after_revision: latest.revision,
+        ..WatchTransactionRequest::default()
+    };
+    let mut updates = client.watch_transaction(request).await?.into_inner();
+    while let Some(update) = updates.message().await? {
+        latest = update
+            .transaction
+            .context("an update holds no transaction")?;
+        show(&latest);
+    }
+    if latest.state() != v1::State::Succeeded || !latest.r#final {
+        bail!(
+            "the purchase ended {}: {}",
+            latest.state().as_str_name(),
+            latest.status_meaning
+        );
+    }
+    Ok(())
+}
+
+fn show(transaction: &v1::Transaction) {
+    let state = transaction
+        .state()
+        .as_str_name()
+        .trim_start_matches("STATE_");
+    let mut told = vec![format!(
+        "{} {}",
+        transaction.status_code, transaction.status_meaning
+    )];
+    if !transaction.reported_status_code.is_empty() && !transaction.r#final {
+        let code = &transaction.reported_status_code;
+        told.push(format!(
+            "a callback reports {code}, to be confirmed by a status check"
+        ));
+    }
+    if !transaction.serial_number.is_empty() {
+        told.push(format!("serial number {}", transaction.serial_number));
+    }
+    if let Some(price) = &transaction.price {
+        told.push(format!("price IDR {}", price.units));
+    }
+    println!(
+        "revision {} {state:<10} {}",
+        transaction.revision,
+        told.join("; ")
+    );
+}
+
+fn say_what_next(address: &str, reference_code: &str) {
+    println!(
+        "\nStill serving; Ctrl-C stops it. Try next, in another terminal:
+
+  buy the same again, and see \"replayed\": true instead of a second purchase
+    grpcurl -plaintext -d '{{\"reference_code\": \"{reference_code}\", \"product_code\": \"{PRODUCT}\", \
+\"account_number\": \"{ACCOUNT_NUMBER}\"}}' {address} okebayar.gateway.v1.TransactionService/PurchasePrepaid
+
+  see that OKEBAYAR executed it once
+    curl http://{SANDBOX}/ledger/{reference_code}
+
+  choose another behaviour by account number: the scenario table is in the README"
+    );
+}

@@ -1,0 +1,214 @@
+//! SHELL: claim, send, fold, compare-and-save, publish.
+//!
+//! Everything that decides is in `transaction`; this module acts. A purchase runs
+//! in a task of its own from the claim on, so that neither a caller's cancel nor
+//! its deadline nor a shutdown can abort a POST that has started (promise 14).
+
+mod callback;
+mod check;
+mod purchase;
+mod wait;
+mod watch;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use crate::{
+    ambient::Ambient,
+    config::Limits,
+    events::Hub,
+    okebayar::client::Client,
+    store::{Commit, Store, StoreError},
+    transaction::{
+        AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
+    },
+};
+pub use callback::Received;
+pub use purchase::{Purchase, PurchaseError};
+pub use wait::{Wait, WaitUntil};
+pub use watch::{Watch, WatchError};
+
+/// One OKEBAYAR account, ready to be used.
+pub struct Upstream {
+    /// Talks to OKEBAYAR.
+    pub client: Client,
+    /// The longest one call takes.
+    pub timeout: Duration,
+    /// Believe callbacks without a confirming check.
+    pub callback_trusted: bool,
+}
+
+/// What the engine needs to know.
+pub struct Settings {
+    /// What is allowed at once.
+    pub limits: Limits,
+    /// When transactions are checked.
+    pub schedule: Schedule,
+    /// How evidence is judged.
+    pub rules: Rules,
+    /// How often a waiter reads the store for changes made elsewhere.
+    pub poll_interval: Duration,
+}
+
+/// Acts on transactions.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    upstreams: BTreeMap<AccountName, Upstream>,
+    settings: Settings,
+    ambient: Ambient,
+    hub: Hub,
+    /// One for each purchase that waits to be sent or is being sent.
+    queue: Arc<Semaphore>,
+    /// One for each purchase that is being sent.
+    sending: Semaphore,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    /// Wakes the reconciler: something may have become due.
+    due: Notify,
+}
+
+impl Engine {
+    /// An engine over a store and the configured accounts.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        upstreams: BTreeMap<AccountName, Upstream>,
+        settings: Settings,
+        ambient: Ambient,
+        stopping: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Arc::new(Semaphore::new(settings.limits.queue)),
+            sending: Semaphore::new(settings.limits.sending),
+            store,
+            upstreams,
+            settings,
+            ambient,
+            hub: Hub::default(),
+            tasks: TaskTracker::new(),
+            stopping,
+            due: Notify::new(),
+        })
+    }
+
+    /// What runs in the background: the shutdown waits for it.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// True when the account is configured.
+    #[must_use]
+    pub fn has_account(&self, account: &AccountName) -> bool {
+        self.upstreams.contains_key(account)
+    }
+
+    /// The transaction as stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.store.load(key).await
+    }
+
+    /// The transaction of a trace code, by a best-effort index.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn load_by_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        match self.store.find_by_trace(account, trace_code).await? {
+            Some(key) => self.store.load(&key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Verifies that the store answers and may be used.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not, or may not.
+    pub async fn verify_store(&self) -> Result<(), StoreError> {
+        self.store.verify().await
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.ambient.now)()
+    }
+
+    fn token(&self) -> AttemptToken {
+        AttemptToken::new((self.ambient.random)())
+    }
+
+    fn schedule(&self) -> &Schedule {
+        &self.settings.schedule
+    }
+
+    /// Makes a change and commits it, starting again from what is stored as long
+    /// as somebody else was faster. `change` returns `None` when there is nothing
+    /// to change. Adding evidence twice changes nothing, so a commit whose reply
+    /// was lost may simply be made again.
+    async fn update(
+        &self,
+        mut current: Arc<Transaction>,
+        change: impl Fn(&Transaction) -> Option<Change>,
+    ) -> Result<Arc<Transaction>, StoreError> {
+        loop {
+            let Some(next) = change(&current) else {
+                return Ok(current);
+            };
+            match self.store.commit(&next).await? {
+                Commit::Done => {
+                    self.committed(&current, &next);
+                    return Ok(next.transaction);
+                }
+                Commit::Conflict(Some(stored)) => current = stored,
+                Commit::Conflict(None) => {
+                    return Err(StoreError::Corrupt {
+                        key: current.key().to_string(),
+                        problem: "the record has disappeared".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Notes the trace code, once there is one: on a best effort by contract, for
+    /// the reference code always finds the transaction.
+    async fn index_trace(&self, transaction: &Transaction) {
+        if let Some(trace_code) = transaction.standing().trace_code {
+            let _ = self
+                .store
+                .index_trace(&transaction.key(), &trace_code)
+                .await;
+        }
+    }
+
+    /// Tells of a committed change: waiters, the log, and the reconciler.
+    fn committed(&self, from: &Transaction, change: &Change) {
+        let transaction = &change.transaction;
+        self.hub.publish(transaction);
+        let (before, after) = (from.standing(), transaction.standing());
+        if before.state != after.state {
+            info!(
+                account = %transaction.account(),
+                reference_code = %transaction.reference_code(),
+                from = before.state.name(),
+                to = after.state.name(),
+                status_code = after.code.map(tracing::field::display),
+                trace_code = after.trace_code.as_ref().map(tracing::field::display),
+                revision = transaction.revision(),
+                "transaction changed"
+            );
+        }
+        if transaction.due_at() != from.due_at() {
+            self.due.notify_one();
+        }
+    }
+}

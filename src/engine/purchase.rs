@@ -1,0 +1,366 @@
+//! A purchase: admission, claim, send, and what the caller is told.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
+use tracing::{error, warn};
+
+use super::{Engine, Wait};
+use crate::{
+    okebayar::client::Outcome,
+    store::{Claim, SendPermit, StoreError, claim},
+    transaction::{
+        AttemptToken, Change, Finding, Intent, NotSent, Source, State, Statement, Transaction,
+        TransactionKey,
+    },
+};
+
+/// A purchase as its caller sees it.
+#[derive(Debug)]
+pub struct Purchase {
+    /// The durable record.
+    pub transaction: Arc<Transaction>,
+    /// Another call bought it, or is buying it.
+    pub replayed: bool,
+}
+
+/// Why a purchase call has no transaction to show. Only `OutcomeUnreadable`
+/// leaves open whether something was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PurchaseError {
+    /// The account is not configured.
+    #[error("there is no account {0:?}")]
+    NoSuchAccount(String),
+    /// The reference code was used with other contents (promise 5).
+    #[error("the reference code was used before with another {0}")]
+    OtherContents(&'static str),
+    /// Too many purchases at once.
+    #[error("too many purchases are waiting to be sent")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The attempt provably sent nothing.
+    #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
+    NothingSent(NotSent),
+    /// The store could not take the claim, so nothing was sent.
+    #[error("nothing was sent to OKEBAYAR: {0}")]
+    NotClaimed(StoreError),
+    /// The gateway is shutting down.
+    #[error("nothing was sent to OKEBAYAR: the gateway is stopping")]
+    Stopping,
+    /// Something may have been sent, and the outcome cannot be read.
+    #[error("the outcome cannot be read: {0}")]
+    OutcomeUnreadable(String),
+}
+
+fn not_sent_text(why: NotSent) -> &'static str {
+    match why {
+        NotSent::Unreachable => "no connection could be made",
+        NotSent::Overloaded => "it waited too long to be sent",
+        NotSent::ClaimLost => "the claim could not be confirmed in the store",
+    }
+}
+
+/// Whose transaction a call is about.
+enum Begun {
+    Ours(Arc<Transaction>),
+    Theirs(Arc<Transaction>),
+}
+
+/// How often a lost race for NOT_SENT is run again.
+const RACES_MAX: u32 = 8;
+/// When an overloaded caller may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Buys, at most once, and waits as `wait` says.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]; a declined purchase is not an error.
+    pub async fn purchase(
+        self: &Arc<Self>,
+        intent: Intent,
+        wait: Wait,
+    ) -> Result<Purchase, PurchaseError> {
+        if !self.has_account(&intent.account) {
+            return Err(PurchaseError::NoSuchAccount(intent.account.to_string()));
+        }
+        let mut updates = self.hub.subscribe(&intent.key());
+        let beginning = self.begin(intent);
+        let begun = match wait.deadline() {
+            Some(deadline) => tokio::time::timeout_at(deadline, beginning)
+                .await
+                .map_err(|_| {
+                    PurchaseError::OutcomeUnreadable("the store has not answered yet".to_owned())
+                })??,
+            None => beginning.await?,
+        };
+        let (transaction, replayed) = match begun {
+            Begun::Ours(transaction) => (transaction, false),
+            Begun::Theirs(transaction) => (transaction, true),
+        };
+        let transaction = self.wait(&mut updates, transaction, wait).await?;
+        match transaction.standing().state {
+            State::NotSent(why) => Err(PurchaseError::NothingSent(why)),
+            _ => Ok(Purchase {
+                transaction,
+                replayed,
+            }),
+        }
+    }
+
+    /// Admission comes before the claim; a replay needs none.
+    async fn begin(self: &Arc<Self>, intent: Intent) -> Result<Begun, PurchaseError> {
+        if self.stopping.is_cancelled() {
+            return Err(PurchaseError::Stopping);
+        }
+        let Ok(slot) = Arc::clone(&self.queue).try_acquire_owned() else {
+            return self.replay_only(&intent).await;
+        };
+        let (tell, told) = oneshot::channel();
+        let engine = Arc::clone(self);
+        self.tasks
+            .spawn(async move { engine.claim_and_send(intent, slot, tell).await });
+        told.await.unwrap_or_else(|_| {
+            Err(PurchaseError::OutcomeUnreadable(
+                "the purchase was interrupted".to_owned(),
+            ))
+        })
+    }
+
+    async fn replay_only(&self, intent: &Intent) -> Result<Begun, PurchaseError> {
+        let overloaded = PurchaseError::Overloaded {
+            retry_after: RETRY_AFTER,
+        };
+        let stored =
+            self.store
+                .load(&intent.key())
+                .await
+                .map_err(|_| PurchaseError::Overloaded {
+                    retry_after: RETRY_AFTER,
+                })?;
+        let Some(stored) = stored else {
+            return Err(overloaded);
+        };
+        verify_same(&stored, intent)?;
+        match stored.standing().state {
+            State::NotSent(_) => Err(overloaded),
+            _ => Ok(Begun::Theirs(stored)),
+        }
+    }
+
+    async fn claim_and_send(
+        self: Arc<Self>,
+        intent: Intent,
+        slot: OwnedSemaphorePermit,
+        tell: oneshot::Sender<Result<Begun, PurchaseError>>,
+    ) {
+        let key = intent.key();
+        let claimed_at = Instant::now();
+        match self.claim(intent).await {
+            Ok(Claim::Won(permit)) => {
+                let transaction = Arc::clone(permit.transaction());
+                // A caller that has gone does not matter from here on.
+                let _ = tell.send(Ok(Begun::Ours(transaction)));
+                self.send(permit, claimed_at).await;
+            }
+            Ok(Claim::Taken(transaction)) => drop(tell.send(Ok(Begun::Theirs(transaction)))),
+            Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
+            Err(ClaimFault::Unconfirmed { token, error }) => {
+                warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
+                let _ = tell.send(Err(PurchaseError::NotClaimed(error)));
+                self.abandon(&key, token).await;
+            }
+        }
+        drop(slot);
+    }
+
+    /// Claims the reference code, or finds whose it is. One whose attempt ended
+    /// NOT_SENT is armed again, by one winner.
+    async fn claim(&self, intent: Intent) -> Result<Claim, ClaimFault> {
+        let token = self.token();
+        let now = self.now();
+        let mut change = Transaction::begin(
+            intent.clone(),
+            token,
+            now,
+            self.settings.rules,
+            self.schedule(),
+        );
+        for _ in 0..RACES_MAX {
+            let claimed = claim(&*self.store, change).await;
+            let stored = match claimed.map_err(|error| ClaimFault::Unconfirmed { token, error })? {
+                Claim::Won(permit) => {
+                    self.hub.publish(permit.transaction());
+                    return Ok(Claim::Won(permit));
+                }
+                Claim::Taken(stored) => stored,
+            };
+            verify_same(&stored, &intent).map_err(ClaimFault::Refused)?;
+            match stored.arm_again(token, self.now(), self.schedule()) {
+                Ok(again) => change = again,
+                Err(_) => return Ok(Claim::Taken(stored)),
+            }
+        }
+        Err(ClaimFault::Refused(PurchaseError::Overloaded {
+            retry_after: RETRY_AFTER,
+        }))
+    }
+
+    async fn send(&self, permit: SendPermit, claimed_at: Instant) {
+        let claimed = Arc::clone(permit.transaction());
+        let queue_ends = claimed_at + self.settings.limits.queue_timeout;
+        let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
+        let upstream = self.upstreams.get(claimed.account());
+        let (Ok(Ok(_slot)), Some(upstream)) = (slot, upstream) else {
+            let finding = Finding::NotSent {
+                attempt: claimed.attempt(),
+                why: NotSent::Overloaded,
+            };
+            drop(permit);
+            return self
+                .store_outcome(claimed, Statement::bare(Source::Gateway, finding))
+                .await;
+        };
+        let Outcome { statement, problem } = upstream.client.purchase(permit).await;
+        if let Some(problem) = problem {
+            warn!(
+                account = %claimed.account(),
+                reference_code = %claimed.reference_code(),
+                problem,
+                "a purchase got no usable answer"
+            );
+        }
+        self.store_outcome(claimed, statement).await;
+    }
+
+    /// Stores what became of the POST, and does not stop trying: the caller waits,
+    /// and the check schedule is the safety net if this process dies first.
+    async fn store_outcome(&self, claimed: Arc<Transaction>, statement: Statement) {
+        let key = claimed.key();
+        let observe = |current: &Transaction| {
+            current.observe([statement.clone()], self.now(), self.schedule())
+        };
+        let mut pause = Pause::default();
+        loop {
+            match self.update(Arc::clone(&claimed), observe).await {
+                Ok(stored) => return self.index_trace(&stored).await,
+                Err(StoreError::Unavailable(problem)) => {
+                    warn!(%key, problem, "an outcome could not be stored yet");
+                    pause.wait().await;
+                }
+                Err(problem) => {
+                    error!(%key, %problem, "an outcome cannot be stored");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Turns a claim that will not be sent into NOT_SENT, until that is stored or
+    /// it is certain that the claim is not. This process held the token: nobody
+    /// else can know that nothing was sent.
+    async fn abandon(&self, key: &TransactionKey, token: AttemptToken) {
+        let mut pause = Pause::default();
+        let mut absent_since: Option<Instant> = None;
+        loop {
+            match self.try_abandon(key, token).await {
+                Ok(Abandoned::Done) => return,
+                // A write whose reply was lost may still be on its way.
+                Ok(Abandoned::Absent) => {
+                    let since = *absent_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.settings.limits.queue_timeout {
+                        return;
+                    }
+                }
+                Err(StoreError::Unavailable(_)) => absent_since = None,
+                Err(problem) => {
+                    error!(%key, %problem, "a claim cannot be given up");
+                    return;
+                }
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn try_abandon(
+        &self,
+        key: &TransactionKey,
+        token: AttemptToken,
+    ) -> Result<Abandoned, StoreError> {
+        let Some(stored) = self.store.load(key).await? else {
+            return Ok(Abandoned::Absent);
+        };
+        let give_up = |current: &Transaction| -> Option<Change> {
+            let finding = Finding::NotSent {
+                attempt: current.attempt(),
+                why: NotSent::ClaimLost,
+            };
+            (current.token() == token).then(|| {
+                let statement = Statement::bare(Source::Gateway, finding);
+                current.observe([statement], self.now(), self.schedule())
+            })?
+        };
+        if stored.token() != token && !matches!(stored.standing().state, State::NotSent(_)) {
+            return Ok(Abandoned::Done);
+        }
+        if stored.token() != token {
+            return Ok(Abandoned::Absent);
+        }
+        self.update(stored, give_up).await?;
+        Ok(Abandoned::Done)
+    }
+}
+
+enum Abandoned {
+    Done,
+    Absent,
+}
+
+enum ClaimFault {
+    Refused(PurchaseError),
+    Unconfirmed {
+        token: AttemptToken,
+        error: StoreError,
+    },
+}
+
+/// The same contents under the same spelling (promise 5).
+fn verify_same(stored: &Transaction, intent: &Intent) -> Result<(), PurchaseError> {
+    let (theirs, ours) = (stored.contents(), &intent.contents);
+    let other = if *stored.reference_code() != intent.reference_code {
+        "spelling of the reference code"
+    } else if theirs.operation != ours.operation {
+        "operation"
+    } else if theirs.product_code != ours.product_code {
+        "product_code"
+    } else if theirs.account_number != ours.account_number {
+        "account_number"
+    } else {
+        return Ok(());
+    };
+    Err(PurchaseError::OtherContents(other))
+}
+
+/// A pause between tries that doubles up to a second.
+struct Pause(Duration);
+
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(PAUSE_FIRST)
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(PAUSE_MAX);
+    }
+}

@@ -1,0 +1,108 @@
+//! Waiting for an answer or an end, without holding anything up.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Engine, PurchaseError};
+use crate::{
+    events::Subscription,
+    transaction::{State, Transaction},
+};
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitUntil {
+    /// OKEBAYAR answered, or is known not to answer.
+    Answered,
+    /// The state is final or ends a watch.
+    Final,
+}
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    /// What for.
+    pub until: WaitUntil,
+    /// The caller's own deadline.
+    pub caller_deadline: Option<Instant>,
+}
+
+/// What a waiter without a deadline allows beyond the upstream time-out.
+const ANSWERED_EXTRA: Duration = Duration::from_secs(5);
+const FINAL_DEFAULT: Duration = Duration::from_mins(10);
+/// An answer leaves this long before the caller's deadline, or a twentieth of the
+/// time left, whichever is longer.
+const MARGIN_MIN: Duration = Duration::from_millis(100);
+const MARGIN_PART: u32 = 20;
+
+impl Wait {
+    /// When the answer must leave, to arrive before the caller's deadline.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadline = self.caller_deadline?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let margin = (left / MARGIN_PART).max(MARGIN_MIN).min(left);
+        Some(deadline - margin)
+    }
+
+    fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
+        let state = transaction.standing().state;
+        match self.until {
+            WaitUntil::Final if !stopping => state.ends_watch(),
+            _ => state != State::Sending,
+        }
+    }
+}
+
+impl Engine {
+    /// Waits for the transaction; returns it as known when the time is up.
+    pub(super) async fn wait(
+        &self,
+        updates: &mut Subscription,
+        mut newest: Arc<Transaction>,
+        wait: Wait,
+    ) -> Result<Arc<Transaction>, PurchaseError> {
+        let upstream = self.upstreams.get(newest.account());
+        let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
+        let deadline = wait.deadline().unwrap_or_else(|| {
+            Instant::now()
+                + match wait.until {
+                    WaitUntil::Answered => timeout + ANSWERED_EXTRA,
+                    WaitUntil::Final => FINAL_DEFAULT,
+                }
+        });
+        let mut store_problem = None;
+        let mut poll = tokio::time::interval(self.settings.poll_interval);
+        poll.reset();
+        while !wait.is_over(&newest, self.stopping.is_cancelled()) {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => match store_problem {
+                    Some(problem) => return Err(PurchaseError::OutcomeUnreadable(problem)),
+                    None => return Ok(newest),
+                },
+                transaction = updates.changed() => {
+                    (newest, store_problem) = (newer(newest, transaction), None);
+                }
+                // Another process may have committed a change.
+                _ = poll.tick() => match self.store.load(&newest.key()).await {
+                    Ok(stored) => {
+                        store_problem = None;
+                        newest = stored.map_or(Arc::clone(&newest), |stored| newer(newest, stored));
+                    }
+                    Err(error) => store_problem = Some(error.to_string()),
+                },
+                () = self.stopping.cancelled(), if wait.until == WaitUntil::Final
+                    && !self.stopping.is_cancelled() => {}
+            }
+        }
+        Ok(newest)
+    }
+}
+
+fn newer(one: Arc<Transaction>, other: Arc<Transaction>) -> Arc<Transaction> {
+    if other.version() > one.version() {
+        other
+    } else {
+        one
+    }
+}

@@ -1,0 +1,178 @@
+//! The only map from what went wrong to `tonic::Status`.
+//!
+//! Every status carries one `ErrorInfo`; its `sent` says `no` only when nothing
+//! went to OKEBAYAR (promise 3).
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::{
+    engine::{PurchaseError, WatchError},
+    store::StoreError,
+    transaction::NotSent,
+};
+
+/// The domain of every `ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "gateway.okebayar";
+
+/// Whether something can have gone to OKEBAYAR.
+#[derive(Clone, Copy)]
+enum Sent {
+    No,
+    Maybe,
+}
+
+fn status(code: Code, reason: &str, sent: Sent, message: impl Into<String>) -> Status {
+    with_details(code, reason, sent, message, ErrorDetails::new())
+}
+
+fn with_details(
+    code: Code,
+    reason: &str,
+    sent: Sent,
+    message: impl Into<String>,
+    mut details: ErrorDetails,
+) -> Status {
+    let sent = match sent {
+        Sent::No => "no",
+        Sent::Maybe => "maybe",
+    };
+    let metadata = HashMap::from([("sent".to_owned(), sent.to_owned())]);
+    details.set_error_info(reason, ERROR_DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// What is wrong with the fields of a request, all of them at once.
+#[derive(Default)]
+pub(super) struct Violations(Vec<FieldViolation>);
+
+impl Violations {
+    pub(super) fn add(&mut self, field: &str, problem: impl Into<String>) {
+        self.0.push(FieldViolation::new(field, problem));
+    }
+
+    /// The value of a field, or `None` and a violation.
+    pub(super) fn keep<T, E: std::fmt::Display>(
+        &mut self,
+        field: &str,
+        parsed: Result<T, E>,
+    ) -> Option<T> {
+        parsed
+            .map_err(|error| self.add(field, error.to_string()))
+            .ok()
+    }
+
+    /// `INVALID_ARGUMENT` with every violation.
+    pub(super) fn into_status(self) -> Status {
+        let message = self
+            .0
+            .iter()
+            .map(|violation| format!("{}: {}", violation.field, violation.description))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut details = ErrorDetails::new();
+        details.set_bad_request(self.0);
+        with_details(
+            Code::InvalidArgument,
+            "INVALID_REQUEST",
+            Sent::No,
+            message,
+            details,
+        )
+    }
+}
+
+/// There is no such transaction.
+pub(super) fn not_found() -> Status {
+    status(
+        Code::NotFound,
+        "TRANSACTION_NOT_FOUND",
+        Sent::No,
+        "there is no such transaction",
+    )
+}
+
+/// What a failed purchase call is on the wire.
+pub(super) fn of_purchase(error: &PurchaseError) -> Status {
+    let message = error.to_string();
+    match error {
+        PurchaseError::NoSuchAccount(_) => {
+            let mut violations = Violations::default();
+            violations.add(
+                "account",
+                "it is not configured; name one of the gateway's accounts",
+            );
+            violations.into_status()
+        }
+        PurchaseError::OtherContents(_) => {
+            let message = format!("{message}; buy this under a new reference code");
+            status(
+                Code::AlreadyExists,
+                "REFERENCE_CODE_REUSED",
+                Sent::No,
+                message,
+            )
+        }
+        PurchaseError::Overloaded { retry_after } => overloaded(message, *retry_after),
+        PurchaseError::NothingSent(NotSent::Overloaded) => {
+            overloaded(message, Duration::from_secs(1))
+        }
+        PurchaseError::NothingSent(NotSent::Unreachable) => {
+            unavailable("OKEBAYAR_UNREACHABLE", &message)
+        }
+        PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::NotClaimed(_) => {
+            unavailable("STORE_UNAVAILABLE", &message)
+        }
+        PurchaseError::Stopping => unavailable("GATEWAY_STOPPING", &message),
+        PurchaseError::OutcomeUnreadable(_) => {
+            let message = format!("{message}; call again with the same reference code");
+            status(Code::Unknown, "OUTCOME_UNREADABLE", Sent::Maybe, message)
+        }
+    }
+}
+
+fn overloaded(message: String, retry_after: Duration) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(retry_after));
+    with_details(
+        Code::ResourceExhausted,
+        "OVERLOADED",
+        Sent::No,
+        message,
+        details,
+    )
+}
+
+fn unavailable(reason: &str, message: &str) -> Status {
+    let message = format!("{message}; the same reference code may be used again");
+    status(Code::Unavailable, reason, Sent::No, message)
+}
+
+/// What a store that cannot be read is on the wire.
+pub(super) fn of_store(error: &StoreError) -> Status {
+    let (code, reason) = match error {
+        StoreError::Corrupt { .. } => (Code::DataLoss, "RECORD_CORRUPT"),
+        StoreError::Unavailable(_) | StoreError::Unsuitable(_) => {
+            (Code::Unavailable, "STORE_UNAVAILABLE")
+        }
+    };
+    status(code, reason, Sent::No, error.to_string())
+}
+
+/// What a watch that cannot go on is on the wire.
+pub(super) fn of_watch(error: &WatchError) -> Status {
+    match error {
+        WatchError::NotFound => not_found(),
+        WatchError::OutOfRange(problem) => {
+            let message = format!("{problem}; watch again from after_revision 0");
+            status(Code::OutOfRange, "REVISION_OUT_OF_RANGE", Sent::No, message)
+        }
+        WatchError::Store(error) => of_store(error),
+        WatchError::Stopping => {
+            let message = "the gateway is stopping; watch again from the last revision seen";
+            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::No, message)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! INBOUND 1: the gRPC contract of `proto/okebayar/gateway/v1`.
+//!
+//! One file per service. `convert` maps domain values to messages and back,
+//! `error` is the only map to `tonic::Status`. Nothing here knows OKEBAYAR.
+
+mod convert;
+mod error;
+mod transactions;
+
+pub use error::ERROR_DOMAIN;
+pub use transactions::Transactions;
+
+/// The generated code.
+#[expect(clippy::pedantic, reason = "generated; the documentation is in proto/")]
+pub mod v1 {
+    tonic::include_proto!("okebayar.gateway.v1");
+}
+
+/// The descriptor of every served message, for reflection.
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -1,0 +1,171 @@
+//! Arguments, logging, configuration, run, exit code.
+
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use jiff::SignedDuration;
+use okebayar_gateway::{
+    ambient::Ambient,
+    app::App,
+    config::Settings,
+    dev,
+    sandbox::{self, CallbackMethod, Sandbox},
+};
+use secrecy::SecretString;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// Buys at OKEBAYAR over gRPC, each reference code at most once.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve {
+        /// The TOML file; the environment goes over it. See docs/CONFIGURATION.md.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Verify the configuration, print every fault, and end.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run an OKEBAYAR of your own, for development and tests.
+    Sandbox(SandboxArguments),
+    /// Run gateway and sandbox on loopback, and buy one product.
+    Dev {
+        /// On free ports with a temporary store; end when the purchase has.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct SandboxArguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// Where callbacks go, such as <http://127.0.0.1:8080/callbacks/main>.
+    #[arg(long)]
+    callback_url: Option<String>,
+    /// How callbacks are made.
+    #[arg(long, value_enum, default_value = "post")]
+    callback_method: CallbackMethod,
+    /// The member id that is right; the PIN is in the environment as `OKEBAYAR_SANDBOX_PIN`.
+    #[arg(long, default_value = "sandbox")]
+    userid: String,
+    /// The time after which a pending purchase is settled.
+    #[arg(long, default_value = "2s")]
+    settle_after: SignedDuration,
+    /// The deposit, in rupiah.
+    #[arg(long, default_value_t = 10_000_000)]
+    deposit: u64,
+}
+
+const SANDBOX_PIN_VARIABLE: &str = "OKEBAYAR_SANDBOX_PIN";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let level = if matches!(arguments.command, Command::Dev { .. }) {
+        "warn"
+    } else {
+        "info"
+    };
+    log_to_stderr(level);
+    match run(arguments.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// JSON, or readable on a terminal; `RUST_LOG` chooses other levels.
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
+    let stopping = stop_on_signal()?;
+    let ambient = Ambient::system();
+    match command {
+        Command::Serve { config, check } => {
+            let settings = Settings::load(config.as_deref())?;
+            if check {
+                println!("the configuration can be used");
+                return Ok(());
+            }
+            App::start(settings, ambient, stopping).await?.run().await
+        }
+        Command::Sandbox(arguments) => run_sandbox(arguments, ambient, stopping).await,
+        Command::Dev { once } => dev::run(once, ambient, stopping).await,
+    }
+}
+
+async fn run_sandbox(
+    arguments: SandboxArguments,
+    ambient: Ambient,
+    stopping: CancellationToken,
+) -> Result<()> {
+    let pin = std::env::var(SANDBOX_PIN_VARIABLE)
+        .map(SecretString::from)
+        .with_context(|| {
+            format!("{SANDBOX_PIN_VARIABLE} is not set; set it to the PIN that the sandbox accepts")
+        })?;
+    let settings = sandbox::Settings {
+        user_id: arguments.userid,
+        pin,
+        deposit: arguments.deposit,
+        settle_after: arguments.settle_after.unsigned_abs(),
+        callback_method: arguments.callback_method,
+    };
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "--listen: {} cannot be bound; free it or name another",
+            arguments.listen
+        )
+    })?;
+    info!(sandbox = %listener.local_addr()?, "listening");
+    let sandbox = Sandbox::new(settings, arguments.callback_url, ambient, stopping)?;
+    Arc::clone(&sandbox).serve(listener).await;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT stop the program in order.
+fn stop_on_signal() -> Result<CancellationToken> {
+    let stopping = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = stopping.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stopping)
+}

@@ -1,0 +1,182 @@
+//! OKEBAYAR's JSON: requests strict and lower case, answers read with tolerance.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::answer::{Fields, Unreadable};
+
+/// The deepest nesting that is read.
+const DEPTH_MAX: usize = 32;
+/// The most names that one answer may have.
+const FIELDS_MAX: usize = 512;
+
+/// One flat object from names and texts, every value a string.
+#[must_use]
+pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = serde_json::Map::new();
+    for (name, text) in fields {
+        body.insert((*name).to_owned(), (*text).into());
+    }
+    serde_json::Value::Object(body).to_string().into_bytes()
+}
+
+/// Reads one flat object. A raw control character inside a string is read as a
+/// space, white space round a name is ignored; a number keeps its text; a nested
+/// value is kept as its JSON text.
+///
+/// # Errors
+/// [`Unreadable::Malformed`] when it is not one JSON object, is nested too deep,
+/// or has too many names.
+pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
+    let text = String::from_utf8_lossy(body);
+    let text = mended(text.trim_start_matches('\u{feff}'))?;
+    let Flat(raw) = serde_json::from_str(&text).map_err(|error| malformed(&error.to_string()))?;
+    if raw.len() > FIELDS_MAX {
+        return Err(malformed(&format!("more than {FIELDS_MAX} names")));
+    }
+    raw.into_iter()
+        .map(|(name, value)| Ok((name.trim().to_owned(), text_of(value.get())?)))
+        .collect()
+}
+
+fn malformed(problem: &str) -> Unreadable {
+    Unreadable::Malformed {
+        format: "JSON",
+        problem: problem.to_owned(),
+    }
+}
+
+fn text_of(value: &str) -> Result<String, Unreadable> {
+    match value.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(value).map_err(|error| malformed(&error.to_string())),
+        _ if value == "null" => Ok(String::new()),
+        _ => Ok(value.to_owned()),
+    }
+}
+
+/// Replaces raw control characters inside strings, and bounds the nesting.
+fn mended(text: &str) -> Result<String, Unreadable> {
+    let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
+    let mut mended = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            '{' | '[' if !in_string => depth += 1,
+            '}' | ']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Err(malformed(&format!("nested deeper than {DEPTH_MAX}")));
+        }
+        mended.push(if in_string && c.is_ascii_control() {
+            ' '
+        } else {
+            c
+        });
+    }
+    Ok(mended)
+}
+
+/// The names and raw values of an object, in order, repetitions included.
+struct Flat(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Flat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Flat;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flat, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Flat(fields))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<(String, String)> {
+        read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        assert_eq!(
+            fields(r#"{"harga": 10000.10}"#),
+            [("harga".into(), "10000.10".into())]
+        );
+        assert_eq!(
+            fields(r#"{"harga": "11000.00"}"#),
+            [("harga".into(), "11000.00".into())]
+        );
+    }
+
+    #[test]
+    fn control_characters_in_strings_are_spaces() {
+        assert_eq!(
+            fields("{\"\nharga\": \"1\t2\"}"),
+            [("harga".into(), "1 2".into())]
+        );
+        assert_eq!(
+            fields("{\"a\\\"\n\":null}"),
+            [("a\"".into(), String::new())]
+        );
+    }
+
+    #[test]
+    fn nested_values_keep_their_text() {
+        assert_eq!(
+            fields(r#"{"a":{"b":[1]}}"#),
+            [("a".into(), r#"{"b":[1]}"#.into())]
+        );
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "\"000\"",
+            "{\"a\":1",
+            "{\"a\":1}{",
+            "<html>",
+            "{\"a\":1} x",
+        ] {
+            assert!(read(text.as_bytes()).is_err(), "{text}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(
+            read(deep.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("nested deeper")
+        );
+    }
+
+    #[test]
+    fn requests_read_back_as_written() {
+        let written = write(&[("referencecode", "a\"b"), ("userid", "x")]);
+        let read = read(&written).unwrap();
+        assert_eq!(
+            read,
+            [
+                ("referencecode".into(), "a\"b".into()),
+                ("userid".into(), "x".into())
+            ]
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! The requests, strict and lower case (API page, section 3).
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{json, signature::sign};
+use crate::transaction::{TraceCode, Transaction};
+
+/// Who asks: one account's credentials.
+pub struct Credentials {
+    /// The member id.
+    pub user_id: String,
+    /// The PIN, which never reaches a log (promise 15).
+    pub pin: SecretString,
+}
+
+/// What the operations are called on the wire (API page, 3.1).
+#[derive(Clone, Debug)]
+pub struct TransactionCodes {
+    /// A prepaid purchase.
+    pub prepaid: String,
+    /// A status check.
+    pub check: String,
+}
+
+/// A request's body: it holds the PIN, so it has no `Debug`.
+pub struct Body(pub(super) Vec<u8>);
+
+/// The purchase of a prepaid product.
+#[must_use]
+pub fn purchase(credentials: &Credentials, codes: &TransactionCodes, wanted: &Transaction) -> Body {
+    let contents = wanted.contents();
+    signed(
+        credentials,
+        &codes.prepaid,
+        wanted.reference_code().as_str(),
+        &[
+            ("productcode", contents.product_code.as_str()),
+            ("accnumber", contents.account_number.as_str()),
+        ],
+    )
+}
+
+/// The status check of a transaction: by its reference code always, and by the
+/// trace code of its own answer when that is known (API page, 3.2).
+#[must_use]
+pub fn check(
+    credentials: &Credentials,
+    codes: &TransactionCodes,
+    asked: &Transaction,
+    trace_code: Option<&TraceCode>,
+) -> Body {
+    let trace_code = trace_code.map(|code| ("tracecode", code.as_str()));
+    signed(
+        credentials,
+        &codes.check,
+        asked.reference_code().as_str(),
+        trace_code.as_slice(),
+    )
+}
+
+fn signed(
+    credentials: &Credentials,
+    transaction_code: &str,
+    reference_code: &str,
+    parameters: &[(&str, &str)],
+) -> Body {
+    let Credentials { user_id, pin } = credentials;
+    let signature = sign(user_id, pin, reference_code);
+    let mut fields = vec![("transactioncode", transaction_code)];
+    fields.extend(parameters);
+    fields.extend([
+        ("userid", user_id.as_str()),
+        ("userpin", pin.expose_secret()),
+        ("signature", signature.expose_secret()),
+        ("referencecode", reference_code),
+    ]);
+    Body(json::write(&fields))
+}

@@ -1,0 +1,29 @@
+//! The signature of a request (API page, section 1).
+
+use md5::{Digest, Md5};
+use secrecy::{ExposeSecret, SecretString};
+
+/// `md5_hex(userid + userpin + referencecode)`, plain concatenation, lower case.
+#[must_use]
+pub fn sign(user_id: &str, pin: &SecretString, reference_code: &str) -> SecretString {
+    let digest = Md5::new()
+        .chain_update(user_id)
+        .chain_update(pin.expose_secret())
+        .chain_update(reference_code)
+        .finalize();
+    hex::encode(digest).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_parts_give_the_documented_signature() {
+        let signature = sign("userId", &"userPin".into(), "kodeReferensiPartner");
+        assert_eq!(
+            signature.expose_secret(),
+            "329e765e5e7f0732522ffe45e12b3b3a"
+        );
+    }
+}

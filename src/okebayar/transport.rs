@@ -1,0 +1,134 @@
+//! Bytes to bytes: one HTTP POST, and whether it can have left.
+//!
+//! Nothing here sends twice: no retry, no redirect, no HTTP/2, no proxy from the
+//! environment (design, section 6).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::request::Body;
+
+/// What came back.
+pub struct HttpAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Why nothing usable came back. No variant's text holds the request.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Provably nothing was sent: no connection could be made.
+    #[error("no connection could be made: {0}")]
+    NotSent(String),
+    /// No answer within the time-out; the request may have been processed.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection broke; the request may have been processed.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The answer is longer than the limit.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+/// Posts one body to one URL.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends `body` once.
+    ///
+    /// # Errors
+    /// [`TransportError`]; only its `NotSent` says that nothing was sent.
+    async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError>;
+}
+
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The real one: HTTP/1.1 with keep-alive to one URL.
+pub struct HttpTransport {
+    http: reqwest::Client,
+    url: reqwest::Url,
+}
+
+impl HttpTransport {
+    /// A transport to `url`. `timeout` covers one call from first to last byte,
+    /// `connect_timeout` the making of a connection.
+    ///
+    /// # Errors
+    /// When the TLS set-up of this machine cannot be used.
+    pub fn new(
+        url: reqwest::Url,
+        timeout: Duration,
+        connect_timeout: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .timeout(timeout)
+            .connect_timeout(connect_timeout)
+            .user_agent(concat!(
+                env!("CARGO_PKG_NAME"),
+                "/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .build()?;
+        Ok(Self { http, url })
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .header(reqwest::header::ACCEPT, "application/json")
+            .body(body.0);
+        let mut response = request.send().await.map_err(classified)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(classified_after_sending)? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(TransportError::TooLong(ANSWER_BYTES_MAX));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpAnswer { status, body })
+    }
+}
+
+/// Only a failure to connect proves that nothing was sent: DNS, TCP and TLS all
+/// happen before a request is handed to a connection.
+fn classified(error: reqwest::Error) -> TransportError {
+    if error.is_connect() {
+        TransportError::NotSent(causes(error))
+    } else {
+        classified_after_sending(error)
+    }
+}
+
+fn classified_after_sending(error: reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        TransportError::TimedOut
+    } else {
+        TransportError::Broken(causes(error))
+    }
+}
+
+/// The error and its causes in one line, without the URL.
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,231 @@
+//! What an answer proves: the only place where status codes become findings
+//! (API page, sections 3.1, 3.2 and 5; promises 4 and 16).
+
+use std::collections::BTreeSet;
+
+use super::answer::Answer;
+use crate::transaction::{
+    FailureReason, Finding, Source, Statement, StatusCode, TraceCode, Transaction, Unknown,
+};
+
+/// Codes whose meaning a deployment knows and the documentation does not.
+#[derive(Clone, Debug, Default)]
+pub struct CodeLists {
+    /// In a check: OKEBAYAR never received the reference code.
+    pub not_received: BTreeSet<StatusCode>,
+    /// Undocumented final codes that prove a failure at once.
+    pub failed: BTreeSet<StatusCode>,
+}
+
+/// Why a check's answer changes nothing (promise 16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// It names another reference, product or account, or no reference.
+    #[error("it is not about this transaction")]
+    AboutAnother,
+    /// It carries `inquiryexpired`.
+    #[error("it is about an inquiry")]
+    AboutInquiry,
+    /// It is about the check, as 207 is.
+    #[error("it is about the check itself")]
+    AboutTheCheck,
+    /// It may mean that the reference is not known, which settles nothing.
+    #[error("it may mean that the transaction was not found")]
+    MayMeanNotFound,
+    /// Its status is not three digits.
+    #[error("its status is no status code")]
+    NoStatus,
+}
+
+/// What one code says about a purchase, whoever reports it.
+enum Meaning {
+    Success,
+    Pending,
+    Failure(FailureReason),
+    Doubtful(FailureReason),
+    /// About a bill or an inquiry; from a check, it may mean "not found".
+    Refused,
+    /// About the request or the check, not the purchase.
+    Inconclusive,
+}
+
+fn meaning_of(code: StatusCode, lists: &CodeLists) -> Meaning {
+    use FailureReason as Why;
+    match code.number() {
+        0 | 1 => Meaning::Success,
+        2..=199 => Meaning::Pending,
+        200 => Meaning::Failure(Why::ProductUnavailable),
+        201 => Meaning::Doubtful(Why::BillerTrouble),
+        202 => Meaning::Doubtful(Why::ServerTrouble),
+        203 => Meaning::Failure(Why::DepositExhausted),
+        204 => Meaning::Failure(Why::WrongAccountNumber),
+        205 => Meaning::Failure(Why::WrongProductCode),
+        206 => Meaning::Failure(Why::BadFormat),
+        207 | 211..=213 => Meaning::Failure(Why::GatewayCredentials),
+        210 => Meaning::Failure(Why::CrossRegion),
+        214 => Meaning::Failure(Why::RequestExpired),
+        215 => Meaning::Failure(Why::AccountCannotReceive),
+        232 => Meaning::Failure(Why::ProductAccountMismatch),
+        233 => Meaning::Failure(Why::TooManyBills),
+        234 => Meaning::Failure(Why::Cancelled),
+        400..=405 => Meaning::Refused,
+        500 => Meaning::Failure(Why::AccountBlacklisted),
+        208 | 216 | 217 | 241 | 260 | 261 | 270 | 510 => Meaning::Inconclusive,
+        _ if lists.failed.contains(&code) => Meaning::Failure(Why::Unidentified),
+        _ => Meaning::Doubtful(Why::Unidentified),
+    }
+}
+
+/// True for codes that the documentation explains, so that no list may.
+#[must_use]
+pub fn is_documented(code: StatusCode) -> bool {
+    code.meaning() != "undocumented, final"
+}
+
+/// What the purchase's own answer proves.
+#[must_use]
+pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {
+    let unknown = |why| {
+        Statement::new(
+            Source::Answer,
+            Finding::Unknown(why),
+            answer.status_code(),
+            answer.details.clone(),
+        )
+    };
+    if answer.is_inquiry {
+        return unknown(Unknown::AboutInquiry);
+    }
+    if names_another(answer, asked) {
+        return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+    }
+    let Some(code) = answer.status_code() else {
+        return unknown(Unknown::Unreadable);
+    };
+    let finding = match meaning_of(code, lists) {
+        Meaning::Success => Finding::Succeeded,
+        Meaning::Pending => Finding::Pending,
+        Meaning::Failure(why) => Finding::Failed(why),
+        Meaning::Doubtful(why) => Finding::Doubtful(why),
+        Meaning::Refused => Finding::Failed(FailureReason::BillRefused),
+        Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
+    };
+    Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
+}
+
+/// What a status check's answer proves about the transaction asked about.
+///
+/// # Errors
+/// [`Ignored`] when it proves nothing: the transaction must not change.
+pub fn of_check(
+    answer: &Answer,
+    asked: &Transaction,
+    lists: &CodeLists,
+) -> Result<Statement, Ignored> {
+    let finding = settled_elsewhere(answer, asked, lists, true)?;
+    Ok(Statement::new(
+        Source::Check,
+        finding,
+        answer.status_code(),
+        answer.details.clone(),
+    ))
+}
+
+/// What a callback proves where the configuration trusts callbacks: what a
+/// check's answer would prove, except that "never received" is not for callbacks.
+///
+/// # Errors
+/// [`Ignored`] when it proves nothing.
+pub fn of_trusted_callback(
+    report: &Answer,
+    about: &Transaction,
+    lists: &CodeLists,
+) -> Result<Statement, Ignored> {
+    let finding = settled_elsewhere(report, about, lists, false)?;
+    Ok(Statement::new(
+        Source::Callback,
+        finding,
+        report.status_code(),
+        report.details.clone(),
+    ))
+}
+
+/// What an unconfirmed callback says: a hint, never a proof (promise 7).
+#[must_use]
+pub fn of_callback(report: &Answer) -> Statement {
+    Statement::new(
+        Source::Callback,
+        Finding::Reported,
+        report.status_code(),
+        report.details.clone(),
+    )
+}
+
+/// True when a callback with this code only repeats a settled state.
+#[must_use]
+pub fn agrees(code: StatusCode, with: &crate::transaction::State, lists: &CodeLists) -> bool {
+    use crate::transaction::State;
+    match with {
+        State::Succeeded { .. } => {
+            matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
+        }
+        State::Failed(_) => !matches!(meaning_of(code, lists), Meaning::Success),
+        _ => false,
+    }
+}
+
+fn settled_elsewhere(
+    answer: &Answer,
+    about: &Transaction,
+    lists: &CodeLists,
+    may_say_not_received: bool,
+) -> Result<Finding, Ignored> {
+    if answer.is_inquiry {
+        return Err(Ignored::AboutInquiry);
+    }
+    if answer.reference_code.is_none() || names_another(answer, about) {
+        return Err(Ignored::AboutAnother);
+    }
+    let code = answer.status_code().ok_or(Ignored::NoStatus)?;
+    if lists.not_received.contains(&code) {
+        return if may_say_not_received {
+            Ok(Finding::NotReceived)
+        } else {
+            Err(Ignored::MayMeanNotFound)
+        };
+    }
+    if matches!(code.number(), 206 | 207 | 211..=214) {
+        return Err(Ignored::AboutTheCheck);
+    }
+    match meaning_of(code, lists) {
+        Meaning::Success => Ok(Finding::Succeeded),
+        Meaning::Pending => Ok(Finding::Pending),
+        Meaning::Failure(why) => Ok(Finding::Failed(why)),
+        Meaning::Doubtful(why) => Ok(Finding::Doubtful(why)),
+        Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
+        Meaning::Refused if names_own_trace(answer, about) => {
+            Ok(Finding::Failed(FailureReason::BillRefused))
+        }
+        Meaning::Refused => Err(Ignored::MayMeanNotFound),
+    }
+}
+
+/// True when the answer carries the trace code of the POST's own answer.
+fn names_own_trace(answer: &Answer, about: &Transaction) -> bool {
+    let own: Option<TraceCode> = about.standing().trace_code;
+    own.is_some() && answer.details.trace_code == own
+}
+
+/// True when the answer names a reference, product or account other than ours.
+/// What it leaves out names nothing.
+fn names_another(answer: &Answer, about: &Transaction) -> bool {
+    let contents = about.contents();
+    let other = |named: &Option<String>, ours: &str| {
+        named
+            .as_ref()
+            .is_some_and(|named| !named.eq_ignore_ascii_case(ours))
+    };
+    other(&answer.reference_code, about.reference_code().as_str())
+        || other(&answer.product_code, contents.product_code.as_str())
+        || other(&answer.account_number, contents.account_number.as_str())
+}

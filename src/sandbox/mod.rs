@@ -1,0 +1,172 @@
+//! An OKEBAYAR of its own, built after the API page, because the real one cannot
+//! be reached: signature and parameter checks, a deposit, trace codes, 208, status
+//! checks, callbacks, and misbehaviour chosen by account number.
+//!
+//! It never uses `okebayar/`: a bug shared by both sides would cancel out.
+
+mod api;
+mod book;
+pub mod scenario;
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use self::book::{Book, Purchase};
+use crate::ambient::Ambient;
+pub use book::PRODUCTS;
+
+/// How callbacks are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CallbackMethod {
+    /// Query parameters.
+    Get,
+    /// A JSON body.
+    Post,
+}
+
+/// How the sandbox behaves.
+pub struct Settings {
+    /// The member id that is right.
+    pub user_id: String,
+    /// The PIN that is right.
+    pub pin: SecretString,
+    /// The deposit at first, in rupiah.
+    pub deposit: u64,
+    /// The time after which a pending purchase is settled.
+    pub settle_after: Duration,
+    /// How callbacks are made.
+    pub callback_method: CallbackMethod,
+}
+
+/// The sandbox. A library and a program: `dev` runs it in its own process.
+pub struct Sandbox {
+    settings: Settings,
+    book: Book,
+    callback_url: watch::Sender<Option<String>>,
+    http: reqwest::Client,
+    ambient: Ambient,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// The longest a callback's receiver may take.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// OKEBAYAR's times are in WIB.
+const WIB_OFFSET_HOURS: i8 = 7;
+
+impl Sandbox {
+    /// A sandbox that calls back to `callback_url`, if there is one.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn new(
+        settings: Settings,
+        callback_url: Option<String>,
+        ambient: Ambient,
+        stopping: CancellationToken,
+    ) -> Result<Arc<Self>, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(CALLBACK_TIMEOUT)
+            .build()?;
+        Ok(Arc::new(Self {
+            book: Book::new(settings.deposit),
+            settings,
+            callback_url: watch::Sender::new(callback_url),
+            http,
+            ambient,
+            tasks: TaskTracker::new(),
+            stopping,
+        }))
+    }
+
+    /// Registers the partner's callback address.
+    pub fn register_callback(&self, url: String) {
+        self.callback_url.send_replace(Some(url));
+    }
+
+    /// Serves until it is stopped.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        server::serve(self, listener).await;
+    }
+
+    fn time(&self) -> String {
+        let now =
+            (self.ambient.now)().to_zoned(TimeZone::fixed(jiff::tz::offset(WIB_OFFSET_HOURS)));
+        now.strftime("%y%m%d%H%M%S%3f").to_string()
+    }
+
+    fn trace_code(&self) -> String {
+        (self.ambient.random)().simple().to_string()
+    }
+
+    /// Gives a purchase its later status in time, and calls back if its script
+    /// says so.
+    fn settle_later(self: &Arc<Self>, reference_code: &str, purchase: &Purchase) {
+        let script = purchase.script;
+        if script.later.is_none() && !script.callback {
+            return;
+        }
+        let sandbox = Arc::clone(self);
+        let (reference_code, trace_code) = (reference_code.to_owned(), purchase.trace_code.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(sandbox.settings.settle_after) => {}
+                () = sandbox.stopping.cancelled() => return,
+            }
+            sandbox.book.settle(&reference_code, &trace_code);
+            if script.callback
+                && let Some(purchase) = sandbox.book.find(&reference_code, Some(&trace_code))
+            {
+                sandbox.call_back(&reference_code, &purchase).await;
+            }
+        });
+    }
+
+    async fn call_back(&self, reference_code: &str, purchase: &Purchase) {
+        let Some(url) = self.callback_url.borrow().clone() else {
+            return;
+        };
+        let Ok(mut url) = url.parse::<reqwest::Url>() else {
+            warn!("the callback URL cannot be read");
+            return;
+        };
+        let fields = [
+            ("tracecode", purchase.trace_code.clone()),
+            ("referencecode", reference_code.to_owned()),
+            ("status", format!("{:03}", purchase.status)),
+            ("serialnumber", api::serial_number(purchase)),
+        ];
+        let request = match self.settings.callback_method {
+            CallbackMethod::Get => {
+                url.query_pairs_mut().extend_pairs(&fields);
+                self.http.get(url)
+            }
+            CallbackMethod::Post => {
+                let object: serde_json::Map<_, _> = fields
+                    .into_iter()
+                    .map(|(name, text)| (name.to_owned(), text.into()))
+                    .collect();
+                self.http
+                    .post(url)
+                    .header("content-type", "application/json")
+                    .body(serde_json::Value::Object(object).to_string())
+            }
+        };
+        let answer = request.send().await.map(|answer| answer.status().as_u16());
+        self.book.called_back(reference_code);
+        match answer {
+            Ok(status) => info!(reference_code, http_status = status, "sandbox called back"),
+            Err(error) => {
+                warn!(reference_code, error = %error.without_url(), "sandbox could not call back");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The sandbox's HTTP server: the API at `/`, the ledger for tests beside it.
+//!
+//! It speaks over hyper itself, because an answer may be that the connection is
+//! reset.
+
+use std::{convert::Infallible, net::TcpStream, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, State},
+    http::{Request, Response},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+use super::{
+    Sandbox,
+    api::Reaction,
+    book::{Book, Entry},
+};
+
+/// Marks a response that is never sent.
+#[derive(Clone)]
+struct ResetConnection;
+
+/// Ends a connection's service.
+#[derive(Debug, thiserror::Error)]
+#[error("the scenario resets the connection")]
+struct WasReset;
+
+pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
+    let router = Router::new()
+        .route("/", post(call))
+        .route("/ledger", get(ledger))
+        .route("/ledger/{reference}", get(ledger_entry))
+        .with_state(Arc::clone(&sandbox));
+    let serving = async {
+        loop {
+            // An accept that fails (too many open files) may succeed a little later.
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(serve_connection(stream, router.clone()))),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = sandbox.stopping.cancelled() => {}
+    }
+}
+
+async fn serve_connection(stream: tokio::net::TcpStream, router: Router) {
+    let Ok((stream, twin)) = with_twin(stream) else {
+        return;
+    };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let response: Result<Response<Body>, Infallible> =
+                router.oneshot(request.map(Body::new)).await;
+            let response = response.unwrap_or_else(|never| match never {});
+            match response.extensions().get::<ResetConnection>() {
+                Some(_) => Err(WasReset),
+                None => Ok(response),
+            }
+        }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new());
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let ended = connection.await;
+    if ended.is_err_and(|error| error.is_user()) {
+        // The last owner closes with a reset instead of an orderly end.
+        let _ = SockRef::from(&twin).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// The stream, and a second handle to its socket.
+fn with_twin(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpStream, TcpStream)> {
+    let stream = stream.into_std()?;
+    let twin = stream.try_clone()?;
+    Ok((tokio::net::TcpStream::from_std(stream)?, twin))
+}
+
+async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::response::Response {
+    match sandbox.react(&body) {
+        Reaction::Answer(body) => ([("content-type", "application/json")], body).into_response(),
+        Reaction::Late(body) => {
+            tokio::time::sleep(sandbox.settings.settle_after).await;
+            ([("content-type", "application/json")], body).into_response()
+        }
+        Reaction::Silence => std::future::pending().await,
+        Reaction::Reset => {
+            let mut response = ().into_response();
+            response.extensions_mut().insert(ResetConnection);
+            response
+        }
+    }
+}
+
+/// What a reader of the ledger waits for; absent counts are not waited for.
+#[derive(Deserialize)]
+struct AtLeast {
+    #[serde(default)]
+    received: u64,
+    #[serde(default)]
+    checks: u64,
+    #[serde(default)]
+    callbacks: u64,
+}
+
+/// The longest a reader waits.
+const LEDGER_WAIT_MAX: Duration = Duration::from_secs(30);
+
+async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
+    Json(serde_json::json!({
+        "deposit": sandbox.book.deposit(),
+        "entries": sandbox.book.read_all(),
+    }))
+}
+
+async fn ledger_entry(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(reference): Path<String>,
+    Query(wanted): Query<AtLeast>,
+) -> Json<Entry> {
+    let book: &Book = &sandbox.book;
+    let enough = |entry: &Entry| {
+        entry.received >= wanted.received
+            && entry.checks >= wanted.checks
+            && entry.callbacks >= wanted.callbacks
+    };
+    let entry = tokio::time::timeout(LEDGER_WAIT_MAX, book.wait(&reference, enough)).await;
+    Json(entry.unwrap_or_else(|_| book.read(&reference)))
+}

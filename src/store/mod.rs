@@ -1,0 +1,226 @@
+//! The durable record of every transaction, and the right to send.
+//!
+//! # The contract
+//!
+//! A store is a dumb compare-and-save round the pure fold. Both back ends keep
+//! to this, and one suite (`tests/gateway/store_contract.rs`) holds them to it:
+//!
+//! 1. [`Store::commit`] stores a change if, and only if, the stored version is the
+//!    one it was made from; for the first version, if nothing is stored. Record,
+//!    event and due index change together or not at all (promise 13), and are
+//!    durable when it returns `Done`, as far as the back end promises.
+//! 2. An `Err` from `commit` says nothing: the change may be stored. Read back.
+//! 3. [`Store::history`] returns every event after a revision, in order, none
+//!    missing, or says that it no longer can.
+//! 4. [`Store::due`] returns what is due and not leased. A lease only keeps others
+//!    from the same check for a while; it never concerns the right to send.
+//! 5. Nothing that is not final ever disappears (promise 10).
+//!
+//! # The right to send
+//!
+//! [`claim`] is the only place that makes a [`SendPermit`], and it makes one only
+//! when this call's own attempt token is what the store holds (promises 1, 2, 9).
+
+mod record;
+pub mod redb;
+pub mod redis;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
+
+/// Why a store could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be reached, or did not answer in time. A write may have happened.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored under a key cannot be a transaction of this program.
+    #[error("the record of {key} is unusable: {problem}")]
+    Corrupt {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store must not be used as it is; the text names the remedy.
+    #[error("the store cannot be used: {0}")]
+    Unsuitable(String),
+}
+
+/// What a commit did.
+#[derive(Debug, Clone)]
+pub enum Commit {
+    /// The change is stored.
+    Done,
+    /// Another version is stored; `None` when there is none at all.
+    Conflict(Option<Arc<Transaction>>),
+}
+
+/// The events after a revision.
+#[derive(Debug, Clone)]
+pub enum History {
+    /// Every one, in order.
+    Complete(Vec<Arc<Transaction>>),
+    /// Some are no longer kept.
+    Trimmed,
+}
+
+/// A callback about a reference code that the store does not know: it may reveal
+/// a lost claim. It holds no serial number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The account whose callback address was called.
+    pub account: AccountName,
+    /// The reference code as it came, cut to 64 characters.
+    pub reference_code: String,
+    /// The status as it came, cut to 16 characters.
+    pub status: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// The most orphans kept; the oldest goes first.
+pub const ORPHANS_MAX: usize = 1000;
+
+/// What a store belongs to; a store that belongs to something else is refused.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Account name to the SHA-256 of its user id, in hex.
+    pub accounts: BTreeMap<AccountName, String>,
+}
+
+impl Identity {
+    /// What the store must say of itself, by name; `partitions` is for Redis only.
+    fn facts(&self, partitions: Option<u64>) -> Vec<(String, String)> {
+        let mut facts = vec![("schema".to_owned(), record::SCHEMA.to_string())];
+        facts.extend(partitions.map(|count| ("partitions".to_owned(), count.to_string())));
+        facts.extend(
+            self.accounts
+                .iter()
+                .map(|(name, hash)| (format!("account:{name}"), hash.clone())),
+        );
+        facts
+    }
+}
+
+/// Says that a store belongs to something else.
+fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
+    StoreError::Unsuitable(format!(
+        "it was made with {fact} = {stored}, the configuration says {ours}; \
+         use another store, or configure what it was made with"
+    ))
+}
+
+/// Keeps transactions. See the contract above.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a change if it was made from what is stored.
+    async fn commit(&self, change: &Change) -> Result<Commit, StoreError>;
+
+    /// The transaction as stored, if there is one.
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError>;
+
+    /// The events of a transaction with a revision greater than `after`.
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError>;
+
+    /// Up to `limit` transactions whose check is due at `now`, longest due first.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError>;
+
+    /// Takes the check of a transaction that is due at `now`: until `until` it is
+    /// due for nobody. `false` when it is not due, or somebody else took it.
+    async fn lease_check(
+        &self,
+        key: &TransactionKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes which transaction a trace code belongs to.
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError>;
+
+    /// The transaction that a trace code was noted for.
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError>;
+
+    /// Keeps an orphan, and drops the oldest beyond [`ORPHANS_MAX`].
+    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError>;
+
+    /// The orphans, newest first.
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
+
+    /// Verifies that the store answers and may be used (promise 10).
+    async fn verify(&self) -> Result<(), StoreError>;
+}
+
+/// The right to send one attempt, once. Not `Clone`; made by [`claim`] only, and
+/// used up by the purchase.
+#[derive(Debug)]
+pub struct SendPermit {
+    transaction: Arc<Transaction>,
+}
+
+impl SendPermit {
+    /// What may be sent.
+    #[must_use]
+    pub fn transaction(&self) -> &Arc<Transaction> {
+        &self.transaction
+    }
+
+    /// Uses the permit up.
+    #[must_use]
+    pub fn into_transaction(self) -> Arc<Transaction> {
+        self.transaction
+    }
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// The attempt is ours to send.
+    Won(SendPermit),
+    /// The reference code is taken by this transaction.
+    Taken(Arc<Transaction>),
+}
+
+/// Stores an armed attempt, and with it gains the right to send.
+///
+/// A store whose reply was lost is read back by attempt token (promise 9).
+///
+/// # Errors
+/// [`StoreError`] when it is not known whether the claim is stored. Nothing was
+/// sent and nothing may be: the caller must have the attempt given up.
+pub async fn claim(store: &dyn Store, change: Change) -> Result<Claim, StoreError> {
+    let ours = change.transaction.token();
+    let stored = match store.commit(&change).await {
+        Ok(Commit::Done) => return Ok(won(change)),
+        Ok(Commit::Conflict(stored)) => stored,
+        Err(StoreError::Unavailable(_)) => store.load(&change.transaction.key()).await?,
+        Err(error) => return Err(error),
+    };
+    match stored {
+        // Stored after all: the reply was lost, or a client library sent it twice.
+        Some(stored) if stored.token() == ours => Ok(won(change)),
+        Some(stored) => Ok(Claim::Taken(stored)),
+        None => Err(StoreError::Unavailable(
+            "the claim was not stored".to_owned(),
+        )),
+    }
+}
+
+fn won(change: Change) -> Claim {
+    Claim::Won(SendPermit {
+        transaction: change.transaction,
+    })
+}

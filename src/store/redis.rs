@@ -1,0 +1,362 @@
+//! The shared store: one Redis for any number of gateways.
+//!
+//! # Keys
+//!
+//! `p` is the partition: the first 8 bytes of SHA-256(account, 0x00, reference in
+//! lower case) modulo the number of partitions. Everything that one commit touches
+//! carries `{p}` as its hash tag, so that it lies in one slot of a Redis Cluster.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `event:<revision>` (stream id) |
+//! | `okb:{p}:due` | sorted set | `<account>:<reference>` by due time in ms |
+//! | `okb:{p}:events` | stream | `key`, `revision`, `body` of every event |
+//! | `okb:{p}:trace:<account>:<trace code>` | string | `<account>:<reference>`; `p` is the trace code's own |
+//! | `okb:orphans` | list | callbacks about unknown reference codes, newest first |
+//! | `okb:identity` | hash | schema, partitions, accounts |
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use redis::{
+    AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, belongs_elsewhere, record,
+    redb::{parse_key, read_orphan},
+};
+use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
+
+const IDENTITY_KEY: &str = "okb:identity";
+const ORPHANS_KEY: &str = "okb:orphans";
+
+/// How the store is reached and laid out.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS.
+    pub url: String,
+    /// How many partitions the keys are spread over; fixed when the store is made.
+    pub partitions: u64,
+    /// The longest one call may take, reconnecting included.
+    pub timeout: Duration,
+    /// How long events are kept for watchers that resume.
+    pub event_retention: SignedDuration,
+}
+
+/// The shared store.
+pub struct RedisStore {
+    connection: ConnectionManager,
+    settings: RedisSettings,
+    commit: Script,
+    lease: Script,
+}
+
+impl RedisStore {
+    /// Connects, verifies that this Redis may be used, and takes the identity.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached, and
+    /// [`StoreError::Unsuitable`] when it evicts keys or belongs to something else.
+    pub async fn open(settings: RedisSettings, identity: &Identity) -> Result<Self, StoreError> {
+        // Errors of the client can quote its URL, which may hold a password.
+        let client = redis::Client::open(settings.url.as_str())
+            .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(2)
+            .set_max_delay(Duration::from_millis(500))
+            .set_response_timeout(Some(settings.timeout))
+            .set_connection_timeout(Some(settings.timeout));
+        let connection = within(
+            settings.timeout,
+            ConnectionManager::new_with_config(client, config),
+        )
+        .await?;
+        let store = Self {
+            connection,
+            settings,
+            commit: Script::new(include_str!("commit.lua")),
+            lease: Script::new(include_str!("lease.lua")),
+        };
+        store.verify().await?;
+        store.take_identity(identity).await?;
+        Ok(store)
+    }
+
+    async fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        for (fact, ours) in identity.facts(Some(self.settings.partitions)) {
+            self.within(connection.hset_nx(IDENTITY_KEY, &fact, &ours))
+                .await?;
+            let stored = self.within(connection.hget(IDENTITY_KEY, &fact)).await?;
+            let stored = stored.unwrap_or_default();
+            if stored != ours {
+                return Err(belongs_elsewhere(&fact, &stored, &ours));
+            }
+        }
+        Ok(())
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+        within(self.settings.timeout, call).await
+    }
+
+    fn partition(&self, account: &AccountName, name: &str) -> u64 {
+        let digest = Sha256::new()
+            .chain_update(account.as_str())
+            .chain_update([0])
+            .chain_update(name)
+            .finalize();
+        let first = digest
+            .iter()
+            .take(8)
+            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        first % self.settings.partitions
+    }
+
+    fn keys(&self, key: &TransactionKey) -> Keys {
+        let partition = self.partition(key.account(), key.reference());
+        Keys {
+            record: format!("okb:{{{partition}}}:tx:{key}"),
+            due: due_key(partition),
+            events: format!("okb:{{{partition}}}:events"),
+        }
+    }
+
+    fn trace_key(&self, account: &AccountName, trace_code: &TraceCode) -> String {
+        let partition = self.partition(account, trace_code.as_str());
+        format!("okb:{{{partition}}}:trace:{account}:{trace_code}")
+    }
+}
+
+struct Keys {
+    record: String,
+    due: String,
+    events: String,
+}
+
+fn due_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:due")
+}
+
+async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = RedisResult<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(done) => done.map_err(|error| unavailable(&error)),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "no reply within {timeout:?}"
+        ))),
+    }
+}
+
+fn unavailable(error: &RedisError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn events_of(fields: &[(String, Vec<u8>)], after: u64) -> Vec<(u64, String)> {
+    let mut events: Vec<(u64, String)> = fields
+        .iter()
+        .filter_map(|(name, id)| {
+            let revision = name.strip_prefix("event:")?.parse().ok()?;
+            Some((revision, String::from_utf8(id.clone()).ok()?))
+        })
+        .filter(|(revision, _)| *revision > after)
+        .collect();
+    events.sort_unstable();
+    events
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
+        let Change {
+            transaction,
+            from_version,
+            is_event,
+        } = change;
+        let key = transaction.key();
+        let keys = self.keys(&key);
+        let oldest = transaction
+            .updated_at()
+            .checked_sub(self.settings.event_retention);
+        let mut call = self.commit.key(keys.record);
+        call.key(keys.due)
+            .key(keys.events)
+            .arg(text(*from_version))
+            .arg(transaction.version())
+            .arg(record::encode(transaction)?)
+            .arg(key.to_string())
+            .arg(text(transaction.due_at().map(Timestamp::as_millisecond)))
+            .arg(text(is_event.then(|| transaction.revision())))
+            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)));
+        let mut connection = self.connection.clone();
+        let (done, stored): (bool, Option<Vec<u8>>) = {
+            let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
+            read_commit(reply).map_err(|error| unavailable(&error))?
+        };
+        if done {
+            return Ok(Commit::Done);
+        }
+        let stored = stored
+            .map(|bytes| record::decode(&key, &bytes))
+            .transpose()?;
+        Ok(Commit::Conflict(stored))
+    }
+
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut get = redis::cmd("HGET");
+        get.arg(self.keys(key).record).arg("body");
+        let bytes: Option<Vec<u8>> = self.within(get.query_async(&mut connection)).await?;
+        bytes.map(|bytes| record::decode(key, &bytes)).transpose()
+    }
+
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
+        let mut connection = self.connection.clone();
+        let keys = self.keys(key);
+        let mut get = redis::cmd("HGETALL");
+        get.arg(&keys.record);
+        let fields: Vec<(String, Vec<u8>)> = self.within(get.query_async(&mut connection)).await?;
+        let events = events_of(&fields, after);
+        let mut pipeline = redis::pipe();
+        for (_, id) in &events {
+            pipeline.xrange(&keys.events, id, id);
+        }
+        let ranges: Vec<redis::streams::StreamRangeReply> =
+            self.within(pipeline.query_async(&mut connection)).await?;
+        let bodies = ranges
+            .iter()
+            .map(|range| range.ids.first()?.get::<Vec<u8>>("body"));
+        let Some(bodies) = bodies.collect::<Option<Vec<_>>>() else {
+            return Ok(History::Trimmed);
+        };
+        let transactions = bodies
+            .iter()
+            .map(|body| record::decode(key, body))
+            .collect::<Result<_, _>>()?;
+        Ok(History::Complete(transactions))
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            pipeline
+                .cmd("ZRANGEBYSCORE")
+                .arg(due_key(partition))
+                .arg("-inf")
+                .arg(now.as_millisecond())
+                .arg("WITHSCORES")
+                .arg("LIMIT")
+                .arg(0)
+                .arg(limit);
+        }
+        let found: Vec<Vec<(String, f64)>> =
+            self.within(pipeline.query_async(&mut connection)).await?;
+        let mut due: Vec<(String, f64)> = found.into_iter().flatten().collect();
+        due.sort_by(|a, b| a.1.total_cmp(&b.1));
+        due.into_iter()
+            .take(limit)
+            .map(|(key, _)| parse_key(&key))
+            .collect()
+    }
+
+    async fn lease_check(
+        &self,
+        key: &TransactionKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.lease.key(self.keys(key).due);
+        call.arg(key.to_string())
+            .arg(now.as_millisecond())
+            .arg(until.as_millisecond());
+        self.within(call.invoke_async(&mut connection)).await
+    }
+
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let trace = self.trace_key(key.account(), trace_code);
+        self.within(connection.set(trace, key.to_string())).await
+    }
+
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        let mut connection = self.connection.clone();
+        let key = self
+            .within(connection.get(self.trace_key(account, trace_code)))
+            .await?;
+        key.map(|key| parse_key(&key)).transpose()
+    }
+
+    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
+        let body = serde_json::to_string(orphan)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let last = isize::try_from(ORPHANS_MAX).unwrap_or(isize::MAX) - 1;
+        let mut pipeline = redis::pipe();
+        pipeline
+            .atomic()
+            .lpush(ORPHANS_KEY, body)
+            .ignore()
+            .ltrim(ORPHANS_KEY, 0, last)
+            .ignore();
+        let mut connection = self.connection.clone();
+        self.within(pipeline.query_async::<()>(&mut connection))
+            .await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        let mut connection = self.connection.clone();
+        let bodies = self.within(connection.lrange(ORPHANS_KEY, 0, -1)).await?;
+        bodies
+            .iter()
+            .map(|body| read_orphan(body.as_bytes()))
+            .collect()
+    }
+
+    async fn verify(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut info = redis::cmd("INFO");
+        info.arg("memory");
+        let memory: String = self.within(info.query_async(&mut connection)).await?;
+        let policy = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        match policy.map(str::trim) {
+            Some("noeviction") => Ok(()),
+            policy => Err(StoreError::Unsuitable(format!(
+                "Redis has maxmemory-policy {}, so it may forget what was bought; \
+                 set maxmemory-policy noeviction",
+                policy.unwrap_or("unknown")
+            ))),
+        }
+    }
+}
+
+/// Reads the reply of `commit.lua`.
+fn read_commit(reply: Vec<Value>) -> RedisResult<(bool, Option<Vec<u8>>)> {
+    let mut reply = reply.into_iter();
+    let done = reply.next().map_or(Ok(0), i64::from_redis_value)? == 1;
+    let stored = reply
+        .next()
+        .map(Option::<Vec<u8>>::from_redis_value)
+        .transpose()?;
+    Ok((done, stored.flatten()))
+}

@@ -1,0 +1,334 @@
+//! The codes that identify things (API page, section 2), each a type of its own.
+//!
+//! A value of one of these types is valid: it was parsed. Serial numbers and
+//! account numbers never show themselves in `Debug` (promise 15).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not the code it was given as: the problem and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {remedy}")]
+pub struct BadCode {
+    problem: String,
+    remedy: &'static str,
+}
+
+fn check(
+    text: &str,
+    chars: std::ops::RangeInclusive<usize>,
+    allowed: fn(u8) -> bool,
+    remedy: &'static str,
+) -> Result<(), BadCode> {
+    let problem = if text.is_empty() {
+        "it is empty".to_owned()
+    } else if !chars.contains(&text.len()) {
+        format!("it is {} bytes long", text.len())
+    } else if let Some(odd) = text.chars().find(|c| !c.is_ascii() || !allowed(*c as u8)) {
+        format!("it contains {odd:?}")
+    } else {
+        return Ok(());
+    };
+    Err(BadCode { problem, remedy })
+}
+
+macro_rules! code {
+    ($(#[$doc:meta])* $name:ident, $chars:expr, $allowed:expr, $remedy:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Reads the code, or says what is wrong with it.
+            ///
+            /// # Errors
+            /// [`BadCode`] when the length or a character is not allowed.
+            pub fn parse(text: impl Into<String>) -> Result<Self, BadCode> {
+                let text = text.into();
+                check(&text, $chars, $allowed, $remedy)?;
+                Ok(Self(text))
+            }
+
+            /// The code as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadCode;
+            fn try_from(text: String) -> Result<Self, BadCode> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(code: $name) -> String {
+                code.0
+            }
+        }
+    };
+}
+
+macro_rules! shown {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
+fn graphic(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+}
+
+code!(
+    /// The configured name of an OKEBAYAR account.
+    AccountName,
+    1..=32,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-',
+    "give 1 to 32 lower-case letters, digits or hyphens"
+);
+code!(
+    /// The partner's own unique id of a transaction, as first given.
+    ReferenceCode,
+    8..=64,
+    |b| b.is_ascii_alphanumeric() || b == b'-',
+    "give 8 to 64 letters, digits or hyphens, best a UUID"
+);
+code!(
+    /// OKEBAYAR's code of a product.
+    ProductCode,
+    1..=64,
+    graphic,
+    "give 1 to 64 printable ASCII characters without spaces"
+);
+code!(
+    /// Who receives the product: a phone or meter number. Masked in `Debug`.
+    AccountNumber,
+    1..=32,
+    |b| b.is_ascii_alphanumeric() || b"+-._@".contains(&b),
+    "give 1 to 32 letters, digits, '+', '-', '.', '_' or '@'"
+);
+code!(
+    /// OKEBAYAR's id of one request hit.
+    TraceCode,
+    1..=128,
+    graphic,
+    "give 1 to 128 printable ASCII characters without spaces"
+);
+shown!(AccountName, ReferenceCode, ProductCode, TraceCode);
+
+impl fmt::Debug for AccountNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl AccountNumber {
+    /// The last four characters behind asterisks, as logs may show it.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let shown = if self.0.len() > 4 {
+            self.0.len() - 4
+        } else {
+            self.0.len()
+        };
+        format!("****{}", &self.0[shown..])
+    }
+}
+
+/// Proof of delivery. For an electricity token it is the token, which is money:
+/// `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SerialNumber(String);
+
+/// The longest serial number kept, in characters; the rest is cut off.
+const SERIAL_NUMBER_CHARS_MAX: usize = 512;
+
+impl SerialNumber {
+    /// The serial number, or `None` when the text is blank.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(text.chars().take(SERIAL_NUMBER_CHARS_MAX).collect()))
+    }
+
+    /// The number itself, for the caller who bought it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SerialNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SerialNumber(hidden)")
+    }
+}
+
+/// A status code of three digits (API page, section 5).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StatusCode([u8; 3]);
+
+impl StatusCode {
+    /// Reads three digits, surrounded by nothing; anything else is `None`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let digits: [u8; 3] = text.as_bytes().try_into().ok()?;
+        digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then_some(Self(digits))
+    }
+
+    /// The code as a number, 0 to 999.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+            .iter()
+            .fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
+    }
+}
+
+impl fmt::Display for StatusCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03}", self.number())
+    }
+}
+
+impl fmt::Debug for StatusCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for StatusCode {
+    type Error = BadCode;
+    fn try_from(text: String) -> Result<Self, BadCode> {
+        Self::read(&text).ok_or(BadCode {
+            problem: format!("{text:?} is no status code"),
+            remedy: "give three digits",
+        })
+    }
+}
+
+impl From<StatusCode> for String {
+    fn from(code: StatusCode) -> String {
+        code.to_string()
+    }
+}
+
+/// What names a transaction: the account, and the reference code in lower case
+/// (OKEBAYAR may ignore its case, so two spellings are one key).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionKey {
+    account: AccountName,
+    reference: String,
+}
+
+impl TransactionKey {
+    /// The key of a reference code on an account.
+    #[must_use]
+    pub fn new(account: AccountName, reference: &ReferenceCode) -> Self {
+        Self {
+            account,
+            reference: reference.as_str().to_ascii_lowercase(),
+        }
+    }
+
+    /// Reads back what `Display` wrote.
+    ///
+    /// # Errors
+    /// [`BadCode`] when a part is missing or not valid.
+    pub fn parse(text: &str) -> Result<Self, BadCode> {
+        let (account, reference) = text.split_once(':').ok_or(BadCode {
+            problem: format!("{text:?} is no transaction key"),
+            remedy: "give account:reference",
+        })?;
+        Ok(Self::new(
+            AccountName::parse(account)?,
+            &ReferenceCode::parse(reference)?,
+        ))
+    }
+
+    /// The configured OKEBAYAR account.
+    #[must_use]
+    pub fn account(&self) -> &AccountName {
+        &self.account
+    }
+
+    /// The reference code in lower case.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+}
+
+impl fmt::Display for TransactionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.account, self.reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_code_says_what_is_wrong_with_it() {
+        let problem = |text: &str| ReferenceCode::parse(text).unwrap_err().to_string();
+        assert!(problem("").starts_with("it is empty; give 8 to 64"));
+        assert!(problem("short").starts_with("it is 5 bytes long"));
+        assert!(problem("with space").starts_with("it contains ' '"));
+        assert!(problem("kodé-1234").starts_with("it contains 'é'"));
+    }
+
+    #[test]
+    fn two_spellings_of_a_reference_code_are_one_key() {
+        let key = |text| {
+            TransactionKey::new(
+                AccountName::parse("main").unwrap(),
+                &ReferenceCode::parse(text).unwrap(),
+            )
+        };
+        assert_eq!(key("ABCD-1234"), key("abcd-1234"));
+        assert_eq!(
+            TransactionKey::parse("main:abcd-1234").unwrap(),
+            key("Abcd-1234")
+        );
+    }
+
+    #[test]
+    fn secrets_of_the_customer_do_not_show_in_debug() {
+        let account = AccountNumber::parse("081234567890").unwrap();
+        assert_eq!(format!("{account:?}"), "****7890");
+        assert_eq!(
+            format!("{:?}", AccountNumber::parse("1234").unwrap()),
+            "****"
+        );
+        let serial = SerialNumber::read(" 1122 ").unwrap();
+        assert!(!format!("{serial:?}").contains("1122"));
+        assert_eq!(serial.expose(), "1122");
+    }
+
+    #[test]
+    fn a_status_code_is_three_digits_and_nothing_else() {
+        assert_eq!(StatusCode::read("003").unwrap().number(), 3);
+        for text in ["", "0", "0000", " 00", "2O0", "-01", "٠٠٠"] {
+            assert_eq!(StatusCode::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The core: what a transaction is, and what evidence makes of it. Pure: no
+//! async, no clock, no log, no store; time is an argument.
+//!
+//! ```text
+//! Intent -> Transaction --observe(statements)--> fold(evidence) -> Standing
+//!                                            \-> Schedule -> next check
+//! ```
+
+mod amount;
+mod codes;
+mod evidence;
+mod fold;
+mod meaning;
+mod schedule;
+mod state;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use amount::{Amount, BadAmount};
+pub use codes::{
+    AccountName, AccountNumber, BadCode, ProductCode, ReferenceCode, SerialNumber, StatusCode,
+    TraceCode, TransactionKey,
+};
+pub use evidence::{
+    Added, Details, EvidenceSet, FailureReason, Finding, NotSent, Seen, Source, Statement, Unknown,
+};
+pub use fold::{Armed, Rules, fold};
+pub use schedule::{Next, Past, Phase, Schedule};
+pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
+
+/// What kind of transaction it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A prepaid purchase.
+    PurchasePrepaid,
+}
+
+/// What makes two requests the same (promise 5): never the deadline, the wait,
+/// the caller or the trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The kind of transaction.
+    pub operation: Operation,
+    /// OKEBAYAR's product code.
+    pub product_code: ProductCode,
+    /// Who receives it.
+    pub account_number: AccountNumber,
+}
+
+/// A caller's wish, valid and complete.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// The configured account that pays.
+    pub account: AccountName,
+    /// The caller's reference code.
+    pub reference_code: ReferenceCode,
+    /// What is bought.
+    pub contents: Contents,
+}
+
+impl Intent {
+    /// The key under which the transaction is stored.
+    #[must_use]
+    pub fn key(&self) -> TransactionKey {
+        TransactionKey::new(self.account.clone(), &self.reference_code)
+    }
+}
+
+/// Names one attempt to send; whoever made it may send, nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptToken(Uuid);
+
+impl AttemptToken {
+    /// The token with these random bytes.
+    #[must_use]
+    pub fn new(random: Uuid) -> Self {
+        Self(random)
+    }
+}
+
+impl std::fmt::Display for AttemptToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Attempt {
+    number: u32,
+    token: AttemptToken,
+    armed_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Checks {
+    phase: Phase,
+    phase_since: Timestamp,
+    /// Scheduled checks made in this phase.
+    made: u32,
+    last_at: Option<Timestamp>,
+    /// When the schedule wants the next one.
+    next_at: Option<Timestamp>,
+    /// When a callback wants one, out of turn.
+    asked_at: Option<Timestamp>,
+}
+
+/// One purchase, from intent to end. The evidence is what it is; everything
+/// else about its state is derived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    account: AccountName,
+    reference_code: ReferenceCode,
+    contents: Contents,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    attempt: Attempt,
+    rules: Rules,
+    evidence: EvidenceSet,
+    checks: Checks,
+    /// Counts the changes that a reader can see; each is one event.
+    revision: u64,
+    /// Counts every save, those of the bookkeeping included.
+    version: u64,
+}
+
+/// The next version of a transaction.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What it becomes.
+    pub transaction: Arc<Transaction>,
+    /// The version it was made from; `None` for the first.
+    pub from_version: Option<u64>,
+    /// True when a reader can see the change, so that it is an event.
+    pub is_event: bool,
+}
+
+/// A stored transaction that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored transaction contradicts itself: {0}")]
+pub struct Contradiction(&'static str);
+
+/// A transaction that may not be armed again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a transaction that is {state} cannot be armed again: only NOT_SENT can")]
+pub struct CannotArm {
+    state: &'static str,
+}
+
+impl Transaction {
+    /// The first version of what a caller wants: SENDING, with attempt 1 armed.
+    #[must_use]
+    pub fn begin(
+        intent: Intent,
+        token: AttemptToken,
+        now: Timestamp,
+        rules: Rules,
+        schedule: &Schedule,
+    ) -> Change {
+        let transaction = Self {
+            account: intent.account,
+            reference_code: intent.reference_code,
+            contents: intent.contents,
+            created_at: now,
+            updated_at: now,
+            attempt: Attempt {
+                number: 1,
+                token,
+                armed_at: now,
+            },
+            rules,
+            evidence: EvidenceSet::default(),
+            checks: Checks {
+                phase: Phase::Sending,
+                phase_since: now,
+                made: 0,
+                last_at: None,
+                next_at: None,
+                asked_at: None,
+            },
+            revision: 1,
+            version: 1,
+        };
+        let transaction = Arc::new(transaction.rescheduled(now, schedule));
+        Change {
+            transaction,
+            from_version: None,
+            is_event: true,
+        }
+    }
+
+    /// Arms a transaction of which nothing was sent for another attempt.
+    ///
+    /// # Errors
+    /// [`CannotArm`] in any state but NOT_SENT (promise 1).
+    pub fn arm_again(
+        &self,
+        token: AttemptToken,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Result<Change, CannotArm> {
+        let state = self.standing().state;
+        if !matches!(state, State::NotSent(_)) {
+            return Err(CannotArm {
+                state: state.name(),
+            });
+        }
+        let mut next = self.clone();
+        next.attempt = Attempt {
+            number: self.attempt.number + 1,
+            token,
+            armed_at: now,
+        };
+        Ok(next.changed(self, now, schedule, true))
+    }
+
+    /// Adds what was said; `None` when nothing at all changes.
+    #[must_use]
+    pub fn observe(
+        &self,
+        statements: impl IntoIterator<Item = Statement>,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Option<Change> {
+        let mut next = self.clone();
+        let mut is_event = false;
+        for statement in statements {
+            is_event |= next.evidence.add(statement, now) == Added::New;
+        }
+        is_event |= next.standing() != self.standing();
+        (is_event || next.evidence != self.evidence)
+            .then(|| next.changed(self, now, schedule, is_event))
+    }
+
+    /// Adds what a status check said, which may be nothing, and moves the
+    /// schedule on. A scheduled check of a transaction that is still SENDING means
+    /// that its sender is lost.
+    #[must_use]
+    pub fn observe_check(
+        &self,
+        said: Option<Statement>,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Change {
+        let mut checked = self.clone();
+        let due = checked.checks.next_at.is_some_and(|next| next <= now);
+        checked.checks.last_at = Some(now);
+        checked.checks.asked_at = None;
+        if due {
+            checked.checks.made += 1;
+        }
+        let sender_lost = (due && self.checks.phase == Phase::Sending)
+            .then(|| Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost)));
+        let change = checked.observe(said.into_iter().chain(sender_lost), now, schedule);
+        let is_event = change.as_ref().is_some_and(|change| change.is_event);
+        let next = change.map_or(checked, |change| (*change.transaction).clone());
+        // A check that left the state open may have been the last of its schedule.
+        let given_up = match (next.next(schedule), next.checks.phase) {
+            (Next::GiveUp, Phase::SerialNumber) => Some(Finding::SerialNumberGivenUp),
+            (Next::GiveUp, _) => Some(Finding::ChecksExhausted),
+            _ => None,
+        };
+        let mut next = next;
+        if let Some(finding) = given_up {
+            next.evidence
+                .add(Statement::bare(Source::Gateway, finding), now);
+        }
+        next.revision = self.revision;
+        next.changed(self, now, schedule, is_event || given_up.is_some())
+    }
+
+    /// Gives up without a check: the transaction is too old for one.
+    #[must_use]
+    pub fn give_up(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
+        let finding = match Phase::of(&self.standing().state) {
+            Phase::SerialNumber => Finding::SerialNumberGivenUp,
+            Phase::Sending | Phase::Open => Finding::ChecksExhausted,
+            Phase::Over => return None,
+        };
+        self.observe([Statement::bare(Source::Gateway, finding)], now, schedule)
+    }
+
+    /// Adds what an unconfirmed callback reported and asks for a check. A report
+    /// that agrees with a settled state asks for none.
+    #[must_use]
+    pub fn observe_report(
+        &self,
+        report: Statement,
+        agrees: bool,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Option<Change> {
+        let mut asking = self.clone();
+        if !(agrees && self.standing().state.is_final()) {
+            let earliest = schedule.after_callback(self.checks.last_at, now);
+            let asked = self
+                .checks
+                .asked_at
+                .map_or(earliest, |asked| asked.min(earliest));
+            asking.checks.asked_at = Some(asked);
+        }
+        let is_event = asking.evidence.add(report, now) == Added::New;
+        (asking != *self).then(|| asking.changed(self, now, schedule, is_event))
+    }
+
+    fn changed(
+        mut self,
+        from: &Self,
+        now: Timestamp,
+        schedule: &Schedule,
+        is_event: bool,
+    ) -> Change {
+        self.version = from.version + 1;
+        if is_event {
+            self.revision = from.revision + 1;
+            self.updated_at = now.max(from.updated_at);
+        }
+        Change {
+            transaction: Arc::new(self.rescheduled(now, schedule)),
+            from_version: Some(from.version),
+            is_event,
+        }
+    }
+
+    fn rescheduled(mut self, now: Timestamp, schedule: &Schedule) -> Self {
+        let phase = Phase::of(&self.standing().state);
+        if phase != self.checks.phase {
+            self.checks = Checks {
+                phase,
+                phase_since: now,
+                made: 0,
+                ..self.checks
+            };
+        }
+        self.checks.next_at = match self.next(schedule) {
+            Next::CheckAt(at) => Some(at),
+            Next::GiveUp => Some(now),
+            Next::Nothing => None,
+        };
+        self
+    }
+
+    fn next(&self, schedule: &Schedule) -> Next {
+        let past = Past {
+            armed_at: self.attempt.armed_at,
+            phase_since: self.checks.phase_since,
+            made: self.checks.made,
+            last_at: self.checks.last_at,
+            seed: self.attempt.token.0.as_u64_pair().1,
+        };
+        schedule.next(&self.standing().state, &past)
+    }
+
+    /// What the evidence amounts to.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let armed = Armed {
+            attempt: self.attempt.number,
+            at: self.attempt.armed_at,
+        };
+        fold(&self.evidence, armed, &self.rules)
+    }
+
+    /// Verifies a transaction that was read from a store.
+    ///
+    /// # Errors
+    /// [`Contradiction`] when it cannot have been written by this program.
+    pub fn verified(self) -> Result<Self, Contradiction> {
+        if self.revision == 0 || self.revision > self.version {
+            return Err(Contradiction("its revision does not fit its version"));
+        }
+        if self.attempt.number == 0 {
+            return Err(Contradiction("it has no attempt"));
+        }
+        if self.created_at > self.updated_at {
+            return Err(Contradiction("it was changed before it was made"));
+        }
+        let future_attempt = |(said, _): (&Statement, &Seen)| matches!(said.finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
+        if self.evidence.iter().any(future_attempt) {
+            return Err(Contradiction("it knows of an attempt that was never made"));
+        }
+        Ok(self)
+    }
+
+    /// The key under which it is stored.
+    #[must_use]
+    pub fn key(&self) -> TransactionKey {
+        TransactionKey::new(self.account.clone(), &self.reference_code)
+    }
+
+    /// When the next check is due; `None` when none is.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.checks
+            .next_at
+            .into_iter()
+            .chain(self.checks.asked_at)
+            .min()
+    }
+
+    /// The configured account that pays.
+    #[must_use]
+    pub fn account(&self) -> &AccountName {
+        &self.account
+    }
+
+    /// The caller's reference code, as first given.
+    #[must_use]
+    pub fn reference_code(&self) -> &ReferenceCode {
+        &self.reference_code
+    }
+
+    /// What is bought.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// The token of the latest attempt.
+    #[must_use]
+    pub fn token(&self) -> AttemptToken {
+        self.attempt.token
+    }
+
+    /// The number of the latest attempt, counted from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt.number
+    }
+
+    /// When the latest attempt was armed.
+    #[must_use]
+    pub fn armed_at(&self) -> Timestamp {
+        self.attempt.armed_at
+    }
+
+    /// When the purchase was first accepted.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When its revision was made.
+    #[must_use]
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// Everything that was said about it.
+    #[must_use]
+    pub fn evidence(&self) -> &EvidenceSet {
+        &self.evidence
+    }
+
+    /// Counts the changes that a reader can see.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Counts every save.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a transaction stands, and what a caller may conclude from it.
+
+use super::{
+    codes::{StatusCode, TraceCode},
+    evidence::{Details, FailureReason, NotSent, Unknown},
+};
+
+/// The serial number of a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerialNumberStatus {
+    /// It is there.
+    Present,
+    /// Still awaited.
+    Pending,
+    /// It did not come while the schedule lasted.
+    Missing,
+}
+
+/// Why a human must decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReviewCause {
+    /// Proof of success and proof of failure both exist.
+    Contradicted,
+    /// The check schedule ended without a proof.
+    ChecksExhausted,
+}
+
+/// Why a failure is proven.
+pub type Failure = FailureReason;
+
+/// Why an outcome is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// No usable answer.
+    Unknown(Unknown),
+    /// A failure that OKEBAYAR also reports when it is merely unwell.
+    Unproven(FailureReason),
+}
+
+/// The state of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The intent is stored; no answer yet.
+    Sending,
+    /// OKEBAYAR is processing it.
+    Pending,
+    /// Status checks decide.
+    Confirming(Doubt),
+    /// The money is spent.
+    Succeeded {
+        /// Serial number, price, balance, time.
+        receipt: Details,
+        /// Whether the serial number is there.
+        serial_number: SerialNumberStatus,
+    },
+    /// Proven failure.
+    Failed(Failure),
+    /// Provably nothing was sent.
+    NotSent(NotSent),
+    /// A human must decide.
+    NeedsReview {
+        /// Why.
+        cause: ReviewCause,
+        /// What the proof of success said, if there is one.
+        receipt: Option<Details>,
+    },
+}
+
+impl State {
+    /// A short stable name, as logs and streams show it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sending => "SENDING",
+            Self::Pending => "PENDING",
+            Self::Confirming(_) => "CONFIRMING",
+            Self::Succeeded { .. } => "SUCCEEDED",
+            Self::Failed(_) => "FAILED",
+            Self::NotSent(_) => "NOT_SENT",
+            Self::NeedsReview { .. } => "NEEDS_REVIEW",
+        }
+    }
+
+    /// Nothing further is expected.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Succeeded { serial_number, .. } => *serial_number != SerialNumberStatus::Pending,
+            Self::Failed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A watcher has nothing to wait for.
+    #[must_use]
+    pub fn ends_watch(&self) -> bool {
+        self.is_final() || matches!(self, Self::NotSent(_) | Self::NeedsReview { .. })
+    }
+
+    /// The outcome is decided: it never returns to SENDING, PENDING or CONFIRMING
+    /// (promise 8), save that NOT_SENT may be armed again.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Sending | Self::Pending | Self::Confirming(_))
+    }
+
+    /// No money was spent: the customer may have theirs back.
+    #[must_use]
+    pub fn safe_to_refund(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::NotSent(_))
+    }
+
+    /// The same thing may be bought again.
+    #[must_use]
+    pub fn safe_to_buy_again(&self) -> bool {
+        self.safe_to_refund()
+    }
+
+    /// What the proof of success said, where there is one.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Details> {
+        match self {
+            Self::Succeeded { receipt, .. } => Some(receipt),
+            Self::NeedsReview { receipt, .. } => receipt.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// What the evidence amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub state: State,
+    /// The status code on which the state rests.
+    pub code: Option<StatusCode>,
+    /// OKEBAYAR's id of the purchase, from its own answer or a confirmed callback.
+    pub trace_code: Option<TraceCode>,
+    /// The last status that an unconfirmed callback reported.
+    pub reported: Option<StatusCode>,
+}
