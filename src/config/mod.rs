@@ -34,7 +34,7 @@ use reader::{Leaves, Reader, leaves, variable};
 pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
 
 /// Where transactions are kept.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum StoreSettings {
     /// In a file of this process alone.
     Embedded {
@@ -59,6 +59,7 @@ pub struct Limits {
 }
 
 /// One OKEBAYAR account.
+#[derive(Debug)]
 pub struct AccountSettings {
     /// OKEBAYAR's one URL.
     pub url: reqwest::Url,
@@ -74,7 +75,8 @@ pub struct AccountSettings {
     pub account: Account,
 }
 
-/// The whole configuration, valid.
+/// The whole configuration, valid. Its `Debug` shows no secret.
+#[derive(Debug)]
 pub struct Settings {
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,

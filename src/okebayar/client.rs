@@ -16,7 +16,8 @@ use crate::{
     transaction::{Finding, NotSent, Source, Statement, Transaction, Unknown},
 };
 
-/// How one account talks to OKEBAYAR.
+/// How one account talks to OKEBAYAR. Its `Debug` shows no secret.
+#[derive(Debug)]
 pub struct Account {
     /// Who asks.
     pub credentials: Credentials,

@@ -5,7 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{json, signature::sign};
 use crate::transaction::{TraceCode, Transaction};
 
-/// Who asks: one account's credentials.
+/// Who asks: one account's credentials. `Debug` hides the PIN.
+#[derive(Debug)]
 pub struct Credentials {
     /// The member id.
     pub user_id: String,
@@ -23,7 +24,15 @@ pub struct TransactionCodes {
 }
 
 /// A request's body: it holds the PIN, so it has no `Debug`.
-pub struct Body(pub(super) Vec<u8>);
+pub struct Body(Vec<u8>);
+
+impl Body {
+    /// The bytes to send, PIN included: never to be logged.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
 
 /// The purchase of a prepaid product.
 #[must_use]

@@ -89,7 +89,7 @@ impl Transport for HttpTransport {
             .post(self.url.clone())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .header(reqwest::header::ACCEPT, "application/json")
-            .body(body.0);
+            .body(body.into_bytes());
         let mut response = request.send().await.map_err(classified)?;
         let status = response.status().as_u16();
         let mut body = Vec::new();

@@ -47,6 +47,17 @@ pub struct RedisSettings {
     pub event_retention: SignedDuration,
 }
 
+impl std::fmt::Debug for RedisSettings {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSettings")
+            .field("partitions", &self.partitions)
+            .field("timeout", &self.timeout)
+            .field("event_retention", &self.event_retention)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The shared store.
 pub struct RedisStore {
     connection: ConnectionManager,
@@ -227,6 +238,10 @@ impl Store for RedisStore {
         get.arg(&keys.record);
         let fields: Vec<(String, Vec<u8>)> = self.within(get.query_async(&mut connection)).await?;
         let events = events_of(&fields, after);
+        if events.is_empty() {
+            // A pipeline of nothing is an error to the client.
+            return Ok(History::Complete(Vec::new()));
+        }
         let mut pipeline = redis::pipe();
         for (_, id) in &events {
             pipeline.xrange(&keys.events, id, id);

@@ -1,0 +1,34 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TEST_LOG := target/test-output.log
+BUF := target/tools/node_modules/.bin/buf
+
+.PHONY: help dev tools lint test full
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+dev: ## gateway and sandbox on loopback, and a first purchase
+	cargo run --locked -- dev
+
+tools: ## install what lint and test need
+	.ci/install-tools
+
+lint: tools ## formatting, lints, documentation, contract
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	$(BUF) lint
+
+test: lint ## everything that must hold; the output may not hold the tests' PIN
+	@mkdir -p target
+	cargo test --locked 2>&1 | tee $(TEST_LOG)
+	@if grep -q 'CANARY-pin' $(TEST_LOG); then echo "a PIN is in the output of the tests" >&2; exit 1; fi
+
+full: test ## what takes longer: release build, licences, bans and sources, the tests three times more
+	cargo build --locked --release
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check licenses bans sources
+	for round in 1 2 3; do cargo test --locked --quiet; done

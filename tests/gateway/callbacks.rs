@@ -1,0 +1,217 @@
+//! Promises 7 and 12: a callback is a hint, stored before it is answered.
+
+use okebayar_gateway::grpc::v1::{Evidence, Source, State};
+use reqwest::StatusCode;
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, SERIAL_NUMBER_LATER,
+        StoreKind, World, assert_succeeded, buy, get, reference,
+    },
+};
+
+async fn post(url: &str, body: impl Into<reqwest::Body>) -> StatusCode {
+    reqwest::Client::new()
+        .post(url)
+        .body(body)
+        .send()
+        .await
+        .unwrap()
+        .status()
+}
+
+async fn a_forged_success_changes_no_state_and_is_in_the_timeline(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let before = buy(&mut client, &code, PENDING_FOR_EVER).await;
+    assert_eq!(before.state(), State::Pending);
+
+    let by_get = format!(
+        "{}?tracecode=forged&referencecode={code}&status=000&serialnumber=1234",
+        world.callback_url()
+    );
+    assert_eq!(reqwest::get(&by_get).await.unwrap().status(), 200);
+    let body = format!(
+        r#"{{"tracecode":"forged2","referencecode":"{code}","status":"000","serialnumber":"1234"}}"#
+    );
+    assert_eq!(post(&world.callback_url(), body).await, 200);
+    // Each was checked with OKEBAYAR, which calls the purchase pending.
+    assert!(world.ledger_when(&code, "checks=1").await.checks >= 1);
+    let after = gateway
+        .until(&code, |transaction| {
+            transaction
+                .timeline
+                .iter()
+                .any(|entry| entry.source() == Source::Check)
+        })
+        .await;
+    assert_eq!(after.state(), State::Pending);
+    assert!(!after.r#final && after.serial_number.is_empty() && after.price.is_none());
+    assert_eq!(after.trace_code, before.trace_code);
+    assert_eq!(after.reported_status_code, "000");
+    let reports: Vec<_> = after
+        .timeline
+        .iter()
+        .filter(|entry| entry.source() == Source::Callback)
+        .collect();
+    assert_eq!(reports.len(), 2);
+    assert!(
+        reports
+            .iter()
+            .all(|entry| !entry.believed && entry.status_code == "000")
+    );
+
+    // The same again is folded: another count, not another entry.
+    assert_eq!(reqwest::get(&by_get).await.unwrap().status(), 200);
+    let again = get(&mut client, &code).await.unwrap();
+    assert_eq!(again.revision, after.revision);
+    assert_eq!(again.timeline.len(), after.timeline.len());
+}
+
+async fn a_true_callback_is_confirmed_and_settles(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let cases = [
+        (PENDING_THEN_SUCCESS, State::Succeeded),
+        (PENDING_THEN_FAILURE, State::Failed),
+        (SERIAL_NUMBER_LATER, State::Succeeded),
+    ];
+    for (account_number, state) in cases {
+        let code = reference();
+        buy(&mut client, &code, account_number).await;
+        let transaction = gateway.until_final(&code).await;
+        assert_eq!(transaction.state(), state, "{account_number}");
+        let sources: Vec<Source> = transaction.timeline.iter().map(Evidence::source).collect();
+        assert!(sources.contains(&Source::Callback) && sources.contains(&Source::Check));
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_serial_number_is_final_once_it_came() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.serial_number", "1h");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let transaction = buy(&mut gateway.client().await, &code, SERIAL_NUMBER_LATER).await;
+    assert_eq!(transaction.state(), State::Succeeded);
+    assert!(transaction.serial_number_pending && !transaction.r#final);
+    assert!(!transaction.safe_to_refund);
+    assert_succeeded(&gateway.until_final(&code).await);
+}
+
+#[tokio::test]
+async fn a_serial_number_that_never_comes_is_given_up() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.serial_number", "50ms,50ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    // 001 for ever.
+    buy(&mut gateway.client().await, &code, "080000009001").await;
+    let transaction = gateway.until_final(&code).await;
+    assert_eq!(transaction.state(), State::Succeeded);
+    assert!(transaction.serial_number_missing && !transaction.serial_number_pending);
+    assert_eq!(world.ledger(&code).await.checks, 2);
+}
+
+#[tokio::test]
+async fn a_trusted_callback_settles_without_a_check() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("accounts.main.callback_trusted", "true");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_THEN_SUCCESS).await;
+    assert_succeeded(&gateway.until_final(&code).await);
+    assert_eq!(world.ledger(&code).await.checks, 0);
+}
+
+#[tokio::test]
+async fn the_secret_of_the_address_is_required() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let open = world.callback_url();
+    let secret = world.secret().to_owned();
+    world.set("accounts.main.callback_secret", &secret);
+    world.start_sandbox().await;
+    world.check_rarely();
+    let mut gateway = world.start_gateway().await;
+    gateway.process.add_secret(secret.clone());
+    let query = "?referencecode=unknown-1234&status=000";
+    for wrong in [
+        open.clone(),
+        format!("{open}/wrong"),
+        open.replace("main", "other"),
+    ] {
+        assert_eq!(
+            reqwest::get(format!("{wrong}{query}"))
+                .await
+                .unwrap()
+                .status(),
+            404,
+            "{wrong}"
+        );
+    }
+    let right = format!("{open}/{secret}{query}");
+    assert_eq!(reqwest::get(right).await.unwrap().status(), 200);
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_THEN_SUCCESS).await;
+    assert_succeeded(&gateway.until_final(&code).await);
+}
+
+#[tokio::test]
+async fn what_is_no_callback_is_refused() {
+    let world = World::without_sandbox(StoreKind::Embedded).await;
+    let _gateway = world.start_gateway().await;
+    let url = world.callback_url();
+    for body in [
+        "",
+        "status=000",
+        r#"{"status":"000"}"#,
+        r#"{"referencecode":"unknown-1234"}"#,
+        r#"{"referencecode":"unknown-1234","status":"fine"}"#,
+        r#"{"referencecode":"unknown-1234","status":"000","transactionstatus":"200"}"#,
+    ] {
+        assert_eq!(post(&url, body).await, 400, "{body}");
+    }
+    assert_eq!(post(&url, vec![b' '; 100_000]).await, 413);
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 400);
+    // Any case of a known name, and a reference code that nobody knows: kept.
+    assert_eq!(
+        post(&url, r#"{"ReferenceCode":"unknown-1234","STATUS":"000"}"#).await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_callback_that_cannot_be_stored_is_answered_503() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely().set("store.timeout", "300ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    let url = format!("{}?referencecode={code}&status=000", world.callback_url());
+    world.redis.as_ref().unwrap().freeze();
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 503);
+    world.redis.as_ref().unwrap().thaw();
+    let stored = async {
+        while reqwest::get(&url).await.unwrap().status() != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::support::process::PATIENCE, stored)
+        .await
+        .unwrap();
+    let transaction = get(&mut gateway.client().await, &code).await.unwrap();
+    assert_eq!(transaction.reported_status_code, "000");
+}
+
+on_both_stores!(
+    a_forged_success_changes_no_state_and_is_in_the_timeline,
+    a_true_callback_is_confirmed_and_settles,
+);

@@ -1,0 +1,312 @@
+//! Promises 1, 2, 3 and 9 when the store loses replies: the engine over a store
+//! that fails on demand, and a transport that counts POSTs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{Timestamp, tz::TimeZone};
+use okebayar_gateway::{
+    ambient::Ambient,
+    config::Limits,
+    engine::{Engine, PurchaseError, Settings, Upstream, Wait, WaitUntil},
+    okebayar::{
+        client::{Account, Client},
+        request::{Body, Credentials, TransactionCodes},
+        transport::{HttpAnswer, Transport, TransportError},
+        verdict::CodeLists,
+    },
+    store::{Commit, History, Identity, Orphan, Store, StoreError, redb::RedbStore},
+    transaction::{
+        AccountName, AccountNumber, Change, Contents, Intent, Operation, ProductCode,
+        ReferenceCode, State, TraceCode, Transaction, TransactionKey,
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::properties::{RULES, schedule};
+
+/// What happens to the next commit or load.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// Nothing.
+    None,
+    /// The commit is stored, and its reply lost.
+    ReplyLost,
+    /// The commit is not stored.
+    NotStored,
+    /// A load fails.
+    LoadFails,
+}
+
+struct Faulty {
+    inner: RedbStore,
+    commits: Mutex<VecDeque<Fault>>,
+    loads: Mutex<VecDeque<Fault>>,
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("the test lost it".to_owned())
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
+        let fault = self.commits.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::ReplyLost) => self.inner.commit(change).await.and(Err(lost())),
+            None | Some(Fault::None) => self.inner.commit(change).await,
+            Some(_) => Err(lost()),
+        }
+    }
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let fault = self.loads.lock().unwrap().pop_front();
+        if fault.is_some() {
+            Err(lost())
+        } else {
+            self.inner.load(key).await
+        }
+    }
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
+        self.inner.history(key, after).await
+    }
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
+        self.inner.due(now, limit).await
+    }
+    async fn lease_check(
+        &self,
+        key: &TransactionKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.lease_check(key, now, until).await
+    }
+    async fn index_trace(&self, key: &TransactionKey, trace: &TraceCode) -> Result<(), StoreError> {
+        self.inner.index_trace(key, trace).await
+    }
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        self.inner.find_by_trace(account, trace).await
+    }
+    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
+        self.inner.add_orphan(orphan).await
+    }
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        self.inner.orphans().await
+    }
+    async fn verify(&self) -> Result<(), StoreError> {
+        self.inner.verify().await
+    }
+}
+
+/// Sells everything at once, and counts.
+#[derive(Default)]
+struct Counting {
+    posts: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Counting {
+    async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
+        self.posts.fetch_add(1, Ordering::SeqCst);
+        let asked: serde_json::Value = serde_json::from_slice(&body.into_bytes()).unwrap();
+        let answer = serde_json::json!({
+            "tracecode": "t1",
+            "transactionstatus": "000",
+            "serialnumber": "123",
+            "referencecode": asked["referencecode"],
+        });
+        Ok(HttpAnswer {
+            status: 200,
+            body: answer.to_string().into_bytes(),
+        })
+    }
+}
+
+struct Bench {
+    engine: Arc<Engine>,
+    store: Arc<Faulty>,
+    transport: Arc<Counting>,
+    _folder: tempfile::TempDir,
+}
+
+fn account() -> AccountName {
+    AccountName::parse("main").unwrap()
+}
+
+async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity {
+        accounts: BTreeMap::from([(account(), String::new())]),
+    };
+    let store = Arc::new(Faulty {
+        inner: RedbStore::open(&folder.path().join("store.redb"), &identity)
+            .await
+            .unwrap(),
+        commits: Mutex::new(commits.iter().copied().collect()),
+        loads: Mutex::new(loads.iter().copied().collect()),
+    });
+    let transport = Arc::new(Counting::default());
+    let client = Client::new(
+        Account {
+            credentials: Credentials {
+                user_id: "member".into(),
+                pin: "1234".into(),
+            },
+            transaction_codes: TransactionCodes {
+                prepaid: "p".into(),
+                check: "c".into(),
+            },
+            code_lists: CodeLists::default(),
+            zone: TimeZone::UTC,
+        },
+        Arc::clone(&transport) as Arc<dyn Transport>,
+    );
+    let upstream = Upstream {
+        client,
+        timeout: Duration::from_secs(20),
+        callback_trusted: false,
+    };
+    let settings = Settings {
+        limits: Limits {
+            sending: 4,
+            queue: 4,
+            queue_timeout: Duration::from_millis(300),
+            checking: 1,
+        },
+        schedule: schedule(),
+        rules: RULES,
+        poll_interval: Duration::from_millis(20),
+    };
+    let engine = Engine::new(
+        Arc::clone(&store) as Arc<dyn Store>,
+        BTreeMap::from([(account(), upstream)]),
+        settings,
+        Ambient::system(),
+        CancellationToken::new(),
+    );
+    Bench {
+        engine,
+        store,
+        transport,
+        _folder: folder,
+    }
+}
+
+impl Bench {
+    async fn buy(&self) -> Result<Arc<Transaction>, PurchaseError> {
+        let wait = Wait {
+            until: WaitUntil::Answered,
+            caller_deadline: None,
+        };
+        Ok(self.engine.purchase(intent(), wait).await?.transaction)
+    }
+
+    /// Waits for everything that goes on in the background.
+    async fn settle(&self) {
+        let tasks = self.engine.tasks();
+        tasks.close();
+        tokio::time::timeout(Duration::from_secs(30), tasks.wait())
+            .await
+            .expect("a task never ends");
+        tasks.reopen();
+    }
+
+    fn posts(&self) -> usize {
+        self.transport.posts.load(Ordering::SeqCst)
+    }
+
+    async fn stored(&self) -> Option<Arc<Transaction>> {
+        self.store.inner.load(&intent().key()).await.unwrap()
+    }
+}
+
+fn intent() -> Intent {
+    Intent {
+        account: account(),
+        reference_code: ReferenceCode::parse("reference-1").unwrap(),
+        contents: Contents {
+            operation: Operation::PurchasePrepaid,
+            product_code: ProductCode::parse("PULSA10").unwrap(),
+            account_number: AccountNumber::parse("081234567890").unwrap(),
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_reply_was_lost_is_read_back_and_sent_once() {
+    let bench = bench(&[Fault::ReplyLost], &[]).await;
+    let transaction = bench.buy().await.unwrap();
+    assert!(matches!(
+        transaction.standing().state,
+        State::Succeeded { .. }
+    ));
+    assert_eq!(bench.posts(), 1);
+    assert_eq!(bench.buy().await.unwrap().key(), transaction.key());
+    assert_eq!(bench.posts(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_was_not_stored_sends_nothing() {
+    let bench = bench(&[Fault::NotStored], &[]).await;
+    assert!(matches!(
+        bench.buy().await,
+        Err(PurchaseError::NotClaimed(_))
+    ));
+    bench.settle().await;
+    assert_eq!(bench.posts(), 0);
+    assert!(bench.stored().await.is_none());
+    bench.buy().await.unwrap();
+    assert_eq!(bench.posts(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_read_back_is_given_up_as_not_sent() {
+    let bench = bench(
+        &[Fault::ReplyLost, Fault::NotStored],
+        &[Fault::LoadFails; 3],
+    )
+    .await;
+    assert!(matches!(
+        bench.buy().await,
+        Err(PurchaseError::NotClaimed(_))
+    ));
+    bench.settle().await;
+    assert_eq!(bench.posts(), 0);
+    assert!(matches!(
+        bench.stored().await.unwrap().standing().state,
+        State::NotSent(_)
+    ));
+    // The same reference code is armed again, and sent once.
+    let transaction = bench.buy().await.unwrap();
+    assert!(matches!(
+        transaction.standing().state,
+        State::Succeeded { .. }
+    ));
+    assert_eq!((transaction.attempt(), bench.posts()), (2, 1));
+}
+
+#[tokio::test]
+async fn an_outcome_is_stored_however_often_that_fails() {
+    for fault in [Fault::NotStored, Fault::ReplyLost] {
+        let bench = bench(&[Fault::None, fault, fault, fault], &[]).await;
+        let transaction = bench.buy().await.unwrap();
+        assert!(matches!(
+            transaction.standing().state,
+            State::Succeeded { .. }
+        ));
+        bench.settle().await;
+        assert_eq!(bench.posts(), 1);
+        let stored = bench.stored().await.unwrap();
+        assert_eq!(stored.revision(), 2, "a lost reply makes no second event");
+    }
+}

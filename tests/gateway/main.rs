@@ -1,0 +1,22 @@
+//! Drives the built program through its wires: gRPC, HTTP, signals, real Redis.
+//! Only the store's contract, the codecs and the fold are called as a library.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod callbacks;
+mod commands;
+mod crash;
+mod duplicates;
+mod engine_faults;
+mod golden;
+mod properties;
+mod purchase;
+mod shutdown;
+mod store_contract;
+mod watch;

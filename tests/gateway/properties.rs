@@ -1,0 +1,442 @@
+//! The pure core under every order, repetition and contradiction (promises 4, 8,
+//! 11 and 16).
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use okebayar_gateway::transaction::{
+    AccountName, AccountNumber, Added, Amount, Armed, AttemptToken, Contents, Details, EvidenceSet,
+    FailureReason, Finding, Intent, NotSent, Operation, ProductCode, ReferenceCode, ReviewCause,
+    Rules, Schedule, SerialNumber, Source, Standing, State, Statement, StatusCode, Transaction,
+    Unknown, fold,
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+pub const RULES: Rules = Rules {
+    doubtful_gap: SignedDuration::from_mins(5),
+    not_received_after: SignedDuration::from_mins(10),
+};
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// The default schedule.
+pub fn schedule() -> Schedule {
+    let minutes = |list: &[i64]| {
+        list.iter()
+            .copied()
+            .map(SignedDuration::from_mins)
+            .collect()
+    };
+    Schedule {
+        sending: SignedDuration::from_secs(65),
+        unknown_first: SignedDuration::from_secs(10),
+        pending_first: SignedDuration::from_mins(5),
+        delays: minutes(&[1, 2, 4, 8, 15, 30]),
+        day_delay: SignedDuration::from_hours(1),
+        day_ends: SignedDuration::from_hours(24),
+        late_delay: SignedDuration::from_hours(6),
+        give_up_after: SignedDuration::from_hours(72),
+        serial_number: minutes(&[1, 5, 15, 60, 360, 1440]),
+        interval_min: SignedDuration::from_secs(60),
+        callback_interval_min: SignedDuration::from_secs(5),
+        age_max: SignedDuration::from_hours(720),
+    }
+}
+
+pub fn transaction(seed: u128) -> Arc<Transaction> {
+    let intent = Intent {
+        account: AccountName::parse("main").unwrap(),
+        reference_code: ReferenceCode::parse(format!("reference-{seed}")).unwrap(),
+        contents: Contents {
+            operation: Operation::PurchasePrepaid,
+            product_code: ProductCode::parse("PULSA10").unwrap(),
+            account_number: AccountNumber::parse("081234567890").unwrap(),
+        },
+    };
+    let token = AttemptToken::new(uuid::Uuid::from_u128(seed));
+    Transaction::begin(intent, token, at(0), RULES, &schedule()).transaction
+}
+
+const ATTEMPT: u32 = 2;
+
+fn standing(said: &[(Statement, i64)]) -> Standing {
+    let mut set = EvidenceSet::default();
+    for (statement, seconds) in said {
+        set.add(statement.clone(), at(*seconds));
+    }
+    fold(
+        &set,
+        Armed {
+            attempt: ATTEMPT,
+            at: at(0),
+        },
+        &RULES,
+    )
+}
+
+fn success(source: Source, serial: Option<&str>) -> Statement {
+    let details = Details {
+        serial_number: serial.and_then(SerialNumber::read),
+        price: Amount::parse("10500").ok(),
+        ..Details::default()
+    };
+    Statement::new(source, Finding::Succeeded, StatusCode::read("000"), details)
+}
+
+fn sources() -> impl Strategy<Value = Source> {
+    select(vec![
+        Source::Gateway,
+        Source::Callback,
+        Source::Answer,
+        Source::Check,
+    ])
+}
+
+fn reasons() -> impl Strategy<Value = FailureReason> {
+    select(vec![
+        FailureReason::ServerTrouble,
+        FailureReason::BillerTrouble,
+        FailureReason::Unidentified,
+    ])
+}
+
+/// What proves nothing, whatever comes of it.
+fn unproven() -> impl Strategy<Value = Finding> {
+    prop_oneof![
+        Just(Finding::Reported),
+        Just(Finding::Pending),
+        select(vec![
+            Unknown::TimedOut,
+            Unknown::Broken,
+            Unknown::HttpStatus(500),
+            Unknown::Unreadable,
+            Unknown::AboutAnother,
+            Unknown::AboutInquiry,
+            Unknown::Inconclusive,
+            Unknown::SenderLost,
+        ])
+        .prop_map(Finding::Unknown),
+        Just(Finding::NotSent {
+            attempt: ATTEMPT - 1,
+            why: NotSent::Unreachable
+        }),
+    ]
+}
+
+fn any_finding() -> impl Strategy<Value = Finding> {
+    prop_oneof![
+        4 => unproven(),
+        1 => Just(Finding::NotSent { attempt: ATTEMPT, why: NotSent::Unreachable }),
+        2 => reasons().prop_map(Finding::Doubtful),
+        1 => Just(Finding::NotReceived),
+        2 => reasons().prop_map(Finding::Failed),
+        2 => Just(Finding::Succeeded),
+        1 => Just(Finding::ChecksExhausted),
+        1 => Just(Finding::SerialNumberGivenUp),
+    ]
+}
+
+fn statement(findings: impl Strategy<Value = Finding>) -> impl Strategy<Value = (Statement, i64)> {
+    let serial = proptest::option::of(select(vec!["1111", "2222"]));
+    (sources(), findings, serial, 0..2000_i64).prop_map(|(source, finding, serial, seconds)| {
+        let details = Details {
+            serial_number: serial.and_then(SerialNumber::read),
+            ..Details::default()
+        };
+        (
+            Statement::new(source, finding, StatusCode::read("000"), details),
+            seconds,
+        )
+    })
+}
+
+type Said = Vec<(Statement, i64)>;
+
+/// Evidence, and the same in another order with repetitions.
+fn shuffled() -> impl Strategy<Value = (Said, Said)> {
+    vec(statement(any_finding()), 0..12).prop_flat_map(|said| {
+        let repeated = vec(
+            proptest::sample::subsequence(said.clone(), 0..=said.len()),
+            0..3,
+        );
+        let again = repeated.prop_flat_map({
+            let said = said.clone();
+            move |more| {
+                let all: Vec<_> = said
+                    .iter()
+                    .cloned()
+                    .chain(more.into_iter().flatten())
+                    .collect();
+                Just(all).prop_shuffle()
+            }
+        });
+        (Just(said), again)
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_any_repetition_end_the_same((said, again) in shuffled()) {
+        prop_assert_eq!(standing(&said), standing(&again));
+    }
+
+    #[test]
+    fn joining_two_halves_is_the_same_as_the_whole(
+        said in vec(statement(any_finding()), 0..12),
+        cut in 0..12_usize,
+    ) {
+        let cut = cut.min(said.len());
+        let set = |part: &[(Statement, i64)]| {
+            let mut set = EvidenceSet::default();
+            for (statement, seconds) in part {
+                set.add(statement.clone(), at(*seconds));
+            }
+            set
+        };
+        let (mut one, two) = (set(&said[..cut]), set(&said[cut..]));
+        one.merge(&two);
+        let armed = Armed { attempt: ATTEMPT, at: at(0) };
+        prop_assert_eq!(fold(&one, armed, &RULES), standing(&said));
+    }
+
+    #[test]
+    fn without_proof_nothing_fails_and_nothing_succeeds(said in vec(statement(unproven()), 0..20)) {
+        let state = standing(&said).state;
+        prop_assert!(!state.is_settled(), "{:?}", state);
+        prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again());
+    }
+
+    #[test]
+    fn what_is_settled_never_becomes_unsettled(
+        said in vec(statement(any_finding()), 0..10),
+        more in statement(any_finding()),
+    ) {
+        let before = standing(&said).state;
+        let mut said = said;
+        said.push(more);
+        let after = standing(&said).state;
+        if before.is_settled() {
+            prop_assert!(after.is_settled(), "{} became {}", before.name(), after.name());
+        }
+        if let State::NeedsReview { .. } = before {
+            prop_assert_eq!(after.name(), before.name());
+        }
+        if let State::Succeeded { .. } = before {
+            prop_assert!(!after.safe_to_refund());
+        }
+    }
+
+    #[test]
+    fn proof_of_both_is_put_before_a_human(
+        said in vec(statement(any_finding()), 0..10),
+        why in reasons(),
+        flip in any::<bool>(),
+    ) {
+        let failed = Statement::new(Source::Check, Finding::Failed(why), None, Details::default());
+        let mut both = vec![(success(Source::Answer, Some("1")), 3), (failed, 4)];
+        if flip {
+            both.reverse();
+        }
+        let state = standing(&[said, both].concat()).state;
+        let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
+        prop_assert!(contradicted, "{:?}", state);
+        prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again() && !state.is_final());
+    }
+
+    #[test]
+    fn a_check_that_proves_nothing_changes_nothing(
+        said in vec(statement(any_finding()), 0..6),
+        seconds in 0..64_i64,
+    ) {
+        let start = transaction(7);
+        let statements = said.into_iter().map(|(statement, _)| statement);
+        let before = start
+            .observe(statements, at(seconds), &schedule())
+            .map_or(start, |change| change.transaction);
+        let change = before.observe_check(None, at(seconds), &schedule());
+        let after = &change.transaction;
+        prop_assert!(!change.is_event);
+        prop_assert_eq!(after.revision(), before.revision());
+        prop_assert_eq!(after.evidence(), before.evidence());
+        prop_assert_eq!(after.standing(), before.standing());
+        prop_assert_eq!(after.version(), before.version() + 1);
+    }
+
+    #[test]
+    fn the_schedule_always_ends_and_never_hurries(
+        first in prop_oneof![Just(None), statement(any_finding()).prop_map(Some)],
+        seed in any::<u64>(),
+    ) {
+        let mut now = transaction(u128::from(seed));
+        if let Some((statement, _)) = first {
+            now = now.observe([statement], at(1), &schedule()).map_or(now, |change| change.transaction);
+        }
+        let mut last: Option<Timestamp> = None;
+        let mut checks = 0;
+        while let Some(due) = now.due_at() {
+            if let Some(last) = last {
+                prop_assert!(due.duration_since(last) >= schedule().interval_min);
+            }
+            now = now.observe_check(None, due, &schedule()).transaction;
+            (last, checks) = (Some(due), checks + 1);
+            prop_assert!(checks < 100, "it never ends");
+        }
+        prop_assert!(now.standing().state.ends_watch(), "{:?}", now.standing());
+        let age = last.map_or(SignedDuration::ZERO, |last| last.duration_since(at(0)));
+        prop_assert!(age < SignedDuration::from_hours(81), "{:?}", age);
+    }
+
+    #[test]
+    fn a_flood_of_reports_is_bounded_and_hides_nothing(count in 1..200_u32) {
+        let mut set = EvidenceSet::default();
+        let mut dropped = 0;
+        for number in 0..count {
+            let details = Details {
+                trace_code: okebayar_gateway::transaction::TraceCode::parse(format!("t{number}")).ok(),
+                ..Details::default()
+            };
+            let report = Statement::new(Source::Callback, Finding::Reported, None, details);
+            dropped += u32::from(set.add(report, at(i64::from(number))) == Added::Dropped);
+        }
+        prop_assert!(set.iter().count() <= 16);
+        prop_assert_eq!(dropped, count.saturating_sub(16));
+        set.add(Statement::bare(Source::Check, Finding::Pending), at(0));
+        let armed = Armed { attempt: ATTEMPT, at: at(0) };
+        prop_assert_eq!(fold(&set, armed, &RULES).state, State::Pending);
+    }
+
+    #[test]
+    fn a_stored_transaction_reads_back_as_it_was(said in vec(statement(any_finding()), 0..8)) {
+        let start = transaction(9);
+        let written = start
+            .observe(said.into_iter().map(|(statement, _)| statement), at(5), &schedule())
+            .map_or(start, |change| change.transaction);
+        let text = serde_json::to_string(&*written).unwrap();
+        let read: Transaction = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&read, &*written);
+        prop_assert_eq!(read.due_at(), written.due_at());
+    }
+}
+
+#[test]
+fn two_doubtful_checks_agree_only_far_enough_apart() {
+    let doubtful =
+        |source, why| Statement::new(source, Finding::Doubtful(why), None, Details::default());
+    let trouble = doubtful(Source::Check, FailureReason::ServerTrouble);
+    let other = doubtful(Source::Check, FailureReason::BillerTrouble);
+    let own = doubtful(Source::Answer, FailureReason::ServerTrouble);
+    let state = |said: &[(&Statement, i64)]| {
+        let said: Vec<_> = said
+            .iter()
+            .map(|(statement, at)| ((*statement).clone(), *at))
+            .collect();
+        standing(&said).state.name()
+    };
+    assert_eq!(state(&[(&trouble, 0), (&trouble, 299)]), "CONFIRMING");
+    assert_eq!(state(&[(&trouble, 0), (&trouble, 300)]), "FAILED");
+    assert_eq!(state(&[(&trouble, 0), (&other, 300)]), "CONFIRMING");
+    assert_eq!(state(&[(&own, 0), (&trouble, 300)]), "CONFIRMING");
+    assert_eq!(state(&[(&own, 0), (&own, 300)]), "CONFIRMING");
+}
+
+#[test]
+fn never_received_is_believed_only_long_after_the_post() {
+    let not_received = Statement::bare(Source::Check, Finding::NotReceived);
+    assert_eq!(
+        standing(&[(not_received.clone(), 599)]).state.name(),
+        "CONFIRMING"
+    );
+    assert_eq!(standing(&[(not_received, 600)]).state.name(), "FAILED");
+}
+
+#[test]
+fn a_serial_number_that_comes_later_completes_the_receipt() {
+    let said = [
+        (success(Source::Answer, None), 1),
+        (success(Source::Check, Some("77")), 2),
+    ];
+    let state = standing(&said).state;
+    assert!(state.is_final());
+    assert_eq!(
+        state
+            .receipt()
+            .unwrap()
+            .serial_number
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "77"
+    );
+    assert!(!standing(&said[..1]).state.is_final());
+}
+
+#[test]
+fn only_what_was_not_sent_is_armed_again() {
+    let start = transaction(3);
+    let token = AttemptToken::new(uuid::Uuid::from_u128(4));
+    assert!(start.arm_again(token, at(1), &schedule()).is_err());
+    let unsent = Finding::NotSent {
+        attempt: 1,
+        why: NotSent::Unreachable,
+    };
+    let unsent = start
+        .observe(
+            [Statement::bare(Source::Gateway, unsent)],
+            at(1),
+            &schedule(),
+        )
+        .unwrap();
+    assert_eq!(unsent.transaction.standing().state.name(), "NOT_SENT");
+    let armed = unsent
+        .transaction
+        .arm_again(token, at(2), &schedule())
+        .unwrap()
+        .transaction;
+    assert_eq!(armed.standing().state, State::Sending);
+    assert_eq!(
+        (armed.attempt(), armed.token(), armed.revision()),
+        (2, token, 3)
+    );
+}
+
+#[test]
+fn a_too_old_transaction_is_put_before_a_human_without_a_check() {
+    let pending = Statement::bare(Source::Answer, Finding::Pending);
+    let pending = transaction(5)
+        .observe([pending], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    let old = at(721 * 3600);
+    assert!(schedule().is_too_old(pending.armed_at(), old));
+    let given_up = pending.give_up(old, &schedule()).unwrap().transaction;
+    assert_eq!(given_up.standing().state.name(), "NEEDS_REVIEW");
+    assert_eq!(given_up.due_at(), None);
+}
+
+#[test]
+fn a_callback_brings_the_check_to_the_earliest_allowed_moment() {
+    let pending = Statement::bare(Source::Answer, Finding::Pending);
+    let pending = transaction(6)
+        .observe([pending], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    assert!(pending.due_at().unwrap() >= at(240));
+    let report = Statement::bare(Source::Callback, Finding::Reported);
+    let asked = pending
+        .observe_report(report.clone(), false, at(10), &schedule())
+        .unwrap()
+        .transaction;
+    assert_eq!(asked.due_at(), Some(at(10)));
+    let checked = asked.observe_check(None, at(10), &schedule()).transaction;
+    assert!(
+        checked.due_at().unwrap() >= at(240),
+        "the schedule goes on as before"
+    );
+    let again = checked
+        .observe_report(report, false, at(12), &schedule())
+        .unwrap()
+        .transaction;
+    assert_eq!(again.due_at(), Some(at(15)), "5 s after the last check");
+}

@@ -1,0 +1,63 @@
+//! Promise 14: SIGTERM stops accepting and finishes what has begun.
+
+use okebayar_gateway::grpc::v1::State;
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, order,
+        reference,
+    },
+};
+
+async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let mut late = client.clone();
+    let request = order(&code, SLOW);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
+    gateway.process.signal("-TERM");
+    assert_succeeded(&bought(call.await.unwrap().unwrap().into_inner()));
+    assert!(
+        gateway.process.ended().await.success(),
+        "{}",
+        gateway.process.text()
+    );
+    let refused = late.purchase_prepaid(order(&reference(), PLAIN)).await;
+    assert!(refused.is_err(), "nothing is accepted any more");
+}
+
+async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.set("accounts.main.timeout", "1s").check_rarely();
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let request = order(&code, ANSWER_AND_CALLBACK_LOST);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    world.ledger_when(&code, "received=1").await;
+    gateway.process.signal("-TERM");
+    let transaction = bought(call.await.unwrap().unwrap().into_inner());
+    assert_eq!(transaction.state(), State::Confirming);
+    assert!(
+        gateway.process.ended().await.success(),
+        "{}",
+        gateway.process.text()
+    );
+
+    world.set("checks.unknown_first", "50ms");
+    // What the schedule said when it was stored holds: a callback brings the check.
+    let gateway = world.start_gateway().await;
+    let report = format!("{}?referencecode={code}&status=000", world.callback_url());
+    assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
+    assert_succeeded(&gateway.until_final(&code).await);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+on_both_stores!(
+    a_stop_waits_for_the_answer_of_a_post_that_has_started,
+    a_stop_stores_that_no_answer_came,
+);

@@ -1,0 +1,355 @@
+//! One suite for every store: the contract at the head of `src/store/mod.rs`.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use okebayar_gateway::{
+    store::{
+        Claim, Commit, History, Identity, ORPHANS_MAX, Orphan, Store, claim,
+        redb::RedbStore,
+        redis::{RedisSettings, RedisStore},
+    },
+    transaction::{
+        AccountName, AttemptToken, Change, Finding, Source, Statement, TraceCode, Transaction,
+    },
+};
+
+use crate::{
+    properties::{RULES, at, schedule},
+    support::{on_both_stores, redis::Redis, world::StoreKind},
+};
+
+/// A store, and what must live as long as it.
+struct Opened {
+    store: Arc<dyn Store>,
+    _folder: tempfile::TempDir,
+    _redis: Option<Redis>,
+}
+
+fn identity() -> Identity {
+    Identity {
+        accounts: BTreeMap::from([(account(), "hash".to_owned())]),
+    }
+}
+
+fn account() -> AccountName {
+    AccountName::parse("main").unwrap()
+}
+
+async fn open_redis(url: &str, event_retention: SignedDuration) -> RedisStore {
+    let settings = RedisSettings {
+        url: url.to_owned(),
+        partitions: 8,
+        timeout: Duration::from_secs(30),
+        event_retention,
+    };
+    RedisStore::open(settings, &identity()).await.unwrap()
+}
+
+async fn open_redb(folder: &Path) -> RedbStore {
+    RedbStore::open(&folder.join("store.redb"), &identity())
+        .await
+        .unwrap()
+}
+
+async fn open(kind: StoreKind) -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    match kind {
+        StoreKind::Embedded => {
+            let store = Arc::new(open_redb(folder.path()).await);
+            Opened {
+                store,
+                _folder: folder,
+                _redis: None,
+            }
+        }
+        StoreKind::Redis => {
+            let redis = Redis::start(folder.path()).await;
+            let store =
+                Arc::new(open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await);
+            Opened {
+                store,
+                _folder: folder,
+                _redis: Some(redis),
+            }
+        }
+    }
+}
+
+fn begin(seed: u128) -> Change {
+    let transaction = crate::properties::transaction(seed);
+    Change {
+        transaction,
+        from_version: None,
+        is_event: true,
+    }
+}
+
+fn pending(from: &Transaction, seconds: i64) -> Change {
+    let said = Statement::bare(Source::Answer, Finding::Pending);
+    from.observe([said], at(seconds), &schedule()).unwrap()
+}
+
+async fn done(store: &dyn Store, change: &Change) {
+    assert!(matches!(store.commit(change).await.unwrap(), Commit::Done));
+}
+
+async fn a_change_is_stored_only_over_the_version_it_was_made_from(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let first = begin(1);
+    let key = first.transaction.key();
+    assert!(store.load(&key).await.unwrap().is_none());
+    let second = pending(&first.transaction, 1);
+    assert!(matches!(
+        store.commit(&second).await.unwrap(),
+        Commit::Conflict(None)
+    ));
+
+    done(store, &first).await;
+    assert_eq!(store.load(&key).await.unwrap().unwrap(), first.transaction);
+    let again = store.commit(&first).await.unwrap();
+    assert!(matches!(again, Commit::Conflict(Some(stored)) if stored == first.transaction));
+
+    done(store, &second).await;
+    let stale = first.transaction.observe_check(None, at(2), &schedule());
+    let conflict = store.commit(&stale).await.unwrap();
+    assert!(matches!(conflict, Commit::Conflict(Some(stored)) if stored == second.transaction));
+    assert_eq!(store.load(&key).await.unwrap().unwrap(), second.transaction);
+}
+
+async fn one_of_many_claims_wins(kind: StoreKind) {
+    let opened = open(kind).await;
+    let base = begin(1).transaction;
+    let claims = (0..50_u128).map(|number| {
+        let store = Arc::clone(&opened.store);
+        let intent = okebayar_gateway::transaction::Intent {
+            account: account(),
+            reference_code: base.reference_code().clone(),
+            contents: base.contents().clone(),
+        };
+        let token = AttemptToken::new(uuid::Uuid::from_u128(100 + number));
+        let change = Transaction::begin(intent, token, at(0), RULES, &schedule());
+        tokio::spawn(async move { (token, claim(&*store, change).await.unwrap()) })
+    });
+    let (mut won, mut taken) = (Vec::new(), Vec::new());
+    for claimed in claims.collect::<Vec<_>>() {
+        match claimed.await.unwrap() {
+            (own, Claim::Won(permit)) => {
+                assert_eq!(permit.transaction().token(), own);
+                won.push(own);
+            }
+            (_, Claim::Taken(transaction)) => taken.push(transaction.token()),
+        }
+    }
+    assert_eq!((won.len(), taken.len()), (1, 49));
+    assert!(taken.iter().all(|token| *token == won[0]));
+}
+
+async fn history_is_complete_and_in_order(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let first = begin(1);
+    let second = pending(&first.transaction, 1);
+    let third = second.transaction.observe_check(None, at(400), &schedule());
+    let said = Statement::bare(Source::Check, Finding::Succeeded);
+    let fourth = third
+        .transaction
+        .observe_check(Some(said), at(800), &schedule());
+    assert_eq!(
+        [
+            first.is_event,
+            second.is_event,
+            third.is_event,
+            fourth.is_event
+        ],
+        [true, true, false, true]
+    );
+    for change in [&first, &second, &third, &fourth] {
+        done(store, change).await;
+    }
+    let key = first.transaction.key();
+    for after in 0..=4_u64 {
+        let History::Complete(events) = store.history(&key, after).await.unwrap() else {
+            panic!("nothing was trimmed")
+        };
+        let revisions: Vec<u64> = events.iter().map(|event| event.revision()).collect();
+        assert_eq!(
+            revisions,
+            (after + 1..=3).collect::<Vec<_>>(),
+            "after {after}"
+        );
+    }
+}
+
+async fn due_is_what_has_come_and_nobody_has_leased(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let changes: Vec<Change> = (1..=20).map(begin).collect();
+    for change in &changes {
+        done(store, change).await;
+    }
+    let due_at = changes[0].transaction.due_at().unwrap();
+    let before = due_at - SignedDuration::from_millis(1);
+    assert_eq!(store.due(before, 100).await.unwrap(), []);
+    assert_eq!(store.due(due_at, 100).await.unwrap().len(), 20);
+    assert_eq!(store.due(due_at, 7).await.unwrap().len(), 7);
+
+    let key = changes[0].transaction.key();
+    let until = due_at + SignedDuration::from_secs(60);
+    assert!(
+        !store.lease_check(&key, before, until).await.unwrap(),
+        "it is not due yet"
+    );
+    assert!(store.lease_check(&key, due_at, until).await.unwrap());
+    assert!(
+        !store.lease_check(&key, due_at, until).await.unwrap(),
+        "it is leased"
+    );
+    assert!(!store.due(due_at, 100).await.unwrap().contains(&key));
+    assert!(
+        store.due(until, 100).await.unwrap().contains(&key),
+        "the lease runs out"
+    );
+
+    let said = Statement::bare(
+        Source::Answer,
+        Finding::Failed(okebayar_gateway::transaction::FailureReason::Cancelled),
+    );
+    let settled = changes[0]
+        .transaction
+        .observe([said], at(1), &schedule())
+        .unwrap();
+    done(store, &settled).await;
+    assert!(
+        !store.due(Timestamp::MAX, 100).await.unwrap().contains(&key),
+        "a final one is never due"
+    );
+}
+
+async fn a_trace_code_finds_its_transaction(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let key = begin(1).transaction.key();
+    let trace_code = TraceCode::parse("trace-1").unwrap();
+    assert_eq!(
+        store.find_by_trace(&account(), &trace_code).await.unwrap(),
+        None
+    );
+    store.index_trace(&key, &trace_code).await.unwrap();
+    assert_eq!(
+        store.find_by_trace(&account(), &trace_code).await.unwrap(),
+        Some(key)
+    );
+    let other = AccountName::parse("other").unwrap();
+    assert_eq!(
+        store.find_by_trace(&other, &trace_code).await.unwrap(),
+        None
+    );
+}
+
+async fn orphans_are_bounded_newest_first(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let orphan = |number: usize| Orphan {
+        account: account(),
+        reference_code: format!("unknown-{number}"),
+        status: "000".into(),
+        at: at(0),
+    };
+    // The embedded store syncs each one: fewer than the bound must do there.
+    let count = if kind == StoreKind::Redis {
+        ORPHANS_MAX + 5
+    } else {
+        5
+    };
+    for number in 0..count {
+        store.add_orphan(&orphan(number)).await.unwrap();
+    }
+    let kept = store.orphans().await.unwrap();
+    assert_eq!(kept.len(), count.min(ORPHANS_MAX));
+    assert_eq!(kept[0], orphan(count - 1));
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_everything_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second);
+    {
+        let store = open_redb(folder.path()).await;
+        first = begin(1);
+        second = pending(&first.transaction, 1);
+        done(&store, &first).await;
+        done(&store, &second).await;
+    }
+    let store = open_redb(folder.path()).await;
+    let key = first.transaction.key();
+    assert_eq!(store.load(&key).await.unwrap().unwrap(), second.transaction);
+    assert_eq!(
+        store.due(Timestamp::MAX, 10).await.unwrap(),
+        std::slice::from_ref(&key)
+    );
+    assert!(
+        matches!(store.history(&key, 0).await.unwrap(), History::Complete(all) if all.len() == 2)
+    );
+}
+
+#[tokio::test]
+async fn a_trimmed_history_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
+    let first = begin(1);
+    done(&store, &first).await;
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    for partition in 0..8 {
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(format!("okb:{{{partition}}}:events"))
+            .arg("MAXLEN")
+            .arg(0);
+        trim.query_async::<i64>(&mut connection).await.unwrap();
+    }
+    let second = pending(&first.transaction, 1);
+    done(&store, &second).await;
+    let key = first.transaction.key();
+    assert!(matches!(
+        store.history(&key, 0).await.unwrap(),
+        History::Trimmed
+    ));
+    assert!(
+        matches!(store.history(&key, 1).await.unwrap(), History::Complete(all) if all.len() == 1)
+    );
+}
+
+#[tokio::test]
+async fn every_key_of_one_commit_lies_in_one_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let first = begin(1);
+    done(&store, &first).await;
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("okb:{*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let tag = |key: &String| key.split_once('}').map(|(tag, _)| tag.to_owned());
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    assert!(keys.iter().all(|key| tag(key) == tag(&keys[0])), "{keys:?}");
+    // The partition is fixed by design: SHA-256("main", 0, reference) mod 8.
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(b"main\0reference-1");
+    let partition = u64::from_be_bytes(digest[..8].try_into().unwrap()) % 8;
+    assert_eq!(tag(&keys[0]).unwrap(), format!("okb:{{{partition}"));
+}
+
+on_both_stores!(
+    a_change_is_stored_only_over_the_version_it_was_made_from,
+    one_of_many_claims_wins,
+    history_is_complete_and_in_order,
+    due_is_what_has_come_and_nobody_has_leased,
+    a_trace_code_finds_its_transaction,
+    orphans_are_bounded_newest_first,
+);

@@ -1,0 +1,361 @@
+//! A gateway, its store, and a sandbox, each a process of its own.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use okebayar_gateway::grpc::v1::{
+    GetTransactionRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
+    WatchTransactionRequest, get_transaction_request::Code,
+    transaction_service_client::TransactionServiceClient,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::{Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use super::{
+    ports,
+    process::{CANARY_PIN, PATIENCE, Process},
+    redis::Redis,
+};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
+pub const USER_ID: &str = "test-member";
+pub const PRODUCT: &str = "PULSA10";
+pub const PRODUCT_PRICE: i64 = 10_500;
+
+/// An ordinary account number: success at once.
+pub const PLAIN: &str = "081234567890";
+pub const SERIAL_NUMBER_LATER: &str = "080000000001";
+pub const PENDING_THEN_SUCCESS: &str = "080000000002";
+pub const PENDING_THEN_FAILURE: &str = "080000000003";
+pub const CALLBACK_LOST: &str = "080000000004";
+pub const ANSWER_LOST: &str = "080000000005";
+pub const RESET: &str = "080000000006";
+pub const ANSWER_AND_CALLBACK_LOST: &str = "080000000007";
+pub const RESET_AND_CALLBACK_LOST: &str = "080000000008";
+pub const PENDING_FOR_EVER: &str = "080000000009";
+pub const SLOW: &str = "080000000010";
+
+pub type Client = TransactionServiceClient<Channel>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    Embedded,
+    Redis,
+}
+
+/// Times scaled down; a POST may take as long as a busy machine needs.
+const SCALED: [(&str, &str); 17] = [
+    ("accounts.main.timeout", "20s"),
+    ("accounts.main.connect_timeout", "10s"),
+    ("limits.queue_timeout", "5s"),
+    ("checks.sending_margin", "200ms"),
+    ("checks.unknown_first", "50ms"),
+    ("checks.pending_first", "50ms"),
+    ("checks.delays", "100ms,200ms,400ms"),
+    ("checks.day_delay", "500ms"),
+    ("checks.day_ends", "20s"),
+    ("checks.late_delay", "1s"),
+    ("checks.give_up_after", "60s"),
+    (
+        "checks.serial_number",
+        "100ms,200ms,400ms,800ms,1600ms,3200ms",
+    ),
+    ("checks.interval_min", "20ms"),
+    ("checks.callback_interval_min", "20ms"),
+    ("checks.doubtful_gap", "300ms"),
+    ("checks.not_received_after", "500ms"),
+    ("checks.poll_interval", "50ms"),
+];
+
+/// Everything round a gateway; the gateway itself starts and ends by call.
+pub struct World {
+    settings: BTreeMap<String, String>,
+    pub sandbox_port: u16,
+    pub callbacks_port: u16,
+    pub sandbox: Option<Process>,
+    pub redis: Option<Redis>,
+    secret: String,
+    pub folder: TempDir,
+}
+
+impl World {
+    /// A store and a sandbox.
+    pub async fn new(kind: StoreKind) -> Self {
+        let mut world = Self::without_sandbox(kind).await;
+        world.start_sandbox().await;
+        world
+    }
+
+    /// A store, and an address where no sandbox listens yet.
+    pub async fn without_sandbox(kind: StoreKind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings: BTreeMap<String, String> = SCALED
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let redis = match kind {
+            StoreKind::Embedded => {
+                settings.insert("store.kind".into(), "embedded".into());
+                None
+            }
+            StoreKind::Redis => {
+                let redis = Redis::start(folder.path()).await;
+                settings.insert("store.kind".into(), "redis".into());
+                settings.insert("store.url".into(), redis.url.clone());
+                settings.insert("store.timeout".into(), "10s".into());
+                Some(redis)
+            }
+        };
+        let (sandbox_port, callbacks_port) = (ports::free(), ports::free());
+        settings.insert("grpc.listen".into(), "127.0.0.1:0".into());
+        settings.insert(
+            "callbacks.listen".into(),
+            format!("127.0.0.1:{callbacks_port}"),
+        );
+        settings.insert(
+            "accounts.main.url".into(),
+            format!("http://127.0.0.1:{sandbox_port}/"),
+        );
+        settings.insert("accounts.main.userid".into(), USER_ID.into());
+        settings.insert("accounts.main.pin".into(), CANARY_PIN.into());
+        let secret = "callback-secret".to_owned();
+        Self {
+            settings,
+            sandbox_port,
+            callbacks_port,
+            sandbox: None,
+            redis,
+            secret,
+            folder,
+        }
+    }
+
+    pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
+        self.settings.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Leaves settling to callbacks: scheduled checks are far away.
+    pub fn check_rarely(&mut self) -> &mut Self {
+        self.set("checks.unknown_first", "1h")
+            .set("checks.pending_first", "1h")
+    }
+
+    pub async fn start_sandbox(&mut self) {
+        let listen = format!("127.0.0.1:{}", self.sandbox_port);
+        let callback_url = self.callback_url();
+        let arguments = [
+            "sandbox",
+            "--listen",
+            &listen,
+            "--callback-url",
+            &callback_url,
+            "--userid",
+            USER_ID,
+            "--settle-after",
+            "300ms",
+        ];
+        let pin = [("OKEBAYAR_SANDBOX_PIN".to_owned(), CANARY_PIN.to_owned())];
+        let mut sandbox = Process::start(BINARY, &arguments, &pin, self.folder.path());
+        sandbox
+            .line(|line| line.contains("listening").then_some(()))
+            .await;
+        self.sandbox = Some(sandbox);
+    }
+
+    /// The gateway's environment.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variable = |key: &String| {
+            format!(
+                "OKEBAYAR_GATEWAY__{}",
+                key.to_ascii_uppercase().replace('.', "__")
+            )
+        };
+        self.settings
+            .iter()
+            .map(|(key, value)| (variable(key), value.clone()))
+            .collect()
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn store_file(&self) -> PathBuf {
+        self.path().join("okebayar-data/gateway.redb")
+    }
+
+    pub async fn start_gateway(&self) -> Gateway {
+        let mut process = Process::start(BINARY, &["serve"], &self.environment(), self.path());
+        let grpc = process
+            .line(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                (line["message"] == "listening").then(|| line["grpc"].as_str()?.parse().ok())?
+            })
+            .await;
+        Gateway { grpc, process }
+    }
+
+    pub fn callback_url(&self) -> String {
+        match self.settings.get("accounts.main.callback_secret") {
+            Some(secret) => format!(
+                "http://127.0.0.1:{}/callbacks/main/{secret}",
+                self.callbacks_port
+            ),
+            None => format!("http://127.0.0.1:{}/callbacks/main", self.callbacks_port),
+        }
+    }
+
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// What the sandbox saw of a reference code, once it saw at least that much:
+    /// `received=1`, for example.
+    pub async fn ledger_when(&self, reference_code: &str, at_least: &str) -> Ledger {
+        let url = format!(
+            "http://127.0.0.1:{}/ledger/{reference_code}?{at_least}",
+            self.sandbox_port
+        );
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let entry: Value = serde_json::from_str(&text).unwrap();
+        let count = |name: &str| entry[name].as_u64().unwrap();
+        Ledger {
+            received: count("received"),
+            executed: count("executed"),
+            checks: count("checks"),
+        }
+    }
+
+    pub async fn ledger(&self, reference_code: &str) -> Ledger {
+        self.ledger_when(reference_code, "").await
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ledger {
+    pub received: u64,
+    pub executed: u64,
+    pub checks: u64,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    pub grpc: SocketAddr,
+    pub process: Process,
+}
+
+impl Gateway {
+    pub async fn client(&self) -> Client {
+        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
+        Client::new(channel.connect().await.unwrap())
+    }
+
+    /// Reads the transaction until it is as `wanted`.
+    pub async fn until(
+        &self,
+        reference_code: &str,
+        wanted: impl Fn(&Transaction) -> bool,
+    ) -> Transaction {
+        let mut client = self.client().await;
+        let found = async {
+            let request = WatchTransactionRequest {
+                reference_code: reference_code.to_owned(),
+                ..WatchTransactionRequest::default()
+            };
+            let mut updates = client
+                .watch_transaction(request)
+                .await
+                .unwrap()
+                .into_inner();
+            let mut last = None;
+            while let Some(update) = updates.message().await.unwrap() {
+                let transaction = update.transaction.unwrap();
+                if wanted(&transaction) {
+                    return transaction;
+                }
+                last = Some(transaction);
+            }
+            panic!("the watch ended with {last:#?}");
+        };
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .expect("the transaction never came so far")
+    }
+
+    pub async fn until_final(&self, reference_code: &str) -> Transaction {
+        self.until(reference_code, |transaction| transaction.r#final)
+            .await
+    }
+}
+
+/// A new reference code.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may ask the machine for randomness"
+)]
+pub fn reference() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+pub fn order(reference_code: &str, account_number: &str) -> PurchasePrepaidRequest {
+    PurchasePrepaidRequest {
+        reference_code: reference_code.to_owned(),
+        product_code: PRODUCT.to_owned(),
+        account_number: account_number.to_owned(),
+        ..PurchasePrepaidRequest::default()
+    }
+}
+
+pub async fn buy(client: &mut Client, reference_code: &str, account_number: &str) -> Transaction {
+    bought(
+        client
+            .purchase_prepaid(order(reference_code, account_number))
+            .await
+            .unwrap()
+            .into_inner(),
+    )
+}
+
+pub fn bought(response: PurchasePrepaidResponse) -> Transaction {
+    response.transaction.unwrap()
+}
+
+pub async fn get(client: &mut Client, reference_code: &str) -> Result<Transaction, Status> {
+    let code = Some(Code::ReferenceCode(reference_code.to_owned()));
+    let request = GetTransactionRequest {
+        account: String::new(),
+        code,
+    };
+    Ok(client
+        .get_transaction(request)
+        .await?
+        .into_inner()
+        .transaction
+        .unwrap())
+}
+
+/// Asserts that a purchase succeeded in full.
+pub fn assert_succeeded(transaction: &Transaction) {
+    assert_eq!(transaction.state(), State::Succeeded, "{transaction:#?}");
+    assert!(transaction.r#final, "{transaction:#?}");
+    assert!(!transaction.serial_number.is_empty(), "{transaction:#?}");
+    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
+}
+
+/// The reason and `sent` of an error's `ErrorInfo`.
+pub fn error_info(status: &Status) -> (String, String) {
+    let info = status
+        .get_details_error_info()
+        .expect("every error has an ErrorInfo");
+    assert_eq!(info.domain, okebayar_gateway::grpc::ERROR_DOMAIN);
+    (
+        info.reason,
+        info.metadata.get("sent").cloned().unwrap_or_default(),
+    )
+}

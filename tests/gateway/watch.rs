@@ -1,0 +1,116 @@
+//! Promise 13: every revision once, in order, also after a pause.
+
+use okebayar_gateway::grpc::v1::{State, Transaction, WatchTransactionRequest};
+use tonic::{Code, Status};
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, assert_succeeded,
+        buy, reference,
+    },
+};
+
+fn request(reference_code: &str, after_revision: i64) -> WatchTransactionRequest {
+    WatchTransactionRequest {
+        reference_code: reference_code.to_owned(),
+        after_revision,
+        ..WatchTransactionRequest::default()
+    }
+}
+
+async fn watch(client: &mut Client, code: &str, after: i64) -> Result<Vec<Transaction>, Status> {
+    let mut updates = client
+        .watch_transaction(request(code, after))
+        .await?
+        .into_inner();
+    let mut seen = Vec::new();
+    while let Some(update) = updates.message().await? {
+        seen.push(update.transaction.unwrap());
+    }
+    Ok(seen)
+}
+
+async fn a_watcher_sees_every_revision_in_order_and_can_resume(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let first = buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
+    assert_eq!(first.state(), State::Pending);
+
+    let seen = watch(&mut client, &code, 0).await.unwrap();
+    let revisions: Vec<i64> = seen
+        .iter()
+        .map(|transaction| transaction.revision)
+        .collect();
+    let last = *revisions.last().unwrap();
+    assert_eq!(revisions, (revisions[0]..=last).collect::<Vec<_>>());
+    assert_succeeded(seen.last().unwrap());
+    assert!(
+        seen.iter()
+            .any(|transaction| transaction.reported_status_code == "000"
+                && transaction.state() == State::Pending),
+        "the callback came before it was confirmed"
+    );
+
+    for after in 1..last {
+        let resumed = watch(&mut client, &code, after).await.unwrap();
+        let revisions: Vec<i64> = resumed
+            .iter()
+            .map(|transaction| transaction.revision)
+            .collect();
+        assert_eq!(
+            revisions,
+            (after + 1..=last).collect::<Vec<_>>(),
+            "after {after}"
+        );
+    }
+    assert_eq!(watch(&mut client, &code, last).await.unwrap(), []);
+}
+
+async fn a_revision_of_the_future_and_an_unknown_transaction_are_told_apart(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let bought = buy(&mut client, &code, PLAIN).await;
+    let status = watch(&mut client, &code, bought.revision + 1)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+    let status = watch(&mut client, &reference(), 0).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let status = watch(&mut client, &code, -1).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_watch_with_a_reason() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let mut gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    buy(&mut client, &code, PENDING_FOR_EVER).await;
+    let mut updates = client
+        .watch_transaction(request(&code, 0))
+        .await
+        .unwrap()
+        .into_inner();
+    updates
+        .message()
+        .await
+        .unwrap()
+        .expect("the current state comes at once");
+    gateway.process.signal("-TERM");
+    let status = updates.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(gateway.process.ended().await.success());
+}
+
+on_both_stores!(
+    a_watcher_sees_every_revision_in_order_and_can_resume,
+    a_revision_of_the_future_and_an_unknown_transaction_are_told_apart,
+);
