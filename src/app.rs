@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Server, server::TcpIncoming};
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{error, info};
 
 use crate::{
@@ -194,6 +194,8 @@ async fn serve_grpc(
         .context("the reflection service cannot be made")?;
     let service =
         TransactionServiceServer::new(transactions).max_decoding_message_size(REQUEST_BYTES_MAX);
+    // The store was verified when it was opened.
+    report(&reporter, true).await;
     let reporting = tokio::spawn(report_health(reporter, engine, stopping.clone()));
     let served = Server::builder()
         // Without HTTP/1 a peer that never speaks holds up the shutdown (hyper 4170).
@@ -211,36 +213,40 @@ async fn serve_grpc(
     served.context("the gRPC server failed")
 }
 
+type Served = TransactionServiceServer<Transactions>;
+
 /// Serving as long as the store answers and the gateway is not stopping.
 async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: CancellationToken) {
-    type Served = TransactionServiceServer<Transactions>;
-    let mut was_well = None;
-    while !stopping.is_cancelled() {
-        let verified = engine.verify_store().await;
-        let is_well = verified.is_ok();
-        if was_well != Some(is_well) {
-            match verified {
-                Ok(()) => reporter.set_serving::<Served>().await,
-                Err(problem) => {
-                    error!(%problem, "the gateway is not healthy");
-                    reporter.set_not_serving::<Served>().await;
-                }
-            }
-            let all = if is_well {
-                tonic_health::ServingStatus::Serving
-            } else {
-                tonic_health::ServingStatus::NotServing
-            };
-            reporter.set_service_status("", all).await;
-            was_well = Some(is_well);
-        }
+    let mut was_well = true;
+    loop {
         tokio::select! {
             () = tokio::time::sleep(STORE_VERIFY_INTERVAL) => {}
-            () = stopping.cancelled() => {}
+            () = stopping.cancelled() => return report(&reporter, false).await,
         }
+        let verified = engine.verify_store().await;
+        let is_well = verified.is_ok();
+        if is_well != was_well {
+            match verified {
+                Ok(()) => info!("the gateway is healthy again"),
+                Err(problem) => error!(%problem, "the gateway is not healthy"),
+            }
+            report(&reporter, is_well).await;
+        }
+        was_well = is_well;
     }
-    reporter.set_not_serving::<Served>().await;
-    reporter
-        .set_service_status("", tonic_health::ServingStatus::NotServing)
-        .await;
+}
+
+/// Reports the service, and the server as a whole.
+async fn report(reporter: &HealthReporter, is_well: bool) {
+    if is_well {
+        reporter.set_serving::<Served>().await;
+        reporter
+            .set_service_status("", ServingStatus::Serving)
+            .await;
+    } else {
+        reporter.set_not_serving::<Served>().await;
+        reporter
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+    }
 }

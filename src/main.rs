@@ -12,13 +12,14 @@ use okebayar_gateway::{
     dev,
     sandbox::{self, CallbackMethod, Sandbox},
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// Buys at OKEBAYAR over gRPC, each reference code at most once.
@@ -83,6 +84,7 @@ async fn main() -> ExitCode {
         "info"
     };
     log_to_stderr(level);
+    no_core_dump();
     match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -102,6 +104,17 @@ fn log_to_stderr(level: &str) {
         log.init();
     } else {
         log.json().flatten_event(true).init();
+    }
+}
+
+/// A core dump would hold the PIN (promise 15).
+fn no_core_dump() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        warn!(%error, "core dumps could not be switched off");
     }
 }
 

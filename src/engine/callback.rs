@@ -73,10 +73,7 @@ impl Engine {
                 .is_some_and(|code| verdict::agrees(code, &state, lists));
             current.observe_report(verdict::of_callback(report), agrees, now, schedule)
         };
-        let stored = self.update(transaction, observe).await?;
-        if trusted {
-            self.index_trace(&stored).await;
-        }
+        self.update(transaction, observe).await?;
         Ok(Received::Known)
     }
 

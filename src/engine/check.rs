@@ -1,6 +1,6 @@
 //! A status check of a transaction that is due (promises 11 and 16).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tracing::{debug, warn};
 
@@ -64,10 +64,7 @@ impl Engine {
         let observe = |current: &Transaction| {
             Some(current.observe_check(said.clone(), self.now(), self.schedule()))
         };
-        let checked = self.update(Arc::clone(&due), observe).await?;
-        if checked.standing().trace_code != due.standing().trace_code {
-            self.index_trace(&checked).await;
-        }
+        self.update(due, observe).await?;
         Ok(())
     }
 }

@@ -163,6 +163,7 @@ impl Engine {
             let Some(next) = change(&current) else {
                 return Ok(current);
             };
+            self.index_trace(&current, &next.transaction).await;
             match self.store.commit(&next).await? {
                 Commit::Done => {
                     self.committed(&current, &next);
@@ -179,14 +180,15 @@ impl Engine {
         }
     }
 
-    /// Notes the trace code, once there is one: on a best effort by contract, for
-    /// the reference code always finds the transaction.
-    async fn index_trace(&self, transaction: &Transaction) {
-        if let Some(trace_code) = transaction.standing().trace_code {
-            let _ = self
-                .store
-                .index_trace(&transaction.key(), &trace_code)
-                .await;
+    /// Notes a trace code that is new, on a best effort by contract: the reference
+    /// code always finds the transaction. Before the commit, so that whoever is
+    /// told of the trace code can use it.
+    async fn index_trace(&self, before: &Transaction, after: &Transaction) {
+        let trace_code = after.standing().trace_code;
+        if let Some(new) =
+            trace_code.filter(|new| before.standing().trace_code.as_ref() != Some(new))
+        {
+            let _ = self.store.index_trace(&after.key(), &new).await;
         }
     }
 

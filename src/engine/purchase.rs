@@ -248,7 +248,7 @@ impl Engine {
         let mut pause = Pause::default();
         loop {
             match self.update(Arc::clone(&claimed), observe).await {
-                Ok(stored) => return self.index_trace(&stored).await,
+                Ok(_) => return,
                 Err(StoreError::Unavailable(problem)) => {
                     warn!(%key, problem, "an outcome could not be stored yet");
                     pause.wait().await;

@@ -19,4 +19,5 @@ mod properties;
 mod purchase;
 mod shutdown;
 mod store_contract;
+mod upstream;
 mod watch;

@@ -75,6 +75,8 @@ const SCALED: [(&str, &str); 17] = [
 /// Everything round a gateway; the gateway itself starts and ends by call.
 pub struct World {
     settings: BTreeMap<String, String>,
+    /// Variables of the gateway's environment beside its settings.
+    pub variables: Vec<(String, String)>,
     pub sandbox_port: u16,
     pub callbacks_port: u16,
     pub sandbox: Option<Process>,
@@ -126,6 +128,7 @@ impl World {
         let secret = "callback-secret".to_owned();
         Self {
             settings,
+            variables: Vec::new(),
             sandbox_port,
             callbacks_port,
             sandbox: None,
@@ -176,10 +179,11 @@ impl World {
                 key.to_ascii_uppercase().replace('.', "__")
             )
         };
-        self.settings
+        let settings = self
+            .settings
             .iter()
-            .map(|(key, value)| (variable(key), value.clone()))
-            .collect()
+            .map(|(key, value)| (variable(key), value.clone()));
+        settings.chain(self.variables.iter().cloned()).collect()
     }
 
     pub fn path(&self) -> &Path {

@@ -1,0 +1,150 @@
+//! Promise 4 and design section 6: an upstream that answers anything but an
+//! answer. Nothing is sent twice, and nothing is called failed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use okebayar_gateway::grpc::v1::{Reason, State};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::world::{PLAIN, StoreKind, World, assert_succeeded, buy, reference};
+
+/// Answers every request with the same bytes, closes, and counts requests.
+async fn serve(port: u16, answer: Vec<u8>) -> Arc<AtomicUsize> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            answer_one(stream, &answer, &counting).await;
+        }
+    });
+    count
+}
+
+async fn answer_one(mut stream: TcpStream, answer: &[u8], count: &AtomicUsize) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        if stream.read_buf(&mut request).await.unwrap() == 0 {
+            return;
+        }
+    }
+    count.fetch_add(1, Ordering::SeqCst);
+    // The peer may refuse to read a body that is too long.
+    let _ = stream.write_all(answer).await;
+}
+
+fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
+}
+
+const SUCCESS: &str = r#"{"transactionstatus":"000","tracecode":"t","serialnumber":"1"}"#;
+const FAILURE: &str = r#"{"transactionstatus":"204","tracecode":"t"}"#;
+
+#[tokio::test]
+async fn what_is_no_answer_is_unknown_and_never_sent_again() {
+    let home = "location: /again\r\n";
+    let long = format!(
+        "{{\"transactionstatus\":\"204\",\"info\":\"{}\"}}",
+        "x".repeat(300_000)
+    );
+    let truncated = {
+        let mut whole = http("200 OK", "", FAILURE);
+        whole.truncate(whole.len() - 3);
+        whole
+    };
+    let other = r#"{"transactionstatus":"000","referencecode":"somebody-elses"}"#;
+    let inquiry = r#"{"transactionstatus":"000","inquiryexpired":"200325200912"}"#;
+    let ambiguous = r#"{"transactionstatus":"204","responsecode":"000"}"#;
+    let cases = [
+        (
+            "a redirect that keeps the method",
+            http("307 Temporary Redirect", home, ""),
+        ),
+        (
+            "a permanent one",
+            http("308 Permanent Redirect", home, FAILURE),
+        ),
+        (
+            "an error with a success inside",
+            http("500 Internal Server Error", "", SUCCESS),
+        ),
+        (
+            "an error with a failure inside",
+            http("502 Bad Gateway", "", FAILURE),
+        ),
+        ("a refusal", http("403 Forbidden", "", FAILURE)),
+        (
+            "retry later",
+            http("503 Service Unavailable", "retry-after: 0\r\n", ""),
+        ),
+        (
+            "a web page",
+            http("200 OK", "content-type: text/html\r\n", "<html>204</html>"),
+        ),
+        ("nothing", http("200 OK", "", "")),
+        ("a truncated answer", truncated),
+        ("a torn status line", b"HTTP/1.1 2".to_vec()),
+        ("something else than HTTP", b"204\r\n\r\n".to_vec()),
+        ("an end without a word", Vec::new()),
+        ("an endless answer", http("200 OK", "", &long)),
+        ("no status", http("200 OK", "", r#"{"tracecode":"t"}"#)),
+        (
+            "garbage for a status",
+            http("200 OK", "", r#"{"transactionstatus":"20A"}"#),
+        ),
+        ("two statuses", http("200 OK", "", ambiguous)),
+        ("somebody else's success", http("200 OK", "", other)),
+        ("an inquiry's success", http("200 OK", "", inquiry)),
+    ];
+    for (case, answer) in cases {
+        let mut world = World::without_sandbox(StoreKind::Embedded).await;
+        world.check_rarely();
+        let count = serve(world.sandbox_port, answer).await;
+        let gateway = world.start_gateway().await;
+        let transaction = buy(&mut gateway.client().await, &reference(), PLAIN).await;
+        assert_eq!(
+            transaction.state(),
+            State::Confirming,
+            "{case}: {transaction:#?}"
+        );
+        let reason = transaction.reason();
+        assert!(
+            matches!(reason, Reason::NoAnswer | Reason::UnclearAnswer),
+            "{case}: {reason:?}"
+        );
+        assert!(
+            !transaction.safe_to_refund && !transaction.safe_to_buy_again,
+            "{case}"
+        );
+        assert_eq!(transaction.timeline.len(), 1, "{case}");
+        assert_eq!(count.load(Ordering::SeqCst), 1, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_used() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        world
+            .variables
+            .push((name.to_owned(), "http://127.0.0.1:1".to_owned()));
+    }
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+}
