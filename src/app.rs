@@ -14,7 +14,9 @@ use crate::{
     callback::{self, Callbacks},
     config::{AccountSettings, Settings, StoreSettings},
     engine::{self, Engine, Upstream},
+    events,
     grpc::{DESCRIPTOR, Transactions, v1::transaction_service_server::TransactionServiceServer},
+    http,
     okebayar::{client::Client, transport::HttpTransport},
     reconciler,
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
@@ -52,7 +54,7 @@ impl App {
     ) -> Result<Self> {
         let store = open_store(&settings.store, &settings.identity()).await?;
         let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
-        let callbacks_listener = bind(settings.callbacks_listen, "callbacks.listen").await?;
+        let callbacks_listener = bind(settings.callbacks.listen, "callbacks.listen").await?;
         let (grpc, callbacks) = (
             grpc_listener.local_addr()?,
             callbacks_listener.local_addr()?,
@@ -62,7 +64,7 @@ impl App {
             limits: settings.limits,
             schedule: settings.schedule,
             rules: settings.rules,
-            poll_interval: settings.poll_interval,
+            poll_interval: settings.events_poll_interval,
         };
         let (upstreams, secrets) = upstreams(settings.accounts)?;
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
@@ -75,14 +77,25 @@ impl App {
             Arc::clone(&engine),
             stopping.clone(),
         ));
-        let router = callback::router(Callbacks {
-            engine: Arc::clone(&engine),
+        let limits = http::Limits {
+            connections: settings.callbacks.connections,
+            head_timeout: settings.callbacks.read_timeout,
+        };
+        let router = callback::router(Callbacks::new(
+            Arc::clone(&engine),
             secrets,
-        });
-        let until = stopping.clone().cancelled_owned();
+            settings.callbacks,
+        ));
+        let serving = http::serve(callbacks_listener, router, limits, stopping.clone());
         servers.spawn(async move {
-            let server = axum::serve(callbacks_listener, router).with_graceful_shutdown(until);
-            server.await.context("the callback listener failed")
+            serving.await;
+            Ok(())
+        });
+        let (store, hub) = engine.events();
+        let relaying = events::relay(store, hub, stopping.clone());
+        servers.spawn(async move {
+            relaying.await;
+            Ok(())
         });
         let reconciling = reconciler::run(
             Arc::clone(&engine),
@@ -166,12 +179,12 @@ fn upstreams(
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (name, settings) in accounts {
+        let timeout = settings.http.timeout;
         let transport =
-            HttpTransport::new(settings.url, settings.timeout, settings.connect_timeout)
-                .context("the HTTP client cannot be made")?;
+            HttpTransport::new(settings.http).context("the HTTP client cannot be made")?;
         let upstream = Upstream {
             client: Client::new(settings.account, Arc::new(transport)),
-            timeout: settings.timeout,
+            timeout,
             callback_trusted: settings.callback_trusted,
         };
         upstreams.insert(name.clone(), upstream);

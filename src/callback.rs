@@ -1,47 +1,63 @@
 //! INBOUND 2: OKEBAYAR's callbacks over HTTP (API page, section 4).
 //!
-//! `GET` with query parameters or `POST` with JSON, to
+//! `GET` with query parameters, or `POST` with JSON or XML, to
 //! `/callbacks/{account}[/{secret}]`. Answered 200 only once stored (promise 12).
+//! A stranger is told nothing, and can take neither memory nor time: address and
+//! secret come first, then the rate, then a bounded body in bounded time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, RawQuery, State},
-    http::StatusCode,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Path, State},
+    http::{HeaderMap, Method, Request, StatusCode},
     routing::get,
 };
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ipnet::IpNet;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 
 use crate::{
+    config::CallbackSettings,
     engine::Engine,
     okebayar::{
         answer::{Answer, Fields},
-        json,
+        format,
     },
     transaction::AccountName,
 };
 
-/// The longest body that is read, in bytes; a query is bounded by the HTTP server.
+/// The longest body that is read, in bytes; hyper bounds a head, and so a query.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What the listener knows.
 pub struct Callbacks {
-    /// Where callbacks are stored.
-    pub engine: Arc<Engine>,
-    /// The accounts and the secrets in their addresses.
-    pub secrets: BTreeMap<AccountName, Option<SecretString>>,
+    engine: Arc<Engine>,
+    secrets: BTreeMap<AccountName, Option<SecretString>>,
+    settings: CallbackSettings,
+    rate: DefaultDirectRateLimiter,
 }
 
 /// Why a callback was not taken.
 #[derive(Debug)]
 enum Refused {
-    /// Wrong account or secret: told nothing.
+    /// Wrong sender, account or secret: told nothing.
     NotFound,
+    /// Too many at once.
+    TooMany,
+    /// The body is too long.
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
     /// Not a callback.
     Malformed(&'static str),
     /// It could not be stored: OKEBAYAR may try again.
@@ -51,40 +67,31 @@ enum Refused {
 /// The routes.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
-        .route("/callbacks/{account}", get(from_query).post(from_body))
-        .route(
-            "/callbacks/{account}/{secret}",
-            get(from_query).post(from_body),
-        )
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route("/callbacks/{account}", get(receive).post(receive))
+        .route("/callbacks/{account}/{secret}", get(receive).post(receive))
         .with_state(Arc::new(callbacks))
 }
 
 type Address = BTreeMap<String, String>;
-type Reply = (StatusCode, &'static str);
 
-async fn from_query(
+async fn receive(
     State(callbacks): State<Arc<Callbacks>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(address): Path<Address>,
-    RawQuery(query): RawQuery,
-) -> Reply {
-    let fields = query_fields(&query.unwrap_or_default());
-    reply(&callbacks.receive(&address, Ok(fields)).await)
-}
-
-async fn from_body(
-    State(callbacks): State<Arc<Callbacks>>,
-    Path(address): Path<Address>,
-    body: Bytes,
-) -> Reply {
-    let fields = json::read(&body).map_err(|_| Refused::Malformed("the body is not JSON\n"));
-    reply(&callbacks.receive(&address, fields).await)
-}
-
-fn reply(result: &Result<(), Refused>) -> Reply {
-    match result {
+    request: Request<Body>,
+) -> (StatusCode, &'static str) {
+    match callbacks.receive(peer.ip(), &address, request).await {
         Ok(()) => (StatusCode::OK, "OK\n"),
         Err(Refused::NotFound) => (StatusCode::NOT_FOUND, "not found\n"),
+        Err(Refused::TooMany) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many callbacks; try again\n",
+        ),
+        Err(Refused::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"),
+        Err(Refused::TooSlow) => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come in time\n",
+        ),
         Err(Refused::Malformed(problem)) => (StatusCode::BAD_REQUEST, problem),
         Err(Refused::NotStored) => (StatusCode::SERVICE_UNAVAILABLE, "not stored; try again\n"),
     }
@@ -103,19 +110,37 @@ fn query_fields(query: &str) -> Fields {
 }
 
 impl Callbacks {
+    /// What the listener knows: the secrets in the accounts' addresses, and limits.
+    #[must_use]
+    pub fn new(
+        engine: Arc<Engine>,
+        secrets: BTreeMap<AccountName, Option<SecretString>>,
+        settings: CallbackSettings,
+    ) -> Self {
+        let rate = RateLimiter::direct(Quota::per_second(settings.rate_per_second));
+        Self {
+            engine,
+            secrets,
+            settings,
+            rate,
+        }
+    }
+
     async fn receive(
         &self,
+        peer: IpAddr,
         address: &Address,
-        fields: Result<Fields, Refused>,
+        request: Request<Body>,
     ) -> Result<(), Refused> {
-        let account = self.admit(address).ok_or(Refused::NotFound)?;
-        let report = match fields.and_then(|fields| self.read(&account, fields)) {
-            Ok(report) => report,
-            Err(refused) => {
-                info!(%account, problem = ?refused, "a callback was malformed");
-                return Err(refused);
-            }
-        };
+        let sender = self.sender(peer, request.headers());
+        let account = sender
+            .filter(|sender| self.may_call(*sender))
+            .and_then(|_| self.admit(address))
+            .ok_or(Refused::NotFound)?;
+        self.rate.check().map_err(|_| Refused::TooMany)?;
+        let report = self.read(&account, request).await.inspect_err(|refused| {
+            info!(%account, problem = ?refused, "a callback was refused");
+        })?;
         self.engine
             .receive(&account, &report)
             .await
@@ -126,7 +151,50 @@ impl Callbacks {
         Ok(())
     }
 
-    fn read(&self, account: &AccountName, fields: Fields) -> Result<Answer, Refused> {
+    /// Who calls: the peer, or whom the trusted proxies before us name last. `None`
+    /// when a trusted proxy names somebody unreadable.
+    fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let is_proxy = |address: IpAddr| contains(&self.settings.trusted_proxies, address);
+        let mut sender = peer;
+        let named = headers
+            .get_all("x-forwarded-for")
+            .into_iter()
+            .collect::<Vec<_>>();
+        for header in named.into_iter().rev() {
+            for name in header.to_str().ok()?.rsplit(',') {
+                if !is_proxy(sender) {
+                    return Some(sender);
+                }
+                sender = name.trim().parse().ok()?;
+            }
+        }
+        Some(sender)
+    }
+
+    fn may_call(&self, sender: IpAddr) -> bool {
+        self.settings.allow.is_empty() || contains(&self.settings.allow, sender)
+    }
+
+    /// The account of an address with the right secret, compared in constant time.
+    fn admit(&self, address: &Address) -> Option<AccountName> {
+        let account = AccountName::parse(address.get("account")?.as_str()).ok()?;
+        let given = address.get("secret").map_or("", String::as_str);
+        let wanted = self
+            .secrets
+            .get(&account)?
+            .as_ref()
+            .map_or("", |secret| secret.expose_secret());
+        bool::from(given.as_bytes().ct_eq(wanted.as_bytes())).then_some(account)
+    }
+
+    async fn read(&self, account: &AccountName, request: Request<Body>) -> Result<Answer, Refused> {
+        let fields = if request.method() == Method::POST {
+            let body = self.body(request.into_body()).await?;
+            format::read_callback(&body)
+                .map_err(|_| Refused::Malformed("the body is neither JSON nor XML\n"))?
+        } else {
+            query_fields(request.uri().query().unwrap_or_default())
+        };
         let report = self
             .engine
             .read_report(account, fields)
@@ -142,15 +210,19 @@ impl Callbacks {
         Ok(report)
     }
 
-    /// The account of an address with the right secret, compared in constant time.
-    fn admit(&self, address: &Address) -> Option<AccountName> {
-        let account = AccountName::parse(address.get("account")?.as_str()).ok()?;
-        let given = address.get("secret").map_or("", String::as_str);
-        let wanted = self
-            .secrets
-            .get(&account)?
-            .as_ref()
-            .map_or("", |secret| secret.expose_secret());
-        bool::from(given.as_bytes().ct_eq(wanted.as_bytes())).then_some(account)
+    async fn body(&self, body: Body) -> Result<Bytes, Refused> {
+        let reading = Limited::new(body, BODY_BYTES_MAX).collect();
+        match tokio::time::timeout(self.settings.read_timeout, reading).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+            Ok(Err(_)) => Err(Refused::Malformed("the body broke off\n")),
+            Err(_) => Err(Refused::TooSlow),
+        }
     }
+}
+
+fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    // An IPv4 peer on an IPv6 socket is the IPv4 peer.
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }

@@ -57,6 +57,7 @@ pub async fn run(once: bool, ambient: Ambient, stopping: CancellationToken) -> R
             pin: pin.clone().into(),
             deposit: DEPOSIT,
             settle_after: scenario::SETTLE_AFTER_DEFAULT,
+            late_after: scenario::LATE_AFTER_DEFAULT,
             callback_method: CallbackMethod::Post,
         },
         None,

@@ -1,20 +1,36 @@
-//! From committed changes to whoever waits for them, within this process.
+//! From committed changes to whoever waits for them, in this process and others.
 //!
 //! The hub only wakes and shows the newest version; it never queues. A waiter that
 //! fell behind, or that watches a change made elsewhere, reads the missing
 //! revisions from the store. So memory is bounded by the number of waiters.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-use crate::transaction::{Transaction, TransactionKey};
+use crate::{
+    store::Store,
+    transaction::{Transaction, TransactionKey},
+};
 
-type Newest = Option<Arc<Transaction>>;
-type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<Newest>>>>;
+/// The pause before a broken connection is made again.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What is known of the newest version of a transaction.
+#[derive(Clone, Default)]
+struct News {
+    version: u64,
+    /// The version itself, when this process committed it.
+    transaction: Option<Arc<Transaction>>,
+}
+
+type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<News>>>>;
 
 /// Tells waiters of committed changes.
 #[derive(Clone, Default)]
@@ -23,16 +39,33 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Shows a committed version to those who wait for the transaction.
+    /// Shows a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
+        let news = News {
+            version: transaction.version(),
+            transaction: Some(Arc::clone(transaction)),
+        };
+        self.tell(&transaction.key(), news);
+    }
+
+    /// Wakes those who wait for a transaction that another process changed.
+    pub fn wake(&self, key: &TransactionKey, version: u64) {
+        self.tell(
+            key,
+            News {
+                version,
+                transaction: None,
+            },
+        );
+    }
+
+    fn tell(&self, key: &TransactionKey, news: News) {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.get(&transaction.key()) {
-            topic.send_if_modified(|newest| {
-                let is_newer = newest
-                    .as_ref()
-                    .is_none_or(|known| known.version() < transaction.version());
+        if let Some(topic) = topics.get(key) {
+            topic.send_if_modified(|known| {
+                let is_newer = known.version < news.version;
                 if is_newer {
-                    *newest = Some(Arc::clone(transaction));
+                    *known = news;
                 }
                 is_newer
             });
@@ -43,14 +76,38 @@ impl Hub {
     #[must_use]
     pub fn subscribe(&self, key: &TransactionKey) -> Subscription {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = match topics.entry(key.clone()) {
-            Entry::Occupied(topic) => topic.get().subscribe(),
-            Entry::Vacant(topic) => topic.insert(watch::Sender::new(None)).subscribe(),
-        };
+        let topic = topics
+            .entry(key.clone())
+            .or_insert_with(|| watch::Sender::new(News::default()));
+        let receiver = Some(topic.subscribe());
         Subscription {
             key: key.clone(),
-            receiver: Some(receiver),
+            receiver,
             topics: Arc::clone(&self.topics),
+        }
+    }
+}
+
+/// Wakes waiters for what other processes commit, until `stopping`. A connection
+/// that breaks is made again; what was missed meanwhile, waiters find when they
+/// look at the store of their own accord.
+pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
+    let wake = |key: TransactionKey, version: u64| hub.wake(&key, version);
+    let mut heard = true;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            result = store.listen(&wake) => {
+                // A failure is told once, not at every try.
+                if let (Err(error), true) = (&result, heard) {
+                    warn!(%error, "changes made by other processes are not heard of");
+                }
+                heard = result.is_ok();
+            }
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(LISTEN_AGAIN_AFTER) => {}
         }
     }
 }
@@ -59,19 +116,18 @@ impl Hub {
 pub struct Subscription {
     key: TransactionKey,
     /// Taken out only by `drop`.
-    receiver: Option<watch::Receiver<Newest>>,
+    receiver: Option<watch::Receiver<News>>,
     topics: Topics,
 }
 
 impl Subscription {
-    /// The next version that this process commits. Cancelling loses nothing.
-    pub async fn changed(&mut self) -> Arc<Transaction> {
-        if let Some(receiver) = &mut self.receiver {
-            while receiver.changed().await.is_ok() {
-                if let Some(newest) = receiver.borrow_and_update().as_ref() {
-                    return Arc::clone(newest);
-                }
-            }
+    /// Waits for a newer version: the version itself when this process committed
+    /// it, `None` when it is to be read from the store. Cancelling loses nothing.
+    pub async fn changed(&mut self) -> Option<Arc<Transaction>> {
+        if let Some(receiver) = &mut self.receiver
+            && receiver.changed().await.is_ok()
+        {
+            return receiver.borrow_and_update().transaction.clone();
         }
         // The sender lives as long as there are subscriptions.
         std::future::pending().await

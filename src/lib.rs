@@ -37,6 +37,7 @@ pub mod dev;
 pub mod engine;
 pub mod events;
 pub mod grpc;
+pub mod http;
 pub mod okebayar;
 pub mod reconciler;
 pub mod sandbox;

@@ -68,6 +68,9 @@ struct SandboxArguments {
     /// The time after which a pending purchase is settled.
     #[arg(long, default_value = "2s")]
     settle_after: SignedDuration,
+    /// The time after which a client no longer waits for an answer.
+    #[arg(long, default_value = "1m")]
+    late_after: SignedDuration,
     /// The deposit, in rupiah.
     #[arg(long, default_value_t = 10_000_000)]
     deposit: u64,
@@ -153,6 +156,7 @@ async fn run_sandbox(
         pin,
         deposit: arguments.deposit,
         settle_after: arguments.settle_after.unsigned_abs(),
+        late_after: arguments.late_after.unsigned_abs(),
         callback_method: arguments.callback_method,
     };
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {

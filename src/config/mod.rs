@@ -9,11 +9,13 @@ mod reader;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use config::{Config, Environment, File, FileFormat};
+use ipnet::IpNet;
 use jiff::{SignedDuration, tz::TimeZone};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -21,7 +23,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     okebayar::{
         client::Account,
+        format::Format,
         request::{Credentials, TransactionCodes},
+        transport::HttpSettings,
         verdict::{self, CodeLists},
     },
     store::{Identity, redis::RedisSettings},
@@ -61,12 +65,8 @@ pub struct Limits {
 /// One OKEBAYAR account.
 #[derive(Debug)]
 pub struct AccountSettings {
-    /// OKEBAYAR's one URL.
-    pub url: reqwest::Url,
-    /// The upstream time-out: one call from first to last byte.
-    pub timeout: Duration,
-    /// The making of a connection.
-    pub connect_timeout: Duration,
+    /// Where and how OKEBAYAR is reached.
+    pub http: HttpSettings,
     /// The last part of the callback address, if one is required.
     pub callback_secret: Option<SecretString>,
     /// Believe callbacks without a confirming status check.
@@ -75,13 +75,30 @@ pub struct AccountSettings {
     pub account: Account,
 }
 
+/// Where and how callbacks are received.
+#[derive(Clone, Debug)]
+pub struct CallbackSettings {
+    /// Where they are received.
+    pub listen: SocketAddr,
+    /// Who may call; empty means everybody.
+    pub allow: Vec<IpNet>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many are taken in a second, also at once.
+    pub rate_per_second: NonZeroU32,
+    /// Connections at once.
+    pub connections: usize,
+    /// The longest that the head, and then the body, of a callback may take.
+    pub read_timeout: Duration,
+}
+
 /// The whole configuration, valid. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub struct Settings {
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,
-    /// Where callbacks are received.
-    pub callbacks_listen: SocketAddr,
+    /// Where and how callbacks are received.
+    pub callbacks: CallbackSettings,
     /// Where transactions are kept.
     pub store: StoreSettings,
     /// What is allowed at once.
@@ -92,6 +109,8 @@ pub struct Settings {
     pub rules: Rules,
     /// How often due checks are looked for.
     pub poll_interval: Duration,
+    /// How often a waiter reads the store for changes that it was not told of.
+    pub events_poll_interval: Duration,
     /// The longest a shutdown waits for what has begun.
     pub drain: Duration,
     /// The accounts by name.
@@ -194,7 +213,7 @@ fn read(mut reader: Reader) -> Result<Settings, Faults> {
 /// Every section is read before the first `?`, so that all faults are found.
 fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let grpc_listen = reader.address("grpc.listen", "0.0.0.0:50051");
-    let callbacks_listen = reader.address("callbacks.listen", "0.0.0.0:8080");
+    let callbacks = read_callbacks(reader);
     let store = read_store(reader);
     let limits = read_limits(reader);
     let accounts = read_accounts(reader);
@@ -202,25 +221,27 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let timeout_max = accounts
         .values()
         .flatten()
-        .map(|account| account.timeout)
+        .map(|account| account.http.timeout)
         .max();
     let margin = reader.duration("checks.sending_margin", "10s");
     let in_flight_max = in_flight_max(limits, timeout_max, margin);
     let schedule = read_schedule(reader, in_flight_max);
     let rules = read_rules(reader, limits);
     let poll_interval = reader.span("checks.poll_interval", "1s");
+    let events_poll_interval = reader.span("events.poll_interval", "5s");
     let drain = read_drain(reader, in_flight_max);
     let accounts = accounts
         .into_iter()
         .map(|(name, account)| Some((name, account?)));
     Some(Settings {
         grpc_listen: grpc_listen?,
-        callbacks_listen: callbacks_listen?,
+        callbacks: callbacks?,
         store: store?,
         limits: limits?,
         schedule: schedule?,
         rules: rules?,
         poll_interval: poll_interval?,
+        events_poll_interval: events_poll_interval?,
         drain: drain?,
         accounts: accounts.collect::<Option<_>>()?,
         default_account: default_account?,
@@ -235,6 +256,23 @@ fn in_flight_max(
 ) -> Option<SignedDuration> {
     let longest = limits?.queue_timeout.checked_add(timeout?)?;
     SignedDuration::try_from(longest).ok()?.checked_add(margin?)
+}
+
+fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
+    let listen = reader.address("callbacks.listen", "0.0.0.0:8080");
+    let allow = reader.networks("callbacks.allow");
+    let trusted_proxies = reader.networks("callbacks.trusted_proxies");
+    let rate_per_second = reader.count("callbacks.rate_per_second", "500");
+    let connections = reader.count("callbacks.connections", "512");
+    let read_timeout = reader.span("callbacks.read_timeout", "10s");
+    Some(CallbackSettings {
+        listen: listen?,
+        allow: allow?,
+        trusted_proxies: trusted_proxies?,
+        rate_per_second: NonZeroU32::new(u32::try_from(rate_per_second?).ok()?)?,
+        connections: connections?,
+        read_timeout: read_timeout?,
+    })
 }
 
 fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
@@ -387,8 +425,10 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let url = read_url(reader, &key("url"), &key("allow_plain_http"));
     let user_id = reader.required(&key("userid"), "give the member id that OKEBAYAR assigned");
     let pin = read_pin(reader, &key("pin"));
+    let format = reader.read(&key("format"), "json", Format::parse, "give json or xml");
     let timeout = reader.span(&key("timeout"), "45s");
     let connect_timeout = reader.span(&key("connect_timeout"), "10s");
+    let proxy = read_proxy(reader, &key("proxy"));
     let callback_secret = reader.secret(&key("callback_secret"));
     let callback_trusted = reader.flag(&key("callback_trusted"));
     let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
@@ -407,12 +447,16 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         "give whole hours from -12 to 14",
     );
     Some(AccountSettings {
-        url: url?,
-        timeout: timeout?,
-        connect_timeout: connect_timeout?,
+        http: HttpSettings {
+            url: url?,
+            timeout: timeout?,
+            connect_timeout: connect_timeout?,
+            proxy,
+        },
         callback_secret,
         callback_trusted: callback_trusted?,
         account: Account {
+            format: format?,
             credentials: Credentials {
                 user_id: user_id?,
                 pin: pin?,
@@ -425,6 +469,21 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             zone: TimeZone::fixed(jiff::tz::offset(offset?)),
         },
     })
+}
+
+/// A proxy that cannot be used is a fault, so `None` then starts nothing.
+fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
+    let url = reader.text(key)?.parse::<reqwest::Url>().ok();
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    if url.is_none() {
+        // The value may hold a password.
+        reader.fault(
+            key,
+            "it is no proxy",
+            "give http://host:port or https://host:port",
+        );
+    }
+    url
 }
 
 fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use config::{Value, ValueKind};
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
@@ -207,6 +208,27 @@ impl Reader {
             "",
             all,
             "give a list of three-digit status codes, as strings",
+        )
+    }
+
+    pub(super) fn networks(&mut self, key: &str) -> Option<Vec<IpNet>> {
+        let one = |part: &str| {
+            part.parse()
+                .ok()
+                .or_else(|| Some(part.parse::<IpAddr>().ok()?.into()))
+        };
+        let all = |text: &str| {
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            parts.map(one).collect()
+        };
+        self.read(
+            key,
+            "",
+            all,
+            "give a list of addresses or networks, such as 203.0.113.0/24",
         )
     }
 

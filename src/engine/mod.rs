@@ -50,7 +50,7 @@ pub struct Settings {
     pub schedule: Schedule,
     /// How evidence is judged.
     pub rules: Rules,
-    /// How often a waiter reads the store for changes made elsewhere.
+    /// How often a waiter reads the store for changes that it was not told of.
     pub poll_interval: Duration,
 }
 
@@ -93,6 +93,12 @@ impl Engine {
             stopping,
             due: Notify::new(),
         })
+    }
+
+    /// The store, and who waits for its changes: for `events::relay`.
+    #[must_use]
+    pub fn events(&self) -> (Arc<dyn Store>, Hub) {
+        (Arc::clone(&self.store), self.hub.clone())
     }
 
     /// What runs in the background: the shutdown waits for it.

@@ -75,34 +75,27 @@ impl Engine {
         let mut poll = tokio::time::interval(self.settings.poll_interval);
         poll.reset();
         while !wait.is_over(&newest, self.stopping.is_cancelled()) {
-            tokio::select! {
+            let told = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => match store_problem {
                     Some(problem) => return Err(PurchaseError::OutcomeUnreadable(problem)),
                     None => return Ok(newest),
                 },
-                transaction = updates.changed() => {
-                    (newest, store_problem) = (newer(newest, transaction), None);
-                }
+                told = updates.changed() => told,
+                _ = poll.tick() => None,
+                () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => continue,
+            };
+            let read = match told {
+                Some(transaction) => Ok(Some(transaction)),
                 // Another process may have committed a change.
-                _ = poll.tick() => match self.store.load(&newest.key()).await {
-                    Ok(stored) => {
-                        store_problem = None;
-                        newest = stored.map_or(Arc::clone(&newest), |stored| newer(newest, stored));
-                    }
-                    Err(error) => store_problem = Some(error.to_string()),
-                },
-                () = self.stopping.cancelled(), if wait.until == WaitUntil::Final
-                    && !self.stopping.is_cancelled() => {}
+                None => self.store.load(&newest.key()).await,
+            };
+            store_problem = read.as_ref().err().map(ToString::to_string);
+            if let Ok(Some(read)) = read
+                && read.version() > newest.version()
+            {
+                newest = read;
             }
         }
         Ok(newest)
-    }
-}
-
-fn newer(one: Arc<Transaction>, other: Arc<Transaction>) -> Arc<Transaction> {
-    if other.version() > one.version() {
-        other
-    } else {
-        one
     }
 }

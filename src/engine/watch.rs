@@ -90,12 +90,18 @@ impl Watch {
             if self.ended {
                 return Ok(None);
             }
-            let newest = tokio::select! {
-                newest = self.updates.changed() => newest,
-                () = tokio::time::sleep(self.engine.settings.poll_interval) => {
-                    self.engine.store.load(&self.key).await?.ok_or(WatchError::NotFound)?
-                }
+            let told = tokio::select! {
+                told = self.updates.changed() => told,
+                () = tokio::time::sleep(self.engine.settings.poll_interval) => None,
                 () = self.engine.stopping.cancelled() => return Err(WatchError::Stopping),
+            };
+            let newest = match told {
+                Some(transaction) => transaction,
+                None => self
+                    .engine
+                    .load(&self.key)
+                    .await?
+                    .ok_or(WatchError::NotFound)?,
             };
             self.catch_up(&newest).await?;
         }

@@ -67,6 +67,9 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
     let mut known = Known::default();
     let mut others = Fields::new();
     for (name, text) in fields {
+        // In JSON a control character may be escaped, in XML it cannot be told from
+        // layout: a space in every format (promise 17).
+        let text = text.replace(|c: char| c.is_ascii_control(), " ");
         match known.slot(&name.to_ascii_lowercase()) {
             Some(slot) => slot.fill(text.trim())?,
             None => others.push((name, text)),

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     answer::{self, Answer, Unreadable},
-    json,
+    format::Format,
     request::{self, Body, Credentials, TransactionCodes},
     transport::{Transport, TransportError},
     verdict::{self, CodeLists, Ignored},
@@ -19,6 +19,8 @@ use crate::{
 /// How one account talks to OKEBAYAR. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub struct Account {
+    /// In which format it talks.
+    pub format: Format,
     /// Who asks.
     pub credentials: Credentials,
     /// What the operations are called.
@@ -72,11 +74,12 @@ impl Client {
     pub async fn purchase(&self, permit: SendPermit) -> Outcome {
         let wanted = permit.into_transaction();
         let Account {
+            format,
             credentials,
             transaction_codes,
             ..
         } = &self.account;
-        let body = request::purchase(credentials, transaction_codes, &wanted);
+        let body = request::purchase(*format, credentials, transaction_codes, &wanted);
         let (source, finding, problem) = match self.ask(body).await {
             Ok(answer) => {
                 let statement = verdict::of_purchase(&answer, &wanted, &self.account.code_lists);
@@ -113,13 +116,20 @@ impl Client {
     /// [`NothingLearnt`] when the answer does not say anything about it.
     pub async fn check(&self, asked: &Transaction) -> Result<Statement, NothingLearnt> {
         let Account {
+            format,
             credentials,
             transaction_codes,
             code_lists,
             ..
         } = &self.account;
         let trace_code = asked.standing().trace_code;
-        let body = request::check(credentials, transaction_codes, asked, trace_code.as_ref());
+        let body = request::check(
+            *format,
+            credentials,
+            transaction_codes,
+            asked,
+            trace_code.as_ref(),
+        );
         let answer = self.ask(body).await?;
         Ok(verdict::of_check(&answer, asked, code_lists)?)
     }
@@ -144,7 +154,7 @@ impl Client {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
         Ok(answer::interpret(
-            json::read(&http.body)?,
+            self.account.format.read(&http.body)?,
             &self.account.zone,
         )?)
     }

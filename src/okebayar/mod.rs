@@ -1,8 +1,8 @@
 //! OUTBOUND: what the gateway says to OKEBAYAR, and what its answers prove.
 //!
 //! ```text
-//! Transaction -> request -> json -> transport -> OKEBAYAR
-//!   Statement <- verdict <- answer <- json <-/
+//! Transaction -> request -> format (json, xml) -> transport -> OKEBAYAR
+//!   Statement <- verdict <- answer <- format <-/
 //! ```
 //!
 //! Requests are strict and lower case; answers are read with every tolerance of
@@ -10,8 +10,10 @@
 
 pub mod answer;
 pub mod client;
+pub mod format;
 pub mod json;
 pub mod request;
 pub mod signature;
 pub mod transport;
 pub mod verdict;
+pub mod xml;

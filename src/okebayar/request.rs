@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{json, signature::sign};
+use super::{format::Format, signature::sign};
 use crate::transaction::{TraceCode, Transaction};
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
@@ -24,21 +24,36 @@ pub struct TransactionCodes {
 }
 
 /// A request's body: it holds the PIN, so it has no `Debug`.
-pub struct Body(Vec<u8>);
+pub struct Body {
+    format: Format,
+    bytes: Vec<u8>,
+}
 
 impl Body {
+    /// The media type.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        self.format.content_type()
+    }
+
     /// The bytes to send, PIN included: never to be logged.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.bytes
     }
 }
 
 /// The purchase of a prepaid product.
 #[must_use]
-pub fn purchase(credentials: &Credentials, codes: &TransactionCodes, wanted: &Transaction) -> Body {
+pub fn purchase(
+    format: Format,
+    credentials: &Credentials,
+    codes: &TransactionCodes,
+    wanted: &Transaction,
+) -> Body {
     let contents = wanted.contents();
     signed(
+        format,
         credentials,
         &codes.prepaid,
         wanted.reference_code().as_str(),
@@ -53,6 +68,7 @@ pub fn purchase(credentials: &Credentials, codes: &TransactionCodes, wanted: &Tr
 /// trace code of its own answer when that is known (API page, 3.2).
 #[must_use]
 pub fn check(
+    format: Format,
     credentials: &Credentials,
     codes: &TransactionCodes,
     asked: &Transaction,
@@ -60,6 +76,7 @@ pub fn check(
 ) -> Body {
     let trace_code = trace_code.map(|code| ("tracecode", code.as_str()));
     signed(
+        format,
         credentials,
         &codes.check,
         asked.reference_code().as_str(),
@@ -68,6 +85,7 @@ pub fn check(
 }
 
 fn signed(
+    format: Format,
     credentials: &Credentials,
     transaction_code: &str,
     reference_code: &str,
@@ -83,5 +101,8 @@ fn signed(
         ("signature", signature.expose_secret()),
         ("referencecode", reference_code),
     ]);
-    Body(json::write(&fields))
+    Body {
+        format,
+        bytes: format.write(&fields),
+    }
 }

@@ -47,6 +47,30 @@ pub trait Transport: Send + Sync {
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// Where and how OKEBAYAR is reached.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// OKEBAYAR's one URL.
+    pub url: reqwest::Url,
+    /// The upstream time-out: one call from first to last byte.
+    pub timeout: Duration,
+    /// The making of a connection.
+    pub connect_timeout: Duration,
+    /// The proxy through which calls go: OKEBAYAR admits fixed source addresses.
+    pub proxy: Option<reqwest::Url>,
+}
+
+impl std::fmt::Debug for HttpSettings {
+    /// Without the proxy, whose URL may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("url", &self.url.as_str())
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The real one: HTTP/1.1 with keep-alive to one URL.
 pub struct HttpTransport {
     http: reqwest::Client,
@@ -54,30 +78,30 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport to `url`. `timeout` covers one call from first to last byte,
-    /// `connect_timeout` the making of a connection.
+    /// A transport as `settings` say.
     ///
     /// # Errors
     /// When the TLS set-up of this machine cannot be used.
-    pub fn new(
-        url: reqwest::Url,
-        timeout: Duration,
-        connect_timeout: Duration,
-    ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    pub fn new(settings: HttpSettings) -> Result<Self, reqwest::Error> {
+        let builder = reqwest::Client::builder()
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy()
-            .timeout(timeout)
-            .connect_timeout(connect_timeout)
+            .timeout(settings.timeout)
+            .connect_timeout(settings.connect_timeout)
             .user_agent(concat!(
                 env!("CARGO_PKG_NAME"),
                 "/",
                 env!("CARGO_PKG_VERSION")
-            ))
-            .build()?;
-        Ok(Self { http, url })
+            ));
+        let builder = match settings.proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
+            None => builder.no_proxy(),
+        };
+        Ok(Self {
+            http: builder.build()?,
+            url: settings.url,
+        })
     }
 }
 
@@ -87,8 +111,8 @@ impl Transport for HttpTransport {
         let request = self
             .http
             .post(self.url.clone())
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .header(reqwest::header::ACCEPT, "application/json")
+            .header(reqwest::header::CONTENT_TYPE, body.content_type())
+            .header(reqwest::header::ACCEPT, body.content_type())
             .body(body.into_bytes());
         let mut response = request.send().await.map_err(classified)?;
         let status = response.status().as_u16();

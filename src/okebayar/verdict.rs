@@ -201,13 +201,21 @@ fn settled_elsewhere(
         Meaning::Success => Ok(Finding::Succeeded),
         Meaning::Pending => Ok(Finding::Pending),
         Meaning::Failure(why) => Ok(Finding::Failed(why)),
-        Meaning::Doubtful(why) => Ok(Finding::Doubtful(why)),
-        Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
+        // A sick OKEBAYAR answers so to the check as well: only an answer that shows
+        // its record of this very purchase counts.
+        Meaning::Doubtful(why) if shows_record(answer) => Ok(Finding::Doubtful(why)),
+        Meaning::Doubtful(_) | Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
         Meaning::Refused if names_own_trace(answer, about) => {
             Ok(Finding::Failed(FailureReason::BillRefused))
         }
         Meaning::Refused => Err(Ignored::MayMeanNotFound),
     }
+}
+
+/// True when the answer names a product and an account, which a check does not
+/// tell: they come from OKEBAYAR's record.
+fn shows_record(answer: &Answer) -> bool {
+    answer.product_code.is_some() && answer.account_number.is_some()
 }
 
 /// True when the answer carries the trace code of the POST's own answer.

@@ -1,27 +1,25 @@
-//! The partner API as the API page documents it: one POST, one flat object.
+//! The partner API as the API page documents it: one POST, every operation.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
-use serde_json::Value;
 
 use super::{
     Sandbox,
     book::{Booked, Order, PRODUCTS, Purchase},
-    scenario::{Reply, script_for},
+    scenario::{Checks, Reply, SICK_CHECKS, script_for},
+    wire::{Answer, Format, Parameters},
 };
 
 /// What the server does with the connection.
-pub enum Reaction {
-    /// Sends this body.
-    Answer(String),
-    /// Sends this body after a while.
-    Late(String),
-    /// Sends nothing.
-    Silence,
-    /// Resets the connection.
-    Reset,
+pub struct Reaction {
+    /// How.
+    pub reply: Reply,
+    /// What is answered, where the reply holds an answer.
+    pub body: String,
+    /// The format of the answer.
+    pub format: Format,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
@@ -40,78 +38,39 @@ const UNKNOWN_TRANSACTION_CODE: u16 = 241;
 /// What a check for an unknown reference gets: not documented, so a choice.
 const NOT_FOUND: u16 = 400;
 
-/// The parameters of a request: lower-case names, texts only.
-struct Parameters(BTreeMap<String, String>);
-
-impl Parameters {
-    fn read(body: &[u8]) -> Option<Self> {
-        let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-            return None;
-        };
-        let mut parameters = BTreeMap::new();
-        for (name, value) in object {
-            let text = match value {
-                Value::String(text) => text,
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            };
-            if name != name.to_lowercase() {
-                return None;
-            }
-            parameters.insert(name, text);
-        }
-        Some(Self(parameters))
-    }
-
-    fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-}
-
-/// The answer's fields, in order; amounts are numbers with two decimals.
-#[derive(Default)]
-struct Answer(Vec<String>);
-
-impl Answer {
-    fn text(mut self, name: &str, text: &str) -> Self {
-        self.0
-            .push(format!("{}: {}", Value::from(name), Value::from(text)));
-        self
-    }
-
-    fn amount(mut self, name: &str, rupiah: u64) -> Self {
-        self.0.push(format!("{}: {rupiah}.00", Value::from(name)));
-        self
-    }
-
-    fn body(self) -> String {
-        format!("{{{}}}", self.0.join(", "))
-    }
-
-    fn finish(self) -> Reaction {
-        Reaction::Answer(self.body())
-    }
-}
+/// How an answer leaves, and the answer.
+type Said = (Reply, Answer);
 
 impl Sandbox {
     /// Reacts to the body of one POST.
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
-        let Some(asked) = Parameters::read(body) else {
-            return self.begin(&trace_code, BAD_FORMAT).finish();
+        let format = Format::of(body);
+        let (reply, answer) = match Parameters::read(body, format) {
+            Some(asked) => self.dispatch(&asked, format, &trace_code),
+            None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
-        if asked.get("transactioncode") == PREPAID {
-            self.book.received(asked.get("referencecode"));
-        } else if asked.get("transactioncode") == CHECK {
-            self.book.checked(asked.get("referencecode"));
+        Reaction {
+            reply,
+            body: answer.write(format),
+            format,
         }
-        if let Err(code) = self.authenticate(&asked) {
-            return self.decline(&asked, &trace_code, code);
+    }
+
+    fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
+        let operation = asked.get("transactioncode");
+        match operation {
+            PREPAID => self.book.received(asked.get("referencecode")),
+            CHECK => self.book.checked(asked.get("referencecode")),
+            _ => {}
         }
-        match asked.get("transactioncode") {
-            PREPAID => self.purchase(&asked, &trace_code),
-            CHECK => self.check(&asked, &trace_code),
-            _ => self.decline(&asked, &trace_code, UNKNOWN_TRANSACTION_CODE),
+        if let Err(code) = self.authenticate(asked) {
+            return self.decline(asked, trace_code, code);
+        }
+        match operation {
+            PREPAID => self.purchase(asked, format, trace_code),
+            CHECK => self.check(asked, trace_code),
+            _ => self.decline(asked, trace_code, UNKNOWN_TRANSACTION_CODE),
         }
     }
 
@@ -140,7 +99,7 @@ impl Sandbox {
         Ok(())
     }
 
-    fn purchase(self: &Arc<Self>, asked: &Parameters, trace_code: &str) -> Reaction {
+    fn purchase(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
         let (product_code, account_number) = (asked.get("productcode"), asked.get("accnumber"));
         if product_code.is_empty() || account_number.is_empty() {
             return self.decline(asked, trace_code, BAD_FORMAT);
@@ -151,40 +110,51 @@ impl Sandbox {
         if !account_number.bytes().all(|digit| digit.is_ascii_digit()) {
             return self.decline(asked, trace_code, WRONG_ACCOUNT);
         }
+        let script = script_for(account_number);
+        if script.reply == Reply::ResetBefore {
+            return (script.reply, Answer::default());
+        }
         let order = Order {
             reference_code: asked.get("referencecode"),
             trace_code,
             product_code,
             price: *price,
             account_number,
-            script: script_for(account_number),
+            script,
         };
         match self.book.order(&order) {
             Booked::Duplicate => self.decline(asked, trace_code, DUPLICATE),
             Booked::DepositExhausted => self.decline(asked, trace_code, DEPOSIT_EXHAUSTED),
             Booked::New(purchase) => {
-                self.settle_later(order.reference_code, &purchase);
-                let answer = self.status(order.reference_code, trace_code, &purchase);
-                match purchase.script.reply {
-                    Reply::Answer => answer.finish(),
-                    Reply::Slow => Reaction::Late(answer.body()),
-                    Reply::Silence => Reaction::Silence,
-                    Reply::Reset => Reaction::Reset,
-                }
+                self.settle_later(order.reference_code, &purchase, format);
+                (
+                    script.reply,
+                    self.status(order.reference_code, trace_code, &purchase),
+                )
             }
         }
     }
 
-    /// Every hit gets a trace code of its own, a check too.
-    fn check(&self, asked: &Parameters, trace_code: &str) -> Reaction {
+    /// Every hit gets a trace code of its own, a check too; one that names the
+    /// purchase's trace code is answered with it.
+    fn check(&self, asked: &Parameters, trace_code: &str) -> Said {
         let reference_code = asked.get("referencecode");
         let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
-        match self.book.find(reference_code, named) {
-            Some(purchase) => {
+        let Some(purchase) = self.book.find(reference_code, named) else {
+            return self.decline(asked, trace_code, NOT_FOUND);
+        };
+        let is_well = self.book.read(reference_code).checks > SICK_CHECKS;
+        match purchase.script.checks {
+            Checks::Sick(code) if !is_well => self.decline(asked, trace_code, code),
+            Checks::Reset if !is_well => (Reply::Reset, Answer::default()),
+            Checks::Inquiry if !is_well => (
+                Reply::Answer,
+                self.inquiry(reference_code, trace_code, &purchase),
+            ),
+            _ => {
                 let shown = named.unwrap_or(trace_code);
-                self.status(reference_code, shown, &purchase).finish()
+                (Reply::Answer, self.status(reference_code, shown, &purchase))
             }
-            None => self.decline(asked, trace_code, NOT_FOUND),
         }
     }
 
@@ -198,7 +168,7 @@ impl Sandbox {
     fn status(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
         let mut answer = self
             .begin(trace_code, purchase.status)
-            .text("serialnumber", &serial_number(purchase));
+            .text("serialnumber", &serial_number(purchase, purchase.status));
         if purchase.status < 200 {
             answer = answer
                 .amount("harga", purchase.price)
@@ -211,18 +181,39 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Reaction {
-        self.begin(trace_code, status)
-            .text("userid", asked.get("userid"))
-            .text("referencecode", asked.get("referencecode"))
-            .finish()
+    /// What an inquiry under the same reference code was answered.
+    fn inquiry(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
+        self.begin(trace_code, SUCCESS)
+            .text("productcode", &purchase.product_code)
+            .text("accnumber1", &purchase.account_number)
+            .text("inquirycode", trace_code)
+            .text("inquiryexpired", "2030-03-25 20:09:12.374")
+            .text("userid", &self.settings.user_id)
+            .text("referencecode", reference_code)
     }
+
+    fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Said {
+        let answer = self
+            .begin(trace_code, status)
+            .text("userid", asked.get("userid"))
+            .text("referencecode", asked.get("referencecode"));
+        (Reply::Answer, answer)
+    }
+}
+
+/// What a callback tells of a purchase.
+pub(super) fn report(reference_code: &str, purchase: &Purchase, status: u16) -> Answer {
+    Answer::default()
+        .text("tracecode", &purchase.trace_code)
+        .text("referencecode", reference_code)
+        .text("status", &format!("{status:03}"))
+        .text("serialnumber", &serial_number(purchase, status))
 }
 
 /// The proof of delivery of a success with serial number: derived from the trace
 /// code, so that every mention agrees.
-pub(super) fn serial_number(purchase: &Purchase) -> String {
-    if purchase.status == SUCCESS {
+fn serial_number(purchase: &Purchase, status: u16) -> String {
+    if status == SUCCESS {
         let digits = purchase
             .trace_code
             .bytes()

@@ -91,11 +91,6 @@ pub struct Order<'a> {
     pub script: Script,
 }
 
-/// True for a status of a purchase that took, or will take, the money.
-fn charges(status: u16) -> bool {
-    status < 200
-}
-
 impl Book {
     /// Books with this deposit, in rupiah.
     #[must_use]
@@ -151,7 +146,7 @@ impl Book {
             if known.is_some_and(|known| known.iter().any(same)) {
                 return Booked::Duplicate;
             }
-            let charged = if charges(order.script.last()) {
+            let charged = if order.script.charges() {
                 order.price
             } else {
                 0
@@ -177,7 +172,7 @@ impl Book {
                 .push(purchase.clone());
             purchase
         };
-        if charges(order.script.last()) {
+        if order.script.charges() {
             self.entry(order.reference_code, |entry| entry.executed += 1);
         }
         Booked::New(purchase)

@@ -8,6 +8,7 @@ mod api;
 mod book;
 pub mod scenario;
 mod server;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,10 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use self::book::{Book, Purchase};
+use self::{
+    book::{Book, Purchase},
+    wire::Format,
+};
 use crate::ambient::Ambient;
 pub use book::PRODUCTS;
 
@@ -26,7 +30,7 @@ pub use book::PRODUCTS;
 pub enum CallbackMethod {
     /// Query parameters.
     Get,
-    /// A JSON body.
+    /// A body in the format of the purchase.
     Post,
 }
 
@@ -40,6 +44,8 @@ pub struct Settings {
     pub deposit: u64,
     /// The time after which a pending purchase is settled.
     pub settle_after: Duration,
+    /// The time after which a client no longer waits for an answer.
+    pub late_after: Duration,
     /// How callbacks are made.
     pub callback_method: CallbackMethod,
 }
@@ -107,11 +113,11 @@ impl Sandbox {
         (self.ambient.random)().simple().to_string()
     }
 
-    /// Gives a purchase its later status in time, and calls back if its script
-    /// says so.
-    fn settle_later(self: &Arc<Self>, reference_code: &str, purchase: &Purchase) {
+    /// Gives a purchase its later status in time, and calls back as its script
+    /// says.
+    fn settle_later(self: &Arc<Self>, reference_code: &str, purchase: &Purchase, format: Format) {
         let script = purchase.script;
-        if script.later.is_none() && !script.callback {
+        if script.later.is_none() && script.callbacks.is_empty() {
             return;
         }
         let sandbox = Arc::clone(self);
@@ -122,15 +128,23 @@ impl Sandbox {
                 () = sandbox.stopping.cancelled() => return,
             }
             sandbox.book.settle(&reference_code, &trace_code);
-            if script.callback
-                && let Some(purchase) = sandbox.book.find(&reference_code, Some(&trace_code))
-            {
-                sandbox.call_back(&reference_code, &purchase).await;
+            if let Some(purchase) = sandbox.book.find(&reference_code, Some(&trace_code)) {
+                for status in script.callbacks {
+                    sandbox
+                        .call_back(&reference_code, &purchase, *status, format)
+                        .await;
+                }
             }
         });
     }
 
-    async fn call_back(&self, reference_code: &str, purchase: &Purchase) {
+    async fn call_back(
+        &self,
+        reference_code: &str,
+        purchase: &Purchase,
+        status: u16,
+        format: Format,
+    ) {
         let Some(url) = self.callback_url.borrow().clone() else {
             return;
         };
@@ -138,32 +152,22 @@ impl Sandbox {
             warn!("the callback URL cannot be read");
             return;
         };
-        let fields = [
-            ("tracecode", purchase.trace_code.clone()),
-            ("referencecode", reference_code.to_owned()),
-            ("status", format!("{:03}", purchase.status)),
-            ("serialnumber", api::serial_number(purchase)),
-        ];
+        let report = api::report(reference_code, purchase, status);
         let request = match self.settings.callback_method {
             CallbackMethod::Get => {
-                url.query_pairs_mut().extend_pairs(&fields);
+                url.query_pairs_mut().extend_pairs(report.pairs());
                 self.http.get(url)
             }
-            CallbackMethod::Post => {
-                let object: serde_json::Map<_, _> = fields
-                    .into_iter()
-                    .map(|(name, text)| (name.to_owned(), text.into()))
-                    .collect();
-                self.http
-                    .post(url)
-                    .header("content-type", "application/json")
-                    .body(serde_json::Value::Object(object).to_string())
-            }
+            CallbackMethod::Post => self
+                .http
+                .post(url)
+                .header("content-type", format.content_type())
+                .body(report.write_callback(format)),
         };
         let answer = request.send().await.map(|answer| answer.status().as_u16());
         self.book.called_back(reference_code);
         match answer {
-            Ok(status) => info!(reference_code, http_status = status, "sandbox called back"),
+            Ok(http_status) => info!(reference_code, http_status, "sandbox called back"),
             Err(error) => {
                 warn!(reference_code, error = %error.without_url(), "sandbox could not call back");
             }

@@ -9,11 +9,39 @@ pub enum Reply {
     Answer,
     /// With the first status, after the time that others take to settle.
     Slow,
+    /// With the first status, later than a client waits.
+    TooLate,
     /// Never: the connection stays open.
     Silence,
     /// The connection is reset once the purchase is processed.
     Reset,
+    /// The connection is reset before anything is processed.
+    ResetBefore,
+    /// HTTP 500.
+    Error,
+    /// A web page.
+    Html,
+    /// Half of the answer, then the connection breaks.
+    Truncated,
+    /// With the first status, under a wrong content type.
+    WrongContentType,
 }
+
+/// How status checks are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// With the status of the purchase.
+    Well,
+    /// The first few are answered with this code, which is not the purchase's.
+    Sick(u16),
+    /// The connections of the first few are reset.
+    Reset,
+    /// The first few find an inquiry that used the same reference code.
+    Inquiry,
+}
+
+/// How many checks misbehave before they are well.
+pub const SICK_CHECKS: u64 = 3;
 
 /// What happens to a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +52,10 @@ pub struct Script {
     pub first: u16,
     /// The status some time later, if it changes.
     pub later: Option<u16>,
-    /// Whether a callback tells of the last status.
-    pub callback: bool,
+    /// The statuses that callbacks tell, in this order.
+    pub callbacks: &'static [u16],
+    /// How status checks are answered.
+    pub checks: Checks,
 }
 
 impl Script {
@@ -33,6 +63,12 @@ impl Script {
     #[must_use]
     pub fn last(&self) -> u16 {
         self.later.unwrap_or(self.first)
+    }
+
+    /// True when the deposit is charged.
+    #[must_use]
+    pub fn charges(&self) -> bool {
+        self.first < 2 || self.last() < 200
     }
 }
 
@@ -50,98 +86,231 @@ const SUCCESS: Script = Script {
     reply: Reply::Answer,
     first: 0,
     later: None,
-    callback: false,
+    callbacks: &[],
+    checks: Checks::Well,
 };
 const PENDING: Script = Script {
-    reply: Reply::Answer,
     first: 2,
     later: Some(0),
-    callback: true,
+    callbacks: &[0],
+    ..SUCCESS
 };
+/// Only checks can tell of the success.
+const ONLY_CHECKS: Script = Script {
+    callbacks: &[],
+    ..PENDING
+};
+
+const fn row(account_number: &'static str, description: &'static str, script: Script) -> Scenario {
+    Scenario {
+        account_number,
+        description,
+        script,
+    }
+}
 
 /// The account numbers with a behaviour of their own. Any other one succeeds at
 /// once, without a callback.
-pub const SCENARIOS: [Scenario; 10] = [
-    Scenario {
-        account_number: "080000000001",
-        description: "success without serial number (001), which comes later by callback",
-        script: Script {
+pub const SCENARIOS: [Scenario; 25] = [
+    row(
+        "080000000001",
+        "success without serial number (001), which comes later by callback",
+        Script {
             first: 1,
             ..PENDING
         },
-    },
-    Scenario {
-        account_number: "080000000002",
-        description: "pending (002), then success by callback",
-        script: PENDING,
-    },
-    Scenario {
-        account_number: "080000000003",
-        description: "pending (002), then failure (200) by callback",
-        script: Script {
+    ),
+    row(
+        "080000000002",
+        "pending (002), then success by callback",
+        PENDING,
+    ),
+    row(
+        "080000000003",
+        "pending (002), then failure (200) by callback",
+        Script {
             later: Some(200),
+            callbacks: &[200],
             ..PENDING
         },
-    },
-    Scenario {
-        account_number: "080000000004",
-        description: "pending (002), then success; the callback is lost",
-        script: Script {
-            callback: false,
-            ..PENDING
-        },
-    },
-    Scenario {
-        account_number: "080000000005",
-        description: "processed, but the answer never comes; a callback tells of the success",
-        script: Script {
+    ),
+    row(
+        "080000000004",
+        "pending (002), then success; the callback is lost",
+        ONLY_CHECKS,
+    ),
+    row(
+        "080000000005",
+        "processed, but the answer never comes; a callback tells of the success",
+        Script {
             reply: Reply::Silence,
-            callback: true,
+            callbacks: &[0],
             ..SUCCESS
         },
-    },
-    Scenario {
-        account_number: "080000000006",
-        description: "processed, then the connection is reset; a callback tells of the success",
-        script: Script {
+    ),
+    row(
+        "080000000006",
+        "processed, then the connection is reset; a callback tells of the success",
+        Script {
             reply: Reply::Reset,
-            callback: true,
+            callbacks: &[0],
             ..SUCCESS
         },
-    },
-    Scenario {
-        account_number: "080000000007",
-        description: "processed, but neither answer nor callback ever comes",
-        script: Script {
+    ),
+    row(
+        "080000000007",
+        "processed, but neither answer nor callback ever comes",
+        Script {
             reply: Reply::Silence,
             ..SUCCESS
         },
-    },
-    Scenario {
-        account_number: "080000000008",
-        description: "processed, then the connection is reset; the callback is lost",
-        script: Script {
+    ),
+    row(
+        "080000000008",
+        "processed, then the connection is reset; the callback is lost",
+        Script {
             reply: Reply::Reset,
             ..SUCCESS
         },
-    },
-    Scenario {
-        account_number: "080000000009",
-        description: "pending (002) for ever",
-        script: Script {
+    ),
+    row(
+        "080000000009",
+        "pending (002) for ever",
+        Script {
             later: None,
-            callback: false,
-            ..PENDING
+            ..ONLY_CHECKS
         },
-    },
-    Scenario {
-        account_number: "080000000010",
-        description: "success, answered as late as others settle",
-        script: Script {
+    ),
+    row(
+        "080000000010",
+        "success, answered as late as others settle",
+        Script {
             reply: Reply::Slow,
             ..SUCCESS
         },
-    },
+    ),
+    row(
+        "080000000011",
+        "re-queued (003), then success by callback",
+        Script {
+            first: 3,
+            ..PENDING
+        },
+    ),
+    row(
+        "080000000012",
+        "pending (002), then success; the callback comes twice",
+        Script {
+            callbacks: &[0, 0],
+            ..PENDING
+        },
+    ),
+    row(
+        "080000000013",
+        "pending (002), then success; the callbacks come in the wrong order",
+        Script {
+            callbacks: &[0, 2],
+            ..PENDING
+        },
+    ),
+    row(
+        "080000000014",
+        "the connection is reset before anything is processed; checks say 400",
+        Script {
+            reply: Reply::ResetBefore,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000015",
+        "processed, answered with HTTP 500; the callback is lost",
+        Script {
+            reply: Reply::Error,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000016",
+        "processed, answered with a web page; the callback is lost",
+        Script {
+            reply: Reply::Html,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000017",
+        "processed, the answer is truncated; the callback is lost",
+        Script {
+            reply: Reply::Truncated,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000018",
+        "success, answered under a wrong content type",
+        Script {
+            reply: Reply::WrongContentType,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000019",
+        "success, answered later than a client waits (`--late-after`); the callback is lost",
+        Script {
+            reply: Reply::TooLate,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000020",
+        "pending (002), then success; the first three checks are answered 202",
+        Script {
+            checks: Checks::Sick(202),
+            ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000021",
+        "pending (002), then success; the first three checks are answered 206",
+        Script {
+            checks: Checks::Sick(206),
+            ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000022",
+        "pending (002), then success; the first three checks are answered 207",
+        Script {
+            checks: Checks::Sick(207),
+            ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000023",
+        "pending (002), then success; the first three checks are reset",
+        Script {
+            checks: Checks::Reset,
+            ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000024",
+        "pending (002), then failure (200); the first three checks find an inquiry's 000",
+        Script {
+            later: Some(200),
+            checks: Checks::Inquiry,
+            ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000025",
+        "success, then a callback and checks that say failure (200)",
+        Script {
+            later: Some(200),
+            callbacks: &[200],
+            ..SUCCESS
+        },
+    ),
 ];
 
 /// Account numbers of this beginning and three digits are answered with the
@@ -169,3 +338,5 @@ pub fn script_for(account_number: &str) -> Script {
 
 /// The time after which a purchase takes its later status.
 pub const SETTLE_AFTER_DEFAULT: Duration = Duration::from_secs(2);
+/// The time after which a client no longer waits for an answer.
+pub const LATE_AFTER_DEFAULT: Duration = Duration::from_mins(1);

@@ -9,8 +9,8 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{Path, Query, State},
-    http::{Request, Response},
-    response::IntoResponse,
+    http::{Request, Response, StatusCode},
+    response::{Html, IntoResponse},
     routing::{get, post},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -24,6 +24,7 @@ use super::{
     Sandbox,
     api::Reaction,
     book::{Book, Entry},
+    scenario::Reply,
 };
 
 /// Marks a response that is never sent.
@@ -90,19 +91,52 @@ fn with_twin(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpS
 }
 
 async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::response::Response {
-    match sandbox.react(&body) {
-        Reaction::Answer(body) => ([("content-type", "application/json")], body).into_response(),
-        Reaction::Late(body) => {
-            tokio::time::sleep(sandbox.settings.settle_after).await;
-            ([("content-type", "application/json")], body).into_response()
+    let Reaction {
+        reply,
+        body,
+        format,
+    } = sandbox.react(&body);
+    let settings = &sandbox.settings;
+    let content_type = match reply {
+        Reply::WrongContentType => "text/html",
+        _ => format.content_type(),
+    };
+    let answer = ([("content-type", content_type)], body.clone()).into_response();
+    match reply {
+        Reply::Answer | Reply::WrongContentType => answer,
+        Reply::Slow => {
+            tokio::time::sleep(settings.settle_after).await;
+            answer
         }
-        Reaction::Silence => std::future::pending().await,
-        Reaction::Reset => {
+        Reply::TooLate => {
+            tokio::time::sleep(settings.late_after).await;
+            answer
+        }
+        Reply::Silence => std::future::pending().await,
+        Reply::Reset | Reply::ResetBefore => {
             let mut response = ().into_response();
             response.extensions_mut().insert(ResetConnection);
             response
         }
+        Reply::Error => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+        }
+        Reply::Html => {
+            Html("<html><body>OKEBAYAR is being maintained</body></html>").into_response()
+        }
+        Reply::Truncated => truncated(&body),
     }
+}
+
+/// Promises the whole body, sends half of it, and breaks off.
+fn truncated(body: &str) -> axum::response::Response {
+    let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
+    let pieces = [
+        Ok(half),
+        Err(std::io::Error::other("the scenario breaks off")),
+    ];
+    let length = [("content-length", body.len().to_string())];
+    (length, Body::from_stream(futures::stream::iter(pieces))).into_response()
 }
 
 /// What a reader of the ledger waits for; absent counts are not waited for.

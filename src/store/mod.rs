@@ -116,6 +116,9 @@ fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
     ))
 }
 
+/// What [`Store::listen`] calls.
+pub type Wake<'a> = &'a (dyn Fn(TransactionKey, u64) + Send + Sync);
+
 /// Keeps transactions. See the contract above.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -139,6 +142,11 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// Calls `wake` with the key and version of every event that any process
+    /// commits from now on. Only a wake-up: it may miss some, the store is the
+    /// truth. Returns when the connection breaks; a store of one process never does.
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;
 
     /// Notes which transaction a trace code belongs to.
     async fn index_trace(

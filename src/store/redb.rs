@@ -11,7 +11,8 @@ use redb::{
 };
 
 use super::{
-    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, belongs_elsewhere, record,
+    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, Wake, belongs_elsewhere,
+    record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -254,6 +255,10 @@ impl Store for RedbStore {
             Ok(true)
         })
         .await
+    }
+
+    async fn listen(&self, _wake: Wake<'_>) -> Result<(), StoreError> {
+        std::future::pending().await
     }
 
     async fn index_trace(

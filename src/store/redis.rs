@@ -18,6 +18,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use redis::{
     AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
@@ -26,13 +27,16 @@ use redis::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, belongs_elsewhere, record,
+    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, Wake, belongs_elsewhere,
+    record,
     redb::{parse_key, read_orphan},
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
 const IDENTITY_KEY: &str = "okb:identity";
 const ORPHANS_KEY: &str = "okb:orphans";
+/// Where each commit says `<version> <account>:<reference>`; `commit.lua` names it too.
+const WAKE_CHANNEL: &str = "okb:wake";
 
 /// How the store is reached and laid out.
 #[derive(Clone)]
@@ -60,6 +64,7 @@ impl std::fmt::Debug for RedisSettings {
 
 /// The shared store.
 pub struct RedisStore {
+    client: redis::Client,
     connection: ConnectionManager,
     settings: RedisSettings,
     commit: Script,
@@ -83,10 +88,11 @@ impl RedisStore {
             .set_connection_timeout(Some(settings.timeout));
         let connection = within(
             settings.timeout,
-            ConnectionManager::new_with_config(client, config),
+            ConnectionManager::new_with_config(client.clone(), config),
         )
         .await?;
         let store = Self {
+            client,
             connection,
             settings,
             commit: Script::new(include_str!("commit.lua")),
@@ -297,6 +303,24 @@ impl Store for RedisStore {
             .arg(now.as_millisecond())
             .arg(until.as_millisecond());
         self.within(call.invoke_async(&mut connection)).await
+    }
+
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
+        self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
+        let mut messages = pubsub.on_message();
+        while let Some(message) = messages.next().await {
+            let Ok(text) = message.get_payload::<String>() else {
+                continue;
+            };
+            let Some((version, key)) = text.split_once(' ') else {
+                continue;
+            };
+            if let (Ok(version), Ok(key)) = (version.parse(), parse_key(key)) {
+                wake(key, version);
+            }
+        }
+        Ok(())
     }
 
     async fn index_trace(

@@ -2,6 +2,10 @@
 
 use okebayar_gateway::grpc::v1::{Evidence, Source, State};
 use reqwest::StatusCode;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{
     on_both_stores,
@@ -186,6 +190,131 @@ async fn what_is_no_callback_is_refused() {
         post(&url, r#"{"ReferenceCode":"unknown-1234","STATUS":"000"}"#).await,
         200
     );
+}
+
+#[tokio::test]
+async fn xml_with_any_root_is_a_callback() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    let body = format!(
+        "{{ <?xml version='1.0'?>\n<Notify><ReferenceCode>{code}</ReferenceCode>\
+         <status>000</status><serialnumber/></Notify> }}"
+    );
+    assert_eq!(post(&world.callback_url(), body).await, 200);
+    let transaction = get(&mut gateway.client().await, &code).await.unwrap();
+    assert_eq!(transaction.reported_status_code, "000");
+    assert_eq!(
+        post(&world.callback_url(), "<a><status>000</status></a>").await,
+        400
+    );
+}
+
+#[tokio::test]
+async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.set("callbacks.allow", "203.0.113.0/24, 2001:db8::/32");
+    let gateway = world.start_gateway().await;
+    let call = |port: u16, forwarded: Option<&'static str>| async move {
+        let url =
+            format!("http://127.0.0.1:{port}/callbacks/main?referencecode=unknown-1&status=000");
+        let mut request = reqwest::Client::new().get(url);
+        if let Some(forwarded) = forwarded {
+            request = request.header("x-forwarded-for", forwarded);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    let port = gateway.callbacks.port();
+    assert_eq!(call(port, None).await, 404);
+    assert_eq!(
+        call(port, Some("203.0.113.7")).await,
+        404,
+        "nobody trusts this proxy"
+    );
+    drop(gateway);
+
+    world.set("callbacks.trusted_proxies", "127.0.0.1, 10.0.0.0/8");
+    let gateway = world.start_gateway().await;
+    let port = gateway.callbacks.port();
+    for (forwarded, status) in [
+        (None, 404),
+        (Some("203.0.113.7"), 200),
+        (Some("2001:db8::1"), 200),
+        (Some("198.51.100.1"), 404),
+        (Some("203.0.113.7, 10.1.2.3"), 200),
+        (Some("203.0.113.7, 198.51.100.1"), 404),
+        (Some("198.51.100.1, 203.0.113.7"), 200),
+        (Some("nonsense"), 404),
+        (Some(""), 404),
+    ] {
+        assert_eq!(call(port, forwarded).await, status, "{forwarded:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_rate_of_callbacks_is_bounded() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.set("callbacks.rate_per_second", "3");
+    let _gateway = world.start_gateway().await;
+    let url = format!(
+        "{}?referencecode=unknown-1&status=000",
+        world.callback_url()
+    );
+    let calls = (0..50).map(|_| reqwest::get(&url));
+    let answers = futures::future::join_all(calls).await;
+    let count = |status: u16| {
+        answers
+            .iter()
+            .filter(|answer| answer.as_ref().unwrap().status() == status)
+            .count()
+    };
+    assert!(
+        count(200) >= 3 && count(429) > 0,
+        "{} and {}",
+        count(200),
+        count(429)
+    );
+    assert_eq!(count(200) + count(429), 50);
+}
+
+#[tokio::test]
+async fn slow_senders_hold_nothing_up() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world
+        .set("callbacks.read_timeout", "300ms")
+        .set("callbacks.connections", "2");
+    let gateway = world.start_gateway().await;
+    let head = b"POST /callbacks/main HTTP/1.1\r\nhost: gateway\r\n";
+    let connect = || async { TcpStream::connect(gateway.callbacks).await.unwrap() };
+
+    // As many as may connect never finish their heads; another caller is served
+    // once their time is up.
+    let (mut first, mut second) = (connect().await, connect().await);
+    first.write_all(head).await.unwrap();
+    second.write_all(&head[..10]).await.unwrap();
+    let url = format!(
+        "{}?referencecode=unknown-1&status=000",
+        world.callback_url()
+    );
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    for mut slow in [first, second] {
+        let mut answer = Vec::new();
+        // Closed by the gateway, whether it says 408 first or not.
+        let _ = slow.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    let mut slow = connect().await;
+    slow.write_all(head).await.unwrap();
+    slow.write_all(b"content-length: 100\r\n\r\n{\"status\":")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = slow.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 #[tokio::test]

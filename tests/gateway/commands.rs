@@ -17,7 +17,7 @@ use tonic_reflection::pb::v1::{
 use crate::support::{
     process::{CANARY_PIN, Process},
     redis::Redis,
-    world::{BINARY, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
+    world::{BINARY, Gateway, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
 };
 
 #[tokio::test]
@@ -121,14 +121,7 @@ not_received_codes = ["400"]
         "127.0.0.1:0".to_owned(),
     )];
     let arguments = ["serve", "--config", file.to_str().unwrap()];
-    let mut process = Process::start(BINARY, &arguments, &overridden, world.path());
-    let grpc = process
-        .line(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["grpc"].as_str()?.parse().ok()
-        })
-        .await;
-    let gateway = crate::support::world::Gateway { grpc, process };
+    let gateway = Gateway::start(&arguments, &overridden, world.path()).await;
     assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
     assert!(world.path().join("elsewhere/gateway.redb").exists());
 }

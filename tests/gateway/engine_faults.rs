@@ -18,11 +18,12 @@ use okebayar_gateway::{
     engine::{Engine, PurchaseError, Settings, Upstream, Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
+        format::Format,
         request::{Body, Credentials, TransactionCodes},
         transport::{HttpAnswer, Transport, TransportError},
         verdict::CodeLists,
     },
-    store::{Commit, History, Identity, Orphan, Store, StoreError, redb::RedbStore},
+    store::{Commit, History, Identity, Orphan, Store, StoreError, Wake, redb::RedbStore},
     transaction::{
         AccountName, AccountNumber, Change, Contents, Intent, Operation, ProductCode,
         ReferenceCode, State, TraceCode, Transaction, TransactionKey,
@@ -86,6 +87,9 @@ impl Store for Faulty {
         until: Timestamp,
     ) -> Result<bool, StoreError> {
         self.inner.lease_check(key, now, until).await
+    }
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        self.inner.listen(wake).await
     }
     async fn index_trace(&self, key: &TransactionKey, trace: &TraceCode) -> Result<(), StoreError> {
         self.inner.index_trace(key, trace).await
@@ -158,6 +162,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
     let transport = Arc::new(Counting::default());
     let client = Client::new(
         Account {
+            format: Format::Json,
             credentials: Credentials {
                 user_id: "member".into(),
                 pin: "1234".into(),

@@ -1,5 +1,5 @@
 //! OKEBAYAR's published samples, slips included, and what the gateway makes of
-//! them. XML samples are kept for the XML codec.
+//! them.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,20 +9,23 @@ use okebayar_gateway::{
     okebayar::{
         answer::{Answer, interpret},
         client::{Account, Client, NothingLearnt},
+        format::Format,
         json,
         request::{self, Credentials, TransactionCodes},
         transport::{HttpAnswer, Transport, TransportError},
         verdict::{CodeLists, Ignored, of_check, of_purchase},
+        xml,
     },
     transaction::{
-        AccountName, AccountNumber, Amount, AttemptToken, Contents, Finding, Intent, Operation,
-        ProductCode, ReferenceCode, SerialNumber, Source, StatusCode, Transaction, Unknown,
+        AccountName, AccountNumber, Amount, AttemptToken, Contents, Details, Finding, Intent,
+        Operation, ProductCode, ReferenceCode, SerialNumber, Source, Statement, StatusCode,
+        TraceCode, Transaction, Unknown,
     },
 };
 
 use crate::properties::{RULES, at, schedule};
 
-fn sample(name: &str) -> Vec<u8> {
+pub fn sample(name: &str) -> Vec<u8> {
     std::fs::read(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/data/okebayar")
@@ -64,14 +67,29 @@ fn codes() -> TransactionCodes {
     }
 }
 
-fn read(body: &[u8]) -> Answer {
-    interpret(json::read(body).unwrap(), &wib()).unwrap()
+fn read(body: &[u8], format: Format) -> Answer {
+    interpret(format.read(body).unwrap(), &wib()).unwrap()
+}
+
+fn format_of(name: &str) -> Format {
+    if Path::new(name).extension().unwrap() == "xml" {
+        Format::Xml
+    } else {
+        Format::Json
+    }
 }
 
 #[test]
 fn the_published_answers_read_in_full() {
-    for name in ["prepaid-response.json", "seed-status.json"] {
-        let answer = read(&sample(name));
+    // (sample, price, balance, whether its time can be read)
+    let samples = [
+        ("prepaid-response.json", "11000.00", "510000123.00", true),
+        ("seed-status.json", "11000.00", "510000123.00", true),
+        ("prepaid-response.xml", "110000", "50590000", false),
+        ("seed-status.xml", "110000", "50590000", false),
+    ];
+    for (name, price, balance, has_time) in samples {
+        let answer = read(&sample(name), format_of(name));
         assert_eq!(answer.status_code(), StatusCode::read("000"), "{name}");
         assert_eq!(
             answer.reference_code.as_deref(),
@@ -88,50 +106,135 @@ fn the_published_answers_read_in_full() {
             details.serial_number,
             SerialNumber::read("11223344556677889900")
         );
-        assert_eq!(details.price, Amount::parse("11000.00").ok(), "{name}");
-        assert_eq!(details.balance, Amount::parse("510000123.00").ok());
-        assert_eq!(
-            details.time,
-            Some(
-                "2020-05-01T01:30:59.123+07:00"
-                    .parse::<Timestamp>()
-                    .unwrap()
-            )
-        );
-        assert!(details.unread.is_empty() && !answer.is_inquiry);
+        assert_eq!(details.price, Amount::parse(price).ok(), "{name}");
+        assert_eq!(details.balance, Amount::parse(balance).ok());
+        let time = "2020-05-01T01:30:59.123+07:00"
+            .parse::<Timestamp>()
+            .unwrap();
+        assert_eq!(details.time, has_time.then_some(time), "{name}");
+        // The samples' literal YYMMddHHmmssSSS is kept and spoils nothing.
+        assert_eq!(details.unread.len(), usize::from(!has_time), "{name}");
+        assert!(!answer.is_inquiry);
         let said = of_purchase(&answer, &asked(), &CodeLists::default());
         assert_eq!(said.finding, Finding::Succeeded);
     }
 }
 
 #[test]
-fn the_purchase_request_is_the_published_one_but_for_the_masked_signature() {
-    let mut published: serde_json::Value =
-        serde_json::from_slice(&sample("prepaid-request.json")).unwrap();
-    published["signature"] = "329e765e5e7f0732522ffe45e12b3b3a".into();
-    let sent = Recorder::default();
-    let recorded = Arc::clone(&sent.bodies);
-    let client = client(sent);
-    // Sent by the client itself, through its transport: nothing else makes a body.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let nothing = runtime.block_on(client.check(&asked()));
-    assert!(matches!(nothing, Err(NothingLearnt::NoAnswer(_))));
-    let check: serde_json::Value = serde_json::from_slice(&recorded.lock().unwrap()[0]).unwrap();
+fn the_published_inquiry_is_never_taken_for_a_purchase() {
+    let name = "prepaid-inquiry-response.xml";
+    let answer = read(&sample(name), format_of(name));
+    assert_eq!(answer.status_code(), StatusCode::read("000"));
+    assert!(answer.is_inquiry);
+    let field = |name: &str| {
+        answer
+            .others
+            .iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+            .as_str()
+    };
+    assert_eq!(field("PLN_NAMAPELANGGAN"), "MELISA");
+    assert_eq!(field("ref3"), "320431");
+    let said = of_purchase(&answer, &asked(), &CodeLists::default());
+    assert_eq!(said.finding, Finding::Unknown(Unknown::AboutInquiry));
     assert_eq!(
-        check,
-        serde_json::json!({
-            "transactioncode": "OkeBayar-cek-status",
-            "userid": "userId",
-            "userpin": "userPin",
-            "signature": "329e765e5e7f0732522ffe45e12b3b3a",
-            "referencecode": "kodeReferensiPartner",
-        })
+        of_check(&answer, &asked(), &CodeLists::default()),
+        Err(Ignored::AboutInquiry)
     );
-    let purchase = request::purchase(&credentials(), &codes(), &asked()).into_bytes();
-    let purchase: serde_json::Value = serde_json::from_slice(&purchase).unwrap();
-    assert_eq!(purchase, published);
+}
+
+/// The signature of the samples' parts; the printed ones are masked.
+const SIGNATURE: &str = "329e765e5e7f0732522ffe45e12b3b3a";
+
+#[test]
+fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
+    for name in ["prepaid-request.json", "prepaid-request.xml"] {
+        let format = format_of(name);
+        let fields = |body: &[u8]| {
+            let mut fields = match format {
+                Format::Json => json::read(body).unwrap(),
+                Format::Xml => xml::read(body, Some("transaction")).unwrap(),
+            };
+            fields.sort();
+            fields
+        };
+        let mut published = fields(&sample(name));
+        let signature = published
+            .iter_mut()
+            .find(|(name, _)| name == "signature")
+            .unwrap();
+        SIGNATURE.clone_into(&mut signature.1);
+        let body = request::purchase(format, &credentials(), &codes(), &asked());
+        assert!(body.content_type().ends_with(if format == Format::Xml {
+            "/xml"
+        } else {
+            "/json"
+        }));
+        assert_eq!(fields(&body.into_bytes()), published, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code() {
+    let recorder = Recorder::default();
+    let bodies = Arc::clone(&recorder.bodies);
+    let account = Account {
+        format: Format::Json,
+        credentials: credentials(),
+        transaction_codes: codes(),
+        code_lists: CodeLists::default(),
+        zone: wib(),
+    };
+    let client = Client::new(account, Arc::new(recorder));
+    let fresh = asked();
+    let details = |trace: &str| Details {
+        trace_code: TraceCode::parse(trace).ok(),
+        ..Details::default()
+    };
+    let checked = Statement::new(
+        Source::Check,
+        Finding::Pending,
+        None,
+        details("of-the-check"),
+    );
+    let unanswered = fresh
+        .observe([checked], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    let own = Statement::new(
+        Source::Answer,
+        Finding::Pending,
+        None,
+        details("of-the-answer"),
+    );
+    let answered = unanswered
+        .observe([own], at(2), &schedule())
+        .unwrap()
+        .transaction;
+    for asked in [&fresh, &unanswered, &answered] {
+        assert!(matches!(
+            client.check(asked).await,
+            Err(NothingLearnt::NoAnswer(_))
+        ));
+    }
+    let mut expected = serde_json::json!({
+        "transactioncode": "OkeBayar-cek-status",
+        "userid": "userId",
+        "userpin": "userPin",
+        "signature": SIGNATURE,
+        "referencecode": "kodeReferensiPartner",
+    });
+    let sent: Vec<serde_json::Value> = bodies
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|body| serde_json::from_slice(body).unwrap())
+        .collect();
+    assert_eq!(sent[..2], [expected.clone(), expected.clone()]);
+    expected["tracecode"] = "of-the-answer".into();
+    assert_eq!(sent[2], expected);
 }
 
 #[test]
@@ -139,7 +242,7 @@ fn an_answer_about_something_else_proves_nothing() {
     let base = String::from_utf8(sample("seed-status.json")).unwrap();
     let lists = CodeLists::default();
     let about = |text: String| {
-        let answer = read(text.as_bytes());
+        let answer = read(text.as_bytes(), Format::Json);
         let own = of_purchase(&answer, &asked(), &lists);
         assert_eq!(own.source, Source::Answer);
         (
@@ -186,7 +289,11 @@ fn every_code_of_a_check_is_about_the_transaction_or_ignored() {
     let mut ignored = Vec::new();
     for code in 0..1000_u16 {
         let text = base.replace("\"000\"", &format!("\"{code:03}\""));
-        let said = of_check(&read(text.as_bytes()), &asked(), &CodeLists::default());
+        let said = of_check(
+            &read(text.as_bytes(), Format::Json),
+            &asked(),
+            &CodeLists::default(),
+        );
         match (code, said) {
             (0 | 1, Ok(said)) => assert_eq!(said.finding, Finding::Succeeded, "{code}"),
             (2..=199, Ok(said)) => assert_eq!(said.finding, Finding::Pending, "{code}"),
@@ -209,18 +316,27 @@ fn every_code_of_a_check_is_about_the_transaction_or_ignored() {
 }
 
 #[test]
-fn slips_that_are_not_answers_are_refused_and_never_panic() {
-    for name in [
-        "prepaid-response.xml",
-        "seed-status.xml",
-        "prepaid-inquiry-response.xml",
-    ] {
-        assert!(json::read(&sample(name)).is_err(), "{name}");
-    }
-    let whole = sample("prepaid-response.json");
-    let end = whole.iter().rposition(|byte| *byte == b'}').unwrap();
-    for cut in 0..end {
-        assert!(json::read(&whole[..cut]).is_err(), "cut at {cut}");
+fn a_torn_answer_is_refused_wherever_it_was_cut() {
+    for name in ["prepaid-response.json", "prepaid-response.xml"] {
+        let whole = sample(name);
+        let last = if format_of(name) == Format::Xml {
+            b'>'
+        } else {
+            b'}'
+        };
+        let end = whole.iter().rposition(|byte| *byte == last).unwrap();
+        for cut in 0..end {
+            assert!(
+                format_of(name).read(&whole[..cut]).is_err(),
+                "{name} cut at {cut}"
+            );
+        }
+        let other = if format_of(name) == Format::Xml {
+            Format::Json
+        } else {
+            Format::Xml
+        };
+        assert!(other.read(&whole).is_err(), "{name} in the other format");
     }
 }
 
@@ -235,14 +351,4 @@ impl Transport for Recorder {
         self.bodies.lock().unwrap().push(body.into_bytes());
         Err(TransportError::TimedOut)
     }
-}
-
-fn client(transport: Recorder) -> Client {
-    let account = Account {
-        credentials: credentials(),
-        transaction_codes: codes(),
-        code_lists: CodeLists::default(),
-        zone: wib(),
-    };
-    Client::new(account, Arc::new(transport))
 }

@@ -11,12 +11,16 @@ mod support;
 
 mod callbacks;
 mod commands;
+mod connections;
 mod crash;
 mod duplicates;
 mod engine_faults;
+mod formats;
 mod golden;
 mod properties;
 mod purchase;
+mod replicas;
+mod scenarios;
 mod shutdown;
 mod store_contract;
 mod upstream;

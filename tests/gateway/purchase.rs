@@ -13,9 +13,10 @@ use tonic_types::StatusExt;
 use crate::support::{
     on_both_stores,
     world::{
-        ANSWER_AND_CALLBACK_LOST, CALLBACK_LOST, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE,
-        PENDING_THEN_SUCCESS, PLAIN, PRODUCT_PRICE, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER,
-        StoreKind, World, assert_succeeded, bought, buy, error_info, get, order, reference,
+        ANSWER_AND_CALLBACK_LOST, CALLBACK_LOST, DEPOSIT, Gateway, PENDING_FOR_EVER,
+        PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, PLAIN, PRODUCT_PRICE, RESET_AND_CALLBACK_LOST,
+        SERIAL_NUMBER_LATER, StoreKind, World, assert_succeeded, bought, buy, error_info, get,
+        order, reference,
     },
 };
 
@@ -50,7 +51,7 @@ async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
     );
     assert_eq!(
         transaction.balance.as_ref().unwrap().units,
-        10_000_000 - PRODUCT_PRICE
+        DEPOSIT - PRODUCT_PRICE
     );
     assert!(transaction.transaction_time.is_some());
     assert_eq!(transaction.timeline.len(), 1);

@@ -5,9 +5,10 @@ use tonic::{Code, Status};
 
 use crate::support::{
     on_both_stores,
+    process::PATIENCE,
     world::{
-        Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, assert_succeeded,
-        buy, reference,
+        Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World,
+        assert_succeeded, buy, reference,
     },
 };
 
@@ -17,6 +18,25 @@ fn request(reference_code: &str, after_revision: i64) -> WatchTransactionRequest
         after_revision,
         ..WatchTransactionRequest::default()
     }
+}
+
+/// Watches from a revision until the state is reached.
+pub async fn until_state(gateway: &Gateway, code: &str, after: i64, state: State) -> Transaction {
+    let mut client = gateway.client().await;
+    let found = async {
+        // A watch ends with a final state; a contradiction may come after it.
+        loop {
+            for transaction in watch(&mut client, code, after).await.unwrap() {
+                if transaction.state() == state {
+                    return transaction;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found)
+        .await
+        .expect("the state never came")
 }
 
 async fn watch(client: &mut Client, code: &str, after: i64) -> Result<Vec<Transaction>, Status> {

@@ -26,6 +26,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 pub const USER_ID: &str = "test-member";
 pub const PRODUCT: &str = "PULSA10";
 pub const PRODUCT_PRICE: i64 = 10_500;
+pub const DEPOSIT: i64 = 1_000_000_000;
 
 /// An ordinary account number: success at once.
 pub const PLAIN: &str = "081234567890";
@@ -49,7 +50,7 @@ pub enum StoreKind {
 }
 
 /// Times scaled down; a POST may take as long as a busy machine needs.
-const SCALED: [(&str, &str); 17] = [
+const SCALED: [(&str, &str); 19] = [
     ("accounts.main.timeout", "20s"),
     ("accounts.main.connect_timeout", "10s"),
     ("limits.queue_timeout", "5s"),
@@ -70,6 +71,8 @@ const SCALED: [(&str, &str); 17] = [
     ("checks.doubtful_gap", "300ms"),
     ("checks.not_received_after", "500ms"),
     ("checks.poll_interval", "50ms"),
+    ("events.poll_interval", "2s"),
+    ("callbacks.rate_per_second", "100000"),
 ];
 
 /// Everything round a gateway; the gateway itself starts and ends by call.
@@ -162,6 +165,10 @@ impl World {
             USER_ID,
             "--settle-after",
             "300ms",
+            "--late-after",
+            "3s",
+            "--deposit",
+            &DEPOSIT.to_string(),
         ];
         let pin = [("OKEBAYAR_SANDBOX_PIN".to_owned(), CANARY_PIN.to_owned())];
         let mut sandbox = Process::start(BINARY, &arguments, &pin, self.folder.path());
@@ -195,14 +202,15 @@ impl World {
     }
 
     pub async fn start_gateway(&self) -> Gateway {
-        let mut process = Process::start(BINARY, &["serve"], &self.environment(), self.path());
-        let grpc = process
-            .line(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                (line["message"] == "listening").then(|| line["grpc"].as_str()?.parse().ok())?
-            })
-            .await;
-        Gateway { grpc, process }
+        Gateway::start(&["serve"], &self.environment(), self.path()).await
+    }
+
+    /// A gateway beside the first, whose callbacks have an address of their own.
+    pub async fn start_replica(&self) -> Gateway {
+        let mut environment = self.environment();
+        let listen = "OKEBAYAR_GATEWAY__CALLBACKS__LISTEN".to_owned();
+        environment.push((listen, "127.0.0.1:0".to_owned()));
+        Gateway::start(&["serve"], &environment, self.path()).await
     }
 
     pub fn callback_url(&self) -> String {
@@ -251,10 +259,32 @@ pub struct Ledger {
 /// A running gateway.
 pub struct Gateway {
     pub grpc: SocketAddr,
+    pub callbacks: SocketAddr,
     pub process: Process,
 }
 
 impl Gateway {
+    /// Starts one, and waits until it listens.
+    pub async fn start(
+        arguments: &[&str],
+        environment: &[(String, String)],
+        folder: &Path,
+    ) -> Self {
+        let mut process = Process::start(BINARY, arguments, environment, folder);
+        let (grpc, callbacks) = process
+            .line(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let address = |name: &str| line[name].as_str()?.parse().ok();
+                Some((address("grpc")?, address("callbacks")?))
+            })
+            .await;
+        Self {
+            grpc,
+            callbacks,
+            process,
+        }
+    }
+
     pub async fn client(&self) -> Client {
         let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
         Client::new(channel.connect().await.unwrap())

@@ -1,0 +1,170 @@
+//! Several gateways on one Redis.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
+use tokio::sync::Semaphore;
+
+use crate::support::{
+    process::PATIENCE,
+    world::{
+        Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, assert_succeeded,
+        bought, buy, order, reference,
+    },
+};
+
+const ROUNDS: usize = 20;
+const CALLERS: usize = 200;
+
+#[tokio::test]
+async fn two_hundred_callers_of_two_gateways_buy_once_twenty_times() {
+    let world = World::new(StoreKind::Redis).await;
+    let gateways = [world.start_gateway().await, world.start_replica().await];
+    let clients = [gateways[0].client().await, gateways[1].client().await];
+    for round in 0..ROUNDS {
+        let code = reference();
+        let account_number = if round % 2 == 0 { PLAIN } else { SLOW };
+        let calls = (0..CALLERS).map(|caller| {
+            let mut client = clients[caller % 2].clone();
+            let request = order(&code, account_number);
+            tokio::spawn(async move { client.purchase_prepaid(request).await })
+        });
+        let (mut trace_codes, mut firsts) = (BTreeSet::new(), 0);
+        for call in calls.collect::<Vec<_>>() {
+            let answer = call
+                .await
+                .unwrap()
+                .expect("no duplicate fails for being second")
+                .into_inner();
+            firsts += usize::from(!answer.replayed);
+            let transaction = bought(answer);
+            assert_succeeded(&transaction);
+            trace_codes.insert(transaction.trace_code);
+        }
+        assert_eq!(
+            (firsts, trace_codes.len()),
+            (1, 1),
+            "round {round}: {trace_codes:?}"
+        );
+        let ledger = world.ledger(&code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1), "round {round}");
+    }
+}
+
+const WATCHED: usize = 1000;
+/// Purchases and watchers at work at once.
+const AT_ONCE: usize = 100;
+
+/// Watches to the end, cutting the stream after a few messages and resuming, and
+/// returns the revisions seen.
+async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64> {
+    let mut revisions = vec![1];
+    for attempt in 0.. {
+        // Between none and two messages, then a cut.
+        let take = (seed * 7 + attempt * 3) % 3;
+        let request = WatchTransactionRequest {
+            reference_code: code.to_owned(),
+            after_revision: *revisions.last().unwrap(),
+            ..WatchTransactionRequest::default()
+        };
+        let mut updates = client
+            .watch_transaction(request)
+            .await
+            .unwrap()
+            .into_inner();
+        for _ in 0..=take {
+            match updates.message().await.unwrap() {
+                Some(update) => revisions.push(update.transaction.unwrap().revision),
+                None => return revisions,
+            }
+        }
+    }
+    unreachable!("the watch has no end")
+}
+
+#[tokio::test]
+async fn a_thousand_watchers_of_one_replica_see_what_another_is_told() {
+    // The sandbox calls back to the first gateway; buyers and watchers use the second.
+    let mut world = World::new(StoreKind::Redis).await;
+    // Nobody looks by themselves: wake-ups alone must carry it.
+    world.check_rarely().set("events.poll_interval", "1h");
+    let told = world.start_gateway().await;
+    let watched = world.start_replica().await;
+    let client = watched.client().await;
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let tasks: Vec<_> = (0..WATCHED)
+        .map(|number| {
+            let (mut client, slots) = (client.clone(), Arc::clone(&slots));
+            tokio::spawn(async move {
+                let _slot = slots.acquire().await.unwrap();
+                let code = reference();
+                buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
+                (watch_with_cuts(client, &code, number).await, code)
+            })
+        })
+        .collect();
+    for task in tasks {
+        let (seen, code) = tokio::time::timeout(PATIENCE, task)
+            .await
+            .expect("a watcher hangs")
+            .unwrap();
+        let last = *seen.last().unwrap();
+        assert_eq!(seen, (1..=last).collect::<Vec<_>>(), "{code}");
+        let settled = crate::support::world::get(&mut client.clone(), &code)
+            .await
+            .unwrap();
+        assert_eq!(
+            (settled.revision, settled.state()),
+            (last, State::Succeeded),
+            "{code}"
+        );
+    }
+    let received = told.process.text().matches("\"to\":\"SUCCEEDED\"").count();
+    assert!(
+        received > WATCHED / 2,
+        "the first gateway was told of {received}"
+    );
+}
+
+#[tokio::test]
+async fn a_missed_wake_up_is_found_all_the_same() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely().set("events.poll_interval", "200ms");
+    let _told = world.start_gateway().await;
+    let watched = world.start_replica().await;
+    let code = reference();
+    buy(&mut watched.client().await, &code, PENDING_THEN_SUCCESS).await;
+    // Whatever listens for wake-ups is cut off, over and over.
+    let client = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let cutting = tokio::spawn(async move {
+        loop {
+            let mut cut = redis::cmd("CLIENT");
+            cut.arg("KILL").arg("TYPE").arg("pubsub");
+            cut.query_async::<i64>(&mut connection).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_succeeded(&watched.until_final(&code).await);
+    cutting.abort();
+}
+
+#[tokio::test]
+async fn a_replica_takes_over_what_a_killed_one_left() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world
+        .set("accounts.main.timeout", "1s")
+        .set("limits.queue_timeout", "500ms");
+    let mut killed: Gateway = world.start_replica().await;
+    let heir = world.start_gateway().await;
+    let code = reference();
+    let mut client = killed.client().await;
+    let request = order(&code, crate::support::world::ANSWER_AND_CALLBACK_LOST);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    world.ledger_when(&code, "received=1").await;
+    killed.process.kill().await;
+    drop(call.await);
+    assert_succeeded(&heir.until_final(&code).await);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}

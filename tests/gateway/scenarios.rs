@@ -1,0 +1,129 @@
+//! Every sandbox scenario, in both formats, on both stores: how it ends, what the
+//! ledger says, and that it ends within the schedule.
+
+use std::time::{Duration, Instant};
+
+use okebayar_gateway::{
+    grpc::v1::{Reason, State, Transaction, WaitUntil},
+    sandbox::scenario::SCENARIOS,
+};
+
+use crate::support::{
+    on_both_stores,
+    world::{Gateway, StoreKind, World, bought, order, reference},
+};
+
+/// How a scenario ends.
+struct End {
+    state: State,
+    reason: Reason,
+    executed: u64,
+}
+
+const SUCCEEDED: End = End {
+    state: State::Succeeded,
+    reason: Reason::Unspecified,
+    executed: 1,
+};
+const FAILED: End = End {
+    state: State::Failed,
+    reason: Reason::ProductUnavailable,
+    executed: 0,
+};
+
+fn review(reason: Reason, executed: u64) -> End {
+    End {
+        state: State::NeedsReview,
+        reason,
+        executed,
+    }
+}
+
+fn end_of(account_number: &str) -> End {
+    match account_number {
+        "080000000003" | "080000000024" => FAILED,
+        // Pending for ever; executed, because the deposit was charged.
+        "080000000009" => review(Reason::ChecksExhausted, 1),
+        "080000000014" => review(Reason::ChecksExhausted, 0),
+        "080000000025" => review(Reason::Contradicted, 1),
+        _ => SUCCEEDED,
+    }
+}
+
+/// The scaled schedule: time-out, late answer, and the age at which it gives up.
+const TIMEOUT: &str = "1500ms";
+const GIVE_UP_AFTER: &str = "6s";
+/// What all of it together may take, on a busy machine.
+const SCHEDULE_ENDS: Duration = Duration::from_secs(40);
+
+async fn run(gateway: &Gateway, account_number: &str, code: &str) -> Transaction {
+    let mut request = order(code, account_number);
+    request.set_wait_until(WaitUntil::Final);
+    let mut client = gateway.client().await;
+    let known = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    if account_number != "080000000025" {
+        return known;
+    }
+    // A success at first; the contradiction comes by callback.
+    assert_eq!(known.state(), State::Succeeded);
+    crate::watch::until_state(gateway, code, known.revision, State::NeedsReview).await
+}
+
+async fn every_scenario(kind: StoreKind, format: &str) {
+    let mut world = World::new(kind).await;
+    world
+        .set("accounts.main.format", format)
+        .set("accounts.main.timeout", TIMEOUT);
+    world
+        .set("limits.queue_timeout", "2s")
+        .set("checks.give_up_after", GIVE_UP_AFTER);
+    let gateway = world.start_gateway().await;
+    let began = Instant::now();
+    let running = SCENARIOS.iter().map(|row| {
+        let (gateway, code) = (&gateway, reference());
+        async move { (row, run(gateway, row.account_number, &code).await, code) }
+    });
+    for (row, transaction, code) in futures::future::join_all(running).await {
+        let case = format!("{} in {format}: {}", row.account_number, row.description);
+        let end = end_of(row.account_number);
+        assert_eq!(
+            (transaction.state(), transaction.reason()),
+            (end.state, end.reason),
+            "{case}"
+        );
+        let failed = end.state == State::Failed;
+        let is_final = end.state != State::NeedsReview;
+        assert_eq!(transaction.r#final, is_final, "{case}");
+        assert_eq!(transaction.safe_to_refund, failed, "{case}");
+        assert_eq!(transaction.safe_to_buy_again, failed, "{case}");
+        assert_eq!(
+            transaction.contradicted,
+            end.reason == Reason::Contradicted,
+            "{case}"
+        );
+        if end.state == State::Succeeded {
+            assert!(!transaction.serial_number.is_empty(), "{case}");
+            assert_eq!(transaction.price.as_ref().unwrap().units, 10_500, "{case}");
+        }
+        let ledger = world.ledger(&code).await;
+        assert_eq!(
+            (ledger.received, ledger.executed),
+            (1, end.executed),
+            "{case}"
+        );
+    }
+    assert!(began.elapsed() < SCHEDULE_ENDS, "{:?}", began.elapsed());
+}
+
+async fn every_scenario_ends_as_it_must_in_json(kind: StoreKind) {
+    every_scenario(kind, "json").await;
+}
+
+async fn every_scenario_ends_as_it_must_in_xml(kind: StoreKind) {
+    every_scenario(kind, "xml").await;
+}
+
+on_both_stores!(
+    every_scenario_ends_as_it_must_in_json,
+    every_scenario_ends_as_it_must_in_xml
+);
