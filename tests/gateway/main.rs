@@ -9,6 +9,7 @@
 
 mod support;
 
+mod accounts;
 mod callbacks;
 mod commands;
 mod connections;

@@ -153,29 +153,32 @@ impl World {
     }
 
     pub async fn start_sandbox(&mut self) {
-        let listen = format!("127.0.0.1:{}", self.sandbox_port);
+        self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &[]).await);
+    }
+
+    /// A sandbox on a port, for a member, with further arguments.
+    pub async fn sandbox_with(&self, port: u16, user_id: &str, more: &[&str]) -> Process {
+        let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());
         let callback_url = self.callback_url();
-        let arguments = [
-            "sandbox",
-            "--listen",
-            &listen,
-            "--callback-url",
-            &callback_url,
-            "--userid",
-            USER_ID,
+        let mut arguments = vec!["sandbox", "--listen", &listen, "--userid", user_id];
+        arguments.extend([
             "--settle-after",
             "300ms",
             "--late-after",
             "3s",
             "--deposit",
-            &DEPOSIT.to_string(),
-        ];
+            &deposit,
+        ]);
+        if !more.contains(&"--callback-url") {
+            arguments.extend(["--callback-url", &callback_url]);
+        }
+        arguments.extend(more);
         let pin = [("OKEBAYAR_SANDBOX_PIN".to_owned(), CANARY_PIN.to_owned())];
         let mut sandbox = Process::start(BINARY, &arguments, &pin, self.folder.path());
         sandbox
             .line(|line| line.contains("listening").then_some(()))
             .await;
-        self.sandbox = Some(sandbox);
+        sandbox
     }
 
     /// The gateway's environment.

@@ -1,0 +1,120 @@
+//! Several OKEBAYAR accounts in one gateway, and the way to OKEBAYAR.
+
+use okebayar_gateway::grpc::v1::{GetTransactionRequest, State, get_transaction_request::Code};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::support::{
+    on_both_stores, ports,
+    world::{
+        Client, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, assert_succeeded, bought, buy,
+        order, reference,
+    },
+};
+
+async fn in_account(client: &mut Client, account: &str, code: &str) -> Option<State> {
+    let reference_code = Some(Code::ReferenceCode(code.to_owned()));
+    let request = GetTransactionRequest {
+        account: account.to_owned(),
+        code: reference_code,
+    };
+    let found = client.get_transaction(request).await.ok()?.into_inner();
+    Some(found.transaction.unwrap().state())
+}
+
+async fn accounts_are_apart_in_all_but_the_process(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let port = ports::free();
+    let second = format!(
+        "http://127.0.0.1:{}/callbacks/production",
+        world.callbacks_port
+    );
+    let more = [
+        "--callback-url",
+        second.as_str(),
+        "--callback-method",
+        "get",
+    ];
+    let _sandbox = world.sandbox_with(port, "second-member", &more).await;
+    world
+        .check_rarely()
+        .set("default_account", "main")
+        .set(
+            "accounts.production.url",
+            &format!("http://127.0.0.1:{port}/"),
+        )
+        .set("accounts.production.userid", "second-member")
+        .set(
+            "accounts.production.pin",
+            crate::support::process::CANARY_PIN,
+        )
+        .set("accounts.production.format", "xml");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+
+    // Without a name it is the default account's, and nobody else's.
+    let first = buy(&mut client, &code, PLAIN).await;
+    assert_eq!(first.account, "main");
+    assert_eq!(
+        in_account(&mut client, "main", &code).await,
+        Some(State::Succeeded)
+    );
+    assert_eq!(in_account(&mut client, "production", &code).await, None);
+
+    // The same reference code in the other account is another purchase, in XML,
+    // with credentials and a callback address of its own.
+    let mut request = order(&code, PENDING_THEN_SUCCESS);
+    request.account = "production".into();
+    let answer = client
+        .purchase_prepaid(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!answer.replayed);
+    assert_eq!(bought(answer).state(), State::Pending);
+    request.set_wait_until(okebayar_gateway::grpc::v1::WaitUntil::Final);
+    let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    assert_succeeded(&transaction);
+    assert_eq!(transaction.account, "production");
+    assert_eq!(transaction.price.unwrap().units, first.price.unwrap().units);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn calls_go_through_the_configured_proxy() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!(
+        "http://user:proxy-password@{}",
+        listener.local_addr().unwrap()
+    );
+    world.set("accounts.main.proxy", &proxy).check_rarely();
+    let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
+    let proxying = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        let body = r#"{"transactionstatus":"000","serialnumber":"1","harga":1}"#;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let mut gateway = world.start_gateway().await;
+    gateway.process.add_secret("proxy-password".to_owned());
+    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    let request = proxying.await.unwrap();
+    assert!(
+        request.starts_with(&format!("POST {url} HTTP/1.1\r\n")),
+        "it names the whole URL"
+    );
+}
+
+on_both_stores!(accounts_are_apart_in_all_but_the_process);
