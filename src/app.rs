@@ -133,8 +133,9 @@ impl App {
         let tasks = self.engine.tasks();
         tasks.close();
         let drained = tokio::time::timeout(self.drain, async {
-            tasks.wait().await;
+            // Handlers first: one that was let in may still begin a task.
             while self.servers.join_next().await.is_some() {}
+            tasks.wait().await;
         });
         if drained.await.is_err() {
             let unfinished = tasks.len();

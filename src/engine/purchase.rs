@@ -13,7 +13,7 @@ use crate::{
     okebayar::client::Outcome,
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AttemptToken, Change, Finding, Intent, NotSent, Source, State, Statement, Transaction,
+        AttemptToken, Finding, Intent, NotSent, Source, State, Statement, Transaction,
         TransactionKey,
     },
 };
@@ -295,22 +295,27 @@ impl Engine {
         let Some(stored) = self.store.load(key).await? else {
             return Ok(Abandoned::Absent);
         };
-        let give_up = |current: &Transaction| -> Option<Change> {
+        if stored.token() != token {
+            // Armed by somebody else, so ours can no longer be stored; but over
+            // NOT_SENT it still could.
+            let is_free = matches!(stored.standing().state, State::NotSent(_));
+            return Ok(if is_free {
+                Abandoned::Absent
+            } else {
+                Abandoned::Done
+            });
+        }
+        let give_up = |current: &Transaction| {
+            if current.token() != token {
+                return None;
+            }
             let finding = Finding::NotSent {
                 attempt: current.attempt(),
                 why: NotSent::ClaimLost,
             };
-            (current.token() == token).then(|| {
-                let statement = Statement::bare(Source::Gateway, finding);
-                current.observe([statement], self.now(), self.schedule())
-            })?
+            let statement = Statement::bare(Source::Gateway, finding);
+            current.observe([statement], self.now(), self.schedule())
         };
-        if stored.token() != token && !matches!(stored.standing().state, State::NotSent(_)) {
-            return Ok(Abandoned::Done);
-        }
-        if stored.token() != token {
-            return Ok(Abandoned::Absent);
-        }
         self.update(stored, give_up).await?;
         Ok(Abandoned::Done)
     }

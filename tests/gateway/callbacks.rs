@@ -216,7 +216,7 @@ async fn xml_with_any_root_is_a_callback() {
 async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("callbacks.allow", "203.0.113.0/24, 2001:db8::/32");
-    let gateway = world.start_gateway().await;
+    let mut gateway = world.start_gateway().await;
     let call = |port: u16, forwarded: Option<&'static str>| async move {
         let url =
             format!("http://127.0.0.1:{port}/callbacks/main?referencecode=unknown-1&status=000");
@@ -233,7 +233,7 @@ async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() 
         404,
         "nobody trusts this proxy"
     );
-    drop(gateway);
+    gateway.process.kill().await;
 
     world.set("callbacks.trusted_proxies", "127.0.0.1, 10.0.0.0/8");
     let gateway = world.start_gateway().await;

@@ -34,7 +34,7 @@ async fn a_kill_after_the_post_still_ends_in_success(kind: StoreKind) {
         gateway.process.kill().await;
         drop(call.await);
 
-        let gateway = world.start_gateway().await;
+        let mut gateway = world.start_gateway().await;
         assert_succeeded(&gateway.until_final(&code).await);
         let ledger = world.ledger(&code).await;
         assert_eq!(
@@ -50,6 +50,8 @@ async fn a_kill_after_the_post_still_ends_in_success(kind: StoreKind) {
             .into_inner();
         assert!(again.replayed, "{account_number}");
         assert_eq!(world.ledger(&code).await.received, 1, "{account_number}");
+        // The next one opens the same store.
+        gateway.process.kill().await;
     }
 }
 

@@ -12,11 +12,12 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     on_both_stores,
+    process::CANARY_PIN,
     world::{
         ANSWER_AND_CALLBACK_LOST, CALLBACK_LOST, DEPOSIT, Gateway, PENDING_FOR_EVER,
         PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, PLAIN, PRODUCT_PRICE, RESET_AND_CALLBACK_LOST,
-        SERIAL_NUMBER_LATER, StoreKind, World, assert_succeeded, bought, buy, error_info, get,
-        order, reference,
+        SERIAL_NUMBER_LATER, StoreKind, USER_ID, World, assert_succeeded, bought, buy, error_info,
+        get, order, reference,
     },
 };
 
@@ -25,11 +26,7 @@ async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
     let mut gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
-    let signed = format!(
-        "{}{}{code}",
-        crate::support::world::USER_ID,
-        crate::support::process::CANARY_PIN
-    );
+    let signed = format!("{USER_ID}{CANARY_PIN}{code}");
     gateway
         .process
         .add_secret(hex::encode(<md5::Md5 as md5::Digest>::digest(signed)));
@@ -78,6 +75,28 @@ async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
     assert!(again.replayed);
     assert_eq!(bought(again), transaction);
     assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn the_most_talkative_log_tells_no_secret() {
+    for format in ["json", "xml"] {
+        let mut world = World::new(StoreKind::Redis).await;
+        world.variables.push(("RUST_LOG".into(), "trace".into()));
+        world.set("accounts.main.format", format);
+        let mut gateway = world.start_gateway().await;
+        let code = reference();
+        let transaction = buy(&mut gateway.client().await, &code, PLAIN).await;
+        let signed = format!("{USER_ID}{CANARY_PIN}{code}");
+        gateway
+            .process
+            .add_secret(hex::encode(<md5::Md5 as md5::Digest>::digest(signed)));
+        gateway
+            .process
+            .add_secret(transaction.serial_number.clone());
+        gateway.process.add_secret(PLAIN.to_owned());
+        gateway.process.kill().await;
+        assert!(gateway.process.text().contains("TRACE"));
+    }
 }
 
 /// (account number, state, reason, status code, executed)
