@@ -1,20 +1,20 @@
 //! Several gateways on one Redis.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
 use tokio::sync::Semaphore;
 
+use crate::duplicates::buy_at_once;
 use crate::support::{
     process::PATIENCE,
     world::{
         Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, assert_succeeded,
-        bought, buy, order, reference,
+        buy, order, reference,
     },
 };
 
 const ROUNDS: usize = 20;
-const CALLERS: usize = 200;
 
 #[tokio::test]
 async fn two_hundred_callers_of_two_gateways_buy_once_twenty_times() {
@@ -22,32 +22,9 @@ async fn two_hundred_callers_of_two_gateways_buy_once_twenty_times() {
     let gateways = [world.start_gateway().await, world.start_replica().await];
     let clients = [gateways[0].client().await, gateways[1].client().await];
     for round in 0..ROUNDS {
-        let code = reference();
         let account_number = if round % 2 == 0 { PLAIN } else { SLOW };
-        let calls = (0..CALLERS).map(|caller| {
-            let mut client = clients[caller % 2].clone();
-            let request = order(&code, account_number);
-            tokio::spawn(async move { client.purchase_prepaid(request).await })
-        });
-        let (mut trace_codes, mut firsts) = (BTreeSet::new(), 0);
-        for call in calls.collect::<Vec<_>>() {
-            let answer = call
-                .await
-                .unwrap()
-                .expect("no duplicate fails for being second")
-                .into_inner();
-            firsts += usize::from(!answer.replayed);
-            let transaction = bought(answer);
-            assert_succeeded(&transaction);
-            trace_codes.insert(transaction.trace_code);
-        }
-        assert_eq!(
-            (firsts, trace_codes.len()),
-            (1, 1),
-            "round {round}: {trace_codes:?}"
-        );
-        let ledger = world.ledger(&code).await;
-        assert_eq!((ledger.received, ledger.executed), (1, 1), "round {round}");
+        let told = buy_at_once(&world, &clients, account_number).await;
+        told.iter().for_each(assert_succeeded);
     }
 }
 

@@ -29,7 +29,7 @@ async fn serve(port: u16, answer: Vec<u8>) -> Arc<AtomicUsize> {
 
 async fn answer_one(mut stream: TcpStream, answer: &[u8], count: &AtomicUsize) {
     let mut request = Vec::new();
-    while !request.ends_with(b"}") {
+    while !(request.ends_with(b"}") || request.ends_with(b"</transaction>")) {
         if stream.read_buf(&mut request).await.unwrap() == 0 {
             return;
         }
@@ -107,28 +107,78 @@ async fn what_is_no_answer_is_unknown_and_never_sent_again() {
         ("an inquiry's success", http("200 OK", "", inquiry)),
     ];
     for (case, answer) in cases {
-        let mut world = World::without_sandbox(StoreKind::Embedded).await;
-        world.check_rarely();
-        let count = serve(world.sandbox_port, answer).await;
-        let gateway = world.start_gateway().await;
-        let transaction = buy(&mut gateway.client().await, &reference(), PLAIN).await;
-        assert_eq!(
-            transaction.state(),
-            State::Confirming,
-            "{case}: {transaction:#?}"
-        );
-        let reason = transaction.reason();
-        assert!(
-            matches!(reason, Reason::NoAnswer | Reason::UnclearAnswer),
-            "{case}: {reason:?}"
-        );
-        assert!(
-            !transaction.safe_to_refund && !transaction.safe_to_buy_again,
-            "{case}"
-        );
-        assert_eq!(transaction.timeline.len(), 1, "{case}");
-        assert_eq!(count.load(Ordering::SeqCst), 1, "{case}");
+        assert_unknown("json", case, answer).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_in_xml_is_unknown_too() {
+    let whole =
+        "<transaction-status><transactionstatus>204</transactionstatus></transaction-status>";
+    let ok = |body: &str| http("200 OK", "content-type: application/xml\r\n", body);
+    let cases = [
+        (
+            "a web page",
+            ok("<html><transactionstatus>204</transactionstatus></html>"),
+        ),
+        (
+            "another root",
+            ok(&whole.replace("transaction-status", "transaction")),
+        ),
+        ("two answers", ok(&format!("{whole}{whole}"))),
+        ("no end", ok(&whole.replace("</transaction-status>", ""))),
+        (
+            "a wrong end",
+            ok(&whole.replace("</transactionstatus>", "</status>")),
+        ),
+        ("a document type", ok(&format!("<!DOCTYPE x>{whole}"))),
+        ("the other format", ok(FAILURE)),
+        (
+            "a nested status",
+            ok(&whole.replace("204", "<code>204</code>")),
+        ),
+        (
+            "a status in an attribute",
+            ok("<transaction-status transactionstatus='204'/>"),
+        ),
+        (
+            "a status in a comment",
+            ok(&whole.replace("204", "<!--204-->")),
+        ),
+        (
+            "an error with a failure inside",
+            http("500 Internal Server Error", "", whole),
+        ),
+    ];
+    for (case, answer) in cases {
+        assert_unknown("xml", case, answer).await;
+    }
+}
+
+/// Buys from an upstream that answers everything so, and asserts that it was asked
+/// once and that nothing is concluded.
+async fn assert_unknown(format: &str, case: &str, answer: Vec<u8>) {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.check_rarely().set("accounts.main.format", format);
+    let count = serve(world.sandbox_port, answer).await;
+    let gateway = world.start_gateway().await;
+    let transaction = buy(&mut gateway.client().await, &reference(), PLAIN).await;
+    assert_eq!(
+        transaction.state(),
+        State::Confirming,
+        "{case}: {transaction:#?}"
+    );
+    let reason = transaction.reason();
+    assert!(
+        matches!(reason, Reason::NoAnswer | Reason::UnclearAnswer),
+        "{case}: {reason:?}"
+    );
+    assert!(
+        !transaction.safe_to_refund && !transaction.safe_to_buy_again,
+        "{case}"
+    );
+    assert_eq!(transaction.timeline.len(), 1, "{case}");
+    assert_eq!(count.load(Ordering::SeqCst), 1, "{case}");
 }
 
 #[tokio::test]

@@ -107,6 +107,27 @@ async fn a_revision_of_the_future_and_an_unknown_transaction_are_told_apart(kind
 }
 
 #[tokio::test]
+async fn changes_that_are_no_longer_kept_are_out_of_range() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely().set("store.partitions", "1");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
+    let settled = gateway.until_final(&code).await;
+    assert!(settled.revision >= 3);
+    let redis = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg("okb:{0}:events").arg("MAXLEN").arg(0);
+    trim.query_async::<i64>(&mut connection).await.unwrap();
+    let status = watch(&mut client, &code, 1).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    let seen = watch(&mut client, &code, 0).await.unwrap();
+    assert_succeeded(seen.last().unwrap());
+}
+
+#[tokio::test]
 async fn a_stop_ends_a_watch_with_a_reason() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();

@@ -1,0 +1,221 @@
+//! The sections `[accounts.<name>]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+use super::reader::{Fault, Leaves, Reader, variable};
+use crate::{
+    okebayar::{
+        client::Account,
+        format::Format,
+        request::{Credentials, TransactionCodes},
+        transport::HttpSettings,
+        verdict::{self, CodeLists},
+    },
+    transaction::{AccountName, StatusCode},
+};
+
+/// One OKEBAYAR account.
+#[derive(Debug)]
+pub struct AccountSettings {
+    /// Where and how OKEBAYAR is reached.
+    pub http: HttpSettings,
+    /// The last part of the callback address, if one is required.
+    pub callback_secret: Option<SecretString>,
+    /// Believe callbacks without a confirming status check.
+    pub callback_trusted: bool,
+    /// What the client needs.
+    pub account: Account,
+}
+
+/// Faults for secrets that stand in the TOML file.
+pub(super) fn secrets_in(leaves: &Leaves) -> Vec<Fault> {
+    let secret = |key: &&String| {
+        let leaf = key.rsplit('.').next().unwrap_or_default();
+        key.starts_with("accounts.") && ["pin", "callback_secret"].contains(&leaf)
+    };
+    let fault = |key: &String| Fault {
+        key: key.clone(),
+        problem: "a secret stands in the TOML file".to_owned(),
+        remedy: format!(
+            "give it in the environment as {}, or as {key}_file",
+            variable(key)
+        ),
+    };
+    leaves.keys().filter(secret).map(fault).collect()
+}
+
+/// The account of requests that name none; may be left out where there is one.
+pub(super) fn read_default_account(
+    reader: &mut Reader,
+    accounts: &BTreeMap<AccountName, Option<AccountSettings>>,
+) -> Option<AccountName> {
+    let names: Vec<&AccountName> = accounts.keys().collect();
+    match (reader.text("default_account"), names.as_slice()) {
+        (Some(given), names) => {
+            let found = names.iter().find(|name| name.as_str() == given);
+            if found.is_none() {
+                reader.fault(
+                    "default_account",
+                    format!("{given:?} is not configured"),
+                    "name one of accounts.*",
+                );
+            }
+            found.map(|name| (*name).clone())
+        }
+        (None, [only]) => Some((*only).clone()),
+        (None, []) => None,
+        (None, _) => {
+            reader.fault(
+                "default_account",
+                "there are several accounts",
+                "name the default one",
+            );
+            None
+        }
+    }
+}
+
+/// Every account by name; `None` for one that is faulty.
+pub(super) fn read_accounts(reader: &mut Reader) -> BTreeMap<AccountName, Option<AccountSettings>> {
+    let names = reader.names_in("accounts");
+    if names.is_empty() {
+        let remedy = "add a section [accounts.main] with url, userid and pin_file";
+        reader.fault("accounts", "no OKEBAYAR account is configured", remedy);
+    }
+    let mut accounts = BTreeMap::new();
+    for text in names {
+        let account = read_account(reader, &text);
+        match AccountName::parse(text.as_str()) {
+            Ok(name) => drop(accounts.insert(name, account)),
+            Err(error) => {
+                let key = format!("accounts.{text}");
+                reader.fault(&key, "its name cannot be used", error.to_string());
+            }
+        }
+    }
+    accounts
+}
+
+fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
+    let key = |leaf: &str| format!("accounts.{name}.{leaf}");
+    let url = read_url(reader, &key("url"), &key("allow_plain_http"));
+    let user_id = reader.required(&key("userid"), "give the member id that OKEBAYAR assigned");
+    let pin = read_pin(reader, &key("pin"));
+    let format = reader.read(&key("format"), "json", Format::parse, "give json or xml");
+    let timeout = reader.span(&key("timeout"), "45s");
+    let connect_timeout = reader.span(&key("connect_timeout"), "10s");
+    let proxy = read_proxy(reader, &key("proxy"));
+    let callback_secret = reader.secret(&key("callback_secret"));
+    let callback_trusted = reader.flag(&key("callback_trusted"));
+    let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
+    let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
+    let not_received = reader.codes(&key("not_received_codes"));
+    let failed = read_failed_codes(reader, &key("failed_codes"));
+    let hours = |text: &str| {
+        text.parse::<i8>()
+            .ok()
+            .filter(|hours| (-12..=14).contains(hours))
+    };
+    let offset = reader.read(
+        &key("utc_offset_hours"),
+        "7",
+        hours,
+        "give whole hours from -12 to 14",
+    );
+    Some(AccountSettings {
+        http: HttpSettings {
+            url: url?,
+            timeout: timeout?,
+            connect_timeout: connect_timeout?,
+            proxy,
+        },
+        callback_secret,
+        callback_trusted: callback_trusted?,
+        account: Account {
+            format: format?,
+            credentials: Credentials {
+                user_id: user_id?,
+                pin: pin?,
+            },
+            transaction_codes: TransactionCodes { prepaid, check },
+            code_lists: CodeLists {
+                not_received: not_received?,
+                failed: failed?,
+            },
+            zone: TimeZone::fixed(jiff::tz::offset(offset?)),
+        },
+    })
+}
+
+/// A proxy that cannot be used is a fault, so `None` then starts nothing.
+fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
+    let url = reader.text(key)?.parse::<reqwest::Url>().ok();
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    if url.is_none() {
+        // The value may hold a password.
+        reader.fault(
+            key,
+            "it is no proxy",
+            "give http://host:port or https://host:port",
+        );
+    }
+    url
+}
+
+fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
+    let pin = reader.secret(key);
+    if pin.is_none() {
+        let remedy = format!(
+            "give it in the environment as {}, or name a file in {key}_file",
+            variable(key)
+        );
+        reader.fault(key, "the PIN is missing", remedy);
+    }
+    pin
+}
+
+fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
+    let codes = reader.codes(key)?;
+    for code in codes.iter().filter(|code| verdict::is_documented(**code)) {
+        let remedy = "list only final codes that OKEBAYAR does not document";
+        reader.fault(key, format!("the meaning of {code} is given"), remedy);
+    }
+    Some(codes)
+}
+
+fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url> {
+    let plain_allowed = reader.flag(opt_in).unwrap_or_default();
+    let text = reader.required(key, "give the URL that OKEBAYAR assigned")?;
+    let Ok(url) = text.parse::<reqwest::Url>() else {
+        reader.fault(key, "it is no URL", "give https://host/path");
+        return None;
+    };
+    match url.scheme() {
+        "https" => Some(url),
+        "http" if plain_allowed || is_loopback(&url) => Some(url),
+        "http" => {
+            let problem = "plain http would send the PIN readable over the network";
+            reader.fault(key, problem, format!("give https, or set {opt_in} = true"));
+            None
+        }
+        other => {
+            reader.fault(
+                key,
+                format!("{other:?} cannot be spoken"),
+                "give https://host/path",
+            );
+            None
+        }
+    }
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,289 @@
+//! Promises 4 and 11: how every kind of answer settles, and on what evidence.
+
+use okebayar_gateway::grpc::v1::{Reason, State, Transaction, WaitUntil};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        CALLBACK_LOST, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS,
+        PLAIN, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER, StoreKind, World, bought, buy, order,
+        reference,
+    },
+};
+
+/// (account number, state, reason, status code, executed)
+const SETTLED: [(&str, State, Reason, &str, u64); 22] = [
+    (
+        SERIAL_NUMBER_LATER,
+        State::Succeeded,
+        Reason::Unspecified,
+        "000",
+        1,
+    ),
+    (
+        PENDING_THEN_SUCCESS,
+        State::Succeeded,
+        Reason::Unspecified,
+        "000",
+        1,
+    ),
+    (
+        PENDING_THEN_FAILURE,
+        State::Failed,
+        Reason::ProductUnavailable,
+        "200",
+        0,
+    ),
+    (
+        CALLBACK_LOST,
+        State::Succeeded,
+        Reason::Unspecified,
+        "000",
+        1,
+    ),
+    (
+        RESET_AND_CALLBACK_LOST,
+        State::Succeeded,
+        Reason::Unspecified,
+        "000",
+        1,
+    ),
+    (
+        "080000009200",
+        State::Failed,
+        Reason::ProductUnavailable,
+        "200",
+        0,
+    ),
+    (
+        "080000009201",
+        State::Failed,
+        Reason::BillerTrouble,
+        "201",
+        0,
+    ),
+    (
+        "080000009202",
+        State::Failed,
+        Reason::ServerTrouble,
+        "202",
+        0,
+    ),
+    (
+        "080000009203",
+        State::Failed,
+        Reason::DepositExhausted,
+        "203",
+        0,
+    ),
+    (
+        "080000009204",
+        State::Failed,
+        Reason::WrongAccountNumber,
+        "204",
+        0,
+    ),
+    (
+        "080000009205",
+        State::Failed,
+        Reason::WrongProductCode,
+        "205",
+        0,
+    ),
+    ("080000009206", State::Failed, Reason::BadFormat, "206", 0),
+    (
+        "080000009207",
+        State::Failed,
+        Reason::GatewayCredentials,
+        "207",
+        0,
+    ),
+    ("080000009210", State::Failed, Reason::CrossRegion, "210", 0),
+    (
+        "080000009214",
+        State::Failed,
+        Reason::RequestExpired,
+        "214",
+        0,
+    ),
+    (
+        "080000009215",
+        State::Failed,
+        Reason::AccountCannotReceive,
+        "215",
+        0,
+    ),
+    (
+        "080000009232",
+        State::Failed,
+        Reason::ProductAccountMismatch,
+        "232",
+        0,
+    ),
+    ("080000009234", State::Failed, Reason::Cancelled, "234", 0),
+    (
+        "080000009240",
+        State::Failed,
+        Reason::Unidentified,
+        "240",
+        0,
+    ),
+    (
+        "080000009299",
+        State::Failed,
+        Reason::Unidentified,
+        "299",
+        0,
+    ),
+    ("080000009404", State::Failed, Reason::BillRefused, "404", 0),
+    (
+        "080000009500",
+        State::Failed,
+        Reason::AccountBlacklisted,
+        "500",
+        0,
+    ),
+];
+
+async fn every_outcome_settles_on_evidence(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    for (account_number, state, reason, status_code, executed) in SETTLED {
+        let code = reference();
+        let mut request = order(&code, account_number);
+        request.set_wait_until(WaitUntil::Final);
+        let mut client = gateway.client().await;
+        let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+        let told = (
+            transaction.state(),
+            transaction.reason(),
+            transaction.status_code.as_str(),
+        );
+        assert_eq!(told, (state, reason, status_code), "{account_number}");
+        let failed = state == State::Failed;
+        let flags = (
+            transaction.r#final,
+            transaction.safe_to_refund,
+            transaction.safe_to_buy_again,
+        );
+        assert_eq!(flags, (true, failed, failed), "{account_number}");
+        assert_eq!(
+            transaction.serial_number.is_empty(),
+            failed,
+            "{account_number}"
+        );
+        let ledger = world.ledger(&code).await;
+        assert_eq!(
+            (ledger.received, ledger.executed),
+            (1, executed),
+            "{account_number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_doubtful_failure_needs_two_checks_that_agree() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let transaction = buy(&mut client, &reference(), "080000009202").await;
+    assert_eq!(transaction.state(), State::Confirming);
+    assert_eq!(transaction.reason(), Reason::ServerTrouble);
+    assert!(!transaction.safe_to_refund && !transaction.r#final);
+}
+
+#[tokio::test]
+async fn a_code_that_says_nothing_is_put_before_a_human() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.give_up_after", "500ms");
+    let gateway = world.start_gateway().await;
+    for code_number in ["208", "510", "241", "261"] {
+        let code = reference();
+        let mut request = order(&code, &format!("080000009{code_number}"));
+        request.set_wait_until(WaitUntil::Final);
+        let mut client = gateway.client().await;
+        let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+        assert_needs_review(&transaction);
+        assert_eq!(world.ledger(&code).await.received, 1, "{code_number}");
+    }
+}
+
+fn assert_needs_review(transaction: &Transaction) {
+    assert_eq!(transaction.state(), State::NeedsReview, "{transaction:#?}");
+    assert_eq!(transaction.reason(), Reason::ChecksExhausted);
+    assert!(!transaction.r#final && !transaction.safe_to_refund && !transaction.safe_to_buy_again);
+}
+
+/// Has a purchase's connection break, then starts a sandbox that has never heard
+/// of the reference code and answers its checks with 400.
+async fn buy_unheard(world: &mut World, gateway: &Gateway) -> String {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", world.sandbox_port))
+        .await
+        .unwrap();
+    let breaking = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Something of the request must have arrived, or nothing was sent.
+        stream.read_u8().await.unwrap();
+    });
+    let code = reference();
+    let transaction = buy(&mut gateway.client().await, &code, PLAIN).await;
+    assert_eq!(transaction.state(), State::Confirming);
+    assert_eq!(transaction.reason(), Reason::NoAnswer);
+    breaking.await.unwrap();
+    world.start_sandbox().await;
+    code
+}
+
+#[tokio::test]
+async fn a_check_that_may_mean_not_found_settles_nothing() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world
+        .set("checks.give_up_after", "1s")
+        .set("checks.not_received_after", "100ms");
+    let gateway = world.start_gateway().await;
+    let code = buy_unheard(&mut world, &gateway).await;
+    let transaction = gateway
+        .until(&code, |transaction| {
+            transaction.state() == State::NeedsReview
+        })
+        .await;
+    assert_needs_review(&transaction);
+    assert!(world.ledger(&code).await.checks >= 1);
+}
+
+#[tokio::test]
+async fn a_configured_code_proves_that_nothing_was_received() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world
+        .set("accounts.main.not_received_codes", "400")
+        .set("limits.queue_timeout", "500ms");
+    let gateway = world.start_gateway().await;
+    let code = buy_unheard(&mut world, &gateway).await;
+    let transaction = gateway.until_final(&code).await;
+    assert_eq!(transaction.state(), State::Failed);
+    assert_eq!(transaction.reason(), Reason::NotReceived);
+    assert!(transaction.safe_to_refund);
+}
+
+#[tokio::test]
+async fn a_pending_purchase_is_checked_until_a_human_must_decide() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.give_up_after", "700ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let transaction = buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    assert_eq!(transaction.state(), State::Pending);
+    let transaction = gateway
+        .until(&code, |transaction| {
+            transaction.state() == State::NeedsReview
+        })
+        .await;
+    assert_eq!(transaction.reason(), Reason::ChecksExhausted);
+    let ledger = world.ledger(&code).await;
+    assert!(ledger.checks >= 2, "{ledger:?}");
+    assert_eq!(ledger.received, 1);
+}
+
+on_both_stores!(every_outcome_settles_on_evidence);

@@ -1,0 +1,148 @@
+//! Promises 1 and 3: what provably sent nothing says so, and the reference code
+//! stays usable.
+
+use std::time::Duration;
+
+use okebayar_gateway::grpc::v1::State;
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        ANSWER_AND_CALLBACK_LOST, PLAIN, StoreKind, World, assert_succeeded, bought, error_info,
+        get, order, reference,
+    },
+};
+
+async fn a_refused_connection_sends_nothing_and_the_reference_code_stays_usable(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    for _ in 0..2 {
+        let status = client
+            .purchase_prepaid(order(&code, PLAIN))
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert_eq!(
+            error_info(&status),
+            ("OKEBAYAR_UNREACHABLE".into(), "no".into())
+        );
+    }
+    let stored = get(&mut client, &code).await.unwrap();
+    assert_eq!(stored.state(), State::NotSent);
+    assert!(!stored.r#final && stored.safe_to_refund && stored.safe_to_buy_again);
+
+    world.start_sandbox().await;
+    let answer = client
+        .purchase_prepaid(order(&code, PLAIN))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!answer.replayed);
+    assert_succeeded(&bought(answer));
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+#[tokio::test]
+async fn too_many_purchases_are_refused_and_replays_are_not() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .set("limits.queue", "1")
+        .set("limits.sending", "1")
+        .set("accounts.main.timeout", "5s");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let mut request = Request::new(order(&code, ANSWER_AND_CALLBACK_LOST));
+    request.set_timeout(Duration::from_millis(500));
+    let mut client = gateway.client().await;
+    let first = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    assert_eq!(first.state(), State::Sending);
+
+    let status = client
+        .purchase_prepaid(order(&reference(), PLAIN))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(error_info(&status), ("OVERLOADED".into(), "no".into()));
+    assert!(
+        status
+            .get_details_retry_info()
+            .unwrap()
+            .retry_delay
+            .is_some()
+    );
+
+    let mut replay = Request::new(order(&code, ANSWER_AND_CALLBACK_LOST));
+    replay.set_timeout(Duration::from_millis(500));
+    assert!(
+        client
+            .purchase_prepaid(replay)
+            .await
+            .unwrap()
+            .into_inner()
+            .replayed
+    );
+}
+
+#[tokio::test]
+async fn one_that_waits_too_long_to_be_sent_is_given_up_unsent() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .set("limits.sending", "1")
+        .set("limits.queue_timeout", "200ms");
+    let gateway = world.start_gateway().await;
+    let (busy, waiting) = (reference(), reference());
+    let mut client = gateway.client().await;
+    let mut request = Request::new(order(&busy, ANSWER_AND_CALLBACK_LOST));
+    request.set_timeout(Duration::from_millis(300));
+    client.purchase_prepaid(request).await.unwrap();
+    let status = client
+        .purchase_prepaid(order(&waiting, PLAIN))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(error_info(&status).1, "no");
+    assert_eq!(
+        get(&mut client, &waiting).await.unwrap().state(),
+        State::NotSent
+    );
+    assert_eq!(world.ledger(&waiting).await.received, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_makes_no_purchase_and_no_false_answer() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.timeout", "300ms");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    world.redis.as_ref().unwrap().freeze();
+    let status = client
+        .purchase_prepaid(order(&code, PLAIN))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(
+        error_info(&status),
+        ("STORE_UNAVAILABLE".into(), "no".into())
+    );
+    world.redis.as_ref().unwrap().thaw();
+    // The claim may have reached Redis after all: it is given up, never sent, and
+    // the reference code stays usable.
+    let transaction = loop {
+        match client.purchase_prepaid(order(&code, PLAIN)).await {
+            Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
+            Ok(answer) => break bought(answer.into_inner()),
+            Err(status) => assert_eq!(error_info(&status).1, "no", "{status}"),
+        }
+    };
+    assert_succeeded(&transaction);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+on_both_stores!(a_refused_connection_sends_nothing_and_the_reference_code_stays_usable);
