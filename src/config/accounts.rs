@@ -12,10 +12,13 @@ use crate::{
         format::Format,
         request::{Credentials, TransactionCodes},
         transport::HttpSettings,
-        verdict::{self, CodeLists},
+        verdict::CodeLists,
     },
     transaction::{AccountName, StatusCode},
 };
+
+/// Codes from here on are final, as is 000 (API page, section 5).
+const FINAL_FROM: u16 = 200;
 
 /// One OKEBAYAR account.
 #[derive(Debug)]
@@ -179,9 +182,13 @@ fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
 
 fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
-    for code in codes.iter().filter(|code| verdict::is_documented(**code)) {
+    for code in &codes {
         let remedy = "list only final codes that OKEBAYAR does not document";
-        reader.fault(key, format!("the meaning of {code} is given"), remedy);
+        if let Some(meaning) = code.documented() {
+            reader.fault(key, format!("{code} is documented: {meaning}"), remedy);
+        } else if code.number() < FINAL_FROM {
+            reader.fault(key, format!("{code} is not final"), remedy);
+        }
     }
     Some(codes)
 }

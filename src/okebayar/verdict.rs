@@ -76,12 +76,6 @@ fn meaning_of(code: StatusCode, lists: &CodeLists) -> Meaning {
     }
 }
 
-/// True for codes that the documentation explains, so that no list may.
-#[must_use]
-pub fn is_documented(code: StatusCode) -> bool {
-    code.meaning() != "undocumented, final"
-}
-
 /// What the purchase's own answer proves.
 #[must_use]
 pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {

@@ -1,10 +1,10 @@
-//! The stored form of a transaction. Loading is input: it is verified.
+//! The stored forms. Loading is input: it is verified.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Orphan, StoreError};
 use crate::transaction::{Transaction, TransactionKey};
 
 /// The version of the stored form; a store names the one it was made with.
@@ -54,6 +54,31 @@ pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, St
         return Err(corrupt(key, "it belongs to another reference code"));
     }
     Ok(Arc::new(transaction))
+}
+
+/// The key that was stored as text, in an index or a message.
+pub fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
+    TransactionKey::parse(text).map_err(|error| StoreError::Corrupt {
+        key: text.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+/// The bytes of an orphan.
+pub fn encode_orphan(orphan: &Orphan) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(orphan).map_err(|error| corrupt_orphan(&error))
+}
+
+/// The orphan that was stored.
+pub fn decode_orphan(bytes: &[u8]) -> Result<Orphan, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| corrupt_orphan(&error))
+}
+
+fn corrupt_orphan(error: &serde_json::Error) -> StoreError {
+    StoreError::Corrupt {
+        key: "an orphan".to_owned(),
+        problem: error.to_string(),
+    }
 }
 
 fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {

@@ -226,7 +226,7 @@ impl Store for RedbStore {
             let mut keys = Vec::new();
             for entry in table.range(..past_now).map_err(unavailable)?.take(limit) {
                 let (due, _) = entry.map_err(unavailable)?;
-                keys.push(parse_key(due.value().1)?);
+                keys.push(record::parse_key(due.value().1)?);
             }
             Ok(keys)
         })
@@ -286,14 +286,13 @@ impl Store for RedbStore {
         self.read(move |read| {
             let table = read.open_table(TRACES).map_err(unavailable)?;
             let key = table.get(trace.as_str()).map_err(unavailable)?;
-            key.map(|key| parse_key(key.value())).transpose()
+            key.map(|key| record::parse_key(key.value())).transpose()
         })
         .await
     }
 
     async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
-        let body = serde_json::to_vec(orphan)
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let body = record::encode_orphan(orphan)?;
         self.write(move |write| {
             let mut table = write.open_table(ORPHANS).map_err(unavailable)?;
             let next = table
@@ -315,7 +314,7 @@ impl Store for RedbStore {
             let mut orphans = Vec::new();
             for entry in table.iter().map_err(unavailable)?.rev() {
                 let (_, body) = entry.map_err(unavailable)?;
-                orphans.push(read_orphan(body.value())?);
+                orphans.push(record::decode_orphan(body.value())?);
             }
             Ok(orphans)
         })
@@ -326,18 +325,4 @@ impl Store for RedbStore {
         self.read(|read| read.open_table(IDENTITY).map(drop).map_err(unavailable))
             .await
     }
-}
-
-pub(super) fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
-    TransactionKey::parse(text).map_err(|error| StoreError::Corrupt {
-        key: text.to_owned(),
-        problem: error.to_string(),
-    })
-}
-
-pub(super) fn read_orphan(body: &[u8]) -> Result<Orphan, StoreError> {
-    serde_json::from_slice(body).map_err(|error| StoreError::Corrupt {
-        key: "orphans".to_owned(),
-        problem: error.to_string(),
-    })
 }

@@ -29,7 +29,6 @@ use sha2::{Digest, Sha256};
 use super::{
     Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, Wake, belongs_elsewhere,
     record,
-    redb::{parse_key, read_orphan},
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -287,7 +286,7 @@ impl Store for RedisStore {
         due.sort_by(|a, b| a.1.total_cmp(&b.1));
         due.into_iter()
             .take(limit)
-            .map(|(key, _)| parse_key(&key))
+            .map(|(key, _)| record::parse_key(&key))
             .collect()
     }
 
@@ -316,7 +315,7 @@ impl Store for RedisStore {
             let Some((version, key)) = text.split_once(' ') else {
                 continue;
             };
-            if let (Ok(version), Ok(key)) = (version.parse(), parse_key(key)) {
+            if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
                 wake(key, version);
             }
         }
@@ -342,12 +341,11 @@ impl Store for RedisStore {
         let key = self
             .within(connection.get(self.trace_key(account, trace_code)))
             .await?;
-        key.map(|key| parse_key(&key)).transpose()
+        key.map(|key| record::parse_key(&key)).transpose()
     }
 
     async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
-        let body = serde_json::to_string(orphan)
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let body = record::encode_orphan(orphan)?;
         let last = isize::try_from(ORPHANS_MAX).unwrap_or(isize::MAX) - 1;
         let mut pipeline = redis::pipe();
         pipeline
@@ -366,7 +364,7 @@ impl Store for RedisStore {
         let bodies = self.within(connection.lrange(ORPHANS_KEY, 0, -1)).await?;
         bodies
             .iter()
-            .map(|body| read_orphan(body.as_bytes()))
+            .map(|body| record::decode_orphan(body.as_bytes()))
             .collect()
     }
 

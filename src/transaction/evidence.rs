@@ -267,8 +267,8 @@ pub enum Added {
     Dropped,
 }
 
-/// The most entries that do not decide anything; unconfirmed callbacks, which a
-/// stranger can send, fill at most half.
+/// The most entries, save those that decide something; unconfirmed callbacks, which
+/// a stranger can send, fill at most a third.
 const ENTRIES_MAX: usize = 48;
 const REPORTED_MAX: usize = 16;
 

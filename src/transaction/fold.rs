@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes::TraceCode,
+    codes::{StatusCode, TraceCode},
     evidence::{Details, EvidenceSet, FailureReason, Finding, Seen, Source, Statement},
     state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
 };
@@ -39,87 +39,106 @@ type Entry<'a> = (&'a Statement, &'a Seen);
 /// What the evidence amounts to.
 #[must_use]
 pub fn fold(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> Standing {
-    let find = |wanted: fn(&Finding) -> bool| {
-        evidence
-            .iter()
-            .filter(move |(said, _)| wanted(&said.finding))
-            .max_by_key(rank)
-    };
-    let success = find(|finding| matches!(finding, Finding::Succeeded));
-    let failure = proven_failure(evidence, armed, rules);
-    let not_sent = evidence.iter().find_map(|(said, _)| match said.finding {
+    let (state, code) = conclude(evidence, armed, rules);
+    let reported = latest(evidence, |said, _| {
+        (said.finding == Finding::Reported).then_some(())
+    });
+    Standing {
+        trace_code: trace_code(evidence, state.is_settled()),
+        reported: reported.and_then(|((), code)| code),
+        state,
+        code,
+    }
+}
+
+/// The state, and the status code on which it rests.
+fn conclude(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> (State, Option<StatusCode>) {
+    let is = |wanted: Finding| latest(evidence, |said, _| (said.finding == wanted).then_some(()));
+    let success = is(Finding::Succeeded);
+    let pending = is(Finding::Pending);
+    let gave_up = is(Finding::ChecksExhausted);
+    let failure = latest(evidence, |said, seen| {
+        proven_failure(said, seen, armed, rules)
+    });
+    let not_sent = latest(evidence, |said, _| match said.finding {
         Finding::NotSent { attempt, why } if attempt == armed.attempt => Some(why),
         _ => None,
     });
-    let pending = find(|finding| matches!(finding, Finding::Pending));
-    let doubtful = find(|finding| matches!(finding, Finding::Doubtful(_) | Finding::NotReceived));
-    let unknown = find(|finding| matches!(finding, Finding::Unknown(_)));
-    let gave_up = find(|finding| matches!(finding, Finding::ChecksExhausted));
-    let receipt = || success.map(|_| receipt(evidence));
+    let doubtful = latest(evidence, |said, _| match said.finding {
+        Finding::Doubtful(reason) => Some(reason),
+        Finding::NotReceived => Some(FailureReason::NotReceived),
+        _ => None,
+    });
+    let unknown = latest(evidence, |said, _| match said.finding {
+        Finding::Unknown(why) => Some(why),
+        _ => None,
+    });
 
-    let contradicted = success.is_some() && (failure.is_some() || not_sent.is_some())
-        || not_sent.is_some() && pending.is_some();
-    let (state, resting_on) = if contradicted {
-        (
-            State::NeedsReview {
-                cause: ReviewCause::Contradicted,
-                receipt: receipt(),
-            },
-            success,
-        )
-    } else if gave_up.is_some() {
-        let resting_on = success
-            .or(failure.map(|(entry, _)| entry))
-            .or(doubtful)
-            .or(pending);
-        (
-            State::NeedsReview {
-                cause: ReviewCause::ChecksExhausted,
-                receipt: receipt(),
-            },
-            resting_on,
-        )
-    } else if success.is_some() {
-        let receipt = self::receipt(evidence);
+    let review = |cause| {
+        let receipt = success.map(|_| receipt(evidence));
+        State::NeedsReview { cause, receipt }
+    };
+    let spent = success.is_some();
+    if spent && (failure.is_some() || not_sent.is_some()) || not_sent.is_some() && pending.is_some()
+    {
+        return (review(ReviewCause::Contradicted), code_of(success));
+    }
+    if gave_up.is_some() {
+        let code = [
+            code_of(success),
+            code_of(failure),
+            code_of(doubtful),
+            code_of(pending),
+        ];
+        return (
+            review(ReviewCause::ChecksExhausted),
+            code.into_iter().flatten().next(),
+        );
+    }
+    if let Some(((), code)) = success {
+        let receipt = receipt(evidence);
         let serial_number = serial_number_status(evidence, &receipt);
-        (
+        return (
             State::Succeeded {
                 receipt,
                 serial_number,
             },
-            success,
-        )
-    } else if let Some((entry, reason)) = failure {
-        (State::Failed(reason), Some(entry))
-    } else if let Some(why) = not_sent {
-        (State::NotSent(why), None)
-    } else if let Some((said, seen)) = doubtful {
-        let reason = match said.finding {
-            Finding::Doubtful(reason) => reason,
-            _ => FailureReason::NotReceived,
-        };
-        (
-            State::Confirming(Doubt::Unproven(reason)),
-            Some((said, seen)),
-        )
-    } else if pending.is_some() {
-        (State::Pending, pending)
-    } else if let Some((said, seen)) = unknown {
-        let Finding::Unknown(why) = said.finding else {
-            unreachable!("found as unknown")
-        };
-        (State::Confirming(Doubt::Unknown(why)), Some((said, seen)))
-    } else {
-        (State::Sending, None)
-    };
-
-    Standing {
-        code: resting_on.and_then(|(said, _)| said.code),
-        trace_code: trace_code(evidence, state.is_settled()),
-        reported: find(|finding| matches!(finding, Finding::Reported))
-            .and_then(|(said, _)| said.code),
-        state,
+            code,
+        );
     }
+    if let Some((reason, code)) = failure {
+        return (State::Failed(reason), code);
+    }
+    if let Some((why, code)) = not_sent {
+        return (State::NotSent(why), code);
+    }
+    if let Some((reason, code)) = doubtful {
+        return (State::Confirming(Doubt::Unproven(reason)), code);
+    }
+    if let Some(((), code)) = pending {
+        return (State::Pending, code);
+    }
+    match unknown {
+        Some((why, code)) => (State::Confirming(Doubt::Unknown(why)), code),
+        None => (State::Sending, None),
+    }
+}
+
+fn code_of<T>(found: Option<(T, Option<StatusCode>)>) -> Option<StatusCode> {
+    found?.1
+}
+
+/// What `read` makes of the latest statement of which it makes anything, and that
+/// statement's status code.
+fn latest<T>(
+    evidence: &EvidenceSet,
+    read: impl Fn(&Statement, &Seen) -> Option<T>,
+) -> Option<(T, Option<StatusCode>)> {
+    let found = evidence
+        .iter()
+        .filter_map(|entry| Some((entry, read(entry.0, entry.1)?)));
+    let (entry, value) = found.max_by_key(|(entry, _)| rank(entry))?;
+    Some((value, entry.0.code))
 }
 
 /// Which of several statements of one kind is shown: the one seen last, and the
@@ -128,32 +147,26 @@ fn rank<'a>(entry: &Entry<'a>) -> (Timestamp, &'a Statement) {
     (entry.1.last, entry.0)
 }
 
-fn proven_failure<'a>(
-    evidence: &'a EvidenceSet,
+/// Why this statement proves a failure, if it does.
+fn proven_failure(
+    said: &Statement,
+    seen: &Seen,
     armed: Armed,
     rules: &Rules,
-) -> Option<(Entry<'a>, FailureReason)> {
-    evidence
-        .iter()
-        .filter_map(|(said, seen)| {
-            let reason = match said.finding {
-                Finding::Failed(reason) => reason,
-                Finding::Doubtful(reason)
-                    if said.source == Source::Check
-                        && seen.last.duration_since(seen.first) >= rules.doubtful_gap =>
-                {
-                    reason
-                }
-                Finding::NotReceived
-                    if seen.last.duration_since(armed.at) >= rules.not_received_after =>
-                {
-                    FailureReason::NotReceived
-                }
-                _ => return None,
-            };
-            Some(((said, seen), reason))
-        })
-        .max_by_key(|(entry, _)| rank(entry))
+) -> Option<FailureReason> {
+    match said.finding {
+        Finding::Failed(reason) => Some(reason),
+        Finding::Doubtful(reason) => {
+            let is_check = said.source == Source::Check;
+            let agree = seen.last.duration_since(seen.first) >= rules.doubtful_gap;
+            (is_check && agree).then_some(reason)
+        }
+        Finding::NotReceived => {
+            let long_ago = seen.last.duration_since(armed.at) >= rules.not_received_after;
+            long_ago.then_some(FailureReason::NotReceived)
+        }
+        _ => None,
+    }
 }
 
 /// Each detail from the success seen last that has it: an answer without a

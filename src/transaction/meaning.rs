@@ -7,7 +7,16 @@ impl StatusCode {
     /// The documented meaning, or what the rule for undocumented codes says.
     #[must_use]
     pub fn meaning(self) -> &'static str {
-        match self.number() {
+        self.documented().unwrap_or(match self.number() {
+            ..200 => "undocumented, not final",
+            _ => "undocumented, final",
+        })
+    }
+
+    /// The documented meaning; `None` for a code that the page does not list.
+    #[must_use]
+    pub fn documented(self) -> Option<&'static str> {
+        Some(match self.number() {
             0 => "success",
             1 => "success, serial number not available yet or none",
             2 => "pending: accepted, being processed",
@@ -45,8 +54,7 @@ impl StatusCode {
             405 => "no inquiry was made before",
             500 => "account number blacklisted",
             510 => "invalid re-hit request",
-            4..=199 => "undocumented, not final",
-            _ => "undocumented, final",
-        }
+            _ => return None,
+        })
     }
 }

@@ -25,9 +25,6 @@ pub enum ReviewCause {
     ChecksExhausted,
 }
 
-/// Why a failure is proven.
-pub type Failure = FailureReason;
-
 /// Why an outcome is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -54,7 +51,7 @@ pub enum State {
         serial_number: SerialNumberStatus,
     },
     /// Proven failure.
-    Failed(Failure),
+    Failed(FailureReason),
     /// Provably nothing was sent.
     NotSent(NotSent),
     /// A human must decide.
