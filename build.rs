@@ -2,7 +2,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
+    "okebayar/gateway/v1/account.proto",
     "okebayar/gateway/v1/money.proto",
     "okebayar/gateway/v1/transaction.proto",
 ];

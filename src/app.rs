@@ -15,7 +15,13 @@ use crate::{
     config::{AccountSettings, Settings, StoreSettings},
     engine::{self, Engine, Upstream},
     events,
-    grpc::{DESCRIPTOR, Transactions, v1::transaction_service_server::TransactionServiceServer},
+    grpc::{
+        Accounts, DESCRIPTOR, Transactions,
+        v1::{
+            account_service_server::AccountServiceServer,
+            transaction_service_server::TransactionServiceServer,
+        },
+    },
     http,
     okebayar::{client::Client, transport::HttpTransport},
     reconciler,
@@ -70,10 +76,10 @@ impl App {
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
 
         let mut servers = JoinSet::new();
-        let transactions = Transactions::new(Arc::clone(&engine), settings.default_account);
+        let accounts = Accounts::new(Arc::clone(&engine), settings.default_account);
         servers.spawn(serve_grpc(
             grpc_listener,
-            transactions,
+            accounts,
             Arc::clone(&engine),
             stopping.clone(),
         ));
@@ -196,7 +202,7 @@ fn upstreams(
 
 async fn serve_grpc(
     listener: TcpListener,
-    transactions: Transactions,
+    accounts: Accounts,
     engine: Arc<Engine>,
     stopping: CancellationToken,
 ) -> Result<()> {
@@ -206,8 +212,9 @@ async fn serve_grpc(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("the reflection service cannot be made")?;
-    let service =
-        TransactionServiceServer::new(transactions).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let transactions = TransactionServiceServer::new(Transactions::new(accounts.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let accounts = AccountServiceServer::new(accounts).max_decoding_message_size(REQUEST_BYTES_MAX);
     // The store was verified when it was opened.
     report(&reporter, true).await;
     let reporting = tokio::spawn(report_health(reporter, engine, stopping.clone()));
@@ -217,7 +224,8 @@ async fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .add_service(health)
         .add_service(reflection)
-        .add_service(service)
+        .add_service(transactions)
+        .add_service(accounts)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stopping.cancelled(),
@@ -227,7 +235,8 @@ async fn serve_grpc(
     served.context("the gRPC server failed")
 }
 
-type Served = TransactionServiceServer<Transactions>;
+type ServedTransactions = TransactionServiceServer<Transactions>;
+type ServedAccounts = AccountServiceServer<Accounts>;
 
 /// Serving as long as the store answers and the gateway is not stopping.
 async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: CancellationToken) {
@@ -250,15 +259,17 @@ async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: 
     }
 }
 
-/// Reports the service, and the server as a whole.
+/// Reports every service, and the server as a whole.
 async fn report(reporter: &HealthReporter, is_well: bool) {
     if is_well {
-        reporter.set_serving::<Served>().await;
+        reporter.set_serving::<ServedTransactions>().await;
+        reporter.set_serving::<ServedAccounts>().await;
         reporter
             .set_service_status("", ServingStatus::Serving)
             .await;
     } else {
-        reporter.set_not_serving::<Served>().await;
+        reporter.set_not_serving::<ServedTransactions>().await;
+        reporter.set_not_serving::<ServedAccounts>().await;
         reporter
             .set_service_status("", ServingStatus::NotServing)
             .await;

@@ -115,6 +115,8 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let callback_trusted = reader.flag(&key("callback_trusted"));
     let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
     let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
+    let balance = reader.text_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
+    let echo = reader.text_or(&key("transactioncode_echo"), "OkeBayar-echo");
     let not_received = reader.codes(&key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
     let hours = |text: &str| {
@@ -143,7 +145,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
                 user_id: user_id?,
                 pin: pin?,
             },
-            transaction_codes: TransactionCodes { prepaid, check },
+            transaction_codes: TransactionCodes {
+                prepaid,
+                check,
+                balance,
+                echo,
+            },
             code_lists: CodeLists {
                 not_received: not_received?,
                 failed: failed?,

@@ -4,6 +4,7 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
+mod account;
 mod callback;
 mod check;
 mod purchase;
@@ -17,6 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
+pub use crate::okebayar::verdict::Refusal;
 use crate::{
     ambient::Ambient,
     config::Limits,
@@ -27,6 +29,7 @@ use crate::{
         AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
     },
 };
+pub use account::AccountError;
 pub use callback::Received;
 pub use purchase::{Purchase, PurchaseError};
 pub use wait::{Wait, WaitUntil};

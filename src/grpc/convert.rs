@@ -205,7 +205,8 @@ fn failure(why: FailureReason) -> v1::Reason {
     }
 }
 
-fn money(amount: Amount) -> v1::Money {
+/// The message of an amount.
+pub(super) fn money(amount: Amount) -> v1::Money {
     let (units, nanos) = amount.units_and_nanos();
     v1::Money {
         currency_code: "IDR".to_owned(),
@@ -214,7 +215,8 @@ fn money(amount: Amount) -> v1::Money {
     }
 }
 
-fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+/// The message of a time.
+pub(super) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: time.as_second(),
         nanos: time.subsec_nanosecond(),

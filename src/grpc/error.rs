@@ -9,10 +9,13 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{PurchaseError, WatchError},
+    engine::{AccountError, PurchaseError, Refusal, WatchError},
     store::StoreError,
     transaction::NotSent,
 };
+
+/// What is wrong with an account that is not configured.
+pub(super) const NO_SUCH_ACCOUNT: &str = "it is not configured; name one of the gateway's accounts";
 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
@@ -33,13 +36,24 @@ fn with_details(
     reason: &str,
     sent: Sent,
     message: impl Into<String>,
+    details: ErrorDetails,
+) -> Status {
+    with_metadata(code, reason, sent, message, details, HashMap::new())
+}
+
+fn with_metadata(
+    code: Code,
+    reason: &str,
+    sent: Sent,
+    message: impl Into<String>,
     mut details: ErrorDetails,
+    mut metadata: HashMap<String, String>,
 ) -> Status {
     let sent = match sent {
         Sent::No => "no",
         Sent::Maybe => "maybe",
     };
-    let metadata = HashMap::from([("sent".to_owned(), sent.to_owned())]);
+    metadata.insert("sent".to_owned(), sent.to_owned());
     details.set_error_info(reason, ERROR_DOMAIN, metadata);
     Status::with_error_details(code, message, details)
 }
@@ -98,14 +112,7 @@ pub(super) fn not_found() -> Status {
 pub(super) fn of_purchase(error: &PurchaseError) -> Status {
     let message = error.to_string();
     match error {
-        PurchaseError::NoSuchAccount(_) => {
-            let mut violations = Violations::default();
-            violations.add(
-                "account",
-                "it is not configured; name one of the gateway's accounts",
-            );
-            violations.into_status()
-        }
+        PurchaseError::NoSuchAccount(_) => no_such_account(),
         PurchaseError::OtherContents(_) => {
             let message = format!("{message}; buy this under a new reference code");
             status(
@@ -148,6 +155,53 @@ fn overloaded(message: String, retry_after: Duration) -> Status {
 fn unavailable(reason: &str, message: &str) -> Status {
     let message = format!("{message}; the same reference code may be used again");
     status(Code::Unavailable, reason, Sent::No, message)
+}
+
+fn no_such_account() -> Status {
+    let mut violations = Violations::default();
+    violations.add("account", NO_SUCH_ACCOUNT);
+    violations.into_status()
+}
+
+/// What a question without an answer is on the wire.
+pub(super) fn of_account(error: &AccountError) -> Status {
+    let message = error.to_string();
+    match error {
+        AccountError::NoSuchAccount => no_such_account(),
+        AccountError::Overloaded => overloaded(message, Duration::from_secs(1)),
+        AccountError::Unreachable(_) => {
+            status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", Sent::No, message)
+        }
+        AccountError::NoAnswer(_) => {
+            status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
+        }
+        AccountError::Refused { code, refusal } => {
+            let (grpc_code, reason) = refused(*refusal);
+            let metadata = HashMap::from([("status_code".to_owned(), code.to_string())]);
+            with_metadata(
+                grpc_code,
+                reason,
+                Sent::Maybe,
+                message,
+                ErrorDetails::new(),
+                metadata,
+            )
+        }
+    }
+}
+
+/// Never UNAUTHENTICATED for our own credentials: that would tell the caller to
+/// change theirs.
+fn refused(refusal: Refusal) -> (Code, &'static str) {
+    match refusal {
+        Refusal::NotFound => (Code::NotFound, "NOT_FOUND"),
+        Refusal::WrongData => (Code::InvalidArgument, "WRONG_DATA"),
+        Refusal::Precondition => (Code::FailedPrecondition, "REFUSED"),
+        Refusal::GatewayCredentials => (Code::FailedPrecondition, "GATEWAY_CREDENTIALS"),
+        Refusal::Unavailable => (Code::Unavailable, "OKEBAYAR_UNWELL"),
+        Refusal::Aborted => (Code::Aborted, "REFERENCE_CODE_REFUSED"),
+        Refusal::Internal => (Code::Internal, "UNEXPECTED_ANSWER"),
+    }
 }
 
 /// What a store that cannot be read is on the wire.

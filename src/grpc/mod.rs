@@ -3,10 +3,12 @@
 //! One file per service. `convert` maps domain values to messages and back,
 //! `error` is the only map to `tonic::Status`. Nothing here knows OKEBAYAR.
 
+mod accounts;
 mod convert;
 mod error;
 mod transactions;
 
+pub use accounts::Accounts;
 pub use error::ERROR_DOMAIN;
 pub use transactions::Transactions;
 

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use tracing::info;
 
 use super::{
+    accounts::Accounts,
     convert,
     error::{self, Violations},
     v1::{self, transaction_service_server::TransactionService},
@@ -15,47 +16,28 @@ use super::{
 use crate::{
     engine::{Engine, Wait, WaitUntil, Watch},
     transaction::{
-        AccountName, AccountNumber, Contents, Intent, Operation, ProductCode, ReferenceCode,
-        TraceCode, TransactionKey,
+        AccountNumber, Contents, Intent, Operation, ProductCode, ReferenceCode, TraceCode,
+        TransactionKey,
     },
 };
 
 /// Serves `TransactionService` over the engine.
 pub struct Transactions {
+    accounts: Accounts,
     engine: Arc<Engine>,
-    default_account: AccountName,
 }
 
 impl Transactions {
-    /// The service; requests that name no account get `default_account`.
+    /// The service, for the transactions of these accounts.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, default_account: AccountName) -> Self {
-        Self {
-            engine,
-            default_account,
-        }
-    }
-
-    /// The account of a request: known, or a violation.
-    fn account(&self, name: &str, violations: &mut Violations) -> Option<AccountName> {
-        if name.is_empty() {
-            return Some(self.default_account.clone());
-        }
-        let known = AccountName::parse(name)
-            .ok()
-            .filter(|name| self.engine.has_account(name));
-        if known.is_none() {
-            violations.add(
-                "account",
-                "it is not configured; name one of the gateway's accounts",
-            );
-        }
-        known
+    pub fn new(accounts: Accounts) -> Self {
+        let engine = Arc::clone(&accounts.engine);
+        Self { accounts, engine }
     }
 
     fn key(&self, account: &str, reference_code: &str) -> Result<TransactionKey, Status> {
         let mut violations = Violations::default();
-        let account = self.account(account, &mut violations);
+        let account = self.accounts.find(account, &mut violations);
         let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
         match (account, reference) {
             (Some(account), Some(reference)) => Ok(TransactionKey::new(account, &reference)),
@@ -65,7 +47,7 @@ impl Transactions {
 
     fn intent(&self, request: v1::PurchasePrepaidRequest) -> Result<(Intent, WaitUntil), Status> {
         let mut violations = Violations::default();
-        let account = self.account(&request.account, &mut violations);
+        let account = self.accounts.find(&request.account, &mut violations);
         let reference = violations.keep(
             "reference_code",
             ReferenceCode::parse(request.reference_code),
@@ -153,7 +135,7 @@ impl TransactionService for Transactions {
             }
             Some(Code::TraceCode(trace)) => {
                 let mut violations = Violations::default();
-                let account = self.account(&request.account, &mut violations);
+                let account = self.accounts.find(&request.account, &mut violations);
                 let trace = violations.keep("trace_code", TraceCode::parse(trace));
                 let (Some(account), Some(trace)) = (account, trace) else {
                     return Err(violations.into_status());

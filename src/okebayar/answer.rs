@@ -37,6 +37,8 @@ pub struct Answer {
     pub product_code: Option<String>,
     /// The account number it names.
     pub account_number: Option<String>,
+    /// The message that an echo returns.
+    pub message: Option<String>,
     /// True for an inquiry's answer, which is never evidence (API page, 3.1).
     pub is_inquiry: bool,
     /// Everything else that is known.
@@ -103,6 +105,7 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
         reference_code: known.reference_code.text(),
         product_code: known.product_code.text(),
         account_number: known.account_number.text(),
+        message: known.message.text(),
         is_inquiry: known.inquiry_expired.text.is_some(),
         details,
         others,
@@ -186,6 +189,7 @@ known! {
     account_number: "accnumber" | "accnumber1",
     reference_code: "referencecode",
     info: "info",
+    message: "message",
     inquiry_expired: "inquiryexpired",
 }
 

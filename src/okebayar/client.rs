@@ -9,11 +9,13 @@ use super::{
     format::Format,
     request::{self, Body, Credentials, TransactionCodes},
     transport::{Transport, TransportError},
-    verdict::{self, CodeLists, Ignored},
+    verdict::{self, CodeLists, Ignored, Refusal},
 };
 use crate::{
     store::SendPermit,
-    transaction::{Finding, NotSent, Source, Statement, Transaction, Unknown},
+    transaction::{
+        Amount, Details, Finding, NotSent, Source, Statement, StatusCode, Transaction, Unknown,
+    },
 };
 
 /// How one account talks to OKEBAYAR. Its `Debug` shows no secret.
@@ -60,6 +62,28 @@ pub enum NothingLearnt {
     /// An answer that says nothing about the transaction.
     #[error("the answer was ignored: {0}")]
     Ignored(#[from] Ignored),
+}
+
+/// Why a question that moves no money has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// No usable answer came.
+    #[error("{0}")]
+    NoAnswer(NothingLearnt),
+    /// OKEBAYAR refused.
+    #[error("OKEBAYAR answered {code}: {}", code.meaning())]
+    Refused {
+        /// Its status code.
+        code: StatusCode,
+        /// What the caller can do.
+        refusal: Refusal,
+    },
+    /// The answer lacks what was asked for.
+    #[error("OKEBAYAR's answer has no {0}")]
+    Incomplete(&'static str),
+    /// An echo returned something else.
+    #[error("OKEBAYAR returned another message")]
+    OtherMessage,
 }
 
 impl Client {
@@ -134,6 +158,60 @@ impl Client {
         Ok(verdict::of_check(&answer, asked, code_lists)?)
     }
 
+    /// Asks for the deposit, under a reference code of the gateway's own.
+    ///
+    /// # Errors
+    /// [`QueryError`] when there is no answer that holds a balance.
+    pub async fn balance(&self, reference_code: &str) -> Result<(Amount, Details), QueryError> {
+        let Account {
+            format,
+            credentials,
+            transaction_codes,
+            ..
+        } = &self.account;
+        let body = request::balance(*format, credentials, transaction_codes, reference_code);
+        let details = self.query(body).await?.details;
+        let balance = details.balance.ok_or(QueryError::Incomplete("balance"))?;
+        Ok((balance, details))
+    }
+
+    /// Has a message returned, under a reference code of the gateway's own.
+    ///
+    /// # Errors
+    /// [`QueryError`] when it does not come back as it was.
+    pub async fn echo(&self, reference_code: &str, message: &str) -> Result<(), QueryError> {
+        let Account {
+            format,
+            credentials,
+            transaction_codes,
+            ..
+        } = &self.account;
+        let body = request::echo(
+            *format,
+            credentials,
+            transaction_codes,
+            reference_code,
+            message,
+        );
+        let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
+        // An echo's answer has no status printed, but a refusal has one.
+        refused(&answer)?;
+        match answer.message {
+            Some(returned) if returned == message => Ok(()),
+            Some(_) => Err(QueryError::OtherMessage),
+            None => Err(QueryError::Incomplete("message")),
+        }
+    }
+
+    async fn query(&self, body: Body) -> Result<Answer, QueryError> {
+        let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
+        if answer.status_code().is_none() {
+            return Err(QueryError::Incomplete("status"));
+        }
+        refused(&answer)?;
+        Ok(answer)
+    }
+
     /// Reads a callback's fields.
     ///
     /// # Errors
@@ -158,6 +236,13 @@ impl Client {
             &self.account.zone,
         )?)
     }
+}
+
+fn refused(answer: &Answer) -> Result<(), QueryError> {
+    let Some(code) = answer.status_code() else {
+        return Ok(());
+    };
+    verdict::of_query(code).map_err(|refusal| QueryError::Refused { code, refusal })
 }
 
 fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {

@@ -21,6 +21,10 @@ pub struct TransactionCodes {
     pub prepaid: String,
     /// A status check.
     pub check: String,
+    /// The deposit.
+    pub balance: String,
+    /// A test of the connection.
+    pub echo: String,
 }
 
 /// A request's body: it holds the PIN, so it has no `Debug`.
@@ -82,6 +86,30 @@ pub fn check(
         asked.reference_code().as_str(),
         trace_code.as_slice(),
     )
+}
+
+/// The deposit that is left. The reference code is the gateway's own.
+#[must_use]
+pub fn balance(
+    format: Format,
+    credentials: &Credentials,
+    codes: &TransactionCodes,
+    reference_code: &str,
+) -> Body {
+    signed(format, credentials, &codes.balance, reference_code, &[])
+}
+
+/// A test of the connection. The reference code is the gateway's own.
+#[must_use]
+pub fn echo(
+    format: Format,
+    credentials: &Credentials,
+    codes: &TransactionCodes,
+    reference_code: &str,
+    message: &str,
+) -> Body {
+    let message = [("message", message)];
+    signed(format, credentials, &codes.echo, reference_code, &message)
 }
 
 fn signed(

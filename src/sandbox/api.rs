@@ -24,6 +24,8 @@ pub struct Reaction {
 
 const PREPAID: &str = "OkeBayar-prabayar";
 const CHECK: &str = "OkeBayar-cek-status";
+const BALANCE: &str = "OkeBayar-cek-balance";
+const ECHO: &str = "OkeBayar-echo";
 
 const SUCCESS: u16 = 0;
 const DEPOSIT_EXHAUSTED: u16 = 203;
@@ -70,6 +72,8 @@ impl Sandbox {
         match operation {
             PREPAID => self.purchase(asked, format, trace_code),
             CHECK => self.check(asked, trace_code),
+            BALANCE => (Reply::Answer, self.balance(asked, trace_code)),
+            ECHO => self.echo(asked, trace_code),
             _ => self.decline(asked, trace_code, UNKNOWN_TRANSACTION_CODE),
         }
     }
@@ -156,6 +160,27 @@ impl Sandbox {
                 (Reply::Answer, self.status(reference_code, shown, &purchase))
             }
         }
+    }
+
+    fn balance(&self, asked: &Parameters, trace_code: &str) -> Answer {
+        Answer::default()
+            .text("tracecode", trace_code)
+            .text("responsecode", "000")
+            .text("responsestatus", "Success")
+            .text("responsetime", &self.time())
+            .text("referencecode", asked.get("referencecode"))
+            .amount("balance", self.book.deposit())
+    }
+
+    fn echo(&self, asked: &Parameters, trace_code: &str) -> Said {
+        if asked.get("message").is_empty() {
+            return self.decline(asked, trace_code, BAD_FORMAT);
+        }
+        let answer = Answer::default()
+            .text("userid", asked.get("userid"))
+            .text("referencecode", asked.get("referencecode"))
+            .text("message", asked.get("message"));
+        (Reply::Answer, answer)
     }
 
     fn begin(&self, trace_code: &str, status: u16) -> Answer {

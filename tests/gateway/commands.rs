@@ -46,7 +46,11 @@ async fn health_and_reflection_answer() {
     let endpoint =
         tonic::transport::Endpoint::from_shared(format!("http://{}", gateway.grpc)).unwrap();
     let channel = endpoint.connect().await.unwrap();
-    for service in ["", "okebayar.gateway.v1.TransactionService"] {
+    for service in [
+        "",
+        "okebayar.gateway.v1.TransactionService",
+        "okebayar.gateway.v1.AccountService",
+    ] {
         let request = HealthCheckRequest {
             service: service.into(),
         };
@@ -84,6 +88,7 @@ async fn health_and_reflection_answer() {
         .collect();
     for name in [
         "okebayar.gateway.v1.TransactionService",
+        "okebayar.gateway.v1.AccountService",
         "grpc.health.v1.Health",
     ] {
         assert!(names.contains(&name.to_owned()), "{names:?}");

@@ -170,6 +170,8 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             transaction_codes: TransactionCodes {
                 prepaid: "p".into(),
                 check: "c".into(),
+                balance: "OkeBayar-cek-balance".into(),
+                echo: "OkeBayar-echo".into(),
             },
             code_lists: CodeLists::default(),
             zone: TimeZone::UTC,

@@ -64,6 +64,8 @@ fn codes() -> TransactionCodes {
     TransactionCodes {
         prepaid: "OkeBayar-prabayar".into(),
         check: "OkeBayar-cek-status".into(),
+        balance: "OkeBayar-cek-balance".into(),
+        echo: "OkeBayar-echo".into(),
     }
 }
 

@@ -21,6 +21,7 @@ mod golden;
 mod outcomes;
 mod properties;
 mod purchase;
+mod queries;
 mod replicas;
 mod scenarios;
 mod shutdown;
