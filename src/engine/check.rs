@@ -1,10 +1,11 @@
 //! A status check of a transaction that is due (promises 11 and 16).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::Engine;
+use super::{Engine, wait::leave_before};
 use crate::{
     store::StoreError,
     transaction::{Transaction, TransactionKey},
@@ -15,7 +16,69 @@ const LEASE_EXTRA: Duration = Duration::from_secs(10);
 /// How long a transaction of an account that is not configured is left alone.
 const NO_ACCOUNT_PAUSE: Duration = Duration::from_hours(1);
 
+/// What a caller that asks for a check allows beyond the upstream time-out.
+const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
+
+/// A transaction after a check that a caller asked for.
+#[derive(Debug)]
+pub struct Checked {
+    /// As it stands now.
+    pub transaction: Arc<Transaction>,
+    /// OKEBAYAR was asked meanwhile.
+    pub was_asked: bool,
+}
+
 impl Engine {
+    /// Has OKEBAYAR asked about a transaction now, and waits for that: one check for
+    /// all who ask at the same time, and no sooner after another than a callback's.
+    /// `None` when there is no such transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn check_now(
+        &self,
+        key: &TransactionKey,
+        caller_deadline: Option<Instant>,
+    ) -> Result<Option<Checked>, StoreError> {
+        let mut updates = self.hub.subscribe(key);
+        let Some(current) = self.store.load(key).await? else {
+            return Ok(None);
+        };
+        let upstream = self.upstreams.get(key.account());
+        let (true, Some(upstream)) = (
+            current.may_be_checked(self.now(), self.schedule()),
+            upstream,
+        ) else {
+            return Ok(Some(Checked {
+                transaction: current,
+                was_asked: false,
+            }));
+        };
+        let last = current.last_checked_at();
+        let ask = |current: &Transaction| {
+            let is_newer = current.last_checked_at() > last;
+            if is_newer {
+                None
+            } else {
+                current.ask_check(self.now(), self.schedule())
+            }
+        };
+        let asked = self.update(current, ask).await?;
+        let deadline = caller_deadline.map_or_else(
+            || Instant::now() + upstream.timeout + CHECK_NOW_EXTRA,
+            leave_before,
+        );
+        let is_over = |newest: &Transaction, stopping| stopping || newest.last_checked_at() > last;
+        let transaction = self
+            .wait_until(&mut updates, asked, deadline, is_over)
+            .await?;
+        let was_asked = transaction.last_checked_at() > last;
+        Ok(Some(Checked {
+            transaction,
+            was_asked,
+        }))
+    }
+
     /// Waits until something may have become due.
     pub async fn something_due(&self) {
         self.due.notified().await;

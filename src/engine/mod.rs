@@ -31,6 +31,7 @@ use crate::{
 };
 pub use account::AccountError;
 pub use callback::Received;
+pub use check::Checked;
 pub use purchase::{Purchase, PurchaseError};
 pub use wait::{Wait, WaitUntil};
 pub use watch::{Watch, WatchError};

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{Engine, PurchaseError};
 use crate::{
     events::Subscription,
+    store::StoreError,
     transaction::{State, Transaction},
 };
 
@@ -39,10 +40,7 @@ const MARGIN_PART: u32 = 20;
 impl Wait {
     /// When the answer must leave, to arrive before the caller's deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let deadline = self.caller_deadline?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let margin = (left / MARGIN_PART).max(MARGIN_MIN).min(left);
-        Some(deadline - margin)
+        self.caller_deadline.map(leave_before)
     }
 
     fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
@@ -54,12 +52,18 @@ impl Wait {
     }
 }
 
+/// When an answer must leave to arrive before a deadline.
+pub(super) fn leave_before(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - (left / MARGIN_PART).max(MARGIN_MIN).min(left)
+}
+
 impl Engine {
     /// Waits for the transaction; returns it as known when the time is up.
     pub(super) async fn wait(
         &self,
         updates: &mut Subscription,
-        mut newest: Arc<Transaction>,
+        newest: Arc<Transaction>,
         wait: Wait,
     ) -> Result<Arc<Transaction>, PurchaseError> {
         let upstream = self.upstreams.get(newest.account());
@@ -71,15 +75,32 @@ impl Engine {
                     WaitUntil::Final => FINAL_DEFAULT,
                 }
         });
-        let mut store_problem = None;
+        let is_over = |newest: &Transaction, stopping| wait.is_over(newest, stopping);
+        self.wait_until(updates, newest, deadline, is_over)
+            .await
+            .map_err(|error| PurchaseError::OutcomeUnreadable(error.to_string()))
+    }
+
+    /// Waits until `is_over` says so of the transaction and of whether the gateway
+    /// is stopping; returns it as known when the time is up.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the time is up and the store could not be read last.
+    pub(super) async fn wait_until(
+        &self,
+        updates: &mut Subscription,
+        mut newest: Arc<Transaction>,
+        deadline: Instant,
+        is_over: impl Fn(&Transaction, bool) -> bool,
+    ) -> Result<Arc<Transaction>, StoreError> {
+        let mut problem = None;
         let mut poll = tokio::time::interval(self.settings.poll_interval);
         poll.reset();
-        while !wait.is_over(&newest, self.stopping.is_cancelled()) {
+        while !is_over(&newest, self.stopping.is_cancelled()) {
             let told = tokio::select! {
-                () = tokio::time::sleep_until(deadline) => match store_problem {
-                    Some(problem) => return Err(PurchaseError::OutcomeUnreadable(problem)),
-                    None => return Ok(newest),
-                },
+                () = tokio::time::sleep_until(deadline) => {
+                    return problem.map_or(Ok(newest), Err);
+                }
                 told = updates.changed() => told,
                 _ = poll.tick() => None,
                 () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => continue,
@@ -89,11 +110,14 @@ impl Engine {
                 // Another process may have committed a change.
                 None => self.store.load(&newest.key()).await,
             };
-            store_problem = read.as_ref().err().map(ToString::to_string);
-            if let Ok(Some(read)) = read
-                && read.version() > newest.version()
-            {
-                newest = read;
+            match read {
+                Ok(read) => {
+                    problem = None;
+                    newest = read
+                        .filter(|read| read.version() > newest.version())
+                        .unwrap_or(newest);
+                }
+                Err(error) => problem = Some(error),
             }
         }
         Ok(newest)

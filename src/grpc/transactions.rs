@@ -155,6 +155,23 @@ impl TransactionService for Transactions {
         Ok(Response::new(v1::GetTransactionResponse { transaction }))
     }
 
+    async fn check_transaction(
+        &self,
+        request: Request<v1::CheckTransactionRequest>,
+    ) -> Result<Response<v1::CheckTransactionResponse>, Status> {
+        let caller_deadline = deadline(request.metadata());
+        let request = request.into_inner();
+        let key = self.key(&request.account, &request.reference_code)?;
+        let checked = self.engine.check_now(&key, caller_deadline).await;
+        let checked = checked
+            .map_err(|error| error::of_store(&error))?
+            .ok_or_else(error::not_found)?;
+        Ok(Response::new(v1::CheckTransactionResponse {
+            transaction: Some(convert::transaction(&checked.transaction)),
+            checked: checked.was_asked,
+        }))
+    }
+
     type WatchTransactionStream = Watched;
 
     async fn watch_transaction(

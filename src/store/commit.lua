@@ -20,7 +20,7 @@ if ARGV[6] ~= '' then
   local id = redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[7], '*',
     'key', ARGV[4], 'revision', ARGV[6], 'body', ARGV[3])
   redis.call('HSET', KEYS[1], 'event:' .. ARGV[6], id)
-  -- Only a wake-up: whoever misses it reads the store of its own accord.
-  redis.call('PUBLISH', 'okb:wake', ARGV[2] .. ' ' .. ARGV[4])
 end
+-- Only a wake-up: whoever misses it reads the store of its own accord.
+redis.call('PUBLISH', 'okb:wake', ARGV[2] .. ' ' .. ARGV[4])
 return {1}

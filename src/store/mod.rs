@@ -143,7 +143,7 @@ pub trait Store: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Calls `wake` with the key and version of every event that any process
+    /// Calls `wake` with the key and version of every change that any process
     /// commits from now on. Only a wake-up: it may miss some, the store is the
     /// truth. Returns when the connection breaks; a store of one process never does.
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;

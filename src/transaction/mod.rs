@@ -274,15 +274,22 @@ impl Transaction {
         next.changed(self, now, schedule, is_event || given_up.is_some())
     }
 
-    /// Gives up without a check: the transaction is too old for one.
+    /// Gives up without a check: the transaction is too old for one. `None` when
+    /// there is nothing to give up.
     #[must_use]
     pub fn give_up(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
         let finding = match Phase::of(&self.standing().state) {
-            Phase::SerialNumber => Finding::SerialNumberGivenUp,
-            Phase::Sending | Phase::Open => Finding::ChecksExhausted,
-            Phase::Over => return None,
+            Phase::SerialNumber => Some(Finding::SerialNumberGivenUp),
+            Phase::Sending | Phase::Open => Some(Finding::ChecksExhausted),
+            Phase::Over => None,
         };
-        self.observe([Statement::bare(Source::Gateway, finding)], now, schedule)
+        let mut given_up = self.clone();
+        given_up.checks.asked_at = None;
+        if let Some(finding) = finding {
+            let said = Statement::bare(Source::Gateway, finding);
+            given_up.evidence.add(said, now);
+        }
+        (given_up != *self).then(|| given_up.changed(self, now, schedule, finding.is_some()))
     }
 
     /// Adds what an unconfirmed callback reported and asks for a check. A report
@@ -295,17 +302,45 @@ impl Transaction {
         now: Timestamp,
         schedule: &Schedule,
     ) -> Option<Change> {
-        let mut asking = self.clone();
-        if !(agrees && self.standing().state.is_final()) {
-            let earliest = schedule.after_callback(self.checks.last_at, now);
-            let asked = self
-                .checks
-                .asked_at
-                .map_or(earliest, |asked| asked.min(earliest));
-            asking.checks.asked_at = Some(asked);
+        let mut next = self.clone();
+        let is_repeated = agrees && self.standing().state.is_final();
+        if !is_repeated && !schedule.is_too_old(self.attempt.armed_at, now) {
+            next.ask(now, schedule);
         }
-        let is_event = asking.evidence.add(report, now) == Added::New;
-        (asking != *self).then(|| asking.changed(self, now, schedule, is_event))
+        let is_event = next.evidence.add(report, now) == Added::New;
+        (next != *self).then(|| next.changed(self, now, schedule, is_event))
+    }
+
+    /// Asks for a check at the earliest allowed moment; `None` when one is asked
+    /// for already.
+    #[must_use]
+    pub fn ask_check(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
+        let mut next = self.clone();
+        next.ask(now, schedule);
+        (next != *self).then(|| next.changed(self, now, schedule, false))
+    }
+
+    fn ask(&mut self, now: Timestamp, schedule: &Schedule) {
+        let earliest = schedule.after_callback(self.checks.last_at, now);
+        let asked = self
+            .checks
+            .asked_at
+            .map_or(earliest, |asked| asked.min(earliest));
+        self.checks.asked_at = Some(asked);
+    }
+
+    /// True when OKEBAYAR may be asked about it out of turn: the POST is over, and
+    /// not too long ago.
+    #[must_use]
+    pub fn may_be_checked(&self, now: Timestamp, schedule: &Schedule) -> bool {
+        let was_sent = !matches!(self.standing().state, State::Sending | State::NotSent(_));
+        was_sent && !schedule.is_too_old(self.attempt.armed_at, now)
+    }
+
+    /// When the last status check was made, whatever it brought.
+    #[must_use]
+    pub fn last_checked_at(&self) -> Option<Timestamp> {
+        self.checks.last_at
     }
 
     fn changed(

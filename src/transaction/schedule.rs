@@ -136,7 +136,7 @@ impl Schedule {
         }
     }
 
-    /// The earliest moment for a check that a callback asks for.
+    /// The earliest moment for a check that a callback or a caller asks for.
     #[must_use]
     pub fn after_callback(&self, last_check: Option<Timestamp>, now: Timestamp) -> Timestamp {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))

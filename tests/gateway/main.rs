@@ -11,6 +11,7 @@ mod support;
 
 mod accounts;
 mod callbacks;
+mod checks;
 mod commands;
 mod connections;
 mod crash;

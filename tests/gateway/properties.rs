@@ -416,6 +416,37 @@ fn a_too_old_transaction_is_put_before_a_human_without_a_check() {
 }
 
 #[test]
+fn a_callback_about_a_too_old_transaction_asks_for_no_check() {
+    let pending = Statement::bare(Source::Answer, Finding::Pending);
+    let pending = transaction(8)
+        .observe([pending], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    let report = Statement::bare(Source::Callback, Finding::Reported);
+    let asked = pending
+        .observe_report(report.clone(), false, at(10), &schedule())
+        .unwrap()
+        .transaction;
+    let old = at(721 * 3600);
+    assert!(!asked.may_be_checked(old, &schedule()));
+    let given_up = asked.give_up(old, &schedule()).unwrap().transaction;
+    assert_eq!(
+        given_up.due_at(),
+        None,
+        "what was asked for is given up as well"
+    );
+    let other = Statement {
+        code: StatusCode::read("200"),
+        ..report
+    };
+    let reported = given_up
+        .observe_report(other, false, old, &schedule())
+        .unwrap()
+        .transaction;
+    assert_eq!(reported.due_at(), None);
+}
+
+#[test]
 fn a_callback_brings_the_check_to_the_earliest_allowed_moment() {
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = transaction(6)
