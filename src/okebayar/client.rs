@@ -97,13 +97,7 @@ impl Client {
     /// statement: an unknown outcome is not an error.
     pub async fn purchase(&self, permit: SendPermit) -> Outcome {
         let wanted = permit.into_transaction();
-        let Account {
-            format,
-            credentials,
-            transaction_codes,
-            ..
-        } = &self.account;
-        let body = request::purchase(*format, credentials, transaction_codes, &wanted);
+        let body = request::purchase(&self.account, &wanted);
         let (source, finding, problem) = match self.ask(body).await {
             Ok(answer) => {
                 let statement = verdict::of_purchase(&answer, &wanted, &self.account.code_lists);
@@ -139,23 +133,10 @@ impl Client {
     /// # Errors
     /// [`NothingLearnt`] when the answer does not say anything about it.
     pub async fn check(&self, asked: &Transaction) -> Result<Statement, NothingLearnt> {
-        let Account {
-            format,
-            credentials,
-            transaction_codes,
-            code_lists,
-            ..
-        } = &self.account;
         let trace_code = asked.standing().trace_code;
-        let body = request::check(
-            *format,
-            credentials,
-            transaction_codes,
-            asked,
-            trace_code.as_ref(),
-        );
+        let body = request::check(&self.account, asked, trace_code.as_ref());
         let answer = self.ask(body).await?;
-        Ok(verdict::of_check(&answer, asked, code_lists)?)
+        Ok(verdict::of_check(&answer, asked, &self.account.code_lists)?)
     }
 
     /// Asks for the deposit, under a reference code of the gateway's own.
@@ -163,13 +144,7 @@ impl Client {
     /// # Errors
     /// [`QueryError`] when there is no answer that holds a balance.
     pub async fn balance(&self, reference_code: &str) -> Result<(Amount, Details), QueryError> {
-        let Account {
-            format,
-            credentials,
-            transaction_codes,
-            ..
-        } = &self.account;
-        let body = request::balance(*format, credentials, transaction_codes, reference_code);
+        let body = request::balance(&self.account, reference_code);
         let details = self.query(body).await?.details;
         let balance = details.balance.ok_or(QueryError::Incomplete("balance"))?;
         Ok((balance, details))
@@ -180,19 +155,7 @@ impl Client {
     /// # Errors
     /// [`QueryError`] when it does not come back as it was.
     pub async fn echo(&self, reference_code: &str, message: &str) -> Result<(), QueryError> {
-        let Account {
-            format,
-            credentials,
-            transaction_codes,
-            ..
-        } = &self.account;
-        let body = request::echo(
-            *format,
-            credentials,
-            transaction_codes,
-            reference_code,
-            message,
-        );
+        let body = request::echo(&self.account, reference_code, message);
         let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
         // An echo's answer has no status printed, but a refusal has one.
         refused(&answer)?;

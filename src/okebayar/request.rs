@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{format::Format, signature::sign};
+use super::{client::Account, format::Format, signature::sign};
 use crate::transaction::{TraceCode, Transaction};
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
@@ -49,77 +49,60 @@ impl Body {
 
 /// The purchase of a prepaid product.
 #[must_use]
-pub fn purchase(
-    format: Format,
-    credentials: &Credentials,
-    codes: &TransactionCodes,
-    wanted: &Transaction,
-) -> Body {
+pub fn purchase(account: &Account, wanted: &Transaction) -> Body {
     let contents = wanted.contents();
-    signed(
-        format,
-        credentials,
-        &codes.prepaid,
-        wanted.reference_code().as_str(),
-        &[
-            ("productcode", contents.product_code.as_str()),
-            ("accnumber", contents.account_number.as_str()),
-        ],
-    )
+    let parameters = [
+        ("productcode", contents.product_code.as_str()),
+        ("accnumber", contents.account_number.as_str()),
+    ];
+    let code = &account.transaction_codes.prepaid;
+    signed(account, code, wanted.reference_code().as_str(), &parameters)
 }
 
 /// The status check of a transaction: by its reference code always, and by the
 /// trace code of its own answer when that is known (API page, 3.2).
 #[must_use]
-pub fn check(
-    format: Format,
-    credentials: &Credentials,
-    codes: &TransactionCodes,
-    asked: &Transaction,
-    trace_code: Option<&TraceCode>,
-) -> Body {
-    let trace_code = trace_code.map(|code| ("tracecode", code.as_str()));
+pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCode>) -> Body {
+    let parameters = trace_code.map(|code| ("tracecode", code.as_str()));
+    let code = &account.transaction_codes.check;
     signed(
-        format,
-        credentials,
-        &codes.check,
+        account,
+        code,
         asked.reference_code().as_str(),
-        trace_code.as_slice(),
+        parameters.as_slice(),
     )
 }
 
 /// The deposit that is left. The reference code is the gateway's own.
 #[must_use]
-pub fn balance(
-    format: Format,
-    credentials: &Credentials,
-    codes: &TransactionCodes,
-    reference_code: &str,
-) -> Body {
-    signed(format, credentials, &codes.balance, reference_code, &[])
+pub fn balance(account: &Account, reference_code: &str) -> Body {
+    signed(
+        account,
+        &account.transaction_codes.balance,
+        reference_code,
+        &[],
+    )
 }
 
 /// A test of the connection. The reference code is the gateway's own.
 #[must_use]
-pub fn echo(
-    format: Format,
-    credentials: &Credentials,
-    codes: &TransactionCodes,
-    reference_code: &str,
-    message: &str,
-) -> Body {
-    let message = [("message", message)];
-    signed(format, credentials, &codes.echo, reference_code, &message)
+pub fn echo(account: &Account, reference_code: &str, message: &str) -> Body {
+    let parameters = [("message", message)];
+    signed(
+        account,
+        &account.transaction_codes.echo,
+        reference_code,
+        &parameters,
+    )
 }
 
 fn signed(
-    format: Format,
-    credentials: &Credentials,
+    account: &Account,
     transaction_code: &str,
     reference_code: &str,
     parameters: &[(&str, &str)],
 ) -> Body {
-    let Credentials { user_id, pin } = credentials;
+    let Credentials { user_id, pin } = &account.credentials;
     let signature = sign(user_id, pin, reference_code);
     let mut fields = vec![("transactioncode", transaction_code)];
     fields.extend(parameters);
@@ -129,6 +112,7 @@ fn signed(
         ("signature", signature.expose_secret()),
         ("referencecode", reference_code),
     ]);
+    let format = account.format;
     Body {
         format,
         bytes: format.write(&fields),

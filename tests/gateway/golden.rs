@@ -53,19 +53,21 @@ fn asked() -> Arc<Transaction> {
     Transaction::begin(intent, token, at(0), RULES, &schedule()).transaction
 }
 
-fn credentials() -> Credentials {
-    Credentials {
-        user_id: "userId".into(),
-        pin: "userPin".into(),
-    }
-}
-
-fn codes() -> TransactionCodes {
-    TransactionCodes {
-        prepaid: "OkeBayar-prabayar".into(),
-        check: "OkeBayar-cek-status".into(),
-        balance: "OkeBayar-cek-balance".into(),
-        echo: "OkeBayar-echo".into(),
+fn account(format: Format) -> Account {
+    Account {
+        format,
+        credentials: Credentials {
+            user_id: "userId".into(),
+            pin: "userPin".into(),
+        },
+        transaction_codes: TransactionCodes {
+            prepaid: "OkeBayar-prabayar".into(),
+            check: "OkeBayar-cek-status".into(),
+            balance: "OkeBayar-cek-balance".into(),
+            echo: "OkeBayar-echo".into(),
+        },
+        code_lists: CodeLists::default(),
+        zone: wib(),
     }
 }
 
@@ -168,7 +170,7 @@ fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
             .find(|(name, _)| name == "signature")
             .unwrap();
         SIGNATURE.clone_into(&mut signature.1);
-        let body = request::purchase(format, &credentials(), &codes(), &asked());
+        let body = request::purchase(&account(format), &asked());
         assert!(body.content_type().ends_with(if format == Format::Xml {
             "/xml"
         } else {
@@ -182,14 +184,7 @@ fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
 async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code() {
     let recorder = Recorder::default();
     let bodies = Arc::clone(&recorder.bodies);
-    let account = Account {
-        format: Format::Json,
-        credentials: credentials(),
-        transaction_codes: codes(),
-        code_lists: CodeLists::default(),
-        zone: wib(),
-    };
-    let client = Client::new(account, Arc::new(recorder));
+    let client = Client::new(account(Format::Json), Arc::new(recorder));
     let fresh = asked();
     let details = |trace: &str| Details {
         trace_code: TraceCode::parse(trace).ok(),
