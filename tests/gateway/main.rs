@@ -24,6 +24,7 @@ mod properties;
 mod purchase;
 mod queries;
 mod replicas;
+mod sandbox;
 mod scenarios;
 mod shutdown;
 mod store_contract;

@@ -9,9 +9,11 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     on_both_stores,
+    process::PATIENCE,
+    redis::Redis,
     world::{
-        ANSWER_AND_CALLBACK_LOST, PLAIN, StoreKind, World, assert_succeeded, bought, error_info,
-        get, order, reference,
+        ANSWER_AND_CALLBACK_LOST, PLAIN, StoreKind, World, assert_succeeded, bought, buy,
+        error_info, get, order, reference,
     },
 };
 
@@ -143,6 +145,59 @@ async fn a_store_that_hangs_makes_no_purchase_and_no_false_answer() {
     assert_succeeded(&transaction);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_is_used_again() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let options = ["--appendonly", "yes", "--appendfsync", "always"];
+    let redis = Redis::start_with(world.path(), &options).await;
+    world
+        .set("store.url", &redis.url)
+        .set("store.timeout", "1s");
+    world.redis = Some(redis);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (before, after) = (reference(), reference());
+    assert_succeeded(&buy(&mut client, &before, PLAIN).await);
+
+    world.redis.as_mut().unwrap().kill().await;
+    let status = client
+        .purchase_prepaid(order(&after, PLAIN))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(
+        error_info(&status),
+        ("STORE_UNAVAILABLE".into(), "no".into())
+    );
+    assert_eq!(
+        get(&mut client, &before).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    assert_eq!(world.ledger(&after).await.received, 0);
+
+    world.redis.as_mut().unwrap().start_again().await;
+    let bought = async {
+        loop {
+            match client.purchase_prepaid(order(&after, PLAIN)).await {
+                Ok(answer) => return bought(answer.into_inner()),
+                Err(status) => assert_eq!(error_info(&status).1, "no", "{status}"),
+            }
+        }
+    };
+    assert_succeeded(
+        &tokio::time::timeout(PATIENCE, bought)
+            .await
+            .expect("it never came back"),
+    );
+    let replay = client
+        .purchase_prepaid(order(&before, PLAIN))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(replay.replayed, "what was acknowledged was kept");
+    assert_eq!(world.ledger(&before).await.received, 1);
 }
 
 on_both_stores!(a_refused_connection_sends_nothing_and_the_reference_code_stays_usable);

@@ -161,14 +161,10 @@ impl World {
         let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());
         let callback_url = self.callback_url();
         let mut arguments = vec!["sandbox", "--listen", &listen, "--userid", user_id];
-        arguments.extend([
-            "--settle-after",
-            "300ms",
-            "--late-after",
-            "3s",
-            "--deposit",
-            &deposit,
-        ]);
+        arguments.extend(["--settle-after", "300ms", "--late-after", "3s"]);
+        if !more.contains(&"--deposit") {
+            arguments.extend(["--deposit", &deposit]);
+        }
         if !more.contains(&"--callback-url") {
             arguments.extend(["--callback-url", &callback_url]);
         }
