@@ -10,6 +10,7 @@ mod amount;
 mod codes;
 mod evidence;
 mod fold;
+mod intent;
 mod meaning;
 mod schedule;
 mod state;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 pub use amount::{Amount, BadAmount};
 pub use codes::{
@@ -29,66 +29,9 @@ pub use evidence::{
     Added, Details, EvidenceSet, FailureReason, Finding, NotSent, Seen, Source, Statement, Unknown,
 };
 pub use fold::{Armed, Rules, fold};
+pub use intent::{AttemptToken, Contents, Intent, Operation};
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
-
-/// What kind of transaction it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// A prepaid purchase.
-    PurchasePrepaid,
-}
-
-/// What makes two requests the same (promise 5): never the deadline, the wait,
-/// the caller or the trace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contents {
-    /// The kind of transaction.
-    pub operation: Operation,
-    /// OKEBAYAR's product code.
-    pub product_code: ProductCode,
-    /// Who receives it.
-    pub account_number: AccountNumber,
-}
-
-/// A caller's wish, valid and complete.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    /// The configured account that pays.
-    pub account: AccountName,
-    /// The caller's reference code.
-    pub reference_code: ReferenceCode,
-    /// What is bought.
-    pub contents: Contents,
-}
-
-impl Intent {
-    /// The key under which the transaction is stored.
-    #[must_use]
-    pub fn key(&self) -> TransactionKey {
-        TransactionKey::new(self.account.clone(), &self.reference_code)
-    }
-}
-
-/// Names one attempt to send; whoever made it may send, nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AttemptToken(Uuid);
-
-impl AttemptToken {
-    /// The token with these random bytes.
-    #[must_use]
-    pub fn new(random: Uuid) -> Self {
-        Self(random)
-    }
-}
-
-impl std::fmt::Display for AttemptToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Attempt {

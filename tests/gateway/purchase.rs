@@ -13,7 +13,7 @@ use crate::support::{
     process::CANARY_PIN,
     world::{
         ANSWER_AND_CALLBACK_LOST, DEPOSIT, PLAIN, PRODUCT_PRICE, StoreKind, USER_ID, World,
-        assert_succeeded, bought, buy, error_info, get, order, reference,
+        assert_refused, assert_succeeded, bought, buy, error_info, get, order, reference,
     },
 };
 
@@ -107,11 +107,12 @@ async fn other_contents_under_a_used_reference_code_are_refused(kind: StoreKind)
     let other_account = order(&code, "081298765432");
     let other_spelling = order(&code.to_uppercase(), PLAIN);
     for request in [other_product, other_account, other_spelling] {
-        let status = client.purchase_prepaid(request).await.unwrap_err();
-        assert_eq!(status.code(), GrpcCode::AlreadyExists);
-        assert_eq!(
-            error_info(&status),
-            ("REFERENCE_CODE_REUSED".into(), "no".into())
+        let refused = client.purchase_prepaid(request).await;
+        assert_refused(
+            refused,
+            GrpcCode::AlreadyExists,
+            "REFERENCE_CODE_REUSED",
+            "no",
         );
     }
     let ledger = world.ledger(&code).await;

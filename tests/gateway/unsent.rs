@@ -12,8 +12,8 @@ use crate::support::{
     process::PATIENCE,
     redis::Redis,
     world::{
-        ANSWER_AND_CALLBACK_LOST, PLAIN, StoreKind, World, assert_succeeded, bought, buy,
-        error_info, get, order, reference,
+        ANSWER_AND_CALLBACK_LOST, PLAIN, StoreKind, World, assert_refused, assert_succeeded,
+        bought, buy, error_info, get, order, reference,
     },
 };
 
@@ -23,15 +23,8 @@ async fn a_refused_connection_sends_nothing_and_the_reference_code_stays_usable(
     let mut client = gateway.client().await;
     let code = reference();
     for _ in 0..2 {
-        let status = client
-            .purchase_prepaid(order(&code, PLAIN))
-            .await
-            .unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-        assert_eq!(
-            error_info(&status),
-            ("OKEBAYAR_UNREACHABLE".into(), "no".into())
-        );
+        let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
+        assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     }
     let stored = get(&mut client, &code).await.unwrap();
     assert_eq!(stored.state(), State::NotSent);
@@ -64,12 +57,8 @@ async fn too_many_purchases_are_refused_and_replays_are_not() {
     let first = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
     assert_eq!(first.state(), State::Sending);
 
-    let status = client
-        .purchase_prepaid(order(&reference(), PLAIN))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert_eq!(error_info(&status), ("OVERLOADED".into(), "no".into()));
+    let refused = client.purchase_prepaid(order(&reference(), PLAIN)).await;
+    let status = assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
     assert!(
         status
             .get_details_retry_info()
@@ -102,12 +91,8 @@ async fn one_that_waits_too_long_to_be_sent_is_given_up_unsent() {
     let mut request = Request::new(order(&busy, ANSWER_AND_CALLBACK_LOST));
     request.set_timeout(Duration::from_millis(300));
     client.purchase_prepaid(request).await.unwrap();
-    let status = client
-        .purchase_prepaid(order(&waiting, PLAIN))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert_eq!(error_info(&status).1, "no");
+    let refused = client.purchase_prepaid(order(&waiting, PLAIN)).await;
+    assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
     assert_eq!(
         get(&mut client, &waiting).await.unwrap().state(),
         State::NotSent
@@ -123,15 +108,8 @@ async fn a_store_that_hangs_makes_no_purchase_and_no_false_answer() {
     let mut client = gateway.client().await;
     let code = reference();
     world.redis.as_ref().unwrap().freeze();
-    let status = client
-        .purchase_prepaid(order(&code, PLAIN))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
-    assert_eq!(
-        error_info(&status),
-        ("STORE_UNAVAILABLE".into(), "no".into())
-    );
+    let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "no");
     world.redis.as_ref().unwrap().thaw();
     // The claim may have reached Redis after all: it is given up, never sent, and
     // the reference code stays usable.
@@ -162,15 +140,8 @@ async fn a_redis_that_comes_back_is_used_again() {
     assert_succeeded(&buy(&mut client, &before, PLAIN).await);
 
     world.redis.as_mut().unwrap().kill().await;
-    let status = client
-        .purchase_prepaid(order(&after, PLAIN))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
-    assert_eq!(
-        error_info(&status),
-        ("STORE_UNAVAILABLE".into(), "no".into())
-    );
+    let refused = client.purchase_prepaid(order(&after, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "no");
     assert_eq!(
         get(&mut client, &before).await.unwrap_err().code(),
         Code::Unavailable

@@ -392,3 +392,16 @@ pub fn error_info(status: &Status) -> (String, String) {
         info.metadata.get("sent").cloned().unwrap_or_default(),
     )
 }
+
+/// Asserts what a refused call is told: the gRPC code, the reason and `sent`.
+pub fn assert_refused<T: std::fmt::Debug>(
+    result: Result<T, Status>,
+    code: tonic::Code,
+    reason: &str,
+    sent: &str,
+) -> Status {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), code, "{status}");
+    assert_eq!(error_info(&status), (reason.to_owned(), sent.to_owned()));
+    status
+}
