@@ -156,11 +156,7 @@ impl Callbacks {
     fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let is_proxy = |address: IpAddr| contains(&self.settings.trusted_proxies, address);
         let mut sender = peer;
-        let named = headers
-            .get_all("x-forwarded-for")
-            .into_iter()
-            .collect::<Vec<_>>();
-        for header in named.into_iter().rev() {
+        for header in headers.get_all("x-forwarded-for").iter().rev() {
             for name in header.to_str().ok()?.rsplit(',') {
                 if !is_proxy(sender) {
                     return Some(sender);

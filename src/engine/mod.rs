@@ -173,8 +173,9 @@ impl Engine {
             let Some(next) = change(&current) else {
                 return Ok(current);
             };
-            self.index_trace(&current, &next.transaction).await;
-            match self.store.commit(&next).await? {
+            let indexing = self.index_trace(&current, &next.transaction);
+            let ((), committed) = tokio::join!(indexing, self.store.commit(&next));
+            match committed? {
                 Commit::Done => {
                     self.committed(&current, &next);
                     return Ok(next.transaction);
@@ -191,8 +192,8 @@ impl Engine {
     }
 
     /// Notes a trace code that is new, on a best effort by contract: the reference
-    /// code always finds the transaction. Before the commit, so that whoever is
-    /// told of the trace code can use it.
+    /// code always finds the transaction. Done before anybody is told of the trace
+    /// code, so that whoever is told can use it.
     async fn index_trace(&self, before: &Transaction, after: &Transaction) {
         let trace_code = after.standing().trace_code;
         if let Some(new) =

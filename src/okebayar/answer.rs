@@ -55,6 +55,10 @@ impl Answer {
     }
 }
 
+/// The deepest nesting that is read, in every format.
+pub(super) const DEPTH_MAX: usize = 32;
+/// The most names that one answer may have, in every format.
+pub(super) const FIELDS_MAX: usize = 512;
 /// The longest text kept of `info`, in characters.
 const INFO_CHARS_MAX: usize = 1024;
 /// The longest raw text kept of a value that could not be read, in characters.

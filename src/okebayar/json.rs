@@ -6,12 +6,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::answer::{Fields, Unreadable};
-
-/// The deepest nesting that is read.
-const DEPTH_MAX: usize = 32;
-/// The most names that one answer may have.
-const FIELDS_MAX: usize = 512;
+use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
 
 /// One flat object from names and texts, every value a string.
 #[must_use]
@@ -33,7 +28,7 @@ pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
 pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
     let text = String::from_utf8_lossy(body);
     let text = mended(text.trim_start_matches('\u{feff}'))?;
-    let Flat(raw) = serde_json::from_str(&text).map_err(|error| malformed(&error.to_string()))?;
+    let Flat(raw) = serde_json::from_str(&text).map_err(|error| unparsable(&error))?;
     if raw.len() > FIELDS_MAX {
         return Err(malformed(&format!("more than {FIELDS_MAX} names")));
     }
@@ -49,9 +44,14 @@ fn malformed(problem: &str) -> Unreadable {
     }
 }
 
+/// Where it went wrong; the parser's own message may quote the answer (promise 15).
+fn unparsable(error: &serde_json::Error) -> Unreadable {
+    malformed(&format!("line {}, column {}", error.line(), error.column()))
+}
+
 fn text_of(value: &str) -> Result<String, Unreadable> {
     match value.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(value).map_err(|error| malformed(&error.to_string())),
+        Some(b'"') => serde_json::from_str(value).map_err(|error| unparsable(&error)),
         _ if value == "null" => Ok(String::new()),
         _ => Ok(value.to_owned()),
     }
@@ -165,6 +165,18 @@ mod tests {
                 .to_string()
                 .contains("nested deeper")
         );
+    }
+
+    #[test]
+    fn a_refusal_does_not_quote_the_answer() {
+        for text in [
+            "\"11223344\"",
+            "{\"serialnumber\":\"11223344\\x\"}",
+            "11223344",
+        ] {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("11223344"), "{error}");
+        }
     }
 
     #[test]

@@ -10,17 +10,13 @@ use quick_xml::{
     events::Event,
 };
 
-use super::answer::{Fields, Unreadable};
+use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
 
 /// The root of a request.
 const REQUEST_ROOT: &str = "transaction";
 /// The root of an answer; a callback's is not documented.
 pub const ANSWER_ROOT: &str = "transaction-status";
 
-/// The deepest nesting that is read.
-const DEPTH_MAX: usize = 32;
-/// The most names that one answer may have.
-const FIELDS_MAX: usize = 512;
 /// An XML declaration ends within so many bytes.
 const DECLARATION_BYTES_MAX: usize = 256;
 
@@ -126,13 +122,14 @@ impl<'a> Document<'a> {
         usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
     }
 
-    /// Reads one event; `false` at the proper end.
+    /// Reads one event; `false` at the proper end. What cannot be read is told by its
+    /// place: the parser's own message may quote the answer (promise 15).
     fn next(&mut self) -> Result<bool, Unreadable> {
         let before = self.position();
         let event = self
             .reader
             .read_event()
-            .map_err(|error| malformed(error.to_string()))?;
+            .map_err(|_| malformed(format!("byte {before}")))?;
         match event {
             Event::Start(element) => self.start(element.name().into_inner())?,
             Event::Empty(element) => {
@@ -146,7 +143,7 @@ impl<'a> Document<'a> {
                 let known = match reference.resolve_char_ref() {
                     Ok(Some(character)) => Some(character.to_string()),
                     Ok(None) => resolve_predefined_entity(&reference).map(str::to_owned),
-                    Err(error) => return Err(malformed(error.to_string())),
+                    Err(_) => return Err(malformed(format!("byte {before}"))),
                 };
                 // An unknown entity stays as it came.
                 self.text(&known.unwrap_or_else(|| format!("&{};", &*reference)));
