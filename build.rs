@@ -2,9 +2,12 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 6] = [
     "okebayar/gateway/v1/account.proto",
+    "okebayar/gateway/v1/field.proto",
+    "okebayar/gateway/v1/inquiry.proto",
     "okebayar/gateway/v1/money.proto",
+    "okebayar/gateway/v1/notice.proto",
     "okebayar/gateway/v1/transaction.proto",
 ];
 

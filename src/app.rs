@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{
+    server::NamedService,
+    transport::{Server, server::TcpIncoming},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{error, info};
 
@@ -16,14 +19,19 @@ use crate::{
     engine::{self, Engine, Upstream},
     events,
     grpc::{
-        Accounts, DESCRIPTOR, Transactions,
+        Accounts, DESCRIPTOR, Inquiries, Notices, Transactions,
         v1::{
             account_service_server::AccountServiceServer,
+            inquiry_service_server::InquiryServiceServer,
+            notice_service_server::NoticeServiceServer,
             transaction_service_server::TransactionServiceServer,
         },
     },
-    http,
-    okebayar::{client::Client, transport::HttpTransport},
+    http, notices,
+    okebayar::{
+        client::{Client, Texts},
+        transport::HttpTransport,
+    },
     reconciler,
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
     transaction::AccountName,
@@ -58,7 +66,7 @@ impl App {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
-        let store = open_store(&settings.store, &settings.identity()).await?;
+        let store = open_store(&settings.store, &settings.identity((ambient.random)())).await?;
         let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
         let callbacks_listener = bind(settings.callbacks.listen, "callbacks.listen").await?;
         let (grpc, callbacks) = (
@@ -72,7 +80,8 @@ impl App {
             rules: settings.rules,
             poll_interval: settings.events_poll_interval,
         };
-        let (upstreams, secrets) = upstreams(settings.accounts)?;
+        let (texts, told) = mpsc::channel(notices::WAITING_MAX);
+        let (upstreams, secrets) = upstreams(settings.accounts, &texts)?;
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
 
         let mut servers = JoinSet::new();
@@ -98,6 +107,11 @@ impl App {
             Ok(())
         });
         let (store, hub) = engine.events();
+        let keeping = notices::run(Arc::clone(&store), told, ambient, stopping.clone());
+        servers.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
         let relaying = events::relay(store, hub, stopping.clone());
         servers.spawn(async move {
             relaying.await;
@@ -183,6 +197,7 @@ type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
 
 fn upstreams(
     accounts: BTreeMap<AccountName, AccountSettings>,
+    texts: &Texts,
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (name, settings) in accounts {
@@ -190,9 +205,11 @@ fn upstreams(
         let transport =
             HttpTransport::new(settings.http).context("the HTTP client cannot be made")?;
         let upstream = Upstream {
-            client: Client::new(settings.account, Arc::new(transport)),
+            client: Client::new(settings.account, Arc::new(transport))
+                .telling(name.clone(), texts.clone()),
             timeout,
             callback_trusted: settings.callback_trusted,
+            own_inquiry_reference: settings.own_inquiry_reference,
         };
         upstreams.insert(name.clone(), upstream);
         secrets.insert(name, settings.callback_secret);
@@ -214,6 +231,10 @@ async fn serve_grpc(
         .context("the reflection service cannot be made")?;
     let transactions = TransactionServiceServer::new(Transactions::new(accounts.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let inquiries = InquiryServiceServer::new(Inquiries::new(accounts.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let notices = NoticeServiceServer::new(Notices::new(accounts.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let accounts = AccountServiceServer::new(accounts).max_decoding_message_size(REQUEST_BYTES_MAX);
     // The store was verified when it was opened.
     report(&reporter, true).await;
@@ -225,7 +246,9 @@ async fn serve_grpc(
         .add_service(health)
         .add_service(reflection)
         .add_service(transactions)
+        .add_service(inquiries)
         .add_service(accounts)
+        .add_service(notices)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stopping.cancelled(),
@@ -234,9 +257,6 @@ async fn serve_grpc(
     reporting.abort();
     served.context("the gRPC server failed")
 }
-
-type ServedTransactions = TransactionServiceServer<Transactions>;
-type ServedAccounts = AccountServiceServer<Accounts>;
 
 /// Serving as long as the store answers and the gateway is not stopping.
 async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: CancellationToken) {
@@ -261,17 +281,19 @@ async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: 
 
 /// Reports every service, and the server as a whole.
 async fn report(reporter: &HealthReporter, is_well: bool) {
-    if is_well {
-        reporter.set_serving::<ServedTransactions>().await;
-        reporter.set_serving::<ServedAccounts>().await;
-        reporter
-            .set_service_status("", ServingStatus::Serving)
-            .await;
+    let status = if is_well {
+        ServingStatus::Serving
     } else {
-        reporter.set_not_serving::<ServedTransactions>().await;
-        reporter.set_not_serving::<ServedAccounts>().await;
-        reporter
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
+        ServingStatus::NotServing
+    };
+    let services = [
+        "",
+        TransactionServiceServer::<Transactions>::NAME,
+        InquiryServiceServer::<Inquiries>::NAME,
+        AccountServiceServer::<Accounts>::NAME,
+        NoticeServiceServer::<Notices>::NAME,
+    ];
+    for service in services {
+        reporter.set_service_status(service, status).await;
     }
 }

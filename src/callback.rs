@@ -21,7 +21,6 @@ use axum::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ipnet::IpNet;
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
@@ -29,10 +28,7 @@ use tracing::{info, warn};
 use crate::{
     config::CallbackSettings,
     engine::Engine,
-    okebayar::{
-        answer::{Answer, Fields},
-        format,
-    },
+    okebayar::{answer::Answer, format},
     transaction::AccountName,
 };
 
@@ -95,18 +91,6 @@ async fn receive(
         Err(Refused::Malformed(problem)) => (StatusCode::BAD_REQUEST, problem),
         Err(Refused::NotStored) => (StatusCode::SERVICE_UNAVAILABLE, "not stored; try again\n"),
     }
-}
-
-/// Percent-decoded names and texts of a query.
-fn query_fields(query: &str) -> Fields {
-    // Any base does: only the query is read.
-    let Ok(mut url) = Url::parse("http://callback/") else {
-        return Fields::new();
-    };
-    url.set_query(Some(query));
-    url.query_pairs()
-        .map(|(name, text)| (name.into_owned(), text.into_owned()))
-        .collect()
 }
 
 impl Callbacks {
@@ -189,7 +173,7 @@ impl Callbacks {
             format::read_callback(&body)
                 .map_err(|_| Refused::Malformed("the body is neither JSON nor XML\n"))?
         } else {
-            query_fields(request.uri().query().unwrap_or_default())
+            format::read_query(request.uri().query().unwrap_or_default())
         };
         let report = self
             .engine

@@ -36,6 +36,8 @@ type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<News>>>>;
 #[derive(Clone, Default)]
 pub struct Hub {
     topics: Topics,
+    /// Counts what happens to any transaction, for those who watch all.
+    all: watch::Sender<u64>,
 }
 
 impl Hub {
@@ -59,7 +61,14 @@ impl Hub {
         );
     }
 
+    /// Waits for changes of any transaction from now on.
+    #[must_use]
+    pub fn subscribe_all(&self) -> watch::Receiver<u64> {
+        self.all.subscribe()
+    }
+
     fn tell(&self, key: &TransactionKey, news: News) {
+        self.all.send_modify(|count| *count += 1);
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(key) {
             topic.send_if_modified(|known| {

@@ -24,7 +24,7 @@
 //! | [`okebayar`] | OUTBOUND: requests strict, answers tolerant, verdicts |
 //! | [`store`] | the contract, the right to send, `redb` and `redis` |
 //! | [`engine`] | SHELL: claim, send, fold, compare-and-save, publish |
-//! | [`events`], [`reconciler`] | changes to waiters; due transactions to checks |
+//! | [`events`], [`reconciler`], [`notices`] | changes to waiters; due transactions to checks; texts to the inbox |
 //! | [`grpc`], [`callback`] | INBOUND: the contract, and OKEBAYAR's callbacks |
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
@@ -38,6 +38,7 @@ pub mod engine;
 pub mod events;
 pub mod grpc;
 pub mod http;
+pub mod notices;
 pub mod okebayar;
 pub mod reconciler;
 pub mod sandbox;

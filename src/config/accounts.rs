@@ -29,6 +29,9 @@ pub struct AccountSettings {
     pub callback_secret: Option<SecretString>,
     /// Believe callbacks without a confirming status check.
     pub callback_trusted: bool,
+    /// A prepaid inquiry goes under a reference code of the gateway's own, whatever the
+    /// caller gives.
+    pub own_inquiry_reference: bool,
     /// What the client needs.
     pub account: Account,
 }
@@ -113,7 +116,21 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let proxy = read_proxy(reader, &key("proxy"));
     let callback_secret = reader.secret(&key("callback_secret"));
     let callback_trusted = reader.flag(&key("callback_trusted"));
+    let own_inquiry_reference = reader.read(
+        &key("prepaid_inquiry_reference"),
+        "caller",
+        |text| either(text, "caller", "own"),
+        "give caller or own",
+    );
+    let json_strings = reader.read(
+        &key("json_amounts"),
+        "number",
+        |text| either(text, "number", "string"),
+        "give number or string",
+    );
     let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
+    let inquiry = reader.text_or(&key("transactioncode_inquiry"), "OkeBayar-inquiry");
+    let payment = reader.text_or(&key("transactioncode_payment"), "OkeBayar-inquiry");
     let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
     let balance = reader.text_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
     let echo = reader.text_or(&key("transactioncode_echo"), "OkeBayar-echo");
@@ -139,6 +156,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         },
         callback_secret,
         callback_trusted: callback_trusted?,
+        own_inquiry_reference: own_inquiry_reference?,
         account: Account {
             format: format?,
             credentials: Credentials {
@@ -147,6 +165,8 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             },
             transaction_codes: TransactionCodes {
                 prepaid,
+                inquiry,
+                payment,
                 check,
                 balance,
                 echo,
@@ -155,9 +175,19 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
                 not_received: not_received?,
                 failed: failed?,
             },
+            json_numbers: !json_strings?,
             zone: TimeZone::fixed(jiff::tz::offset(offset?)),
         },
     })
+}
+
+/// False for the first word, true for the second.
+fn either(text: &str, first: &str, second: &str) -> Option<bool> {
+    match text {
+        text if text == first => Some(false),
+        text if text == second => Some(true),
+        _ => None,
+    }
 }
 
 /// A proxy that cannot be used is a fault, so `None` then starts nothing.

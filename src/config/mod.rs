@@ -19,6 +19,7 @@ use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     store::{Identity, redis::RedisSettings},
@@ -148,9 +149,9 @@ impl Settings {
         read(Reader::new(leaves, Vec::new()))
     }
 
-    /// What the store must belong to.
+    /// What the store must belong to; `epoch` names one that is made now.
     #[must_use]
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self, epoch: Uuid) -> Identity {
         let hash = |settings: &AccountSettings| {
             hex::encode(Sha256::digest(&settings.account.credentials.user_id))
         };
@@ -160,6 +161,7 @@ impl Settings {
             .map(|(name, settings)| (name.clone(), hash(settings)));
         Identity {
             accounts: accounts.collect(),
+            epoch,
         }
     }
 }

@@ -7,10 +7,14 @@ use super::Engine;
 use crate::{
     okebayar::{
         answer::{Answer, Fields, Unreadable},
-        verdict,
+        verdict::{self, Asked, CodeLists},
     },
-    store::{Orphan, StoreError},
-    transaction::{AccountName, ReferenceCode, Transaction, TransactionKey},
+    store::{
+        StoreError,
+        inbox::{self, Orphan},
+        inquiries,
+    },
+    transaction::{AccountName, ReferenceCode, Statement, Transaction, TransactionKey},
 };
 
 /// What became of a callback. Either way it is stored.
@@ -56,16 +60,21 @@ impl Engine {
             Err(_) => None,
         };
         let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
-            self.store.add_orphan(&self.orphan(account, report)).await?;
+            let orphan = self.orphan(account, report);
+            inbox::add_orphan(&*self.store, &orphan).await?;
             info!(%account, "a callback about an unknown reference code");
             return Ok(Received::Orphan);
         };
         let lists = upstream.client.code_lists();
-        let trusted = upstream.callback_trusted;
+        let believed = if upstream.callback_trusted {
+            self.believed(&transaction, report, lists).await?
+        } else {
+            None
+        };
         let observe = |current: &Transaction| {
             let (now, schedule) = (self.now(), self.schedule());
-            if trusted && let Ok(said) = verdict::of_trusted_callback(report, current, lists) {
-                return current.observe([said], now, schedule);
+            if let Some(said) = &believed {
+                return current.observe([said.clone()], now, schedule);
             }
             let state = current.standing().state;
             let agrees = report
@@ -75,6 +84,24 @@ impl Engine {
         };
         self.update(transaction, observe).await?;
         Ok(Received::Known)
+    }
+
+    /// What a callback proves where callbacks are trusted.
+    async fn believed(
+        &self,
+        about: &Transaction,
+        report: &Answer,
+        lists: &CodeLists,
+    ) -> Result<Option<Statement>, StoreError> {
+        let inquired = inquiries::inquired(&*self.store, &about.key()).await?;
+        let asked = Asked {
+            transaction: about,
+            inquired: &inquired,
+        };
+        match verdict::of_trusted_callback(report, asked, lists) {
+            Ok(said) => self.weigh(about, said).await.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     fn orphan(&self, account: &AccountName, report: &Answer) -> Orphan {

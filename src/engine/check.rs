@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::{Engine, wait::leave_before};
 use crate::{
-    store::StoreError,
+    store::{StoreError, inquiries},
     transaction::{Transaction, TransactionKey},
 };
 
@@ -117,8 +117,9 @@ impl Engine {
             self.update(due, give_up).await?;
             return Ok(());
         }
-        let said = match upstream.client.check(&due).await {
-            Ok(statement) => Some(statement),
+        let inquired = inquiries::inquired(&*self.store, key).await?;
+        let said = match upstream.client.check(&due, &inquired).await {
+            Ok(statement) => Some(self.weigh(&due, statement).await?),
             Err(nothing) => {
                 debug!(%key, %nothing, "a status check brought nothing");
                 None

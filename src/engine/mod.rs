@@ -4,12 +4,16 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
-mod account;
+mod bill;
 mod callback;
 mod check;
+mod list;
 mod purchase;
+mod question;
+mod review;
 mod wait;
 mod watch;
+mod watch_all;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,7 +22,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
-pub use crate::okebayar::verdict::Refusal;
+pub use crate::okebayar::{
+    inquiry::{Customer, Found, Question},
+    pln::{PlnBill, PlnPostpaid, PlnPrepaid},
+    verdict::Refusal,
+};
 use crate::{
     ambient::Ambient,
     config::Limits,
@@ -29,12 +37,15 @@ use crate::{
         AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
     },
 };
-pub use account::AccountError;
 pub use callback::Received;
 pub use check::Checked;
+pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError};
+pub use question::QuestionError;
+pub use review::ResolveError;
 pub use wait::{Wait, WaitUntil};
 pub use watch::{Watch, WatchError};
+pub use watch_all::{WatchAll, WatchedAll};
 
 /// One OKEBAYAR account, ready to be used.
 pub struct Upstream {
@@ -44,6 +55,8 @@ pub struct Upstream {
     pub timeout: Duration,
     /// Believe callbacks without a confirming check.
     pub callback_trusted: bool,
+    /// Prepaid inquiries go under reference codes of the gateway's own.
+    pub own_inquiry_reference: bool,
 }
 
 /// What the engine needs to know.
@@ -173,21 +186,31 @@ impl Engine {
             let Some(next) = change(&current) else {
                 return Ok(current);
             };
-            let indexing = self.index_trace(&current, &next.transaction);
-            let ((), committed) = tokio::join!(indexing, self.store.commit(&next));
-            match committed? {
-                Commit::Done => {
-                    self.committed(&current, &next);
-                    return Ok(next.transaction);
-                }
-                Commit::Conflict(Some(stored)) => current = stored,
-                Commit::Conflict(None) => {
-                    return Err(StoreError::Corrupt {
-                        key: current.key().to_string(),
-                        problem: "the record has disappeared".to_owned(),
-                    });
-                }
+            match self.commit(&current, next).await? {
+                Ok(committed) => return Ok(committed),
+                Err(stored) => current = stored,
             }
+        }
+    }
+
+    /// Commits a change; `Err` holds what is stored instead.
+    async fn commit(
+        &self,
+        current: &Transaction,
+        next: Change,
+    ) -> Result<Result<Arc<Transaction>, Arc<Transaction>>, StoreError> {
+        let indexing = self.index_trace(current, &next.transaction);
+        let ((), committed) = tokio::join!(indexing, self.store.commit(&next));
+        match committed? {
+            Commit::Done => {
+                self.committed(current, &next);
+                Ok(Ok(next.transaction))
+            }
+            Commit::Conflict(Some(stored)) => Ok(Err(stored)),
+            Commit::Conflict(None) => Err(StoreError::Corrupt {
+                key: current.key().to_string(),
+                problem: "the record has disappeared".to_owned(),
+            }),
         }
     }
 

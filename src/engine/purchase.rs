@@ -1,4 +1,4 @@
-//! A purchase: admission, claim, send, and what the caller is told.
+//! A purchase or payment: admission, claim, send, and what the caller is told.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::{Engine, Wait};
+use super::{Engine, Wait, bill::Ordered};
 use crate::{
     okebayar::client::Outcome,
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AttemptToken, Finding, Intent, NotSent, Source, State, Statement, Transaction,
+        AttemptToken, Finding, Intent, NotPayable, NotSent, Source, State, Statement, Transaction,
         TransactionKey,
     },
 };
@@ -37,6 +37,15 @@ pub enum PurchaseError {
     /// The reference code was used with other contents (promise 5).
     #[error("the reference code was used before with another {0}")]
     OtherContents(&'static str),
+    /// The inquiry is not known here, or was forgotten since it expired.
+    #[error("there is no such inquiry; inquire again")]
+    NoSuchInquiry,
+    /// The inquiry does not fit the request, or has expired.
+    #[error(transparent)]
+    NotPayable(#[from] NotPayable),
+    /// The inquiry belongs to another reference code.
+    #[error("the inquiry was used under another reference code; use that one, or inquire again")]
+    InquiryAlreadyUsed,
     /// Too many purchases at once.
     #[error("too many purchases are waiting to be sent")]
     Overloaded {
@@ -172,7 +181,7 @@ impl Engine {
             Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
                 warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
-                let _ = tell.send(Err(PurchaseError::NotClaimed(error)));
+                let _ = tell.send(Err(error));
                 self.abandon(&key, token).await;
             }
         }
@@ -182,10 +191,17 @@ impl Engine {
     /// Claims the reference code, or finds whose it is. One whose attempt ended
     /// NOT_SENT is armed again, by one winner.
     async fn claim(&self, intent: Intent) -> Result<Claim, ClaimFault> {
+        let order = match self.order(&intent).await.map_err(ClaimFault::Refused)? {
+            Ordered::Taken(stored) => return Ok(Claim::Taken(stored)),
+            Ordered::Order(order) => *order,
+        };
         let token = self.token();
+        let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
+        let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
         let now = self.now();
         let mut change = Transaction::begin(
             intent.clone(),
+            order.clone(),
             token,
             now,
             self.settings.rules,
@@ -193,15 +209,19 @@ impl Engine {
         );
         for _ in 0..RACES_MAX {
             let claimed = claim(&*self.store, change).await;
-            let stored = match claimed.map_err(|error| ClaimFault::Unconfirmed { token, error })? {
+            let stored = match claimed.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
-                    return Ok(Claim::Won(permit));
+                    return if self.still_bound(&intent).await.map_err(not_claimed)? {
+                        Ok(Claim::Won(permit))
+                    } else {
+                        Err(unconfirmed(PurchaseError::InquiryAlreadyUsed))
+                    };
                 }
                 Claim::Taken(stored) => stored,
             };
             verify_same(&stored, &intent).map_err(ClaimFault::Refused)?;
-            match stored.arm_again(token, self.now(), self.schedule()) {
+            match stored.arm_again(order.clone(), token, self.now(), self.schedule()) {
                 Ok(again) => change = again,
                 Err(_) => return Ok(Claim::Taken(stored)),
             }
@@ -226,7 +246,7 @@ impl Engine {
                 .store_outcome(claimed, Statement::bare(Source::Gateway, finding))
                 .await;
         };
-        let Outcome { statement, problem } = upstream.client.purchase(permit).await;
+        let Outcome { statement, problem } = upstream.client.send(permit).await;
         if let Some(problem) = problem {
             warn!(
                 account = %claimed.account(),
@@ -242,12 +262,16 @@ impl Engine {
     /// and the check schedule is the safety net if this process dies first.
     async fn store_outcome(&self, claimed: Arc<Transaction>, statement: Statement) {
         let key = claimed.key();
-        let observe = |current: &Transaction| {
-            current.observe([statement.clone()], self.now(), self.schedule())
+        let store = async || {
+            let weighed = self.weigh(&claimed, statement.clone()).await?;
+            let observe = |current: &Transaction| {
+                current.observe([weighed.clone()], self.now(), self.schedule())
+            };
+            self.update(Arc::clone(&claimed), observe).await
         };
         let mut pause = Pause::default();
         loop {
-            match self.update(Arc::clone(&claimed), observe).await {
+            match store().await {
                 Ok(_) => return,
                 Err(StoreError::Unavailable(problem)) => {
                     warn!(%key, problem, "an outcome could not be stored yet");
@@ -330,25 +354,18 @@ enum ClaimFault {
     Refused(PurchaseError),
     Unconfirmed {
         token: AttemptToken,
-        error: StoreError,
+        error: PurchaseError,
     },
 }
 
 /// The same contents under the same spelling (promise 5).
-fn verify_same(stored: &Transaction, intent: &Intent) -> Result<(), PurchaseError> {
-    let (theirs, ours) = (stored.contents(), &intent.contents);
-    let other = if *stored.reference_code() != intent.reference_code {
-        "spelling of the reference code"
-    } else if theirs.operation != ours.operation {
-        "operation"
-    } else if theirs.product_code != ours.product_code {
-        "product_code"
-    } else if theirs.account_number != ours.account_number {
-        "account_number"
+pub(super) fn verify_same(stored: &Transaction, intent: &Intent) -> Result<(), PurchaseError> {
+    let other = if *stored.reference_code() == intent.reference_code {
+        stored.contents().difference(&intent.contents)
     } else {
-        return Ok(());
+        Some("spelling of the reference code")
     };
-    Err(PurchaseError::OtherContents(other))
+    other.map_or(Ok(()), |other| Err(PurchaseError::OtherContents(other)))
 }
 
 /// A pause between tries that doubles up to a second.

@@ -33,11 +33,21 @@ impl Accounts {
         if name.is_empty() {
             return Some(self.default.clone());
         }
+        self.known("account", name, violations)
+    }
+
+    /// A configured account, or a violation of the field that names it.
+    pub(super) fn known(
+        &self,
+        field: &str,
+        name: &str,
+        violations: &mut Violations,
+    ) -> Option<AccountName> {
         let known = AccountName::parse(name)
             .ok()
             .filter(|name| self.engine.has_account(name));
         if known.is_none() {
-            violations.add("account", NO_SUCH_ACCOUNT);
+            violations.add(field, NO_SUCH_ACCOUNT);
         }
         known
     }
@@ -54,7 +64,7 @@ impl AccountService for Accounts {
             return Err(violations.into_status());
         };
         let asked = self.engine.balance(&account).await;
-        let (balance, details) = asked.map_err(|error| error::of_account(&error))?;
+        let (balance, details) = asked.map_err(|error| error::of_question(&error))?;
         Ok(Response::new(v1::GetBalanceResponse {
             balance: Some(convert::money(balance)),
             response_time: details.time.map(convert::timestamp),
@@ -86,7 +96,7 @@ impl AccountService for Accounts {
             return Err(violations.into_status());
         };
         let echoed = self.engine.echo(&account, &message).await;
-        echoed.map_err(|error| error::of_account(&error))?;
+        echoed.map_err(|error| error::of_question(&error))?;
         Ok(Response::new(v1::EchoResponse { message }))
     }
 }

@@ -4,21 +4,26 @@ use jiff::Timestamp;
 
 use super::v1;
 use crate::transaction::{
-    Amount, Details, Doubt, FailureReason, Finding, NotSent, Operation, ReviewCause, Seen,
-    SerialNumberStatus, Source, State, Statement, Transaction, Unknown,
+    Amount, Bill, Details, Doubt, FailureReason, Finding, NotSent, Operation, ReviewCause, Seen,
+    SerialNumberStatus, Source, State, Statement, Transaction, Unknown, Verdict,
 };
 
 /// The message of a transaction.
 pub(super) fn transaction(from: &Transaction) -> v1::Transaction {
     let standing = from.standing();
     let state = &standing.state;
-    let contents = from.contents();
+    let (contents, order) = (from.contents(), from.order());
+    let bill = order
+        .inquired
+        .as_ref()
+        .and_then(|inquired| inquired.bill.as_ref());
     let Details {
         serial_number,
         price,
         balance,
         time,
         info,
+        extra,
         ..
     } = state.receipt().cloned().unwrap_or_default();
     let serial = match state {
@@ -28,11 +33,21 @@ pub(super) fn transaction(from: &Transaction) -> v1::Transaction {
     v1::Transaction {
         account: from.account().to_string(),
         reference_code: from.reference_code().to_string(),
-        operation: match contents.operation {
+        operation: match contents.operation() {
             Operation::PurchasePrepaid => v1::Operation::PurchasePrepaid.into(),
+            Operation::PayPostpaid => v1::Operation::PayPostpaid.into(),
         },
-        product_code: contents.product_code.to_string(),
-        account_number: contents.account_number.as_str().to_owned(),
+        product_code: order.product_code.to_string(),
+        account_number: order.account_number.as_str().to_owned(),
+        inquiry_code: contents
+            .inquiry_code()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        bill: bill.map(bill_of),
+        fields: extra
+            .iter()
+            .map(|(name, value)| field(name, value))
+            .collect(),
         state: state_of(state).into(),
         r#final: state.is_final(),
         safe_to_refund: state.safe_to_refund(),
@@ -82,13 +97,35 @@ pub(super) fn transaction(from: &Transaction) -> v1::Transaction {
     }
 }
 
+fn bill_of(bill: &Bill) -> v1::Bill {
+    let [_, two, three] = &bill.account_numbers;
+    v1::Bill {
+        account_number2: two.as_str().to_owned(),
+        account_number3: three.as_str().to_owned(),
+        contact_number: bill.contact_number.as_str().to_owned(),
+        nominal: bill.nominal.amount().map(money),
+        admin_fee: bill.admin_fee.amount().map(money),
+        total: bill.total().map(money),
+    }
+}
+
+/// The message of a name and a text.
+pub(super) fn field(name: &str, value: &str) -> v1::Field {
+    v1::Field {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
 fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
     let source = match said.source {
         Source::Gateway => v1::Source::Gateway,
         Source::Answer => v1::Source::Answer,
         Source::Check => v1::Source::Check,
         Source::Callback => v1::Source::Callback,
+        Source::Operator => v1::Source::Operator,
     };
+    let resolution = said.resolution.as_deref();
     v1::Evidence {
         source: source.into(),
         status_code: said.code.map(|code| code.to_string()).unwrap_or_default(),
@@ -97,6 +134,8 @@ fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
         last_time: Some(timestamp(seen.last)),
         count: i32::try_from(seen.count).unwrap_or(i32::MAX),
         believed: said.believed(),
+        operator: resolution.map(|by| by.operator.clone()).unwrap_or_default(),
+        note: resolution.map(|by| by.note.clone()).unwrap_or_default(),
     }
 }
 
@@ -117,6 +156,12 @@ fn description(said: &Statement) -> String {
         Finding::Doubtful(_) => "doubtful failure".to_owned(),
         Finding::NotReceived => "OKEBAYAR says it never received it".to_owned(),
         Finding::Failed(_) => "failed".to_owned(),
+        Finding::PaidMeanwhile => {
+            "already paid, while another transaction for the bill is open".to_owned()
+        }
+        Finding::Resolved(Verdict::Succeeded) => "resolved: it succeeded".to_owned(),
+        Finding::Resolved(Verdict::Failed) => "resolved: it failed".to_owned(),
+        Finding::Resolved(Verdict::Reversed) => "resolved: it was taken back".to_owned(),
         Finding::Succeeded if said.details.serial_number.is_none() => {
             "succeeded, without serial number".to_owned()
         }
@@ -158,6 +203,7 @@ fn state_of(state: &State) -> v1::State {
         State::Failed(_) => v1::State::Failed,
         State::NotSent(_) => v1::State::NotSent,
         State::NeedsReview { .. } => v1::State::NeedsReview,
+        State::Reversed { .. } => v1::State::Reversed,
     }
 }
 
@@ -179,6 +225,11 @@ fn reason_of(state: &State) -> v1::Reason {
             cause: ReviewCause::ChecksExhausted,
             ..
         } => v1::Reason::ChecksExhausted,
+        State::NeedsReview {
+            cause: ReviewCause::PaidMeanwhile,
+            ..
+        } => v1::Reason::PaidMeanwhile,
+        State::Reversed { .. } => v1::Reason::Resolved,
     }
 }
 
@@ -198,7 +249,8 @@ fn failure(why: FailureReason) -> v1::Reason {
         FailureReason::ProductAccountMismatch => v1::Reason::ProductAccountMismatch,
         FailureReason::TooManyBills => v1::Reason::TooManyBills,
         FailureReason::Cancelled => v1::Reason::Cancelled,
-        FailureReason::BillRefused => v1::Reason::BillRefused,
+        FailureReason::BillRefused | FailureReason::AlreadyPaid => v1::Reason::BillRefused,
+        FailureReason::Resolved => v1::Reason::Resolved,
         FailureReason::AccountBlacklisted => v1::Reason::AccountBlacklisted,
         FailureReason::NotReceived => v1::Reason::NotReceived,
         FailureReason::Unidentified => v1::Reason::Unidentified,

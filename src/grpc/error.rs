@@ -9,9 +9,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{AccountError, PurchaseError, Refusal, WatchError},
+    engine::{PurchaseError, QuestionError, Refusal, ResolveError, WatchError},
     store::StoreError,
-    transaction::NotSent,
+    transaction::{CannotResolve, NotPayable, NotSent},
 };
 
 /// What is wrong with an account that is not configured.
@@ -78,6 +78,11 @@ impl Violations {
             .ok()
     }
 
+    /// True as long as nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `INVALID_ARGUMENT` with every violation.
     pub(super) fn into_status(self) -> Status {
         let message = self
@@ -122,6 +127,24 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
                 message,
             )
         }
+        PurchaseError::NoSuchInquiry => {
+            status(Code::NotFound, "INQUIRY_NOT_FOUND", Sent::No, message)
+        }
+        PurchaseError::NotPayable(why) => {
+            let reason = match why {
+                NotPayable::Expired => "INQUIRY_EXPIRED",
+                NotPayable::OtherContents(_) => "INQUIRY_MISMATCH",
+                NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
+                NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
+            };
+            status(Code::FailedPrecondition, reason, Sent::No, message)
+        }
+        PurchaseError::InquiryAlreadyUsed => status(
+            Code::FailedPrecondition,
+            "INQUIRY_ALREADY_USED",
+            Sent::No,
+            message,
+        ),
         PurchaseError::Overloaded { retry_after } => overloaded(message, *retry_after),
         PurchaseError::NothingSent(NotSent::Overloaded) => {
             overloaded(message, Duration::from_secs(1))
@@ -164,18 +187,23 @@ fn no_such_account() -> Status {
 }
 
 /// What a question without an answer is on the wire.
-pub(super) fn of_account(error: &AccountError) -> Status {
+pub(super) fn of_question(error: &QuestionError) -> Status {
     let message = error.to_string();
     match error {
-        AccountError::NoSuchAccount => no_such_account(),
-        AccountError::Overloaded => overloaded(message, Duration::from_secs(1)),
-        AccountError::Unreachable(_) => {
+        QuestionError::NoSuchAccount => no_such_account(),
+        QuestionError::Overloaded => overloaded(message, Duration::from_secs(1)),
+        QuestionError::Unreachable(_) => {
             status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", Sent::No, message)
         }
-        AccountError::NoAnswer(_) => {
+        QuestionError::Store(error) => of_store(error),
+        QuestionError::NotKept(_) => {
+            let message = format!("{message}; inquire again");
+            status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
+        }
+        QuestionError::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
         }
-        AccountError::Refused { code, refusal } => {
+        QuestionError::Refused { code, refusal } => {
             let (grpc_code, reason) = refused(*refusal);
             let metadata = HashMap::from([("status_code".to_owned(), code.to_string())]);
             with_metadata(
@@ -228,5 +256,46 @@ pub(super) fn of_watch(error: &WatchError) -> Status {
             let message = "the gateway is stopping; watch again from the last revision seen";
             status(Code::Unavailable, "GATEWAY_STOPPING", Sent::No, message)
         }
+    }
+}
+
+/// What a watch of everything that cannot go on is on the wire.
+pub(super) fn of_watch_all(error: &WatchError) -> Status {
+    match error {
+        WatchError::OutOfRange(problem) => {
+            let message = format!("{problem}; list the transactions, and watch from now");
+            status(Code::OutOfRange, "CURSOR_OUT_OF_RANGE", Sent::No, message)
+        }
+        WatchError::Stopping => {
+            let message = "the gateway is stopping; watch again from the last cursor";
+            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::No, message)
+        }
+        other => of_watch(other),
+    }
+}
+
+/// What a resolution that was refused is on the wire.
+pub(super) fn of_resolve(error: &ResolveError) -> Status {
+    let message = error.to_string();
+    match error {
+        ResolveError::NotFound => not_found(),
+        ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
+            let metadata = HashMap::from([("revision".to_owned(), revision.to_string())]);
+            with_metadata(
+                Code::Aborted,
+                "REVISION_CHANGED",
+                Sent::No,
+                message,
+                ErrorDetails::new(),
+                metadata,
+            )
+        }
+        ResolveError::CannotResolve(CannotResolve::WrongState(_)) => status(
+            Code::FailedPrecondition,
+            "NOT_RESOLVABLE",
+            Sent::No,
+            message,
+        ),
+        ResolveError::Store(error) => of_store(error),
     }
 }

@@ -1,15 +1,21 @@
 //! INBOUND 1: the gRPC contract of `proto/okebayar/gateway/v1`.
 //!
-//! One file per service. `convert` maps domain values to messages and back,
-//! `error` is the only map to `tonic::Status`. Nothing here knows OKEBAYAR.
+//! One file per service. `request` reads messages, `convert` writes them, `error` is
+//! the only map to `tonic::Status`. Nothing here knows OKEBAYAR.
 
 mod accounts;
 mod convert;
 mod error;
+mod inquiries;
+mod notices;
+mod page;
+mod request;
 mod transactions;
 
 pub use accounts::Accounts;
 pub use error::ERROR_DOMAIN;
+pub use inquiries::Inquiries;
+pub use notices::Notices;
 pub use transactions::Transactions;
 
 /// The generated code.

@@ -1,24 +1,22 @@
 //! `TransactionService`.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
-use tokio::time::Instant;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::{
     accounts::Accounts,
     convert,
     error::{self, Violations},
+    page,
+    request::{self, deadline},
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
-    engine::{Engine, Wait, WaitUntil, Watch},
-    transaction::{
-        AccountNumber, Contents, Intent, Operation, ProductCode, ReferenceCode, TraceCode,
-        TransactionKey,
-    },
+    engine::{Engine, Purchase, Wait, WaitUntil, Watch, WatchAll},
+    transaction::{Intent, ReferenceCode, TraceCode, TransactionKey},
 };
 
 /// Serves `TransactionService` over the engine.
@@ -45,58 +43,26 @@ impl Transactions {
         }
     }
 
-    fn intent(&self, request: v1::PurchasePrepaidRequest) -> Result<(Intent, WaitUntil), Status> {
-        let mut violations = Violations::default();
-        let account = self.accounts.find(&request.account, &mut violations);
-        let reference = violations.keep(
-            "reference_code",
-            ReferenceCode::parse(request.reference_code),
-        );
-        let product = violations.keep("product_code", ProductCode::parse(request.product_code));
-        let number = violations.keep(
-            "account_number",
-            AccountNumber::parse(request.account_number),
-        );
-        let until = match v1::WaitUntil::try_from(request.wait_until) {
-            Ok(v1::WaitUntil::Unspecified | v1::WaitUntil::Answered) => Some(WaitUntil::Answered),
-            Ok(v1::WaitUntil::Final) => Some(WaitUntil::Final),
-            Err(_) => {
-                violations.add(
-                    "wait_until",
-                    "there is no such value; give ANSWERED or FINAL",
-                );
-                None
-            }
+    async fn buy(
+        &self,
+        (intent, until): (Intent, WaitUntil),
+        caller_deadline: Option<tokio::time::Instant>,
+    ) -> Result<Purchase, Status> {
+        let reference_code = intent.reference_code.clone();
+        let wait = Wait {
+            until,
+            caller_deadline,
         };
-        match (account, reference, product, number, until) {
-            (
-                Some(account),
-                Some(reference_code),
-                Some(product_code),
-                Some(account_number),
-                Some(until),
-            ) => {
-                let operation = Operation::PurchasePrepaid;
-                let contents = Contents {
-                    operation,
-                    product_code,
-                    account_number,
-                };
-                Ok((
-                    Intent {
-                        account,
-                        reference_code,
-                        contents,
-                    },
-                    until,
-                ))
-            }
-            _ => Err(violations.into_status()),
-        }
+        self.engine.purchase(intent, wait).await.map_err(|error| {
+            info!(%reference_code, %error, "a purchase was refused");
+            error::of_purchase(&error)
+        })
     }
 }
 
-type Watched = Pin<Box<dyn Stream<Item = Result<v1::WatchTransactionResponse, Status>> + Send>>;
+type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Watched = Streamed<v1::WatchTransactionResponse>;
+type WatchedAll = Streamed<v1::WatchTransactionsResponse>;
 
 #[tonic::async_trait]
 impl TransactionService for Transactions {
@@ -105,19 +71,24 @@ impl TransactionService for Transactions {
         request: Request<v1::PurchasePrepaidRequest>,
     ) -> Result<Response<v1::PurchasePrepaidResponse>, Status> {
         let caller_deadline = deadline(request.metadata());
-        let (intent, until) = self.intent(request.into_inner())?;
-        let reference_code = intent.reference_code.clone();
-        let wait = Wait {
-            until,
-            caller_deadline,
-        };
-        let purchase = self.engine.purchase(intent, wait).await.map_err(|error| {
-            info!(%reference_code, %error, "a purchase was refused");
-            error::of_purchase(&error)
-        })?;
+        let wanted = request::purchase(&self.accounts, request.into_inner())?;
+        let purchase = self.buy(wanted, caller_deadline).await?;
         Ok(Response::new(v1::PurchasePrepaidResponse {
             transaction: Some(convert::transaction(&purchase.transaction)),
             replayed: purchase.replayed,
+        }))
+    }
+
+    async fn pay_postpaid(
+        &self,
+        request: Request<v1::PayPostpaidRequest>,
+    ) -> Result<Response<v1::PayPostpaidResponse>, Status> {
+        let caller_deadline = deadline(request.metadata());
+        let wanted = request::payment(&self.accounts, request.into_inner())?;
+        let payment = self.buy(wanted, caller_deadline).await?;
+        Ok(Response::new(v1::PayPostpaidResponse {
+            transaction: Some(convert::transaction(&payment.transaction)),
+            replayed: payment.replayed,
         }))
     }
 
@@ -195,6 +166,55 @@ impl TransactionService for Transactions {
             .map_err(|error| error::of_watch(&error))?;
         Ok(Response::new(stream(watch)))
     }
+
+    type WatchTransactionsStream = WatchedAll;
+
+    async fn watch_transactions(
+        &self,
+        request: Request<v1::WatchTransactionsRequest>,
+    ) -> Result<Response<WatchedAll>, Status> {
+        let (accounts, cursor) = request::watch_all(&self.accounts, &request.into_inner())?;
+        let watch = self
+            .engine
+            .watch_all(accounts, cursor)
+            .await
+            .map_err(|error| error::of_watch_all(&error))?;
+        Ok(Response::new(stream_all(watch)))
+    }
+
+    async fn list_transactions(
+        &self,
+        request: Request<v1::ListTransactionsRequest>,
+    ) -> Result<Response<v1::ListTransactionsResponse>, Status> {
+        let request = request.into_inner();
+        let (query, scope) = request::list(&self.accounts, &request)?;
+        let page = self.engine.list(&query).await;
+        let page = page.map_err(|error| error::of_store(&error))?;
+        let transactions = page.transactions.iter();
+        let next = page.next.as_ref();
+        Ok(Response::new(v1::ListTransactionsResponse {
+            transactions: transactions
+                .map(|found| convert::transaction(found))
+                .collect(),
+            next_page_token: next
+                .map(|next| page::token(&scope, next))
+                .unwrap_or_default(),
+        }))
+    }
+
+    async fn resolve_transaction(
+        &self,
+        request: Request<v1::ResolveTransactionRequest>,
+    ) -> Result<Response<v1::ResolveTransactionResponse>, Status> {
+        let request = request.into_inner();
+        let (key, ruling) = request::resolution(&self.accounts, request)?;
+        let resolved = self.engine.resolve(&key, &ruling).await;
+        let resolved = resolved.map_err(|error| error::of_resolve(&error))?;
+        info!(%key, operator = ruling.operator, "a transaction was resolved");
+        Ok(Response::new(v1::ResolveTransactionResponse {
+            transaction: Some(convert::transaction(&resolved)),
+        }))
+    }
 }
 
 /// The watch as a stream: pulled, never pushed, so a slow watcher holds nothing
@@ -216,20 +236,19 @@ fn stream(watch: Watch) -> Watched {
     }))
 }
 
-/// The caller's deadline, from the `grpc-timeout` header: up to 8 digits and a
-/// unit (gRPC over HTTP/2, "Timeout").
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok()?;
-    let left = match unit {
-        "H" => Duration::from_hours(count),
-        "M" => Duration::from_mins(count),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    };
-    Instant::now().checked_add(left)
+fn stream_all(watch: WatchAll) -> WatchedAll {
+    Box::pin(futures::stream::unfold(Some(watch), |watch| async {
+        let mut watch = watch?;
+        let told = watch
+            .next()
+            .await
+            .map(|told| v1::WatchTransactionsResponse {
+                transaction: told.transaction.as_deref().map(convert::transaction),
+                cursor: told.cursor,
+            });
+        match told {
+            Ok(told) => Some((Ok(told), Some(watch))),
+            Err(error) => Some((Err(error::of_watch_all(&error)), None)),
+        }
+    }))
 }

@@ -5,7 +5,8 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use crate::transaction::{Amount, Details, SerialNumber, StatusCode, TraceCode};
+use super::additional_data;
+use crate::transaction::{Amount, Details, Extra, SerialNumber, StatusCode, TraceCode};
 
 /// Names and texts in the order in which they came.
 pub type Fields = Vec<(String, String)>;
@@ -39,12 +40,16 @@ pub struct Answer {
     pub account_number: Option<String>,
     /// The message that an echo returns.
     pub message: Option<String>,
+    /// The inquiry that it names.
+    pub inquiry_code: Option<String>,
     /// True for an inquiry's answer, which is never evidence (API page, 3.1).
     pub is_inquiry: bool,
+    /// Until when the inquiry may be paid, where that can be read.
+    pub inquiry_expires: Option<Timestamp>,
     /// Everything else that is known.
     pub details: Details,
-    /// Names that are not known, as they came.
-    pub others: Fields,
+    /// Every name and text in order, `additionaldata` taken apart; no secret.
+    pub fields: Fields,
 }
 
 impl Answer {
@@ -53,7 +58,29 @@ impl Answer {
     pub fn status_code(&self) -> Option<StatusCode> {
         StatusCode::read(self.status.as_deref()?)
     }
+
+    /// The text under a name to the letter, so that it can be sent back; `None` when
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`Unreadable::Ambiguous`] when there are two different ones.
+    pub fn verbatim(&self, name: &'static str) -> Result<Option<&str>, Unreadable> {
+        let mut found = None;
+        for (known, text) in &self.fields {
+            if !known.eq_ignore_ascii_case(name) {
+                continue;
+            }
+            match found {
+                Some(other) if other != text => return Err(Unreadable::Ambiguous(name)),
+                _ => found = Some(text),
+            }
+        }
+        Ok(found.map(String::as_str))
+    }
 }
+
+/// Should an answer repeat them, they go no further (promise 15).
+const SECRETS: [&str; 2] = ["userpin", "signature"];
 
 /// The deepest nesting that is read, in every format.
 pub(super) const DEPTH_MAX: usize = 32;
@@ -71,15 +98,27 @@ const UNREAD_CHARS_MAX: usize = 64;
 /// name or under two (`transactionstatus`, `responsecode`, `status`).
 pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
     let mut known = Known::default();
-    let mut others = Fields::new();
+    let mut all = Fields::new();
+    let mut extra = Fields::new();
     for (name, text) in fields {
+        let plain = name.to_ascii_lowercase();
+        if SECRETS.contains(&plain.as_str()) {
+            continue;
+        }
         // In JSON a control character may be escaped, in XML it cannot be told from
         // layout: a space in every format (promise 17).
         let text = text.replace(|c: char| c.is_ascii_control(), " ");
-        match known.slot(&name.to_ascii_lowercase()) {
-            Some(slot) => slot.fill(text.trim())?,
-            None => others.push((name, text)),
+        if plain == additional_data::NAME {
+            let inside = additional_data::read(&text);
+            extra.extend(inside.iter().cloned());
+            all.extend(inside);
+            continue;
         }
+        match known.slot(&plain) {
+            Some(slot) => slot.fill(text.trim())?,
+            None => extra.push((name.clone(), text.clone())),
+        }
+        all.push((name, text));
     }
     let mut unread = Vec::new();
     let price = read(&mut unread, &known.price, |text| Amount::parse(text).ok());
@@ -103,16 +142,20 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
             .text()
             .map(|text| text.chars().take(INFO_CHARS_MAX).collect()),
         unread,
+        extra: Extra::keep(extra),
     };
+    let expiry = known.inquiry_expired.text();
     Ok(Answer {
         status: known.status.text(),
         reference_code: known.reference_code.text(),
         product_code: known.product_code.text(),
         account_number: known.account_number.text(),
         message: known.message.text(),
+        inquiry_code: known.inquiry_code.text(),
         is_inquiry: known.inquiry_expired.text.is_some(),
+        inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
         details,
-        others,
+        fields: all,
     })
 }
 
@@ -194,10 +237,14 @@ known! {
     reference_code: "referencecode",
     info: "info",
     message: "message",
+    inquiry_code: "inquirycode",
     inquiry_expired: "inquiryexpired",
+    user_id: "userid",
 }
 
 const TIME_DIGITS: usize = 15;
+/// The digits of a time without milliseconds.
+const SHORT_TIME_DIGITS: usize = 12;
 const CENTURY: i16 = 2000;
 
 /// Reads `YYMMDDHHmmssSSS` in the given zone; anything else is `None`.
@@ -217,6 +264,18 @@ fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
         millis * 1_000_000,
     );
     Some(civil.ok()?.to_zoned(zone.clone()).ok()?.timestamp())
+}
+
+/// Reads the forms in which `inquiryexpired` is printed: `YYMMDDHHmmss`,
+/// `YYYY-MM-DD HH:mm:ss.SSS`, and the common one.
+fn read_expiry(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    if text.len() == SHORT_TIME_DIGITS {
+        return read_time(&format!("{text}000"), zone);
+    }
+    read_time(text, zone).or_else(|| {
+        let civil: DateTime = text.contains('-').then(|| text.parse().ok()).flatten()?;
+        Some(civil.to_zoned(zone.clone()).ok()?.timestamp())
+    })
 }
 
 #[cfg(test)]
@@ -248,6 +307,47 @@ mod tests {
         ] {
             assert_eq!(read_time(text, &wib()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_expiry_is_read_in_every_printed_form() {
+        for (text, expected) in [
+            ("2020-03-25 20:09:12.374", "2020-03-25T13:09:12.374Z"),
+            ("2020-03-25 20:09:12", "2020-03-25T13:09:12Z"),
+            ("200325200912", "2020-03-25T13:09:12Z"),
+            ("200325200912374", "2020-03-25T13:09:12.374Z"),
+        ] {
+            let read = read_expiry(text, &wib()).unwrap();
+            assert_eq!(read.to_string(), expected, "{text}");
+        }
+        for text in ["", "soon", "2020-13-25 20:09:12", "20032520091", "99999999"] {
+            assert_eq!(read_expiry(text, &wib()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_an_answer_goes_no_further() {
+        let read = answer(&[
+            ("status", "000"),
+            ("UserPin", "1"),
+            ("signature", "2"),
+            ("x", "3"),
+        ]);
+        let names: Vec<String> = read
+            .unwrap()
+            .fields
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["status", "x"]);
+    }
+
+    #[test]
+    fn what_goes_back_to_the_letter_must_be_one_text() {
+        let read = answer(&[("REF1", " a "), ("ref2", "b"), ("ref2", "c")]).unwrap();
+        assert_eq!(read.verbatim("ref1"), Ok(Some(" a ")));
+        assert_eq!(read.verbatim("ref2"), Err(Unreadable::Ambiguous("ref2")));
+        assert_eq!(read.verbatim("ref3"), Ok(None));
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! One OKEBAYAR account: purchases and status checks, as statements.
+//! One OKEBAYAR account: purchases, payments and status checks as statements, and
+//! questions with their answers.
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::mpsc;
 
 use super::{
     answer::{self, Answer, Unreadable},
     format::Format,
+    inquiry::{self, Asked, Found, Question},
     request::{self, Body, Credentials, TransactionCodes},
     transport::{Transport, TransportError},
     verdict::{self, CodeLists, Ignored, Refusal},
@@ -14,7 +17,8 @@ use super::{
 use crate::{
     store::SendPermit,
     transaction::{
-        Amount, Details, Finding, NotSent, Source, Statement, StatusCode, Transaction, Unknown,
+        AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, ProductCode,
+        Source, Statement, StatusCode, Transaction, Unknown,
     },
 };
 
@@ -29,6 +33,8 @@ pub struct Account {
     pub transaction_codes: TransactionCodes,
     /// Codes whose meaning only this deployment knows.
     pub code_lists: CodeLists,
+    /// JSON writes amounts as numbers.
+    pub json_numbers: bool,
     /// The zone of OKEBAYAR's times.
     pub zone: TimeZone,
 }
@@ -37,7 +43,11 @@ pub struct Account {
 pub struct Client {
     account: Account,
     transport: Arc<dyn Transport>,
+    texts: Option<(AccountName, Texts)>,
 }
+
+/// Takes OKEBAYAR's texts to the partner (`info`), each with the account that was told.
+pub type Texts = mpsc::Sender<(AccountName, String)>;
 
 /// What became of a purchase's POST, and a word for the log.
 pub struct Outcome {
@@ -46,6 +56,28 @@ pub struct Outcome {
     /// What went wrong, if anything did; holds no secret.
     pub problem: Option<String>,
 }
+
+/// For whom an inquiry is made, and the clock.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// The account's name.
+    pub account: &'a AccountName,
+    /// The time now.
+    pub now: fn() -> Timestamp,
+}
+
+impl<'a> Asker<'a> {
+    fn asked(self, reference_code: &'a str, now: Timestamp) -> Asked<'a> {
+        Asked {
+            account: self.account,
+            reference_code,
+            now,
+        }
+    }
+}
+
+/// The status code of an inquiry's answer, and what was found or why not.
+pub type Inquired = (Option<StatusCode>, Result<Found, QueryError>);
 
 /// Why a status check brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -90,14 +122,25 @@ impl Client {
     /// A client of one account.
     #[must_use]
     pub fn new(account: Account, transport: Arc<dyn Transport>) -> Self {
-        Self { account, transport }
+        Self {
+            account,
+            transport,
+            texts: None,
+        }
     }
 
-    /// Sends the purchase that `permit` allows, once. Whatever happens is a
+    /// Passes on OKEBAYAR's texts to the partner, under the name of this account.
+    #[must_use]
+    pub fn telling(mut self, account: AccountName, texts: Texts) -> Self {
+        self.texts = Some((account, texts));
+        self
+    }
+
+    /// Sends the purchase or payment that `permit` allows, once. Whatever happens is a
     /// statement: an unknown outcome is not an error.
-    pub async fn purchase(&self, permit: SendPermit) -> Outcome {
+    pub async fn send(&self, permit: SendPermit) -> Outcome {
         let wanted = permit.into_transaction();
-        let body = request::purchase(&self.account, &wanted);
+        let body = request::order(&self.account, &wanted);
         let (source, finding, problem) = match self.ask(body).await {
             Ok(answer) => {
                 let statement = verdict::of_purchase(&answer, &wanted, &self.account.code_lists);
@@ -128,15 +171,76 @@ impl Client {
         }
     }
 
-    /// Asks for the status of a transaction.
+    /// Asks for the status of a transaction, under whose reference code `inquired` was
+    /// made as well.
     ///
     /// # Errors
     /// [`NothingLearnt`] when the answer does not say anything about it.
-    pub async fn check(&self, asked: &Transaction) -> Result<Statement, NothingLearnt> {
+    pub async fn check(
+        &self,
+        asked: &Transaction,
+        inquired: &InquiriesMade,
+    ) -> Result<Statement, NothingLearnt> {
         let trace_code = asked.standing().trace_code;
         let body = request::check(&self.account, asked, trace_code.as_ref());
         let answer = self.ask(body).await?;
+        let asked = verdict::Asked {
+            transaction: asked,
+            inquired,
+        };
         Ok(verdict::of_check(&answer, asked, &self.account.code_lists)?)
+    }
+
+    /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells
+    /// the status code that was answered.
+    pub async fn inquire_prepaid(
+        &self,
+        reference_code: &str,
+        product_code: &ProductCode,
+        account_number: &AccountNumber,
+        asker: Asker<'_>,
+    ) -> Inquired {
+        let body =
+            request::prepaid_inquiry(&self.account, reference_code, product_code, account_number);
+        let read = |answer, now| {
+            let for_whom = asker.asked(reference_code, now);
+            inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
+        };
+        self.inquire(body, asker, read).await
+    }
+
+    /// Inquires for a bill. Beside what was found, or why not, it tells the status code
+    /// that was answered.
+    pub async fn inquire_postpaid(
+        &self,
+        reference_code: &str,
+        question: &Question,
+        asker: Asker<'_>,
+    ) -> Inquired {
+        let body = request::postpaid_inquiry(&self.account, reference_code, question);
+        let read = |answer, now| {
+            let for_whom = asker.asked(reference_code, now);
+            inquiry::found_postpaid(answer, &for_whom, question)
+        };
+        self.inquire(body, asker, read).await
+    }
+
+    async fn inquire(
+        &self,
+        body: Body,
+        asker: Asker<'_>,
+        read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
+    ) -> Inquired {
+        let answer = match self.ask(body).await {
+            Ok(answer) => answer,
+            Err(error) => return (None, Err(QueryError::NoAnswer(error))),
+        };
+        let code = answer.status_code();
+        let found = match code {
+            None => Err(QueryError::Incomplete("status")),
+            Some(_) => refused(&answer).and_then(|()| read(answer, (asker.now)())),
+        };
+        (code, found)
     }
 
     /// Asks for the deposit, under a reference code of the gateway's own.
@@ -194,10 +298,13 @@ impl Client {
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
-        Ok(answer::interpret(
-            self.account.format.read(&http.body)?,
-            &self.account.zone,
-        )?)
+        let fields = self.account.format.read(&http.body)?;
+        let answer = answer::interpret(fields, &self.account.zone)?;
+        if let (Some((account, texts)), Some(info)) = (&self.texts, &answer.details.info) {
+            // Nothing waits for a text to be kept; one too many at once is lost.
+            let _ = texts.try_send((account.clone(), info.clone()));
+        }
+        Ok(answer)
     }
 }
 

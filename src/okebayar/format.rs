@@ -34,11 +34,11 @@ impl Format {
         }
     }
 
-    /// The body of a request.
+    /// The body of a request; JSON may write those fields as numbers that `numbers` names.
     #[must_use]
-    pub fn write(self, fields: &[(&str, &str)]) -> Vec<u8> {
+    pub fn write(self, fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
         match self {
-            Self::Json => json::write(fields),
+            Self::Json => json::write(fields, numbers),
             Self::Xml => xml::write(fields),
         }
     }
@@ -66,4 +66,17 @@ pub fn read_callback(body: &[u8]) -> Result<Fields, Unreadable> {
         Some(b'<') => xml::read(body, None),
         _ => json::read(body),
     }
+}
+
+/// The names and texts of a callback's query, percent-decoded.
+#[must_use]
+pub fn read_query(query: &str) -> Fields {
+    // Any base does: only the query is read.
+    let Ok(mut url) = reqwest::Url::parse("http://callback/") else {
+        return Fields::new();
+    };
+    url.set_query(Some(query));
+    url.query_pairs()
+        .map(|(name, text)| (name.into_owned(), text.into_owned()))
+        .collect()
 }

@@ -4,18 +4,36 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
 
-/// One flat object from names and texts, every value a string.
+/// One flat object from names and texts. Every value is a string, but those that
+/// `numbers` names are numbers where their text is one, digit for digit.
 #[must_use]
-pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = serde_json::Map::new();
-    for (name, text) in fields {
-        body.insert((*name).to_owned(), (*text).into());
+pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
+    let mut body = String::from("{");
+    for (number, (name, text)) in fields.iter().enumerate() {
+        if number > 0 {
+            body.push(',');
+        }
+        body.push_str(&Value::from(*name).to_string());
+        body.push(':');
+        if numbers.contains(name) && is_number(text) {
+            body.push_str(text);
+        } else {
+            body.push_str(&Value::from(*text).to_string());
+        }
     }
-    serde_json::Value::Object(body).to_string().into_bytes()
+    body.push('}');
+    body.into_bytes()
+}
+
+/// True when the text is a JSON number as it stands.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && !text.ends_with(|c: char| c.is_whitespace())
+        && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// Reads one flat object. A raw control character inside a string is read as a
@@ -49,7 +67,8 @@ fn unparsable(error: &serde_json::Error) -> Unreadable {
     malformed(&format!("line {}, column {}", error.line(), error.column()))
 }
 
-fn text_of(value: &str) -> Result<String, Unreadable> {
+/// The text of a JSON value: that of a string, none of null, else the value as written.
+pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
     match value.as_bytes().first() {
         Some(b'"') => serde_json::from_str(value).map_err(|error| unparsable(&error)),
         _ if value == "null" => Ok(String::new()),
@@ -180,8 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_numbers_digit_for_digit_where_they_can_be() {
+        let number = |text| String::from_utf8(write(&[("nominal", text)], &["nominal"])).unwrap();
+        for text in ["110000.00", "0", "-5.50", "99999999999999999999.10"] {
+            assert_eq!(number(text), format!("{{\"nominal\":{text}}}"));
+        }
+        for text in ["0110000", "", "1 ", " 1", "Rp 5", "1,0", "true", "-", "1}"] {
+            assert_eq!(number(text), format!("{{\"nominal\":\"{text}\"}}"));
+        }
+    }
+
+    #[test]
     fn requests_read_back_as_written() {
-        let written = write(&[("referencecode", "a\"b"), ("userid", "x")]);
+        let written = write(&[("referencecode", "a\"b"), ("userid", "x")], &[]);
         let read = read(&written).unwrap();
         assert_eq!(
             read,

@@ -8,10 +8,13 @@
 //! Requests are strict and lower case; answers are read with every tolerance of
 //! section 6 of the API page. Status codes stop in `verdict`.
 
+pub mod additional_data;
 pub mod answer;
 pub mod client;
 pub mod format;
+pub mod inquiry;
 pub mod json;
+pub mod pln;
 pub mod request;
 pub mod signature;
 pub mod transport;

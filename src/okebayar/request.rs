@@ -2,8 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client::Account, format::Format, signature::sign};
-use crate::transaction::{TraceCode, Transaction};
+use super::{client::Account, format::Format, inquiry::Question, signature::sign};
+use crate::transaction::{
+    AccountNumber, Bill, Inquired, ProductCode, TraceCode, Transaction, Verbatim,
+};
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
 #[derive(Debug)]
@@ -17,8 +19,12 @@ pub struct Credentials {
 /// What the operations are called on the wire (API page, 3.1).
 #[derive(Clone, Debug)]
 pub struct TransactionCodes {
-    /// A prepaid purchase.
+    /// A prepaid purchase, and with a query code a prepaid inquiry.
     pub prepaid: String,
+    /// A postpaid inquiry.
+    pub inquiry: String,
+    /// A postpaid payment.
+    pub payment: String,
     /// A status check.
     pub check: String,
     /// The deposit.
@@ -47,16 +53,96 @@ impl Body {
     }
 }
 
-/// The purchase of a prepaid product.
+/// The `querycode` of a prepaid inquiry.
+const INQUIRY: &str = "inquiry";
+/// What JSON writes as numbers, where the account does.
+const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
+
+/// The purchase of a prepaid product, or the payment of a bill.
 #[must_use]
-pub fn purchase(account: &Account, wanted: &Transaction) -> Body {
-    let contents = wanted.contents();
+pub fn order(account: &Account, wanted: &Transaction) -> Body {
+    let order = wanted.order();
+    let reference_code = wanted.reference_code().as_str();
+    match &order.inquired {
+        Some(Inquired {
+            refs,
+            bill: Some(bill),
+            ..
+        }) => {
+            let inquiry_code = wanted.contents().inquiry_code();
+            let mut parameters = vec![("productcode", order.product_code.as_str())];
+            parameters.extend(bill_parameters(bill));
+            parameters.extend(
+                REFS.into_iter()
+                    .zip(refs)
+                    .map(|(name, text)| (name, text.as_ref().map_or("", Verbatim::as_str))),
+            );
+            parameters.extend(inquiry_code.map(|code| ("inquirycode", code.as_str())));
+            let code = &account.transaction_codes.payment;
+            signed(account, code, reference_code, &parameters)
+        }
+        inquired => {
+            let mut parameters = vec![
+                ("productcode", order.product_code.as_str()),
+                ("accnumber", order.account_number.as_str()),
+            ];
+            // The inquiry's references as it gave them, and no inquirycode.
+            let refs = inquired.iter().flat_map(|inquired| &inquired.refs);
+            let refs = REFS.into_iter().zip(refs);
+            parameters
+                .extend(refs.filter_map(|(name, text)| Some((name, text.as_ref()?.as_str()))));
+            let code = &account.transaction_codes.prepaid;
+            signed(account, code, reference_code, &parameters)
+        }
+    }
+}
+
+const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
+
+fn bill_parameters(bill: &Bill) -> [(&'static str, &str); 6] {
+    let [one, two, three] = &bill.account_numbers;
+    [
+        ("accnumber1", one.as_str()),
+        ("accnumber2", two.as_str()),
+        ("accnumber3", three.as_str()),
+        ("contactnumber", bill.contact_number.as_str()),
+        ("nominal", bill.nominal.as_str()),
+        ("adminfee", bill.admin_fee.as_str()),
+    ]
+}
+
+/// The inquiry before a prepaid purchase.
+#[must_use]
+pub fn prepaid_inquiry(
+    account: &Account,
+    reference_code: &str,
+    product_code: &ProductCode,
+    account_number: &AccountNumber,
+) -> Body {
     let parameters = [
-        ("productcode", contents.product_code.as_str()),
-        ("accnumber", contents.account_number.as_str()),
+        ("querycode", INQUIRY),
+        ("productcode", product_code.as_str()),
+        ("accnumber", account_number.as_str()),
     ];
     let code = &account.transaction_codes.prepaid;
-    signed(account, code, wanted.reference_code().as_str(), &parameters)
+    signed(account, code, reference_code, &parameters)
+}
+
+/// The inquiry for a bill.
+#[must_use]
+pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Question) -> Body {
+    let months = question.customer.months();
+    let [one, two, three] = question.customer.account_numbers(&months);
+    let mut parameters = vec![
+        ("productcode", question.product_code.as_str()),
+        ("accnumber1", one),
+        ("accnumber2", two),
+        ("accnumber3", three),
+        ("contactnumber", question.contact_number.as_str()),
+    ];
+    parameters.extend(question.ref1.as_ref().map(|text| ("ref1", text.as_str())));
+    let code = &account.transaction_codes.inquiry;
+    signed(account, code, reference_code, &parameters)
 }
 
 /// The status check of a transaction: by its reference code always, and by the
@@ -115,6 +201,6 @@ fn signed(
     let format = account.format;
     Body {
         format,
-        bytes: format.write(&fields),
+        bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::answer::Answer;
 use crate::transaction::{
-    FailureReason, Finding, Source, Statement, StatusCode, TraceCode, Transaction, Unknown,
+    Amount, FailureReason, Finding, InquiriesMade, InquiryCode, Source, Statement, StatusCode,
+    TraceCode, Transaction, Unknown,
 };
 
 /// Codes whose meaning a deployment knows and the documentation does not.
@@ -35,6 +36,18 @@ pub enum Ignored {
     /// Its status is not three digits.
     #[error("its status is no status code")]
     NoStatus,
+    /// The reference code was used for an inquiry too, which may be what it found.
+    #[error("it may be about an inquiry under the same reference code")]
+    MayBeInquiry,
+}
+
+/// What a transaction is known by, for reading what is said about it elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The transaction.
+    pub transaction: &'a Transaction,
+    /// The inquiries made under its reference code.
+    pub inquired: &'a InquiriesMade,
 }
 
 /// What one code says about a purchase, whoever reports it.
@@ -44,7 +57,7 @@ enum Meaning {
     Failure(FailureReason),
     Doubtful(FailureReason),
     /// About a bill or an inquiry; from a check, it may mean "not found".
-    Refused,
+    Refused(FailureReason),
     /// About the request or the check, not the purchase.
     Inconclusive,
 }
@@ -68,7 +81,8 @@ fn meaning_of(code: StatusCode, lists: &CodeLists) -> Meaning {
         232 => Meaning::Failure(Why::ProductAccountMismatch),
         233 => Meaning::Failure(Why::TooManyBills),
         234 => Meaning::Failure(Why::Cancelled),
-        400..=405 => Meaning::Refused,
+        401 => Meaning::Refused(Why::AlreadyPaid),
+        400 | 402..=405 => Meaning::Refused(Why::BillRefused),
         500 => Meaning::Failure(Why::AccountBlacklisted),
         208 | 216 | 217 | 241 | 260 | 261 | 270 | 510 => Meaning::Inconclusive,
         _ if lists.failed.contains(&code) => Meaning::Failure(Why::Unidentified),
@@ -135,9 +149,8 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
     let finding = match meaning_of(code, lists) {
         Meaning::Success => Finding::Succeeded,
         Meaning::Pending => Finding::Pending,
-        Meaning::Failure(why) => Finding::Failed(why),
+        Meaning::Failure(why) | Meaning::Refused(why) => Finding::Failed(why),
         Meaning::Doubtful(why) => Finding::Doubtful(why),
-        Meaning::Refused => Finding::Failed(FailureReason::BillRefused),
         Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
     };
     Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
@@ -149,7 +162,7 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
 /// [`Ignored`] when it proves nothing: the transaction must not change.
 pub fn of_check(
     answer: &Answer,
-    asked: &Transaction,
+    asked: Asked<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
     let finding = settled_elsewhere(answer, asked, lists, true)?;
@@ -168,7 +181,7 @@ pub fn of_check(
 /// [`Ignored`] when it proves nothing.
 pub fn of_trusted_callback(
     report: &Answer,
-    about: &Transaction,
+    about: Asked<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
     let finding = settled_elsewhere(report, about, lists, false)?;
@@ -206,10 +219,11 @@ pub fn agrees(code: StatusCode, with: &crate::transaction::State, lists: &CodeLi
 
 fn settled_elsewhere(
     answer: &Answer,
-    about: &Transaction,
+    asked: Asked<'_>,
     lists: &CodeLists,
     may_say_not_received: bool,
 ) -> Result<Finding, Ignored> {
+    let about = asked.transaction;
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
     }
@@ -227,7 +241,15 @@ fn settled_elsewhere(
     if matches!(code.number(), 206 | 207 | 211..=214) {
         return Err(Ignored::AboutTheCheck);
     }
-    match meaning_of(code, lists) {
+    let meaning = meaning_of(code, lists);
+    let is_ambiguous = match meaning {
+        Meaning::Success => asked.inquired.any() && !shows_purchase(answer),
+        _ => asked.inquired.may_have_got(code),
+    };
+    if is_ambiguous && !names_own_trace(answer, about) {
+        return Err(Ignored::MayBeInquiry);
+    }
+    match meaning {
         Meaning::Success => Ok(Finding::Succeeded),
         Meaning::Pending => Ok(Finding::Pending),
         Meaning::Failure(why) => Ok(Finding::Failed(why)),
@@ -235,10 +257,8 @@ fn settled_elsewhere(
         // its record of this very purchase counts.
         Meaning::Doubtful(why) if shows_record(answer) => Ok(Finding::Doubtful(why)),
         Meaning::Doubtful(_) | Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
-        Meaning::Refused if names_own_trace(answer, about) => {
-            Ok(Finding::Failed(FailureReason::BillRefused))
-        }
-        Meaning::Refused => Err(Ignored::MayMeanNotFound),
+        Meaning::Refused(why) if names_own_trace(answer, about) => Ok(Finding::Failed(why)),
+        Meaning::Refused(_) => Err(Ignored::MayMeanNotFound),
     }
 }
 
@@ -248,22 +268,35 @@ fn shows_record(answer: &Answer) -> bool {
     answer.product_code.is_some() && answer.account_number.is_some()
 }
 
+/// True when the answer holds what only a purchase has (API page, 3.2).
+fn shows_purchase(answer: &Answer) -> bool {
+    let details = &answer.details;
+    details.serial_number.is_some() || details.price.is_some_and(|price| price > Amount::ZERO)
+}
+
 /// True when the answer carries the trace code of the POST's own answer.
 fn names_own_trace(answer: &Answer, about: &Transaction) -> bool {
     let own: Option<TraceCode> = about.standing().trace_code;
     own.is_some() && answer.details.trace_code == own
 }
 
-/// True when the answer names a reference, product or account other than ours.
-/// What it leaves out names nothing.
+/// True when the answer names a reference, product, account or inquiry other than
+/// ours. What it leaves out names nothing.
 fn names_another(answer: &Answer, about: &Transaction) -> bool {
-    let contents = about.contents();
-    let other = |named: &Option<String>, ours: &str| {
-        named
-            .as_ref()
-            .is_some_and(|named| !named.eq_ignore_ascii_case(ours))
-    };
-    other(&answer.reference_code, about.reference_code().as_str())
-        || other(&answer.product_code, contents.product_code.as_str())
-        || other(&answer.account_number, contents.account_number.as_str())
+    let order = about.order();
+    let inquiry = about.contents().inquiry_code().map(InquiryCode::as_str);
+    other(
+        answer.reference_code.as_ref(),
+        about.reference_code().as_str(),
+    ) || other(answer.product_code.as_ref(), order.product_code.as_str())
+        || other(
+            answer.account_number.as_ref(),
+            order.account_number.as_str(),
+        )
+        || inquiry.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours))
+}
+
+/// True when something is named, and it is not ours.
+pub(super) fn other(named: Option<&String>, ours: &str) -> bool {
+    named.is_some_and(|named| !named.eq_ignore_ascii_case(ours))
 }

@@ -15,12 +15,19 @@
 //! 4. [`Store::due`] returns what is due and not leased. A lease only keeps others
 //!    from the same check for a while; it never concerns the right to send.
 //! 5. Nothing that is not final ever disappears (promise 10).
+//! 6. [`Store::events_after`] returns every event after a cursor, the events of one
+//!    transaction in order and none missing, or says that it no longer can.
+//! 7. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw.
+//!    As with `commit`, an `Err` says nothing: read back.
 //!
 //! # The right to send
 //!
 //! [`claim`] is the only place that makes a [`SendPermit`], and it makes one only
 //! when this call's own attempt token is what the store holds (promises 1, 2, 9).
 
+mod cursor;
+pub mod inbox;
+pub mod inquiries;
 mod record;
 pub mod redb;
 pub mod redis;
@@ -29,7 +36,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use cursor::{BadCursor, Cursor, Position};
 
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -70,28 +79,94 @@ pub enum History {
     Trimmed,
 }
 
-/// A callback about a reference code that the store does not know: it may reveal
-/// a lost claim. It holds no serial number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Orphan {
-    /// The account whose callback address was called.
-    pub account: AccountName,
-    /// The reference code as it came, cut to 64 characters.
-    pub reference_code: String,
-    /// The status as it came, cut to 16 characters.
-    pub status: String,
-    /// When it came.
-    pub at: Timestamp,
+/// One change of one transaction, and where it stands among all of them.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The transaction as of that change.
+    pub transaction: Arc<Transaction>,
+    /// The part of the store's history that it belongs to.
+    pub partition: usize,
+    /// Its place there.
+    pub position: Position,
 }
 
-/// The most orphans kept; the oldest goes first.
-pub const ORPHANS_MAX: usize = 1000;
+/// The events after a cursor.
+#[derive(Debug, Clone)]
+pub enum Events {
+    /// The next ones; none when there are none yet.
+    Next(Vec<Event>),
+    /// Some are no longer kept, or the cursor belongs to another history.
+    OutOfRange,
+}
+
+/// What [`Store::list`] looks for: the newest transactions in one state.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The state, by [`crate::transaction::State::name`].
+    pub state: &'static str,
+    /// Accepted at this time or later.
+    pub from: Timestamp,
+    /// Only what comes after this one, in the order of the listing; newest first.
+    pub after: Listed,
+    /// The most to return.
+    pub limit: usize,
+}
+
+/// One entry of a listing. Greater is newer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// When it was accepted, in Unix milliseconds.
+    pub created_ms: i64,
+    /// The transaction, by its name in the store; another text bounds a listing.
+    pub name: String,
+}
+
+/// What became of writing a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It is stored.
+    Done,
+    /// The note holds this; `None` when there is none.
+    Conflict(Option<String>),
+}
+
+/// How long a note is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// The time now.
+    pub now: Timestamp,
+    /// At least until then; it may disappear afterwards.
+    pub until: Timestamp,
+}
+
+/// The lists that a store keeps, each with the newest [`LIST_MAX`] items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// Callbacks about unknown reference codes.
+    Orphans,
+    /// OKEBAYAR's texts to the partner.
+    Notices,
+}
+
+impl List {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Orphans => "orphans",
+            Self::Notices => "notices",
+        }
+    }
+}
+
+/// The most items of a list; the oldest goes first.
+pub const LIST_MAX: usize = 1000;
 
 /// What a store belongs to; a store that belongs to something else is refused.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Account name to the SHA-256 of its user id, in hex.
     pub accounts: BTreeMap<AccountName, String>,
+    /// Names the history of a store that is made now.
+    pub epoch: Uuid,
 }
 
 impl Identity {
@@ -162,11 +237,33 @@ pub trait Store: Send + Sync {
         trace_code: &TraceCode,
     ) -> Result<Option<TransactionKey>, StoreError>;
 
-    /// Keeps an orphan, and drops the oldest beyond [`ORPHANS_MAX`].
-    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError>;
+    /// The newest transactions of one state, as an index tells: read the record to be
+    /// sure.
+    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError>;
 
-    /// The orphans, newest first.
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
+    /// Where the history of all transactions ends now.
+    async fn events_head(&self) -> Result<Cursor, StoreError>;
+
+    /// Some of the events after a cursor, bounded in number.
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError>;
+
+    /// What a note holds.
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Writes a note that holds `from`; `None` when there must be none.
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        keep: Keep,
+    ) -> Result<Put, StoreError>;
+
+    /// Adds to a list, and drops the oldest beyond [`LIST_MAX`].
+    async fn push(&self, list: List, item: &str) -> Result<(), StoreError>;
+
+    /// What is in a list, newest first.
+    async fn items(&self, list: List) -> Result<Vec<String>, StoreError>;
 
     /// Verifies that the store answers and may be used (promise 10).
     async fn verify(&self) -> Result<(), StoreError>;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Orphan, StoreError};
+use super::{Listed, StoreError};
 use crate::transaction::{Transaction, TransactionKey};
 
 /// The version of the stored form; a store names the one it was made with.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -64,21 +64,13 @@ pub fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
     })
 }
 
-/// The bytes of an orphan.
-pub fn encode_orphan(orphan: &Orphan) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(orphan).map_err(|error| corrupt_orphan(&error))
-}
-
-/// The orphan that was stored.
-pub fn decode_orphan(bytes: &[u8]) -> Result<Orphan, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| corrupt_orphan(&error))
-}
-
-fn corrupt_orphan(error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt {
-        key: "an orphan".to_owned(),
-        problem: error.to_string(),
-    }
+/// The entry of a transaction in the listing of its state.
+pub fn listed(transaction: &Transaction) -> (&'static str, Listed) {
+    let listed = Listed {
+        created_ms: transaction.created_at().as_millisecond(),
+        name: transaction.key().to_string(),
+    };
+    (transaction.standing().state.name(), listed)
 }
 
 fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {

@@ -21,6 +21,35 @@ const NANOS_PER_UNIT: u32 = 1_000_000_000;
 pub struct BadAmount;
 
 impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// The sum, exact; `None` when it has too many digits.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let sum = self.0.checked_add(other.0)?;
+        Self::parse(&sum.to_string()).ok()
+    }
+
+    /// The amount with the other sign.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self(-self.0)
+    }
+
+    /// The amount of whole rupiah and billionths; `None` when the signs differ or
+    /// there are more digits than an amount has.
+    #[must_use]
+    pub fn from_units_and_nanos(units: i64, nanos: i32) -> Option<Self> {
+        let is_one_sign = units.signum() * i64::from(nanos.signum()) >= 0;
+        let below_one = nanos.unsigned_abs() < NANOS_PER_UNIT;
+        let fraction = Decimal::new(i64::from(nanos), 9);
+        let amount = Decimal::from(units).checked_add(fraction)?.normalize();
+        (is_one_sign && below_one)
+            .then(|| Self::parse(&amount.to_string()).ok())
+            .flatten()
+    }
+
     /// Reads `11000`, `11000.00` or `-5.5`; exponents, blanks, signs other than
     /// a leading minus, and more digits are refused.
     ///
@@ -102,6 +131,32 @@ mod tests {
             assert_eq!(amount.units_and_nanos(), (units, nanos), "{text}");
             assert_eq!(amount.to_string(), text);
         }
+    }
+
+    #[test]
+    fn units_and_nanos_make_the_amount_again() {
+        for text in ["0", "11000", "10000.1", "-0.5", "999999999999999.9999"] {
+            let amount = Amount::parse(text).unwrap();
+            let (units, nanos) = amount.units_and_nanos();
+            assert_eq!(Amount::from_units_and_nanos(units, nanos), Some(amount));
+        }
+        for (units, nanos) in [
+            (1, -1),
+            (-1, 500_000_000),
+            (0, 1_000_000_000),
+            (1, 1),
+            (i64::MAX, 0),
+        ] {
+            assert_eq!(Amount::from_units_and_nanos(units, nanos), None);
+        }
+    }
+
+    #[test]
+    fn a_sum_is_exact_or_none() {
+        let amount = |text| Amount::parse(text).unwrap();
+        let sum = amount("110000.10").checked_add(amount("2500"));
+        assert_eq!(sum, Some(amount("112500.10")));
+        assert_eq!(amount("999999999999999").checked_add(amount("1")), None);
     }
 
     #[test]

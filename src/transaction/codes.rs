@@ -127,7 +127,20 @@ code!(
     graphic,
     "give 1 to 128 printable ASCII characters without spaces"
 );
-shown!(AccountName, ReferenceCode, ProductCode, TraceCode);
+code!(
+    /// OKEBAYAR's id of an inquiry.
+    InquiryCode,
+    1..=128,
+    graphic,
+    "give the inquiry_code that an inquiry returned"
+);
+shown!(
+    AccountName,
+    ReferenceCode,
+    ProductCode,
+    TraceCode,
+    InquiryCode
+);
 
 impl fmt::Debug for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,6 +197,9 @@ impl fmt::Debug for SerialNumber {
 pub struct StatusCode([u8; 3]);
 
 impl StatusCode {
+    /// 000: success, and nothing to follow.
+    pub const SUCCESS: Self = Self(*b"000");
+
     /// Reads three digits, surrounded by nothing; anything else is `None`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {

@@ -3,15 +3,20 @@
 //! The fold looks at the set, never at an order of arrival: whatever way the
 //! evidence came, and however often, the standing is the same. Each rule below
 //! wins over the ones after it, and a settled state can be left only towards
-//! NEEDS_REVIEW, because the rules that settle come before those that do not.
+//! NEEDS_REVIEW, because the rules that settle come before those that do not. A
+//! human's resolution comes first of all; it stands until a proof that its author
+//! had not seen contradicts it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
     codes::{StatusCode, TraceCode},
-    evidence::{Details, EvidenceSet, FailureReason, Finding, Seen, Source, Statement},
+    evidence::{EvidenceSet, Seen},
+    intent::Operation,
+    resolution::{Resolution, Verdict},
     state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
+    statement::{Details, Extra, FailureReason, Finding, Source, Statement},
 };
 
 /// The times by which evidence is judged. A transaction keeps those it began
@@ -25,21 +30,24 @@ pub struct Rules {
     pub not_received_after: SignedDuration,
 }
 
-/// The attempt that the evidence is about.
+/// What the evidence is about.
 #[derive(Clone, Copy, Debug)]
-pub struct Armed {
+pub struct About {
+    /// What kind of transaction it is.
+    pub operation: Operation,
     /// The number of the latest attempt, counted from 1.
     pub attempt: u32,
     /// When the POST of that attempt can have left at the latest.
-    pub at: Timestamp,
+    pub armed_at: Timestamp,
 }
 
 type Entry<'a> = (&'a Statement, &'a Seen);
 
 /// What the evidence amounts to.
 #[must_use]
-pub fn fold(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> Standing {
-    let (state, code) = conclude(evidence, armed, rules);
+pub fn fold(evidence: &EvidenceSet, about: About, rules: &Rules) -> Standing {
+    let (state, code) =
+        resolved(evidence, about, rules).unwrap_or_else(|| conclude(evidence, about, rules));
     let reported = latest(evidence, |said, _| {
         (said.finding == Finding::Reported).then_some(())
     });
@@ -51,17 +59,111 @@ pub fn fold(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> Standing {
     }
 }
 
+/// What a statement settles by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Success,
+    Failure,
+    Resolution,
+}
+
+fn proof((said, seen): Entry<'_>, about: About, rules: &Rules) -> Option<Proof> {
+    match said.finding {
+        Finding::Succeeded => Some(Proof::Success),
+        Finding::Resolved(_) => Some(Proof::Resolution),
+        Finding::NotSent { attempt, .. } => (attempt == about.attempt).then_some(Proof::Failure),
+        _ => proven_failure(said, seen, about, rules).map(|_| Proof::Failure),
+    }
+}
+
+/// The statements that settle something by themselves, resolutions among them.
+pub(super) fn proofs<'a>(
+    evidence: &'a EvidenceSet,
+    about: About,
+    rules: &Rules,
+) -> impl Iterator<Item = &'a Statement> {
+    let entries = evidence.iter();
+    entries.filter_map(move |entry| proof(entry, about, rules).map(|_| entry.0))
+}
+
+/// What humans decided, if they did: the last word is with a resolution that no
+/// other one has seen.
+fn resolved(
+    evidence: &EvidenceSet,
+    about: About,
+    rules: &Rules,
+) -> Option<(State, Option<StatusCode>)> {
+    let decisions: Vec<(Verdict, &Resolution, &Statement)> = evidence
+        .iter()
+        .filter_map(|(said, _)| match said.finding {
+            Finding::Resolved(verdict) => Some((verdict, said.resolution.as_deref()?, said)),
+            _ => None,
+        })
+        .collect();
+    let is_overruled = |said: &Statement| {
+        let identity = said.identity();
+        decisions
+            .iter()
+            .any(|(_, by, _)| by.saw.contains(&identity))
+    };
+    let standing: Vec<_> = decisions
+        .iter()
+        .filter(|(_, _, said)| !is_overruled(said))
+        .collect();
+    let (verdict, resolution, _) = **standing.first()?;
+    let mut receipt = receipt(evidence);
+    receipt.serial_number = receipt
+        .serial_number
+        .or_else(|| resolution.serial_number.clone());
+    let has_success = latest(evidence, |said, _| {
+        (said.finding == Finding::Succeeded).then_some(())
+    });
+    let is_contradicted = standing.iter().any(|(other, _, _)| *other != verdict)
+        || evidence.iter().any(|entry| {
+            let contradicts = match (proof(entry, about, rules), verdict) {
+                (Some(Proof::Failure), Verdict::Succeeded)
+                | (Some(Proof::Success), Verdict::Failed) => true,
+                (_, Verdict::Succeeded | Verdict::Failed | Verdict::Reversed) => false,
+            };
+            contradicts && !resolution.saw.contains(&entry.0.identity())
+        });
+    let state = if is_contradicted {
+        State::NeedsReview {
+            cause: ReviewCause::Contradicted,
+            receipt: has_success.map(|_| receipt),
+        }
+    } else {
+        match verdict {
+            Verdict::Failed => State::Failed(FailureReason::Resolved),
+            Verdict::Reversed => State::Reversed { receipt },
+            Verdict::Succeeded => {
+                let serial_number = match (&receipt.serial_number, about.operation) {
+                    (Some(_), _) => SerialNumberStatus::Present,
+                    (None, Operation::PayPostpaid) => SerialNumberStatus::NotDue,
+                    (None, Operation::PurchasePrepaid) => SerialNumberStatus::Missing,
+                };
+                State::Succeeded {
+                    receipt,
+                    serial_number,
+                }
+            }
+        }
+    };
+    Some((state, code_of(has_success)))
+}
+
 /// The state, and the status code on which it rests.
-fn conclude(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> (State, Option<StatusCode>) {
+fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Option<StatusCode>) {
     let is = |wanted: Finding| latest(evidence, |said, _| (said.finding == wanted).then_some(()));
     let success = is(Finding::Succeeded);
     let pending = is(Finding::Pending);
     let gave_up = is(Finding::ChecksExhausted);
+    let paid_meanwhile = is(Finding::PaidMeanwhile);
     let failure = latest(evidence, |said, seen| {
-        proven_failure(said, seen, armed, rules)
+        proven_failure(said, seen, about, rules)
     });
     let not_sent = latest(evidence, |said, _| match said.finding {
-        Finding::NotSent { attempt, why } if attempt == armed.attempt => Some(why),
+        Finding::NotSent { attempt, why } if attempt == about.attempt => Some(why),
         _ => None,
     });
     let doubtful = latest(evidence, |said, _| match said.finding {
@@ -95,9 +197,12 @@ fn conclude(evidence: &EvidenceSet, armed: Armed, rules: &Rules) -> (State, Opti
             code.into_iter().flatten().next(),
         );
     }
+    if let Some(((), code)) = paid_meanwhile {
+        return (review(ReviewCause::PaidMeanwhile), code);
+    }
     if let Some(((), code)) = success {
         let receipt = receipt(evidence);
-        let serial_number = serial_number_status(evidence, &receipt);
+        let serial_number = serial_number_status(evidence, &receipt, about.operation);
         return (
             State::Succeeded {
                 receipt,
@@ -151,7 +256,7 @@ fn rank<'a>(entry: &Entry<'a>) -> (Timestamp, &'a Statement) {
 fn proven_failure(
     said: &Statement,
     seen: &Seen,
-    armed: Armed,
+    about: About,
     rules: &Rules,
 ) -> Option<FailureReason> {
     match said.finding {
@@ -162,7 +267,7 @@ fn proven_failure(
             (is_check && agree).then_some(reason)
         }
         Finding::NotReceived => {
-            let long_ago = seen.last.duration_since(armed.at) >= rules.not_received_after;
+            let long_ago = seen.last.duration_since(about.armed_at) >= rules.not_received_after;
             long_ago.then_some(FailureReason::NotReceived)
         }
         _ => None,
@@ -186,16 +291,31 @@ fn receipt(evidence: &EvidenceSet) -> Details {
         receipt.balance = receipt.balance.or(details.balance);
         receipt.time = receipt.time.or(details.time);
         receipt.info = receipt.info.or_else(|| details.info.clone());
+        if receipt.extra == Extra::default() {
+            receipt.extra = details.extra.clone();
+        }
     }
     receipt
 }
 
 /// A success with code 000 and no serial number has none to come (000 means
 /// "serial number present", API page section 5, yet some products have none):
-/// it is awaited all the same, as after 001, until the schedule ends.
-fn serial_number_status(evidence: &EvidenceSet, receipt: &Details) -> SerialNumberStatus {
+/// it is awaited all the same, as after 001, until the schedule ends. A payment's
+/// answer has none (section 3), so after 000 nothing is awaited.
+fn serial_number_status(
+    evidence: &EvidenceSet,
+    receipt: &Details,
+    operation: Operation,
+) -> SerialNumberStatus {
+    let is_complete = |said: &Statement| {
+        said.finding == Finding::Succeeded && said.code == Some(StatusCode::SUCCESS)
+    };
     if receipt.serial_number.is_some() {
         SerialNumberStatus::Present
+    } else if operation == Operation::PayPostpaid
+        && evidence.iter().any(|(said, _)| is_complete(said))
+    {
+        SerialNumberStatus::NotDue
     } else if evidence
         .iter()
         .any(|(said, _)| said.finding == Finding::SerialNumberGivenUp)

@@ -3,26 +3,102 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::codes::{AccountName, AccountNumber, ProductCode, ReferenceCode, TransactionKey};
+use super::{
+    amount::Amount,
+    codes::{AccountName, AccountNumber, InquiryCode, ProductCode, ReferenceCode, TransactionKey},
+};
 
 /// What kind of transaction it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A prepaid purchase.
     PurchasePrepaid,
+    /// The payment of a bill.
+    PayPostpaid,
 }
 
-/// What makes two requests the same (promise 5): never the deadline, the wait,
-/// the caller or the trace.
+/// What makes two requests the same (promise 5): all that the caller said, and
+/// nothing else; never the deadline, the wait, the caller or the trace, nor what an
+/// inquiry adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contents {
-    /// The kind of transaction.
-    pub operation: Operation,
-    /// OKEBAYAR's product code.
-    pub product_code: ProductCode,
-    /// Who receives it.
-    pub account_number: AccountNumber,
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum Contents {
+    /// A prepaid purchase.
+    PurchasePrepaid {
+        /// OKEBAYAR's product code.
+        product_code: ProductCode,
+        /// Who receives it.
+        account_number: AccountNumber,
+        /// The inquiry whose references go along, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inquiry_code: Option<InquiryCode>,
+    },
+    /// The payment of the bill that an inquiry found.
+    PayPostpaid {
+        /// The inquiry.
+        inquiry_code: InquiryCode,
+        /// The total that the customer was shown, in rupiah, if the caller says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<Amount>,
+    },
+}
+
+impl Contents {
+    /// What kind of transaction it is.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::PurchasePrepaid { .. } => Operation::PurchasePrepaid,
+            Self::PayPostpaid { .. } => Operation::PayPostpaid,
+        }
+    }
+
+    /// The inquiry that it comes from, if there is one.
+    #[must_use]
+    pub fn inquiry_code(&self) -> Option<&InquiryCode> {
+        match self {
+            Self::PurchasePrepaid { inquiry_code, .. } => inquiry_code.as_ref(),
+            Self::PayPostpaid { inquiry_code, .. } => Some(inquiry_code),
+        }
+    }
+
+    /// The name of the first field in which another request differs.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        match (self, other) {
+            (one, other) if one == other => None,
+            (
+                Self::PurchasePrepaid {
+                    product_code,
+                    account_number,
+                    ..
+                },
+                Self::PurchasePrepaid {
+                    product_code: other_product,
+                    account_number: other_number,
+                    ..
+                },
+            ) => Some(if product_code != other_product {
+                "product_code"
+            } else if account_number != other_number {
+                "account_number"
+            } else {
+                "inquiry_code"
+            }),
+            (
+                Self::PayPostpaid { inquiry_code, .. },
+                Self::PayPostpaid {
+                    inquiry_code: other_inquiry,
+                    ..
+                },
+            ) => Some(if inquiry_code == other_inquiry {
+                "total"
+            } else {
+                "inquiry_code"
+            }),
+            _ => Some("operation"),
+        }
+    }
 }
 
 /// A caller's wish, valid and complete.

@@ -10,10 +10,14 @@ mod amount;
 mod codes;
 mod evidence;
 mod fold;
+mod inquiry;
 mod intent;
 mod meaning;
+mod order;
+mod resolution;
 mod schedule;
 mod state;
+mod statement;
 
 use std::sync::Arc;
 
@@ -22,16 +26,18 @@ use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, BadAmount};
 pub use codes::{
-    AccountName, AccountNumber, BadCode, ProductCode, ReferenceCode, SerialNumber, StatusCode,
-    TraceCode, TransactionKey,
+    AccountName, AccountNumber, BadCode, InquiryCode, ProductCode, ReferenceCode, SerialNumber,
+    StatusCode, TraceCode, TransactionKey,
 };
-pub use evidence::{
-    Added, Details, EvidenceSet, FailureReason, Finding, NotSent, Seen, Source, Statement, Unknown,
-};
-pub use fold::{Armed, Rules, fold};
+pub use evidence::{Added, EvidenceSet, Seen};
+pub use fold::{About, Rules, fold};
+pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
 pub use intent::{AttemptToken, Contents, Intent, Operation};
+pub use order::{Bill, Inquired, Order, Verbatim};
+pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
+pub use statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Attempt {
@@ -60,6 +66,7 @@ pub struct Transaction {
     account: AccountName,
     reference_code: ReferenceCode,
     contents: Contents,
+    order: Order,
     created_at: Timestamp,
     updated_at: Timestamp,
     attempt: Attempt,
@@ -100,6 +107,7 @@ impl Transaction {
     #[must_use]
     pub fn begin(
         intent: Intent,
+        order: Order,
         token: AttemptToken,
         now: Timestamp,
         rules: Rules,
@@ -109,6 +117,7 @@ impl Transaction {
             account: intent.account,
             reference_code: intent.reference_code,
             contents: intent.contents,
+            order,
             created_at: now,
             updated_at: now,
             attempt: Attempt {
@@ -143,6 +152,7 @@ impl Transaction {
     /// [`CannotArm`] in any state but NOT_SENT (promise 1).
     pub fn arm_again(
         &self,
+        order: Order,
         token: AttemptToken,
         now: Timestamp,
         schedule: &Schedule,
@@ -154,6 +164,7 @@ impl Transaction {
             });
         }
         let mut next = self.clone();
+        next.order = order;
         next.attempt = Attempt {
             number: self.attempt.number + 1,
             token,
@@ -337,11 +348,20 @@ impl Transaction {
     /// What the evidence amounts to.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let armed = Armed {
+        fold(&self.evidence, self.about(), &self.rules)
+    }
+
+    fn about(&self) -> About {
+        About {
+            operation: self.contents.operation(),
             attempt: self.attempt.number,
-            at: self.attempt.armed_at,
-        };
-        fold(&self.evidence, armed, &self.rules)
+            armed_at: self.attempt.armed_at,
+        }
+    }
+
+    /// The statements that settle something by themselves, and the resolutions.
+    fn proofs(&self) -> impl Iterator<Item = &Statement> {
+        fold::proofs(&self.evidence, self.about(), &self.rules)
     }
 
     /// Verifies a transaction that was read from a store.
@@ -393,10 +413,16 @@ impl Transaction {
         &self.reference_code
     }
 
-    /// What is bought.
+    /// What the caller asked for.
     #[must_use]
     pub fn contents(&self) -> &Contents {
         &self.contents
+    }
+
+    /// What is bought.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
     }
 
     /// The token of the latest attempt.

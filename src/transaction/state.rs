@@ -2,7 +2,7 @@
 
 use super::{
     codes::{StatusCode, TraceCode},
-    evidence::{Details, FailureReason, NotSent, Unknown},
+    statement::{Details, FailureReason, NotSent, Unknown},
 };
 
 /// The serial number of a success.
@@ -14,6 +14,8 @@ pub enum SerialNumberStatus {
     Pending,
     /// It did not come while the schedule lasted.
     Missing,
+    /// There is none to come: payments of bills have none.
+    NotDue,
 }
 
 /// Why a human must decide.
@@ -23,6 +25,8 @@ pub enum ReviewCause {
     Contradicted,
     /// The check schedule ended without a proof.
     ChecksExhausted,
+    /// OKEBAYAR calls the bill paid while another payment of it is open.
+    PaidMeanwhile,
 }
 
 /// Why an outcome is not known yet.
@@ -52,6 +56,11 @@ pub enum State {
     },
     /// Proven failure.
     Failed(FailureReason),
+    /// A success that was taken back: the money is returned.
+    Reversed {
+        /// What the proof of success had said.
+        receipt: Details,
+    },
     /// Provably nothing was sent.
     NotSent(NotSent),
     /// A human must decide.
@@ -75,15 +84,28 @@ impl State {
             Self::Failed(_) => "FAILED",
             Self::NotSent(_) => "NOT_SENT",
             Self::NeedsReview { .. } => "NEEDS_REVIEW",
+            Self::Reversed { .. } => "REVERSED",
         }
     }
+
+    /// The names of all states, as [`State::name`] gives them.
+    pub const NAMES: [&str; 8] = [
+        "SENDING",
+        "PENDING",
+        "CONFIRMING",
+        "SUCCEEDED",
+        "FAILED",
+        "NOT_SENT",
+        "NEEDS_REVIEW",
+        "REVERSED",
+    ];
 
     /// Nothing further is expected.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             Self::Succeeded { serial_number, .. } => *serial_number != SerialNumberStatus::Pending,
-            Self::Failed(_) => true,
+            Self::Failed(_) | Self::Reversed { .. } => true,
             _ => false,
         }
     }
@@ -101,10 +123,13 @@ impl State {
         !matches!(self, Self::Sending | Self::Pending | Self::Confirming(_))
     }
 
-    /// No money was spent: the customer may have theirs back.
+    /// No money was spent, or it came back: the customer may have theirs back.
     #[must_use]
     pub fn safe_to_refund(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::NotSent(_))
+        matches!(
+            self,
+            Self::Failed(_) | Self::NotSent(_) | Self::Reversed { .. }
+        )
     }
 
     /// The same thing may be bought again.
@@ -117,7 +142,7 @@ impl State {
     #[must_use]
     pub fn receipt(&self) -> Option<&Details> {
         match self {
-            Self::Succeeded { receipt, .. } => Some(receipt),
+            Self::Succeeded { receipt, .. } | Self::Reversed { receipt } => Some(receipt),
             Self::NeedsReview { receipt, .. } => receipt.as_ref(),
             _ => None,
         }

@@ -23,15 +23,15 @@ use okebayar_gateway::{
         transport::{HttpAnswer, Transport, TransportError},
         verdict::CodeLists,
     },
-    store::{Commit, History, Identity, Orphan, Store, StoreError, Wake, redb::RedbStore},
-    transaction::{
-        AccountName, AccountNumber, Change, Contents, Intent, Operation, ProductCode,
-        ReferenceCode, State, TraceCode, Transaction, TransactionKey,
+    store::{
+        Commit, Cursor, Events, History, Identity, Keep, List, Listed, Listing, Put, Store,
+        StoreError, Wake, redb::RedbStore,
     },
+    transaction::{AccountName, Change, Intent, State, TraceCode, Transaction, TransactionKey},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::properties::{RULES, schedule};
+use crate::properties::{RULES, schedule, wish};
 
 /// What happens to the next commit or load.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +101,32 @@ impl Store for Faulty {
     ) -> Result<Option<TransactionKey>, StoreError> {
         self.inner.find_by_trace(account, trace).await
     }
-    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
-        self.inner.add_orphan(orphan).await
+    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(listing).await
     }
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        self.inner.orphans().await
+    async fn events_head(&self) -> Result<Cursor, StoreError> {
+        self.inner.events_head().await
+    }
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        self.inner.events_after(cursor).await
+    }
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.inner.note(name).await
+    }
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        keep: Keep,
+    ) -> Result<Put, StoreError> {
+        self.inner.put_note(name, from, to, keep).await
+    }
+    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+        self.inner.push(list, item).await
+    }
+    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
+        self.inner.items(list).await
     }
     async fn verify(&self) -> Result<(), StoreError> {
         self.inner.verify().await
@@ -151,6 +172,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity {
         accounts: BTreeMap::from([(account(), String::new())]),
+        epoch: uuid::Uuid::from_u128(1),
     };
     let store = Arc::new(Faulty {
         inner: RedbStore::open(&folder.path().join("store.redb"), &identity)
@@ -169,11 +191,14 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             },
             transaction_codes: TransactionCodes {
                 prepaid: "p".into(),
+                inquiry: "i".into(),
+                payment: "i".into(),
                 check: "c".into(),
                 balance: "OkeBayar-cek-balance".into(),
                 echo: "OkeBayar-echo".into(),
             },
             code_lists: CodeLists::default(),
+            json_numbers: true,
             zone: TimeZone::UTC,
         },
         Arc::clone(&transport) as Arc<dyn Transport>,
@@ -182,6 +207,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         client,
         timeout: Duration::from_secs(20),
         callback_trusted: false,
+        own_inquiry_reference: false,
     };
     let settings = Settings {
         limits: Limits {
@@ -238,15 +264,7 @@ impl Bench {
 }
 
 fn intent() -> Intent {
-    Intent {
-        account: account(),
-        reference_code: ReferenceCode::parse("reference-1").unwrap(),
-        contents: Contents {
-            operation: Operation::PurchasePrepaid,
-            product_code: ProductCode::parse("PULSA10").unwrap(),
-            account_number: AccountNumber::parse("081234567890").unwrap(),
-        },
-    }
+    wish("reference-1", "PULSA10").0
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ proptest! {
         let unique: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
         let pairs: Vec<(&str, &str)> =
             unique.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let json = json::read(&json::write(&pairs)).unwrap();
+        let json = json::read(&json::write(&pairs, &[])).unwrap();
         let xml = xml::read(&xml::write(&pairs), Some("transaction")).unwrap();
         prop_assert_eq!(&json, &xml);
         prop_assert_eq!(json.len(), pairs.len());

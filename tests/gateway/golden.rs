@@ -13,17 +13,16 @@ use okebayar_gateway::{
         json,
         request::{self, Credentials, TransactionCodes},
         transport::{HttpAnswer, Transport, TransportError},
-        verdict::{CodeLists, Ignored, of_check, of_purchase},
+        verdict::{self, Asked, CodeLists, Ignored, of_purchase},
         xml,
     },
     transaction::{
-        AccountName, AccountNumber, Amount, AttemptToken, Contents, Details, Finding, Intent,
-        Operation, ProductCode, ReferenceCode, SerialNumber, Source, Statement, StatusCode,
-        TraceCode, Transaction, Unknown,
+        Amount, AttemptToken, Details, Finding, InquiriesMade, SerialNumber, Source, Statement,
+        StatusCode, TraceCode, Transaction, Unknown,
     },
 };
 
-use crate::properties::{RULES, at, schedule};
+use crate::properties::{RULES, at, schedule, wish};
 
 pub fn sample(name: &str) -> Vec<u8> {
     std::fs::read(
@@ -40,17 +39,9 @@ fn wib() -> TimeZone {
 
 /// The purchase of the samples.
 fn asked() -> Arc<Transaction> {
-    let intent = Intent {
-        account: AccountName::parse("main").unwrap(),
-        reference_code: ReferenceCode::parse("kodeReferensiPartner").unwrap(),
-        contents: Contents {
-            operation: Operation::PurchasePrepaid,
-            product_code: ProductCode::parse("productCode").unwrap(),
-            account_number: AccountNumber::parse("081234567890").unwrap(),
-        },
-    };
+    let (intent, order) = wish("kodeReferensiPartner", "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
-    Transaction::begin(intent, token, at(0), RULES, &schedule()).transaction
+    Transaction::begin(intent, order, token, at(0), RULES, &schedule()).transaction
 }
 
 fn account(format: Format) -> Account {
@@ -62,13 +53,25 @@ fn account(format: Format) -> Account {
         },
         transaction_codes: TransactionCodes {
             prepaid: "OkeBayar-prabayar".into(),
+            inquiry: "OkeBayar-inquiry".into(),
+            payment: "OkeBayar-inquiry".into(),
             check: "OkeBayar-cek-status".into(),
             balance: "OkeBayar-cek-balance".into(),
             echo: "OkeBayar-echo".into(),
         },
         code_lists: CodeLists::default(),
+        json_numbers: true,
         zone: wib(),
     }
+}
+
+/// What a check's answer proves where nothing was inquired.
+fn of_check(answer: &Answer, about: &Transaction, lists: &CodeLists) -> Result<Statement, Ignored> {
+    let asked = Asked {
+        transaction: about,
+        inquired: &InquiriesMade::default(),
+    };
+    verdict::of_check(answer, asked, lists)
 }
 
 fn read(body: &[u8], format: Format) -> Answer {
@@ -132,7 +135,7 @@ fn the_published_inquiry_is_never_taken_for_a_purchase() {
     assert!(answer.is_inquiry);
     let field = |name: &str| {
         answer
-            .others
+            .fields
             .iter()
             .find(|(known, _)| known == name)
             .unwrap()
@@ -170,7 +173,7 @@ fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
             .find(|(name, _)| name == "signature")
             .unwrap();
         SIGNATURE.clone_into(&mut signature.1);
-        let body = request::purchase(&account(format), &asked());
+        let body = request::order(&account(format), &asked());
         assert!(body.content_type().ends_with(if format == Format::Xml {
             "/xml"
         } else {
@@ -212,7 +215,7 @@ async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code(
         .transaction;
     for asked in [&fresh, &unanswered, &answered] {
         assert!(matches!(
-            client.check(asked).await,
+            client.check(asked, &InquiriesMade::default()).await,
             Err(NothingLearnt::NoAnswer(_))
         ));
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    AccountName, AccountNumber, Added, Amount, Armed, AttemptToken, Contents, Details, EvidenceSet,
-    FailureReason, Finding, Intent, NotSent, Operation, ProductCode, ReferenceCode, ReviewCause,
-    Rules, Schedule, SerialNumber, Source, Standing, State, Statement, StatusCode, Transaction,
-    Unknown, fold,
+    About, AccountName, AccountNumber, Added, Amount, AttemptToken, Change, Contents, Details,
+    EvidenceSet, FailureReason, Finding, Intent, NotSent, Operation, Order, ProductCode,
+    ReferenceCode, ReviewCause, Rules, Schedule, SerialNumber, Source, Standing, State, Statement,
+    StatusCode, Transaction, Unknown, fold,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -45,35 +45,48 @@ pub fn schedule() -> Schedule {
     }
 }
 
-pub fn transaction(seed: u128) -> Arc<Transaction> {
+/// A prepaid purchase, as the caller wants it and as it is sent.
+pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
+    let order = Order {
+        product_code: ProductCode::parse(product_code).unwrap(),
+        account_number: AccountNumber::parse("081234567890").unwrap(),
+        inquired: None,
+    };
     let intent = Intent {
         account: AccountName::parse("main").unwrap(),
-        reference_code: ReferenceCode::parse(format!("reference-{seed}")).unwrap(),
-        contents: Contents {
-            operation: Operation::PurchasePrepaid,
-            product_code: ProductCode::parse("PULSA10").unwrap(),
-            account_number: AccountNumber::parse("081234567890").unwrap(),
+        reference_code: ReferenceCode::parse(reference_code).unwrap(),
+        contents: Contents::PurchasePrepaid {
+            product_code: order.product_code.clone(),
+            account_number: order.account_number.clone(),
+            inquiry_code: None,
         },
     };
+    (intent, order)
+}
+
+pub fn begin(seed: u128) -> Change {
+    let (intent, order) = wish(&format!("reference-{seed}"), "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(seed));
-    Transaction::begin(intent, token, at(0), RULES, &schedule()).transaction
+    Transaction::begin(intent, order, token, at(0), RULES, &schedule())
+}
+
+pub fn transaction(seed: u128) -> Arc<Transaction> {
+    begin(seed).transaction
 }
 
 const ATTEMPT: u32 = 2;
+const ABOUT: About = About {
+    operation: Operation::PurchasePrepaid,
+    attempt: ATTEMPT,
+    armed_at: Timestamp::constant(1_800_000_000, 0),
+};
 
 fn standing(said: &[(Statement, i64)]) -> Standing {
     let mut set = EvidenceSet::default();
     for (statement, seconds) in said {
         set.add(statement.clone(), at(*seconds));
     }
-    fold(
-        &set,
-        Armed {
-            attempt: ATTEMPT,
-            at: at(0),
-        },
-        &RULES,
-    )
+    fold(&set, ABOUT, &RULES)
 }
 
 fn success(source: Source, serial: Option<&str>) -> Statement {
@@ -197,8 +210,7 @@ proptest! {
         };
         let (mut one, two) = (set(&said[..cut]), set(&said[cut..]));
         one.merge(&two);
-        let armed = Armed { attempt: ATTEMPT, at: at(0) };
-        prop_assert_eq!(fold(&one, armed, &RULES), standing(&said));
+        prop_assert_eq!(fold(&one, ABOUT, &RULES), standing(&said));
     }
 
     #[test]
@@ -303,8 +315,7 @@ proptest! {
         prop_assert!(set.iter().count() <= 16);
         prop_assert_eq!(dropped, count.saturating_sub(16));
         set.add(Statement::bare(Source::Check, Finding::Pending), at(0));
-        let armed = Armed { attempt: ATTEMPT, at: at(0) };
-        prop_assert_eq!(fold(&set, armed, &RULES).state, State::Pending);
+        prop_assert_eq!(fold(&set, ABOUT, &RULES).state, State::Pending);
     }
 
     #[test]
@@ -376,7 +387,8 @@ fn a_serial_number_that_comes_later_completes_the_receipt() {
 fn only_what_was_not_sent_is_armed_again() {
     let start = transaction(3);
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
-    assert!(start.arm_again(token, at(1), &schedule()).is_err());
+    let order = || start.order().clone();
+    assert!(start.arm_again(order(), token, at(1), &schedule()).is_err());
     let unsent = Finding::NotSent {
         attempt: 1,
         why: NotSent::Unreachable,
@@ -391,7 +403,7 @@ fn only_what_was_not_sent_is_armed_again() {
     assert_eq!(unsent.transaction.standing().state.name(), "NOT_SENT");
     let armed = unsent
         .transaction
-        .arm_again(token, at(2), &schedule())
+        .arm_again(order(), token, at(2), &schedule())
         .unwrap()
         .transaction;
     assert_eq!(armed.standing().state, State::Sending);

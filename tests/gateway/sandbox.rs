@@ -62,7 +62,7 @@ async fn ask(port: u16, parameters: &Parameters, format: Format) -> String {
         .iter()
         .map(|(name, text)| (*name, text.as_str()))
         .collect();
-    post(port, format.write(&pairs), format).await
+    post(port, format.write(&pairs, &[]), format).await
 }
 
 #[tokio::test]

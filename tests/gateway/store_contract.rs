@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        Claim, Commit, History, Identity, ORPHANS_MAX, Orphan, Store, claim,
+        Claim, Commit, Cursor, Event, Events, History, Identity, Keep, LIST_MAX, List, Listed,
+        Listing, Put, Store, claim,
+        inbox::{self, Orphan},
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
     },
@@ -15,7 +17,7 @@ use okebayar_gateway::{
 };
 
 use crate::{
-    properties::{RULES, at, schedule},
+    properties::{RULES, at, begin, schedule, wish},
     support::{on_both_stores, redis::Redis, world::StoreKind},
 };
 
@@ -29,6 +31,7 @@ struct Opened {
 fn identity() -> Identity {
     Identity {
         accounts: BTreeMap::from([(account(), "hash".to_owned())]),
+        epoch: uuid::Uuid::from_u128(1),
     }
 }
 
@@ -76,15 +79,6 @@ async fn open(kind: StoreKind) -> Opened {
     }
 }
 
-fn begin(seed: u128) -> Change {
-    let transaction = crate::properties::transaction(seed);
-    Change {
-        transaction,
-        from_version: None,
-        is_event: true,
-    }
-}
-
 fn pending(from: &Transaction, seconds: i64) -> Change {
     let said = Statement::bare(Source::Answer, Finding::Pending);
     from.observe([said], at(seconds), &schedule()).unwrap()
@@ -120,16 +114,12 @@ async fn a_change_is_stored_only_over_the_version_it_was_made_from(kind: StoreKi
 
 async fn one_of_many_claims_wins(kind: StoreKind) {
     let opened = open(kind).await;
-    let base = begin(1).transaction;
+    let (intent, order) = wish("reference-1", "PULSA10");
     let claims = (0..50_u128).map(|number| {
         let store = Arc::clone(&opened.store);
-        let intent = okebayar_gateway::transaction::Intent {
-            account: account(),
-            reference_code: base.reference_code().clone(),
-            contents: base.contents().clone(),
-        };
+        let (intent, order) = (intent.clone(), order.clone());
         let token = AttemptToken::new(uuid::Uuid::from_u128(100 + number));
-        let change = Transaction::begin(intent, token, at(0), RULES, &schedule());
+        let change = Transaction::begin(intent, order, token, at(0), RULES, &schedule());
         tokio::spawn(async move { (token, claim(&*store, change).await.unwrap()) })
     });
     let (mut won, mut taken) = (Vec::new(), Vec::new());
@@ -257,18 +247,224 @@ async fn orphans_are_bounded_newest_first(kind: StoreKind) {
         status: "000".into(),
         at: at(0),
     };
-    // The embedded store syncs each one: fewer than the bound must do there.
-    let count = if kind == StoreKind::Redis {
-        ORPHANS_MAX + 5
-    } else {
-        5
-    };
+    let count = LIST_MAX + 5;
     for number in 0..count {
-        store.add_orphan(&orphan(number)).await.unwrap();
+        inbox::add_orphan(store, &orphan(number)).await.unwrap();
     }
-    let kept = store.orphans().await.unwrap();
-    assert_eq!(kept.len(), count.min(ORPHANS_MAX));
-    assert_eq!(kept[0], orphan(count - 1));
+    let kept = inbox::orphans(store).await.unwrap();
+    assert_eq!(kept.len(), LIST_MAX);
+    assert_eq!(
+        (&kept[0], &kept[LIST_MAX - 1]),
+        (&orphan(count - 1), &orphan(5))
+    );
+    assert_eq!(
+        store.items(List::Notices).await.unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+async fn a_note_is_written_only_over_what_was_seen(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let keep = Keep {
+        now: Timestamp::MIN,
+        until: Timestamp::MAX,
+    };
+    let put = async |from: Option<&str>, to| store.put_note("n", from, to, keep).await.unwrap();
+    assert_eq!(store.note("n").await.unwrap(), None);
+    assert_eq!(put(Some(""), "a").await, Put::Conflict(None));
+    assert_eq!(put(None, "a").await, Put::Done);
+    assert_eq!(put(None, "b").await, Put::Conflict(Some("a".into())));
+    assert_eq!(put(Some("b"), "c").await, Put::Conflict(Some("a".into())));
+    assert_eq!(put(Some("a"), "").await, Put::Done);
+    assert_eq!(put(None, "b").await, Put::Conflict(Some(String::new())));
+    assert_eq!(put(Some(""), "b").await, Put::Done);
+    assert_eq!(store.note("n").await.unwrap().as_deref(), Some("b"));
+    assert_eq!(store.note("m").await.unwrap(), None);
+
+    let writers = (0..20).map(|number| {
+        let store = Arc::clone(&opened.store);
+        let text = number.to_string();
+        tokio::spawn(async move { store.put_note("race", None, &text, keep).await.unwrap() })
+    });
+    let mut done = 0;
+    for put in writers.collect::<Vec<_>>() {
+        done += usize::from(put.await.unwrap() == Put::Done);
+    }
+    assert_eq!(done, 1);
+}
+
+/// Lists one state to its end, a few at a time.
+async fn listed(store: &dyn Store, state: &'static str, from: i64) -> Vec<String> {
+    let mut after = Listed {
+        created_ms: at(1000).as_millisecond(),
+        name: String::new(),
+    };
+    let mut names = Vec::new();
+    loop {
+        let listing = Listing {
+            state,
+            from: at(from),
+            after: after.clone(),
+            limit: 3,
+        };
+        let found = store.list(&listing).await.unwrap();
+        names.extend(found.iter().map(|entry| entry.name.clone()));
+        match found.last() {
+            Some(last) => after = last.clone(),
+            None => return names,
+        }
+    }
+}
+
+async fn a_listing_has_every_transaction_of_its_state_newest_first(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    // Several at the same moment, so that a page ends between two of them.
+    let begin_at = |number: u128, seconds| {
+        let (intent, order) = wish(&format!("reference-{number:02}"), "PULSA10");
+        let token = AttemptToken::new(uuid::Uuid::from_u128(number));
+        Transaction::begin(intent, order, token, at(seconds), RULES, &schedule())
+    };
+    for number in 0..20 {
+        let seconds = i64::try_from(number).unwrap() / 5;
+        let first = begin_at(number, seconds);
+        done(store, &first).await;
+        if number % 2 == 0 {
+            done(store, &pending(&first.transaction, 500)).await;
+        }
+    }
+    let names = |numbers: &mut dyn Iterator<Item = u32>| -> Vec<String> {
+        numbers
+            .map(|number| format!("main:reference-{number:02}"))
+            .collect()
+    };
+    let even = names(&mut (0..20).rev().filter(|number| number % 2 == 0));
+    assert_eq!(listed(store, "PENDING", 0).await, even);
+    let odd = names(&mut (0..20).rev().filter(|number| number % 2 == 1));
+    assert_eq!(listed(store, "SENDING", 0).await, odd);
+    let late = names(&mut (10..20).rev().filter(|number| number % 2 == 1));
+    assert_eq!(listed(store, "SENDING", 2).await, late);
+    assert_eq!(listed(store, "SENDING", 2000).await, Vec::<String>::new());
+    assert_eq!(listed(store, "FAILED", 0).await, Vec::<String>::new());
+}
+
+async fn next(store: &dyn Store, cursor: &Cursor) -> Vec<Event> {
+    match store.events_after(cursor).await.unwrap() {
+        Events::Next(events) => events,
+        Events::OutOfRange => panic!("everything is kept"),
+    }
+}
+
+async fn a_cursor_sees_every_event_once_and_each_transaction_in_order(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    done(store, &begin(1000)).await;
+    let mut cursor = store.events_head().await.unwrap();
+    assert!(
+        next(store, &cursor).await.is_empty(),
+        "it begins at the end"
+    );
+    let count = 300;
+    for number in 0..count {
+        let first = begin(number);
+        done(store, &first).await;
+        done(store, &pending(&first.transaction, 1)).await;
+        // Bookkeeping is no event.
+        let checked =
+            pending(&first.transaction, 1)
+                .transaction
+                .observe_check(None, at(500), &schedule());
+        assert!(!checked.is_event);
+        done(store, &checked).await;
+    }
+    let mut seen: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    loop {
+        let events = next(store, &cursor).await;
+        if events.is_empty() {
+            break;
+        }
+        // Resumed in the middle of what was read, from a written cursor.
+        for event in events.iter().take(7) {
+            cursor.advance(event);
+            let key = event.transaction.key().to_string();
+            seen.entry(key)
+                .or_default()
+                .push(event.transaction.revision());
+        }
+        cursor = Cursor::decode(&cursor.encode()).unwrap();
+    }
+    assert_eq!(seen.len(), usize::try_from(count).unwrap());
+    assert!(seen.values().all(|revisions| *revisions == [1, 2]));
+    assert_eq!(cursor, store.events_head().await.unwrap());
+
+    let mut elsewhere = cursor.clone();
+    elsewhere.epoch.push('x');
+    let mut ahead = cursor.clone();
+    ahead
+        .positions
+        .iter_mut()
+        .for_each(|position| position.number += 1);
+    let mut other_shape = cursor;
+    other_shape.positions.push(other_shape.positions[0]);
+    for cursor in [elsewhere, ahead, other_shape] {
+        let events = store.events_after(&cursor).await.unwrap();
+        assert!(matches!(events, Events::OutOfRange), "{cursor:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_before_what_is_kept_is_out_of_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
+    let start = store.events_head().await.unwrap();
+    let first = begin(1);
+    done(&store, &first).await;
+    let middle = store.events_head().await.unwrap();
+    done(&store, &pending(&first.transaction, 1)).await;
+    let trimmed = async |length: usize| {
+        let client = redis::Client::open(redis.url.as_str()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        for partition in 0..8 {
+            let mut trim = redis::cmd("XTRIM");
+            trim.arg(format!("okb:{{{partition}}}:events"))
+                .arg("MAXLEN")
+                .arg(length);
+            trim.query_async::<i64>(&mut connection).await.unwrap();
+        }
+    };
+    trimmed(1).await;
+    let events = store.events_after(&start).await.unwrap();
+    assert!(matches!(events, Events::OutOfRange));
+    assert_eq!(next(&store, &middle).await.len(), 1, "that one is kept");
+    trimmed(0).await;
+    let events = store.events_after(&middle).await.unwrap();
+    assert!(matches!(events, Events::OutOfRange));
+    let end = store.events_head().await.unwrap();
+    assert!(next(&store, &end).await.is_empty());
+}
+
+#[tokio::test]
+async fn notes_past_their_time_make_room_in_the_embedded_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_redb(folder.path()).await;
+    let keep = |now, until| Keep {
+        now: at(now),
+        until: at(until),
+    };
+    store.put_note("old", None, "a", keep(0, 10)).await.unwrap();
+    store
+        .put_note("new", None, "b", keep(5, 100))
+        .await
+        .unwrap();
+    assert_eq!(store.note("old").await.unwrap().as_deref(), Some("a"));
+    store
+        .put_note("third", None, "c", keep(11, 100))
+        .await
+        .unwrap();
+    assert_eq!(store.note("old").await.unwrap(), None);
+    assert_eq!(store.note("new").await.unwrap().as_deref(), Some("b"));
 }
 
 #[tokio::test]
@@ -337,7 +533,7 @@ async fn every_key_of_one_commit_lies_in_one_slot() {
         .await
         .unwrap();
     let tag = |key: &String| key.split_once('}').map(|(tag, _)| tag.to_owned());
-    assert_eq!(keys.len(), 3, "{keys:?}");
+    assert_eq!(keys.len(), 5, "{keys:?}");
     assert!(keys.iter().all(|key| tag(key) == tag(&keys[0])), "{keys:?}");
     // The partition is fixed by design: SHA-256("main", 0, reference) mod 8.
     let digest = <sha2::Sha256 as sha2::Digest>::digest(b"main\0reference-1");
@@ -352,4 +548,7 @@ on_both_stores!(
     due_is_what_has_come_and_nobody_has_leased,
     a_trace_code_finds_its_transaction,
     orphans_are_bounded_newest_first,
+    a_note_is_written_only_over_what_was_seen,
+    a_listing_has_every_transaction_of_its_state_newest_first,
+    a_cursor_sees_every_event_once_and_each_transaction_in_order,
 );

@@ -1,18 +1,19 @@
 //! The embedded store: one file, one process, every commit on disk before it
 //! returns. For development, tests and installations of one replica.
 
+mod notes;
+
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 
 use super::{
-    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, Wake, belongs_elsewhere,
-    record,
+    Commit, Cursor, Event, Events, History, Identity, Keep, List, Listed, Listing, Position, Put,
+    Store, StoreError, Wake, belongs_elsewhere, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -26,14 +27,17 @@ const DUE: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("due");
 const DUE_OF: TableDefinition<'_, &str, i64> = TableDefinition::new("due_of");
 /// account:trace code -> key.
 const TRACES: TableDefinition<'_, &str, &str> = TableDefinition::new("traces");
-/// Number in order of arrival -> orphan.
-const ORPHANS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("orphans");
+/// Number of the event, counted from 1 -> (key, revision).
+const LOG: TableDefinition<'_, u64, (&str, u64)> = TableDefinition::new("log");
+/// (state, accepted in Unix milliseconds, key).
+const LISTING: TableDefinition<'_, (&str, i64, &str), ()> = TableDefinition::new("listing");
 /// Fact -> value.
 const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
 
 /// The embedded store.
 pub struct RedbStore {
     database: Arc<Database>,
+    epoch: String,
 }
 
 impl RedbStore {
@@ -44,6 +48,7 @@ impl RedbStore {
     /// be written, or when it belongs to other accounts.
     pub async fn open(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
         let (file, facts) = (file.to_owned(), identity.facts(None));
+        let epoch = identity.epoch.to_string();
         blocking(move || {
             let unsuitable = |error: &dyn std::fmt::Display| {
                 StoreError::Unsuitable(format!("{}: {error}", file.display()))
@@ -55,9 +60,11 @@ impl RedbStore {
             let write = database.begin_write().map_err(unavailable)?;
             make_tables(&write).map_err(unavailable)?;
             take_identity(&write, &facts)?;
+            let epoch = take_epoch(&write, &epoch).map_err(unavailable)?;
             write.commit().map_err(unavailable)?;
             Ok(Self {
                 database: Arc::new(database),
+                epoch,
             })
         })
         .await
@@ -105,9 +112,10 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(DUE)?;
     write.open_table(DUE_OF)?;
     write.open_table(TRACES)?;
-    write.open_table(ORPHANS)?;
+    write.open_table(LOG)?;
+    write.open_table(LISTING)?;
     write.open_table(IDENTITY)?;
-    Ok(())
+    notes::make_tables(write)
 }
 
 fn take_identity(write: &WriteTransaction, facts: &[(String, String)]) -> Result<(), StoreError> {
@@ -130,6 +138,16 @@ fn take_identity(write: &WriteTransaction, facts: &[(String, String)]) -> Result
     Ok(())
 }
 
+/// The name of this history: the first one given.
+fn take_epoch(write: &WriteTransaction, ours: &str) -> Result<String, redb::Error> {
+    let mut table = write.open_table(IDENTITY)?;
+    if let Some(known) = table.get("epoch")? {
+        return Ok(known.value().to_owned());
+    }
+    table.insert("epoch", ours)?;
+    Ok(ours.to_owned())
+}
+
 fn set_due(write: &WriteTransaction, key: &str, due: Option<i64>) -> Result<(), redb::Error> {
     let mut due_of = write.open_table(DUE_OF)?;
     let mut index = write.open_table(DUE)?;
@@ -146,21 +164,38 @@ fn set_due(write: &WriteTransaction, key: &str, due: Option<i64>) -> Result<(), 
 fn save(
     write: &WriteTransaction,
     key: &str,
+    stored: Option<&Transaction>,
     transaction: &Transaction,
     body: &[u8],
     is_event: bool,
 ) -> Result<(), redb::Error> {
     write.open_table(RECORDS)?.insert(key, body)?;
     if is_event {
-        write
-            .open_table(EVENTS)?
-            .insert((key, transaction.revision()), body)?;
+        let revision = transaction.revision();
+        write.open_table(EVENTS)?.insert((key, revision), body)?;
+        let mut log = write.open_table(LOG)?;
+        let number = log.last()?.map_or(0, |(number, _)| number.value()) + 1;
+        log.insert(number, (key, revision))?;
     }
+    let mut listing = write.open_table(LISTING)?;
+    if let Some(stored) = stored {
+        let (state, listed) = record::listed(stored);
+        listing.remove((state, listed.created_ms, key))?;
+    }
+    let (state, listed) = record::listed(transaction);
+    listing.insert((state, listed.created_ms, key), ())?;
     set_due(
         write,
         key,
         transaction.due_at().map(Timestamp::as_millisecond),
     )
+}
+
+/// The most events read at a time.
+const EVENTS_MAX: usize = 256;
+
+fn position(number: u64) -> Position {
+    Position { id: (0, 0), number }
 }
 
 #[async_trait]
@@ -185,7 +220,15 @@ impl Store for RedbStore {
             if stored.as_ref().map(|stored| stored.version()) != from_version {
                 return Ok(Commit::Conflict(stored));
             }
-            save(write, &name, &transaction, &body, is_event).map_err(unavailable)?;
+            save(
+                write,
+                &name,
+                stored.as_deref(),
+                &transaction,
+                &body,
+                is_event,
+            )
+            .map_err(unavailable)?;
             Ok(Commit::Done)
         })
         .await
@@ -291,34 +334,109 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
-        let body = record::encode_orphan(orphan)?;
-        self.write(move |write| {
-            let mut table = write.open_table(ORPHANS).map_err(unavailable)?;
-            let next = table
-                .last()
-                .map_err(unavailable)?
-                .map_or(0, |(number, _)| number.value() + 1);
-            table.insert(next, body.as_slice()).map_err(unavailable)?;
-            while table.len().map_err(unavailable)? > ORPHANS_MAX as u64 {
-                table.pop_first().map_err(unavailable)?;
+    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+        let listing = listing.clone();
+        self.read(move |read| {
+            let table = read.open_table(LISTING).map_err(unavailable)?;
+            let from = (listing.state, listing.from.as_millisecond(), "");
+            let after = &listing.after;
+            let to = (listing.state, after.created_ms, after.name.as_str());
+            if from >= to {
+                return Ok(Vec::new());
             }
-            Ok(())
+            let mut found = Vec::new();
+            for entry in table
+                .range(from..to)
+                .map_err(unavailable)?
+                .rev()
+                .take(listing.limit)
+            {
+                let (entry, ()) = entry.map(|(key, _)| (key, ())).map_err(unavailable)?;
+                let (_, created_ms, name) = entry.value();
+                let name = name.to_owned();
+                found.push(Listed { created_ms, name });
+            }
+            Ok(found)
         })
         .await
     }
 
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        self.read(|read| {
-            let table = read.open_table(ORPHANS).map_err(unavailable)?;
-            let mut orphans = Vec::new();
-            for entry in table.iter().map_err(unavailable)?.rev() {
-                let (_, body) = entry.map_err(unavailable)?;
-                orphans.push(record::decode_orphan(body.value())?);
-            }
-            Ok(orphans)
+    async fn events_head(&self) -> Result<Cursor, StoreError> {
+        let epoch = self.epoch.clone();
+        self.read(move |read| {
+            let log = read.open_table(LOG).map_err(unavailable)?;
+            let last = log.last().map_err(unavailable)?;
+            let number = last.map_or(0, |(number, _)| number.value());
+            Ok(Cursor {
+                epoch,
+                positions: vec![position(number)],
+            })
         })
         .await
+    }
+
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        let &[Position { number: seen, .. }] = cursor.positions.as_slice() else {
+            return Ok(Events::OutOfRange);
+        };
+        if cursor.epoch != self.epoch {
+            return Ok(Events::OutOfRange);
+        }
+        self.read(move |read| {
+            let log = read.open_table(LOG).map_err(unavailable)?;
+            let bodies = read.open_table(EVENTS).map_err(unavailable)?;
+            let last = log.last().map_err(unavailable)?;
+            if last.map_or(0, |(number, _)| number.value()) < seen {
+                return Ok(Events::OutOfRange);
+            }
+            let mut events = Vec::new();
+            let next = log.range(seen + 1..).map_err(unavailable)?;
+            for entry in next.take(EVENTS_MAX) {
+                let (number, event) = entry.map_err(unavailable)?;
+                let Some(body) = bodies.get(event.value()).map_err(unavailable)? else {
+                    return Ok(Events::OutOfRange);
+                };
+                let key = record::parse_key(event.value().0)?;
+                events.push(Event {
+                    transaction: record::decode(&key, body.value())?,
+                    partition: 0,
+                    position: position(number.value()),
+                });
+            }
+            Ok(Events::Next(events))
+        })
+        .await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |read| notes::read(read, &name).map_err(unavailable))
+            .await
+    }
+
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        keep: Keep,
+    ) -> Result<Put, StoreError> {
+        let (name, from, to) = (name.to_owned(), from.map(str::to_owned), to.to_owned());
+        self.write(move |write| {
+            notes::put(write, &name, from.as_deref(), &to, keep).map_err(unavailable)
+        })
+        .await
+    }
+
+    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+        let item = item.to_owned();
+        self.write(move |write| notes::push(write, list, &item).map_err(unavailable))
+            .await
+    }
+
+    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
+        self.read(move |read| notes::items(read, list).map_err(unavailable))
+            .await
     }
 
     async fn verify(&self) -> Result<(), StoreError> {

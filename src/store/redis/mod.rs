@@ -8,12 +8,17 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `event:<revision>` (stream id) |
+//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id) |
 //! | `okb:{p}:due` | sorted set | `<account>:<reference>` by due time in ms |
-//! | `okb:{p}:events` | stream | `key`, `revision`, `body` of every event |
+//! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <account>:<reference>`, by that text |
+//! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
+//! | `okb:{p}:number` | string | the number of the last event |
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<account>:<reference>`; `p` is the trace code's own |
-//! | `okb:orphans` | list | callbacks about unknown reference codes, newest first |
+//! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`); `p` is the name's own |
+//! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts |
+
+mod feed;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -27,13 +32,12 @@ use redis::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Commit, History, Identity, ORPHANS_MAX, Orphan, Store, StoreError, Wake, belongs_elsewhere,
-    record,
+    Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
+    StoreError, Wake, belongs_elsewhere, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
 const IDENTITY_KEY: &str = "okb:identity";
-const ORPHANS_KEY: &str = "okb:orphans";
 /// Where each commit says `<version> <account>:<reference>`; `commit.lua` names it too.
 const WAKE_CHANNEL: &str = "okb:wake";
 
@@ -68,6 +72,7 @@ pub struct RedisStore {
     settings: RedisSettings,
     commit: Script,
     lease: Script,
+    put_note: Script,
 }
 
 impl RedisStore {
@@ -96,6 +101,7 @@ impl RedisStore {
             settings,
             commit: Script::new(include_str!("commit.lua")),
             lease: Script::new(include_str!("lease.lua")),
+            put_note: Script::new(include_str!("put_note.lua")),
         };
         store.verify().await?;
         store.take_identity(identity).await?;
@@ -121,16 +127,7 @@ impl RedisStore {
     }
 
     fn partition(&self, account: &AccountName, name: &str) -> u64 {
-        let digest = Sha256::new()
-            .chain_update(account.as_str())
-            .chain_update([0])
-            .chain_update(name)
-            .finalize();
-        let first = digest
-            .iter()
-            .take(8)
-            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-        first % self.settings.partitions
+        partition_of(&[account.as_str(), "\0", name], self.settings.partitions)
     }
 
     fn keys(&self, key: &TransactionKey) -> Keys {
@@ -138,8 +135,15 @@ impl RedisStore {
         Keys {
             record: format!("okb:{{{partition}}}:tx:{key}"),
             due: due_key(partition),
-            events: format!("okb:{{{partition}}}:events"),
+            events: events_key(partition),
+            listing: listing_key(partition),
+            number: number_key(partition),
         }
+    }
+
+    fn note_key(&self, name: &str) -> String {
+        let partition = partition_of(&[name], self.settings.partitions);
+        format!("okb:{{{partition}}}:note:{name}")
     }
 
     fn trace_key(&self, account: &AccountName, trace_code: &TraceCode) -> String {
@@ -152,10 +156,47 @@ struct Keys {
     record: String,
     due: String,
     events: String,
+    listing: String,
+    number: String,
+}
+
+fn partition_of(parts: &[&str], partitions: u64) -> u64 {
+    let digest = Sha256::digest(parts.concat());
+    let first = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    first % partitions
 }
 
 fn due_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:due")
+}
+
+fn events_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:events")
+}
+
+fn listing_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:listing")
+}
+
+fn number_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:number")
+}
+
+/// The member of a listing: its order as text is by state, then age. Times are from
+/// 2001 to 2286, so they have 13 digits.
+fn listing_member(state: &str, listed: &Listed) -> String {
+    format!("{state} {:013} {}", listed.created_ms, listed.name)
+}
+
+fn read_listing_member(member: &str) -> Option<Listed> {
+    let mut parts = member.splitn(3, ' ').skip(1);
+    Some(Listed {
+        created_ms: parts.next()?.parse().ok()?,
+        name: parts.next()?.to_owned(),
+    })
 }
 
 async fn within<T>(
@@ -178,19 +219,6 @@ fn text(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-fn events_of(fields: &[(String, Vec<u8>)], after: u64) -> Vec<(u64, String)> {
-    let mut events: Vec<(u64, String)> = fields
-        .iter()
-        .filter_map(|(name, id)| {
-            let revision = name.strip_prefix("event:")?.parse().ok()?;
-            Some((revision, String::from_utf8(id.clone()).ok()?))
-        })
-        .filter(|(revision, _)| *revision > after)
-        .collect();
-    events.sort_unstable();
-    events
-}
-
 #[async_trait]
 impl Store for RedisStore {
     async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
@@ -204,21 +232,23 @@ impl Store for RedisStore {
         let oldest = transaction
             .updated_at()
             .checked_sub(self.settings.event_retention);
+        let (state, listed) = record::listed(transaction);
         let mut call = self.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)
+            .key(keys.listing)
+            .key(keys.number)
             .arg(text(*from_version))
             .arg(transaction.version())
             .arg(record::encode(transaction)?)
             .arg(key.to_string())
             .arg(text(transaction.due_at().map(Timestamp::as_millisecond)))
             .arg(text(is_event.then(|| transaction.revision())))
-            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)));
+            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
+            .arg(listing_member(state, &listed));
         let mut connection = self.connection.clone();
-        let (done, stored): (bool, Option<Vec<u8>>) = {
-            let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
-            read_commit(reply).map_err(|error| unavailable(&error))?
-        };
+        let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
+        let (done, stored) = read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))?;
         if done {
             return Ok(Commit::Done);
         }
@@ -237,33 +267,7 @@ impl Store for RedisStore {
     }
 
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
-        let mut connection = self.connection.clone();
-        let keys = self.keys(key);
-        let mut get = redis::cmd("HGETALL");
-        get.arg(&keys.record);
-        let fields: Vec<(String, Vec<u8>)> = self.within(get.query_async(&mut connection)).await?;
-        let events = events_of(&fields, after);
-        if events.is_empty() {
-            // A pipeline of nothing is an error to the client.
-            return Ok(History::Complete(Vec::new()));
-        }
-        let mut pipeline = redis::pipe();
-        for (_, id) in &events {
-            pipeline.xrange(&keys.events, id, id);
-        }
-        let ranges: Vec<redis::streams::StreamRangeReply> =
-            self.within(pipeline.query_async(&mut connection)).await?;
-        let bodies = ranges
-            .iter()
-            .map(|range| range.ids.first()?.get::<Vec<u8>>("body"));
-        let Some(bodies) = bodies.collect::<Option<Vec<_>>>() else {
-            return Ok(History::Trimmed);
-        };
-        let transactions = bodies
-            .iter()
-            .map(|body| record::decode(key, body))
-            .collect::<Result<_, _>>()?;
-        Ok(History::Complete(transactions))
+        self.read_history(key, after).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
@@ -344,28 +348,91 @@ impl Store for RedisStore {
         key.map(|key| record::parse_key(&key)).transpose()
     }
 
-    async fn add_orphan(&self, orphan: &Orphan) -> Result<(), StoreError> {
-        let body = record::encode_orphan(orphan)?;
-        let last = isize::try_from(ORPHANS_MAX).unwrap_or(isize::MAX) - 1;
+    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+        let from = Listed {
+            created_ms: listing.from.as_millisecond().max(0),
+            name: String::new(),
+        };
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            pipeline
+                .cmd("ZREVRANGEBYLEX")
+                .arg(listing_key(partition))
+                .arg(format!(
+                    "({}",
+                    listing_member(listing.state, &listing.after)
+                ))
+                .arg(format!("[{}", listing_member(listing.state, &from)))
+                .arg("LIMIT")
+                .arg(0)
+                .arg(listing.limit);
+        }
+        let mut connection = self.connection.clone();
+        let found: Vec<Vec<String>> = self.within(pipeline.query_async(&mut connection)).await?;
+        let mut found: Vec<Listed> = found
+            .iter()
+            .flatten()
+            .filter_map(|member| read_listing_member(member))
+            .collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.truncate(listing.limit);
+        Ok(found)
+    }
+
+    async fn events_head(&self) -> Result<Cursor, StoreError> {
+        self.read_head().await
+    }
+
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        self.read_events(cursor).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let mut connection = self.connection.clone();
+        self.within(connection.get(self.note_key(name))).await
+    }
+
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        keep: Keep,
+    ) -> Result<Put, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.put_note.key(self.note_key(name));
+        call.arg(u8::from(from.is_some()))
+            .arg(from.unwrap_or_default())
+            .arg(to)
+            .arg(keep.until.as_millisecond());
+        let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
+        let (done, stored) = read_reply(reply).map_err(|error| unavailable(&error))?;
+        Ok(if done {
+            Put::Done
+        } else {
+            Put::Conflict(stored)
+        })
+    }
+
+    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+        let key = format!("okb:{}", list.name());
+        let end = isize::try_from(LIST_MAX).unwrap_or(isize::MAX) - 1;
         let mut pipeline = redis::pipe();
         pipeline
             .atomic()
-            .lpush(ORPHANS_KEY, body)
+            .lpush(&key, item)
             .ignore()
-            .ltrim(ORPHANS_KEY, 0, last)
+            .ltrim(&key, 0, end)
             .ignore();
         let mut connection = self.connection.clone();
         self.within(pipeline.query_async::<()>(&mut connection))
             .await
     }
 
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
         let mut connection = self.connection.clone();
-        let bodies = self.within(connection.lrange(ORPHANS_KEY, 0, -1)).await?;
-        bodies
-            .iter()
-            .map(|body| record::decode_orphan(body.as_bytes()))
-            .collect()
+        let key = format!("okb:{}", list.name());
+        self.within(connection.lrange(key, 0, -1)).await
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
@@ -387,13 +454,13 @@ impl Store for RedisStore {
     }
 }
 
-/// Reads the reply of `commit.lua`.
-fn read_commit(reply: Vec<Value>) -> RedisResult<(bool, Option<Vec<u8>>)> {
+/// Reads the reply of a script that compares: done, or what is stored.
+fn read_reply<T: FromRedisValue>(reply: Vec<Value>) -> RedisResult<(bool, Option<T>)> {
     let mut reply = reply.into_iter();
     let done = reply.next().map_or(Ok(0), i64::from_redis_value)? == 1;
     let stored = reply
         .next()
-        .map(Option::<Vec<u8>>::from_redis_value)
+        .map(Option::<T>::from_redis_value)
         .transpose()?;
     Ok((done, stored.flatten()))
 }

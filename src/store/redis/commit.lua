@@ -1,24 +1,32 @@
--- Stores a change if it was made from what is stored: record, event and due
--- index together, all in one slot.
+-- Stores a change if it was made from what is stored: record, event, due index and
+-- listing together, all in one slot.
 --
--- KEYS: 1 record, 2 due index, 3 event stream
+-- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
---       7 stream id below which events may be trimmed
+--       7 stream id below which events may be trimmed, 8 entry in the listing
 -- Returns {1}, or {0, stored record or false}.
 local stored = redis.call('HGET', KEYS[1], 'version') or ''
 if stored ~= ARGV[1] then
   return {0, redis.call('HGET', KEYS[1], 'body')}
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3])
+local listed = redis.call('HGET', KEYS[1], 'listed')
+if listed ~= ARGV[8] then
+  if listed then
+    redis.call('ZREM', KEYS[4], listed)
+  end
+  redis.call('ZADD', KEYS[4], 0, ARGV[8])
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3], 'listed', ARGV[8])
 if ARGV[5] == '' then
   redis.call('ZREM', KEYS[2], ARGV[4])
 else
   redis.call('ZADD', KEYS[2], ARGV[5], ARGV[4])
 end
 if ARGV[6] ~= '' then
+  local number = redis.call('INCR', KEYS[5])
   local id = redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[7], '*',
-    'key', ARGV[4], 'revision', ARGV[6], 'body', ARGV[3])
+    'key', ARGV[4], 'number', number, 'body', ARGV[3])
   redis.call('HSET', KEYS[1], 'event:' .. ARGV[6], id)
 end
 -- Only a wake-up: whoever misses it reads the store of its own accord.

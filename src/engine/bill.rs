@@ -1,0 +1,146 @@
+//! Bills: which inquiry a transaction may use, and what "already paid" means.
+
+use std::sync::Arc;
+
+use super::{Engine, purchase::PurchaseError};
+use crate::{
+    store::{StoreError, inquiries},
+    transaction::{
+        Contents, FailureReason, Finding, Inquiry, Intent, Order, State, Statement, Transaction,
+        TransactionKey,
+    },
+};
+
+/// What a request comes to before the claim.
+pub(super) enum Ordered {
+    /// The reference code is taken by this transaction.
+    Taken(Arc<Transaction>),
+    /// This is to be claimed.
+    Order(Box<Order>),
+}
+
+impl Engine {
+    /// Finds what is sent for a request (design, "Inquiry to payment"). The transaction
+    /// comes first: a replay never consults the inquiry.
+    pub(super) async fn order(&self, intent: &Intent) -> Result<Ordered, PurchaseError> {
+        let inquiry_code = match &intent.contents {
+            Contents::PurchasePrepaid {
+                product_code,
+                account_number,
+                inquiry_code: None,
+            } => {
+                let order = Order {
+                    product_code: product_code.clone(),
+                    account_number: account_number.clone(),
+                    inquired: None,
+                };
+                return Ok(Ordered::Order(Box::new(order)));
+            }
+            Contents::PurchasePrepaid {
+                inquiry_code: Some(code),
+                ..
+            }
+            | Contents::PayPostpaid {
+                inquiry_code: code, ..
+            } => code,
+        };
+        let (store, key) = (&*self.store, intent.key());
+        let not_claimed = PurchaseError::NotClaimed;
+        if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
+            super::purchase::verify_same(&stored, intent)?;
+            if !matches!(stored.standing().state, State::NotSent(_)) {
+                return Ok(Ordered::Taken(stored));
+            }
+        }
+        let inquiry = inquiries::load(store, &intent.account, inquiry_code).await;
+        let inquiry = inquiry
+            .map_err(not_claimed)?
+            .ok_or(PurchaseError::NoSuchInquiry)?;
+        let order = inquiry.order_for(&intent.contents, self.now())?;
+        if let Some(inquired) = &order.inquired {
+            inquiries::note_bill(store, &inquired.customer, &key, self.now())
+                .await
+                .map_err(not_claimed)?;
+        }
+        if !self.bind(&inquiry, &key).await.map_err(not_claimed)? {
+            return Err(PurchaseError::InquiryAlreadyUsed);
+        }
+        Ok(Ordered::Order(Box::new(order)))
+    }
+
+    /// Gives an inquiry to a transaction: to the first that wants it, or to the next
+    /// once that one is FAILED or NOT_SENT. A holder without a record may be about to
+    /// claim, so it keeps the inquiry.
+    async fn bind(&self, inquiry: &Inquiry, key: &TransactionKey) -> Result<bool, StoreError> {
+        let store = &*self.store;
+        let holder = inquiries::bind(store, inquiry, None, key, self.now()).await?;
+        if holder == *key {
+            return Ok(true);
+        }
+        if !self.sent_nothing(&holder).await? {
+            return Ok(false);
+        }
+        let now = inquiries::bind(store, inquiry, Some(&holder), key, self.now()).await?;
+        if now != *key {
+            return Ok(false);
+        }
+        // The old holder may have been armed again since it was read. It reads the
+        // binding after its claim, we read its claim after the binding: at least one
+        // of us sees the other.
+        if self.sent_nothing(&holder).await? {
+            return Ok(true);
+        }
+        inquiries::bind(store, inquiry, Some(key), &holder, self.now()).await?;
+        Ok(false)
+    }
+
+    async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+        let holder = self.store.load(key).await?;
+        Ok(holder.is_some_and(|holder| {
+            matches!(
+                holder.standing().state,
+                State::Failed(_) | State::NotSent(_)
+            )
+        }))
+    }
+
+    /// True when a claimed transaction still has its inquiry, or needs none.
+    pub(super) async fn still_bound(&self, intent: &Intent) -> Result<bool, StoreError> {
+        let Some(code) = intent.contents.inquiry_code() else {
+            return Ok(true);
+        };
+        let holder = inquiries::bound_to(&*self.store, &intent.account, code).await?;
+        Ok(holder == Some(intent.key()))
+    }
+
+    /// "Already paid" is a failure, unless another transaction for the same bill is
+    /// open: then it may be ours that paid, and a human decides.
+    pub(super) async fn weigh(
+        &self,
+        about: &Transaction,
+        said: Statement,
+    ) -> Result<Statement, StoreError> {
+        let inquired = about.order().inquired.as_ref();
+        let (Finding::Failed(FailureReason::AlreadyPaid), Some(inquired)) =
+            (said.finding, inquired)
+        else {
+            return Ok(said);
+        };
+        for other in inquiries::of_bill(&*self.store, &inquired.customer).await? {
+            if other == about.key() {
+                continue;
+            }
+            let open = self.store.load(&other).await?.is_some_and(|other| {
+                let state = other.standing().state;
+                !state.is_settled() || matches!(state, State::NeedsReview { .. })
+            });
+            if open {
+                return Ok(Statement {
+                    finding: Finding::PaidMeanwhile,
+                    ..said
+                });
+            }
+        }
+        Ok(said)
+    }
+}

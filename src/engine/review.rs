@@ -1,0 +1,59 @@
+//! What operators see and decide: transactions that need review, and notices.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::{
+    store::{
+        StoreError,
+        inbox::{self, Notice},
+    },
+    transaction::{CannotResolve, Ruling, Transaction, TransactionKey},
+};
+
+/// Why a transaction is not resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// There is no such transaction.
+    #[error("there is no such transaction")]
+    NotFound,
+    /// It is in no state to be resolved, or changed since the operator looked.
+    #[error(transparent)]
+    CannotResolve(#[from] CannotResolve),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Settles a transaction by an operator's ruling; the same ruling again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ResolveError`] when it is not resolved.
+    pub async fn resolve(
+        &self,
+        key: &TransactionKey,
+        ruling: &Ruling,
+    ) -> Result<Arc<Transaction>, ResolveError> {
+        let stored = self.store.load(key).await?;
+        let mut current = stored.ok_or(ResolveError::NotFound)?;
+        loop {
+            let Some(next) = current.resolve(ruling, self.now(), self.schedule())? else {
+                return Ok(current);
+            };
+            match self.commit(&current, next).await? {
+                Ok(resolved) => return Ok(resolved),
+                Err(stored) => current = stored,
+            }
+        }
+    }
+
+    /// OKEBAYAR's texts to the partner, the one that is new last first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn notices(&self) -> Result<Vec<Notice>, StoreError> {
+        inbox::notices(&*self.store).await
+    }
+}

@@ -1,0 +1,467 @@
+//! Messages to domain values: valid, or every violation at once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tonic::{Status, metadata::MetadataMap};
+
+use super::{
+    accounts::Accounts,
+    error::Violations,
+    page::{self, Scope},
+    v1,
+};
+use crate::{
+    engine::{Customer, ListQuery, Question, WaitUntil},
+    store::Cursor,
+    transaction::{
+        AccountName, AccountNumber, Amount, Contents, InquiryCode, Intent, ProductCode,
+        ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
+    },
+};
+
+const PAGE_SIZE_DEFAULT: usize = 100;
+const PAGE_SIZE_MAX: usize = 1000;
+const OPERATOR_CHARS_MAX: usize = 128;
+const NOTE_CHARS_MAX: usize = 1024;
+const CONTACT_BYTES_MAX: usize = 64;
+const MONTHS_MAX: u8 = 12;
+
+/// What a purchase wants.
+pub(super) fn purchase(
+    accounts: &Accounts,
+    request: v1::PurchasePrepaidRequest,
+) -> Result<(Intent, WaitUntil), Status> {
+    let mut violations = Violations::default();
+    let account = accounts.find(&request.account, &mut violations);
+    let reference = violations.keep(
+        "reference_code",
+        ReferenceCode::parse(request.reference_code),
+    );
+    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
+    let number = violations.keep(
+        "account_number",
+        AccountNumber::parse(request.account_number),
+    );
+    let inquiry = Some(request.inquiry_code).filter(|code| !code.is_empty());
+    let inquiry_code =
+        inquiry.and_then(|code| violations.keep("inquiry_code", InquiryCode::parse(code)));
+    let until = wait_until(request.wait_until, &mut violations);
+    match (account, reference, product, number, until) {
+        (
+            Some(account),
+            Some(reference_code),
+            Some(product_code),
+            Some(account_number),
+            Some(until),
+        ) if violations.is_empty() => {
+            let contents = Contents::PurchasePrepaid {
+                product_code,
+                account_number,
+                inquiry_code,
+            };
+            Ok((
+                Intent {
+                    account,
+                    reference_code,
+                    contents,
+                },
+                until,
+            ))
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+/// What a payment wants.
+pub(super) fn payment(
+    accounts: &Accounts,
+    request: v1::PayPostpaidRequest,
+) -> Result<(Intent, WaitUntil), Status> {
+    let mut violations = Violations::default();
+    let account = accounts.find(&request.account, &mut violations);
+    let reference = violations.keep(
+        "reference_code",
+        ReferenceCode::parse(request.reference_code),
+    );
+    let inquiry = violations.keep("inquiry_code", InquiryCode::parse(request.inquiry_code));
+    let total = request
+        .total
+        .and_then(|total| violations.keep("total", money(&total)));
+    let until = wait_until(request.wait_until, &mut violations);
+    match (account, reference, inquiry, until) {
+        (Some(account), Some(reference_code), Some(inquiry_code), Some(until))
+            if violations.is_empty() =>
+        {
+            let contents = Contents::PayPostpaid {
+                inquiry_code,
+                total,
+            };
+            Ok((
+                Intent {
+                    account,
+                    reference_code,
+                    contents,
+                },
+                until,
+            ))
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+fn wait_until(value: i32, violations: &mut Violations) -> Option<WaitUntil> {
+    match v1::WaitUntil::try_from(value) {
+        Ok(v1::WaitUntil::Unspecified | v1::WaitUntil::Answered) => Some(WaitUntil::Answered),
+        Ok(v1::WaitUntil::Final) => Some(WaitUntil::Final),
+        Err(_) => {
+            violations.add(
+                "wait_until",
+                "there is no such value; give ANSWERED or FINAL",
+            );
+            None
+        }
+    }
+}
+
+fn money(money: &v1::Money) -> Result<Amount, &'static str> {
+    if !["", "IDR"].contains(&money.currency_code.as_str()) {
+        return Err("its currency is not IDR; give currency_code IDR");
+    }
+    Amount::from_units_and_nanos(money.units, money.nanos)
+        .ok_or("it is no amount; give whole rupiah in units, and nanos with the same sign")
+}
+
+/// What a prepaid inquiry asks.
+pub(super) struct PrepaidInquiry {
+    pub(super) account: AccountName,
+    pub(super) reference_code: Option<ReferenceCode>,
+    pub(super) product_code: ProductCode,
+    pub(super) account_number: AccountNumber,
+}
+
+/// What a prepaid inquiry asks.
+pub(super) fn prepaid_inquiry(
+    accounts: &Accounts,
+    request: v1::InquirePrepaidRequest,
+) -> Result<PrepaidInquiry, Status> {
+    let mut violations = Violations::default();
+    let account = accounts.find(&request.account, &mut violations);
+    let reference = Some(request.reference_code).filter(|code| !code.is_empty());
+    let reference =
+        reference.and_then(|code| violations.keep("reference_code", ReferenceCode::parse(code)));
+    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
+    let number = violations.keep(
+        "account_number",
+        AccountNumber::parse(request.account_number),
+    );
+    match (account, product, number) {
+        (Some(account), Some(product_code), Some(account_number)) if violations.is_empty() => {
+            Ok(PrepaidInquiry {
+                account,
+                reference_code: reference,
+                product_code,
+                account_number,
+            })
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+/// What a postpaid inquiry asks.
+pub(super) fn postpaid_inquiry(
+    accounts: &Accounts,
+    request: v1::InquirePostpaidRequest,
+) -> Result<(AccountName, Question), Status> {
+    let mut violations = Violations::default();
+    let account = accounts.find(&request.account, &mut violations);
+    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
+    let customer = customer(request.customer, &mut violations);
+    if request.contact_number.is_empty() {
+        violations.add(
+            "contact_number",
+            "it is empty; give the payer's phone or e-mail",
+        );
+    }
+    let contact = short_text("contact_number", request.contact_number, &mut violations);
+    let ref1 = short_text("ref1", request.ref1, &mut violations);
+    match (account, product, customer, contact, ref1) {
+        (Some(account), Some(product_code), Some(customer), Some(contact_number), Some(ref1))
+            if violations.is_empty() =>
+        {
+            let question = Question {
+                product_code,
+                customer,
+                contact_number: Verbatim::new(contact_number),
+                ref1: Some(ref1)
+                    .filter(|ref1| !ref1.is_empty())
+                    .map(Verbatim::new),
+            };
+            Ok((account, question))
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+fn customer(
+    customer: Option<v1::inquire_postpaid_request::Customer>,
+    violations: &mut Violations,
+) -> Option<Customer> {
+    use v1::inquire_postpaid_request::Customer as Given;
+    let mut number = |field, text| violations.keep(field, AccountNumber::parse(text));
+    match customer {
+        Some(Given::AccountNumber(text)) => Some(Customer::Plain(number("account_number", text)?)),
+        Some(Given::Pstn(pstn)) => {
+            let area_code = number("pstn.area_code", pstn.area_code);
+            let line = number("pstn.number", pstn.number);
+            Some(Customer::Pstn {
+                area_code: area_code?,
+                number: line?,
+            })
+        }
+        Some(Given::Bpjs(bpjs)) => {
+            let member = number("bpjs.member_number", bpjs.member_number);
+            let payer_phone = number("bpjs.payer_phone", bpjs.payer_phone);
+            let months = u8::try_from(bpjs.months)
+                .ok()
+                .filter(|months| (1..=MONTHS_MAX).contains(months));
+            if months.is_none() {
+                let problem = format!("it is {}; give 1 to {MONTHS_MAX}", bpjs.months);
+                violations.add("bpjs.months", problem);
+            }
+            Some(Customer::Bpjs {
+                member: member?,
+                months: months?,
+                payer_phone: payer_phone?,
+            })
+        }
+        None => {
+            violations.add(
+                "customer",
+                "it is missing; give account_number, pstn or bpjs",
+            );
+            None
+        }
+    }
+}
+
+fn short_text(field: &str, text: String, violations: &mut Violations) -> Option<String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.len() <= CONTACT_BYTES_MAX && is_plain {
+        return Some(text);
+    }
+    let problem = format!(
+        "it is too long or holds odd characters; give up to {CONTACT_BYTES_MAX} printable ASCII \
+         characters without spaces"
+    );
+    violations.add(field, problem);
+    None
+}
+
+/// Which transactions are listed, and the scope of page tokens.
+pub(super) fn list(
+    accounts: &Accounts,
+    request: &v1::ListTransactionsRequest,
+) -> Result<(ListQuery, Scope), Status> {
+    let mut violations = Violations::default();
+    let scope = Scope::of(&v1::ListTransactionsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    });
+    let wanted = some_accounts(accounts, &request.accounts, &mut violations);
+    let mut states = Vec::new();
+    for state in &request.states {
+        let name = v1::State::try_from(*state)
+            .map(|state| state.as_str_name().trim_start_matches("STATE_"));
+        let known = State::NAMES.into_iter().find(|known| Ok(*known) == name);
+        match known {
+            Some(known) => states.push(known),
+            None => violations.add("states", "there is no such state; give values of State"),
+        }
+    }
+    let from = time("start_time", request.start_time.as_ref(), &mut violations);
+    let to = time("end_time", request.end_time.as_ref(), &mut violations);
+    let page_size = page_size(request.page_size, &mut violations);
+    let after = if request.page_token.is_empty() {
+        None
+    } else {
+        violations.keep("page_token", page::read(&scope, &request.page_token))
+    };
+    if !violations.is_empty() {
+        return Err(violations.into_status());
+    }
+    let query = ListQuery {
+        states,
+        accounts: wanted,
+        from,
+        to,
+        page_size,
+        after,
+    };
+    Ok((query, scope))
+}
+
+/// Which notices are listed, from which one on, and the scope of page tokens.
+pub(super) fn notices(
+    accounts: &Accounts,
+    request: &v1::ListNoticesRequest,
+) -> Result<(Vec<AccountName>, usize, usize, Scope), Status> {
+    let mut violations = Violations::default();
+    let scope = Scope::of(&v1::ListNoticesRequest {
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    });
+    let wanted = some_accounts(accounts, &request.accounts, &mut violations);
+    let page_size = page_size(request.page_size, &mut violations);
+    let after = if request.page_token.is_empty() {
+        None
+    } else {
+        violations.keep("page_token", page::read(&scope, &request.page_token))
+    };
+    if !violations.is_empty() {
+        return Err(violations.into_status());
+    }
+    let start = after.map_or(0, |after| {
+        usize::try_from(after.created_ms).unwrap_or(usize::MAX)
+    });
+    Ok((wanted, page_size, start, scope))
+}
+
+/// Whom a watch of everything sees, and from where on.
+pub(super) fn watch_all(
+    accounts: &Accounts,
+    request: &v1::WatchTransactionsRequest,
+) -> Result<(Vec<AccountName>, Option<Cursor>), Status> {
+    let mut violations = Violations::default();
+    let wanted = some_accounts(accounts, &request.accounts, &mut violations);
+    let cursor = if request.cursor.is_empty() {
+        None
+    } else {
+        violations.keep("cursor", Cursor::decode(&request.cursor))
+    };
+    if violations.is_empty() {
+        Ok((wanted, cursor))
+    } else {
+        Err(violations.into_status())
+    }
+}
+
+/// What an operator rules, and about which transaction.
+pub(super) fn resolution(
+    accounts: &Accounts,
+    request: v1::ResolveTransactionRequest,
+) -> Result<(TransactionKey, Ruling), Status> {
+    let mut violations = Violations::default();
+    let account = accounts.find(&request.account, &mut violations);
+    let reference = violations.keep(
+        "reference_code",
+        ReferenceCode::parse(request.reference_code),
+    );
+    let revision = u64::try_from(request.revision).ok().filter(|n| *n > 0);
+    if revision.is_none() {
+        violations.add(
+            "revision",
+            "it is not above zero; give the one that you saw",
+        );
+    }
+    let verdict = match v1::Resolution::try_from(request.resolution) {
+        Ok(v1::Resolution::Succeeded) => Some(Verdict::Succeeded),
+        Ok(v1::Resolution::Failed) => Some(Verdict::Failed),
+        Ok(v1::Resolution::Reversed) => Some(Verdict::Reversed),
+        Ok(v1::Resolution::Unspecified) | Err(_) => {
+            violations.add(
+                "resolution",
+                "it is missing; give SUCCEEDED, FAILED or REVERSED",
+            );
+            None
+        }
+    };
+    for (field, text, chars_max) in [
+        ("operator", &request.operator, OPERATOR_CHARS_MAX),
+        ("note", &request.note, NOTE_CHARS_MAX),
+    ] {
+        let chars = text.chars().count();
+        if text.trim().is_empty() || chars > chars_max {
+            let problem = format!("it has {chars} characters; give 1 to {chars_max}, not blank");
+            violations.add(field, problem);
+        }
+    }
+    match (account, reference, revision, verdict) {
+        (Some(account), Some(reference), Some(revision), Some(verdict))
+            if violations.is_empty() =>
+        {
+            let ruling = Ruling {
+                verdict,
+                operator: request.operator,
+                note: request.note,
+                serial_number: SerialNumber::read(&request.serial_number),
+                revision,
+            };
+            Ok((TransactionKey::new(account, &reference), ruling))
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+fn some_accounts(
+    accounts: &Accounts,
+    names: &[String],
+    violations: &mut Violations,
+) -> Vec<AccountName> {
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(accounts.known("accounts", name, violations));
+    }
+    found
+}
+
+fn page_size(size: i32, violations: &mut Violations) -> usize {
+    match usize::try_from(size) {
+        Ok(0) => PAGE_SIZE_DEFAULT,
+        Ok(size) => size.min(PAGE_SIZE_MAX),
+        Err(_) => {
+            violations.add(
+                "page_size",
+                format!("it is {size}; give 1 to {PAGE_SIZE_MAX}"),
+            );
+            PAGE_SIZE_DEFAULT
+        }
+    }
+}
+
+fn time(
+    field: &str,
+    time: Option<&prost_types::Timestamp>,
+    violations: &mut Violations,
+) -> Option<Timestamp> {
+    let time = time?;
+    let read = Timestamp::new(time.seconds, time.nanos);
+    if read.is_err() {
+        violations.add(
+            field,
+            "it is no time; give one between the years 1 and 9999",
+        );
+    }
+    read.ok()
+}
+
+/// The caller's deadline, from the `grpc-timeout` header: up to 8 digits and a
+/// unit (gRPC over HTTP/2, "Timeout").
+pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok()?;
+    let left = match unit {
+        "H" => Duration::from_hours(count),
+        "M" => Duration::from_mins(count),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    };
+    Instant::now().checked_add(left)
+}

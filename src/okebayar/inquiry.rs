@@ -1,0 +1,280 @@
+//! Inquiries: what is asked, and what OKEBAYAR's answer tells (API page, section 3).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    answer::{Answer, Fields, Unreadable},
+    client::{NothingLearnt, QueryError},
+    pln::{PlnPostpaid, PlnPrepaid},
+    verdict::{Ignored, other},
+};
+use crate::transaction::{
+    AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
+    Verbatim,
+};
+
+/// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Customer {
+    /// One number.
+    Plain(AccountNumber),
+    /// A fixed telephone line.
+    Pstn {
+        /// The area code.
+        area_code: AccountNumber,
+        /// The number without it.
+        number: AccountNumber,
+    },
+    /// A member of the health insurance.
+    Bpjs {
+        /// The member's number.
+        member: AccountNumber,
+        /// How many months are paid for, 1 to 12.
+        months: u8,
+        /// The payer's phone number, which the payment names.
+        payer_phone: AccountNumber,
+    },
+}
+
+impl Customer {
+    /// `accnumber1`.
+    #[must_use]
+    pub fn account_number(&self) -> &AccountNumber {
+        match self {
+            Self::Plain(number)
+            | Self::Pstn {
+                area_code: number, ..
+            }
+            | Self::Bpjs { member: number, .. } => number,
+        }
+    }
+
+    /// The months of a BPJS inquiry as text; none otherwise.
+    pub(super) fn months(&self) -> String {
+        match self {
+            Self::Bpjs { months, .. } => months.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// `accnumber1` to `accnumber3` of the inquiry.
+    pub(super) fn account_numbers<'a>(&'a self, months: &'a str) -> [&'a str; 3] {
+        match self {
+            Self::Plain(number) => [number.as_str(), "", ""],
+            Self::Pstn { area_code, number } => [area_code.as_str(), number.as_str(), ""],
+            Self::Bpjs { member, .. } => [member.as_str(), "", months],
+        }
+    }
+
+    /// Names the customer, whatever is paid and by whom.
+    fn identity(&self) -> Verbatim {
+        let [one, two, _] = self.account_numbers("");
+        Verbatim::new(format!("{one}/{two}"))
+    }
+}
+
+/// A postpaid inquiry.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// OKEBAYAR's product code.
+    pub product_code: ProductCode,
+    /// Whose bill.
+    pub customer: Customer,
+    /// The payer's phone or e-mail address.
+    pub contact_number: Verbatim,
+    /// A reference of the caller's, if the product wants one.
+    pub ref1: Option<Verbatim>,
+}
+
+/// What an inquiry found: all that the answer said.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What is kept for the purchase or payment.
+    pub inquiry: Inquiry,
+    /// The reference code under which it was made.
+    pub reference_code: String,
+    /// `accnumber1` to `accnumber3`, as answered.
+    pub account_numbers: [String; 3],
+    /// The payer's phone or e-mail address, as answered.
+    pub contact_number: String,
+    /// What is owed, where it can be read.
+    pub nominal: Option<Amount>,
+    /// The fee on top of it, where it can be read.
+    pub admin_fee: Option<Amount>,
+    /// What is to be paid, where it can be told.
+    pub total: Option<Amount>,
+    /// Detail of an electricity token.
+    pub pln_prepaid: Option<PlnPrepaid>,
+    /// Detail of an electricity bill.
+    pub pln_postpaid: Option<PlnPostpaid>,
+    /// Whatever else came, in order.
+    pub fields: Fields,
+    /// The answer itself.
+    pub answer: Answer,
+}
+
+/// How long an inquiry may be paid that does not say so readably: 30 minutes, says
+/// the text of the API page.
+const VALID_DEFAULT: SignedDuration = SignedDuration::from_mins(30);
+
+/// Names that [`Found`] has a place for.
+const PLACED: [&str; 19] = [
+    "tracecode",
+    "transactionstatus",
+    "responsecode",
+    "status",
+    "productcode",
+    "accnumber",
+    "accnumber1",
+    "accnumber2",
+    "accnumber3",
+    "contactnumber",
+    "inquirycode",
+    "ref1",
+    "ref2",
+    "ref3",
+    "userid",
+    "referencecode",
+    "info",
+    "responsestatus",
+    "message",
+];
+
+/// Who asked, and when the answer came.
+pub(super) struct Asked<'a> {
+    pub account: &'a AccountName,
+    pub reference_code: &'a str,
+    pub now: Timestamp,
+}
+
+/// What the answer to a prepaid inquiry tells.
+pub(super) fn found_prepaid(
+    answer: Answer,
+    asked: &Asked<'_>,
+    product_code: &ProductCode,
+    account_number: &AccountNumber,
+) -> Result<Found, QueryError> {
+    let about = (asked, product_code, account_number.as_str());
+    let customer = Customer::Plain(account_number.clone()).identity();
+    found(answer, about, |answer| {
+        let inquired = Inquired {
+            refs: refs(answer)?,
+            customer: customer.clone(),
+            bill: None,
+        };
+        Ok((account_number.clone(), inquired))
+    })
+}
+
+/// What the answer to a postpaid inquiry tells.
+pub(super) fn found_postpaid(
+    answer: Answer,
+    asked: &Asked<'_>,
+    question: &Question,
+) -> Result<Found, QueryError> {
+    let customer = &question.customer;
+    let about = (
+        asked,
+        &question.product_code,
+        customer.account_number().as_str(),
+    );
+    found(answer, about, |answer| {
+        let months = customer.months();
+        let [one, two, three] = customer.account_numbers(&months);
+        let text = |name, ours| {
+            answer
+                .verbatim(name)
+                .map(|answered| Verbatim::new(answered.unwrap_or(ours)))
+        };
+        let two = match customer {
+            Customer::Bpjs { payer_phone, .. } => Verbatim::new(payer_phone.as_str()),
+            _ => text("accnumber2", two)?,
+        };
+        let bill = Bill {
+            account_numbers: [text("accnumber1", one)?, two, text("accnumber3", three)?],
+            contact_number: text("contactnumber", question.contact_number.as_str())?,
+            nominal: text("nominal", "")?,
+            admin_fee: text("adminfee", "")?,
+        };
+        let inquired = Inquired {
+            refs: refs(answer)?,
+            customer: customer.identity(),
+            bill: Some(bill),
+        };
+        Ok((customer.account_number().clone(), inquired))
+    })
+}
+
+fn refs(answer: &Answer) -> Result<[Option<Verbatim>; 3], Unreadable> {
+    let one = |name| answer.verbatim(name).map(|text| text.map(Verbatim::new));
+    Ok([one("ref1")?, one("ref2")?, one("ref3")?])
+}
+
+type About<'a> = (&'a Asked<'a>, &'a ProductCode, &'a str);
+
+fn found(
+    answer: Answer,
+    (asked, product_code, account_number): About<'_>,
+    order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
+) -> Result<Found, QueryError> {
+    let unreadable = |error: Unreadable| QueryError::NoAnswer(NothingLearnt::Unreadable(error));
+    if other(answer.reference_code.as_ref(), asked.reference_code)
+        || other(answer.product_code.as_ref(), product_code.as_str())
+        || other(answer.account_number.as_ref(), account_number)
+    {
+        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
+    }
+    let code = answer.inquiry_code.as_deref().map(InquiryCode::parse);
+    let Some(Ok(inquiry_code)) = code else {
+        return Err(QueryError::Incomplete("inquirycode"));
+    };
+    let (account_number, inquired) = order(&answer).map_err(unreadable)?;
+    let text = |name| answer.verbatim(name).map(Option::unwrap_or_default);
+    let amount = |name| text(name).map(|text| Amount::parse(text.trim()).ok());
+    let total = inquired.bill.as_ref().and_then(Bill::total);
+    let account_numbers = [
+        text("accnumber1").map_err(unreadable)?.to_owned(),
+        text("accnumber2").map_err(unreadable)?.to_owned(),
+        text("accnumber3").map_err(unreadable)?.to_owned(),
+    ];
+    let contact_number = text("contactnumber").map_err(unreadable)?.to_owned();
+    let nominal = amount("nominal").map_err(unreadable)?;
+    let admin_fee = amount("adminfee").map_err(unreadable)?;
+    let expires_at = answer
+        .inquiry_expires
+        .or_else(|| asked.now.checked_add(VALID_DEFAULT).ok());
+    let mut fields = answer.fields.clone();
+    fields.retain(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        let is_read = match name.as_str() {
+            "inquiryexpired" => answer.inquiry_expires.is_some(),
+            "transactiontime" | "responsetime" => answer.details.time.is_some(),
+            "nominal" => nominal.is_some(),
+            "adminfee" => admin_fee.is_some(),
+            name => PLACED.contains(&name),
+        };
+        !is_read
+    });
+    Ok(Found {
+        inquiry: Inquiry {
+            account: asked.account.clone(),
+            inquiry_code,
+            expires_at: expires_at.unwrap_or(asked.now),
+            order: Order {
+                product_code: product_code.clone(),
+                account_number,
+                inquired: Some(inquired),
+            },
+        },
+        reference_code: asked.reference_code.to_owned(),
+        account_numbers,
+        contact_number,
+        nominal,
+        admin_fee,
+        total,
+        pln_prepaid: PlnPrepaid::take(&mut fields),
+        pln_postpaid: PlnPostpaid::take(&mut fields),
+        fields,
+        answer,
+    })
+}

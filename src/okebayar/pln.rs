@@ -1,0 +1,319 @@
+//! What OKEBAYAR tells of electricity: the `PLN_*` fields of a prepaid inquiry, and
+//! the bills in the `additionaldata` of a postpaid one (API page, section 3).
+
+use super::answer::Fields;
+use crate::transaction::Amount;
+
+/// Takes the texts of known names out of a list, each once.
+struct Taken<'a> {
+    fields: &'a mut Fields,
+    /// What every name begins with.
+    prefix: &'static str,
+}
+
+impl Taken<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        // What stands inside an additionaldata of many levels counts by its own name.
+        let is_it = |known: &str| {
+            known
+                .split_at_checked(self.prefix.len())
+                .is_some_and(|(start, rest)| {
+                    let own = rest.rsplit('.').next().unwrap_or(rest);
+                    start.eq_ignore_ascii_case(self.prefix) && own.eq_ignore_ascii_case(name)
+                })
+        };
+        self.fields.iter().position(|(known, _)| is_it(known))
+    }
+
+    /// The text of a name; empty where there is none.
+    fn text(&mut self, name: &str) -> String {
+        self.position(name)
+            .map(|at| self.fields.remove(at).1)
+            .unwrap_or_default()
+    }
+
+    /// The amount of a name; one that cannot be read stays in the list.
+    fn amount(&mut self, name: &str) -> Option<Amount> {
+        self.read(name, |text| Amount::parse(text).ok())
+    }
+
+    fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let at = self.position(name)?;
+        let text = self.fields[at].1.trim();
+        let value = read(text);
+        if value.is_some() || text.is_empty() {
+            self.fields.remove(at);
+        }
+        value
+    }
+}
+
+macro_rules! texts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $wire:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: String),*
+        }
+
+        impl $name {
+            fn taken(from: &mut Taken<'_>) -> Self {
+                Self { $($field: from.text($wire)),* }
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            /// Nothing: it names a customer (promise 15).
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(hidden)"))
+            }
+        }
+    };
+}
+
+texts! {
+    /// The `PLN_*` fields.
+    PlnPrepaid {
+        /// The customer's id.
+        id_pelanggan: "idpelanggan",
+        /// The meter's number.
+        no_meter: "nometer",
+        /// The customer's name.
+        nama_pelanggan: "namapelanggan",
+        /// Tariff and power.
+        tarif_daya: "tarifdaya",
+        /// The tariff.
+        tarif: "tarif",
+        /// The power category.
+        kategori_daya: "kategoridaya",
+        /// PLN's reference.
+        no_ref_pln: "norefpln",
+        /// The vendor's reference.
+        no_ref_vendor: "norefvendor",
+        /// The distribution code.
+        kode_distribusi: "kodedistribusi",
+        /// The service unit.
+        upj: "upj",
+        /// Its telephone.
+        upj_phone: "upjphone",
+        /// The most energy that may be bought, in kWh.
+        kwh_limit: "kwhlimit",
+        /// An unsold token.
+        token_unsold1: "tokenunsold1",
+        /// Another unsold token.
+        token_unsold2: "tokenunsold2",
+    }
+}
+
+impl PlnPrepaid {
+    /// Takes them out of the list; `None` when there are none.
+    pub fn take(fields: &mut Fields) -> Option<Self> {
+        let prefix = "PLN_";
+        let is_pln = |(name, _): &(String, String)| {
+            name.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let any = fields.iter().any(is_pln);
+        any.then(|| Self::taken(&mut Taken { fields, prefix }))
+    }
+}
+
+texts! {
+    /// What a postpaid answer tells of the customer.
+    PlnSubscriber {
+        /// The collecting agent's id.
+        caid: "caid",
+        /// The customer's id.
+        subscriber_id: "subscriberid",
+        /// How many bills are listed, 1 to 4.
+        billing_status: "billingstatus",
+        /// The payment status.
+        payment_status: "paymentstatus",
+        /// How many months are owed, two digits.
+        total_month_outstanding: "totalmonthoutstanding",
+        /// The switch's reference.
+        sw_reference_id: "swreferenceid",
+        /// The customer's name.
+        subscriber_name: "subscribername",
+        /// The service unit.
+        service_unit: "serviceunit",
+        /// Its telephone.
+        service_unit_phone: "serviceunitphone",
+        /// The tariff.
+        subscriber_segmentation: "subscribersegmentation",
+        /// The power.
+        subscriber_category: "subscribercategory",
+        /// The address.
+        alamat: "alamat",
+        /// PLN's tax number.
+        pln_npwp: "plnnpwp",
+        /// The customer's tax number.
+        subscriber_npwp: "subscribernpwp",
+        /// A text for the receipt.
+        info: "info",
+    }
+}
+
+/// What a postpaid answer tells: the customer, and up to four bills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlnPostpaid {
+    /// The customer.
+    pub subscriber: PlnSubscriber,
+    /// The fees of all bills.
+    pub total_admin_charge: Option<Amount>,
+    /// All bills together.
+    pub total_rptag: Option<Amount>,
+    /// The bills, oldest first as they are numbered.
+    pub bills: Vec<PlnBill>,
+}
+
+/// One bill.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlnBill {
+    /// The period.
+    pub blth: String,
+    /// When it is due.
+    pub due_date: String,
+    /// When the meter was read.
+    pub meter_read_date: String,
+    /// The amount.
+    pub rptag: Option<Amount>,
+    /// What lowers the bill is negative (`C`), what raises it positive (`D`).
+    pub incentive: Option<Amount>,
+    /// The value added tax.
+    pub value_added_tax: Option<Amount>,
+    /// The fine.
+    pub penalty_fee: Option<Amount>,
+    /// The meter readings 1 to 3, previous and current.
+    pub readings: [(String, String); 3],
+}
+
+/// The most bills listed.
+const BILLS_MAX: usize = 4;
+/// What tells an electricity bill from the `additionaldata` of other products.
+const MARKS: [&str; 2] = ["subscriberid", "blth1"];
+
+impl PlnPostpaid {
+    /// Takes them out of the list; `None` when it tells of no electricity bill.
+    pub fn take(fields: &mut Fields) -> Option<Self> {
+        let mut from = Taken {
+            fields,
+            prefix: "additionaldata.",
+        };
+        if !MARKS.iter().any(|name| from.has(name)) {
+            return None;
+        }
+        let bills = (1..=BILLS_MAX).map(|number| PlnBill::taken(&mut from, number));
+        let bills = bills.filter(|bill| *bill != PlnBill::default()).collect();
+        Some(Self {
+            total_admin_charge: from.amount("totaladmincharge"),
+            total_rptag: from.amount("totalrptag"),
+            bills,
+            subscriber: PlnSubscriber::taken(&mut from),
+        })
+    }
+}
+
+impl PlnBill {
+    fn taken(from: &mut Taken<'_>, number: usize) -> Self {
+        let name = |stem: &str| format!("{stem}{number}");
+        let mut reading = |meter: &str| {
+            let previous = from.text(&name(&format!("sla{meter}")));
+            (previous, from.text(&name(&format!("sah{meter}"))))
+        };
+        let readings = [reading("lwbp"), reading("wbp"), reading("kvarh")];
+        Self {
+            blth: from.text(&name("blth")),
+            due_date: from.text(&name("duedate")),
+            meter_read_date: from.text(&name("meterreaddate")),
+            rptag: from.amount(&name("rptag")),
+            incentive: from.read(&name("incentive"), incentive),
+            value_added_tax: from.amount(&name("valuaddedtax")),
+            penalty_fee: from.amount(&name("penaltyfee")),
+            readings,
+        }
+    }
+}
+
+/// `C` and digits is an incentive, `D` and digits a disincentive.
+fn incentive(text: &str) -> Option<Amount> {
+    let digits = text.get(1..)?;
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    match text.as_bytes()[0] {
+        b'C' | b'c' => Amount::parse(digits).ok().map(Amount::negated),
+        b'D' | b'd' => Amount::parse(digits).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn an_incentive_lowers_the_bill_and_a_disincentive_raises_it() {
+        let amount = |text| Amount::parse(text).ok();
+        assert_eq!(incentive("C0000001500"), amount("-1500"));
+        assert_eq!(incentive("D0000000250"), amount("250"));
+        assert_eq!(incentive("C0000000000"), amount("0"));
+        for text in ["", "C", "1500", "X1500", "C-1", "D1e3"] {
+            assert_eq!(incentive(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bills_are_taken_and_what_is_not_known_or_not_readable_stays() {
+        let mut list = fields(&[
+            ("nominal", "1"),
+            ("additionaldata.data.SUBSCRIBERID", "5123"),
+            ("additionaldata.data.blth1", "202610"),
+            ("additionaldata.data.RPTAG1", "0000110000"),
+            ("additionaldata.data.slalwbp1", "100"),
+            ("additionaldata.data.sahlwbp1", "150"),
+            ("additionaldata.data.sahkvarh1", "7"),
+            ("additionaldata.data.penaltyfee1", "much"),
+            ("additionaldata.data.blth2", ""),
+            ("additionaldata.data.incentive2", "C0000000500"),
+            ("additionaldata.data.novelty", "x"),
+            ("additionaldata.data.blth1", "again"),
+        ]);
+        let found = PlnPostpaid::take(&mut list).unwrap();
+        assert_eq!(found.subscriber.subscriber_id, "5123");
+        assert_eq!(found.bills.len(), 2);
+        let bill = &found.bills[0];
+        assert_eq!(
+            (bill.blth.as_str(), bill.rptag),
+            ("202610", Amount::parse("110000").ok())
+        );
+        assert_eq!(bill.readings[0], ("100".into(), "150".into()));
+        assert_eq!(bill.readings[2], (String::new(), "7".into()));
+        assert_eq!(bill.penalty_fee, None);
+        assert_eq!(found.bills[1].incentive, Amount::parse("-500").ok());
+        let left: Vec<&str> = list.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            left,
+            [
+                "nominal",
+                "additionaldata.data.penaltyfee1",
+                "additionaldata.data.novelty",
+                "additionaldata.data.blth1"
+            ]
+        );
+        let mut other = fields(&[("additionaldata.blok", "1"), ("subscriberid", "2")]);
+        assert_eq!(PlnPostpaid::take(&mut other), None);
+        assert_eq!(other.len(), 2);
+    }
+}

@@ -1,0 +1,219 @@
+//! What the store remembers of inquiries, in notes.
+//!
+//! | note | holds |
+//! | --- | --- |
+//! | `inquiry:<account>:<inquiry code>` | the [`Inquiry`] |
+//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it |
+//! | `inquired:<account>:<reference>` | the [`InquiriesMade`] under the reference code |
+//! | `bill:<hash of the customer>` | the transactions for one customer's bills |
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::{Keep, Put, Store, StoreError, record};
+use crate::transaction::{
+    AccountName, InquiriesMade, Inquiry, InquiryCode, StatusCode, TransactionKey, Verbatim,
+};
+
+/// How long an inquiry is remembered after it can no longer be paid.
+const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// How long it matters which reference codes were used for inquiries, and which
+/// transactions are for one bill: longer than anything is checked.
+const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// The most transactions remembered for one bill; the oldest is forgotten first.
+const BILL_MAX: usize = 64;
+
+fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
+    Keep {
+        now,
+        until: from.checked_add(by).unwrap_or(Timestamp::MAX),
+    }
+}
+
+/// Remembers an inquiry; the latest answer counts.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored.
+pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), StoreError> {
+    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
+    let body = serde_json::to_string(inquiry).map_err(|_| corrupt(&name))?;
+    let keep = keep(now, inquiry.expires_at.max(now), INQUIRY_KEPT);
+    set(store, &name, keep, |_| Ok(Some(body.clone()))).await
+}
+
+/// The inquiry, if it is known.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be read.
+pub async fn load(
+    store: &dyn Store,
+    account: &AccountName,
+    code: &InquiryCode,
+) -> Result<Option<Inquiry>, StoreError> {
+    let name = inquiry_name(account, code);
+    let body = store.note(&name).await?;
+    body.map(|body| serde_json::from_str(&body).map_err(|_| corrupt(&name)))
+        .transpose()
+}
+
+/// Gives an inquiry to a transaction, if it is free or belongs to `from`; returns
+/// to whom it then belongs.
+///
+/// # Errors
+/// [`StoreError`] when that is not known.
+pub async fn bind(
+    store: &dyn Store,
+    inquiry: &Inquiry,
+    from: Option<&TransactionKey>,
+    to: &TransactionKey,
+    now: Timestamp,
+) -> Result<TransactionKey, StoreError> {
+    let name = bound_name(&inquiry.account, &inquiry.inquiry_code);
+    let keep = keep(now, inquiry.expires_at.max(now), INQUIRY_KEPT);
+    let from = from.map(ToString::to_string);
+    let holder = to.to_string();
+    match store
+        .put_note(&name, from.as_deref(), &holder, keep)
+        .await?
+    {
+        Put::Done => Ok(to.clone()),
+        Put::Conflict(Some(holder)) => record::parse_key(&holder),
+        Put::Conflict(None) => Err(corrupt(&name)),
+    }
+}
+
+/// To whom an inquiry belongs.
+///
+/// # Errors
+/// [`StoreError`] when that is not known.
+pub async fn bound_to(
+    store: &dyn Store,
+    account: &AccountName,
+    code: &InquiryCode,
+) -> Result<Option<TransactionKey>, StoreError> {
+    let holder = store.note(&bound_name(account, code)).await?;
+    holder.map(|holder| record::parse_key(&holder)).transpose()
+}
+
+/// Notes that a reference code is used for an inquiry, and what that was answered: a
+/// check may then find the inquiry (API page, 3.2).
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored; then do not inquire.
+pub async fn note_inquired(
+    store: &dyn Store,
+    key: &TransactionKey,
+    id: &str,
+    answered: Option<StatusCode>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let name = inquired_name(key);
+    let keep = keep(now, now, MARK_KEPT);
+    set(store, &name, keep, |known| {
+        let mut made = read_inquired(&name, known)?;
+        made.note(id, answered);
+        let text = serde_json::to_string(&made).map_err(|_| corrupt(&name))?;
+        Ok((known != Some(text.as_str())).then_some(text))
+    })
+    .await
+}
+
+/// The inquiries made under a reference code.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn inquired(
+    store: &dyn Store,
+    key: &TransactionKey,
+) -> Result<InquiriesMade, StoreError> {
+    let name = inquired_name(key);
+    read_inquired(&name, store.note(&name).await?.as_deref())
+}
+
+fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreError> {
+    text.map_or(Ok(InquiriesMade::default()), |text| {
+        serde_json::from_str(text).map_err(|_| corrupt(name))
+    })
+}
+
+/// Notes that a transaction is for a customer's bill.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored; then do not pay.
+pub async fn note_bill(
+    store: &dyn Store,
+    customer: &Verbatim,
+    key: &TransactionKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ours = key.to_string();
+    let keep = keep(now, now, MARK_KEPT);
+    set(store, &bill_name(customer), keep, |known| {
+        let mut all: Vec<&str> = known
+            .map(|known| known.split(' ').collect())
+            .unwrap_or_default();
+        if all.contains(&ours.as_str()) {
+            return Ok(None);
+        }
+        all.push(&ours);
+        let surplus = all.len().saturating_sub(BILL_MAX);
+        Ok(Some(all[surplus..].join(" ")))
+    })
+    .await
+}
+
+/// The transactions for a customer's bills, whatever became of them.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn of_bill(
+    store: &dyn Store,
+    customer: &Verbatim,
+) -> Result<Vec<TransactionKey>, StoreError> {
+    let known = store.note(&bill_name(customer)).await?.unwrap_or_default();
+    let keys = known.split(' ').filter(|key| !key.is_empty());
+    keys.map(record::parse_key).collect()
+}
+
+/// Makes a change of a note, again as long as somebody else was faster.
+async fn set(
+    store: &dyn Store,
+    name: &str,
+    keep: Keep,
+    change: impl Fn(Option<&str>) -> Result<Option<String>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut known = store.note(name).await?;
+    while let Some(to) = change(known.as_deref())? {
+        match store.put_note(name, known.as_deref(), &to, keep).await? {
+            Put::Done => break,
+            Put::Conflict(stored) => known = stored,
+        }
+    }
+    Ok(())
+}
+
+fn inquiry_name(account: &AccountName, code: &InquiryCode) -> String {
+    format!("inquiry:{account}:{code}")
+}
+
+fn bound_name(account: &AccountName, code: &InquiryCode) -> String {
+    format!("bound:{account}:{code}")
+}
+
+fn inquired_name(key: &TransactionKey) -> String {
+    format!("inquired:{key}")
+}
+
+/// A customer has one number at a biller, whichever product code or account is used
+/// to pay; the number itself stays out of the key.
+fn bill_name(customer: &Verbatim) -> String {
+    let digest = Sha256::digest(customer.as_str().to_ascii_lowercase());
+    format!("bill:{}", hex::encode(&digest[..16]))
+}
+
+fn corrupt(name: &str) -> StoreError {
+    StoreError::Corrupt {
+        key: name.to_owned(),
+        problem: "it cannot be read".to_owned(),
+    }
+}

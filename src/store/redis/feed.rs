@@ -1,0 +1,185 @@
+//! The history: the events of one transaction, and of all.
+
+use redis::{
+    FromRedisValue, Pipeline, RedisResult, Value,
+    streams::{StreamId, StreamRangeReply},
+};
+
+use super::{RedisStore, events_key, number_key, unavailable};
+use crate::{
+    store::{Cursor, Event, Events, History, Position, StoreError, record},
+    transaction::TransactionKey,
+};
+
+/// The most events read from one partition at a time.
+const PARTITION_EVENTS_MAX: usize = 32;
+
+/// The number of a partition's last event, and some of its events.
+type Found = (u64, Vec<StreamId>);
+
+impl RedisStore {
+    pub(super) async fn read_history(
+        &self,
+        key: &TransactionKey,
+        after: u64,
+    ) -> Result<History, StoreError> {
+        let mut connection = self.connection.clone();
+        let keys = self.keys(key);
+        let mut get = redis::cmd("HGETALL");
+        get.arg(&keys.record);
+        let fields: Vec<(String, Vec<u8>)> = self.within(get.query_async(&mut connection)).await?;
+        let events = ids_after(&fields, after);
+        if events.is_empty() {
+            // A pipeline of nothing is an error to the client.
+            return Ok(History::Complete(Vec::new()));
+        }
+        let mut pipeline = redis::pipe();
+        for (_, id) in &events {
+            pipeline.xrange(&keys.events, id, id);
+        }
+        let ranges: Vec<StreamRangeReply> =
+            self.within(pipeline.query_async(&mut connection)).await?;
+        let bodies = ranges
+            .iter()
+            .map(|range| range.ids.first()?.get::<Vec<u8>>("body"));
+        let Some(bodies) = bodies.collect::<Option<Vec<_>>>() else {
+            return Ok(History::Trimmed);
+        };
+        let transactions = bodies
+            .iter()
+            .map(|body| record::decode(key, body))
+            .collect::<Result<_, _>>()?;
+        Ok(History::Complete(transactions))
+    }
+
+    /// The last event of each partition. The number is read first, so that an event
+    /// that comes in between is not taken for a gap.
+    pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
+        let mut pipeline = pipeline();
+        for partition in 0..self.settings.partitions {
+            pipeline
+                .get(number_key(partition))
+                .xrevrange_count(events_key(partition), "+", "-", 1);
+        }
+        let (epoch, partitions) = self.ask(pipeline).await?;
+        let position = |(number, events): Found| match events.first() {
+            Some(event) => read_position(event),
+            None => Ok(Position { id: (0, 0), number }),
+        };
+        let positions = partitions.into_iter().map(position);
+        Ok(Cursor {
+            epoch,
+            positions: positions.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) async fn read_events(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        if cursor.positions.len() as u64 != self.settings.partitions {
+            return Ok(Events::OutOfRange);
+        }
+        let mut pipeline = pipeline();
+        for (partition, position) in (0..).zip(&cursor.positions) {
+            let (ms, sequence) = position.id;
+            pipeline.get(number_key(partition)).xrange_count(
+                events_key(partition),
+                format!("({ms}-{sequence}"),
+                "+",
+                PARTITION_EVENTS_MAX,
+            );
+        }
+        let (epoch, partitions) = self.ask(pipeline).await?;
+        if epoch != cursor.epoch {
+            return Ok(Events::OutOfRange);
+        }
+        let mut events = Vec::new();
+        for (partition, (number, found)) in partitions.into_iter().enumerate() {
+            let seen = cursor.positions[partition].number;
+            if number < seen || found.is_empty() && number > seen {
+                return Ok(Events::OutOfRange);
+            }
+            for (expected, event) in (seen + 1..).zip(&found) {
+                let position = read_position(event)?;
+                if position.number != expected {
+                    return Ok(Events::OutOfRange);
+                }
+                events.push(Event {
+                    transaction: record::decode(
+                        &record::parse_key(&field::<String>(event, "key")?)?,
+                        &field::<Vec<u8>>(event, "body")?,
+                    )?,
+                    partition,
+                    position,
+                });
+            }
+        }
+        events.sort_by_key(|event| event.position.id);
+        Ok(Events::Next(events))
+    }
+
+    /// The epoch, and for each partition the number of its last event and some events.
+    async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<Found>), StoreError> {
+        let mut connection = self.connection.clone();
+        let replies: Vec<Value> = self.within(pipeline.query_async(&mut connection)).await?;
+        read_replies(replies).map_err(|error| unavailable(&error))
+    }
+}
+
+/// Begins with the question which history this is: a promoted replica may lack
+/// events, and says another id.
+fn pipeline() -> Pipeline {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("INFO").arg("replication");
+    pipeline
+}
+
+fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<Found>)> {
+    let mut replies = replies.into_iter();
+    let info = replies.next().map(String::from_redis_value).transpose()?;
+    let epoch = info
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("master_replid:"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let mut partitions = Vec::new();
+    while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
+        let number = Option::<u64>::from_redis_value(number)?.unwrap_or_default();
+        partitions.push((number, StreamRangeReply::from_redis_value(events)?.ids));
+    }
+    Ok((epoch, partitions))
+}
+
+fn read_position(event: &StreamId) -> Result<Position, StoreError> {
+    let id = event.id.split_once('-');
+    let id = id.and_then(|(ms, sequence)| Some((ms.parse().ok()?, sequence.parse().ok()?)));
+    Ok(Position {
+        id: id.ok_or_else(|| corrupt(event))?,
+        number: field(event, "number")?,
+    })
+}
+
+fn field<T: FromRedisValue>(event: &StreamId, name: &str) -> Result<T, StoreError> {
+    event.get(name).ok_or_else(|| corrupt(event))
+}
+
+fn corrupt(event: &StreamId) -> StoreError {
+    StoreError::Corrupt {
+        key: format!("the event {}", event.id),
+        problem: "it lacks a field".to_owned(),
+    }
+}
+
+/// The stream ids of the events after a revision, in order.
+fn ids_after(fields: &[(String, Vec<u8>)], after: u64) -> Vec<(u64, String)> {
+    let mut events: Vec<(u64, String)> = fields
+        .iter()
+        .filter_map(|(name, id)| {
+            let revision = name.strip_prefix("event:")?.parse().ok()?;
+            Some((revision, String::from_utf8(id.clone()).ok()?))
+        })
+        .filter(|(revision, _)| *revision > after)
+        .collect();
+    events.sort_unstable();
+    events
+}

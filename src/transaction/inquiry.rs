@@ -1,0 +1,141 @@
+//! What an inquiry found, and whether it may be bought or paid.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    amount::Amount,
+    codes::{AccountName, InquiryCode, StatusCode},
+    intent::Contents,
+    order::Order,
+};
+
+/// A stored inquiry: everything that a purchase or payment of it sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// The account that asked.
+    pub account: AccountName,
+    /// OKEBAYAR's id of it.
+    pub inquiry_code: InquiryCode,
+    /// Until when it may be paid (API page, section 3).
+    pub expires_at: Timestamp,
+    /// What is sent.
+    pub order: Order,
+}
+
+/// Why an inquiry may not be bought or paid as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPayable {
+    /// It is past `inquiryexpired`.
+    #[error("the inquiry has expired; inquire again")]
+    Expired,
+    /// It is for another kind of transaction, product or account number.
+    #[error("the inquiry was made for another {0}; inquire for this one")]
+    OtherContents(&'static str),
+    /// Its amounts cannot be read.
+    #[error("the inquiry's total cannot be read; inquire again")]
+    TotalUnknown,
+    /// The caller showed another total to the customer.
+    #[error("the inquiry's total is IDR {0}, not the stated one; show the customer that one")]
+    OtherTotal(Amount),
+}
+
+impl Inquiry {
+    /// What is sent for a request that names this inquiry.
+    ///
+    /// # Errors
+    /// [`NotPayable`] when the two do not fit, or it is too late.
+    pub fn order_for(&self, contents: &Contents, now: Timestamp) -> Result<Order, NotPayable> {
+        let bill = self
+            .order
+            .inquired
+            .as_ref()
+            .and_then(|inquired| inquired.bill.as_ref());
+        match (contents, bill) {
+            (
+                Contents::PurchasePrepaid {
+                    product_code,
+                    account_number,
+                    ..
+                },
+                None,
+            ) => {
+                if *product_code != self.order.product_code {
+                    return Err(NotPayable::OtherContents("product_code"));
+                }
+                if *account_number != self.order.account_number {
+                    return Err(NotPayable::OtherContents("account_number"));
+                }
+            }
+            (Contents::PayPostpaid { total: stated, .. }, Some(bill)) => {
+                let total = bill.total().ok_or(NotPayable::TotalUnknown)?;
+                if stated.is_some_and(|stated| stated != total) {
+                    return Err(NotPayable::OtherTotal(total));
+                }
+            }
+            _ => return Err(NotPayable::OtherContents("operation")),
+        }
+        if now >= self.expires_at {
+            return Err(NotPayable::Expired);
+        }
+        Ok(self.order.clone())
+    }
+}
+
+/// The inquiries that were made under one reference code: a check of a purchase
+/// under the same one may find them (API page, 3.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
+
+/// The most inquiries remembered; more count as one with an unknown answer.
+const INQUIRIES_MAX: usize = 32;
+
+impl InquiriesMade {
+    /// Adds an inquiry, or what it was answered; `id` is unique to it.
+    pub fn note(&mut self, id: &str, answered: Option<StatusCode>) {
+        let known = self.0.iter_mut().find(|(known, _)| known == id);
+        if let Some((_, code)) = known {
+            *code = answered.or(*code);
+        } else if self.0.len() < INQUIRIES_MAX {
+            self.0.push((id.to_owned(), answered));
+        } else if let Some((_, code)) = self.0.last_mut() {
+            *code = None;
+        }
+    }
+
+    /// True when there was one.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// True when one was, or may have been, answered with this code.
+    #[must_use]
+    pub fn may_have_got(&self, code: StatusCode) -> bool {
+        self.0
+            .iter()
+            .any(|(_, got)| got.is_none_or(|got| got == code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inquiry_may_have_got_any_code_until_it_is_answered() {
+        let code = |text| StatusCode::read(text).unwrap();
+        let mut made = InquiriesMade::default();
+        assert!(!made.any() && !made.may_have_got(code("204")));
+        made.note("a", None);
+        assert!(made.any() && made.may_have_got(code("204")));
+        made.note("a", Some(code("000")));
+        assert!(made.any() && !made.may_have_got(code("204")));
+        made.note("b", Some(code("204")));
+        assert!(made.may_have_got(code("204")) && !made.may_have_got(code("205")));
+        for number in 0..100 {
+            made.note(&number.to_string(), Some(code("000")));
+        }
+        assert!(made.may_have_got(code("205")), "too many to remember");
+    }
+}

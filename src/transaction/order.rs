@@ -1,0 +1,93 @@
+//! What goes to OKEBAYAR for a transaction: known before the claim, kept with it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    amount::Amount,
+    codes::{AccountNumber, ProductCode},
+};
+
+/// A text of OKEBAYAR's that goes back to it to the letter. It may be a customer's
+/// number, so `Debug` never shows it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Verbatim(String);
+
+impl Verbatim {
+    /// The text as it came.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as it came.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The amount that it tells, if it does.
+    #[must_use]
+    pub fn amount(&self) -> Option<Amount> {
+        Amount::parse(self.0.trim()).ok()
+    }
+}
+
+impl fmt::Debug for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verbatim(hidden)")
+    }
+}
+
+/// What is bought from OKEBAYAR, or paid through it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// OKEBAYAR's product code.
+    pub product_code: ProductCode,
+    /// Who receives it; for a bill, `accnumber1`.
+    pub account_number: AccountNumber,
+    /// What the inquiry added, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inquired: Option<Inquired>,
+}
+
+/// What an inquiry adds to an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquired {
+    /// The inquiry's `ref1` to `ref3`, those that it gave.
+    pub refs: [Option<Verbatim>; 3],
+    /// Whose bill it is, so that two payments of one bill are known as such.
+    pub customer: Verbatim,
+    /// What is paid; a prepaid purchase has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<Bill>,
+}
+
+/// What a payment says of the bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// `accnumber1` to `accnumber3` of the payment.
+    pub account_numbers: [Verbatim; 3],
+    /// The payer's phone or e-mail address.
+    pub contact_number: Verbatim,
+    /// What is owed.
+    pub nominal: Verbatim,
+    /// The fee on top of it.
+    pub admin_fee: Verbatim,
+}
+
+impl Bill {
+    /// What is to be paid: `nominal + adminfee`; no fee counts as zero. `None` when
+    /// that cannot be told.
+    #[must_use]
+    pub fn total(&self) -> Option<Amount> {
+        let fee = if self.admin_fee.as_str().trim().is_empty() {
+            Amount::ZERO
+        } else {
+            self.admin_fee.amount()?
+        };
+        self.nominal.amount()?.checked_add(fee)
+    }
+}
