@@ -59,6 +59,7 @@ pub async fn run(once: bool, ambient: Ambient, stopping: CancellationToken) -> R
             settle_after: scenario::SETTLE_AFTER_DEFAULT,
             late_after: scenario::LATE_AFTER_DEFAULT,
             callback_method: CallbackMethod::Post,
+            inquiry_valid: scenario::INQUIRY_VALID_DEFAULT,
         },
         None,
         ambient,

@@ -71,6 +71,9 @@ struct SandboxArguments {
     /// The time after which a client no longer waits for an answer.
     #[arg(long, default_value = "1m")]
     late_after: SignedDuration,
+    /// How long an inquiry may be used.
+    #[arg(long, default_value = "30m")]
+    inquiry_valid: SignedDuration,
     /// The deposit, in rupiah.
     #[arg(long, default_value_t = 10_000_000)]
     deposit: u64,
@@ -158,6 +161,7 @@ async fn run_sandbox(
         settle_after: arguments.settle_after.unsigned_abs(),
         late_after: arguments.late_after.unsigned_abs(),
         callback_method: arguments.callback_method,
+        inquiry_valid: arguments.inquiry_valid.unsigned_abs(),
     };
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(

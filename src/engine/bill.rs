@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Engine, purchase::PurchaseError};
 use crate::{
-    store::{StoreError, inquiries},
+    store::{
+        StoreError,
+        inquiries::{self, Binding},
+    },
     transaction::{
         Contents, FailureReason, Finding, Inquiry, Intent, Order, State, Statement, Transaction,
         TransactionKey,
@@ -71,27 +74,32 @@ impl Engine {
     /// Gives an inquiry to a transaction: to the first that wants it, or to the next
     /// once that one is FAILED or NOT_SENT. A holder without a record may be about to
     /// claim, so it keeps the inquiry.
+    ///
+    /// Two transactions may want it at once, each in several calls. What keeps them
+    /// apart: a holder sends only if it still holds the inquiry after its claim
+    /// ([`Engine::still_bound`]), and only if the holder before it was seen to have sent
+    /// nothing after the inquiry had changed hands. Of a claim before that change and a
+    /// look after it, one sees the other.
     async fn bind(&self, inquiry: &Inquiry, key: &TransactionKey) -> Result<bool, StoreError> {
-        let store = &*self.store;
-        let holder = inquiries::bind(store, inquiry, None, key, self.now()).await?;
-        if holder == *key {
-            return Ok(true);
+        let bind = async |from: Option<&Binding>| {
+            let to = Binding {
+                holder: key.clone(),
+                previous: from.map(|from| from.holder.clone()),
+            };
+            inquiries::bind(&*self.store, inquiry, from, to, self.now()).await
+        };
+        let mut binding = bind(None).await?;
+        if binding.holder != *key {
+            if !self.sent_nothing(&binding.holder).await? {
+                return Ok(false);
+            }
+            binding = bind(Some(&binding)).await?;
         }
-        if !self.sent_nothing(&holder).await? {
-            return Ok(false);
+        match &binding.previous {
+            _ if binding.holder != *key => Ok(false),
+            Some(previous) => self.sent_nothing(previous).await,
+            None => Ok(true),
         }
-        let now = inquiries::bind(store, inquiry, Some(&holder), key, self.now()).await?;
-        if now != *key {
-            return Ok(false);
-        }
-        // The old holder may have been armed again since it was read. It reads the
-        // binding after its claim, we read its claim after the binding: at least one
-        // of us sees the other.
-        if self.sent_nothing(&holder).await? {
-            return Ok(true);
-        }
-        inquiries::bind(store, inquiry, Some(key), &holder, self.now()).await?;
-        Ok(false)
     }
 
     async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {

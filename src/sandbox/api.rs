@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     Sandbox,
+    bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
     scenario::{Checks, Reply, SICK_CHECKS, script_for},
     wire::{Answer, Format, Parameters},
@@ -23,25 +24,36 @@ pub struct Reaction {
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
+/// Printed for the postpaid inquiry and for the payment: an `inquirycode` tells them
+/// apart.
+const POSTPAID: &str = "OkeBayar-inquiry";
 const CHECK: &str = "OkeBayar-cek-status";
 const BALANCE: &str = "OkeBayar-cek-balance";
 const ECHO: &str = "OkeBayar-echo";
 
-const SUCCESS: u16 = 0;
+pub(super) const SUCCESS: u16 = 0;
 const DEPOSIT_EXHAUSTED: u16 = 203;
-const WRONG_ACCOUNT: u16 = 204;
-const WRONG_PRODUCT: u16 = 205;
-const BAD_FORMAT: u16 = 206;
+pub(super) const WRONG_ACCOUNT: u16 = 204;
+pub(super) const WRONG_PRODUCT: u16 = 205;
+pub(super) const BAD_FORMAT: u16 = 206;
 const NOT_AUTHENTICATED: u16 = 207;
 const DUPLICATE: u16 = 208;
 const WRONG_SIGNATURE: u16 = 211;
 const WRONG_USER: u16 = 213;
 const UNKNOWN_TRANSACTION_CODE: u16 = 241;
+pub(super) const INQUIRY_PAID: u16 = 401;
+pub(super) const DATA_DIFFER: u16 = 402;
+pub(super) const INQUIRY_EXPIRED: u16 = 403;
+pub(super) const WRONG_CUSTOMER: u16 = 404;
+pub(super) const NO_INQUIRY: u16 = 405;
 /// What a check for an unknown reference gets: not documented, so a choice.
 const NOT_FOUND: u16 = 400;
 
+/// The product whose purchase brings an advertisement along.
+const ADVERTISED: &str = "DATA1GB";
+
 /// How an answer leaves, and the answer.
-type Said = (Reply, Answer);
+pub(super) type Said = (Reply, Answer);
 
 impl Sandbox {
     /// Reacts to the body of one POST.
@@ -61,8 +73,15 @@ impl Sandbox {
 
     fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
         let operation = asked.get("transactioncode");
+        let is_inquiry = asked.get("querycode") == "inquiry";
+        let is_payment = asked.has("inquirycode");
         match operation {
-            PREPAID => self.book.received(asked.get("referencecode")),
+            PREPAID if is_inquiry => {}
+            POSTPAID if !is_payment => {}
+            PREPAID | POSTPAID => {
+                let parameters = asked.without_secrets();
+                self.book.received(asked.get("referencecode"), parameters);
+            }
             CHECK => self.book.checked(asked.get("referencecode")),
             _ => {}
         }
@@ -70,7 +89,10 @@ impl Sandbox {
             return self.decline(asked, trace_code, code);
         }
         match operation {
+            PREPAID if is_inquiry => self.inquire_prepaid(asked, format, trace_code),
             PREPAID => self.purchase(asked, format, trace_code),
+            POSTPAID if is_payment => self.pay(asked, format, trace_code),
+            POSTPAID => self.inquire_postpaid(asked, format, trace_code),
             CHECK => self.check(asked, trace_code),
             BALANCE => (Reply::Answer, self.balance(asked, trace_code)),
             ECHO => self.echo(asked, trace_code),
@@ -114,6 +136,9 @@ impl Sandbox {
         if !account_number.bytes().all(|digit| digit.is_ascii_digit()) {
             return self.decline(asked, trace_code, WRONG_ACCOUNT);
         }
+        if let Err(code) = self.verify_inquired(asked) {
+            return self.decline(asked, trace_code, code);
+        }
         let script = script_for(account_number);
         if script.reply == Reply::ResetBefore {
             return (script.reply, Answer::default());
@@ -125,18 +150,69 @@ impl Sandbox {
             price: *price,
             account_number,
             script,
+            pays: None,
         };
-        match self.book.order(&order) {
-            Booked::Duplicate => self.decline(asked, trace_code, DUPLICATE),
-            Booked::DepositExhausted => self.decline(asked, trace_code, DEPOSIT_EXHAUSTED),
-            Booked::New(purchase) => {
-                self.settle_later(order.reference_code, &purchase, format);
-                (
-                    script.reply,
-                    self.status(order.reference_code, trace_code, &purchase),
-                )
+        self.book_order(asked, &order, format)
+    }
+
+    /// Books a purchase or payment and answers it as its script says.
+    pub(super) fn book_order(
+        self: &Arc<Self>,
+        asked: &Parameters,
+        order: &Order<'_>,
+        format: Format,
+    ) -> Said {
+        let trace_code = order.trace_code;
+        let purchase = match self.book.order(order) {
+            Booked::New(purchase) => purchase,
+            Booked::Duplicate => return self.decline(asked, trace_code, DUPLICATE),
+            Booked::DepositExhausted => {
+                return self.decline(asked, trace_code, DEPOSIT_EXHAUSTED);
             }
-        }
+            Booked::Paid => return self.decline(asked, trace_code, INQUIRY_PAID),
+        };
+        self.settle_later(order.reference_code, &purchase, format);
+        let reply = order.script.reply;
+        let answer = match (reply, &purchase.paid) {
+            (Reply::LikeInquiry, _) => self.inquiry(order.reference_code, trace_code, &purchase),
+            (_, Some((inquiry_code, inquiry))) => {
+                self.paid(order, inquiry_code, inquiry, &purchase)
+            }
+            (_, None) => self.status(order.reference_code, trace_code, &purchase),
+        };
+        (reply, answer)
+    }
+
+    /// The answer to a payment.
+    fn paid(
+        &self,
+        order: &Order<'_>,
+        inquiry_code: &str,
+        inquiry: &Inquiry,
+        purchase: &Purchase,
+    ) -> Answer {
+        let [one, two, three] = &inquiry.account_numbers;
+        let [ref1, ref2, ref3] = &inquiry.refs;
+        let answer = self
+            .begin_bill(order.trace_code, purchase.status)
+            .text("inquirycode", inquiry_code)
+            .text("referencecode", order.reference_code)
+            .text("accnumber1", one)
+            .text("accnumber2", two)
+            .text("accnumber3", three)
+            .text("contactnumber", &inquiry.contact_number);
+        let Some(bill) = inquiry.bill.as_ref().filter(|_| purchase.status < 200) else {
+            return answer;
+        };
+        answer
+            .amount("nominal", bill.nominal())
+            .amount("adminfee", bill.admin_fee())
+            .text("billingperiod", "202610")
+            .text("ref1", ref1)
+            .text("ref2", ref2)
+            .text("ref3", ref3)
+            .text("info", "TERIMA KASIH")
+            .additional_data(bill.additional_data(one), bill.parts.len() - 1)
     }
 
     /// Every hit gets a trace code of its own, a check too; one that names the
@@ -145,7 +221,10 @@ impl Sandbox {
         let reference_code = asked.get("referencecode");
         let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
         let Some(purchase) = self.book.find(reference_code, named) else {
-            return self.decline(asked, trace_code, NOT_FOUND);
+            return match self.book.inquiry_under(reference_code) {
+                Some(inquiry) => (Reply::Answer, self.found_inquiry(&inquiry, trace_code)),
+                None => self.decline(asked, trace_code, NOT_FOUND),
+            };
         };
         let is_well = self.book.read(reference_code).checks > SICK_CHECKS;
         match purchase.script.checks {
@@ -183,7 +262,29 @@ impl Sandbox {
         (Reply::Answer, answer)
     }
 
-    fn begin(&self, trace_code: &str, status: u16) -> Answer {
+    /// What a check finds where only an inquiry used the reference code: its 000, in
+    /// the form of a check's answer.
+    fn found_inquiry(&self, inquiry: &Inquiry, trace_code: &str) -> Answer {
+        self.begin(trace_code, SUCCESS)
+            .text("serialnumber", "")
+            .amount("harga", 0)
+            .text("productcode", &inquiry.product_code)
+            .text("accnumber", &inquiry.account_numbers[0])
+            .text("userid", &self.settings.user_id)
+            .text("referencecode", &inquiry.reference_code)
+    }
+
+    /// How an answer about a bill begins.
+    pub(super) fn begin_bill(&self, trace_code: &str, status: u16) -> Answer {
+        let text = if status == SUCCESS { "SUKSES" } else { "GAGAL" };
+        Answer::default()
+            .text("tracecode", trace_code)
+            .text("responsecode", &format!("{status:03}"))
+            .text("responsestatus", text)
+            .text("responsetime", &self.time())
+    }
+
+    pub(super) fn begin(&self, trace_code: &str, status: u16) -> Answer {
         Answer::default()
             .text("tracecode", trace_code)
             .text("transactionstatus", &format!("{status:03}"))
@@ -198,6 +299,9 @@ impl Sandbox {
             answer = answer
                 .amount("harga", purchase.price)
                 .amount("balance", purchase.balance);
+        }
+        if purchase.status == SUCCESS && purchase.product_code == ADVERTISED {
+            answer = answer.text("info", "PROMO DATA1GB SAMPAI AKHIR BULAN");
         }
         answer
             .text("productcode", &purchase.product_code)
@@ -217,7 +321,7 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Said {
+    pub(super) fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Said {
         let answer = self
             .begin(trace_code, status)
             .text("userid", asked.get("userid"))

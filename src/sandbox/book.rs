@@ -2,14 +2,18 @@
 //! that tests read.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::scenario::Script;
+use super::{
+    bill::{Bill, Biller, Inquiry},
+    scenario::Script,
+};
 
 /// The products and their prices in rupiah.
 pub const PRODUCTS: [(&str, u64); 5] = [
@@ -37,19 +41,23 @@ pub struct Purchase {
     pub script: Script,
     /// The deposit after it, in rupiah.
     pub balance: u64,
+    /// The inquiry that is paid; none for a prepaid purchase.
+    pub paid: Option<(String, Inquiry)>,
 }
 
 /// What was seen of one reference code.
 #[derive(Clone, Default, Serialize)]
 pub struct Entry {
-    /// POSTs of purchases received.
+    /// POSTs of purchases and payments received.
     pub received: u64,
-    /// Purchases for which the deposit was charged.
+    /// Purchases and payments for which the deposit was charged.
     pub executed: u64,
     /// Status checks received.
     pub checks: u64,
     /// Callbacks sent.
     pub callbacks: u64,
+    /// The parameters of the last purchase or payment, without secrets.
+    pub parameters: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -57,6 +65,20 @@ struct Books {
     deposit: u64,
     purchases: HashMap<String, Vec<Purchase>>,
     ledger: HashMap<String, Entry>,
+    /// Inquiry code to inquiry.
+    inquiries: HashMap<String, Inquiry>,
+    /// Product and customer to the number of bills paid.
+    bills_paid: HashMap<(String, String), u64>,
+}
+
+/// Why an inquiry cannot be used.
+pub enum Unusable {
+    /// There was none.
+    Unknown,
+    /// It is too late.
+    Expired,
+    /// The bill is paid.
+    Paid,
 }
 
 /// Everything that the sandbox remembers.
@@ -68,11 +90,13 @@ pub struct Book {
 /// What became of a purchase that is well formed.
 pub enum Booked {
     /// It is new.
-    New(Purchase),
+    New(Box<Purchase>),
     /// The same was bought under the same reference code.
     Duplicate,
     /// The deposit does not suffice.
     DepositExhausted,
+    /// The bill was paid meanwhile.
+    Paid,
 }
 
 /// A purchase to book.
@@ -89,6 +113,13 @@ pub struct Order<'a> {
     pub account_number: &'a str,
     /// What happens to it.
     pub script: Script,
+    /// The inquiry that is paid, by its code; none for a prepaid purchase.
+    pub pays: Option<(String, Inquiry)>,
+}
+
+fn customer(inquiry: &Inquiry) -> (String, String) {
+    let [one, two, _] = &inquiry.account_numbers;
+    (inquiry.product_code.clone(), format!("{one}/{two}"))
 }
 
 impl Book {
@@ -118,9 +149,83 @@ impl Book {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Notes that a purchase was received.
-    pub fn received(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| entry.received += 1);
+    /// Notes that a purchase or payment was received.
+    pub fn received(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
+        self.entry(reference_code, |entry| {
+            entry.received += 1;
+            entry.parameters = parameters;
+        });
+    }
+
+    /// The bill that a customer has to pay next.
+    pub fn next_bill(&self, product_code: &str, biller: Biller, numbers: &[String; 3]) -> Bill {
+        let key = (
+            product_code.to_owned(),
+            format!("{}/{}", numbers[0], numbers[1]),
+        );
+        let number = self.books().bills_paid.get(&key).copied().unwrap_or(0);
+        Bill::new(biller, numbers, number)
+    }
+
+    /// Remembers an inquiry.
+    pub fn inquired(&self, inquiry_code: &str, inquiry: Inquiry) {
+        let mut books = self.books();
+        books.inquiries.insert(inquiry_code.to_owned(), inquiry);
+    }
+
+    /// The inquiry of a code, whatever became of it.
+    pub fn inquiry(&self, inquiry_code: &str) -> Option<Inquiry> {
+        self.books().inquiries.get(inquiry_code).cloned()
+    }
+
+    /// An inquiry that was made under a reference code.
+    pub fn inquiry_under(&self, reference_code: &str) -> Option<Inquiry> {
+        let books = self.books();
+        let mut all = books.inquiries.values();
+        all.find(|inquiry| inquiry.reference_code == reference_code)
+            .cloned()
+    }
+
+    /// The inquiry of a code, if it can be paid now.
+    pub fn payable(&self, inquiry_code: &str, now: Timestamp) -> Result<Inquiry, Unusable> {
+        let books = self.books();
+        let inquiry = books.inquiries.get(inquiry_code).ok_or(Unusable::Unknown)?;
+        let bill = inquiry.bill.as_ref().ok_or(Unusable::Unknown)?;
+        if books
+            .bills_paid
+            .get(&customer(inquiry))
+            .copied()
+            .unwrap_or(0)
+            > bill.number
+        {
+            return Err(Unusable::Paid);
+        }
+        if now >= inquiry.expires_at {
+            return Err(Unusable::Expired);
+        }
+        Ok(inquiry.clone())
+    }
+
+    /// The latest inquiry about a meter, if it can be used now.
+    pub fn metered(
+        &self,
+        product_code: &str,
+        account_number: &str,
+        now: Timestamp,
+    ) -> Result<Inquiry, Unusable> {
+        let books = self.books();
+        let about = |inquiry: &&Inquiry| {
+            inquiry.bill.is_none()
+                && inquiry.product_code == product_code
+                && inquiry.account_numbers[0] == account_number
+        };
+        let latest = books.inquiries.values().filter(about);
+        let latest = latest.max_by_key(|inquiry| inquiry.expires_at);
+        match latest {
+            None => Err(Unusable::Unknown),
+            Some(inquiry) if now >= inquiry.expires_at => Err(Unusable::Expired),
+            Some(inquiry) => Ok(inquiry.clone()),
+        }
     }
 
     /// Notes that a check was received.
@@ -154,6 +259,16 @@ impl Book {
             let Some(deposit) = books.deposit.checked_sub(charged) else {
                 return Booked::DepositExhausted;
             };
+            if let Some((_, inquiry)) = &order.pays
+                && let Some(bill) = &inquiry.bill
+                && order.script.charges()
+            {
+                let paid = books.bills_paid.entry(customer(inquiry)).or_default();
+                if *paid > bill.number {
+                    return Booked::Paid;
+                }
+                *paid += 1;
+            }
             books.deposit = deposit;
             let purchase = Purchase {
                 trace_code: order.trace_code.to_owned(),
@@ -163,6 +278,7 @@ impl Book {
                 status: order.script.first,
                 script: order.script,
                 balance: deposit,
+                paid: order.pays.clone(),
             };
             let reference_code = order.reference_code.to_owned();
             books
@@ -175,7 +291,7 @@ impl Book {
         if order.script.charges() {
             self.entry(order.reference_code, |entry| entry.executed += 1);
         }
-        Booked::New(purchase)
+        Booked::New(Box::new(purchase))
     }
 
     /// Gives a purchase its later status.

@@ -5,7 +5,9 @@
 //! It never uses `okebayar/`: a bug shared by both sides would cancel out.
 
 mod api;
+mod bill;
 mod book;
+mod inquiry;
 pub mod scenario;
 mod server;
 mod wire;
@@ -23,6 +25,7 @@ use self::{
     wire::Format,
 };
 use crate::ambient::Ambient;
+pub use bill::BILLERS;
 pub use book::PRODUCTS;
 
 /// How callbacks are made.
@@ -48,6 +51,8 @@ pub struct Settings {
     pub late_after: Duration,
     /// How callbacks are made.
     pub callback_method: CallbackMethod,
+    /// How long an inquiry may be used.
+    pub inquiry_valid: Duration,
 }
 
 /// The sandbox. A library and a program: `dev` runs it in its own process.

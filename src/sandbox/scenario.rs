@@ -25,6 +25,8 @@ pub enum Reply {
     Truncated,
     /// With the first status, under a wrong content type.
     WrongContentType,
+    /// As an inquiry would be.
+    LikeInquiry,
 }
 
 /// How status checks are answered.
@@ -111,7 +113,7 @@ const fn row(account_number: &'static str, description: &'static str, script: Sc
 
 /// The account numbers with a behaviour of their own. Any other one succeeds at
 /// once, without a callback.
-pub const SCENARIOS: [Scenario; 25] = [
+pub const SCENARIOS: [Scenario; 26] = [
     row(
         "080000000001",
         "success without serial number (001), which comes later by callback",
@@ -311,7 +313,20 @@ pub const SCENARIOS: [Scenario; 25] = [
             ..SUCCESS
         },
     ),
+    row(
+        "080000000026",
+        "answered like an inquiry (000 with `inquiryexpired`), in truth a failure (200) later",
+        Script {
+            reply: Reply::LikeInquiry,
+            later: Some(200),
+            ..ONLY_CHECKS
+        },
+    ),
 ];
+
+/// Inquiries about numbers of this beginning and three digits are answered with the
+/// status code that the digits say.
+pub const INQUIRY_CODE_PREFIX: &str = "080000008";
 
 /// Account numbers of this beginning and three digits are answered with the
 /// status code that the digits say.
@@ -326,17 +341,26 @@ pub fn script_for(account_number: &str) -> Script {
     {
         return row.script;
     }
-    let code = account_number
-        .strip_prefix(CODE_PREFIX)
-        .filter(|digits| digits.len() == 3)
-        .and_then(|digits| digits.parse().ok());
     Script {
-        first: code.unwrap_or(SUCCESS.first),
+        first: code_in(account_number, CODE_PREFIX).unwrap_or(SUCCESS.first),
         ..SUCCESS
     }
 }
 
+/// The status code with which an inquiry about this number is answered.
+#[must_use]
+pub fn inquiry_code(account_number: &str) -> u16 {
+    code_in(account_number, INQUIRY_CODE_PREFIX).unwrap_or_default()
+}
+
+fn code_in(account_number: &str, prefix: &str) -> Option<u16> {
+    let digits = account_number.strip_prefix(prefix)?;
+    digits.parse().ok().filter(|_| digits.len() == 3)
+}
+
 /// The time after which a purchase takes its later status.
 pub const SETTLE_AFTER_DEFAULT: Duration = Duration::from_secs(2);
+/// How long an inquiry may be used.
+pub const INQUIRY_VALID_DEFAULT: Duration = Duration::from_mins(30);
 /// The time after which a client no longer waits for an answer.
 pub const LATE_AFTER_DEFAULT: Duration = Duration::from_mins(1);

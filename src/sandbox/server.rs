@@ -23,8 +23,10 @@ use tower::ServiceExt;
 use super::{
     Sandbox,
     api::Reaction,
+    bill::Bill,
     book::{Book, Entry},
     scenario::Reply,
+    wire::rupiah,
 };
 
 /// Marks a response that is never sent.
@@ -41,6 +43,7 @@ pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .route("/", post(call))
         .route("/ledger", get(ledger))
         .route("/ledger/{reference}", get(ledger_entry))
+        .route("/inquiry/{code}", get(inquiry))
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
@@ -103,7 +106,7 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
     };
     let answer = ([("content-type", content_type)], body.clone()).into_response();
     match reply {
-        Reply::Answer | Reply::WrongContentType => answer,
+        Reply::Answer | Reply::WrongContentType | Reply::LikeInquiry => answer,
         Reply::Slow => {
             tokio::time::sleep(settings.settle_after).await;
             answer
@@ -158,6 +161,36 @@ async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
         "deposit": sandbox.book.deposit(),
         "entries": sandbox.book.read_all(),
     }))
+}
+
+/// What an inquiry told, to the letter: what its payment must say.
+async fn inquiry(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(code): Path<String>,
+) -> axum::response::Response {
+    let Some(inquiry) = sandbox.book.inquiry(&code) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let [one, two, three] = &inquiry.account_numbers;
+    let [ref1, ref2, ref3] = &inquiry.refs;
+    let amount = |amount: fn(&Bill) -> u64| {
+        let bill = inquiry.bill.as_ref();
+        bill.map(|bill| rupiah(amount(bill), inquiry.format))
+    };
+    Json(serde_json::json!({
+        "inquirycode": code,
+        "productcode": inquiry.product_code,
+        "accnumber1": one,
+        "accnumber2": two,
+        "accnumber3": three,
+        "contactnumber": inquiry.contact_number,
+        "nominal": amount(Bill::nominal),
+        "adminfee": amount(Bill::admin_fee),
+        "ref1": ref1,
+        "ref2": ref2,
+        "ref3": ref3,
+    }))
+    .into_response()
 }
 
 async fn ledger_entry(

@@ -2,10 +2,10 @@
 //! says: one flat object, or `<transaction>` with one element for each parameter,
 //! every name in lower case. Answers carry the slips of the published samples.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use quick_xml::{Reader, escape::escape, events::Event};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// In which format a request came; its answer and its callbacks are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,20 @@ impl Parameters {
         is_lower_case.then_some(Self(parameters))
     }
 
+    /// True when there is such a parameter, even an empty one.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Every parameter but the secrets, for the ledger.
+    #[must_use]
+    pub fn without_secrets(&self) -> BTreeMap<String, String> {
+        let mut all = self.0.clone();
+        all.retain(|name, _| !["userpin", "signature"].contains(&name.as_str()));
+        all
+    }
+
     /// The text of a parameter, empty when there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
@@ -60,12 +74,11 @@ impl Parameters {
 }
 
 fn read_json(body: &[u8]) -> Option<BTreeMap<String, String>> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-        return None;
-    };
-    let text = |(name, value)| match value {
-        Value::String(text) => Some((name, text)),
-        Value::Number(number) => Some((name, number.to_string())),
+    let object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
+    // A number counts digit for digit.
+    let text = |(name, value): (String, Box<RawValue>)| match value.get().as_bytes() {
+        [b'"', ..] => Some((name, serde_json::from_str(value.get()).ok()?)),
+        [b'-' | b'0'..=b'9', ..] => Some((name, value.get().to_owned())),
         _ => None,
     };
     object.into_iter().map(text).collect()
@@ -102,6 +115,59 @@ enum Field {
     Text(String),
     /// Rupiah: two decimals in JSON, plain digits in XML, as in the samples.
     Amount(u64),
+    /// Names and texts inside one field, in one of several forms.
+    Inside(Arc<[(String, String)]>, usize),
+}
+
+/// Rupiah as answers write them.
+#[must_use]
+pub fn rupiah(amount: u64, format: Format) -> String {
+    match format {
+        Format::Json => format!("{amount}.00"),
+        Format::Xml => amount.to_string(),
+    }
+}
+
+/// `additionaldata` is not documented in one form, so each form occurs: whole XML,
+/// a fragment, an object, and whole XML in stray white space.
+fn json_inside(pairs: &[(String, String)], form: usize) -> String {
+    match form % 4 {
+        0 => Value::from(elements("additionaldata", pairs)).to_string(),
+        1 => Value::from(fragment(pairs)).to_string(),
+        2 => {
+            let pair = |(name, text): &(String, String)| {
+                format!(
+                    "{}: {}",
+                    Value::from(name.as_str()),
+                    Value::from(text.as_str())
+                )
+            };
+            format!(
+                "{{{}}}",
+                pairs.iter().map(pair).collect::<Vec<_>>().join(", ")
+            )
+        }
+        _ => Value::from(format!("  {}\n", elements("data", pairs))).to_string(),
+    }
+}
+
+/// Nested elements, escaped text, escaped text of a fragment, or a marked section.
+fn xml_inside(pairs: &[(String, String)], form: usize) -> String {
+    match form % 4 {
+        0 => fragment(pairs),
+        1 => escape(elements("additionaldata", pairs)).into_owned(),
+        2 => escape(fragment(pairs)).into_owned(),
+        _ => format!("<![CDATA[{}]]>", elements("data", pairs)),
+    }
+}
+
+fn fragment(pairs: &[(String, String)]) -> String {
+    let element = |(name, text): &(String, String)| format!("<{name}>{}</{name}>", escape(text));
+    pairs.iter().map(element).collect()
+}
+
+fn elements(root: &str, pairs: &[(String, String)]) -> String {
+    format!("<{root}>{}</{root}>", fragment(pairs))
 }
 
 /// Names and values to be written, in order.
@@ -123,6 +189,16 @@ impl Answer {
         self
     }
 
+    /// Adds `additionaldata`, in one of its forms; nothing where there is none.
+    #[must_use]
+    pub fn additional_data(mut self, pairs: Vec<(String, String)>, form: usize) -> Self {
+        if !pairs.is_empty() {
+            self.0
+                .push(("additionaldata", Field::Inside(pairs.into(), form)));
+        }
+        self
+    }
+
     /// The answer's body. XML stands in stray braces, as in the samples.
     #[must_use]
     pub fn write(&self, format: Format) -> String {
@@ -130,7 +206,10 @@ impl Answer {
             Format::Json => {
                 let field = |(name, field): &(&str, Field)| match field {
                     Field::Text(text) => format!("\"{name}\": {}", Value::from(text.as_str())),
-                    Field::Amount(rupiah) => format!("\"{name}\": {rupiah}.00"),
+                    Field::Amount(amount) => format!("\"{name}\": {}", rupiah(*amount, format)),
+                    Field::Inside(pairs, form) => {
+                        format!("\"{name}\": {}", json_inside(pairs, *form))
+                    }
                 };
                 format!(
                     "{{{}}}",
@@ -153,7 +232,12 @@ impl Answer {
     fn element(&self, root: &str) -> String {
         let field = |(name, field): &(&str, Field)| match field {
             Field::Text(text) => format!("<{name}>{}</{name}>\n", escape(text)),
-            Field::Amount(rupiah) => format!("<{name}>{rupiah}</{name}>\n"),
+            Field::Amount(amount) => {
+                format!("<{name}>{}</{name}>\n", rupiah(*amount, Format::Xml))
+            }
+            Field::Inside(pairs, form) => {
+                format!("<{name}>{}</{name}>\n", xml_inside(pairs, *form))
+            }
         };
         format!(
             "<{root}>\n{}</{root}>",
@@ -166,7 +250,8 @@ impl Answer {
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let pair = |(name, field): &(&'static str, Field)| match field {
             Field::Text(text) => (*name, text.clone()),
-            Field::Amount(rupiah) => (*name, rupiah.to_string()),
+            Field::Amount(amount) => (*name, rupiah(*amount, Format::Xml)),
+            Field::Inside(pairs, form) => (*name, xml_inside(pairs, *form)),
         };
         self.0.iter().map(pair).collect()
     }

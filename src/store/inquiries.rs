@@ -3,7 +3,7 @@
 //! | note | holds |
 //! | --- | --- |
 //! | `inquiry:<account>:<inquiry code>` | the [`Inquiry`] |
-//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it |
+//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it, and the one before |
 //! | `inquired:<account>:<reference>` | the [`InquiriesMade`] under the reference code |
 //! | `bill:<hash of the customer>` | the transactions for one customer's bills |
 
@@ -56,28 +56,54 @@ pub async fn load(
         .transpose()
 }
 
-/// Gives an inquiry to a transaction, if it is free or belongs to `from`; returns
-/// to whom it then belongs.
+/// To whom an inquiry belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The transaction that may use it.
+    pub holder: TransactionKey,
+    /// The one that could before, if there was one.
+    pub previous: Option<TransactionKey>,
+}
+
+impl Binding {
+    fn write(&self) -> String {
+        match &self.previous {
+            Some(previous) => format!("{} {previous}", self.holder),
+            None => self.holder.to_string(),
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, StoreError> {
+        let (holder, previous) = match text.split_once(' ') {
+            Some((holder, previous)) => (holder, Some(previous)),
+            None => (text, None),
+        };
+        Ok(Self {
+            holder: record::parse_key(holder)?,
+            previous: previous.map(record::parse_key).transpose()?,
+        })
+    }
+}
+
+/// Changes to whom an inquiry belongs, if that is still `from`; returns what it then
+/// is.
 ///
 /// # Errors
 /// [`StoreError`] when that is not known.
 pub async fn bind(
     store: &dyn Store,
     inquiry: &Inquiry,
-    from: Option<&TransactionKey>,
-    to: &TransactionKey,
+    from: Option<&Binding>,
+    to: Binding,
     now: Timestamp,
-) -> Result<TransactionKey, StoreError> {
+) -> Result<Binding, StoreError> {
     let name = bound_name(&inquiry.account, &inquiry.inquiry_code);
     let keep = keep(now, inquiry.expires_at.max(now), INQUIRY_KEPT);
-    let from = from.map(ToString::to_string);
-    let holder = to.to_string();
-    match store
-        .put_note(&name, from.as_deref(), &holder, keep)
-        .await?
-    {
-        Put::Done => Ok(to.clone()),
-        Put::Conflict(Some(holder)) => record::parse_key(&holder),
+    let from = from.map(Binding::write);
+    let text = to.write();
+    match store.put_note(&name, from.as_deref(), &text, keep).await? {
+        Put::Done => Ok(to),
+        Put::Conflict(Some(stored)) => Binding::read(&stored),
         Put::Conflict(None) => Err(corrupt(&name)),
     }
 }
@@ -91,8 +117,9 @@ pub async fn bound_to(
     account: &AccountName,
     code: &InquiryCode,
 ) -> Result<Option<TransactionKey>, StoreError> {
-    let holder = store.note(&bound_name(account, code)).await?;
-    holder.map(|holder| record::parse_key(&holder)).transpose()
+    let stored = store.note(&bound_name(account, code)).await?;
+    let binding = stored.map(|stored| Binding::read(&stored)).transpose()?;
+    Ok(binding.map(|binding| binding.holder))
 }
 
 /// Notes that a reference code is used for an inquiry, and what that was answered: a

@@ -7,8 +7,10 @@ use std::{
 };
 
 use okebayar_gateway::grpc::v1::{
-    GetTransactionRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
-    WatchTransactionRequest, get_transaction_request::Code,
+    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry,
+    PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
+    WatchTransactionRequest, get_transaction_request::Code, inquire_postpaid_request::Customer,
+    inquiry_service_client::InquiryServiceClient,
     transaction_service_client::TransactionServiceClient,
 };
 use serde_json::Value;
@@ -42,6 +44,13 @@ pub const PENDING_FOR_EVER: &str = "080000000009";
 pub const SLOW: &str = "080000000010";
 
 pub type Client = TransactionServiceClient<Channel>;
+pub type Inquirer = InquiryServiceClient<Channel>;
+
+/// A water bill: one number, one bill, no detail.
+pub const WATER: &str = "HPDAM";
+/// A meter with two bills.
+pub const TWO_BILLS: &str = "512345678902";
+pub const CONTACT: &str = "081299990000";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum StoreKind {
@@ -229,18 +238,23 @@ impl World {
     /// What the sandbox saw of a reference code, once it saw at least that much:
     /// `received=1`, for example.
     pub async fn ledger_when(&self, reference_code: &str, at_least: &str) -> Ledger {
-        let url = format!(
-            "http://127.0.0.1:{}/ledger/{reference_code}?{at_least}",
-            self.sandbox_port
-        );
-        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
-        let entry: Value = serde_json::from_str(&text).unwrap();
+        let entry = self
+            .ask_sandbox(&format!("ledger/{reference_code}?{at_least}"))
+            .await;
         let count = |name: &str| entry[name].as_u64().unwrap();
         Ledger {
             received: count("received"),
             executed: count("executed"),
             checks: count("checks"),
+            parameters: entry["parameters"].clone(),
         }
+    }
+
+    /// What the sandbox tells beside the API.
+    pub async fn ask_sandbox(&self, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
     pub async fn ledger(&self, reference_code: &str) -> Ledger {
@@ -253,6 +267,8 @@ pub struct Ledger {
     pub received: u64,
     pub executed: u64,
     pub checks: u64,
+    /// What the last purchase or payment said.
+    pub parameters: Value,
 }
 
 /// A running gateway.
@@ -287,6 +303,18 @@ impl Gateway {
     pub async fn client(&self) -> Client {
         let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
         Client::new(channel.connect().await.unwrap())
+    }
+
+    pub async fn inquirer(&self) -> Inquirer {
+        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
+        Inquirer::new(channel.connect().await.unwrap())
+    }
+
+    /// Inquires for a bill.
+    pub async fn bill(&self, product_code: &str, account_number: &str) -> Inquiry {
+        let request = question(product_code, account_number);
+        let found = self.inquirer().await.inquire_postpaid(request).await;
+        found.unwrap().into_inner().inquiry.unwrap()
     }
 
     /// Reads the transaction until it is as `wanted`.
@@ -343,6 +371,49 @@ pub fn order(reference_code: &str, account_number: &str) -> PurchasePrepaidReque
         account_number: account_number.to_owned(),
         ..PurchasePrepaidRequest::default()
     }
+}
+
+/// An inquiry for a bill of somebody with one number.
+pub fn question(product_code: &str, account_number: &str) -> InquirePostpaidRequest {
+    InquirePostpaidRequest {
+        product_code: product_code.to_owned(),
+        customer: Some(Customer::AccountNumber(account_number.to_owned())),
+        contact_number: CONTACT.to_owned(),
+        ..InquirePostpaidRequest::default()
+    }
+}
+
+/// An inquiry before a purchase under the same reference code.
+pub fn prepaid_question(
+    reference_code: &str,
+    product_code: &str,
+    account_number: &str,
+) -> InquirePrepaidRequest {
+    InquirePrepaidRequest {
+        reference_code: reference_code.to_owned(),
+        product_code: product_code.to_owned(),
+        account_number: account_number.to_owned(),
+        ..InquirePrepaidRequest::default()
+    }
+}
+
+pub fn payment(reference_code: &str, inquiry: &Inquiry) -> PayPostpaidRequest {
+    PayPostpaidRequest {
+        reference_code: reference_code.to_owned(),
+        inquiry_code: inquiry.inquiry_code.clone(),
+        ..PayPostpaidRequest::default()
+    }
+}
+
+pub async fn pay(
+    client: &mut Client,
+    reference_code: &str,
+    inquiry: &Inquiry,
+) -> Result<Transaction, Status> {
+    let paid = client
+        .pay_postpaid(payment(reference_code, inquiry))
+        .await?;
+    Ok(paid.into_inner().transaction.unwrap())
 }
 
 pub async fn buy(client: &mut Client, reference_code: &str, account_number: &str) -> Transaction {

@@ -1,0 +1,156 @@
+//! What inquiries find: electricity meters, and bills that come again every month.
+
+use jiff::Timestamp;
+
+use super::wire::Format;
+
+/// A biller whose bills are paid after an inquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Biller {
+    /// Electricity: 1 to 4 bills.
+    Pln,
+    /// A fixed telephone line: area code and number.
+    Telephone,
+    /// Health insurance: a member, and 1 to 12 months.
+    Bpjs,
+    /// Water: one number.
+    Water,
+}
+
+/// The postpaid products.
+pub const BILLERS: [(&str, Biller); 4] = [
+    ("HPLNPASCA", Biller::Pln),
+    ("HTELEPON", Biller::Telephone),
+    ("HBPJSKES", Biller::Bpjs),
+    ("HPDAM", Biller::Water),
+];
+
+/// The fee for each bill, in rupiah.
+const FEE: u64 = 2_500;
+/// The first of a customer's bills, in rupiah; the later ones are a little higher.
+const BILL: u64 = 50_000;
+/// The premium of a month of health insurance, in rupiah.
+const PREMIUM: u64 = 150_000;
+/// Customers with another last digit than these have one bill.
+const BILLS_MAX: u64 = 4;
+
+/// An inquiry that was answered 000.
+#[derive(Clone)]
+pub struct Inquiry {
+    /// The reference code under which it was made.
+    pub reference_code: String,
+    /// The product.
+    pub product_code: String,
+    /// Who is asked about: `accnumber1` to `accnumber3`.
+    pub account_numbers: [String; 3],
+    /// The payer.
+    pub contact_number: String,
+    /// Until when it may be used.
+    pub expires_at: Timestamp,
+    /// References that must come back to the letter.
+    pub refs: [String; 3],
+    /// The format in which it was answered: amounts look different in the two.
+    pub format: Format,
+    /// What is owed; a prepaid inquiry has none.
+    pub bill: Option<Bill>,
+}
+
+/// What a customer owes.
+#[derive(Clone)]
+pub struct Bill {
+    /// To whom.
+    pub biller: Biller,
+    /// Which of the customer's bills it is: the next one comes when it is paid.
+    pub number: u64,
+    /// Each part, in rupiah.
+    pub parts: Vec<u64>,
+}
+
+impl Bill {
+    /// A customer's bill of this number.
+    pub fn new(biller: Biller, account_numbers: &[String; 3], number: u64) -> Self {
+        let last_digit = account_numbers[0]
+            .bytes()
+            .next_back()
+            .map_or(0, |digit| u64::from(digit.wrapping_sub(b'0')));
+        let parts = match biller {
+            Biller::Pln if (1..=BILLS_MAX).contains(&last_digit) => last_digit,
+            Biller::Bpjs => account_numbers[2].parse().unwrap_or(1),
+            Biller::Pln | Biller::Telephone | Biller::Water => 1,
+        };
+        let amount = |part| match biller {
+            Biller::Bpjs => PREMIUM,
+            _ => BILL + 1_000 * part + 100 * number,
+        };
+        Self {
+            biller,
+            number,
+            parts: (1..=parts).map(amount).collect(),
+        }
+    }
+
+    /// What is owed without the fee, in rupiah.
+    pub fn nominal(&self) -> u64 {
+        self.parts.iter().sum()
+    }
+
+    /// The fee, in rupiah.
+    pub fn admin_fee(&self) -> u64 {
+        let bills = match self.biller {
+            Biller::Bpjs => 1,
+            _ => self.parts.len() as u64,
+        };
+        FEE * bills
+    }
+
+    /// Names and texts of `additionaldata`; none for billers that have none.
+    pub fn additional_data(&self, customer: &str) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut add = |name: &str, text: &str| pairs.push((name.to_owned(), text.to_owned()));
+        match self.biller {
+            Biller::Telephone | Biller::Water => add("namapelanggan", "BUDI & SITI"),
+            Biller::Bpjs => {
+                add("namapeserta", "BUDI <SITI>");
+                add("jumlahpeserta", "2");
+            }
+            Biller::Pln => {
+                let count = self.parts.len();
+                add("caid", "0000000");
+                add("subscriberid", customer);
+                add("billingstatus", &count.to_string());
+                add("paymentstatus", "0");
+                add("totalmonthoutstanding", &format!("{count:02}"));
+                add("swreferenceid", "0SYM212Z83A4C2E165D4522042E5CF9E");
+                add("subscribername", "BUDI & SITI");
+                add("serviceunit", "51106");
+                add("serviceunitphone", "021222222");
+                add("subscribersegmentation", "R1");
+                add("subscribercategory", "000001300");
+                add("totaladmincharge", &format!("{:011}", self.admin_fee()));
+                for (part, amount) in (1_u32..).zip(&self.parts) {
+                    let mut numbered = |name: &str, text: &str| add(&format!("{name}{part}"), text);
+                    numbered("blth", &format!("2026{part:02}"));
+                    numbered("duedate", &format!("2026{part:02}20"));
+                    numbered("meterreaddate", &format!("2026{part:02}01"));
+                    numbered("RPTAG", &format!("{amount:011}"));
+                    let sign = if part % 2 == 0 { 'D' } else { 'C' };
+                    numbered("incentive", &format!("{sign}{:010}", 100 * part));
+                    numbered("valuaddedtax", "0000000110");
+                    numbered("penaltyfee", &format!("{:012}", 3_000 * (part - 1)));
+                    numbered("SLALWBP", &format!("{:08}", 1_000 * part));
+                    numbered("SAHLWBP", &format!("{:08}", 1_000 * part + 150));
+                    numbered("SLAWBP", "00000000");
+                    numbered("SAHWBP", "00000000");
+                    numbered("SLAKVARH", "00000000");
+                    numbered("SAHKVARH", "00000000");
+                }
+                add("alamat", "JL. MELATI NO. 1");
+                add("plnnpwp", "010016087051000");
+                add("subscribernpwp", "000000000000000");
+                add("totalrptag", &format!("{:012}", self.nominal()));
+                add("info", "Informasi: hubungi 123");
+            }
+        }
+        pairs
+    }
+}

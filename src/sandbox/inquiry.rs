@@ -1,0 +1,287 @@
+//! Inquiries, payments, and purchases that bring an inquiry's references along.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    Sandbox, WIB_OFFSET_HOURS,
+    api::{
+        BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS, Said,
+        WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
+    },
+    bill::{BILLERS, Biller, Inquiry},
+    book::{Order, PRODUCTS, Unusable},
+    scenario::{Reply, inquiry_code, script_for},
+    wire::{Answer, Format, Parameters, rupiah},
+};
+
+/// Products that are bought only after an inquiry.
+const INQUIRED_PRODUCTS: [&str; 1] = ["HPLNPRA20"];
+const MONTHS_MAX: u8 = 12;
+const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
+
+impl From<Unusable> for u16 {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Unknown => NO_INQUIRY,
+            Unusable::Expired => INQUIRY_EXPIRED,
+            Unusable::Paid => INQUIRY_PAID,
+        }
+    }
+}
+
+impl Sandbox {
+    /// The inquiry before a prepaid purchase.
+    pub(super) fn inquire_prepaid(
+        &self,
+        asked: &Parameters,
+        format: Format,
+        trace_code: &str,
+    ) -> Said {
+        let (product_code, meter) = (asked.get("productcode"), asked.get("accnumber"));
+        if product_code.is_empty() || meter.is_empty() {
+            return self.decline(asked, trace_code, BAD_FORMAT);
+        }
+        if !PRODUCTS.iter().any(|(code, _)| *code == product_code) {
+            return self.decline(asked, trace_code, WRONG_PRODUCT);
+        }
+        if !is_number(meter) {
+            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+        }
+        let code = inquiry_code(meter);
+        if code != SUCCESS {
+            return self.decline(asked, trace_code, code);
+        }
+        let inquiry = Inquiry {
+            reference_code: asked.get("referencecode").to_owned(),
+            product_code: product_code.to_owned(),
+            account_numbers: [meter.to_owned(), String::new(), String::new()],
+            contact_number: String::new(),
+            expires_at: self.inquiry_expires(),
+            refs: [
+                asked.get("referencecode").to_owned(),
+                String::new(),
+                format!("32 & <{}>", &trace_code[..4]),
+            ],
+            format,
+            bill: None,
+        };
+        let answer = self
+            .begin(trace_code, SUCCESS)
+            .text("productcode", product_code);
+        let mut answer = tell(answer, &inquiry, trace_code);
+        if product_code.starts_with("HPLN") {
+            answer = pln_detail(answer, meter);
+        }
+        for (name, text) in REFS.into_iter().zip(&inquiry.refs) {
+            answer = answer.text(name, text);
+        }
+        let answer = answer
+            .text("serialnumber", "")
+            .text("userid", &self.settings.user_id)
+            .text("referencecode", asked.get("referencecode"));
+        self.book.inquired(trace_code, inquiry);
+        (Reply::Answer, answer)
+    }
+
+    /// Why a purchase is not allowed after, or without, an inquiry.
+    pub(super) fn verify_inquired(&self, asked: &Parameters) -> Result<(), u16> {
+        let has_refs = REFS.iter().any(|name| asked.has(name));
+        let product_code = asked.get("productcode");
+        if !has_refs && !INQUIRED_PRODUCTS.contains(&product_code) {
+            return Ok(());
+        }
+        let now = (self.ambient.now)();
+        let inquiry = self
+            .book
+            .metered(product_code, asked.get("accnumber"), now)?;
+        let same = |(name, text): (&str, &String)| asked.get(name) == text;
+        if has_refs && !REFS.into_iter().zip(&inquiry.refs).all(same) {
+            return Err(DATA_DIFFER);
+        }
+        Ok(())
+    }
+
+    /// The inquiry for a bill.
+    pub(super) fn inquire_postpaid(
+        &self,
+        asked: &Parameters,
+        format: Format,
+        trace_code: &str,
+    ) -> Said {
+        let numbers = account_numbers(asked);
+        let (Some(numbers), false) = (numbers, asked.get("contactnumber").is_empty()) else {
+            return self.decline(asked, trace_code, BAD_FORMAT);
+        };
+        let product_code = asked.get("productcode");
+        let Some((_, biller)) = BILLERS.iter().find(|(code, _)| *code == product_code) else {
+            return self.decline(asked, trace_code, WRONG_PRODUCT);
+        };
+        if !is_customer(*biller, &numbers) {
+            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+        }
+        let code = inquiry_code(&numbers[0]);
+        if code != SUCCESS {
+            return self.decline(asked, trace_code, code);
+        }
+        let bill = self.book.next_bill(product_code, *biller, &numbers);
+        let form = bill.parts.len() - 1;
+        let inquiry = Inquiry {
+            reference_code: asked.get("referencecode").to_owned(),
+            product_code: product_code.to_owned(),
+            contact_number: asked.get("contactnumber").to_owned(),
+            expires_at: self.inquiry_expires(),
+            refs: [
+                asked.get("ref1").to_owned(),
+                format!("R\"{}\"", &trace_code[..6]),
+                format!("<{}>  &", &trace_code[..4]),
+            ],
+            format,
+            bill: Some(bill.clone()),
+            account_numbers: numbers,
+        };
+        let answer = self.begin_bill(trace_code, SUCCESS);
+        let answer = tell(answer, &inquiry, trace_code)
+            .text("referencecode", asked.get("referencecode"))
+            .text("contactnumber", &inquiry.contact_number)
+            .amount("nominal", bill.nominal())
+            .amount("adminfee", bill.admin_fee());
+        let answer = REFS
+            .into_iter()
+            .zip(&inquiry.refs)
+            .fold(answer, |answer, (name, text)| answer.text(name, text))
+            .additional_data(bill.additional_data(&inquiry.account_numbers[0]), form);
+        self.book.inquired(trace_code, inquiry);
+        (Reply::Answer, answer)
+    }
+
+    /// The payment of a bill: everything as the inquiry had it, to the letter.
+    pub(super) fn pay(
+        self: &Arc<Self>,
+        asked: &Parameters,
+        format: Format,
+        trace_code: &str,
+    ) -> Said {
+        let inquiry_code = asked.get("inquirycode");
+        let (reply, status) = match self.book.payable(inquiry_code, (self.ambient.now)()) {
+            Err(unusable) => (Reply::Answer, unusable.into()),
+            Ok(inquiry) => match verify_payment(asked, &inquiry) {
+                Err(code) => (Reply::Answer, code),
+                Ok(price) => {
+                    let script = script_for(&inquiry.account_numbers[0]);
+                    if script.reply == Reply::ResetBefore {
+                        return (script.reply, Answer::default());
+                    }
+                    let account_number = inquiry.account_numbers[0].clone();
+                    let order = Order {
+                        reference_code: asked.get("referencecode"),
+                        trace_code,
+                        product_code: asked.get("productcode"),
+                        price,
+                        account_number: &account_number,
+                        script,
+                        pays: Some((inquiry_code.to_owned(), inquiry)),
+                    };
+                    return self.book_order(asked, &order, format);
+                }
+            },
+        };
+        let answer = self.begin_bill(trace_code, status);
+        let answer = answer.text("referencecode", asked.get("referencecode"));
+        (reply, answer)
+    }
+
+    fn inquiry_expires(&self) -> jiff::Timestamp {
+        let now = (self.ambient.now)();
+        now.checked_add(self.settings.inquiry_valid).unwrap_or(now)
+    }
+}
+
+/// What identifies an inquiry, in every answer to one.
+fn tell(answer: Answer, inquiry: &Inquiry, inquiry_code: &str) -> Answer {
+    let [one, two, three] = &inquiry.account_numbers;
+    let expires = inquiry
+        .expires_at
+        .to_zoned(TimeZone::fixed(jiff::tz::offset(WIB_OFFSET_HOURS)))
+        .strftime("%Y-%m-%d %H:%M:%S.%3f")
+        .to_string();
+    answer
+        .text("accnumber1", one)
+        .text("accnumber2", two)
+        .text("accnumber3", three)
+        .text("inquirycode", inquiry_code)
+        .text("inquiryexpired", &expires)
+}
+
+/// `accnumber1` to `accnumber3`, which must be there even when empty.
+fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
+    let one = |name| asked.has(name).then(|| asked.get(name).to_owned());
+    let numbers = [one("accnumber1")?, one("accnumber2")?, one("accnumber3")?];
+    (!numbers[0].is_empty()).then_some(numbers)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
+    is_number(one)
+        && match biller {
+            Biller::Pln | Biller::Water => two.is_empty() && three.is_empty(),
+            Biller::Telephone => is_number(two) && three.is_empty(),
+            Biller::Bpjs => {
+                let months = three.parse::<u8>();
+                two.is_empty() && months.is_ok_and(|months| (1..=MONTHS_MAX).contains(&months))
+            }
+        }
+}
+
+/// The price of a payment whose data are the inquiry's, or the code for others.
+fn verify_payment(asked: &Parameters, inquiry: &Inquiry) -> Result<u64, u16> {
+    let Some(bill) = &inquiry.bill else {
+        return Err(NO_INQUIRY);
+    };
+    let numbers = account_numbers(asked).ok_or(BAD_FORMAT)?;
+    let mut expected = inquiry.account_numbers.clone();
+    if bill.biller == Biller::Bpjs {
+        if !is_number(&numbers[1]) {
+            return Err(WRONG_ACCOUNT);
+        }
+        expected[1].clone_from(&numbers[1]);
+    }
+    let same = |(name, text): (&str, &String)| asked.get(name) == text;
+    let is_same = numbers == expected
+        && asked.get("productcode") == inquiry.product_code
+        && asked.get("contactnumber") == inquiry.contact_number
+        && asked.get("nominal") == rupiah(bill.nominal(), inquiry.format)
+        && asked.get("adminfee") == rupiah(bill.admin_fee(), inquiry.format)
+        && REFS.into_iter().zip(&inquiry.refs).all(same);
+    if is_same {
+        Ok(bill.nominal() + bill.admin_fee())
+    } else {
+        Err(DATA_DIFFER)
+    }
+}
+
+/// The detail of the printed example, with two fields left empty as there.
+fn pln_detail(answer: Answer, meter: &str) -> Answer {
+    [
+        ("PLN_IDPELANGGAN", "514444444444"),
+        ("PLN_NOMETER", meter),
+        ("PLN_NAMAPELANGGAN", "MELISA"),
+        ("PLN_TARIFDAYA", "R1/1300"),
+        ("PLN_TARIF", "R1"),
+        ("PLN_KATEGORIDAYA", "1300"),
+        ("PLN_NOREFPLN", "0MUP210Z83A4C2E165D4522042E5CF9E"),
+        ("PLN_NOREFVENDOR", "8D722CD016BD085AFF58FA0FC4320431"),
+        ("PLN_KODEDISTRIBUSI", "51"),
+        ("PLN_UPJ", "51106"),
+        ("PLN_UPJPHONE", "021222222"),
+        ("PLN_KWHLIMIT", "6000"),
+        ("PLN_TOKENUNSOLD1", ""),
+        ("PLN_TOKENUNSOLD2", ""),
+    ]
+    .into_iter()
+    .fold(answer, |answer, (name, text)| answer.text(name, text))
+}
