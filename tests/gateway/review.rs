@@ -1,0 +1,225 @@
+//! Promise 8: `ResolveTransaction`, the only way out of NEEDS_REVIEW.
+
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, Reason, Resolution, ResolveTransactionRequest, Source, State,
+    Transaction,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::{
+    on_both_stores,
+    world::{
+        Client, Gateway, PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_refused,
+        assert_succeeded, buy, get, reference,
+    },
+};
+
+fn ruling(code: &str, revision: i64, resolution: Resolution) -> ResolveTransactionRequest {
+    ResolveTransactionRequest {
+        reference_code: code.to_owned(),
+        revision,
+        resolution: resolution.into(),
+        operator: "siti@example".into(),
+        note: "ticket 4711: customer service looked it up".into(),
+        ..ResolveTransactionRequest::default()
+    }
+}
+
+async fn resolve(
+    client: &mut Client,
+    request: ResolveTransactionRequest,
+) -> Result<Transaction, Status> {
+    let resolved = client.resolve_transaction(request).await?.into_inner();
+    Ok(resolved.transaction.unwrap())
+}
+
+/// One that was checked in vain until a human must decide.
+async fn undecided(gateway: &Gateway) -> Transaction {
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    gateway
+        .until(&code, |one| one.state() == State::NeedsReview)
+        .await
+}
+
+async fn world(kind: StoreKind) -> (World, Gateway) {
+    let mut world = World::new(kind).await;
+    world.set("checks.give_up_after", "300ms");
+    let gateway = world.start_gateway().await;
+    (world, gateway)
+}
+
+async fn an_operator_settles_what_needs_review(kind: StoreKind) {
+    let (_world, gateway) = world(kind).await;
+    let mut client = gateway.client().await;
+    for (resolution, state, refund) in [
+        (Resolution::Succeeded, State::Succeeded, false),
+        (Resolution::Failed, State::Failed, true),
+    ] {
+        let open = undecided(&gateway).await;
+        let code = &open.reference_code;
+        let mut request = ruling(code, open.revision, resolution);
+        if resolution == Resolution::Succeeded {
+            request.serial_number = "5555 6666".into();
+        }
+        let settled = resolve(&mut client, request.clone()).await.unwrap();
+        assert_eq!((settled.state(), settled.r#final), (state, true));
+        assert_eq!(
+            (settled.safe_to_refund, settled.safe_to_buy_again),
+            (refund, refund)
+        );
+        let (reason, serial) = if refund {
+            (Reason::Resolved, "")
+        } else {
+            (Reason::Unspecified, "5555 6666")
+        };
+        assert_eq!(
+            (settled.reason(), settled.serial_number.as_str()),
+            (reason, serial)
+        );
+        let entry = settled
+            .timeline
+            .iter()
+            .find(|entry| entry.source() == Source::Operator);
+        let entry = entry.unwrap();
+        assert_eq!(
+            (entry.operator.as_str(), &entry.note),
+            ("siti@example", &request.note)
+        );
+        assert_eq!(settled.revision, open.revision + 1);
+        // The same again changes nothing, another one is too late.
+        assert_eq!(
+            resolve(&mut client, request.clone()).await.unwrap(),
+            settled
+        );
+        request.note = "something else".into();
+        let status = assert_refused(
+            resolve(&mut client, request.clone()).await,
+            Code::Aborted,
+            "REVISION_CHANGED",
+            "no",
+        );
+        let metadata = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["revision"], settled.revision.to_string());
+        request.revision = settled.revision;
+        let refused = resolve(&mut client, request).await;
+        assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "no");
+        assert_eq!(get(&mut client, code).await.unwrap(), settled);
+    }
+}
+
+async fn a_success_can_be_taken_back_and_nothing_else(kind: StoreKind) {
+    let (_world, gateway) = world(kind).await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let bought = buy(&mut client, &code, PLAIN).await;
+    assert_succeeded(&bought);
+    for resolution in [Resolution::Succeeded, Resolution::Failed] {
+        let refused = resolve(&mut client, ruling(&code, bought.revision, resolution)).await;
+        assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "no");
+    }
+    let request = ruling(&code, bought.revision, Resolution::Reversed);
+    let reversed = resolve(&mut client, request).await.unwrap();
+    assert_eq!(
+        (reversed.state(), reversed.r#final),
+        (State::Reversed, true)
+    );
+    assert!(reversed.safe_to_refund && reversed.safe_to_buy_again);
+    assert_eq!(
+        reversed.serial_number, bought.serial_number,
+        "the receipt stays"
+    );
+    // OKEBAYAR still calls it a success: that was known.
+    let request = CheckTransactionRequest {
+        account: String::new(),
+        reference_code: code.clone(),
+    };
+    let checked = client
+        .check_transaction(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(checked.transaction.unwrap().state(), State::Reversed);
+
+    let open = undecided(&gateway).await;
+    let request = ruling(&open.reference_code, open.revision, Resolution::Reversed);
+    let refused = resolve(&mut client, request).await;
+    assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "no");
+}
+
+#[tokio::test]
+async fn newer_proof_against_a_resolution_reopens_it() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.give_up_after", "300ms");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    // Its checks are reset three times, which is longer than it is waited for; after
+    // that they tell of the success.
+    let open = {
+        buy(&mut client, &code, "080000000023").await;
+        gateway
+            .until(&code, |one| one.state() == State::NeedsReview)
+            .await
+    };
+    let request = ruling(&code, open.revision, Resolution::Failed);
+    let failed = resolve(&mut client, request).await.unwrap();
+    assert_eq!(
+        (failed.state(), failed.safe_to_refund),
+        (State::Failed, true)
+    );
+    let request = CheckTransactionRequest {
+        account: String::new(),
+        reference_code: code.clone(),
+    };
+    let reopened = loop {
+        let checked = client.check_transaction(request.clone()).await.unwrap();
+        let found = checked.into_inner().transaction.unwrap();
+        if found.state() != State::Failed {
+            break found;
+        }
+    };
+    assert_eq!(
+        (reopened.state(), reopened.reason(), reopened.contradicted),
+        (State::NeedsReview, Reason::Contradicted, true)
+    );
+    assert!(!reopened.safe_to_refund && !reopened.r#final);
+    // Having seen it, the operator decides again.
+    let request = ruling(&code, reopened.revision, Resolution::Succeeded);
+    let settled = resolve(&mut client, request).await.unwrap();
+    assert_succeeded(&settled);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_resolution_is_told_at_once() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let wrong = ResolveTransactionRequest {
+        account: "nobody".into(),
+        reference_code: "x".into(),
+        note: "x".repeat(1025),
+        ..ResolveTransactionRequest::default()
+    };
+    let status = resolve(&mut client, wrong).await.unwrap_err();
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();
+    let all = [
+        "account",
+        "reference_code",
+        "revision",
+        "resolution",
+        "operator",
+        "note",
+    ];
+    assert_eq!(fields, all);
+    let unknown = ruling(&reference(), 1, Resolution::Failed);
+    let refused = resolve(&mut client, unknown).await;
+    assert_refused(refused, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
+}
+
+on_both_stores!(
+    an_operator_settles_what_needs_review,
+    a_success_can_be_taken_back_and_nothing_else,
+);

@@ -1,0 +1,324 @@
+//! Promise 13 for everything at once: `WatchTransactions`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use okebayar_gateway::grpc::v1::{
+    State, Transaction, WatchTransactionsRequest, WatchTransactionsResponse,
+};
+use tokio::sync::Semaphore;
+use tonic::{Code, Status, Streaming};
+
+use crate::support::{
+    on_both_stores,
+    process::PATIENCE,
+    world::{
+        CALLBACK_LOST, Client, PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, PLAIN,
+        StoreKind, World, buy, error_info, get, reference,
+    },
+};
+
+async fn watch(
+    client: &mut Client,
+    cursor: &str,
+) -> Result<Streaming<WatchTransactionsResponse>, Status> {
+    let request = WatchTransactionsRequest {
+        cursor: cursor.to_owned(),
+        ..WatchTransactionsRequest::default()
+    };
+    Ok(client.watch_transactions(request).await?.into_inner())
+}
+
+async fn next(updates: &mut Streaming<WatchTransactionsResponse>) -> WatchTransactionsResponse {
+    let next = tokio::time::timeout(PATIENCE, updates.message()).await;
+    next.expect("nothing came")
+        .unwrap()
+        .expect("the stream ended")
+}
+
+/// The cursor of now.
+async fn now(client: &mut Client) -> String {
+    let first = next(&mut watch(client, "").await.unwrap()).await;
+    assert_eq!(first.transaction, None);
+    first.cursor
+}
+
+/// What a watcher has seen: the revisions of each transaction, in order.
+type Seen = BTreeMap<String, Vec<i64>>;
+
+fn note(seen: &mut Seen, transaction: &Transaction) {
+    let code = transaction.reference_code.clone();
+    seen.entry(code).or_default().push(transaction.revision);
+}
+
+const WATCHED: usize = 2000;
+const AT_ONCE: usize = 64;
+
+/// Watches with cuts after a few messages until so many transactions are final.
+async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) -> (Seen, u32) {
+    let (mut seen, mut finals, mut cuts) = (Seen::new(), BTreeSet::new(), 0_u32);
+    let mut random = 12345_u32;
+    while finals.len() < wanted {
+        let mut updates = watch(&mut client, &cursor).await.unwrap();
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        for _ in 0..(random >> 16) % 200 {
+            let update = next(&mut updates).await;
+            cursor = update.cursor;
+            if let Some(transaction) = update.transaction {
+                note(&mut seen, &transaction);
+                // What comes after a final state, such as a late answer, is final too.
+                if transaction.r#final {
+                    finals.insert(transaction.reference_code);
+                }
+            }
+            if finals.len() == wanted {
+                break;
+            }
+        }
+        cuts += 1;
+    }
+    (seen, cuts)
+}
+
+async fn every_revision_of_two_thousand_is_seen_over_cuts(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    // On Redis the watcher sits on another replica than buyers and callbacks.
+    let replica = match kind {
+        StoreKind::Redis => Some(world.start_replica().await),
+        StoreKind::Embedded => None,
+    };
+    let mut watcher = replica.as_ref().unwrap_or(&gateway).client().await;
+    let start = now(&mut watcher).await;
+    let watching = tokio::spawn(watch_with_cuts(watcher.clone(), start.clone(), WATCHED));
+
+    let client = gateway.client().await;
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let kinds = [
+        PLAIN,
+        PENDING_THEN_SUCCESS,
+        PENDING_THEN_FAILURE,
+        CALLBACK_LOST,
+    ];
+    let buying = (0..WATCHED).map(|number| {
+        let (mut client, slots) = (client.clone(), Arc::clone(&slots));
+        tokio::spawn(async move {
+            let _slot = slots.acquire().await.unwrap();
+            let code = reference();
+            buy(&mut client, &code, kinds[number % kinds.len()]).await;
+            code
+        })
+    });
+    let mut codes = Vec::new();
+    for bought in buying.collect::<Vec<_>>() {
+        codes.push(bought.await.unwrap());
+    }
+    let ended = tokio::time::timeout(PATIENCE * 3, watching).await;
+    let (seen, cuts) = ended.expect("the watcher hangs").unwrap();
+    assert!(cuts > 10, "{cuts}");
+    assert_eq!(seen.len(), WATCHED);
+    for code in &codes {
+        let revisions = &seen[code];
+        let last = *revisions.last().unwrap();
+        assert_eq!(*revisions, (1..=last).collect::<Vec<_>>(), "{code}");
+    }
+
+    // A second one, from the same start, sees the very same again, to the end.
+    let mut again = Seen::new();
+    let mut updates = watch(&mut watcher, &start).await.unwrap();
+    let mut missing: usize = seen.values().map(Vec::len).sum();
+    while missing > 0 {
+        let update = next(&mut updates).await;
+        if let Some(transaction) = update.transaction {
+            note(&mut again, &transaction);
+            let code = &transaction.reference_code;
+            let was_seen = again[code].len() <= seen[code].len();
+            missing -= usize::from(was_seen);
+        }
+    }
+    for (code, revisions) in &seen {
+        assert_eq!(again[code][..revisions.len()], revisions[..], "{code}");
+    }
+}
+
+async fn a_watch_from_now_tells_its_cursor_first_and_nothing_old(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let start = now(&mut client).await;
+    let old = reference();
+    buy(&mut client, &old, PLAIN).await;
+    let mut updates = watch(&mut client, "").await.unwrap();
+    assert_eq!(next(&mut updates).await.transaction, None);
+    let new = reference();
+    buy(&mut client, &new, PLAIN).await;
+    for revision in 1..=2 {
+        let update = next(&mut updates).await;
+        let told = update.transaction.unwrap();
+        assert_eq!((&told.reference_code, told.revision), (&new, revision));
+        assert_eq!(told.r#final, revision == 2);
+    }
+    // The earlier cursor still has both.
+    let mut updates = watch(&mut client, &start).await.unwrap();
+    let first = next(&mut updates).await.transaction.unwrap();
+    assert_eq!((first.reference_code, first.revision), (old, 1));
+}
+
+async fn a_cursor_that_is_none_or_of_another_store_is_refused(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let own = now(&mut client).await;
+    let status = watch(&mut client, "nonsense").await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().starts_with("cursor: it is no cursor"),
+        "{status}"
+    );
+
+    let other_world = World::new(kind).await;
+    let other = other_world.start_gateway().await;
+    let status = watch(&mut other.client().await, &own).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert_eq!(error_info(&status).0, "CURSOR_OUT_OF_RANGE");
+}
+
+#[tokio::test]
+async fn changes_that_were_trimmed_are_out_of_range() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.partitions", "1");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let start = now(&mut client).await;
+    buy(&mut client, &reference(), PLAIN).await;
+    let redis = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg("okb:{0}:events").arg("MAXLEN").arg(1);
+    trim.query_async::<i64>(&mut connection).await.unwrap();
+    let status = watch(&mut client, &start).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    // A new watch goes on.
+    let fresh = now(&mut client).await;
+    let mut updates = watch(&mut client, &fresh).await.unwrap();
+    let code = reference();
+    buy(&mut client, &code, PLAIN).await;
+    let told = next(&mut updates).await.transaction.unwrap();
+    assert_eq!(told.reference_code, code);
+}
+
+#[tokio::test]
+async fn a_promoted_replica_is_another_history() {
+    // A replica that took over may lack changes: its cursors are its own.
+    let world = World::new(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let start = now(&mut client).await;
+    let redis = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    // What a failover does to the replication id.
+    for command in [["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]] {
+        let mut change = redis::cmd(command[0]);
+        change.arg(&command[1..]);
+        change.query_async::<String>(&mut connection).await.unwrap();
+    }
+    let status = watch(&mut client, &start).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    let fresh = now(&mut client).await;
+    assert_ne!(fresh, start);
+}
+
+#[tokio::test]
+async fn a_watcher_of_one_account_is_not_told_of_another() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    let port = crate::support::ports::free();
+    let _sandbox = world.sandbox_with(port, "second-member", &[]).await;
+    world
+        .set("default_account", "main")
+        .set("accounts.second.url", &format!("http://127.0.0.1:{port}/"))
+        .set("accounts.second.userid", "second-member")
+        .set("accounts.second.pin", crate::support::process::CANARY_PIN);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let request = |accounts: &[&str], cursor: &str| WatchTransactionsRequest {
+        accounts: accounts.iter().map(|name| (*name).to_owned()).collect(),
+        cursor: cursor.to_owned(),
+    };
+    let updates = client.watch_transactions(request(&["second"], "")).await;
+    let mut updates = updates.unwrap().into_inner();
+    let first = next(&mut updates).await.cursor;
+    buy(&mut client, &reference(), PLAIN).await;
+    let moved = next(&mut updates).await;
+    assert_eq!(moved.transaction, None, "a new cursor, and nothing else");
+    assert_ne!(moved.cursor, first);
+    let mut order = crate::support::world::order(&reference(), PLAIN);
+    order.account = "second".into();
+    client.purchase_prepaid(order.clone()).await.unwrap();
+    let told = loop {
+        if let Some(told) = next(&mut updates).await.transaction {
+            break told;
+        }
+    };
+    assert_eq!(told.reference_code, order.reference_code);
+    let status = client.watch_transactions(request(&["nobody"], "")).await;
+    assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_watch_of_everything_with_a_reason() {
+    let world = World::new(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    let mut updates = watch(&mut gateway.client().await, "").await.unwrap();
+    let cursor = next(&mut updates).await.cursor;
+    gateway.process.signal("-TERM");
+    let status = updates.message().await.unwrap_err();
+    assert_eq!(
+        error_info(&status),
+        ("GATEWAY_STOPPING".into(), "no".into())
+    );
+    assert!(gateway.process.ended().await.success());
+    // The same store, another process: the cursor is good.
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut updates = watch(&mut client, &cursor).await.unwrap();
+    let code = reference();
+    buy(&mut client, &code, PLAIN).await;
+    let told = next(&mut updates).await.transaction.unwrap();
+    assert_eq!(told.reference_code, code);
+}
+
+#[tokio::test]
+async fn a_slow_watcher_of_everything_loses_nothing() {
+    let world = World::new(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut updates = watch(&mut client, "").await.unwrap();
+    let count = 300;
+    let code = reference();
+    for _ in 0..count {
+        buy(&mut client, &reference(), PLAIN).await;
+    }
+    buy(&mut client, &code, PENDING_FOR_EVER).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut seen = Seen::new();
+    while seen.get(&code).is_none_or(|revisions| revisions.len() < 2) {
+        if let Some(transaction) = next(&mut updates).await.transaction {
+            note(&mut seen, &transaction);
+        }
+    }
+    assert_eq!(seen.len(), count + 1);
+    assert!(seen.values().all(|revisions| revisions[..2] == [1, 2]));
+    assert_eq!(
+        get(&mut client, &code).await.unwrap().state(),
+        State::Pending
+    );
+}
+
+on_both_stores!(
+    every_revision_of_two_thousand_is_seen_over_cuts,
+    a_watch_from_now_tells_its_cursor_first_and_nothing_old,
+    a_cursor_that_is_none_or_of_another_store_is_refused,
+);
