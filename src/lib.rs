@@ -28,9 +28,11 @@
 //! | [`grpc`], [`callback`] | INBOUND: the contract, and OKEBAYAR's callbacks |
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
+//! | [`call`] | the gateway's own client |
 
 pub mod ambient;
 pub mod app;
+pub mod call;
 pub mod callback;
 pub mod config;
 pub mod dev;

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use okebayar_gateway::{
     ambient::Ambient,
     app::App,
+    call,
     config::Settings,
     dev,
     sandbox::{self, CallbackMethod, Sandbox},
@@ -43,6 +44,11 @@ enum Command {
     },
     /// Run an OKEBAYAR of your own, for development and tests.
     Sandbox(SandboxArguments),
+    /// Call a running gateway. The exit code tells a script how it ended: 0 done, or
+    /// SUCCEEDED; 1 refused; 2 wrong arguments; 3 no money spent: FAILED, NOT_SENT,
+    /// REVERSED; 4 open: SENDING, PENDING, CONFIRMING; 5 NEEDS_REVIEW; 6 a purchase may
+    /// have been sent: call again under the same reference code.
+    Call(call::Arguments),
     /// Run gateway and sandbox on loopback, and buy one product.
     Dev {
         /// On free ports with a temporary store; end when the purchase has.
@@ -84,15 +90,14 @@ const SANDBOX_PIN_VARIABLE: &str = "OKEBAYAR_SANDBOX_PIN";
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = if matches!(arguments.command, Command::Dev { .. }) {
-        "warn"
-    } else {
-        "info"
+    let level = match arguments.command {
+        Command::Dev { .. } | Command::Call(_) => "warn",
+        Command::Serve { .. } | Command::Sandbox(_) => "info",
     };
     log_to_stderr(level);
     no_core_dump();
     match run(arguments.command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(ended) => ended,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -124,24 +129,26 @@ fn no_core_dump() {
     }
 }
 
-async fn run(command: Command) -> Result<()> {
+async fn run(command: Command) -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
-    let stopping = stop_on_signal()?;
     let ambient = Ambient::system();
     match command {
         Command::Serve { config, check } => {
             let settings = Settings::load(config.as_deref())?;
             if check {
                 println!("the configuration can be used");
-                return Ok(());
+                return Ok(ExitCode::SUCCESS);
             }
-            App::start(settings, ambient, stopping).await?.run().await
+            let gateway = App::start(settings, ambient, stop_on_signal()?).await?;
+            gateway.run().await?;
         }
-        Command::Sandbox(arguments) => run_sandbox(arguments, ambient, stopping).await,
-        Command::Dev { once } => dev::run(once, ambient, stopping).await,
+        Command::Sandbox(arguments) => run_sandbox(arguments, ambient, stop_on_signal()?).await?,
+        Command::Dev { once } => dev::run(once, ambient, stop_on_signal()?).await?,
+        Command::Call(arguments) => return Ok(call::run(arguments).await.into()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_sandbox(

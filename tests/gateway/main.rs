@@ -10,6 +10,7 @@
 mod support;
 
 mod accounts;
+mod call;
 mod callbacks;
 mod checks;
 mod codes;
@@ -19,6 +20,7 @@ mod crash;
 mod duplicates;
 mod engine_faults;
 mod formats;
+mod fuzz_corpus;
 mod golden;
 mod inquiries;
 mod lists;

@@ -170,7 +170,10 @@ impl World {
         let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());
         let callback_url = self.callback_url();
         let mut arguments = vec!["sandbox", "--listen", &listen, "--userid", user_id];
-        arguments.extend(["--settle-after", "300ms", "--late-after", "3s"]);
+        arguments.extend(["--late-after", "3s"]);
+        if !more.contains(&"--settle-after") {
+            arguments.extend(["--settle-after", "300ms"]);
+        }
         if !more.contains(&"--deposit") {
             arguments.extend(["--deposit", &deposit]);
         }

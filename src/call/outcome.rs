@@ -1,0 +1,69 @@
+//! What a script learns from the exit code.
+
+use std::process::ExitCode;
+
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::grpc::v1;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// 0: it did what it should; a transaction is SUCCEEDED.
+    Done,
+    /// 1: it was refused, or the gateway cannot be reached; a purchase sent nothing.
+    Refused,
+    /// 3: no money is spent: FAILED, NOT_SENT or REVERSED.
+    NothingSpent,
+    /// 4: the outcome is open: SENDING, PENDING or CONFIRMING.
+    Open,
+    /// 5: NEEDS_REVIEW.
+    NeedsReview,
+    /// 6: a purchase or payment may have been sent; call again under the same reference
+    /// code.
+    Unknown,
+}
+
+impl Outcome {
+    /// What the state of a transaction comes to.
+    #[must_use]
+    pub fn of(transaction: &v1::Transaction) -> Self {
+        match transaction.state() {
+            v1::State::Succeeded => Self::Done,
+            v1::State::Failed | v1::State::NotSent | v1::State::Reversed => Self::NothingSpent,
+            v1::State::NeedsReview => Self::NeedsReview,
+            v1::State::Unspecified
+            | v1::State::Sending
+            | v1::State::Pending
+            | v1::State::Confirming => Self::Open,
+        }
+    }
+
+    /// What an error comes to: one without the gateway's own `sent=no` says nothing
+    /// about sending.
+    pub(super) fn of_error(status: &Status, moves_money: bool) -> Self {
+        let info = status.get_details_error_info();
+        let sent_nothing =
+            info.is_some_and(|info| info.metadata.get("sent").map(String::as_str) == Some("no"));
+        if moves_money && !sent_nothing {
+            Self::Unknown
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Refused => 1,
+            // 2 is for arguments that cannot be read.
+            Outcome::NothingSpent => 3,
+            Outcome::Open => 4,
+            Outcome::NeedsReview => 5,
+            Outcome::Unknown => 6,
+        })
+    }
+}

@@ -1,0 +1,445 @@
+//! `call`: the gateway's own client, as scripts and people use it.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::{
+    ports,
+    process::{CANARY_PIN, PATIENCE, Process},
+    world::{
+        BINARY, CALLBACK_LOST, CONTACT, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN,
+        PRODUCT, SLOW, StoreKind, TWO_BILLS, WATER, World, reference,
+    },
+};
+
+struct Called {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Called {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+async fn call_at(address: &str, arguments: &[&str]) -> Called {
+    let mut command = Command::new(BINARY);
+    command
+        .args(["call", "--address", address])
+        .args(arguments)
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.expect("the call does not end").unwrap();
+    let (out, err) = (
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    );
+    assert!(!out.contains(CANARY_PIN) && !err.contains(CANARY_PIN));
+    Called {
+        code: status.code().unwrap(),
+        out,
+        err,
+    }
+}
+
+async fn call(gateway: &Gateway, arguments: &[&str]) -> Called {
+    call_at(&format!("http://{}", gateway.grpc), arguments).await
+}
+
+#[tokio::test]
+async fn a_purchase_is_made_shown_and_its_state_is_the_exit_code() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let purchase = ["purchase-prepaid", &code, PRODUCT, PLAIN];
+    let called = call(&gateway, &purchase).await;
+    assert_eq!((called.code, called.err.as_str()), (0, ""));
+    for line in [
+        "transaction:",
+        "  account: main",
+        &format!("  reference_code: {code}"),
+        "  operation: PURCHASE_PREPAID",
+        "  state: SUCCEEDED",
+        "  final: true",
+        "  status_code: 000",
+        "  price: IDR 10500",
+        "  timeline:",
+        "    source: ANSWER",
+    ] {
+        assert!(
+            called.out.lines().any(|known| known == line),
+            "{line} in {}",
+            called.out
+        );
+    }
+    let again = call(&gateway, &[&["--json"][..], &purchase[..]].concat()).await;
+    let answer = again.json();
+    assert_eq!((again.code, &answer["replayed"]), (0, &Value::Bool(true)));
+    let transaction = &answer["transaction"];
+    assert_eq!(transaction["state"], "STATE_SUCCEEDED");
+    assert_eq!(transaction["price"]["units"], "10500");
+    assert_eq!(transaction["referenceCode"], code.as_str());
+
+    let other = call(&gateway, &["purchase-prepaid", &code, "PULSA5", PLAIN]).await;
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    assert!(
+        other
+            .err
+            .contains("AlreadyExists, REFERENCE_CODE_REUSED, sent=no"),
+        "{}",
+        other.err
+    );
+    let failed = call(
+        &gateway,
+        &["purchase-prepaid", &reference(), PRODUCT, "080000009203"],
+    )
+    .await;
+    assert_eq!(failed.code, 3);
+    let open = call(
+        &gateway,
+        &["purchase-prepaid", &reference(), PRODUCT, PENDING_FOR_EVER],
+    )
+    .await;
+    assert_eq!(open.code, 4);
+    let misspelt = call(&gateway, &["purchase-prepaid", &reference(), PRODUCT]).await;
+    assert_eq!(misspelt.code, 2);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_unknown_outcome_for_money_and_a_refusal_for_a_question() {
+    let nobody = format!("http://127.0.0.1:{}", ports::free());
+    let bought = call_at(&nobody, &["purchase-prepaid", &reference(), PRODUCT, PLAIN]).await;
+    assert_eq!(bought.code, 6, "{}", bought.err);
+    for question in [
+        &["get-balance"][..],
+        &["watch-transaction", "reference-1"],
+        &["watch-transactions"],
+    ] {
+        let asked = call_at(&nobody, question).await;
+        assert_eq!(asked.code, 1, "{question:?}: {}", asked.err);
+        assert!(asked.err.starts_with("error: Unavailable"), "{}", asked.err);
+    }
+    let asked = call_at("nonsense::", &["--json", "get-balance"]).await;
+    assert_eq!(asked.code, 1);
+    let error: Value = serde_json::from_str(&asked.err).unwrap();
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("--address: ")
+    );
+}
+
+#[tokio::test]
+async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("grpc.listen", &format!("127.0.0.1:{}", ports::free()));
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let address = format!("http://{}", gateway.grpc);
+    let watching = {
+        let (address, code) = (address.clone(), code.clone());
+        tokio::spawn(async move {
+            let purchase = ["purchase-prepaid", &code, PRODUCT, CALLBACK_LOST];
+            call_at(
+                &address,
+                &[&["--json"][..], &purchase[..], &["--watch"]].concat(),
+            )
+            .await
+        })
+    };
+    // It watches; the gateway stops and comes again; then OKEBAYAR is asked.
+    gateway
+        .process
+        .line(|line| line.contains("\"to\":\"PENDING\"").then_some(()))
+        .await;
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
+    let gateway = world.start_gateway().await;
+    while call(&gateway, &["check-transaction", &code]).await.code == 4 {}
+    let watched = watching.await.unwrap();
+    assert_eq!(watched.code, 0, "{}", watched.err);
+    let last: Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["transaction"]["state"], "STATE_SUCCEEDED");
+    let second = watched.out.lines().nth(1).unwrap();
+    let second: Value = serde_json::from_str(second).unwrap();
+    assert_eq!(
+        second["transaction"]["revision"], "3",
+        "nothing was told twice"
+    );
+}
+
+#[tokio::test]
+async fn an_operator_settles_what_needs_review() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.give_up_after", "300ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let purchase = ["purchase-prepaid", &code, PRODUCT, PENDING_FOR_EVER];
+    let watched = call(&gateway, &[&purchase[..], &["--watch"]].concat()).await;
+    assert_eq!(watched.code, 5, "{}", watched.err);
+    let open = call(&gateway, &["--json", "get-transaction", &code]).await;
+    assert_eq!(open.code, 5);
+    let open = open.json();
+    let revision = open["transaction"]["revision"].as_str().unwrap();
+    let ruling = [
+        "resolve-transaction",
+        &code,
+        "--revision",
+        revision,
+        "--resolution",
+        "succeeded",
+        "--operator",
+        "siti",
+        "--note",
+        "ticket 4711",
+        "--serial-number",
+        "55 66",
+    ];
+    let resolved = call(&gateway, &ruling).await;
+    assert_eq!(resolved.code, 0, "{}", resolved.err);
+    assert!(
+        resolved.out.contains("  serial_number: 55 66\n"),
+        "{}",
+        resolved.out
+    );
+    assert!(
+        resolved.out.contains("    operator: siti\n"),
+        "{}",
+        resolved.out
+    );
+}
+
+#[tokio::test]
+async fn a_bill_is_found_and_paid_from_a_script() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let bill = [
+        "inquire-postpaid",
+        "HPLNPASCA",
+        TWO_BILLS,
+        "--contact-number",
+        CONTACT,
+    ];
+    let shown = call(&gateway, &bill).await;
+    assert_eq!(shown.code, 0);
+    for line in [
+        "  total: IDR 108000",
+        "    subscriber_name: BUDI & SITI",
+        "      incentive: IDR -100",
+    ] {
+        assert!(
+            shown.out.lines().any(|known| known == line),
+            "{line} in {}",
+            shown.out
+        );
+    }
+    let found = call(&gateway, &[&["--json"][..], &bill[..]].concat())
+        .await
+        .json();
+    let inquiry_code = found["inquiry"]["inquiryCode"].as_str().unwrap();
+    let code = reference();
+    let pay = |total: &'static str| {
+        [
+            "pay-postpaid",
+            &code,
+            inquiry_code,
+            "--total",
+            total,
+            "--final",
+        ]
+    };
+    let refused = call(&gateway, &pay("108000.50")).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("TOTAL_MISMATCH"), "{}", refused.err);
+    let paid = call(&gateway, &pay("108000")).await;
+    assert_eq!(paid.code, 0, "{}", paid.err);
+    assert!(
+        paid.out.contains("  operation: PAY_POSTPAID\n"),
+        "{}",
+        paid.out
+    );
+    assert_eq!(world.ledger(&code).await.executed, 1);
+
+    for (product, customer) in [
+        ("HTELEPON", &["--pstn", "021", "5551234"][..]),
+        (
+            "HBPJSKES",
+            &[
+                "--bpjs",
+                "0001234",
+                "--months",
+                "2",
+                "--payer-phone",
+                "0812345",
+            ],
+        ),
+        (WATER, &["12345", "--ref1", "x"]),
+    ] {
+        let arguments = [
+            &["inquire-postpaid", product, "--contact-number", CONTACT],
+            customer,
+        ];
+        let found = call(&gateway, &arguments.concat()).await;
+        assert_eq!(found.code, 0, "{product}: {}", found.err);
+    }
+}
+
+#[tokio::test]
+async fn every_other_rpc_has_its_subcommand() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let meter = [
+        "inquire-prepaid",
+        "HPLNPRA20",
+        "14234567895",
+        "--reference-code",
+        &code,
+    ];
+    let found = call(&gateway, &[&["--json"][..], &meter[..]].concat())
+        .await
+        .json();
+    assert_eq!(found["inquiry"]["plnPrepaid"]["namaPelanggan"], "MELISA");
+    let inquiry_code = found["inquiry"]["inquiryCode"].as_str().unwrap();
+    let purchase = ["purchase-prepaid", &code, "HPLNPRA20", "14234567895"];
+    let purchase = [&purchase[..], &["--inquiry-code", inquiry_code]].concat();
+    assert_eq!(call(&gateway, &purchase).await.code, 0);
+
+    let got = call(&gateway, &["--json", "get-transaction", &code])
+        .await
+        .json();
+    let trace_code = got["transaction"]["traceCode"].as_str().unwrap();
+    let by_trace = ["--json", "get-transaction", "--trace-code", trace_code];
+    assert_eq!(call(&gateway, &by_trace).await.json(), got);
+    let checked = call(&gateway, &["--json", "check-transaction", &code])
+        .await
+        .json();
+    assert_eq!(checked["checked"], true);
+    let watched = call(&gateway, &["--json", "watch-transaction", &code]).await;
+    assert_eq!((watched.code, watched.out.lines().count()), (0, 1));
+    let after = [
+        "--json",
+        "watch-transaction",
+        &code,
+        "--after-revision",
+        "1",
+    ];
+    let watched = call(&gateway, &after).await;
+    assert!(watched.out.lines().count() >= 1);
+    let listed = [
+        "--json",
+        "list-transactions",
+        "--state",
+        "succeeded",
+        "--page-size",
+        "5",
+    ];
+    let listed = [&listed[..], &["--start-time", "2026-01-01T00:00:00Z"]].concat();
+    let listed = call(&gateway, &listed).await.json();
+    assert_eq!(listed["transactions"].as_array().unwrap().len(), 1);
+    let none = call(&gateway, &["list-transactions", "--state", "needs-review"]).await;
+    assert_eq!((none.code, none.out.trim()), (0, ""));
+    let balance = call(&gateway, &["get-balance", "--account", "main"]).await;
+    assert!(
+        balance.out.starts_with("balance: IDR 999979750\n"),
+        "{}",
+        balance.out
+    );
+    let echo = call(&gateway, &["echo", "a b", "--timeout", "30s"]).await;
+    assert_eq!((echo.code, echo.out.as_str()), (0, "message: a b\n"));
+    assert_eq!(
+        call(&gateway, &["list-notices", "--page-size", "3"])
+            .await
+            .code,
+        0
+    );
+    let unknown = call(&gateway, &["--json", "get-transaction", &reference()]).await;
+    assert_eq!(unknown.code, 1);
+    let error: Value = serde_json::from_str(&unknown.err).unwrap();
+    assert_eq!(error["reason"], "TRANSACTION_NOT_FOUND");
+    assert_eq!(error["metadata"]["sent"], "no");
+}
+
+#[tokio::test]
+async fn a_watcher_of_everything_prints_what_happens() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let address = format!("http://{}", gateway.grpc);
+    let arguments = [
+        "call",
+        "--address",
+        &address,
+        "--json",
+        "watch-transactions",
+    ];
+    let mut watcher = Process::start(BINARY, &arguments, &[], world.path());
+    let first: Value = watcher.line(|line| serde_json::from_str(line).ok()).await;
+    assert!(first["cursor"].is_string() && first["transaction"].is_null());
+    let code = reference();
+    call(
+        &gateway,
+        &["purchase-prepaid", &code, PRODUCT, PENDING_THEN_SUCCESS],
+    )
+    .await;
+    let last = watcher
+        .line(|line| {
+            let told: Value = serde_json::from_str(line).ok()?;
+            let transaction = &told["transaction"];
+            let is_last = transaction["referenceCode"] == code.as_str()
+                && transaction["state"] == "STATE_SUCCEEDED";
+            is_last.then(|| told.clone())
+        })
+        .await;
+    assert_ne!(last["cursor"], first["cursor"]);
+    watcher.signal("-INT");
+    watcher.ended().await;
+}
+
+/// Runs a command on a terminal of its own and prints what it shows there.
+const ON_A_TERMINAL: &str = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+
+#[tokio::test]
+async fn a_long_wait_shows_progress_on_a_terminal_only() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let slow = ["--settle-after", "2500ms"];
+    let user = crate::support::world::USER_ID;
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, user, &slow).await);
+    let gateway = world.start_gateway().await;
+    let address = format!("http://{}", gateway.grpc);
+    let code = reference();
+    let call = [
+        BINARY,
+        "call",
+        "--address",
+        &address,
+        "purchase-prepaid",
+        &code,
+        PRODUCT,
+        SLOW,
+    ];
+    let mut command = Command::new("python3");
+    command.args(["-c", ON_A_TERMINAL]).args(call);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.expect("it does not end").unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("waiting for the gateway: 1 s"), "{shown:?}");
+    assert!(shown.contains("state: SUCCEEDED"), "{shown:?}");
+    assert!(output.status.success());
+    let code = reference();
+    let quiet = call_at(&address, &["purchase-prepaid", &code, PRODUCT, SLOW]).await;
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""));
+}

@@ -1,0 +1,42 @@
+//! Promise 17 on the stable toolchain: what the fuzz targets check, over the corpus.
+
+use std::path::Path;
+
+#[path = "../../fuzz/checks.rs"]
+mod checks;
+
+/// Runs one target's checks over its corpus, and over every beginning of each file.
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for end in 0..=bytes.len() {
+            check(&bytes[..end]);
+        }
+        count += 1;
+    }
+    assert!(count > 2, "{}", folder.display());
+}
+
+#[test]
+fn the_xml_corpus_holds() {
+    replay("xml", checks::xml);
+}
+
+#[test]
+fn the_json_corpus_holds() {
+    replay("json", checks::json);
+}
+
+#[test]
+fn the_query_corpus_holds() {
+    replay("query", checks::query);
+}
+
+#[test]
+fn the_additional_data_corpus_holds() {
+    replay("additional_data", checks::additional_data);
+}
