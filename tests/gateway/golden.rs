@@ -17,8 +17,9 @@ use okebayar_gateway::{
         xml,
     },
     transaction::{
-        Amount, AttemptToken, Details, Finding, InquiriesMade, SerialNumber, Source, Statement,
-        StatusCode, TraceCode, Transaction, Unknown,
+        AccountNumber, Amount, AttemptToken, Bill, Contents, Details, Finding, Inquired,
+        InquiriesMade, InquiryCode, ProductCode, SerialNumber, Source, Statement, StatusCode,
+        TraceCode, Transaction, Unknown, Verbatim,
     },
 };
 
@@ -125,6 +126,192 @@ fn the_published_answers_read_in_full() {
         let said = of_purchase(&answer, &asked(), &CodeLists::default());
         assert_eq!(said.finding, Finding::Succeeded);
     }
+}
+
+/// Every name and text of a request, in order.
+fn sent(body: request::Body, format: Format) -> Vec<(String, String)> {
+    match format {
+        Format::Json => json::read(&body.into_bytes()).unwrap(),
+        Format::Xml => xml::read(&body.into_bytes(), Some("transaction")).unwrap(),
+    }
+}
+
+#[test]
+fn the_prepaid_inquiry_is_the_published_one_but_for_masked_values() {
+    let published = xml::read(&sample("prepaid-inquiry-request.xml"), Some("transaction"));
+    let product = ProductCode::parse("HPLNPRA20").unwrap();
+    let meter = AccountNumber::parse("14234567895").unwrap();
+    let body = request::prepaid_inquiry(&account(Format::Xml), "1234567890", &product, &meter);
+    let masked = |fields: Vec<(String, String)>| {
+        let mut fields: Vec<_> = fields
+            .into_iter()
+            .filter(|(name, _)| !["userid", "userpin", "signature"].contains(&name.as_str()))
+            .collect();
+        fields.sort();
+        fields
+    };
+    assert_eq!(masked(sent(body, Format::Xml)), masked(published.unwrap()));
+}
+
+/// The payment of a bill whose texts must survive as they are.
+fn payment() -> Arc<Transaction> {
+    let inquiry_code = InquiryCode::parse("inquiry-1").unwrap();
+    let text = Verbatim::new;
+    let (mut intent, mut order) = wish("kodeReferensiPartner", "HPLNPASCA");
+    intent.contents = Contents::PayPostpaid {
+        inquiry_code,
+        total: None,
+    };
+    order.inquired = Some(Inquired {
+        refs: [
+            Some(text(" a<b> ")),
+            Some(text("")),
+            Some(text("\"c\" & 'd'")),
+        ],
+        customer: text("c"),
+        bill: Some(Bill {
+            account_numbers: [text("0812"), text("0021"), text("")],
+            contact_number: text("x@y.z"),
+            nominal: text("110000.00"),
+            admin_fee: text("0002500"),
+        }),
+    });
+    let token = AttemptToken::new(uuid::Uuid::from_u128(1));
+    Transaction::begin(intent, order, token, at(0), RULES, &schedule()).transaction
+}
+
+#[test]
+fn a_payment_sends_what_the_inquiry_told_to_the_letter() {
+    for format in [Format::Json, Format::Xml] {
+        let fields = sent(request::order(&account(format), &payment()), format);
+        let expected = [
+            ("transactioncode", "OkeBayar-inquiry"),
+            ("productcode", "HPLNPASCA"),
+            ("accnumber1", "0812"),
+            ("accnumber2", "0021"),
+            ("accnumber3", ""),
+            ("contactnumber", "x@y.z"),
+            ("nominal", "110000.00"),
+            ("adminfee", "0002500"),
+            ("ref1", " a<b> "),
+            ("ref2", ""),
+            ("ref3", "\"c\" & 'd'"),
+            ("inquirycode", "inquiry-1"),
+            ("userid", "userId"),
+            ("userpin", "userPin"),
+            ("signature", SIGNATURE),
+            ("referencecode", "kodeReferensiPartner"),
+        ];
+        let expected = expected.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!(fields, expected, "{format:?}");
+    }
+}
+
+#[test]
+fn json_writes_amounts_as_numbers_unless_told_otherwise() {
+    let body = |numbers| {
+        let account = Account {
+            json_numbers: numbers,
+            ..account(Format::Json)
+        };
+        String::from_utf8(request::order(&account, &payment()).into_bytes()).unwrap()
+    };
+    // A number may not begin with zeros.
+    assert!(body(true).contains(r#""nominal":110000.00,"adminfee":"0002500""#));
+    assert!(body(false).contains(r#""nominal":"110000.00","adminfee":"0002500""#));
+}
+
+#[test]
+fn a_payment_answered_about_an_inquiry_or_another_one_proves_nothing() {
+    let about = |fields: &[(&str, &str)]| {
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let answer = interpret(fields, &wib()).unwrap();
+        of_purchase(&answer, &payment(), &CodeLists::default()).finding
+    };
+    let own = [("responsecode", "000"), ("inquirycode", "inquiry-1")];
+    assert_eq!(about(&own), Finding::Succeeded);
+    let cases = [
+        (("inquiryexpired", "200325200912"), Unknown::AboutInquiry),
+        (("INQUIRYEXPIRED", ""), Unknown::AboutInquiry),
+        (("accnumber1", "0813"), Unknown::AboutAnother),
+        (("productcode", "HPDAM"), Unknown::AboutAnother),
+    ];
+    for (field, unknown) in cases {
+        let fields = [&own[..], &[field]].concat();
+        assert_eq!(about(&fields), Finding::Unknown(unknown), "{field:?}");
+    }
+    let other = [("responsecode", "000"), ("inquirycode", "inquiry-2")];
+    assert_eq!(about(&other), Finding::Unknown(Unknown::AboutAnother));
+}
+
+#[test]
+fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
+    let base = [
+        ("referencecode", "kodeReferensiPartner"),
+        ("productcode", "productCode"),
+        ("accnumber", "081234567890"),
+        ("harga", "0"),
+    ];
+    let own = Statement::new(
+        Source::Answer,
+        Finding::Unknown(Unknown::Inconclusive),
+        None,
+        Details {
+            trace_code: TraceCode::parse("own").ok(),
+            ..Details::default()
+        },
+    );
+    let asked = asked()
+        .observe([own], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    let mut made = InquiriesMade::default();
+    made.note("one", StatusCode::read("204"));
+    made.note("two", StatusCode::read("000"));
+    let check = |inquired: &InquiriesMade, more: &[(&str, &str)]| {
+        let fields = [&base[..], more].concat();
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let asked = Asked {
+            transaction: &asked,
+            inquired,
+        };
+        verdict::of_check(&answer, asked, &CodeLists::default()).map(|said| said.finding)
+    };
+    let none = InquiriesMade::default();
+    let doubted = Err(Ignored::MayBeInquiry);
+    let (success, failure) = (("transactionstatus", "000"), ("transactionstatus", "204"));
+    assert_eq!(check(&none, &[success]), Ok(Finding::Succeeded));
+    assert_eq!(check(&made, &[success]), doubted);
+    assert_eq!(check(&made, &[("transactionstatus", "001")]), doubted);
+    for proof in [("serialnumber", "1"), ("tracecode", "own")] {
+        assert_eq!(
+            check(&made, &[success, proof]),
+            Ok(Finding::Succeeded),
+            "{proof:?}"
+        );
+    }
+    assert_eq!(check(&made, &[success, ("tracecode", "another")]), doubted);
+    // An inquiry got 204 as well; nobody got 203.
+    assert_eq!(check(&made, &[failure]), doubted);
+    assert!(matches!(
+        check(&made, &[failure, ("tracecode", "own")]),
+        Ok(Finding::Failed(_))
+    ));
+    let exhausted = ("transactionstatus", "203");
+    assert!(matches!(check(&made, &[exhausted]), Ok(Finding::Failed(_))));
+    made.note("three", None);
+    assert_eq!(
+        check(&made, &[exhausted]),
+        doubted,
+        "one inquiry's answer is not known"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod accounts;
 mod call;
 mod callbacks;
 mod checks;
+mod clients;
 mod codes;
 mod commands;
 mod connections;

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
     About, AccountName, AccountNumber, Added, Amount, AttemptToken, Change, Contents, Details,
     EvidenceSet, FailureReason, Finding, Intent, NotSent, Operation, Order, ProductCode,
-    ReferenceCode, ReviewCause, Rules, Schedule, SerialNumber, Source, Standing, State, Statement,
-    StatusCode, Transaction, Unknown, fold,
+    ReferenceCode, ReviewCause, Rules, Ruling, Schedule, SerialNumber, Source, Standing, State,
+    Statement, StatusCode, Transaction, Unknown, Verdict, fold,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -147,6 +147,7 @@ fn any_finding() -> impl Strategy<Value = Finding> {
         2 => reasons().prop_map(Finding::Failed),
         2 => Just(Finding::Succeeded),
         1 => Just(Finding::ChecksExhausted),
+        1 => Just(Finding::PaidMeanwhile),
         1 => Just(Finding::SerialNumberGivenUp),
     ]
 }
@@ -301,6 +302,87 @@ proptest! {
     }
 
     #[test]
+    fn later_mentions_of_one_success_add_no_entry(
+        balances in vec(0..1_000_000_u32, 1..40),
+    ) {
+        let mut set = EvidenceSet::default();
+        let mut backwards = EvidenceSet::default();
+        let mention = |(number, balance): (usize, &u32)| {
+            let seconds = i64::try_from(number).unwrap();
+            let details = Details {
+                serial_number: SerialNumber::read("1111"),
+                balance: Amount::parse(&balance.to_string()).ok(),
+                time: Some(at(seconds)),
+                info: Some(format!("advertisement {balance}")),
+                ..Details::default()
+            };
+            let code = StatusCode::read("000");
+            (Statement::new(Source::Check, Finding::Succeeded, code, details), seconds)
+        };
+        let said: Vec<_> = balances.iter().enumerate().map(mention).collect();
+        for (statement, seconds) in &said {
+            set.add(statement.clone(), at(*seconds));
+        }
+        for (statement, seconds) in said.iter().rev() {
+            backwards.add(statement.clone(), at(*seconds));
+        }
+        prop_assert_eq!(set.iter().count(), 1);
+        prop_assert_eq!(&set, &backwards);
+        let (_, seen) = set.iter().next().unwrap();
+        prop_assert_eq!(seen.count as usize, said.len());
+    }
+
+    #[test]
+    fn a_resolution_stands_until_a_proof_it_has_not_seen_contradicts_it(
+        said in vec(statement(any_finding()), 0..6),
+        more in vec(statement(any_finding()), 0..6),
+        verdict in select(vec![Verdict::Succeeded, Verdict::Failed]),
+    ) {
+        let open = transaction(11);
+        let exhausted = Statement::bare(Source::Gateway, Finding::ChecksExhausted);
+        let said = said.into_iter().map(|(statement, _)| statement).chain([exhausted]);
+        let open = open.observe(said, at(1), &schedule()).unwrap().transaction;
+        prop_assert_eq!(open.standing().state.name(), "NEEDS_REVIEW");
+        let ruling = ruling(verdict, open.revision());
+        let change = open.resolve(&ruling, at(2), &schedule()).unwrap().unwrap();
+        let settled = change.transaction;
+        let expected = if verdict == Verdict::Succeeded { "SUCCEEDED" } else { "FAILED" };
+        prop_assert_eq!(settled.standing().state.name(), expected);
+        prop_assert!(settled.standing().state.is_final() && settled.due_at().is_none());
+        // The same evidence again, whatever it was, changes nothing.
+        let again: Vec<Statement> = settled.evidence().iter().map(|(one, _)| one.clone()).collect();
+        let repeated = settled
+            .observe(again.clone(), at(3), &schedule())
+            .map_or_else(|| Arc::clone(&settled), |change| change.transaction);
+        prop_assert_eq!(repeated.standing().state.name(), expected);
+        // Newer evidence keeps it, or puts it before a human again.
+        let known: Vec<Statement> = again.iter().map(Statement::identity).collect();
+        let contradicts = more.iter().any(|(one, _)| {
+            let proves = match (verdict, one.finding) {
+                (Verdict::Failed, Finding::Succeeded)
+                | (Verdict::Succeeded, Finding::Failed(_)) => true,
+                (Verdict::Succeeded, Finding::NotSent { attempt, .. }) => attempt == 1,
+                _ => false,
+            };
+            proves && !known.contains(&one.identity())
+        });
+        let may_contradict = more.iter().any(|(one, _)| {
+            matches!(one.finding, Finding::Doubtful(_) | Finding::NotReceived)
+        });
+        let newer = more.into_iter().map(|(statement, _)| statement);
+        let after = settled
+            .observe(newer, at(1500), &schedule())
+            .map_or_else(|| Arc::clone(&settled), |change| change.transaction);
+        let name = after.standing().state.name();
+        if contradicts {
+            prop_assert_eq!(name, "NEEDS_REVIEW");
+        } else if !may_contradict {
+            prop_assert_eq!(name, expected);
+        }
+        prop_assert!([expected, "NEEDS_REVIEW"].contains(&name));
+    }
+
+    #[test]
     fn a_flood_of_reports_is_bounded_and_hides_nothing(count in 1..200_u32) {
         let mut set = EvidenceSet::default();
         let mut dropped = 0;
@@ -329,6 +411,59 @@ proptest! {
         prop_assert_eq!(&read, &*written);
         prop_assert_eq!(read.due_at(), written.due_at());
     }
+}
+
+fn ruling(verdict: Verdict, revision: u64) -> Ruling {
+    Ruling {
+        verdict,
+        operator: "siti".into(),
+        note: "ticket".into(),
+        serial_number: None,
+        revision,
+    }
+}
+
+#[test]
+fn only_what_needs_review_is_settled_and_only_a_success_is_taken_back() {
+    let open = transaction(12);
+    let cannot = |from: &Transaction, verdict| {
+        let ruling = ruling(verdict, from.revision());
+        from.resolve(&ruling, at(2), &schedule()).is_err()
+    };
+    for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::Reversed] {
+        assert!(cannot(&open, verdict), "it is SENDING");
+    }
+    let bought = open.observe([success(Source::Answer, Some("1"))], at(1), &schedule());
+    let bought = bought.unwrap().transaction;
+    assert!(cannot(&bought, Verdict::Succeeded) && cannot(&bought, Verdict::Failed));
+    let late = ruling(Verdict::Reversed, bought.revision() - 1);
+    assert!(
+        bought.resolve(&late, at(2), &schedule()).is_err(),
+        "it changed since"
+    );
+    let taken_back = ruling(Verdict::Reversed, bought.revision());
+    let reversed = bought
+        .resolve(&taken_back, at(2), &schedule())
+        .unwrap()
+        .unwrap();
+    let state = reversed.transaction.standing().state;
+    assert_eq!(state.name(), "REVERSED");
+    assert!(state.is_final() && state.safe_to_refund() && state.safe_to_buy_again());
+    let again = reversed
+        .transaction
+        .resolve(&taken_back, at(3), &schedule());
+    assert!(again.unwrap().is_none(), "the same again changes nothing");
+    // What OKEBAYAR still says of it was known; a failure only agrees.
+    let failed = Finding::Failed(FailureReason::Cancelled);
+    let later = [
+        success(Source::Check, Some("1")),
+        Statement::bare(Source::Check, failed),
+    ];
+    let later = reversed
+        .transaction
+        .observe(later, at(4), &schedule())
+        .unwrap();
+    assert_eq!(later.transaction.standing().state.name(), "REVERSED");
 }
 
 #[test]
