@@ -22,9 +22,12 @@ pub fn xml(data: &[u8]) {
     let _ = read_callback(data);
     let _ = xml::read(data, Some(xml::ANSWER_ROOT)).map(understand);
     if let Ok(fields) = xml::read(data, None) {
-        let pairs = pairs(&fields);
-        let again = xml::read(&xml::write(&pairs), None).expect("what was read can be written");
-        assert_eq!(again, fields);
+        // A reader takes any name; what is written has plain ones.
+        let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if fields.iter().all(|(name, _)| is_plain(name)) {
+            let again = xml::read(&xml::write(&pairs(&fields)), None);
+            assert_eq!(again.expect("what was read can be written"), fields);
+        }
         understand(fields);
     }
 }

@@ -201,11 +201,15 @@ fn show(transaction: &v1::Transaction) {
 
 fn say_what_next(address: &str, reference_code: &str) {
     println!(
-        "\nStill serving; Ctrl-C stops it. Try next, in another terminal:
+        "\nStill serving; Ctrl-C stops it. Try next, in another terminal (or `cargo run --quiet --` for
+okebayar-gateway):
 
-  buy the same again, and see \"replayed\": true instead of a second purchase
-    grpcurl -plaintext -d '{{\"reference_code\": \"{reference_code}\", \"product_code\": \"{PRODUCT}\", \
-\"account_number\": \"{ACCOUNT_NUMBER}\"}}' {address} okebayar.gateway.v1.TransactionService/PurchasePrepaid
+  buy the same again, and see \"replayed: true\" instead of a second purchase
+    okebayar-gateway call --address http://{address} purchase-prepaid {reference_code} {PRODUCT} {ACCOUNT_NUMBER}
+
+  find a bill, and pay it by its inquiry_code
+    okebayar-gateway call --address http://{address} inquire-postpaid HPLNPASCA 512345678902 --contact-number 0812
+    okebayar-gateway call --address http://{address} pay-postpaid order-2026-000002 <inquiry_code> --watch
 
   see that OKEBAYAR executed it once
     curl http://{SANDBOX}/ledger/{reference_code}

@@ -2,16 +2,12 @@
 //! page, section 3). It comes as nested elements, as escaped text, as a fragment
 //! without one root, inside a JSON string, or as a JSON object; all read the same.
 
-use quick_xml::{
-    Reader,
-    escape::{resolve_predefined_entity, unescape},
-    events::Event,
-};
+use quick_xml::{Reader, escape::unescape, events::Event};
 use serde_json::value::RawValue;
 
 use super::{
     answer::{DEPTH_MAX, FIELDS_MAX, Fields},
-    json,
+    json, xml,
 };
 
 /// The name in an answer, and what a wrapping element may be called.
@@ -80,12 +76,7 @@ fn read_xml(text: &str) -> Option<Fields> {
             Event::Text(text) => open.last_mut()?.text.push_str(&text),
             Event::CData(text) => open.last_mut()?.text.push_str(&text),
             Event::GeneralRef(reference) => {
-                let known = match reference.resolve_char_ref().ok()? {
-                    Some(character) => Some(character.to_string()),
-                    None => resolve_predefined_entity(&reference).map(str::to_owned),
-                };
-                let text = known.unwrap_or_else(|| format!("&{};", &*reference));
-                open.last_mut()?.text.push_str(&text);
+                open.last_mut()?.text.push_str(&xml::entity(&reference)?);
             }
             Event::DocType(_) => return None,
             Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}

@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, UTF_8};
 use quick_xml::{
     Reader,
     escape::{escape, resolve_predefined_entity},
-    events::Event,
+    events::{BytesRef, Event},
 };
 
 use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
@@ -84,6 +84,16 @@ fn declared_encoding(body: &[u8]) -> Option<String> {
     Some(value[1..].split_once(quote)?.0.to_owned())
 }
 
+/// The text of an entity; an unknown one stays as it came. `None` when it names a
+/// character that there is not.
+pub(super) fn entity(reference: &BytesRef<'_>) -> Option<String> {
+    if let Some(character) = reference.resolve_char_ref().ok()? {
+        return Some(character.to_string());
+    }
+    let known = resolve_predefined_entity(reference).map(str::to_owned);
+    Some(known.unwrap_or_else(|| format!("&{};", &**reference)))
+}
+
 struct Document<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
@@ -140,13 +150,8 @@ impl<'a> Document<'a> {
             Event::Text(text) => self.text(&text),
             Event::CData(text) => self.text(&text),
             Event::GeneralRef(reference) => {
-                let known = match reference.resolve_char_ref() {
-                    Ok(Some(character)) => Some(character.to_string()),
-                    Ok(None) => resolve_predefined_entity(&reference).map(str::to_owned),
-                    Err(_) => return Err(malformed(format!("byte {before}"))),
-                };
-                // An unknown entity stays as it came.
-                self.text(&known.unwrap_or_else(|| format!("&{};", &*reference)));
+                let text = entity(&reference).ok_or_else(|| malformed(format!("byte {before}")))?;
+                self.text(&text);
             }
             Event::DocType(_) => return Err(malformed("it has a document type")),
             Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use crate::support::{
     on_both_stores,
-    process::{CANARY_PIN, PATIENCE},
+    process::PATIENCE,
     world::{
         Client, Gateway, PENDING_FOR_EVER, PLAIN, StoreKind, WATER, World, bought, buy, order, pay,
         reference,
@@ -170,13 +170,7 @@ async fn a_page_token_belongs_to_its_query(kind: StoreKind) {
 #[tokio::test]
 async fn a_listing_may_be_of_some_accounts_only() {
     let mut world = World::new(StoreKind::Redis).await;
-    let port = crate::support::ports::free();
-    let _sandbox = world.sandbox_with(port, "second-member", &[]).await;
-    world
-        .set("default_account", "main")
-        .set("accounts.second.url", &format!("http://127.0.0.1:{port}/"))
-        .set("accounts.second.userid", "second-member")
-        .set("accounts.second.pin", CANARY_PIN);
+    let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     for number in 0..30 {

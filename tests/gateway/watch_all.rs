@@ -234,13 +234,7 @@ async fn a_promoted_replica_is_another_history() {
 #[tokio::test]
 async fn a_watcher_of_one_account_is_not_told_of_another() {
     let mut world = World::new(StoreKind::Embedded).await;
-    let port = crate::support::ports::free();
-    let _sandbox = world.sandbox_with(port, "second-member", &[]).await;
-    world
-        .set("default_account", "main")
-        .set("accounts.second.url", &format!("http://127.0.0.1:{port}/"))
-        .set("accounts.second.userid", "second-member")
-        .set("accounts.second.pin", crate::support::process::CANARY_PIN);
+    let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let request = |accounts: &[&str], cursor: &str| WatchTransactionsRequest {

@@ -155,6 +155,22 @@ impl World {
         self
     }
 
+    /// A second account beside `main`, which stays the default, with a sandbox of its own.
+    pub async fn add_account(&mut self, name: &str) -> Process {
+        let (port, user_id) = (ports::free(), "second-member");
+        let sandbox = self.sandbox_with(port, user_id, &[]).await;
+        let url = format!("http://127.0.0.1:{port}/");
+        self.set("default_account", "main");
+        for (key, value) in [
+            ("url", url.as_str()),
+            ("userid", user_id),
+            ("pin", CANARY_PIN),
+        ] {
+            self.set(&format!("accounts.{name}.{key}"), value);
+        }
+        sandbox
+    }
+
     /// Leaves settling to callbacks: scheduled checks are far away.
     pub fn check_rarely(&mut self) -> &mut Self {
         self.set("checks.unknown_first", "1h")
