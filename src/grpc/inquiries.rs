@@ -69,6 +69,7 @@ fn inquiry(found: Found) -> v1::Inquiry {
     let refs = order.inquired.iter().flat_map(|inquired| &inquired.refs);
     let mut refs = refs.map(|text| text.as_ref().map_or("", |text| text.as_str()).to_owned());
     let mut next_ref = || refs.next().unwrap_or_default();
+    let status_code = answer.status_code();
     let details = answer.details;
     v1::Inquiry {
         account: inquiry.account.to_string(),
@@ -95,6 +96,7 @@ fn inquiry(found: Found) -> v1::Inquiry {
         ref2: next_ref(),
         ref3: next_ref(),
         info: details.info.unwrap_or_default(),
+        status_code: status_code.map(|code| code.to_string()).unwrap_or_default(),
         detail: bills
             .map(|bills| Detail::PlnPostpaid(pln_postpaid(bills)))
             .or_else(|| token.map(|token| Detail::PlnPrepaid(pln_prepaid(token)))),

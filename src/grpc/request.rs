@@ -22,7 +22,7 @@ use crate::{
 };
 
 const PAGE_SIZE_DEFAULT: usize = 100;
-const PAGE_SIZE_MAX: usize = 1000;
+const PAGE_SIZE_MAX: usize = 200;
 const OPERATOR_CHARS_MAX: usize = 128;
 const NOTE_CHARS_MAX: usize = 1024;
 const CONTACT_BYTES_MAX: usize = 64;

@@ -118,7 +118,7 @@ pub struct Found {
 const VALID_DEFAULT: SignedDuration = SignedDuration::from_mins(30);
 
 /// Names that [`Found`] has a place for.
-const PLACED: [&str; 19] = [
+const PLACED: [&str; 17] = [
     "tracecode",
     "transactionstatus",
     "responsecode",
@@ -136,8 +136,6 @@ const PLACED: [&str; 19] = [
     "userid",
     "referencecode",
     "info",
-    "responsestatus",
-    "message",
 ];
 
 /// Who asked, and when the answer came.

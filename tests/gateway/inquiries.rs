@@ -188,7 +188,8 @@ async fn one_to_four_electricity_bills_are_told_in_full_in_every_form() {
             assert_eq!(inquiry.contact_number, CONTACT);
             assert!(inquiry.expire_time.is_some());
             let names: Vec<&str> = inquiry.fields.iter().map(|f| f.name.as_str()).collect();
-            assert_eq!(names, Vec::<&str>::new(), "{format} {customer}");
+            assert_eq!(names, ["responsestatus"], "{format} {customer}");
+            assert_eq!(inquiry.status_code, "000");
             let Some(Detail::PlnPostpaid(pln)) = inquiry.detail else {
                 panic!("{format} {customer}: no detail");
             };

@@ -16,7 +16,7 @@ use crate::inquiries::{FORMATS, rupiah};
 use crate::support::{
     on_both_stores, ports,
     world::{
-        ANSWER_AND_CALLBACK_LOST, Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS,
+        ANSWER_AND_CALLBACK_LOST, CONTACT, Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS,
         RESET_AND_CALLBACK_LOST, SLOW, StoreKind, TWO_BILLS, USER_ID, WATER, World, assert_refused,
         error_info, get, order, pay, payment, prepaid_question, question, reference,
     },
@@ -586,6 +586,53 @@ async fn a_killed_gateway_settles_its_payment_by_checks(kind: StoreKind) {
     let again = pay(&mut gateway.client().await, &code, &inquiry).await;
     assert_eq!(again.unwrap().state(), State::Succeeded);
     assert_to_the_letter(&world, &code, &inquiry, &[]).await;
+}
+
+#[tokio::test]
+async fn the_most_talkative_log_tells_nothing_of_a_customer() {
+    for format in FORMATS {
+        let mut world = World::new(StoreKind::Redis).await;
+        world.variables.push(("RUST_LOG".into(), "trace".into()));
+        world.set("accounts.main.format", format);
+        world.set("checks.give_up_after", "300ms");
+        let mut gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        let code = reference();
+        let question = prepaid_question(&code, "HPLNPRA20", "14234567895");
+        let meter = gateway.inquirer().await.inquire_prepaid(question).await;
+        let meter = meter.unwrap().into_inner().inquiry.unwrap();
+        let mut request = order(&code, "14234567895");
+        request.product_code = "HPLNPRA20".into();
+        request.inquiry_code = meter.inquiry_code;
+        let bought = client.purchase_prepaid(request).await.unwrap();
+        let token = bought.into_inner().transaction.unwrap().serial_number;
+        let bill = gateway.bill("HPLNPASCA", TWO_BILLS).await;
+        pay(&mut client, &reference(), &bill).await.unwrap();
+        let open = gateway.bill(WATER, PENDING_FOR_EVER).await;
+        let code = reference();
+        pay(&mut client, &code, &open).await.unwrap();
+        let open = gateway
+            .until(&code, |one| one.state() == State::NeedsReview)
+            .await;
+        resolve_failed(&mut client, &code, open.revision).await;
+        for secret in [
+            "MELISA",
+            "BUDI",
+            "JL. MELATI",
+            "514444444444",
+            "0MUP210Z83A4C2E165D4522042E5CF9E",
+            "14234567895",
+            TWO_BILLS,
+            CONTACT,
+            "the other one paid",
+            &token,
+        ] {
+            assert!(!secret.is_empty());
+            gateway.process.add_secret(secret.to_owned());
+        }
+        gateway.process.kill().await;
+        assert!(gateway.process.text().contains("TRACE"));
+    }
 }
 
 #[tokio::test]
