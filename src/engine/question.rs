@@ -113,7 +113,13 @@ impl Engine {
         let (code, found) = client
             .inquire_prepaid(shared.as_str(), product_code, account_number, asker)
             .await;
-        if let Err(error) = inquiries::note_inquired(store, &key, &id, code, self.now()).await {
+        let found = found.map_err(QuestionError::from);
+        let noted = if matches!(found, Err(QuestionError::Unreachable(_))) {
+            inquiries::forget_inquired(store, &key, &id, self.now()).await
+        } else {
+            inquiries::note_inquired(store, &key, &id, code, self.now()).await
+        };
+        if let Err(error) = noted {
             // It then counts as answered with any code, which is the careful reading.
             debug!(%key, %error, "the answer to an inquiry could not be noted");
         }

@@ -134,11 +134,32 @@ pub async fn note_inquired(
     answered: Option<StatusCode>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    change_inquired(store, key, now, |made| made.note(id, answered)).await
+}
+
+/// Takes back the note of an inquiry that provably was not sent.
+///
+/// # Errors
+/// [`StoreError`] when that is not stored; the note is then the careful reading.
+pub async fn forget_inquired(
+    store: &dyn Store,
+    key: &TransactionKey,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    change_inquired(store, key, now, |made| made.forget(id)).await
+}
+
+async fn change_inquired(
+    store: &dyn Store,
+    key: &TransactionKey,
+    now: Timestamp,
+    change: impl Fn(&mut InquiriesMade),
+) -> Result<(), StoreError> {
     let name = inquired_name(key);
-    let keep = keep(now, now, MARK_KEPT);
-    set(store, &name, keep, |known| {
+    set(store, &name, keep(now, now, MARK_KEPT), |known| {
         let mut made = read_inquired(&name, known)?;
-        made.note(id, answered);
+        change(&mut made);
         let text = serde_json::to_string(&made).map_err(|_| corrupt(&name))?;
         Ok((known != Some(text.as_str())).then_some(text))
     })

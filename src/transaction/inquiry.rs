@@ -103,6 +103,11 @@ impl InquiriesMade {
         }
     }
 
+    /// Takes back an inquiry that was not sent after all.
+    pub fn forget(&mut self, id: &str) {
+        self.0.retain(|(known, _)| known != id);
+    }
+
     /// True when there was one.
     #[must_use]
     pub fn any(&self) -> bool {
@@ -133,6 +138,9 @@ mod tests {
         assert!(made.any() && !made.may_have_got(code("204")));
         made.note("b", Some(code("204")));
         assert!(made.may_have_got(code("204")) && !made.may_have_got(code("205")));
+        made.note("c", None);
+        made.forget("c");
+        assert!(!made.may_have_got(code("205")), "it was not sent");
         for number in 0..100 {
             made.note(&number.to_string(), Some(code("000")));
         }
