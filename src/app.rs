@@ -3,18 +3,29 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use prometheus::Registry;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
     transport::{Server, server::TcpIncoming},
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tracing::{error, info};
 
 use crate::{
+    admin::{self, Readiness},
     ambient::Ambient,
     callback::{self, Callbacks},
+    census,
     config::{AccountSettings, Settings, StoreSettings},
     engine::{self, Engine, Upstream},
     events,
@@ -29,11 +40,12 @@ use crate::{
     },
     http, notices,
     okebayar::{
-        client::{Client, Texts},
+        client::{Client, Observer, Texts},
         transport::HttpTransport,
     },
     reconciler,
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
+    telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,
 };
 
@@ -41,6 +53,9 @@ use crate::{
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// How often the store is verified while running (promise 10).
 const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(5);
+/// Probes and scrapes at once, and how long the head of one may take.
+const ADMIN_CONNECTIONS: usize = 64;
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle connection of a caller is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -50,6 +65,8 @@ pub struct App {
     pub grpc: SocketAddr,
     /// Where callbacks are received.
     pub callbacks: SocketAddr,
+    /// Where operators look.
+    pub admin: SocketAddr,
     engine: Arc<Engine>,
     servers: JoinSet<Result<()>>,
     stopping: CancellationToken,
@@ -57,21 +74,27 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the gateway; it runs until `stopping`.
+    /// Starts the gateway; it runs until `stopping`. The metrics of `registry` are
+    /// shown on the admin port.
     ///
     /// # Errors
     /// When the store cannot be used, or an address cannot be bound.
     pub async fn start(
         settings: Settings,
+        registry: Option<Registry>,
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
+        let metrics = Metrics::default();
         let store = open_store(&settings.store, &settings.identity((ambient.random)())).await?;
+        let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
         let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
         let callbacks_listener = bind(settings.callbacks.listen, "callbacks.listen").await?;
-        let (grpc, callbacks) = (
+        let admin_listener = bind(settings.admin_listen, "admin.listen").await?;
+        let (grpc, callbacks, admin) = (
             grpc_listener.local_addr()?,
             callbacks_listener.local_addr()?,
+            admin_listener.local_addr()?,
         );
 
         let engine_settings = engine::Settings {
@@ -79,19 +102,42 @@ impl App {
             schedule: settings.schedule,
             rules: settings.rules,
             poll_interval: settings.events_poll_interval,
+            metrics: metrics.clone(),
         };
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
-        let (upstreams, secrets) = upstreams(settings.accounts, &texts)?;
+        let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
 
         let mut servers = JoinSet::new();
         let accounts = Accounts::new(Arc::clone(&engine), settings.default_account);
+        let (reporter, health) = tonic_health::server::health_reporter();
         servers.spawn(serve_grpc(
             grpc_listener,
             accounts,
+            health,
+            metrics,
+            stopping.clone(),
+        ));
+        let (tell_readiness, readiness) = watch::channel(Readiness::READY);
+        servers.spawn(report_health(
+            reporter,
+            tell_readiness,
             Arc::clone(&engine),
             stopping.clone(),
         ));
+        let limits = http::Limits {
+            connections: ADMIN_CONNECTIONS,
+            head_timeout: ADMIN_TIMEOUT,
+        };
+        let router = admin::router(readiness, registry);
+        let serving = http::serve(admin_listener, router, limits, stopping.clone());
+        start(&mut servers, serving);
+        let counting = census::run(
+            Arc::clone(&engine),
+            settings.census_interval,
+            stopping.clone(),
+        );
+        start(&mut servers, counting);
         let limits = http::Limits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
@@ -102,35 +148,24 @@ impl App {
             settings.callbacks,
         ));
         let serving = http::serve(callbacks_listener, router, limits, stopping.clone());
-        servers.spawn(async move {
-            serving.await;
-            Ok(())
-        });
+        start(&mut servers, serving);
         let (store, hub) = engine.events();
         let keeping = notices::run(Arc::clone(&store), told, ambient, stopping.clone());
-        servers.spawn(async move {
-            keeping.await;
-            Ok(())
-        });
+        start(&mut servers, keeping);
         let relaying = events::relay(store, hub, stopping.clone());
-        servers.spawn(async move {
-            relaying.await;
-            Ok(())
-        });
+        start(&mut servers, relaying);
         let reconciling = reconciler::run(
             Arc::clone(&engine),
             settings.limits.checking,
             settings.poll_interval,
             stopping.clone(),
         );
-        servers.spawn(async move {
-            reconciling.await;
-            Ok(())
-        });
-        info!(%grpc, %callbacks, "listening");
+        start(&mut servers, reconciling);
+        info!(%grpc, %callbacks, %admin, "listening");
         Ok(Self {
             grpc,
             callbacks,
+            admin,
             engine,
             servers,
             stopping,
@@ -172,6 +207,14 @@ impl App {
     }
 }
 
+/// Starts a part that ends only when the gateway does.
+fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Send + 'static) {
+    servers.spawn(async move {
+        part.await;
+        Ok(())
+    });
+}
+
 async fn open_store(settings: &StoreSettings, identity: &Identity) -> Result<Arc<dyn Store>> {
     let store: Arc<dyn Store> = match settings {
         StoreSettings::Embedded { path } => Arc::new(
@@ -198,15 +241,20 @@ type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
 fn upstreams(
     accounts: BTreeMap<AccountName, AccountSettings>,
     texts: &Texts,
+    metrics: &Metrics,
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (name, settings) in accounts {
         let timeout = settings.http.timeout;
         let transport =
             HttpTransport::new(settings.http).context("the HTTP client cannot be made")?;
+        let observer = Observer {
+            account: name.clone(),
+            texts: texts.clone(),
+            metrics: metrics.clone(),
+        };
         let upstream = Upstream {
-            client: Client::new(settings.account, Arc::new(transport))
-                .telling(name.clone(), texts.clone()),
+            client: Client::new(settings.account, Arc::new(transport)).observed_by(observer),
             timeout,
             callback_trusted: settings.callback_trusted,
             own_inquiry_reference: settings.own_inquiry_reference,
@@ -220,10 +268,10 @@ fn upstreams(
 async fn serve_grpc(
     listener: TcpListener,
     accounts: Accounts,
-    engine: Arc<Engine>,
+    health: HealthServer<impl Health>,
+    metrics: Metrics,
     stopping: CancellationToken,
 ) -> Result<()> {
-    let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -236,10 +284,9 @@ async fn serve_grpc(
     let notices = NoticeServiceServer::new(Notices::new(accounts.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let accounts = AccountServiceServer::new(accounts).max_decoding_message_size(REQUEST_BYTES_MAX);
-    // The store was verified when it was opened.
-    report(&reporter, true).await;
-    let reporting = tokio::spawn(report_health(reporter, engine, stopping.clone()));
-    let served = Server::builder()
+    let descriptors = [DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
+    Server::builder()
+        .layer(RpcLayer::new(metrics, &descriptors))
         // Without HTTP/1 a peer that never speaks holds up the shutdown (hyper 4170).
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -253,21 +300,35 @@ async fn serve_grpc(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stopping.cancelled(),
         )
-        .await;
-    reporting.abort();
-    served.context("the gRPC server failed")
+        .await
+        .context("the gRPC server failed")
 }
 
 /// Serving as long as the store answers and the gateway is not stopping.
-async fn report_health(reporter: HealthReporter, engine: Arc<Engine>, stopping: CancellationToken) {
+async fn report_health(
+    reporter: HealthReporter,
+    readiness: watch::Sender<Readiness>,
+    engine: Arc<Engine>,
+    stopping: CancellationToken,
+) -> Result<()> {
+    // The store was verified when it was opened.
+    report(&reporter, true).await;
+    engine.metrics().store_healthy(true);
     let mut was_well = true;
     loop {
         tokio::select! {
             () = tokio::time::sleep(STORE_VERIFY_INTERVAL) => {}
-            () = stopping.cancelled() => return report(&reporter, false).await,
+            () = stopping.cancelled() => {
+                readiness.send_modify(|readiness| readiness.is_stopping = true);
+                report(&reporter, false).await;
+                return Ok(());
+            }
         }
         let verified = engine.verify_store().await;
         let is_well = verified.is_ok();
+        engine.metrics().store_healthy(is_well);
+        let problem = verified.as_ref().err().map(ToString::to_string);
+        readiness.send_modify(|readiness| readiness.store = problem);
         if is_well != was_well {
             match verified {
                 Ok(()) => info!("the gateway is healthy again"),

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::CallbackSettings,
-    engine::Engine,
+    engine::{Engine, Received},
     okebayar::{answer::Answer, format},
     transaction::AccountName,
 };
@@ -60,6 +60,19 @@ enum Refused {
     NotStored,
 }
 
+impl Refused {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::TooMany => "too_many",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::Malformed(_) => "malformed",
+            Self::NotStored => "not_stored",
+        }
+    }
+}
+
 /// The routes.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
@@ -76,8 +89,15 @@ async fn receive(
     Path(address): Path<Address>,
     request: Request<Body>,
 ) -> (StatusCode, &'static str) {
-    match callbacks.receive(peer.ip(), &address, request).await {
-        Ok(()) => (StatusCode::OK, "OK\n"),
+    let received = callbacks.receive(peer.ip(), &address, request).await;
+    let result = match &received {
+        Ok(Received::Known) => "known",
+        Ok(Received::Orphan) => "orphan",
+        Err(refused) => refused.kind(),
+    };
+    callbacks.engine.metrics().callback(result);
+    match received {
+        Ok(_) => (StatusCode::OK, "OK\n"),
         Err(Refused::NotFound) => (StatusCode::NOT_FOUND, "not found\n"),
         Err(Refused::TooMany) => (
             StatusCode::TOO_MANY_REQUESTS,
@@ -115,7 +135,7 @@ impl Callbacks {
         peer: IpAddr,
         address: &Address,
         request: Request<Body>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Received, Refused> {
         let sender = self.sender(peer, request.headers());
         let account = sender
             .filter(|sender| self.may_call(*sender))
@@ -131,8 +151,7 @@ impl Callbacks {
             .map_err(|error| {
                 warn!(%account, %error, "a callback could not be stored");
                 Refused::NotStored
-            })?;
-        Ok(())
+            })
     }
 
     /// Who calls: the peer, or whom the trusted proxies before us name last. `None`

@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ use crate::{
 const DATA_FOLDER: &str = "okebayar-data";
 const GRPC: &str = "127.0.0.1:50051";
 const CALLBACKS: &str = "127.0.0.1:8080";
+const ADMIN: &str = "127.0.0.1:9464";
 const SANDBOX: &str = "127.0.0.1:8090";
 /// Any free port.
 const FREE: &str = "127.0.0.1:0";
@@ -39,7 +41,12 @@ const PURCHASE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When something cannot be started, or the purchase does not end SUCCEEDED.
-pub async fn run(once: bool, ambient: Ambient, stopping: CancellationToken) -> Result<()> {
+pub async fn run(
+    once: bool,
+    registry: Option<Registry>,
+    ambient: Ambient,
+    stopping: CancellationToken,
+) -> Result<()> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let data = if once {
         folder.path()
@@ -69,14 +76,15 @@ pub async fn run(once: bool, ambient: Ambient, stopping: CancellationToken) -> R
 
     let app = App::start(
         settings(once, data, &sandbox_url, pin)?,
+        registry,
         ambient,
         stopping.clone(),
     )
     .await?;
     sandbox.register_callback(format!("http://{}/callbacks/main", app.callbacks));
     println!(
-        "gateway   gRPC on {}, callbacks on {}",
-        app.grpc, app.callbacks
+        "gateway   gRPC on {}, callbacks on {}, metrics on {}",
+        app.grpc, app.callbacks, app.admin
     );
     println!("sandbox   {sandbox_url} (stands in for OKEBAYAR)");
     println!(
@@ -115,6 +123,7 @@ fn settings(once: bool, data: &Path, sandbox_url: &str, pin: String) -> Result<S
     Ok(Settings::from_pairs([
         ("grpc.listen", address(GRPC)),
         ("callbacks.listen", address(CALLBACKS)),
+        ("admin.listen", address(ADMIN)),
         (
             "store.path",
             data.join("gateway.redb").display().to_string(),

@@ -27,13 +27,16 @@
 //! | [`events`], [`reconciler`], [`notices`] | changes to waiters; due transactions to checks; texts to the inbox |
 //! | [`grpc`], [`callback`] | INBOUND: the contract, and OKEBAYAR's callbacks |
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
+//! | [`telemetry`], [`census`], [`admin`] | what is measured, counted and shown to operators |
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
 //! | [`call`] | the gateway's own client |
 
+pub mod admin;
 pub mod ambient;
 pub mod app;
 pub mod call;
 pub mod callback;
+pub mod census;
 pub mod config;
 pub mod dev;
 pub mod engine;
@@ -45,4 +48,5 @@ pub mod okebayar;
 pub mod reconciler;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
 pub mod transaction;

@@ -12,6 +12,7 @@ use okebayar_gateway::{
     config::Settings,
     dev,
     sandbox::{self, CallbackMethod, Sandbox},
+    telemetry::Telemetry,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
@@ -141,14 +142,26 @@ async fn run(command: Command) -> Result<ExitCode> {
                 println!("the configuration can be used");
                 return Ok(ExitCode::SUCCESS);
             }
-            let gateway = App::start(settings, ambient, stop_on_signal()?).await?;
-            gateway.run().await?;
+            let telemetry = start_telemetry().await?;
+            let registry = Some(telemetry.registry());
+            let gateway = App::start(settings, registry, ambient, stop_on_signal()?).await?;
+            let ran = gateway.run().await;
+            tokio::task::spawn_blocking(move || telemetry.stop()).await?;
+            ran?;
         }
         Command::Sandbox(arguments) => run_sandbox(arguments, ambient, stop_on_signal()?).await?,
-        Command::Dev { once } => dev::run(once, ambient, stop_on_signal()?).await?,
+        Command::Dev { once } => {
+            let registry = Some(start_telemetry().await?.registry());
+            dev::run(once, registry, ambient, stop_on_signal()?).await?;
+        }
         Command::Call(arguments) => return Ok(call::run(arguments).await.into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exporters are made and stopped outside async tasks, where they may block.
+async fn start_telemetry() -> Result<Telemetry> {
+    Ok(tokio::task::spawn_blocking(Telemetry::start).await??)
 }
 
 async fn run_sandbox(

@@ -82,6 +82,10 @@ pub struct CallbackSettings {
 pub struct Settings {
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,
+    /// Where operators look: health and metrics.
+    pub admin_listen: SocketAddr,
+    /// How often transactions are counted for the gauges.
+    pub census_interval: Duration,
     /// Where and how callbacks are received.
     pub callbacks: CallbackSettings,
     /// Where transactions are kept.
@@ -183,6 +187,8 @@ fn read(mut reader: Reader) -> Result<Settings, Faults> {
 /// Every section is read before the first `?`, so that all faults are found.
 fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let grpc_listen = reader.address("grpc.listen", "0.0.0.0:50051");
+    let admin_listen = reader.address("admin.listen", "0.0.0.0:9464");
+    let census_interval = reader.span("telemetry.census_interval", "15s");
     let callbacks = read_callbacks(reader);
     let store = read_store(reader);
     let limits = read_limits(reader);
@@ -205,6 +211,8 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         .map(|(name, account)| Some((name, account?)));
     Some(Settings {
         grpc_listen: grpc_listen?,
+        admin_listen: admin_listen?,
+        census_interval: census_interval?,
         callbacks: callbacks?,
         store: store?,
         limits: limits?,

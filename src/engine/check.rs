@@ -119,8 +119,12 @@ impl Engine {
         }
         let inquired = inquiries::inquired(&*self.store, key).await?;
         let said = match upstream.client.check(&due, &inquired).await {
-            Ok(statement) => Some(self.weigh(&due, statement).await?),
+            Ok(statement) => {
+                self.metrics.check(due.account(), "learnt");
+                Some(self.weigh(&due, statement).await?)
+            }
             Err(nothing) => {
+                self.metrics.check(due.account(), nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
                 None
             }

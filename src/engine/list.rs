@@ -1,4 +1,4 @@
-//! Listing transactions by state and time, newest first.
+//! Listing transactions by state and time, newest first, and counting them.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::Engine;
 use crate::{
     store::{Listed, Listing, StoreError},
+    telemetry::AGES,
     transaction::{AccountName, State, Transaction, TransactionKey},
 };
 
@@ -39,6 +40,16 @@ pub struct Page {
 
 /// Later than any transaction: the year 2286, as far as 13 digits reach.
 const FOREVER_MS: i64 = 9_999_999_999_999;
+/// The states that are not final.
+const OPEN: [&str; 5] = [
+    "SENDING",
+    "PENDING",
+    "CONFIRMING",
+    "NOT_SENT",
+    "NEEDS_REVIEW",
+];
+/// The states in which money may be spent and nobody knows.
+const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 /// How often more is read for one page, when much of it is of other accounts.
 const ROUNDS_MAX: usize = 16;
 
@@ -100,6 +111,36 @@ impl Engine {
             transactions,
             next: Some(after),
         })
+    }
+
+    /// Counts the transactions that are not final, for the gauges.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn count(&self) -> Result<(), StoreError> {
+        let limits = &self.settings.limits;
+        self.metrics.queue(
+            limits.queue - self.queue.available_permits(),
+            limits.sending - self.sending.available_permits(),
+        );
+        for state in OPEN {
+            let count = self.store.count(state, 0, FOREVER_MS).await?;
+            self.metrics.open(state, count);
+        }
+        let now_ms = self.now().as_millisecond();
+        let mut to_ms = FOREVER_MS;
+        for (age_seconds, name) in AGES {
+            let from_ms = now_ms
+                .saturating_sub(age_seconds.saturating_mul(1000))
+                .max(0);
+            let mut unresolved = 0;
+            for state in UNRESOLVED {
+                unresolved += self.store.count(state, from_ms, to_ms).await?;
+            }
+            self.metrics.unresolved(name, unresolved);
+            to_ms = from_ms;
+        }
+        Ok(())
     }
 
     /// The newest entries of these states after one, each transaction once.

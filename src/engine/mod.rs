@@ -33,6 +33,7 @@ use crate::{
     events::Hub,
     okebayar::client::Client,
     store::{Commit, Store, StoreError},
+    telemetry::Metrics,
     transaction::{
         AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
     },
@@ -69,12 +70,15 @@ pub struct Settings {
     pub rules: Rules,
     /// How often a waiter reads the store for changes that it was not told of.
     pub poll_interval: Duration,
+    /// Where it is measured.
+    pub metrics: Metrics,
 }
 
 /// Acts on transactions.
 pub struct Engine {
     store: Arc<dyn Store>,
     upstreams: BTreeMap<AccountName, Upstream>,
+    metrics: Metrics,
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
@@ -103,6 +107,7 @@ impl Engine {
             sending: Semaphore::new(settings.limits.sending),
             store,
             upstreams,
+            metrics: settings.metrics.clone(),
             settings,
             ambient,
             hub: Hub::default(),
@@ -159,6 +164,12 @@ impl Engine {
     /// [`StoreError`] when it does not, or may not.
     pub async fn verify_store(&self) -> Result<(), StoreError> {
         self.store.verify().await
+    }
+
+    /// Where it is measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn now(&self) -> Timestamp {
@@ -232,6 +243,13 @@ impl Engine {
         self.hub.publish(transaction);
         let (before, after) = (from.standing(), transaction.standing());
         if before.state != after.state {
+            let age = self.now().duration_since(transaction.armed_at());
+            self.metrics.transition(
+                transaction.contents().operation(),
+                &before.state,
+                &after.state,
+                age.as_secs_f64(),
+            );
             info!(
                 account = %transaction.account(),
                 reference_code = %transaction.reference_code(),

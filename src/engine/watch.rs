@@ -52,6 +52,7 @@ impl Engine {
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&key);
         let current = self.store.load(&key).await?.ok_or(WatchError::NotFound)?;
+        self.metrics.watcher("one", 1);
         let mut watch = Watch {
             engine: Arc::clone(self),
             key,
@@ -132,6 +133,12 @@ impl Watch {
         }
         self.waiting.extend(events);
         Ok(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.engine.metrics.watcher("one", -1);
     }
 }
 

@@ -50,6 +50,7 @@ impl Engine {
             Some(cursor) => cursor,
             None => self.store.events_head().await?,
         };
+        self.metrics.watcher("all", 1);
         let mut watch = WatchAll {
             engine: Arc::clone(self),
             accounts,
@@ -76,6 +77,11 @@ impl WatchAll {
             }
             while let Some(event) = self.waiting.pop_front() {
                 self.cursor.advance(&event);
+                let since = self
+                    .engine
+                    .now()
+                    .duration_since(event.transaction.updated_at());
+                self.engine.metrics.watch_lag(since.as_secs_f64());
                 let account = event.transaction.account();
                 if self.accounts.is_empty() || self.accounts.contains(account) {
                     return Ok(self.told(Some(event.transaction)));
@@ -123,5 +129,11 @@ impl WatchAll {
             transaction,
             cursor: self.cursor.encode(),
         }
+    }
+}
+
+impl Drop for WatchAll {
+    fn drop(&mut self) {
+        self.engine.metrics.watcher("all", -1);
     }
 }

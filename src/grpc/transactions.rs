@@ -53,10 +53,15 @@ impl Transactions {
             until,
             caller_deadline,
         };
-        self.engine.purchase(intent, wait).await.map_err(|error| {
+        let operation = intent.contents.operation();
+        let bought = self.engine.purchase(intent, wait).await.map_err(|error| {
             info!(%reference_code, %error, "a purchase was refused");
             error::of_purchase(&error)
-        })
+        })?;
+        if bought.replayed {
+            self.engine.metrics().replay(operation);
+        }
+        Ok(bought)
     }
 }
 

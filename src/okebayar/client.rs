@@ -1,7 +1,10 @@
 //! One OKEBAYAR account: purchases, payments and status checks as statements, and
 //! questions with their answers.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::mpsc;
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::{
     store::SendPermit,
+    telemetry::Metrics,
     transaction::{
         AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, ProductCode,
         Source, Statement, StatusCode, Transaction, Unknown,
@@ -43,7 +47,17 @@ pub struct Account {
 pub struct Client {
     account: Account,
     transport: Arc<dyn Transport>,
-    texts: Option<(AccountName, Texts)>,
+    observer: Option<Observer>,
+}
+
+/// Who is told of what OKEBAYAR answers, beside whoever asked.
+pub struct Observer {
+    /// The name of the account.
+    pub account: AccountName,
+    /// Takes the texts to the partner.
+    pub texts: Texts,
+    /// Takes times and results.
+    pub metrics: Metrics,
 }
 
 /// Takes OKEBAYAR's texts to the partner (`info`), each with the account that was told.
@@ -96,6 +110,21 @@ pub enum NothingLearnt {
     Ignored(#[from] Ignored),
 }
 
+impl NothingLearnt {
+    /// One word for it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoAnswer(TransportError::NotSent(_)) => "unreachable",
+            Self::NoAnswer(TransportError::TimedOut) => "timed_out",
+            Self::NoAnswer(TransportError::Broken(_)) => "broken",
+            Self::NoAnswer(TransportError::TooLong(_)) | Self::Unreadable(_) => "unreadable",
+            Self::HttpStatus(_) => "http_error",
+            Self::Ignored(_) => "ignored",
+        }
+    }
+}
+
 /// Why a question that moves no money has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -125,14 +154,14 @@ impl Client {
         Self {
             account,
             transport,
-            texts: None,
+            observer: None,
         }
     }
 
-    /// Passes on OKEBAYAR's texts to the partner, under the name of this account.
+    /// Tells an observer of every answer.
     #[must_use]
-    pub fn telling(mut self, account: AccountName, texts: Texts) -> Self {
-        self.texts = Some((account, texts));
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -294,17 +323,47 @@ impl Client {
     }
 
     async fn ask(&self, body: Body) -> Result<Answer, NothingLearnt> {
+        let (operation, began) = (body.operation(), Instant::now());
+        let answer = self.answer(body).await;
+        if let Some(observer) = &self.observer {
+            observer.observe(operation, &answer, began.elapsed());
+        }
+        answer
+    }
+
+    async fn answer(&self, body: Body) -> Result<Answer, NothingLearnt> {
         let http = self.transport.post(body).await?;
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
         let fields = self.account.format.read(&http.body)?;
-        let answer = answer::interpret(fields, &self.account.zone)?;
-        if let (Some((account, texts)), Some(info)) = (&self.texts, &answer.details.info) {
-            // Nothing waits for a text to be kept; one too many at once is lost.
-            let _ = texts.try_send((account.clone(), info.clone()));
+        Ok(answer::interpret(fields, &self.account.zone)?)
+    }
+}
+
+impl Observer {
+    fn observe(
+        &self,
+        operation: &'static str,
+        answer: &Result<Answer, NothingLearnt>,
+        took: Duration,
+    ) {
+        let result = match answer {
+            Ok(answer) => answer.status_code().map_or("no_status", verdict::class),
+            Err(nothing) => nothing.kind(),
+        };
+        self.metrics
+            .operation(&self.account, operation, result, took);
+        let Ok(answer) = answer else {
+            return;
+        };
+        if let Some(balance) = answer.details.balance {
+            self.metrics.balance(&self.account, balance);
         }
-        Ok(answer)
+        if let Some(info) = &answer.details.info {
+            // Nothing waits for a text to be kept; one too many at once is lost.
+            let _ = self.texts.try_send((self.account.clone(), info.clone()));
+        }
     }
 }
 

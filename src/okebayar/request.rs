@@ -35,11 +35,18 @@ pub struct TransactionCodes {
 
 /// A request's body: it holds the PIN, so it has no `Debug`.
 pub struct Body {
+    operation: &'static str,
     format: Format,
     bytes: Vec<u8>,
 }
 
 impl Body {
+    /// What it asks, in one word.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
     /// The media type.
     #[must_use]
     pub fn content_type(&self) -> &'static str {
@@ -79,7 +86,7 @@ pub fn order(account: &Account, wanted: &Transaction) -> Body {
             );
             parameters.extend(inquiry_code.map(|code| ("inquirycode", code.as_str())));
             let code = &account.transaction_codes.payment;
-            signed(account, code, reference_code, &parameters)
+            signed(account, ("payment", code), reference_code, &parameters)
         }
         inquired => {
             let mut parameters = vec![
@@ -92,7 +99,7 @@ pub fn order(account: &Account, wanted: &Transaction) -> Body {
             parameters
                 .extend(refs.filter_map(|(name, text)| Some((name, text.as_ref()?.as_str()))));
             let code = &account.transaction_codes.prepaid;
-            signed(account, code, reference_code, &parameters)
+            signed(account, ("purchase", code), reference_code, &parameters)
         }
     }
 }
@@ -125,7 +132,12 @@ pub fn prepaid_inquiry(
         ("accnumber", account_number.as_str()),
     ];
     let code = &account.transaction_codes.prepaid;
-    signed(account, code, reference_code, &parameters)
+    signed(
+        account,
+        ("prepaid_inquiry", code),
+        reference_code,
+        &parameters,
+    )
 }
 
 /// The inquiry for a bill.
@@ -142,7 +154,12 @@ pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Ques
     ];
     parameters.extend(question.ref1.as_ref().map(|text| ("ref1", text.as_str())));
     let code = &account.transaction_codes.inquiry;
-    signed(account, code, reference_code, &parameters)
+    signed(
+        account,
+        ("postpaid_inquiry", code),
+        reference_code,
+        &parameters,
+    )
 }
 
 /// The status check of a transaction: by its reference code always, and by the
@@ -153,7 +170,7 @@ pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCo
     let code = &account.transaction_codes.check;
     signed(
         account,
-        code,
+        ("check", code),
         asked.reference_code().as_str(),
         parameters.as_slice(),
     )
@@ -164,7 +181,7 @@ pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCo
 pub fn balance(account: &Account, reference_code: &str) -> Body {
     signed(
         account,
-        &account.transaction_codes.balance,
+        ("balance", &account.transaction_codes.balance),
         reference_code,
         &[],
     )
@@ -176,7 +193,7 @@ pub fn echo(account: &Account, reference_code: &str, message: &str) -> Body {
     let parameters = [("message", message)];
     signed(
         account,
-        &account.transaction_codes.echo,
+        ("echo", &account.transaction_codes.echo),
         reference_code,
         &parameters,
     )
@@ -184,7 +201,7 @@ pub fn echo(account: &Account, reference_code: &str, message: &str) -> Body {
 
 fn signed(
     account: &Account,
-    transaction_code: &str,
+    (operation, transaction_code): (&'static str, &str),
     reference_code: &str,
     parameters: &[(&str, &str)],
 ) -> Body {
@@ -200,6 +217,7 @@ fn signed(
     ]);
     let format = account.format;
     Body {
+        operation,
         format,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
     }

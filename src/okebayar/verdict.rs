@@ -126,6 +126,19 @@ pub fn of_query(code: StatusCode) -> Result<(), Refusal> {
     }
 }
 
+/// The class of a code, for a label: few, and each of one meaning.
+#[must_use]
+pub fn class(code: StatusCode) -> &'static str {
+    match code.number() {
+        0 | 1 => "success",
+        2..=199 => "pending",
+        200..=299 => "2xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}
+
 /// What the purchase's own answer proves.
 #[must_use]
 pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {

@@ -241,6 +241,11 @@ pub trait Store: Send + Sync {
     /// sure.
     async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError>;
 
+    /// How many transactions are in a state, by the same index, accepted at or after
+    /// `from_ms` and before `to_ms`, in Unix milliseconds.
+    async fn count(&self, state: &'static str, from_ms: i64, to_ms: i64)
+    -> Result<u64, StoreError>;
+
     /// Where the history of all transactions ends now.
     async fn events_head(&self) -> Result<Cursor, StoreError>;
 

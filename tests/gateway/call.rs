@@ -405,7 +405,7 @@ async fn a_watcher_of_everything_prints_what_happens() {
         })
         .await;
     assert_ne!(last["cursor"], first["cursor"]);
-    watcher.signal("-INT");
+    watcher.signal("-TERM");
     watcher.ended().await;
 }
 

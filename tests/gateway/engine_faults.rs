@@ -27,6 +27,7 @@ use okebayar_gateway::{
         Commit, Cursor, Events, History, Identity, Keep, List, Listed, Listing, Put, Store,
         StoreError, Wake, redb::RedbStore,
     },
+    telemetry::Metrics,
     transaction::{AccountName, Change, Intent, State, TraceCode, Transaction, TransactionKey},
 };
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,14 @@ impl Store for Faulty {
     }
     async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
         self.inner.list(listing).await
+    }
+    async fn count(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        self.inner.count(state, from_ms, to_ms).await
     }
     async fn events_head(&self) -> Result<Cursor, StoreError> {
         self.inner.events_head().await
@@ -219,6 +228,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         schedule: schedule(),
         rules: RULES,
         poll_interval: Duration::from_millis(20),
+        metrics: Metrics::default(),
     };
     let engine = Engine::new(
         Arc::clone(&store) as Arc<dyn Store>,

@@ -36,6 +36,7 @@ mod sandbox;
 mod scenarios;
 mod shutdown;
 mod store_contract;
+mod telemetry;
 mod unsent;
 mod upstream;
 mod watch;

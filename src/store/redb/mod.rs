@@ -361,6 +361,25 @@ impl Store for RedbStore {
         .await
     }
 
+    async fn count(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        if from_ms >= to_ms {
+            return Ok(0);
+        }
+        self.read(move |read| {
+            let table = read.open_table(LISTING).map_err(unavailable)?;
+            let found = table
+                .range((state, from_ms, "")..(state, to_ms, ""))
+                .map_err(unavailable)?;
+            Ok(found.count() as u64)
+        })
+        .await
+    }
+
     async fn events_head(&self) -> Result<Cursor, StoreError> {
         let epoch = self.epoch.clone();
         self.read(move |read| {

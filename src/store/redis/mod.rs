@@ -191,6 +191,9 @@ fn listing_member(state: &str, listed: &Listed) -> String {
     format!("{state} {:013} {}", listed.created_ms, listed.name)
 }
 
+/// The greatest time that has 13 digits.
+const LISTED_MS_MAX: i64 = 9_999_999_999_999;
+
 fn read_listing_member(member: &str) -> Option<Listed> {
     let mut parts = member.splitn(3, ' ').skip(1);
     Some(Listed {
@@ -377,6 +380,32 @@ impl Store for RedisStore {
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.truncate(listing.limit);
         Ok(found)
+    }
+
+    async fn count(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let bound = |created_ms: i64| {
+            let listed = Listed {
+                created_ms: created_ms.clamp(0, LISTED_MS_MAX),
+                name: String::new(),
+            };
+            listing_member(state, &listed)
+        };
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            pipeline
+                .cmd("ZLEXCOUNT")
+                .arg(listing_key(partition))
+                .arg(format!("[{}", bound(from_ms)))
+                .arg(format!("({}", bound(to_ms)));
+        }
+        let mut connection = self.connection.clone();
+        let counts: Vec<u64> = self.within(pipeline.query_async(&mut connection)).await?;
+        Ok(counts.into_iter().sum())
     }
 
     async fn events_head(&self) -> Result<Cursor, StoreError> {

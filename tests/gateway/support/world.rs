@@ -127,6 +127,7 @@ impl World {
         };
         let (sandbox_port, callbacks_port) = (ports::free(), ports::free());
         settings.insert("grpc.listen".into(), "127.0.0.1:0".into());
+        settings.insert("admin.listen".into(), "127.0.0.1:0".into());
         settings.insert(
             "callbacks.listen".into(),
             format!("127.0.0.1:{callbacks_port}"),
@@ -294,6 +295,7 @@ pub struct Ledger {
 pub struct Gateway {
     pub grpc: SocketAddr,
     pub callbacks: SocketAddr,
+    pub admin: SocketAddr,
     pub process: Process,
 }
 
@@ -305,16 +307,17 @@ impl Gateway {
         folder: &Path,
     ) -> Self {
         let mut process = Process::start(BINARY, arguments, environment, folder);
-        let (grpc, callbacks) = process
+        let (grpc, callbacks, admin) = process
             .line(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
                 let address = |name: &str| line[name].as_str()?.parse().ok();
-                Some((address("grpc")?, address("callbacks")?))
+                Some((address("grpc")?, address("callbacks")?, address("admin")?))
             })
             .await;
         Self {
             grpc,
             callbacks,
+            admin,
             process,
         }
     }

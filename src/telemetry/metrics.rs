@@ -1,0 +1,268 @@
+//! Every instrument: its name, unit and labels in one place.
+//!
+//! Labels are bounded: accounts are configured, everything else is an enumeration.
+//! Reference and trace codes are never labels.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
+};
+
+use crate::transaction::{AccountName, Amount, Operation, ReviewCause, State};
+
+/// Calls: from a cached answer to the longest that OKEBAYAR may take.
+const CALL_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 45.0, 60.0,
+];
+/// Store calls: from memory to a time-out.
+const STORE_BUCKETS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0,
+];
+/// From the claim to the end: seconds to three days.
+const SETTLEMENT_BUCKETS: [f64; 10] = [
+    1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 259_200.0,
+];
+
+/// The upper ends of the age buckets of unresolved transactions, in seconds, and
+/// their names; the last one has no end.
+pub const AGES: [(i64, &str); 5] = [
+    (60, "below_1m"),
+    (600, "below_10m"),
+    (3_600, "below_1h"),
+    (86_400, "below_24h"),
+    (i64::MAX, "above_24h"),
+];
+
+/// What the gateway measures. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    calls: Histogram<f64>,
+    operations: Histogram<f64>,
+    transitions: Counter<u64>,
+    contradictions: Counter<u64>,
+    settlement: Histogram<f64>,
+    open: Gauge<u64>,
+    unresolved: Gauge<u64>,
+    callbacks: Counter<u64>,
+    checks: Counter<u64>,
+    replays: Counter<u64>,
+    balance: Gauge<f64>,
+    watchers: UpDownCounter<i64>,
+    watch_lag: Histogram<f64>,
+    store: Histogram<f64>,
+    store_healthy: Gauge<u64>,
+    queued: Gauge<u64>,
+    sending: Gauge<u64>,
+}
+
+impl Default for Metrics {
+    /// Measures to whatever provider is installed; to nothing where none is.
+    fn default() -> Self {
+        Self::new(&opentelemetry::global::meter(env!("CARGO_PKG_NAME")))
+    }
+}
+
+impl Metrics {
+    /// The instruments of a meter.
+    #[must_use]
+    pub fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, about: &'static str, buckets: &[f64]| {
+            let histogram = meter.f64_histogram(name).with_unit("s");
+            let histogram = histogram.with_boundaries(buckets.to_vec());
+            histogram.with_description(about).build()
+        };
+        let counter = |name: &'static str, about: &'static str| {
+            meter.u64_counter(name).with_description(about).build()
+        };
+        let gauge = |name: &'static str, about: &'static str| {
+            meter.u64_gauge(name).with_description(about).build()
+        };
+        let info = gauge("okebayar.build.info", "1; what is running");
+        info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
+        Self {
+            calls: seconds(
+                "rpc.server.call.duration",
+                "gRPC calls served",
+                &CALL_BUCKETS,
+            ),
+            operations: seconds(
+                "okebayar.operation.duration",
+                "Calls to OKEBAYAR",
+                &CALL_BUCKETS,
+            ),
+            transitions: counter("okebayar.transaction.transitions", "Changes of state"),
+            contradictions: counter(
+                "okebayar.transaction.contradictions",
+                "Transactions with proof of success and of failure",
+            ),
+            settlement: seconds(
+                "okebayar.transaction.settlement.duration",
+                "From the claim to a final state",
+                &SETTLEMENT_BUCKETS,
+            ),
+            open: gauge(
+                "okebayar.transaction.open",
+                "Transactions in a state that is not final",
+            ),
+            unresolved: gauge(
+                "okebayar.transaction.unresolved",
+                "Transactions whose outcome is open, by age",
+            ),
+            callbacks: counter("okebayar.callbacks", "Callbacks received"),
+            checks: counter("okebayar.checks", "Status checks made"),
+            replays: counter(
+                "okebayar.replays",
+                "Calls that found their reference code used",
+            ),
+            balance: meter
+                .f64_gauge("okebayar.deposit.balance")
+                .with_description("The deposit as OKEBAYAR last told it, in rupiah")
+                .build(),
+            watchers: meter
+                .i64_up_down_counter("okebayar.watchers")
+                .with_description("Open watch streams")
+                .build(),
+            watch_lag: seconds(
+                "okebayar.watch.lag",
+                "From a change to the watcher of everything that is told",
+                &CALL_BUCKETS,
+            ),
+            store: seconds(
+                "okebayar.store.operation.duration",
+                "Store calls",
+                &STORE_BUCKETS,
+            ),
+            store_healthy: gauge("okebayar.store.healthy", "1 while the store may be used"),
+            queued: gauge("okebayar.queue.waiting", "Purchases waiting or being sent"),
+            sending: gauge("okebayar.queue.sending", "Purchases being sent"),
+        }
+    }
+
+    /// A gRPC call that was served.
+    pub fn call(&self, method: &str, status: &'static str, took: Duration) {
+        let labels = [
+            KeyValue::new("rpc.method", method.to_owned()),
+            KeyValue::new("rpc.response.status_code", status),
+        ];
+        self.calls.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A call to OKEBAYAR.
+    pub fn operation(
+        &self,
+        account: &AccountName,
+        operation: &'static str,
+        result: &'static str,
+        took: Duration,
+    ) {
+        let labels = [
+            account_label(account),
+            KeyValue::new("okebayar.operation", operation),
+            KeyValue::new("okebayar.result", result),
+        ];
+        self.operations.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A change of state, and the end if it is one, `age` seconds after the claim.
+    pub fn transition(&self, operation: Operation, from: &State, to: &State, age: f64) {
+        let labels = [
+            operation_label(operation),
+            KeyValue::new("from", from.name()),
+            KeyValue::new("to", to.name()),
+        ];
+        self.transitions.add(1, &labels);
+        if matches!(
+            to,
+            State::NeedsReview {
+                cause: ReviewCause::Contradicted,
+                ..
+            }
+        ) {
+            self.contradictions.add(1, &[operation_label(operation)]);
+        }
+        if to.is_final() && !from.is_final() {
+            let labels = [
+                operation_label(operation),
+                KeyValue::new("state", to.name()),
+            ];
+            self.settlement.record(age, &labels);
+        }
+    }
+
+    /// How many transactions are in a state that is not final.
+    pub fn open(&self, state: &'static str, count: u64) {
+        self.open.record(count, &[KeyValue::new("state", state)]);
+    }
+
+    /// How many transactions of an age have an open outcome.
+    pub fn unresolved(&self, age: &'static str, count: u64) {
+        self.unresolved.record(count, &[KeyValue::new("age", age)]);
+    }
+
+    /// A callback.
+    pub fn callback(&self, result: &'static str) {
+        self.callbacks.add(1, &[KeyValue::new("result", result)]);
+    }
+
+    /// A status check.
+    pub fn check(&self, account: &AccountName, result: &'static str) {
+        let labels = [account_label(account), KeyValue::new("result", result)];
+        self.checks.add(1, &labels);
+    }
+
+    /// A call that found its reference code used.
+    pub fn replay(&self, operation: Operation) {
+        self.replays.add(1, &[operation_label(operation)]);
+    }
+
+    /// The deposit as OKEBAYAR told it.
+    pub fn balance(&self, account: &AccountName, balance: Amount) {
+        let (units, _) = balance.units_and_nanos();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is read as a float")]
+        self.balance.record(units as f64, &[account_label(account)]);
+    }
+
+    /// A watcher that began (1) or ended (-1).
+    pub fn watcher(&self, kind: &'static str, change: i64) {
+        self.watchers.add(change, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// How late a watcher of everything is told of a change.
+    pub fn watch_lag(&self, seconds: f64) {
+        self.watch_lag.record(seconds.max(0.0), &[]);
+    }
+
+    /// A store call.
+    pub fn store(&self, operation: &'static str, is_ok: bool, took: Duration) {
+        let labels = [
+            KeyValue::new("operation", operation),
+            KeyValue::new("result", if is_ok { "ok" } else { "error" }),
+        ];
+        self.store.record(took.as_secs_f64(), &labels);
+    }
+
+    /// Whether the store may be used.
+    pub fn store_healthy(&self, is_healthy: bool) {
+        self.store_healthy.record(u64::from(is_healthy), &[]);
+    }
+
+    /// How many purchases wait or are being sent, and how many of them are being sent.
+    pub fn queue(&self, waiting: usize, sending: usize) {
+        self.queued.record(waiting as u64, &[]);
+        self.sending.record(sending as u64, &[]);
+    }
+}
+
+fn account_label(account: &AccountName) -> KeyValue {
+    KeyValue::new("okebayar.account", account.to_string())
+}
+
+fn operation_label(operation: Operation) -> KeyValue {
+    let name = match operation {
+        Operation::PurchasePrepaid => "purchase_prepaid",
+        Operation::PayPostpaid => "pay_postpaid",
+    };
+    KeyValue::new("okebayar.operation", name)
+}

@@ -1,0 +1,209 @@
+//! Every gRPC call served: how long it took, and how it ended.
+
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Request, Response},
+};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use prost_reflect::DescriptorPool;
+use tonic::{Code, body::Body};
+use tower::{Layer, Service};
+
+use super::Metrics;
+
+/// Measures the calls of a gRPC server.
+#[derive(Clone)]
+pub struct RpcLayer {
+    metrics: Metrics,
+    /// The methods that there are; any other path is one label.
+    methods: Arc<BTreeSet<String>>,
+}
+
+/// The label of a path that is no method.
+const UNKNOWN_METHOD: &str = "unknown";
+
+impl RpcLayer {
+    /// Measures the methods of these descriptor sets.
+    #[must_use]
+    pub fn new(metrics: Metrics, descriptors: &[&[u8]]) -> Self {
+        let mut methods = BTreeSet::new();
+        for descriptor in descriptors {
+            let Ok(pool) = DescriptorPool::decode(*descriptor) else {
+                continue;
+            };
+            for method in pool.services().flat_map(|service| {
+                let methods: Vec<_> = service.methods().collect();
+                methods
+            }) {
+                methods.insert(format!(
+                    "{}/{}",
+                    method.parent_service().full_name(),
+                    method.name()
+                ));
+            }
+        }
+        Self {
+            metrics,
+            methods: Arc::new(methods),
+        }
+    }
+}
+
+impl<S> Layer<S> for RpcLayer {
+    type Service = Measured<S>;
+
+    fn layer(&self, inner: S) -> Measured<S> {
+        Measured {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A server whose calls are measured.
+#[derive(Clone)]
+pub struct Measured<S> {
+    inner: S,
+    layer: RpcLayer,
+}
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Measured<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answered {
+        let path = request.uri().path().trim_start_matches('/');
+        let method = if self.layer.methods.contains(path) {
+            path.to_owned()
+        } else {
+            UNKNOWN_METHOD.to_owned()
+        };
+        let mut call = Call {
+            metrics: self.layer.metrics.clone(),
+            method,
+            began: Instant::now(),
+            is_over: false,
+        };
+        let answering = self.inner.call(request);
+        Box::pin(async move {
+            let response = answering.await?;
+            // An error without a body has its status in the headers.
+            if let Some(code) = status_in(response.headers()) {
+                call.end(code);
+                return Ok(response);
+            }
+            Ok(response.map(|body| Body::new(Watched { body, call })))
+        })
+    }
+}
+
+fn status_in(headers: &HeaderMap) -> Option<Code> {
+    let status = headers.get("grpc-status")?;
+    Some(Code::from_bytes(status.as_bytes()))
+}
+
+/// A call that is being served. One that is dropped was cancelled.
+struct Call {
+    metrics: Metrics,
+    method: String,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Call {
+    fn end(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.metrics
+                .call(&self.method, name(code), self.began.elapsed());
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end(Code::Cancelled);
+    }
+}
+
+/// A response's body, whose trailers tell how the call ended.
+struct Watched {
+    body: Body,
+    call: Call,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(code) = frame.trailers_ref().and_then(status_in) {
+                    self.call.end(code);
+                }
+            }
+            Poll::Ready(Some(Err(status))) => self.call.end(status.code()),
+            Poll::Ready(None) => self.call.end(Code::Unknown),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The code as gRPC writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,66 @@
+//! A store whose calls are measured.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Metrics;
+use crate::{
+    store::{
+        Commit, Cursor, Events, History, Keep, List, Listed, Listing, Put, Store, StoreError, Wake,
+    },
+    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+};
+
+/// Measures every call of the store inside.
+pub struct MeasuredStore {
+    inner: Arc<dyn Store>,
+    metrics: Metrics,
+}
+
+impl MeasuredStore {
+    /// The store, measured.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+macro_rules! measured {
+    ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
+        #[async_trait]
+        impl Store for MeasuredStore {
+            $(async fn $name(&self, $($argument: $kind),*) -> Result<$result, StoreError> {
+                let began = Instant::now();
+                let done = self.inner.$name($($argument),*).await;
+                self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
+                done
+            })*
+
+            // It lasts as long as its connection: not a call to be measured.
+            async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+                self.inner.listen(wake).await
+            }
+        }
+    };
+}
+
+measured! {
+    fn commit(change: &Change) -> Commit;
+    fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;
+    fn history(key: &TransactionKey, after: u64) -> History;
+    fn due(now: Timestamp, limit: usize) -> Vec<TransactionKey>;
+    fn lease_check(key: &TransactionKey, now: Timestamp, until: Timestamp) -> bool;
+    fn index_trace(key: &TransactionKey, trace_code: &TraceCode) -> ();
+    fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
+    fn list(listing: &Listing) -> Vec<Listed>;
+    fn count(state: &'static str, from_ms: i64, to_ms: i64) -> u64;
+    fn events_head() -> Cursor;
+    fn events_after(cursor: &Cursor) -> Events;
+    fn note(name: &str) -> Option<String>;
+    fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
+    fn push(list: List, item: &str) -> ();
+    fn items(list: List) -> Vec<String>;
+    fn verify() -> ();
+}
