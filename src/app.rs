@@ -87,7 +87,11 @@ impl App {
     ) -> Result<Self> {
         let metrics = Metrics::default();
         let store = open_store(&settings.store, &settings.identity((ambient.random)())).await?;
-        let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
+        let system = match settings.store {
+            StoreSettings::Embedded { .. } => "redb",
+            StoreSettings::Redis(_) => "redis",
+        };
+        let store = Arc::new(MeasuredStore::new(store, system, metrics.clone()));
         let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
         let callbacks_listener = bind(settings.callbacks.listen, "callbacks.listen").await?;
         let admin_listener = bind(settings.admin_listen, "admin.listen").await?;
@@ -245,13 +249,17 @@ fn upstreams(
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (name, settings) in accounts {
-        let timeout = settings.http.timeout;
+        let (timeout, url) = (settings.http.timeout, settings.http.url.clone());
         let transport =
             HttpTransport::new(settings.http).context("the HTTP client cannot be made")?;
         let observer = Observer {
             account: name.clone(),
             texts: texts.clone(),
             metrics: metrics.clone(),
+            server: (
+                url.host_str().unwrap_or_default().to_owned(),
+                url.port_or_known_default().unwrap_or_default(),
+            ),
         };
         let upstream = Upstream {
             client: Client::new(settings.account, Arc::new(transport)).observed_by(observer),

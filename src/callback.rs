@@ -23,7 +23,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tracing::{info, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 use crate::{
     config::CallbackSettings,
@@ -89,13 +89,29 @@ async fn receive(
     Path(address): Path<Address>,
     request: Request<Body>,
 ) -> (StatusCode, &'static str) {
-    let received = callbacks.receive(peer.ip(), &address, request).await;
+    let span = info_span!(
+        "callback",
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        http.route = "/callbacks/{account}",
+        http.response.status_code = tracing::field::Empty,
+        okebayar.account = tracing::field::Empty,
+    );
+    let receiving = callbacks.receive(peer.ip(), &address, request);
+    let received = receiving.instrument(span.clone()).await;
     let result = match &received {
         Ok(Received::Known) => "known",
         Ok(Received::Orphan) => "orphan",
         Err(refused) => refused.kind(),
     };
     callbacks.engine.metrics().callback(result);
+    let (status, text) = answer_to(&received);
+    span.record("http.response.status_code", status.as_u16());
+    (status, text)
+}
+
+/// What OKEBAYAR is told, or a stranger.
+fn answer_to(received: &Result<Received, Refused>) -> (StatusCode, &'static str) {
     match received {
         Ok(_) => (StatusCode::OK, "OK\n"),
         Err(Refused::NotFound) => (StatusCode::NOT_FOUND, "not found\n"),
@@ -141,6 +157,7 @@ impl Callbacks {
             .filter(|sender| self.may_call(*sender))
             .and_then(|_| self.admit(address))
             .ok_or(Refused::NotFound)?;
+        Span::current().record("okebayar.account", account.as_str());
         self.rate.check().map_err(|_| Refused::TooMany)?;
         let report = self.read(&account, request).await.inspect_err(|refused| {
             info!(%account, problem = ?refused, "a callback was refused");

@@ -1,6 +1,6 @@
 //! Arguments, logging, configuration, run, exit code.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -12,7 +12,7 @@ use okebayar_gateway::{
     config::Settings,
     dev,
     sandbox::{self, CallbackMethod, Sandbox},
-    telemetry::Telemetry,
+    telemetry::{Telemetry, log_to_stderr},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
@@ -21,8 +21,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
+use tracing::info;
 
 /// Buys at OKEBAYAR over gRPC, each reference code at most once.
 #[derive(Parser)]
@@ -91,11 +90,6 @@ const SANDBOX_PIN_VARIABLE: &str = "OKEBAYAR_SANDBOX_PIN";
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = match arguments.command {
-        Command::Dev { .. } | Command::Call(_) => "warn",
-        Command::Serve { .. } | Command::Sandbox(_) => "info",
-    };
-    log_to_stderr(level);
     no_core_dump();
     match run(arguments.command).await {
         Ok(ended) => ended,
@@ -106,19 +100,6 @@ async fn main() -> ExitCode {
     }
 }
 
-/// JSON, or readable on a terminal; `RUST_LOG` chooses other levels.
-fn log_to_stderr(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().flatten_event(true).init();
-    }
-}
-
 /// A core dump would hold the PIN (promise 15).
 fn no_core_dump() {
     let none = Rlimit {
@@ -126,7 +107,7 @@ fn no_core_dump() {
         maximum: Some(0),
     };
     if let Err(error) = setrlimit(Resource::Core, none) {
-        warn!(%error, "core dumps could not be switched off");
+        eprintln!("core dumps could not be switched off: {error}");
     }
 }
 
@@ -143,18 +124,27 @@ async fn run(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let telemetry = start_telemetry().await?;
+            log_to_stderr("info", Some(&telemetry));
             let registry = Some(telemetry.registry());
             let gateway = App::start(settings, registry, ambient, stop_on_signal()?).await?;
             let ran = gateway.run().await;
             tokio::task::spawn_blocking(move || telemetry.stop()).await?;
             ran?;
         }
-        Command::Sandbox(arguments) => run_sandbox(arguments, ambient, stop_on_signal()?).await?,
+        Command::Sandbox(arguments) => {
+            log_to_stderr("info", None);
+            run_sandbox(arguments, ambient, stop_on_signal()?).await?;
+        }
         Command::Dev { once } => {
-            let registry = Some(start_telemetry().await?.registry());
+            let telemetry = start_telemetry().await?;
+            log_to_stderr("warn", Some(&telemetry));
+            let registry = Some(telemetry.registry());
             dev::run(once, registry, ambient, stop_on_signal()?).await?;
         }
-        Command::Call(arguments) => return Ok(call::run(arguments).await.into()),
+        Command::Call(arguments) => {
+            log_to_stderr("warn", None);
+            return Ok(call::run(arguments).await.into());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

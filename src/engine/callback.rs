@@ -1,7 +1,7 @@
 //! A callback: a hint from a stranger, stored before it is answered (promises 7
 //! and 12).
 
-use tracing::info;
+use tracing::{Span, info};
 
 use super::Engine;
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         inbox::{self, Orphan},
         inquiries,
     },
+    telemetry::link,
     transaction::{AccountName, ReferenceCode, Statement, Transaction, TransactionKey},
 };
 
@@ -65,6 +66,7 @@ impl Engine {
             info!(%account, "a callback about an unknown reference code");
             return Ok(Received::Orphan);
         };
+        link(&Span::current(), transaction.trace());
         let lists = upstream.client.code_lists();
         let believed = if upstream.callback_trusted {
             self.believed(&transaction, report, lists).await?

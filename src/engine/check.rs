@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
-use super::{Engine, wait::leave_before};
+use super::{Engine, Upstream, wait::leave_before};
 use crate::{
     store::{StoreError, inquiries},
+    telemetry::link,
     transaction::{Transaction, TransactionKey},
 };
 
@@ -112,12 +113,28 @@ impl Engine {
         let Some(due) = self.store.load(key).await? else {
             return Ok(());
         };
+        let span = info_span!(
+            "check",
+            okebayar.account = %due.account(),
+            okebayar.referencecode = %due.reference_code(),
+        );
+        link(&span, due.trace());
+        self.check_leased(due, upstream).instrument(span).await
+    }
+
+    /// Asks OKEBAYAR about a transaction, and adds what it says.
+    async fn check_leased(
+        &self,
+        due: Arc<Transaction>,
+        upstream: &Upstream,
+    ) -> Result<(), StoreError> {
+        let (key, now) = (due.key(), self.now());
         if self.schedule().is_too_old(due.armed_at(), now) {
             let give_up = |current: &Transaction| current.give_up(self.now(), self.schedule());
             self.update(due, give_up).await?;
             return Ok(());
         }
-        let inquired = inquiries::inquired(&*self.store, key).await?;
+        let inquired = inquiries::inquired(&*self.store, &key).await?;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
                 self.metrics.check(due.account(), "learnt");

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{Instrument, info, info_span};
 
 pub use crate::okebayar::{
     inquiry::{Customer, Found, Question},
@@ -194,7 +194,7 @@ impl Engine {
         change: impl Fn(&Transaction) -> Option<Change>,
     ) -> Result<Arc<Transaction>, StoreError> {
         loop {
-            let Some(next) = change(&current) else {
+            let Some(next) = info_span!("fold").in_scope(|| change(&current)) else {
                 return Ok(current);
             };
             match self.commit(&current, next).await? {
@@ -210,8 +210,21 @@ impl Engine {
         current: &Transaction,
         next: Change,
     ) -> Result<Result<Arc<Transaction>, Arc<Transaction>>, StoreError> {
-        let indexing = self.index_trace(current, &next.transaction);
-        let ((), committed) = tokio::join!(indexing, self.store.commit(&next));
+        let (before, after) = (current.standing(), next.transaction.standing());
+        let span = info_span!(
+            "save",
+            okebayar.account = %current.account(),
+            okebayar.referencecode = %current.reference_code(),
+            okebayar.tracecode = after.trace_code.as_ref().map(tracing::field::display),
+            okebayar.status = after.code.map(tracing::field::display),
+            okebayar.state.before = before.state.name(),
+            okebayar.state.after = after.state.name(),
+        );
+        let saving = async {
+            let indexing = self.index_trace(current, &next.transaction);
+            tokio::join!(indexing, self.store.commit(&next))
+        };
+        let ((), committed) = saving.instrument(span).await;
         match committed? {
             Commit::Done => {
                 self.committed(current, &next);

@@ -6,7 +6,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
 };
-use tracing::{error, warn};
+use tracing::{Instrument, error, info_span, warn};
 
 use super::{Engine, Wait, bill::Ordered};
 use crate::{
@@ -132,8 +132,8 @@ impl Engine {
         };
         let (tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
-        self.tasks
-            .spawn(async move { engine.claim_and_send(intent, slot, tell).await });
+        let task = async move { engine.claim_and_send(intent, slot, tell).await };
+        self.tasks.spawn(task.in_current_span());
         told.await.unwrap_or_else(|_| {
             Err(PurchaseError::OutcomeUnreadable(
                 "the purchase was interrupted".to_owned(),
@@ -170,7 +170,7 @@ impl Engine {
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
-        match self.claim(intent).await {
+        match self.claim(intent).instrument(info_span!("claim")).await {
             Ok(Claim::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
@@ -246,7 +246,8 @@ impl Engine {
                 .store_outcome(claimed, Statement::bare(Source::Gateway, finding))
                 .await;
         };
-        let Outcome { statement, problem } = upstream.client.send(permit).await;
+        let sending = upstream.client.send(permit).instrument(info_span!("send"));
+        let Outcome { statement, problem } = sending.await;
         if let Some(problem) = problem {
             warn!(
                 account = %claimed.account(),

@@ -2,10 +2,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use tracing::Span;
+
 use super::Engine;
 use crate::{
     events::Subscription,
     store::{History, StoreError},
+    telemetry::link,
     transaction::{Transaction, TransactionKey},
 };
 
@@ -52,6 +55,7 @@ impl Engine {
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&key);
         let current = self.store.load(&key).await?.ok_or(WatchError::NotFound)?;
+        link(&Span::current(), current.trace());
         self.metrics.watcher("one", 1);
         let mut watch = Watch {
             engine: Arc::clone(self),

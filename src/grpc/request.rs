@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{Customer, ListQuery, Question, WaitUntil},
     store::Cursor,
+    telemetry::current_trace,
     transaction::{
         AccountName, AccountNumber, Amount, Contents, InquiryCode, Intent, ProductCode,
         ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
@@ -66,6 +67,7 @@ pub(super) fn purchase(
                     account,
                     reference_code,
                     contents,
+                    trace: current_trace(),
                 },
                 until,
             ))
@@ -103,6 +105,7 @@ pub(super) fn payment(
                     account,
                     reference_code,
                     contents,
+                    trace: current_trace(),
                 },
                 until,
             ))

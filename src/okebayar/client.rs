@@ -8,6 +8,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span, info_span};
 
 use super::{
     answer::{self, Answer, Unreadable},
@@ -58,6 +59,8 @@ pub struct Observer {
     pub texts: Texts,
     /// Takes times and results.
     pub metrics: Metrics,
+    /// OKEBAYAR's host and port.
+    pub server: (String, u16),
 }
 
 /// Takes OKEBAYAR's texts to the partner (`info`), each with the account that was told.
@@ -324,11 +327,46 @@ impl Client {
 
     async fn ask(&self, body: Body) -> Result<Answer, NothingLearnt> {
         let (operation, began) = (body.operation(), Instant::now());
-        let answer = self.answer(body).await;
+        let span = self.span(&body);
+        let answer = self.answer(body).instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => {
+                span.record(
+                    "okebayar.status",
+                    answer.status.as_deref().unwrap_or_default(),
+                );
+                span.record("http.response.status_code", 200);
+            }
+            Err(nothing) => {
+                if let NothingLearnt::HttpStatus(status) = nothing {
+                    span.record("http.response.status_code", status);
+                }
+                span.record("error.type", nothing.kind());
+            }
+        }
         if let Some(observer) = &self.observer {
             observer.observe(operation, &answer, began.elapsed());
         }
         answer
+    }
+
+    /// The HTTP client's span of one POST.
+    fn span(&self, body: &Body) -> Span {
+        let observer = self.observer.as_ref();
+        let server = observer.map(|observer| &observer.server);
+        info_span!(
+            "POST",
+            otel.kind = "client",
+            http.request.method = "POST",
+            http.response.status_code = tracing::field::Empty,
+            server.address = server.map(|server| server.0.as_str()),
+            server.port = server.map(|server| server.1),
+            error.type = tracing::field::Empty,
+            okebayar.account = observer.map(|observer| observer.account.as_str()),
+            okebayar.transactioncode = body.transaction_code(),
+            okebayar.productcode = body.product_code(),
+            okebayar.status = tracing::field::Empty,
+        )
     }
 
     async fn answer(&self, body: Body) -> Result<Answer, NothingLearnt> {

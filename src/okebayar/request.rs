@@ -36,6 +36,8 @@ pub struct TransactionCodes {
 /// A request's body: it holds the PIN, so it has no `Debug`.
 pub struct Body {
     operation: &'static str,
+    transaction_code: String,
+    product_code: Option<String>,
     format: Format,
     bytes: Vec<u8>,
 }
@@ -45,6 +47,18 @@ impl Body {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.operation
+    }
+
+    /// What OKEBAYAR calls the operation.
+    #[must_use]
+    pub fn transaction_code(&self) -> &str {
+        &self.transaction_code
+    }
+
+    /// The product that it is about, if it names one.
+    #[must_use]
+    pub fn product_code(&self) -> Option<&str> {
+        self.product_code.as_deref()
     }
 
     /// The media type.
@@ -216,8 +230,11 @@ fn signed(
         ("referencecode", reference_code),
     ]);
     let format = account.format;
+    let product_code = parameters.iter().find(|(name, _)| *name == "productcode");
     Body {
         operation,
+        transaction_code: transaction_code.to_owned(),
+        product_code: product_code.map(|(_, code)| (*code).to_owned()),
         format,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
     }

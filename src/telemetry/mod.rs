@@ -1,30 +1,37 @@
-//! What the gateway shows of itself: metrics by OTLP and for Prometheus.
+//! What the gateway shows of itself: traces by OTLP, metrics by OTLP and for
+//! Prometheus, and lines of a log that name their trace.
 //!
 //! Everything is set by the standard `OTEL_*` variables. Nothing is exported by OTLP
 //! unless one of them names an endpoint; Prometheus can always read `/metrics`. An
 //! exporter that is slow or away slows nothing: it works on a thread of its own.
 
+mod logs;
 mod metrics;
 mod rpc;
 mod store;
+mod traces;
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
     metrics::{PeriodicReader, SdkMeterProvider},
+    trace::SdkTracerProvider,
 };
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use metrics::{AGES, Metrics};
 pub use rpc::RpcLayer;
 pub use store::MeasuredStore;
+pub use traces::{current_trace, link};
 
 /// The running exporters.
 pub struct Telemetry {
     registry: Registry,
     meters: SdkMeterProvider,
+    tracers: SdkTracerProvider,
 }
 
 /// Why telemetry cannot start.
@@ -66,7 +73,11 @@ impl Telemetry {
         }
         let meters = meters.build();
         opentelemetry::global::set_meter_provider(meters.clone());
-        Ok(Self { registry, meters })
+        Ok(Self {
+            registry,
+            meters,
+            tracers: traces::provider()?,
+        })
     }
 
     /// The metrics as Prometheus reads them.
@@ -77,10 +88,35 @@ impl Telemetry {
 
     /// Exports what is left. It may block, so it is not for an async task.
     pub fn stop(&self) {
-        if let Err(error) = self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
-            tracing::debug!(%error, "the last metrics could not be exported");
+        for stopped in [
+            self.tracers.shutdown_with_timeout(SHUTDOWN_TIMEOUT),
+            self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT),
+        ] {
+            if let Err(error) = stopped {
+                tracing::debug!(%error, "what was left could not be exported");
+            }
         }
     }
+}
+
+/// Logs to standard error: lines of JSON, readable ones on a terminal. `RUST_LOG`
+/// chooses other levels than `level`; the traces of `telemetry` are made all the same.
+pub fn log_to_stderr(level: &str, telemetry: Option<&Telemetry>) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.with_filter(filter).boxed()
+    } else {
+        lines
+            .event_format(logs::JsonLines)
+            .with_filter(filter)
+            .boxed()
+    };
+    let traces = telemetry.map(|telemetry| traces::layer(&telemetry.tracers));
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(traces)
+        .init();
 }
 
 /// The metrics of a registry in Prometheus' text format.

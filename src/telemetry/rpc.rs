@@ -17,8 +17,9 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prost_reflect::DescriptorPool;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
+use tracing::{Instrument, Span, info_span};
 
-use super::Metrics;
+use super::{Metrics, traces::continue_trace};
 
 /// Measures the calls of a gRPC server.
 #[derive(Clone)]
@@ -101,14 +102,24 @@ where
         } else {
             UNKNOWN_METHOD.to_owned()
         };
+        let span = info_span!(
+            "rpc",
+            otel.name = method,
+            otel.kind = "server",
+            rpc.system.name = "grpc",
+            rpc.method = method,
+            rpc.response.status_code = tracing::field::Empty,
+        );
+        continue_trace(&span, request.headers());
         let mut call = Call {
+            span: span.clone(),
             metrics: self.layer.metrics.clone(),
             method,
             began: Instant::now(),
             is_over: false,
         };
-        let answering = self.inner.call(request);
-        Box::pin(async move {
+        let answering = span.in_scope(|| self.inner.call(request));
+        let answering = async move {
             let response = answering.await?;
             // An error without a body has its status in the headers.
             if let Some(code) = status_in(response.headers()) {
@@ -116,7 +127,8 @@ where
                 return Ok(response);
             }
             Ok(response.map(|body| Body::new(Watched { body, call })))
-        })
+        };
+        Box::pin(answering.instrument(span))
     }
 }
 
@@ -127,6 +139,7 @@ fn status_in(headers: &HeaderMap) -> Option<Code> {
 
 /// A call that is being served. One that is dropped was cancelled.
 struct Call {
+    span: Span,
     metrics: Metrics,
     method: String,
     began: Instant,
@@ -136,8 +149,9 @@ struct Call {
 impl Call {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.is_over, true) {
-            self.metrics
-                .call(&self.method, name(code), self.began.elapsed());
+            let (code, took) = (name(code), self.began.elapsed());
+            self.span.record("rpc.response.status_code", code);
+            self.metrics.call(&self.method, code, took);
         }
     }
 }

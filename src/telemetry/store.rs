@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tracing::{Instrument, Span, info_span};
 
 use super::Metrics;
 use crate::{
@@ -16,14 +17,34 @@ use crate::{
 /// Measures every call of the store inside.
 pub struct MeasuredStore {
     inner: Arc<dyn Store>,
+    system: &'static str,
     metrics: Metrics,
 }
 
 impl MeasuredStore {
-    /// The store, measured.
+    /// The store, measured; `system` is what it is called in spans.
     #[must_use]
-    pub fn new(inner: Arc<dyn Store>, metrics: Metrics) -> Self {
-        Self { inner, metrics }
+    pub fn new(inner: Arc<dyn Store>, system: &'static str, metrics: Metrics) -> Self {
+        Self {
+            inner,
+            system,
+            metrics,
+        }
+    }
+
+    /// A span within another; what runs by itself in the background has none.
+    fn span(&self, operation: &'static str) -> Span {
+        if Span::current().is_none() {
+            return Span::none();
+        }
+        info_span!(
+            "store",
+            otel.name = operation,
+            otel.kind = "client",
+            db.system.name = self.system,
+            db.operation.name = operation,
+            error.type = tracing::field::Empty,
+        )
     }
 }
 
@@ -33,7 +54,11 @@ macro_rules! measured {
         impl Store for MeasuredStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$result, StoreError> {
                 let began = Instant::now();
-                let done = self.inner.$name($($argument),*).await;
+                let span = self.span(stringify!($name));
+                let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
+                if done.is_err() {
+                    span.record("error.type", "store");
+                }
                 self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
                 done
             })*

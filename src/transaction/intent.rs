@@ -101,6 +101,17 @@ impl Contents {
     }
 }
 
+/// The trace in which a purchase was wanted (W3C trace context), so that what comes
+/// later can link to it. Never baggage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// The `traceparent` of the call.
+    pub traceparent: String,
+    /// Its `tracestate`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
 /// A caller's wish, valid and complete.
 #[derive(Clone, Debug)]
 pub struct Intent {
@@ -110,6 +121,8 @@ pub struct Intent {
     pub reference_code: ReferenceCode,
     /// What is bought.
     pub contents: Contents,
+    /// The trace in which it is wanted; no part of what is wanted.
+    pub trace: Option<TraceContext>,
 }
 
 impl Intent {

@@ -32,7 +32,7 @@ pub use codes::{
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
-pub use intent::{AttemptToken, Contents, Intent, Operation};
+pub use intent::{AttemptToken, Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
 pub use schedule::{Next, Past, Phase, Schedule};
@@ -67,6 +67,8 @@ pub struct Transaction {
     reference_code: ReferenceCode,
     contents: Contents,
     order: Order,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceContext>,
     created_at: Timestamp,
     updated_at: Timestamp,
     attempt: Attempt,
@@ -118,6 +120,7 @@ impl Transaction {
             reference_code: intent.reference_code,
             contents: intent.contents,
             order,
+            trace: intent.trace,
             created_at: now,
             updated_at: now,
             attempt: Attempt {
@@ -423,6 +426,12 @@ impl Transaction {
     #[must_use]
     pub fn order(&self) -> &Order {
         &self.order
+    }
+
+    /// The trace in which it was first wanted.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 
     /// The token of the latest attempt.

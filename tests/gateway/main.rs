@@ -37,6 +37,7 @@ mod scenarios;
 mod shutdown;
 mod store_contract;
 mod telemetry;
+mod traces;
 mod unsent;
 mod upstream;
 mod watch;

@@ -60,6 +60,7 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
             account_number: order.account_number.clone(),
             inquiry_code: None,
         },
+        trace: None,
     };
     (intent, order)
 }

@@ -98,6 +98,15 @@ impl Process {
         self.output().join("\n")
     }
 
+    /// The memory that it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.child.id().expect("it has ended");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let count = line.unwrap().split_whitespace().next().unwrap();
+        count.parse().unwrap()
+    }
+
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("it has ended").to_string();
         let sent = std::process::Command::new("kill")
