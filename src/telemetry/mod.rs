@@ -5,6 +5,7 @@
 //! unless one of them names an endpoint; Prometheus can always read `/metrics`. An
 //! exporter that is slow or away slows nothing: it works on a thread of its own.
 
+mod export;
 mod logs;
 mod metrics;
 mod rpc;

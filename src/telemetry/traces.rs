@@ -15,14 +15,15 @@ use tracing::{Span, Subscriber, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use super::{TelemetryError, is_exported, resource};
+use super::{TelemetryError, export::CountedProcessor, is_exported, resource};
 use crate::transaction::TraceContext;
 
 /// Makes spans; exports them where the environment names an endpoint.
 pub(super) fn provider() -> Result<SdkTracerProvider, TelemetryError> {
     let mut provider = SdkTracerProvider::builder().with_resource(resource());
     if is_exported("TRACES") {
-        provider = provider.with_batch_exporter(SpanExporter::builder().build()?);
+        let exporter = SpanExporter::builder().build()?;
+        provider = provider.with_span_processor(CountedProcessor::new(exporter));
     }
     Ok(provider.build())
 }

@@ -168,7 +168,9 @@ async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
     gateway.process.signal("-TERM");
     assert!(gateway.process.ended().await.success());
     let gateway = world.start_gateway().await;
-    while call(&gateway, &["check-transaction", &code]).await.code == 4 {}
+    let checking = async { while call(&gateway, &["check-transaction", &code]).await.code == 4 {} };
+    let checked = tokio::time::timeout(PATIENCE, checking).await;
+    checked.expect("no check settles it");
     let watched = watching.await.unwrap();
     assert_eq!(watched.code, 0, "{}", watched.err);
     let last: Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();

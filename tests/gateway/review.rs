@@ -9,6 +9,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     on_both_stores,
+    process::PATIENCE,
     world::{
         Client, Gateway, PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_refused,
         assert_succeeded, buy, get, reference,
@@ -173,13 +174,17 @@ async fn newer_proof_against_a_resolution_reopens_it() {
         account: String::new(),
         reference_code: code.clone(),
     };
-    let reopened = loop {
-        let checked = client.check_transaction(request.clone()).await.unwrap();
-        let found = checked.into_inner().transaction.unwrap();
-        if found.state() != State::Failed {
-            break found;
+    let reopening = async {
+        loop {
+            let checked = client.check_transaction(request.clone()).await.unwrap();
+            let found = checked.into_inner().transaction.unwrap();
+            if found.state() != State::Failed {
+                return found;
+            }
         }
     };
+    let reopened = tokio::time::timeout(PATIENCE, reopening).await;
+    let reopened = reopened.expect("it is never reopened");
     assert_eq!(
         (reopened.state(), reopened.reason(), reopened.contradicted),
         (State::NeedsReview, Reason::Contradicted, true)

@@ -153,6 +153,56 @@ async fn buy_in_trace(gateway: &Gateway, code: &str, account_number: &str) {
 const PURCHASE: &str = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
 const WATCH: &str = "okebayar.gateway.v1.TransactionService/WatchTransaction";
 
+/// What comes later, elsewhere, is a trace of its own that links to the call.
+fn assert_linked(spans: &[Span], purchase: &Span) {
+    for name in ["callback", "check", WATCH] {
+        let later = spans.iter().find(|span| span.name == name).unwrap();
+        assert_ne!(later.trace_id, purchase.trace_id, "{name}");
+        let links: Vec<_> = later
+            .links
+            .iter()
+            .map(|link| (&link.trace_id, &link.span_id))
+            .collect();
+        assert_eq!(links, [(&purchase.trace_id, &purchase.span_id)], "{name}");
+    }
+    let callback = spans.iter().find(|span| span.name == "callback").unwrap();
+    let about = attributes(callback);
+    assert_eq!(callback.kind(), SpanKind::Server);
+    assert_eq!(about["http.request.method"], "POST");
+    assert_eq!(about["http.route"], "/callbacks/{account}");
+    assert_eq!(about["http.response.status_code"], "200");
+}
+
+/// The POST to OKEBAYAR, and what was saved.
+fn assert_attributes(ours: &[&Span], code: &str, sandbox_port: u16) {
+    let post = ours.iter().find(|span| span.name == "POST").unwrap();
+    let about = attributes(post);
+    assert_eq!(post.kind(), SpanKind::Client);
+    assert_eq!(about["http.request.method"], "POST");
+    assert_eq!(about["http.response.status_code"], "200");
+    assert_eq!(about["server.address"], "127.0.0.1");
+    assert_eq!(about["server.port"], sandbox_port.to_string());
+    assert_eq!(about["okebayar.transactioncode"], "OkeBayar-prabayar");
+    assert_eq!(about["okebayar.productcode"], "PULSA10");
+    assert_eq!(about["okebayar.account"], "main");
+    assert_eq!(about["okebayar.status"], "002");
+    let save = ours.iter().find(|span| span.name == "save").unwrap();
+    let about = attributes(save);
+    assert_eq!(about["okebayar.referencecode"], code);
+    assert_eq!(about["okebayar.state.before"], "SENDING");
+    assert_eq!(about["okebayar.state.after"], "PENDING");
+    let commit = ours.iter().find(|span| span.name == "commit").unwrap();
+    let about = attributes(commit);
+    assert_eq!(commit.kind(), SpanKind::Client);
+    assert_eq!(
+        (
+            about["db.system.name"].as_str(),
+            about["db.operation.name"].as_str()
+        ),
+        ("redis", "commit")
+    );
+}
+
 async fn one_story(protocol: &str) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
@@ -210,50 +260,8 @@ async fn one_story(protocol: &str) {
     for name in ["claim", "send", "POST", "fold", "save", "commit"] {
         assert!(names.contains(name), "{name} in {names:?}");
     }
-    let post = ours.iter().find(|span| span.name == "POST").unwrap();
-    let about = attributes(post);
-    assert_eq!(post.kind(), SpanKind::Client);
-    assert_eq!(about["http.request.method"], "POST");
-    assert_eq!(about["http.response.status_code"], "200");
-    assert_eq!(about["server.address"], "127.0.0.1");
-    assert_eq!(about["server.port"], world.sandbox_port.to_string());
-    assert_eq!(about["okebayar.transactioncode"], "OkeBayar-prabayar");
-    assert_eq!(about["okebayar.productcode"], "PULSA10");
-    assert_eq!(about["okebayar.account"], "main");
-    assert_eq!(about["okebayar.status"], "002");
-    let save = ours.iter().find(|span| span.name == "save").unwrap();
-    let about = attributes(save);
-    assert_eq!(about["okebayar.referencecode"], code);
-    assert_eq!(about["okebayar.state.before"], "SENDING");
-    assert_eq!(about["okebayar.state.after"], "PENDING");
-    let commit = ours.iter().find(|span| span.name == "commit").unwrap();
-    let about = attributes(commit);
-    assert_eq!(commit.kind(), SpanKind::Client);
-    assert_eq!(
-        (
-            about["db.system.name"].as_str(),
-            about["db.operation.name"].as_str()
-        ),
-        ("redis", "commit")
-    );
-
-    // What comes later, elsewhere, is a trace of its own that links to the call.
-    for name in ["callback", "check", WATCH] {
-        let (later, about) = one(name);
-        assert_ne!(later.trace_id, purchase.trace_id, "{name}");
-        let links: Vec<_> = later
-            .links
-            .iter()
-            .map(|link| (&link.trace_id, &link.span_id))
-            .collect();
-        assert_eq!(links, [(&purchase.trace_id, &purchase.span_id)], "{name}");
-        if name == "callback" {
-            assert_eq!(later.kind(), SpanKind::Server);
-            assert_eq!(about["http.request.method"], "POST");
-            assert_eq!(about["http.route"], "/callbacks/{account}");
-            assert_eq!(about["http.response.status_code"], "200");
-        }
-    }
+    assert_attributes(&ours, &code, world.sandbox_port);
+    assert_linked(&spans, purchase);
     // The settling check saves in its own trace.
     let (check, _) = one("check");
     let settled = spans.iter().any(|span| {
@@ -303,7 +311,7 @@ async fn a_purchase_settled_elsewhere_is_one_story_by_http() {
     one_story("http/protobuf").await;
 }
 
-const CALLS: usize = 1500;
+const CALLS: u32 = 1500;
 /// The most that a gateway may hold, whatever cannot be exported.
 const RESIDENT_KIB_MAX: u64 = 400 * 1024;
 
@@ -321,6 +329,27 @@ async fn an_unreachable_collector_harms_no_call_and_fills_no_memory() {
     }
     // Were each call to wait for the exporter's time-out, this would take hours.
     assert!(began.elapsed() < PATIENCE * 3, "{:?}", began.elapsed());
+    // What nobody took is counted.
+    let url = format!("http://{}/metrics", gateway.admin);
+    let counted = async {
+        loop {
+            let metrics = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            let of = |result: &str| {
+                let series = format!("okebayar_telemetry_spans_total{{result=\"{result}\"}} ");
+                let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+                line.map_or(0.0, |count| count.parse::<f64>().unwrap())
+            };
+            if of("failed") > 0.0 {
+                return (of("ended"), of("exported"));
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (ended, exported) = tokio::time::timeout(PATIENCE, counted).await.unwrap();
+    assert!(
+        ended >= 10.0 * f64::from(CALLS) && exported == 0.0,
+        "{ended} {exported}"
+    );
     let resident = gateway.process.resident_kib();
     assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
     gateway.process.signal("-TERM");
