@@ -35,6 +35,9 @@ use crate::{
 /// The longest body that is read, in bytes; hyper bounds a head, and so a query.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The address of an account's callbacks; a secret may follow.
+const ROUTE: &str = "/callbacks/{account}";
+
 /// What the listener knows.
 pub struct Callbacks {
     engine: Arc<Engine>,
@@ -76,7 +79,7 @@ impl Refused {
 /// The routes.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
-        .route("/callbacks/{account}", get(receive).post(receive))
+        .route(ROUTE, get(receive).post(receive))
         .route("/callbacks/{account}/{secret}", get(receive).post(receive))
         .with_state(Arc::new(callbacks))
 }
@@ -89,11 +92,14 @@ async fn receive(
     Path(address): Path<Address>,
     request: Request<Body>,
 ) -> (StatusCode, &'static str) {
+    let method = request.method().clone();
     let span = info_span!(
         "callback",
+        otel.name = %format_args!("{method} {ROUTE}"),
         otel.kind = "server",
-        http.request.method = %request.method(),
-        http.route = "/callbacks/{account}",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = %method,
+        http.route = ROUTE,
         http.response.status_code = tracing::field::Empty,
         okebayar.account = tracing::field::Empty,
     );
@@ -107,6 +113,9 @@ async fn receive(
     callbacks.engine.metrics().callback(result);
     let (status, text) = answer_to(&received);
     span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     (status, text)
 }
 

@@ -1,9 +1,11 @@
 //! A callback: a hint from a stranger, stored before it is answered (promises 7
 //! and 12).
 
-use tracing::{Span, info};
+use std::sync::Arc;
 
-use super::Engine;
+use tracing::{Instrument, Span, info, info_span};
+
+use super::{Engine, Upstream};
 use crate::{
     okebayar::{
         answer::{Answer, Fields, Unreadable},
@@ -66,7 +68,26 @@ impl Engine {
             info!(%account, "a callback about an unknown reference code");
             return Ok(Received::Orphan);
         };
+        let span = info_span!(
+            "callback",
+            okebayar.account = %account,
+            okebayar.referencecode = %transaction.reference_code(),
+            okebayar.status = report.status.as_deref(),
+        );
         link(&Span::current(), transaction.trace());
+        link(&span, transaction.trace());
+        let receiving = self.receive_known(transaction, upstream, report);
+        receiving.instrument(span).await?;
+        Ok(Received::Known)
+    }
+
+    /// Adds what a callback says to its transaction.
+    async fn receive_known(
+        &self,
+        transaction: Arc<Transaction>,
+        upstream: &Upstream,
+        report: &Answer,
+    ) -> Result<(), StoreError> {
         let lists = upstream.client.code_lists();
         let believed = if upstream.callback_trusted {
             self.believed(&transaction, report, lists).await?
@@ -85,7 +106,7 @@ impl Engine {
             current.observe_report(verdict::of_callback(report), agrees, now, schedule)
         };
         self.update(transaction, observe).await?;
-        Ok(Received::Known)
+        Ok(())
     }
 
     /// What a callback proves where callbacks are trusted.

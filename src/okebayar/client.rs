@@ -342,6 +342,7 @@ impl Client {
                     span.record("http.response.status_code", status);
                 }
                 span.record("error.type", nothing.kind());
+                span.record("otel.status_code", "ERROR");
             }
         }
         if let Some(observer) = &self.observer {
@@ -357,6 +358,7 @@ impl Client {
         info_span!(
             "POST",
             otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
             http.request.method = "POST",
             http.response.status_code = tracing::field::Empty,
             server.address = server.map(|server| server.0.as_str()),

@@ -134,7 +134,8 @@ impl Sandbox {
             expires_at: self.inquiry_expires(),
             refs: [
                 asked.get("ref1").to_owned(),
-                format!("R\"{}\"", &trace_code[..6]),
+                // A blank at either end must come back as well.
+                format!(" R\"{}\" ", &trace_code[..6]),
                 format!("<{}>  &", &trace_code[..4]),
             ],
             format,

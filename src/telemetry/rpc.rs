@@ -106,6 +106,7 @@ where
             "rpc",
             otel.name = method,
             otel.kind = "server",
+            otel.status_code = tracing::field::Empty,
             rpc.system.name = "grpc",
             rpc.method = method,
             rpc.response.status_code = tracing::field::Empty,
@@ -149,6 +150,9 @@ struct Call {
 impl Call {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.is_over, true) {
+            if is_servers_fault(code) {
+                self.span.record("otel.status_code", "ERROR");
+            }
             let (code, took) = (name(code), self.began.elapsed());
             self.span.record("rpc.response.status_code", code);
             self.metrics.call(&self.method, code, took);
@@ -197,6 +201,19 @@ impl HttpBody for Watched {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// The codes that the conventions call an error of the server's span.
+fn is_servers_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// The code as gRPC writes it.

@@ -41,6 +41,7 @@ impl MeasuredStore {
             "store",
             otel.name = operation,
             otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
             db.system.name = self.system,
             db.operation.name = operation,
             error.type = tracing::field::Empty,
@@ -58,6 +59,7 @@ macro_rules! measured {
                 let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
                 if done.is_err() {
                     span.record("error.type", "store");
+                    span.record("otel.status_code", "ERROR");
                 }
                 self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
                 done

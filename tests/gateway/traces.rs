@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
         trace_service_server::{TraceService, TraceServiceServer},
     },
     common::v1::any_value::Value,
-    trace::v1::{Span, span::SpanKind},
+    trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
 use prost::Message;
 use tokio::{net::TcpListener, sync::watch};
@@ -151,11 +151,12 @@ async fn buy_in_trace(gateway: &Gateway, code: &str, account_number: &str) {
 }
 
 const PURCHASE: &str = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
+const CALLBACK: &str = "POST /callbacks/{account}";
 const WATCH: &str = "okebayar.gateway.v1.TransactionService/WatchTransaction";
 
 /// What comes later, elsewhere, is a trace of its own that links to the call.
 fn assert_linked(spans: &[Span], purchase: &Span) {
-    for name in ["callback", "check", WATCH] {
+    for name in [CALLBACK, "callback", "check", WATCH] {
         let later = spans.iter().find(|span| span.name == name).unwrap();
         assert_ne!(later.trace_id, purchase.trace_id, "{name}");
         let links: Vec<_> = later
@@ -165,7 +166,7 @@ fn assert_linked(spans: &[Span], purchase: &Span) {
             .collect();
         assert_eq!(links, [(&purchase.trace_id, &purchase.span_id)], "{name}");
     }
-    let callback = spans.iter().find(|span| span.name == "callback").unwrap();
+    let callback = spans.iter().find(|span| span.name == CALLBACK).unwrap();
     let about = attributes(callback);
     assert_eq!(callback.kind(), SpanKind::Server);
     assert_eq!(about["http.request.method"], "POST");
@@ -226,7 +227,9 @@ async fn one_story(protocol: &str) {
     let spans = collector
         .when(|spans| {
             let has = |name: &str| spans.iter().any(|span| span.name == name);
-            [PURCHASE, WATCH, "callback", "check"].into_iter().all(has)
+            [PURCHASE, WATCH, CALLBACK, "callback", "check"]
+                .into_iter()
+                .all(has)
         })
         .await;
     let one = |name: &str| {
@@ -299,6 +302,28 @@ async fn one_story(protocol: &str) {
         "the line of the outcome names the check's trace"
     );
     buying.process.kill().await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_an_error_in_its_span() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let collector = collect(&mut world, "grpc").await;
+    let gateway = world.start_gateway().await;
+    let request = order(&reference(), PLAIN);
+    let refused = gateway.client().await.purchase_prepaid(request).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);
+    let spans = collector
+        .when(|spans| spans.iter().any(|span| span.name == PURCHASE))
+        .await;
+    for (name, attribute, value) in [
+        (PURCHASE, "rpc.response.status_code", "UNAVAILABLE"),
+        ("POST", "error.type", "unreachable"),
+    ] {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let status = span.status.as_ref().unwrap();
+        assert_eq!(status.code(), StatusCode::Error, "{name}");
+        assert_eq!(attributes(span)[attribute], value);
+    }
 }
 
 #[tokio::test]
