@@ -42,6 +42,17 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Ask a running gateway whether it serves; the exit code is the answer.
+    Health {
+        /// The gateway's gRPC address.
+        #[arg(long, default_value = "http://127.0.0.1:50051")]
+        address: String,
+    },
+    /// Wait, for a preStop hook in an image that has no shell.
+    Pause {
+        /// How long, such as 5s.
+        duration: SignedDuration,
+    },
     /// Run an OKEBAYAR of your own, for development and tests.
     Sandbox(SandboxArguments),
     /// Call a running gateway. The exit code tells a script how it ended: 0 done, or
@@ -141,6 +152,8 @@ async fn run(command: Command) -> Result<ExitCode> {
             let registry = Some(telemetry.registry());
             dev::run(once, registry, ambient, stop_on_signal()?).await?;
         }
+        Command::Pause { duration } => tokio::time::sleep(duration.unsigned_abs()).await,
+        Command::Health { address } => call::health(address).await?,
         Command::Call(arguments) => {
             log_to_stderr("warn", None);
             return Ok(call::run(arguments).await.into());

@@ -10,8 +10,12 @@ mod show;
 
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use jiff::SignedDuration;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 pub use arguments::{Arguments, Command};
 pub use outcome::Outcome;
@@ -52,6 +56,29 @@ pub async fn run(arguments: Arguments) -> Outcome {
             caller.printer.error(&status);
             Outcome::of_error(&status, moves_money)
         }
+    }
+}
+
+/// The longest that a gateway may take to say how it is.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks a gateway whether it serves, by the standard health protocol.
+///
+/// # Errors
+/// When it does not, or cannot be asked.
+pub async fn health(address: String) -> anyhow::Result<()> {
+    let endpoint = Channel::from_shared(address)
+        .context("--address: give one such as http://127.0.0.1:50051")?
+        .connect_timeout(HEALTH_TIMEOUT)
+        .timeout(HEALTH_TIMEOUT);
+    let mut client = HealthClient::new(endpoint.connect().await.context("it does not answer")?);
+    let answer = client
+        .check(HealthCheckRequest::default())
+        .await?
+        .into_inner();
+    match answer.status() {
+        ServingStatus::Serving => Ok(()),
+        other => bail!("it is {}", other.as_str_name()),
     }
 }
 

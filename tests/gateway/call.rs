@@ -225,6 +225,37 @@ async fn an_operator_settles_what_needs_review() {
 }
 
 #[tokio::test]
+async fn health_is_an_exit_code() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let address = format!("http://{}", gateway.grpc);
+    let health = async || {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["health", "--address", &address])
+            .kill_on_drop(true);
+        command.output().await.unwrap()
+    };
+    assert!(health().await.status.success());
+    world.redis.as_mut().unwrap().kill().await;
+    let unwell = async {
+        loop {
+            let output = health().await;
+            if !output.status.success() {
+                return String::from_utf8(output.stderr).unwrap();
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, unwell).await.unwrap();
+    assert_eq!(told, "error: it is NOT_SERVING\n");
+    drop(gateway);
+    let output = health().await;
+    assert!(!output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error: it does not answer"), "{told}");
+}
+
+#[tokio::test]
 async fn a_bill_is_found_and_paid_from_a_script() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;

@@ -12,6 +12,7 @@ mod support;
 mod accounts;
 mod call;
 mod callbacks;
+mod chart;
 mod checks;
 mod clients;
 mod codes;

@@ -1,0 +1,245 @@
+{{- define "okebayar.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "okebayar.selector" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "okebayar.labels" -}}
+{{ include "okebayar.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: okebayar-gateway
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "okebayar.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The restricted Pod Security Standard. */}}
+{{- define "okebayar.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "okebayar.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* One value of the configuration: numbers as they were written, lists item by item. */}}
+{{- define "okebayar.toml" -}}
+{{- if kindIs "slice" . -}}
+[{{ range $i, $item := . }}{{ if $i }}, {{ end }}{{ $item | quote }}{{ end }}]
+{{- else if kindIs "bool" . -}}
+{{ . }}
+{{- else if kindIs "float64" . -}}
+{{ int64 . }}
+{{- else -}}
+{{ . | quote }}
+{{- end -}}
+{{- end -}}
+
+{{- define "okebayar.config" -}}
+{{- $settings := .Values.settings -}}
+{{- if .Values.defaultAccount }}
+default_account = {{ .Values.defaultAccount | quote }}
+{{- end }}
+
+[grpc]
+listen = "0.0.0.0:50051"
+
+[admin]
+listen = "0.0.0.0:9464"
+
+[callbacks]
+listen = "0.0.0.0:8080"
+{{- range $key, $value := (default dict (get $settings "callbacks")) }}
+{{ $key }} = {{ include "okebayar.toml" $value }}
+{{- end }}
+
+[shutdown]
+drain = "{{ int64 .Values.drainSeconds }}s"
+
+[store]
+kind = {{ .Values.store.kind | quote }}
+{{- if eq .Values.store.kind "embedded" }}
+path = "/data/gateway.redb"
+{{- else }}
+partitions = {{ int64 .Values.store.redis.partitions }}
+{{- end }}
+{{- range $section := list "limits" "checks" "events" "telemetry" }}
+{{- with (get $settings $section) }}
+
+[{{ $section }}]
+{{- range $key, $value := . }}
+{{ $key }} = {{ include "okebayar.toml" $value }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $account := .Values.accounts }}
+
+[accounts.{{ $name }}]
+url = {{ $account.url | quote }}
+userid = {{ $account.userid | quote }}
+pin_file = "/run/secrets/okebayar/{{ $name }}/pin/value"
+{{- if $account.callbackSecret }}
+callback_secret_file = "/run/secrets/okebayar/{{ $name }}/callback/value"
+{{- end }}
+{{- range $key, $value := $account.settings }}
+{{ $key }} = {{ include "okebayar.toml" $value }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The pod, the same for both kinds of store. */}}
+{{- define "okebayar.pod" -}}
+metadata:
+  labels:
+    {{- include "okebayar.labels" . | nindent 4 }}
+    app.kubernetes.io/component: gateway
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/config: {{ include "okebayar.config" . | sha256sum }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "okebayar.fullname" . }}
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: {{ add (int64 .Values.drainSeconds) (int64 .Values.preStopSeconds) 10 }}
+  securityContext:
+    {{- include "okebayar.podSecurity" . | nindent 4 }}
+  {{- with .Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "okebayar.selector" $ | nindent 10 }}
+          app.kubernetes.io/component: gateway
+    {{- end }}
+  containers:
+    - name: gateway
+      image: {{ include "okebayar.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [serve, --config, /etc/okebayar/gateway.toml]
+      securityContext:
+        {{- include "okebayar.containerSecurity" . | nindent 8 }}
+      ports:
+        - {name: grpc, containerPort: 50051}
+        - {name: callbacks, containerPort: 8080}
+        - {name: admin, containerPort: 9464}
+      env:
+        {{- if eq .Values.store.kind "redis" }}
+        - name: OKEBAYAR_GATEWAY__STORE__URL
+          valueFrom:
+            secretKeyRef:
+              name: {{ .Values.store.redis.urlSecret.name }}
+              key: {{ .Values.store.redis.urlSecret.key }}
+        {{- end }}
+        {{- with .Values.environment }}
+        - name: OTEL_RESOURCE_ATTRIBUTES
+          value: deployment.environment.name={{ . }}
+        {{- end }}
+        {{- with .Values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      startupProbe:
+        httpGet: {path: /healthz, port: admin}
+        periodSeconds: 1
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: {path: /healthz, port: admin}
+        periodSeconds: 10
+        failureThreshold: 3
+      readinessProbe:
+        httpGet: {path: /readyz, port: admin}
+        periodSeconds: 5
+        failureThreshold: 2
+      lifecycle:
+        preStop:
+          exec:
+            command: [/usr/local/bin/okebayar-gateway, pause, {{ int64 .Values.preStopSeconds }}s]
+      resources:
+        {{- toYaml .Values.resources | nindent 8 }}
+      volumeMounts:
+        - {name: config, mountPath: /etc/okebayar, readOnly: true}
+        {{- range $name, $account := .Values.accounts }}
+        - {name: pin-{{ $name }}, mountPath: /run/secrets/okebayar/{{ $name }}/pin, readOnly: true}
+        {{- if $account.callbackSecret }}
+        - {name: callback-{{ $name }}, mountPath: /run/secrets/okebayar/{{ $name }}/callback, readOnly: true}
+        {{- end }}
+        {{- end }}
+        {{- if eq .Values.store.kind "embedded" }}
+        - {name: data, mountPath: /data}
+        {{- end }}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "okebayar.fullname" . }}
+    {{- range $name, $account := .Values.accounts }}
+    - name: pin-{{ $name }}
+      secret:
+        secretName: {{ $account.pinSecret.name }}
+        items:
+          - {key: {{ $account.pinSecret.key }}, path: value}
+    {{- with $account.callbackSecret }}
+    - name: callback-{{ $name }}
+      secret:
+        secretName: {{ .name }}
+        items:
+          - {key: {{ .key }}, path: value}
+    {{- end }}
+    {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
