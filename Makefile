@@ -5,7 +5,7 @@ SHELL := bash
 TEST_LOG := target/test-output.log
 BUF := target/tools/node_modules/.bin/buf
 
-.PHONY: help dev tools lint test full
+.PHONY: help dev tools lint test upgrade full
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,7 +27,16 @@ test: lint ## everything that must hold; the output may not hold the tests' PIN
 	cargo test --locked 2>&1 | tee $(TEST_LOG)
 	@if grep -q 'CANARY-pin' $(TEST_LOG); then echo "a PIN is in the output of the tests" >&2; exit 1; fi
 
-full: test ## what takes longer: release build, licences, bans and sources, the tests three times more
+EARLIER ?= HEAD~1
+
+upgrade: ## release N-1 (EARLIER, a commit) and N on one Redis, mixed, under load
+	rm -rf target/earlier
+	git worktree prune
+	git worktree add --force --detach target/earlier $(EARLIER)
+	cargo build --locked --manifest-path target/earlier/Cargo.toml --target-dir target/earlier/target
+	OKEBAYAR_EARLIER=$(CURDIR)/target/earlier/target/debug/okebayar-gateway cargo test --locked --test upgrade
+
+full: test upgrade ## what takes longer: release build, licences, bans and sources, the tests three times more
 	cargo build --locked --release
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check licenses bans sources

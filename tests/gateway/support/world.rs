@@ -235,10 +235,15 @@ impl World {
 
     /// A gateway beside the first, whose callbacks have an address of their own.
     pub async fn start_replica(&self) -> Gateway {
+        self.start_release(BINARY).await
+    }
+
+    /// The same of another release.
+    pub async fn start_release(&self, binary: &str) -> Gateway {
         let mut environment = self.environment();
         let listen = "OKEBAYAR_GATEWAY__CALLBACKS__LISTEN".to_owned();
         environment.push((listen, "127.0.0.1:0".to_owned()));
-        Gateway::start(&["serve"], &environment, self.path()).await
+        Gateway::start_release(binary, &["serve"], &environment, self.path()).await
     }
 
     pub fn callback_url(&self) -> String {
@@ -306,7 +311,17 @@ impl Gateway {
         environment: &[(String, String)],
         folder: &Path,
     ) -> Self {
-        let mut process = Process::start(BINARY, arguments, environment, folder);
+        Self::start_release(BINARY, arguments, environment, folder).await
+    }
+
+    /// The same of another release.
+    async fn start_release(
+        binary: &str,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        folder: &Path,
+    ) -> Self {
+        let mut process = Process::start(binary, arguments, environment, folder);
         let (grpc, callbacks, admin) = process
             .line(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
