@@ -10,9 +10,15 @@ use std::{
 use axum::{Router, body::Bytes, extract::State as AxumState, routing::post};
 use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
@@ -32,6 +38,8 @@ use crate::support::{
 struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     count: watch::Sender<usize>,
+    /// Names of metrics, each with its unit.
+    metrics: watch::Sender<BTreeMap<String, String>>,
 }
 
 impl Collector {
@@ -43,6 +51,15 @@ impl Collector {
         let mut spans = self.spans.lock().unwrap();
         spans.extend(scopes.flat_map(|scope| scope.spans));
         self.count.send_replace(spans.len());
+    }
+
+    fn take_metrics(&self, request: ExportMetricsServiceRequest) {
+        let resources = request.resource_metrics.into_iter();
+        let scopes = resources.flat_map(|resource| resource.scope_metrics);
+        let metrics: Vec<_> = scopes.flat_map(|scope| scope.metrics).collect();
+        self.metrics.send_modify(|known| {
+            known.extend(metrics.into_iter().map(|metric| (metric.name, metric.unit)));
+        });
     }
 
     /// The spans, once `enough` says so of them.
@@ -77,6 +94,22 @@ impl TraceService for Collector {
     }
 }
 
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.take_metrics(request.into_inner());
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+async fn metrics_over_http(AxumState(collector): AxumState<Collector>, body: Bytes) -> Vec<u8> {
+    collector.take_metrics(ExportMetricsServiceRequest::decode(body).unwrap());
+    ExportMetricsServiceResponse::default().encode_to_vec()
+}
+
 async fn over_http(AxumState(collector): AxumState<Collector>, body: Bytes) -> Vec<u8> {
     collector.take(ExportTraceServiceRequest::decode(body).unwrap());
     ExportTraceServiceResponse::default().encode_to_vec()
@@ -87,16 +120,19 @@ async fn collect(world: &mut World, protocol: &str) -> Collector {
     let collector = Collector {
         spans: Arc::default(),
         count: watch::Sender::new(0),
+        metrics: watch::Sender::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     if protocol == "grpc" {
-        let service = TraceServiceServer::new(collector.clone());
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(collector.clone()))
+            .add_service(MetricsServiceServer::new(collector.clone()));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     } else {
         let router = Router::new()
             .route("/v1/traces", post(over_http))
+            .route("/v1/metrics", post(metrics_over_http))
             .with_state(collector.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
@@ -108,7 +144,7 @@ fn point_at(world: &mut World, protocol: &str, endpoint: &str) {
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
     ] {
         world.variables.push((name.into(), value.into()));
@@ -379,6 +415,27 @@ async fn an_unreachable_collector_harms_no_call_and_fills_no_memory() {
     assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
     gateway.process.signal("-TERM");
     assert!(gateway.process.ended().await.success());
+}
+
+#[tokio::test]
+async fn metrics_go_out_by_both_protocols() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let mut world = World::new(StoreKind::Embedded).await;
+        let collector = collect(&mut world, protocol).await;
+        let gateway = world.start_gateway().await;
+        buy(&mut gateway.client().await, &reference(), PLAIN).await;
+        let mut metrics = collector.metrics.subscribe();
+        let has_all = |known: &BTreeMap<String, String>| {
+            known
+                .get("rpc.server.call.duration")
+                .is_some_and(|unit| unit == "s")
+                && known.contains_key("okebayar.transaction.transitions")
+                && known.contains_key("okebayar.store.operation.duration")
+        };
+        let came = tokio::time::timeout(PATIENCE, metrics.wait_for(has_all)).await;
+        came.unwrap_or_else(|_| panic!("{protocol}: {:?}", collector.metrics.borrow()))
+            .unwrap();
+    }
 }
 
 #[tokio::test]
