@@ -1,7 +1,11 @@
 # syntax=docker/dockerfile:1
 
+# Where images come from a registry of one's own, name them by --build-arg.
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
+ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
 # The builder has what the first command of the README needs, and no more.
-FROM rust:1.95-slim-bookworm AS build
+FROM ${BUILD_IMAGE} AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev make \
@@ -17,7 +21,7 @@ RUN cargo build --locked --release --bin okebayar-gateway \
     && strip target/release/okebayar-gateway
 
 # No shell, no package manager: the C library, certificates, and the binary.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${RUN_IMAGE}
 COPY --from=build /src/target/release/okebayar-gateway /usr/local/bin/okebayar-gateway
 USER 65532:65532
 EXPOSE 50051 8080 9464

@@ -5,7 +5,7 @@ SHELL := bash
 TEST_LOG := target/test-output.log
 BUF := target/tools/node_modules/.bin/buf
 
-.PHONY: help dev tools lint test upgrade full
+.PHONY: help dev tools lint test image upgrade full
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,6 +26,11 @@ test: lint ## everything that must hold; the output may not hold the tests' PIN
 	@mkdir -p target
 	cargo test --locked 2>&1 | tee $(TEST_LOG)
 	@if grep -q 'CANARY-pin' $(TEST_LOG); then echo "a PIN is in the output of the tests" >&2; exit 1; fi
+
+IMAGE_BUILD ?= docker build
+
+image: ## the container image; IMAGE_BUILD="buildah bud" where there is no docker
+	$(IMAGE_BUILD) -t okebayar-gateway:$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1) .
 
 EARLIER ?= HEAD~1
 
