@@ -14,7 +14,9 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
 COPY src src
+# Named in Cargo.toml, so they must be there.
 COPY benches benches
+COPY tests/upgrade.rs tests/upgrade.rs
 # Cargo.lock fixes every dependency; the paths of this builder stay out of the binary.
 ENV RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo"
 RUN cargo build --locked --release --bin okebayar-gateway \
