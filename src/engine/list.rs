@@ -9,7 +9,7 @@ use super::Engine;
 use crate::{
     store::{Listed, Listing, StoreError},
     telemetry::AGES,
-    transaction::{AccountName, State, Transaction, TransactionKey},
+    transaction::{AccountName, State, Transaction},
 };
 
 /// What is listed.
@@ -38,8 +38,6 @@ pub struct Page {
     pub next: Option<Listed>,
 }
 
-/// Later than any transaction: the year 2286, as far as 13 digits reach.
-const FOREVER_MS: i64 = 9_999_999_999_999;
 /// The states that are not final.
 const OPEN: [&str; 5] = [
     "SENDING",
@@ -70,23 +68,18 @@ impl Engine {
             states.contains(&transaction.standing().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
-        let to_ms = query.to.map_or(FOREVER_MS, Timestamp::as_millisecond);
+        let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);
         let mut after = query.after.clone().unwrap_or(Listed {
-            created_ms: to_ms.clamp(0, FOREVER_MS),
+            created_ms: to_ms.clamp(0, Listed::MS_MAX),
             name: String::new(),
         });
         let mut transactions: Vec<Arc<Transaction>> = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let found = self.newest(states, query, &after).await?;
             let is_end = found.len() < query.page_size;
-            let loads = found.iter().map(async |entry| {
-                let key =
-                    TransactionKey::parse(&entry.name).map_err(|error| StoreError::Corrupt {
-                        key: entry.name.clone(),
-                        problem: error.to_string(),
-                    })?;
-                self.store.load(&key).await
-            });
+            let loads = found
+                .iter()
+                .map(async |entry| self.store.load(&entry.key()?).await);
             let loaded = try_join_all(loads).await?;
             for (entry, loaded) in found.into_iter().zip(loaded) {
                 after = entry;
@@ -124,11 +117,11 @@ impl Engine {
             limits.sending - self.sending.available_permits(),
         );
         for state in OPEN {
-            let count = self.store.count(state, 0, FOREVER_MS).await?;
+            let count = self.store.count(state, 0, Listed::MS_MAX).await?;
             self.metrics.open(state, count);
         }
         let now_ms = self.now().as_millisecond();
-        let mut to_ms = FOREVER_MS;
+        let mut to_ms = Listed::MS_MAX;
         for (age_seconds, name) in AGES {
             let from_ms = now_ms
                 .saturating_sub(age_seconds.saturating_mul(1000))

@@ -48,10 +48,7 @@ pub enum PurchaseError {
     InquiryAlreadyUsed,
     /// Too many purchases at once.
     #[error("too many purchases are waiting to be sent")]
-    Overloaded {
-        /// When to try again.
-        retry_after: Duration,
-    },
+    Overloaded,
     /// The attempt provably sent nothing.
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
     NothingSent(NotSent),
@@ -82,8 +79,6 @@ enum Begun {
 
 /// How often a lost race for NOT_SENT is run again.
 const RACES_MAX: u32 = 8;
-/// When an overloaded caller may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Buys, at most once, and waits as `wait` says.
@@ -142,22 +137,12 @@ impl Engine {
     }
 
     async fn replay_only(&self, intent: &Intent) -> Result<Begun, PurchaseError> {
-        let overloaded = PurchaseError::Overloaded {
-            retry_after: RETRY_AFTER,
-        };
-        let stored =
-            self.store
-                .load(&intent.key())
-                .await
-                .map_err(|_| PurchaseError::Overloaded {
-                    retry_after: RETRY_AFTER,
-                })?;
-        let Some(stored) = stored else {
-            return Err(overloaded);
+        let Ok(Some(stored)) = self.store.load(&intent.key()).await else {
+            return Err(PurchaseError::Overloaded);
         };
         verify_same(&stored, intent)?;
         match stored.standing().state {
-            State::NotSent(_) => Err(overloaded),
+            State::NotSent(_) => Err(PurchaseError::Overloaded),
             _ => Ok(Begun::Theirs(stored)),
         }
     }
@@ -226,9 +211,7 @@ impl Engine {
                 Err(_) => return Ok(Claim::Taken(stored)),
             }
         }
-        Err(ClaimFault::Refused(PurchaseError::Overloaded {
-            retry_after: RETRY_AFTER,
-        }))
+        Err(ClaimFault::Refused(PurchaseError::Overloaded))
     }
 
     async fn send(&self, permit: SendPermit, claimed_at: Instant) {

@@ -20,6 +20,9 @@ pub(super) const NO_SUCH_ACCOUNT: &str = "it is not configured; name one of the 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
 
+/// When an overloaded caller may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Whether something can have gone to OKEBAYAR.
 #[derive(Clone, Copy)]
 enum Sent {
@@ -76,6 +79,19 @@ impl Violations {
         parsed
             .map_err(|error| self.add(field, error.to_string()))
             .ok()
+    }
+
+    /// The value of a field that may be left empty, or `None`.
+    pub(super) fn keep_some<T, E: std::fmt::Display>(
+        &mut self,
+        field: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if text.is_empty() {
+            return None;
+        }
+        self.keep(field, parse(text))
     }
 
     /// True as long as nothing is wrong.
@@ -145,9 +161,8 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             Sent::No,
             message,
         ),
-        PurchaseError::Overloaded { retry_after } => overloaded(message, *retry_after),
-        PurchaseError::NothingSent(NotSent::Overloaded) => {
-            overloaded(message, Duration::from_secs(1))
+        PurchaseError::Overloaded | PurchaseError::NothingSent(NotSent::Overloaded) => {
+            overloaded(message)
         }
         PurchaseError::NothingSent(NotSent::Unreachable) => {
             unavailable("OKEBAYAR_UNREACHABLE", &message)
@@ -163,9 +178,9 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
     }
 }
 
-fn overloaded(message: String, retry_after: Duration) -> Status {
+fn overloaded(message: String) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_retry_info(Some(retry_after));
+    details.set_retry_info(Some(RETRY_AFTER));
     with_details(
         Code::ResourceExhausted,
         "OVERLOADED",
@@ -191,7 +206,7 @@ pub(super) fn of_question(error: &QuestionError) -> Status {
     let message = error.to_string();
     match error {
         QuestionError::NoSuchAccount => no_such_account(),
-        QuestionError::Overloaded => overloaded(message, Duration::from_secs(1)),
+        QuestionError::Overloaded => overloaded(message),
         QuestionError::Unreachable(_) => {
             status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", Sent::No, message)
         }

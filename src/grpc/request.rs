@@ -45,9 +45,9 @@ pub(super) fn purchase(
         "account_number",
         AccountNumber::parse(request.account_number),
     );
-    let inquiry = Some(request.inquiry_code).filter(|code| !code.is_empty());
-    let inquiry_code =
-        inquiry.and_then(|code| violations.keep("inquiry_code", InquiryCode::parse(code)));
+    let inquiry_code = violations.keep_some("inquiry_code", &request.inquiry_code, |code| {
+        InquiryCode::parse(code)
+    });
     let until = wait_until(request.wait_until, &mut violations);
     match (account, reference, product, number, until) {
         (
@@ -151,9 +151,9 @@ pub(super) fn prepaid_inquiry(
 ) -> Result<PrepaidInquiry, Status> {
     let mut violations = Violations::default();
     let account = accounts.find(&request.account, &mut violations);
-    let reference = Some(request.reference_code).filter(|code| !code.is_empty());
-    let reference =
-        reference.and_then(|code| violations.keep("reference_code", ReferenceCode::parse(code)));
+    let reference = violations.keep_some("reference_code", &request.reference_code, |code| {
+        ReferenceCode::parse(code)
+    });
     let product = violations.keep("product_code", ProductCode::parse(request.product_code));
     let number = violations.keep(
         "account_number",
@@ -287,11 +287,9 @@ pub(super) fn list(
     let from = time("start_time", request.start_time.as_ref(), &mut violations);
     let to = time("end_time", request.end_time.as_ref(), &mut violations);
     let page_size = page_size(request.page_size, &mut violations);
-    let after = if request.page_token.is_empty() {
-        None
-    } else {
-        violations.keep("page_token", page::read(&scope, &request.page_token))
-    };
+    let after = violations.keep_some("page_token", &request.page_token, |token| {
+        page::read(&scope, token)
+    });
     if !violations.is_empty() {
         return Err(violations.into_status());
     }
@@ -319,11 +317,9 @@ pub(super) fn notices(
     });
     let wanted = some_accounts(accounts, &request.accounts, &mut violations);
     let page_size = page_size(request.page_size, &mut violations);
-    let after = if request.page_token.is_empty() {
-        None
-    } else {
-        violations.keep("page_token", page::read(&scope, &request.page_token))
-    };
+    let after = violations.keep_some("page_token", &request.page_token, |token| {
+        page::read(&scope, token)
+    });
     if !violations.is_empty() {
         return Err(violations.into_status());
     }
@@ -340,11 +336,7 @@ pub(super) fn watch_all(
 ) -> Result<(Vec<AccountName>, Option<Cursor>), Status> {
     let mut violations = Violations::default();
     let wanted = some_accounts(accounts, &request.accounts, &mut violations);
-    let cursor = if request.cursor.is_empty() {
-        None
-    } else {
-        violations.keep("cursor", Cursor::decode(&request.cursor))
-    };
+    let cursor = violations.keep_some("cursor", &request.cursor, Cursor::decode);
     if violations.is_empty() {
         Ok((wanted, cursor))
     } else {

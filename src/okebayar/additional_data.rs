@@ -91,14 +91,19 @@ fn read_xml(text: &str) -> Option<Fields> {
     Some(fields)
 }
 
+/// The path of a name below another.
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
 fn start(open: &mut Vec<Element>, name: &str) -> Option<()> {
     let parent = open.last_mut()?;
     parent.has_elements = true;
-    let path = if parent.path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{}.{name}", parent.path)
-    };
+    let path = below(&parent.path, name);
     open.push(Element {
         path,
         ..Element::default()
@@ -137,25 +142,18 @@ fn flatten(path: String, text: String, depth: usize, fields: &mut Fields) -> Opt
     if depth > DEPTH_MAX || fields.len() > FIELDS_MAX {
         return None;
     }
-    let below = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
-    };
     if text.starts_with('{')
         && let Ok(inside) = json::read(text.as_bytes())
     {
         for (name, text) in inside {
-            flatten(below(&name), text, depth + 1, fields)?;
+            flatten(below(&path, &name), text, depth + 1, fields)?;
         }
     } else if text.starts_with('[')
         && let Ok(inside) = serde_json::from_str::<Vec<Box<RawValue>>>(&text)
     {
         for (number, value) in inside.iter().enumerate() {
             let text = json::text_of(value.get()).ok()?;
-            flatten(below(&number.to_string()), text, depth + 1, fields)?;
+            flatten(below(&path, &number.to_string()), text, depth + 1, fields)?;
         }
     } else if depth == 0 {
         return None;

@@ -9,6 +9,7 @@ use super::{
     Sandbox,
     bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
+    inquiry::is_number,
     scenario::{Checks, Reply, SICK_CHECKS, script_for},
     wire::{Answer, Format, Parameters},
 };
@@ -133,7 +134,7 @@ impl Sandbox {
         let Some((_, price)) = PRODUCTS.iter().find(|(code, _)| *code == product_code) else {
             return self.decline(asked, trace_code, WRONG_PRODUCT);
         };
-        if !account_number.bytes().all(|digit| digit.is_ascii_digit()) {
+        if !is_number(account_number) {
             return self.decline(asked, trace_code, WRONG_ACCOUNT);
         }
         if let Err(code) = self.verify_inquired(asked) {

@@ -117,9 +117,17 @@ pub struct Order<'a> {
     pub pays: Option<(String, Inquiry)>,
 }
 
-fn customer(inquiry: &Inquiry) -> (String, String) {
-    let [one, two, _] = &inquiry.account_numbers;
-    (inquiry.product_code.clone(), format!("{one}/{two}"))
+/// Product and customer.
+fn customer(product_code: &str, [one, two, _]: &[String; 3]) -> (String, String) {
+    (product_code.to_owned(), format!("{one}/{two}"))
+}
+
+impl Books {
+    /// How many bills the customer of an inquiry has paid.
+    fn paid(&mut self, inquiry: &Inquiry) -> &mut u64 {
+        let customer = customer(&inquiry.product_code, &inquiry.account_numbers);
+        self.bills_paid.entry(customer).or_default()
+    }
 }
 
 impl Book {
@@ -159,11 +167,9 @@ impl Book {
 
     /// The bill that a customer has to pay next.
     pub fn next_bill(&self, product_code: &str, biller: Biller, numbers: &[String; 3]) -> Bill {
-        let key = (
-            product_code.to_owned(),
-            format!("{}/{}", numbers[0], numbers[1]),
-        );
-        let number = self.books().bills_paid.get(&key).copied().unwrap_or(0);
+        let customer = customer(product_code, numbers);
+        let number = self.books().bills_paid.get(&customer).copied();
+        let number = number.unwrap_or(0);
         Bill::new(biller, numbers, number)
     }
 
@@ -188,22 +194,15 @@ impl Book {
 
     /// The inquiry of a code, if it can be paid now.
     pub fn payable(&self, inquiry_code: &str, now: Timestamp) -> Result<Inquiry, Unusable> {
-        let books = self.books();
-        let inquiry = books.inquiries.get(inquiry_code).ok_or(Unusable::Unknown)?;
+        let inquiry = self.inquiry(inquiry_code).ok_or(Unusable::Unknown)?;
         let bill = inquiry.bill.as_ref().ok_or(Unusable::Unknown)?;
-        if books
-            .bills_paid
-            .get(&customer(inquiry))
-            .copied()
-            .unwrap_or(0)
-            > bill.number
-        {
+        if *self.books().paid(&inquiry) > bill.number {
             return Err(Unusable::Paid);
         }
         if now >= inquiry.expires_at {
             return Err(Unusable::Expired);
         }
-        Ok(inquiry.clone())
+        Ok(inquiry)
     }
 
     /// The latest inquiry about a meter, if it can be used now.
@@ -263,7 +262,7 @@ impl Book {
                 && let Some(bill) = &inquiry.bill
                 && order.script.charges()
             {
-                let paid = books.bills_paid.entry(customer(inquiry)).or_default();
+                let paid = books.paid(inquiry);
                 if *paid > bill.number {
                     return Booked::Paid;
                 }

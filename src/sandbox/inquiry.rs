@@ -222,7 +222,7 @@ fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
     (!numbers[0].is_empty()).then_some(numbers)
 }
 
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 

@@ -121,6 +121,19 @@ pub struct Listed {
     pub name: String,
 }
 
+impl Listed {
+    /// Later than any transaction: the greatest time that has 13 digits, in 2286.
+    pub const MS_MAX: i64 = 9_999_999_999_999;
+
+    /// The transaction of an entry that a store listed.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its name is none.
+    pub fn key(&self) -> Result<TransactionKey, StoreError> {
+        record::parse_key(&self.name)
+    }
+}
+
 /// What became of writing a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {

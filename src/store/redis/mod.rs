@@ -191,9 +191,6 @@ fn listing_member(state: &str, listed: &Listed) -> String {
     format!("{state} {:013} {}", listed.created_ms, listed.name)
 }
 
-/// The greatest time that has 13 digits.
-const LISTED_MS_MAX: i64 = 9_999_999_999_999;
-
 fn read_listing_member(member: &str) -> Option<Listed> {
     let mut parts = member.splitn(3, ' ').skip(1);
     Some(Listed {
@@ -390,7 +387,7 @@ impl Store for RedisStore {
     ) -> Result<u64, StoreError> {
         let bound = |created_ms: i64| {
             let listed = Listed {
-                created_ms: created_ms.clamp(0, LISTED_MS_MAX),
+                created_ms: created_ms.clamp(0, Listed::MS_MAX),
                 name: String::new(),
             };
             listing_member(state, &listed)
