@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use prometheus::Registry;
 use tokio::{
     net::TcpListener,
@@ -19,7 +20,7 @@ use tonic_health::{
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     admin::{self, Readiness},
@@ -86,7 +87,8 @@ impl App {
         stopping: CancellationToken,
     ) -> Result<Self> {
         let metrics = Metrics::default();
-        let store = open_store(&settings.store, &settings.identity((ambient.random)())).await?;
+        let identity = settings.identity((ambient.random)());
+        let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
         let system = match settings.store {
             StoreSettings::Embedded { .. } => "redb",
             StoreSettings::Redis(_) => "redis",
@@ -105,12 +107,14 @@ impl App {
             limits: settings.limits,
             schedule: settings.schedule,
             rules: settings.rules,
+            guard: settings.guard,
             poll_interval: settings.events_poll_interval,
             metrics: metrics.clone(),
         };
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
+        engine.verify_store().await.context("store")?;
 
         let mut servers = JoinSet::new();
         let accounts = Accounts::new(Arc::clone(&engine), settings.default_account);
@@ -219,13 +223,20 @@ fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Sen
     });
 }
 
-async fn open_store(settings: &StoreSettings, identity: &Identity) -> Result<Arc<dyn Store>> {
+pub(crate) async fn open_store(
+    settings: &StoreSettings,
+    identity: &Identity,
+    now: Timestamp,
+) -> Result<Arc<dyn Store>> {
     let store: Arc<dyn Store> = match settings {
-        StoreSettings::Embedded { path } => Arc::new(
-            RedbStore::open(path, identity)
-                .await
-                .context("store.path")?,
-        ),
+        StoreSettings::Embedded { path } => {
+            let restored = RedbStore::restore(path, identity, now).await;
+            if restored.context("store.path")? {
+                warn!(path = %path.display(), "the store was restored from a backup");
+            }
+            let opened = RedbStore::open(path, identity).await;
+            Arc::new(opened.context("store.path")?)
+        }
         StoreSettings::Redis(settings) => {
             let opened = RedisStore::open(settings.clone(), identity).await;
             Arc::new(opened.context("store.url")?)
@@ -319,7 +330,7 @@ async fn report_health(
     engine: Arc<Engine>,
     stopping: CancellationToken,
 ) -> Result<()> {
-    // The store was verified when it was opened.
+    // The store was verified at the start.
     report(&reporter, true).await;
     engine.metrics().store_healthy(true);
     let mut was_well = true;

@@ -29,7 +29,7 @@
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
 //! | [`telemetry`], [`census`], [`admin`] | what is measured, counted and shown to operators |
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
-//! | [`call`] | the gateway's own client |
+//! | [`call`], [`guard`] | the gateway's own client; the operator's switch of the failover guard |
 
 pub mod admin;
 pub mod ambient;
@@ -42,6 +42,7 @@ pub mod dev;
 pub mod engine;
 pub mod events;
 pub mod grpc;
+pub mod guard;
 pub mod http;
 pub mod notices;
 pub mod okebayar;

@@ -10,7 +10,7 @@ use okebayar_gateway::{
     app::App,
     call,
     config::Settings,
-    dev,
+    dev, guard,
     sandbox::{self, CallbackMethod, Sandbox},
     telemetry::{Telemetry, log_to_stderr},
 };
@@ -41,6 +41,15 @@ enum Command {
         /// Verify the configuration, print every fault, and end.
         #[arg(long)]
         check: bool,
+    },
+    /// The failover guard: after the store may have lost records, reference codes that
+    /// are unknown and not provably newer are held back.
+    Guard {
+        #[command(subcommand)]
+        action: guard::Action,
+        /// The TOML file; the environment goes over it.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
     },
     /// Ask a running gateway whether it serves; the exit code is the answer.
     Health {
@@ -141,6 +150,10 @@ async fn run(command: Command) -> Result<ExitCode> {
             let ran = gateway.run().await;
             tokio::task::spawn_blocking(move || telemetry.stop()).await?;
             ran?;
+        }
+        Command::Guard { action, config } => {
+            let settings = Settings::load(config.as_deref())?;
+            println!("{}", guard::run(action, &settings, ambient).await?);
         }
         Command::Sandbox(arguments) => {
             log_to_stderr("info", None);

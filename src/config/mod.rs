@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    store::{Identity, redis::RedisSettings},
+    store::{Identity, guard::GuardSettings, redis::RedisSettings},
     transaction::{AccountName, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in};
@@ -90,6 +90,8 @@ pub struct Settings {
     pub callbacks: CallbackSettings,
     /// Where transactions are kept.
     pub store: StoreSettings,
+    /// What is held back after the store may have lost something.
+    pub guard: GuardSettings,
     /// What is allowed at once.
     pub limits: Limits,
     /// When transactions are checked.
@@ -191,6 +193,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let census_interval = reader.span("telemetry.census_interval", "15s");
     let callbacks = read_callbacks(reader);
     let store = read_store(reader);
+    let guard = read_guard(reader);
     let limits = read_limits(reader);
     let accounts = read_accounts(reader);
     let default_account = read_default_account(reader, &accounts);
@@ -215,6 +218,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         census_interval: census_interval?,
         callbacks: callbacks?,
         store: store?,
+        guard: guard?,
         limits: limits?,
         schedule: schedule?,
         rules: rules?,
@@ -280,6 +284,15 @@ fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
             None
         }
     }
+}
+
+fn read_guard(reader: &mut Reader) -> Option<GuardSettings> {
+    let lasts = reader.duration_or_zero("store.failover_guard", "24h");
+    let clock_skew = reader.duration("store.clock_skew", "1m");
+    Some(GuardSettings {
+        lasts: lasts?,
+        clock_skew: clock_skew?,
+    })
 }
 
 fn read_limits(reader: &mut Reader) -> Option<Limits> {

@@ -158,6 +158,15 @@ impl Reader {
         self.read(key, default, parse_duration, remedy)
     }
 
+    pub(super) fn duration_or_zero(&mut self, key: &str, default: &str) -> Option<SignedDuration> {
+        let parse = |text: &str| {
+            let parsed = text.parse::<SignedDuration>().ok();
+            parsed.filter(|duration| !duration.is_negative())
+        };
+        let remedy = "give a duration such as 45s, 5m or 24h, or 0s for none";
+        self.read(key, default, parse, remedy)
+    }
+
     pub(super) fn span(&mut self, key: &str, default: &str) -> Option<Duration> {
         self.duration(key, default)
             .map(SignedDuration::unsigned_abs)

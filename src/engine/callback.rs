@@ -14,7 +14,6 @@ use crate::{
     store::{
         StoreError,
         inbox::{self, Orphan},
-        inquiries,
     },
     telemetry::link,
     transaction::{AccountName, ReferenceCode, Statement, Transaction, TransactionKey},
@@ -116,7 +115,7 @@ impl Engine {
         report: &Answer,
         lists: &CodeLists,
     ) -> Result<Option<Statement>, StoreError> {
-        let inquired = inquiries::inquired(&*self.store, &about.key()).await?;
+        let inquired = self.inquired(about).await?;
         let asked = Asked {
             transaction: about,
             inquired: &inquired,

@@ -9,7 +9,7 @@ use super::{Engine, Upstream, wait::leave_before};
 use crate::{
     store::{StoreError, inquiries},
     telemetry::link,
-    transaction::{Transaction, TransactionKey},
+    transaction::{InquiriesMade, Transaction, TransactionKey},
 };
 
 /// What a lease allows beyond the upstream time-out.
@@ -122,6 +122,16 @@ impl Engine {
         self.check_leased(due, upstream).instrument(span).await
     }
 
+    /// The inquiries made under its reference code. Where a transaction is held back the
+    /// store may have forgotten one as well: any answer may be that one's.
+    pub(super) async fn inquired(&self, about: &Transaction) -> Result<InquiriesMade, StoreError> {
+        let mut inquired = inquiries::inquired(&*self.store, &about.key()).await?;
+        if !about.held_back().is_empty() {
+            inquired.note("forgotten", None);
+        }
+        Ok(inquired)
+    }
+
     /// Asks OKEBAYAR about a transaction, and adds what it says.
     async fn check_leased(
         &self,
@@ -134,7 +144,7 @@ impl Engine {
             self.update(due, give_up).await?;
             return Ok(());
         }
-        let inquired = inquiries::inquired(&*self.store, &key).await?;
+        let inquired = self.inquired(&due).await?;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
                 self.metrics.check(due.account(), "learnt");

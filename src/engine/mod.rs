@@ -7,6 +7,7 @@
 mod bill;
 mod callback;
 mod check;
+mod guard;
 mod list;
 mod purchase;
 mod question;
@@ -15,7 +16,11 @@ mod wait;
 mod watch;
 mod watch_all;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -32,7 +37,10 @@ use crate::{
     config::Limits,
     events::Hub,
     okebayar::client::Client,
-    store::{Commit, Store, StoreError},
+    store::{
+        Commit, Store, StoreError,
+        guard::{Guard, GuardSettings},
+    },
     telemetry::Metrics,
     transaction::{
         AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
@@ -68,6 +76,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// How evidence is judged.
     pub rules: Rules,
+    /// What is held back after the store may have lost something.
+    pub guard: GuardSettings,
     /// How often a waiter reads the store for changes that it was not told of.
     pub poll_interval: Duration,
     /// Where it is measured.
@@ -82,6 +92,8 @@ pub struct Engine {
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
+    /// What was last seen of the store's history.
+    guard: Mutex<Option<Guard>>,
     /// One for each purchase that waits to be sent or is being sent.
     queue: Arc<Semaphore>,
     /// One for each purchase that is being sent.
@@ -111,6 +123,7 @@ impl Engine {
             settings,
             ambient,
             hub: Hub::default(),
+            guard: Mutex::new(None),
             tasks: TaskTracker::new(),
             stopping,
             due: Notify::new(),
@@ -158,12 +171,14 @@ impl Engine {
         }
     }
 
-    /// Verifies that the store answers and may be used.
+    /// Verifies that the store answers and may be used, and has lost nothing.
     ///
     /// # Errors
-    /// [`StoreError`] when it does not, or may not.
+    /// [`StoreError`] when it does not, or may not. A loss is no error: it turns the
+    /// guard on.
     pub async fn verify_store(&self) -> Result<(), StoreError> {
-        self.store.verify().await
+        self.store.verify().await?;
+        self.refresh_guard().await.map(drop)
     }
 
     /// Where it is measured.
@@ -222,7 +237,7 @@ impl Engine {
         );
         let saving = async {
             let indexing = self.index_trace(current, &next.transaction);
-            tokio::join!(indexing, self.store.commit(&next))
+            tokio::join!(indexing, self.store.commit(&next, None))
         };
         let ((), committed) = saving.instrument(span).await;
         match committed? {
@@ -231,7 +246,7 @@ impl Engine {
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),
-            Commit::Conflict(None) => Err(StoreError::Corrupt {
+            Commit::Conflict(None) | Commit::OtherHistory => Err(StoreError::Corrupt {
                 key: current.key().to_string(),
                 problem: "the record has disappeared".to_owned(),
             }),

@@ -13,8 +13,8 @@ use crate::{
     okebayar::client::Outcome,
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AttemptToken, Finding, Intent, NotPayable, NotSent, Source, State, Statement, Transaction,
-        TransactionKey,
+        Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Order, Source, State,
+        Statement, Transaction, TransactionKey,
     },
 };
 
@@ -68,6 +68,7 @@ fn not_sent_text(why: NotSent) -> &'static str {
         NotSent::Unreachable => "no connection could be made",
         NotSent::Overloaded => "it waited too long to be sent",
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
+        NotSent::HeldBack => "it was held back, and OKEBAYAR never received it",
     }
 }
 
@@ -156,13 +157,14 @@ impl Engine {
         let key = intent.key();
         let claimed_at = Instant::now();
         match self.claim(intent).instrument(info_span!("claim")).await {
-            Ok(Claim::Won(permit)) => {
+            Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
                 let _ = tell.send(Ok(Begun::Ours(transaction)));
                 self.send(permit, claimed_at).await;
             }
-            Ok(Claim::Taken(transaction)) => drop(tell.send(Ok(Begun::Theirs(transaction)))),
+            Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Begun::Ours(transaction)))),
+            Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Begun::Theirs(transaction)))),
             Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
                 warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
@@ -175,43 +177,71 @@ impl Engine {
 
     /// Claims the reference code, or finds whose it is. One whose attempt ended
     /// NOT_SENT is armed again, by one winner.
-    async fn claim(&self, intent: Intent) -> Result<Claim, ClaimFault> {
+    async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
         let order = match self.order(&intent).await.map_err(ClaimFault::Refused)? {
-            Ordered::Taken(stored) => return Ok(Claim::Taken(stored)),
+            Ordered::Taken(stored) => return Ok(Claimed::Taken(stored)),
             Ordered::Order(order) => *order,
         };
         let token = self.token();
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
         let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
-        let now = self.now();
-        let mut change = Transaction::begin(
-            intent.clone(),
-            order.clone(),
-            token,
-            now,
-            self.settings.rules,
-            self.schedule(),
-        );
+        let unread = |error| ClaimFault::Refused(PurchaseError::NotClaimed(error));
+        let mut guard = self.guard().await.map_err(unread)?;
+        let mut stored: Option<Arc<Transaction>> = None;
         for _ in 0..RACES_MAX {
-            let claimed = claim(&*self.store, change).await;
-            let stored = match claimed.map_err(not_claimed)? {
+            let arming = Arming {
+                token,
+                at: self.now(),
+                is_held_back: self.must_hold_back(&guard, &intent, &order, stored.as_deref()),
+            };
+            let Some(change) = self.arm(&intent, &order, stored.as_deref(), arming) else {
+                return stored.map(Claimed::Taken).ok_or_else(overtaken);
+            };
+            let claimed = claim(&*self.store, change, guard.history()).await;
+            match claimed.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
                     return if self.still_bound(&intent).await.map_err(not_claimed)? {
-                        Ok(Claim::Won(permit))
+                        Ok(Claimed::Won(permit))
                     } else {
                         Err(unconfirmed(PurchaseError::InquiryAlreadyUsed))
                     };
                 }
-                Claim::Taken(stored) => stored,
-            };
-            verify_same(&stored, &intent).map_err(ClaimFault::Refused)?;
-            match stored.arm_again(order.clone(), token, self.now(), self.schedule()) {
-                Ok(again) => change = again,
-                Err(_) => return Ok(Claim::Taken(stored)),
+                Claim::HeldBack(transaction) => {
+                    self.hub.publish(&transaction);
+                    warn!(key = %intent.key(), "a purchase is held back by the failover guard");
+                    return Ok(Claimed::HeldBack(transaction));
+                }
+                Claim::Taken(found) => {
+                    verify_same(&found, &intent).map_err(ClaimFault::Refused)?;
+                    stored = Some(found);
+                }
+                Claim::OtherHistory => {
+                    guard = self.refresh_guard().await.map_err(unread)?;
+                    stored = None;
+                }
             }
         }
-        Err(ClaimFault::Refused(PurchaseError::Overloaded))
+        Err(overtaken())
+    }
+
+    /// What is stored to begin, or to begin again where nothing was sent; `None` where
+    /// the reference code is taken.
+    fn arm(
+        &self,
+        intent: &Intent,
+        order: &Order,
+        stored: Option<&Transaction>,
+        arming: Arming,
+    ) -> Option<Change> {
+        let (intent, order, schedule) = (intent.clone(), order.clone(), self.schedule());
+        match stored {
+            None => {
+                let rules = self.settings.rules;
+                Some(Transaction::begin(intent, order, arming, rules, schedule))
+            }
+            Some(stored) => stored.arm_again(order, arming, schedule).ok(),
+        }
     }
 
     async fn send(&self, permit: SendPermit, claimed_at: Instant) {
@@ -332,6 +362,18 @@ impl Engine {
 enum Abandoned {
     Done,
     Absent,
+}
+
+/// What became of the claim of a reference code.
+enum Claimed {
+    Won(SendPermit),
+    HeldBack(Arc<Transaction>),
+    Taken(Arc<Transaction>),
+}
+
+/// Others were faster every time.
+fn overtaken() -> ClaimFault {
+    ClaimFault::Refused(PurchaseError::Overloaded)
 }
 
 enum ClaimFault {

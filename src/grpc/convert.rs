@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::v1;
 use crate::transaction::{
-    Amount, Bill, Details, Doubt, FailureReason, Finding, NotSent, Operation, ReviewCause, Seen,
-    SerialNumberStatus, Source, State, Statement, Transaction, Unknown, Verdict,
+    Amount, Bill, Details, Doubt, FailureReason, Finding, HeldBack, NotSent, Operation,
+    ReviewCause, Seen, SerialNumberStatus, Source, State, Statement, Transaction, Unknown, Verdict,
 };
 
 /// The message of a transaction.
@@ -88,12 +88,7 @@ pub(super) fn transaction(from: &Transaction) -> v1::Transaction {
         revision: i64::try_from(from.revision()).unwrap_or(i64::MAX),
         create_time: Some(timestamp(from.created_at())),
         update_time: Some(timestamp(from.updated_at())),
-        timeline: from
-            .evidence()
-            .timeline()
-            .into_iter()
-            .map(evidence)
-            .collect(),
+        timeline: timeline(from),
     }
 }
 
@@ -114,6 +109,31 @@ pub(super) fn field(name: &str, value: &str) -> v1::Field {
     v1::Field {
         name: name.to_owned(),
         value: value.to_owned(),
+    }
+}
+
+/// Oldest first.
+fn timeline(of: &Transaction) -> Vec<v1::Evidence> {
+    let said = of.evidence().timeline().into_iter().map(evidence);
+    let mut entries: Vec<v1::Evidence> = of.held_back().iter().map(held_back).collect();
+    entries.extend(said);
+    entries.sort_by_key(|entry| entry.first_time.map(|time| (time.seconds, time.nanos)));
+    entries
+}
+
+fn held_back(held: &HeldBack) -> v1::Evidence {
+    let at = Some(timestamp(held.at));
+    v1::Evidence {
+        source: v1::Source::Gateway.into(),
+        description: format!(
+            "attempt {} was held back, not sent: the store may have forgotten an earlier one",
+            held.attempt
+        ),
+        first_time: at,
+        last_time: at,
+        count: 1,
+        believed: true,
+        ..v1::Evidence::default()
     }
 }
 
@@ -147,6 +167,7 @@ fn description(said: &Statement) -> String {
                 NotSent::Unreachable => "no connection could be made",
                 NotSent::Overloaded => "it waited too long to be sent",
                 NotSent::ClaimLost => "the claim could not be confirmed",
+                NotSent::HeldBack => "OKEBAYAR never received it",
             };
             format!("attempt {attempt} sent nothing: {why}")
         }
@@ -215,6 +236,8 @@ fn reason_of(state: &State) -> v1::Reason {
             Unknown::TimedOut | Unknown::Broken | Unknown::SenderLost => v1::Reason::NoAnswer,
             _ => v1::Reason::UnclearAnswer,
         },
+        State::Confirming(Doubt::HeldBack) => v1::Reason::HeldBack,
+        State::NotSent(NotSent::HeldBack) => v1::Reason::NotReceived,
         State::NotSent(NotSent::Unreachable) => v1::Reason::Unreachable,
         State::NotSent(NotSent::Overloaded | NotSent::ClaimLost) => v1::Reason::Overloaded,
         State::NeedsReview {

@@ -167,6 +167,7 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
         PurchaseError::NothingSent(NotSent::Unreachable) => {
             unavailable("OKEBAYAR_UNREACHABLE", &message)
         }
+        PurchaseError::NothingSent(NotSent::HeldBack) => unavailable("NOT_RECEIVED", &message),
         PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::NotClaimed(_) => {
             unavailable("STORE_UNAVAILABLE", &message)
         }

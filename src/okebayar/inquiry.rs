@@ -157,6 +157,7 @@ pub(super) fn found_prepaid(
     found(answer, about, |answer| {
         let inquired = Inquired {
             refs: refs(answer)?,
+            at: Some(asked.now),
             customer: customer.clone(),
             bill: None,
         };
@@ -196,6 +197,7 @@ pub(super) fn found_postpaid(
         };
         let inquired = Inquired {
             refs: refs(answer)?,
+            at: Some(asked.now),
             customer: customer.identity(),
             bill: Some(bill),
         };

@@ -17,15 +17,20 @@
 //! 5. Nothing that is not final ever disappears (promise 10).
 //! 6. [`Store::events_after`] returns every event after a cursor, the events of one
 //!    transaction in order and none missing, or says that it no longer can.
-//! 7. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw.
+//! 7. A store names its history. It gives it another name when what was stored before
+//!    may be lost; a commit that is told a name is refused under any other.
+//! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw.
 //!    As with `commit`, an `Err` says nothing: read back.
 //!
 //! # The right to send
 //!
 //! [`claim`] is the only place that makes a [`SendPermit`], and it makes one only
-//! when this call's own attempt token is what the store holds (promises 1, 2, 9).
+//! when this call's own attempt token is what the store holds (promises 1, 2, 9), in
+//! the history that its caller knows, and never for an attempt that is held back
+//! ([`guard`]).
 
 mod cursor;
+pub mod guard;
 pub mod inbox;
 pub mod inquiries;
 mod record;
@@ -68,6 +73,8 @@ pub enum Commit {
     Done,
     /// Another version is stored; `None` when there is none at all.
     Conflict(Option<Arc<Transaction>>),
+    /// The history is not the named one.
+    OtherHistory,
 }
 
 /// The events after a revision.
@@ -210,8 +217,12 @@ pub type Wake<'a> = &'a (dyn Fn(TransactionKey, u64) + Send + Sync);
 /// Keeps transactions. See the contract above.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Stores a change if it was made from what is stored.
-    async fn commit(&self, change: &Change) -> Result<Commit, StoreError>;
+    /// Stores a change if it was made from what is stored, and, where a history is
+    /// named, if that is still the store's.
+    async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError>;
+
+    /// The name of the store's history: `known`, if that is still the one.
+    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError>;
 
     /// The transaction as stored, if there is one.
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError>;
@@ -313,21 +324,27 @@ impl SendPermit {
 pub enum Claim {
     /// The attempt is ours to send.
     Won(SendPermit),
+    /// The attempt is stored, and must not be sent.
+    HeldBack(Arc<Transaction>),
     /// The reference code is taken by this transaction.
     Taken(Arc<Transaction>),
+    /// The store has another history than the caller knows: nothing is stored.
+    OtherHistory,
 }
 
-/// Stores an armed attempt, and with it gains the right to send.
+/// Stores an armed attempt in the history of that name, and with it gains the right to
+/// send.
 ///
 /// A store whose reply was lost is read back by attempt token (promise 9).
 ///
 /// # Errors
 /// [`StoreError`] when it is not known whether the claim is stored. Nothing was
 /// sent and nothing may be: the caller must have the attempt given up.
-pub async fn claim(store: &dyn Store, change: Change) -> Result<Claim, StoreError> {
+pub async fn claim(store: &dyn Store, change: Change, history: &str) -> Result<Claim, StoreError> {
     let ours = change.transaction.token();
-    let stored = match store.commit(&change).await {
+    let stored = match store.commit(&change, Some(history)).await {
         Ok(Commit::Done) => return Ok(won(change)),
+        Ok(Commit::OtherHistory) => return Ok(Claim::OtherHistory),
         Ok(Commit::Conflict(stored)) => stored,
         Err(StoreError::Unavailable(_)) => store.load(&change.transaction.key()).await?,
         Err(error) => return Err(error),
@@ -343,7 +360,9 @@ pub async fn claim(store: &dyn Store, change: Change) -> Result<Claim, StoreErro
 }
 
 fn won(change: Change) -> Claim {
-    Claim::Won(SendPermit {
-        transaction: change.transaction,
-    })
+    let transaction = change.transaction;
+    if transaction.is_held_back() {
+        return Claim::HeldBack(transaction);
+    }
+    Claim::Won(SendPermit { transaction })
 }

@@ -53,6 +53,7 @@ pub struct Metrics {
     watch_lag: Histogram<f64>,
     store: Histogram<f64>,
     store_healthy: Gauge<u64>,
+    guard: Gauge<u64>,
     queued: Gauge<u64>,
     sending: Gauge<u64>,
 }
@@ -135,6 +136,10 @@ impl Metrics {
                 &STORE_BUCKETS,
             ),
             store_healthy: gauge("okebayar.store.healthy", "1 while the store may be used"),
+            guard: gauge(
+                "okebayar.failover.guard",
+                "1 while the failover guard is on: what is not provably new is held back",
+            ),
             queued: gauge("okebayar.queue.waiting", "Purchases waiting or being sent"),
             sending: gauge("okebayar.queue.sending", "Purchases being sent"),
         }
@@ -246,6 +251,11 @@ impl Metrics {
     /// Whether the store may be used.
     pub fn store_healthy(&self, is_healthy: bool) {
         self.store_healthy.record(u64::from(is_healthy), &[]);
+    }
+
+    /// Whether the failover guard is on.
+    pub fn guard(&self, is_on: bool) {
+        self.guard.record(u64::from(is_on), &[]);
     }
 
     /// How many purchases wait or are being sent, and how many of them are being sent.

@@ -74,7 +74,8 @@ macro_rules! measured {
 }
 
 measured! {
-    fn commit(change: &Change) -> Commit;
+    fn commit(change: &Change, history: Option<&str>) -> Commit;
+    fn history_name(known: Option<&str>) -> String;
     fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;
     fn history(key: &TransactionKey, after: u64) -> History;
     fn due(now: Timestamp, limit: usize) -> Vec<TransactionKey>;

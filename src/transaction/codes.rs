@@ -5,7 +5,9 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::{Uuid, Variant};
 
 /// Why a text is not the code it was given as: the problem and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,8 +106,22 @@ code!(
     ReferenceCode,
     8..=64,
     |b| b.is_ascii_alphanumeric() || b == b'-',
-    "give 8 to 64 letters, digits or hyphens, best a UUID"
+    "give 8 to 64 letters, digits or hyphens, best a UUID of version 7"
 );
+impl ReferenceCode {
+    /// When it was made, if it tells: a UUID of version 7 begins with the time (RFC
+    /// 9562, section 5.7), by its maker's clock.
+    #[must_use]
+    pub fn minted_at(&self) -> Option<Timestamp> {
+        let uuid = Uuid::try_parse(&self.0).ok()?;
+        if uuid.get_version_num() != 7 || uuid.get_variant() != Variant::RFC4122 {
+            return None;
+        }
+        let (seconds, nanos) = uuid.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+}
+
 code!(
     /// OKEBAYAR's code of a product.
     ProductCode,

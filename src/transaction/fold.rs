@@ -16,7 +16,7 @@ use super::{
     intent::Operation,
     resolution::{Resolution, Verdict},
     state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
-    statement::{Details, Extra, FailureReason, Finding, Source, Statement},
+    statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement},
 };
 
 /// The times by which evidence is judged. A transaction keeps those it began
@@ -39,6 +39,17 @@ pub struct About {
     pub attempt: u32,
     /// When the POST of that attempt can have left at the latest.
     pub armed_at: Timestamp,
+    /// That attempt was held back, so it was not sent; an earlier one may have been, of
+    /// which nothing is known.
+    pub is_held_back: bool,
+}
+
+impl About {
+    /// False for what was said before the latest attempt: the one before it provably
+    /// sent nothing, so what settled nothing then says nothing now.
+    fn concerns(self, at: Timestamp) -> bool {
+        self.attempt == 1 || at >= self.armed_at
+    }
 }
 
 type Entry<'a> = (&'a Statement, &'a Seen);
@@ -71,7 +82,7 @@ fn proof((said, seen): Entry<'_>, about: About, rules: &Rules) -> Option<Proof> 
     match said.finding {
         Finding::Succeeded => Some(Proof::Success),
         Finding::Resolved(_) => Some(Proof::Resolution),
-        Finding::NotSent { attempt, .. } => (attempt == about.attempt).then_some(Proof::Failure),
+        _ if unsent(said, seen, about, rules).is_some() => Some(Proof::Failure),
         _ => proven_failure(said, seen, about, rules).map(|_| Proof::Failure),
     }
 }
@@ -84,6 +95,18 @@ pub(super) fn proofs<'a>(
 ) -> impl Iterator<Item = &'a Statement> {
     let entries = evidence.iter();
     entries.filter_map(move |entry| proof(entry, about, rules).map(|_| entry.0))
+}
+
+/// When it was last learnt that the latest attempt sent nothing.
+pub(super) fn not_sent_at(
+    evidence: &EvidenceSet,
+    about: About,
+    rules: &Rules,
+) -> Option<Timestamp> {
+    let entries = evidence.iter();
+    let times =
+        entries.filter_map(|(said, seen)| unsent(said, seen, about, rules).map(|_| seen.last));
+    times.max()
 }
 
 /// What humans decided, if they did: the last word is with a resolution that no
@@ -162,17 +185,15 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
     let failure = latest(evidence, |said, seen| {
         proven_failure(said, seen, about, rules)
     });
-    let not_sent = latest(evidence, |said, _| match said.finding {
-        Finding::NotSent { attempt, why } if attempt == about.attempt => Some(why),
-        _ => None,
-    });
-    let doubtful = latest(evidence, |said, _| match said.finding {
+    let not_sent = latest(evidence, |said, seen| unsent(said, seen, about, rules));
+    let doubtful = latest(evidence, |said, seen| match said.finding {
+        _ if !about.concerns(seen.last) => None,
         Finding::Doubtful(reason) => Some(reason),
         Finding::NotReceived => Some(FailureReason::NotReceived),
         _ => None,
     });
-    let unknown = latest(evidence, |said, _| match said.finding {
-        Finding::Unknown(why) => Some(why),
+    let unknown = latest(evidence, |said, seen| match said.finding {
+        Finding::Unknown(why) if about.concerns(seen.last) => Some(why),
         _ => None,
     });
 
@@ -225,6 +246,7 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
     }
     match unknown {
         Some((why, code)) => (State::Confirming(Doubt::Unknown(why)), code),
+        None if about.is_held_back => (State::Confirming(Doubt::HeldBack), None),
         None => (State::Sending, None),
     }
 }
@@ -264,14 +286,30 @@ fn proven_failure(
         Finding::Doubtful(reason) => {
             let is_check = said.source == Source::Check;
             let agree = seen.last.duration_since(seen.first) >= rules.doubtful_gap;
-            (is_check && agree).then_some(reason)
+            (is_check && agree && about.concerns(seen.first)).then_some(reason)
         }
-        Finding::NotReceived => {
-            let long_ago = seen.last.duration_since(about.armed_at) >= rules.not_received_after;
-            long_ago.then_some(FailureReason::NotReceived)
+        Finding::NotReceived if !about.is_held_back => {
+            was_never_received(seen, about, rules).then_some(FailureReason::NotReceived)
         }
         _ => None,
     }
+}
+
+/// Why this statement proves that nothing was sent, if it does. For an attempt that
+/// was held back OKEBAYAR's "never received" does: the reference code is unused.
+fn unsent(said: &Statement, seen: &Seen, about: About, rules: &Rules) -> Option<NotSent> {
+    match said.finding {
+        Finding::NotSent { attempt, why } => (attempt == about.attempt).then_some(why),
+        Finding::NotReceived if about.is_held_back => {
+            was_never_received(seen, about, rules).then_some(NotSent::HeldBack)
+        }
+        _ => None,
+    }
+}
+
+/// "Never received" was said long enough after the attempt.
+fn was_never_received(seen: &Seen, about: About, rules: &Rules) -> bool {
+    seen.last.duration_since(about.armed_at) >= rules.not_received_after
 }
 
 /// Each detail from the success seen last that has it: an answer without a

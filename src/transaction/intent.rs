@@ -1,5 +1,6 @@
 //! What a caller wants, and the token that names one attempt at it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -131,6 +132,18 @@ impl Intent {
     pub fn key(&self) -> TransactionKey {
         TransactionKey::new(self.account.clone(), &self.reference_code)
     }
+}
+
+/// How an attempt is armed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arming {
+    /// Names it.
+    pub token: AttemptToken,
+    /// The time now.
+    pub at: Timestamp,
+    /// It must not be sent: the store may have forgotten that the reference code was
+    /// sent before.
+    pub is_held_back: bool,
 }
 
 /// Names one attempt to send; whoever made it may send, nobody else.

@@ -32,7 +32,7 @@ pub use codes::{
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
-pub use intent::{AttemptToken, Contents, Intent, Operation, TraceContext};
+pub use intent::{Arming, AttemptToken, Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
 pub use schedule::{Next, Past, Phase, Schedule};
@@ -44,6 +44,25 @@ struct Attempt {
     number: u32,
     token: AttemptToken,
     armed_at: Timestamp,
+}
+
+impl Attempt {
+    fn new(number: u32, arming: Arming) -> Self {
+        Self {
+            number,
+            token: arming.token,
+            armed_at: arming.at,
+        }
+    }
+}
+
+/// An attempt that was armed and not sent: the store may have forgotten an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The number of the attempt, counted from 1.
+    pub attempt: u32,
+    /// When it was held back.
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +91,9 @@ pub struct Transaction {
     created_at: Timestamp,
     updated_at: Timestamp,
     attempt: Attempt,
+    /// The attempts that were held back, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    held_back: Vec<HeldBack>,
     rules: Rules,
     evidence: EvidenceSet,
     checks: Checks,
@@ -105,17 +127,18 @@ pub struct CannotArm {
 }
 
 impl Transaction {
-    /// The first version of what a caller wants: SENDING, with attempt 1 armed.
+    /// The first version of what a caller wants: SENDING, with attempt 1 armed; or
+    /// CONFIRMING, if that is held back.
     #[must_use]
     pub fn begin(
         intent: Intent,
         order: Order,
-        token: AttemptToken,
-        now: Timestamp,
+        arming: Arming,
         rules: Rules,
         schedule: &Schedule,
     ) -> Change {
-        let transaction = Self {
+        let now = arming.at;
+        let mut transaction = Self {
             account: intent.account,
             reference_code: intent.reference_code,
             contents: intent.contents,
@@ -123,11 +146,8 @@ impl Transaction {
             trace: intent.trace,
             created_at: now,
             updated_at: now,
-            attempt: Attempt {
-                number: 1,
-                token,
-                armed_at: now,
-            },
+            attempt: Attempt::new(1, arming),
+            held_back: Vec::new(),
             rules,
             evidence: EvidenceSet::default(),
             checks: Checks {
@@ -141,6 +161,7 @@ impl Transaction {
             revision: 1,
             version: 1,
         };
+        transaction.note_held_back(arming);
         let transaction = Arc::new(transaction.rescheduled(now, schedule));
         Change {
             transaction,
@@ -156,8 +177,7 @@ impl Transaction {
     pub fn arm_again(
         &self,
         order: Order,
-        token: AttemptToken,
-        now: Timestamp,
+        arming: Arming,
         schedule: &Schedule,
     ) -> Result<Change, CannotArm> {
         let state = self.standing().state;
@@ -168,12 +188,18 @@ impl Transaction {
         }
         let mut next = self.clone();
         next.order = order;
-        next.attempt = Attempt {
-            number: self.attempt.number + 1,
-            token,
-            armed_at: now,
-        };
-        Ok(next.changed(self, now, schedule, true))
+        next.attempt = Attempt::new(self.attempt.number + 1, arming);
+        next.note_held_back(arming);
+        Ok(next.changed(self, arming.at, schedule, true))
+    }
+
+    fn note_held_back(&mut self, arming: Arming) {
+        if arming.is_held_back {
+            self.held_back.push(HeldBack {
+                attempt: self.attempt.number,
+                at: arming.at,
+            });
+        }
     }
 
     /// Adds what was said; `None` when nothing at all changes.
@@ -359,7 +385,15 @@ impl Transaction {
             operation: self.contents.operation(),
             attempt: self.attempt.number,
             armed_at: self.attempt.armed_at,
+            is_held_back: self.is_held_back(),
         }
+    }
+
+    /// When it was last learnt that the latest attempt sent nothing; `None` when that
+    /// is not known.
+    #[must_use]
+    pub fn not_sent_at(&self) -> Option<Timestamp> {
+        fold::not_sent_at(&self.evidence, self.about(), &self.rules)
     }
 
     /// The statements that settle something by themselves, and the resolutions.
@@ -380,6 +414,13 @@ impl Transaction {
         }
         if self.created_at > self.updated_at {
             return Err(Contradiction("it was changed before it was made"));
+        }
+        if self
+            .held_back
+            .iter()
+            .any(|held| held.attempt > self.attempt.number)
+        {
+            return Err(Contradiction("it held back an attempt that was never made"));
         }
         let future_attempt = |(said, _): (&Statement, &Seen)| matches!(said.finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
         if self.evidence.iter().any(future_attempt) {
@@ -444,6 +485,19 @@ impl Transaction {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt.number
+    }
+
+    /// The attempts that were held back, oldest first.
+    #[must_use]
+    pub fn held_back(&self) -> &[HeldBack] {
+        &self.held_back
+    }
+
+    /// True when the latest attempt was held back: it must not be sent.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        let last = self.held_back.last();
+        last.is_some_and(|held| held.attempt == self.attempt.number)
     }
 
     /// When the latest attempt was armed.

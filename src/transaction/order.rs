@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -58,6 +59,9 @@ pub struct Order {
 pub struct Inquired {
     /// The inquiry's `ref1` to `ref3`, those that it gave.
     pub refs: [Option<Verbatim>; 3],
+    /// When the inquiry was answered; older records do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Whose bill it is, so that two payments of one bill are known as such.
     pub customer: Verbatim,
     /// What is paid; a prepaid purchase has none.

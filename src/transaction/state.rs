@@ -36,6 +36,8 @@ pub enum Doubt {
     Unknown(Unknown),
     /// A failure that OKEBAYAR also reports when it is merely unwell.
     Unproven(FailureReason),
+    /// It was not sent: the store may have forgotten that it was sent before.
+    HeldBack,
 }
 
 /// The state of a transaction.

@@ -105,6 +105,8 @@ pub enum NotSent {
     Overloaded,
     /// The claim could not be confirmed in the store, so it was given up.
     ClaimLost,
+    /// It was held back, and OKEBAYAR says that it never received the reference code.
+    HeldBack,
 }
 
 /// What one observation proves, or fails to prove.

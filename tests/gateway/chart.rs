@@ -214,7 +214,7 @@ async fn every_switch_does_what_it_says() {
     let default = render("staging", &json!({})).await.unwrap();
     let changed = render(
         "staging",
-        &json!({ "settings": { "limits": { "queue": 7 } } }),
+        &json!({ "settings": { "limits": { "queue": 7 }, "store": { "failover_guard": "1h" } } }),
     )
     .await;
     let checksum = |documents: &[Value]| {
@@ -244,6 +244,11 @@ async fn values_that_cannot_be_meant_are_refused() {
             "pin",
         ),
         ("staging", json!({ "settings": { "limit": {} } }), "limit"),
+        (
+            "staging",
+            json!({ "settings": { "store": { "partitions": "7" } } }),
+            "partitions",
+        ),
         (
             "staging",
             json!({ "callbacks": { "ingress": { "enabled": true, "host": "" } } }),

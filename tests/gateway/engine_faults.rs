@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     ambient::Ambient,
     config::Limits,
@@ -25,7 +25,7 @@ use okebayar_gateway::{
     },
     store::{
         Commit, Cursor, Events, History, Identity, Keep, List, Listed, Listing, Put, Store,
-        StoreError, Wake, redb::RedbStore,
+        StoreError, Wake, guard::GuardSettings, redb::RedbStore,
     },
     telemetry::Metrics,
     transaction::{AccountName, Change, Intent, State, TraceCode, Transaction, TransactionKey},
@@ -59,11 +59,14 @@ fn lost() -> StoreError {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
+    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.inner.history_name(known).await
+    }
+    async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let fault = self.commits.lock().unwrap().pop_front();
         match fault {
-            Some(Fault::ReplyLost) => self.inner.commit(change).await.and(Err(lost())),
-            None | Some(Fault::None) => self.inner.commit(change).await,
+            Some(Fault::ReplyLost) => self.inner.commit(change, history).await.and(Err(lost())),
+            None | Some(Fault::None) => self.inner.commit(change, history).await,
             Some(_) => Err(lost()),
         }
     }
@@ -227,6 +230,10 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         },
         schedule: schedule(),
         rules: RULES,
+        guard: GuardSettings {
+            lasts: SignedDuration::from_hours(24),
+            clock_skew: SignedDuration::from_mins(1),
+        },
         poll_interval: Duration::from_millis(20),
         metrics: Metrics::default(),
     };

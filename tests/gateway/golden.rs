@@ -23,7 +23,7 @@ use okebayar_gateway::{
     },
 };
 
-use crate::properties::{RULES, at, schedule, wish};
+use crate::properties::{RULES, arming, at, schedule, wish};
 
 pub fn sample(name: &str) -> Vec<u8> {
     std::fs::read(
@@ -42,7 +42,7 @@ fn wib() -> TimeZone {
 fn asked() -> Arc<Transaction> {
     let (intent, order) = wish("kodeReferensiPartner", "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
-    Transaction::begin(intent, order, token, at(0), RULES, &schedule()).transaction
+    Transaction::begin(intent, order, arming(token, 0), RULES, &schedule()).transaction
 }
 
 fn account(format: Format) -> Account {
@@ -168,6 +168,7 @@ fn payment() -> Arc<Transaction> {
             Some(text("")),
             Some(text("\"c\" & 'd'")),
         ],
+        at: None,
         customer: text("c"),
         bill: Some(Bill {
             account_numbers: [text("0812"), text("0021"), text("")],
@@ -177,7 +178,7 @@ fn payment() -> Arc<Transaction> {
         }),
     });
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
-    Transaction::begin(intent, order, token, at(0), RULES, &schedule()).transaction
+    Transaction::begin(intent, order, arming(token, 0), RULES, &schedule()).transaction
 }
 
 #[test]

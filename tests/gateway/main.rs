@@ -24,6 +24,7 @@ mod engine_faults;
 mod formats;
 mod fuzz_corpus;
 mod golden;
+mod guard;
 mod inquiries;
 mod lists;
 mod outcomes;

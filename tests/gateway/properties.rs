@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    About, AccountName, AccountNumber, Added, Amount, AttemptToken, Change, Contents, Details,
-    EvidenceSet, FailureReason, Finding, Intent, NotSent, Operation, Order, ProductCode,
+    About, AccountName, AccountNumber, Added, Amount, Arming, AttemptToken, Change, Contents,
+    Details, EvidenceSet, FailureReason, Finding, Intent, NotSent, Operation, Order, ProductCode,
     ReferenceCode, ReviewCause, Rules, Ruling, Schedule, SerialNumber, Source, Standing, State,
     Statement, StatusCode, Transaction, Unknown, Verdict, fold,
 };
@@ -65,10 +65,19 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
     (intent, order)
 }
 
+/// An attempt that may be sent, `seconds` after the beginning of time.
+pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
+    Arming {
+        token,
+        at: at(seconds),
+        is_held_back: false,
+    }
+}
+
 pub fn begin(seed: u128) -> Change {
     let (intent, order) = wish(&format!("reference-{seed}"), "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(seed));
-    Transaction::begin(intent, order, token, at(0), RULES, &schedule())
+    Transaction::begin(intent, order, arming(token, 0), RULES, &schedule())
 }
 
 pub fn transaction(seed: u128) -> Arc<Transaction> {
@@ -80,14 +89,25 @@ const ABOUT: About = About {
     operation: Operation::PurchasePrepaid,
     attempt: ATTEMPT,
     armed_at: Timestamp::constant(1_800_000_000, 0),
+    is_held_back: false,
+};
+
+/// The same, of an attempt that was held back.
+const HELD_BACK: About = About {
+    is_held_back: true,
+    ..ABOUT
 };
 
 fn standing(said: &[(Statement, i64)]) -> Standing {
+    standing_of(ABOUT, said)
+}
+
+fn standing_of(about: About, said: &[(Statement, i64)]) -> Standing {
     let mut set = EvidenceSet::default();
     for (statement, seconds) in said {
         set.add(statement.clone(), at(*seconds));
     }
-    fold(&set, ABOUT, &RULES)
+    fold(&set, about, &RULES)
 }
 
 fn success(source: Source, serial: Option<&str>) -> Statement {
@@ -195,6 +215,7 @@ proptest! {
     #[test]
     fn any_order_and_any_repetition_end_the_same((said, again) in shuffled()) {
         prop_assert_eq!(standing(&said), standing(&again));
+        prop_assert_eq!(standing_of(HELD_BACK, &said), standing_of(HELD_BACK, &again));
     }
 
     #[test]
@@ -495,7 +516,75 @@ fn never_received_is_believed_only_long_after_the_post() {
         standing(&[(not_received.clone(), 599)]).state.name(),
         "CONFIRMING"
     );
-    assert_eq!(standing(&[(not_received, 600)]).state.name(), "FAILED");
+    let said = [(not_received, 600)];
+    assert_eq!(standing(&said).state.name(), "FAILED");
+    // Of an attempt that was held back it says more: the reference code is unused.
+    let state = standing_of(HELD_BACK, &said).state;
+    assert_eq!(state, State::NotSent(NotSent::HeldBack));
+}
+
+#[test]
+fn what_was_held_back_is_open_until_something_is_proven() {
+    let state = |said: &[(&Statement, i64)]| {
+        let said: Vec<_> = said
+            .iter()
+            .map(|(said, at)| ((*said).clone(), *at))
+            .collect();
+        standing_of(HELD_BACK, &said).state.name()
+    };
+    let bare = |source, finding| Statement::bare(source, finding);
+    let not_received = bare(Source::Check, Finding::NotReceived);
+    let pending = bare(Source::Check, Finding::Pending);
+    let success = success(Source::Check, Some("77"));
+    assert_eq!(state(&[]), "CONFIRMING");
+    assert_eq!(state(&[(&not_received, 599)]), "CONFIRMING");
+    assert_eq!(state(&[(&pending, 1)]), "PENDING");
+    assert_eq!(state(&[(&success, 1)]), "SUCCEEDED");
+    assert_eq!(state(&[(&not_received, 600)]), "NOT_SENT");
+    assert_eq!(
+        state(&[(&not_received, 600), (&success, 700)]),
+        "NEEDS_REVIEW"
+    );
+    assert_eq!(
+        state(&[(&not_received, 600), (&pending, 700)]),
+        "NEEDS_REVIEW"
+    );
+}
+
+#[test]
+fn an_attempt_after_one_that_was_held_back_begins_anew() {
+    let token = AttemptToken::new(uuid::Uuid::from_u128(4));
+    let (intent, order) = wish("reference-1", "PULSA10");
+    let held = Arming {
+        is_held_back: true,
+        ..arming(token, 0)
+    };
+    let mut now = Transaction::begin(intent, order.clone(), held, RULES, &schedule()).transaction;
+    assert!(now.arm_again(order.clone(), held, &schedule()).is_err());
+    let trouble = Statement::bare(
+        Source::Check,
+        Finding::Doubtful(FailureReason::ServerTrouble),
+    );
+    let not_received = Statement::bare(Source::Check, Finding::NotReceived);
+    for (said, seconds) in [(&trouble, 100), (&not_received, 100), (&not_received, 700)] {
+        let change = now.observe([said.clone()], at(seconds), &schedule());
+        now = change.unwrap().transaction;
+    }
+    assert_eq!(now.standing().state.name(), "NOT_SENT");
+    assert_eq!(now.not_sent_at(), Some(at(700)));
+    let armed = now.arm_again(order.clone(), arming(token, 800), &schedule());
+    let mut now = armed.unwrap().transaction;
+    assert_eq!(now.standing().state, State::Sending);
+    assert_eq!((now.not_sent_at(), now.is_held_back()), (None, false));
+    assert_eq!(now.held_back().len(), 1, "the timeline keeps it");
+    // One more of what was said before is one, not two that agree.
+    let change = now.observe([trouble], at(1200), &schedule());
+    now = change.unwrap().transaction;
+    assert_eq!(now.standing().state.name(), "CONFIRMING");
+    // What the record says survives the store.
+    let text = serde_json::to_string(&*now).unwrap();
+    let read: Transaction = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.verified().unwrap(), *now);
 }
 
 #[test]
@@ -524,7 +613,11 @@ fn only_what_was_not_sent_is_armed_again() {
     let start = transaction(3);
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let order = || start.order().clone();
-    assert!(start.arm_again(order(), token, at(1), &schedule()).is_err());
+    assert!(
+        start
+            .arm_again(order(), arming(token, 1), &schedule())
+            .is_err()
+    );
     let unsent = Finding::NotSent {
         attempt: 1,
         why: NotSent::Unreachable,
@@ -539,7 +632,7 @@ fn only_what_was_not_sent_is_armed_again() {
     assert_eq!(unsent.transaction.standing().state.name(), "NOT_SENT");
     let armed = unsent
         .transaction
-        .arm_again(order(), token, at(2), &schedule())
+        .arm_again(order(), arming(token, 2), &schedule())
         .unwrap()
         .transaction;
     assert_eq!(armed.standing().state, State::Sending);

@@ -217,14 +217,10 @@ async fn a_promoted_replica_is_another_history() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let start = now(&mut client).await;
-    let redis = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
-    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    let redis = world.redis.as_ref().unwrap();
     // What a failover does to the replication id.
-    for command in [["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]] {
-        let mut change = redis::cmd(command[0]);
-        change.arg(&command[1..]);
-        change.query_async::<String>(&mut connection).await.unwrap();
-    }
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await;
     let status = watch(&mut client, &start).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
     let fresh = now(&mut client).await;

@@ -90,6 +90,9 @@ path = "/data/gateway.redb"
 {{- else }}
 partitions = {{ int64 .Values.store.redis.partitions }}
 {{- end }}
+{{- range $key, $value := (default dict (get $settings "store")) }}
+{{ $key }} = {{ include "okebayar.toml" $value }}
+{{- end }}
 {{- range $section := list "limits" "checks" "events" "telemetry" }}
 {{- with (get $settings $section) }}
 

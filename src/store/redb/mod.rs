@@ -3,17 +3,21 @@
 
 mod notes;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
 };
 
 use super::{
     Commit, Cursor, Event, Events, History, Identity, Keep, List, Listed, Listing, Position, Put,
-    Store, StoreError, Wake, belongs_elsewhere, record,
+    Store, StoreError, Wake, belongs_elsewhere, guard, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -47,6 +51,65 @@ impl RedbStore {
     /// [`StoreError::Unsuitable`] when another process has it open, when it cannot
     /// be written, or when it belongs to other accounts.
     pub async fn open(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
+        Self::open_as(file, identity, false).await
+    }
+
+    /// Opens a store that was restored from a backup: what came later may be lost, so
+    /// its history gets the name of `identity`.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub async fn open_restored(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
+        Self::open_as(file, identity, true).await
+    }
+
+    /// Puts a backup in the place of the store, if one lies beside it as
+    /// `<file>.restore`; the store that was there is kept as `<file>.replaced`. The
+    /// guard is on before the backup becomes the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used.
+    pub async fn restore(
+        file: &Path,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let beside = |ending: &str| {
+            let mut path = file.as_os_str().to_owned();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        let (backup, replaced) = (beside(".restore"), beside(".replaced"));
+        if !backup.exists() {
+            return Ok(false);
+        }
+        let backed_up = Self::open_restored(&backup, identity).await?;
+        guard::start(&backed_up, now).await?;
+        drop(backed_up);
+        let file = file.to_owned();
+        blocking(move || {
+            let problem = |error: &dyn std::fmt::Display| {
+                StoreError::Unsuitable(format!("{} cannot be restored: {error}", file.display()))
+            };
+            if file.exists() {
+                // A store that is damaged may be replaced, one that is in use may not.
+                let current = Database::open(&file);
+                if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = &current {
+                    return Err(problem(error));
+                }
+                std::fs::rename(&file, &replaced).map_err(|error| problem(&error))?;
+            }
+            std::fs::rename(&backup, &file).map_err(|error| problem(&error))?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn open_as(
+        file: &Path,
+        identity: &Identity,
+        is_restored: bool,
+    ) -> Result<Self, StoreError> {
         let (file, facts) = (file.to_owned(), identity.facts(None));
         let epoch = identity.epoch.to_string();
         blocking(move || {
@@ -60,7 +123,7 @@ impl RedbStore {
             let write = database.begin_write().map_err(unavailable)?;
             make_tables(&write).map_err(unavailable)?;
             take_identity(&write, &facts)?;
-            let epoch = take_epoch(&write, &epoch).map_err(unavailable)?;
+            let epoch = take_epoch(&write, &epoch, is_restored).map_err(unavailable)?;
             write.commit().map_err(unavailable)?;
             Ok(Self {
                 database: Arc::new(database),
@@ -138,10 +201,16 @@ fn take_identity(write: &WriteTransaction, facts: &[(String, String)]) -> Result
     Ok(())
 }
 
-/// The name of this history: the first one given.
-fn take_epoch(write: &WriteTransaction, ours: &str) -> Result<String, redb::Error> {
+/// The name of this history: the first one given, or the one given after a restore.
+fn take_epoch(
+    write: &WriteTransaction,
+    ours: &str,
+    is_restored: bool,
+) -> Result<String, redb::Error> {
     let mut table = write.open_table(IDENTITY)?;
-    if let Some(known) = table.get("epoch")? {
+    if let Some(known) = table.get("epoch")?
+        && !is_restored
+    {
         return Ok(known.value().to_owned());
     }
     table.insert("epoch", ours)?;
@@ -200,7 +269,14 @@ fn position(number: u64) -> Position {
 
 #[async_trait]
 impl Store for RedbStore {
-    async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
+    async fn history_name(&self, _known: Option<&str>) -> Result<String, StoreError> {
+        Ok(self.epoch.clone())
+    }
+
+    async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
+        if history.is_some_and(|named| named != self.epoch) {
+            return Ok(Commit::OtherHistory);
+        }
         let Change {
             transaction,
             from_version,

@@ -4,8 +4,24 @@
 -- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
---       7 stream id below which events may be trimmed, 8 entry in the listing
--- Returns {1}, or {0, stored record or false}.
+--       7 stream id below which events may be trimmed, 8 entry in the listing,
+--       9 the history that this must be ('' = any): run id and replication id
+-- Returns {1}, or {0, stored record or false}, or {-1} in another history.
+if ARGV[9] ~= '' then
+  local run, id = string.match(ARGV[9], '^(.*):(.*)$')
+  local server, replication = redis.call('INFO', 'server'), redis.call('INFO', 'replication')
+  local function has(text, line)
+    return string.find(text, line, 1, true)
+  end
+  -- A primary takes another replication id, and no second one, when its first replica
+  -- comes: that loses nothing. One that was a replica meanwhile has a second one.
+  if not has(server, '\nrun_id:' .. run .. '\r') or not (
+    has(replication, '\nmaster_replid:' .. id .. '\r')
+    or has(replication, '\nmaster_replid2:' .. string.rep('0', 40) .. '\r')
+  ) then
+    return {-1}
+  end
+end
 local stored = redis.call('HGET', KEYS[1], 'version') or ''
 if stored ~= ARGV[1] then
   return {0, redis.call('HGET', KEYS[1], 'body')}

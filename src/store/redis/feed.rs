@@ -5,7 +5,7 @@ use redis::{
     streams::{StreamId, StreamRangeReply},
 };
 
-use super::{RedisStore, events_key, number_key, unavailable};
+use super::{RedisStore, events_key, info, number_key, unavailable};
 use crate::{
     store::{Cursor, Event, Events, History, Position, StoreError, record},
     transaction::TransactionKey,
@@ -134,14 +134,8 @@ fn pipeline() -> Pipeline {
 
 fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<Found>)> {
     let mut replies = replies.into_iter();
-    let info = replies.next().map(String::from_redis_value).transpose()?;
-    let epoch = info
-        .unwrap_or_default()
-        .lines()
-        .find_map(|line| line.strip_prefix("master_replid:"))
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
+    let told = replies.next().map(String::from_redis_value).transpose()?;
+    let epoch = info(&told.unwrap_or_default(), "master_replid").to_owned();
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
         let number = Option::<u64>::from_redis_value(number)?.unwrap_or_default();

@@ -199,6 +199,15 @@ fn read_listing_member(member: &str) -> Option<Listed> {
     })
 }
 
+/// A value of what Redis tells of itself; empty where it does not tell it.
+fn info<'a>(text: &'a str, name: &str) -> &'a str {
+    let named = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    text.lines().find_map(named).unwrap_or_default().trim()
+}
+
+/// The second replication id of a server that was never another's replica.
+const NO_REPLICATION_ID: &str = "0000000000000000000000000000000000000000";
+
 async fn within<T>(
     timeout: Duration,
     call: impl Future<Output = RedisResult<T>>,
@@ -221,7 +230,7 @@ fn text(value: Option<impl ToString>) -> String {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn commit(&self, change: &Change) -> Result<Commit, StoreError> {
+    async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let Change {
             transaction,
             from_version,
@@ -245,17 +254,36 @@ impl Store for RedisStore {
             .arg(text(transaction.due_at().map(Timestamp::as_millisecond)))
             .arg(text(is_event.then(|| transaction.revision())))
             .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
-            .arg(listing_member(state, &listed));
+            .arg(listing_member(state, &listed))
+            .arg(history.unwrap_or_default());
         let mut connection = self.connection.clone();
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
-        let (done, stored) = read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))?;
-        if done {
-            return Ok(Commit::Done);
+        match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
+            Reply::Done => Ok(Commit::Done),
+            Reply::OtherHistory => Ok(Commit::OtherHistory),
+            Reply::Stored(stored) => {
+                let stored = stored.map(|bytes| record::decode(&key, &bytes));
+                Ok(Commit::Conflict(stored.transpose()?))
+            }
         }
-        let stored = stored
-            .map(|bytes| record::decode(&key, &bytes))
-            .transpose()?;
-        Ok(Commit::Conflict(stored))
+    }
+
+    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("INFO").arg("server");
+        pipeline.cmd("INFO").arg("replication");
+        let mut connection = self.connection.clone();
+        let (server, replication): (String, String) =
+            self.within(pipeline.query_async(&mut connection)).await?;
+        let run_id = info(&server, "run_id");
+        if let Some(known) = known
+            && known.split(':').next() == Some(run_id)
+            && info(&replication, "master_replid2") == NO_REPLICATION_ID
+        {
+            // Only its first replica came, if anything happened: see commit.lua.
+            return Ok(known.to_owned());
+        }
+        Ok(format!("{run_id}:{}", info(&replication, "master_replid")))
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
@@ -432,12 +460,11 @@ impl Store for RedisStore {
             .arg(to)
             .arg(keep.until.as_millisecond());
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
-        let (done, stored) = read_reply(reply).map_err(|error| unavailable(&error))?;
-        Ok(if done {
-            Put::Done
-        } else {
-            Put::Conflict(stored)
-        })
+        match read_reply(reply).map_err(|error| unavailable(&error))? {
+            Reply::Done => Ok(Put::Done),
+            Reply::Stored(stored) => Ok(Put::Conflict(stored)),
+            Reply::OtherHistory => Err(StoreError::Unavailable("an odd reply".to_owned())),
+        }
     }
 
     async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
@@ -463,30 +490,34 @@ impl Store for RedisStore {
 
     async fn verify(&self) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        let mut info = redis::cmd("INFO");
-        info.arg("memory");
-        let memory: String = self.within(info.query_async(&mut connection)).await?;
-        let policy = memory
-            .lines()
-            .find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        match policy.map(str::trim) {
-            Some("noeviction") => Ok(()),
+        let mut ask = redis::cmd("INFO");
+        ask.arg("memory");
+        let memory: String = self.within(ask.query_async(&mut connection)).await?;
+        match info(&memory, "maxmemory_policy") {
+            "noeviction" => Ok(()),
             policy => Err(StoreError::Unsuitable(format!(
-                "Redis has maxmemory-policy {}, so it may forget what was bought; \
-                 set maxmemory-policy noeviction",
-                policy.unwrap_or("unknown")
+                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
+                 set maxmemory-policy noeviction"
             ))),
         }
     }
 }
 
-/// Reads the reply of a script that compares: done, or what is stored.
-fn read_reply<T: FromRedisValue>(reply: Vec<Value>) -> RedisResult<(bool, Option<T>)> {
+/// The reply of a script that compares.
+enum Reply<T> {
+    Done,
+    Stored(Option<T>),
+    OtherHistory,
+}
+
+fn read_reply<T: FromRedisValue>(reply: Vec<Value>) -> RedisResult<Reply<T>> {
     let mut reply = reply.into_iter();
-    let done = reply.next().map_or(Ok(0), i64::from_redis_value)? == 1;
-    let stored = reply
-        .next()
-        .map(Option::<T>::from_redis_value)
-        .transpose()?;
-    Ok((done, stored.flatten()))
+    Ok(match reply.next().map_or(Ok(0), i64::from_redis_value)? {
+        1 => Reply::Done,
+        -1 => Reply::OtherHistory,
+        _ => {
+            let stored = reply.next().map(Option::<T>::from_redis_value);
+            Reply::Stored(stored.transpose()?.flatten())
+        }
+    })
 }

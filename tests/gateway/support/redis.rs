@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ports, process::Process};
+use redis::{AsyncConnectionConfig, Value, aio::MultiplexedConnection};
+
+use super::{
+    ports,
+    process::{PATIENCE, Process},
+};
 
 pub struct Redis {
     pub url: String,
@@ -33,6 +38,55 @@ impl Redis {
             folder: folder.to_owned(),
             process,
         }
+    }
+
+    /// A replica of it, on its way to being one.
+    pub async fn replica(&self, folder: &Path) -> Self {
+        // Or it would wait for further replicas before it copies.
+        let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+        self.command(&at_once).await;
+        let port = self.port().to_string();
+        let options = ["--appendonly", "no", "--replicaof", "127.0.0.1", &port];
+        Self::start_with(folder, &options).await
+    }
+
+    /// Makes it a replica of another, and waits until it has what that one has.
+    pub async fn follow(&self, other: &Self) {
+        let port = other.port().to_string();
+        self.command(&["REPLICAOF", "127.0.0.1", &port]).await;
+        other.await_replica().await;
+    }
+
+    /// Waits until a replica has everything that was written so far.
+    pub async fn await_replica(&self) {
+        let mut connection = self.connection().await;
+        let replicas: (Value, u64) = redis::pipe()
+            .set("test:mark", 1)
+            .cmd("WAIT")
+            .arg(1)
+            .arg(PATIENCE.as_millis().to_string())
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(replicas.1, 1);
+    }
+
+    pub async fn command(&self, command: &[&str]) {
+        let mut asked = redis::cmd(command[0]);
+        asked.arg(&command[1..]);
+        let mut connection = self.connection().await;
+        let _: Value = asked.query_async(&mut connection).await.unwrap();
+    }
+
+    async fn connection(&self) -> MultiplexedConnection {
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
+        connecting.await.unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 
     /// Ends it at once, as a crash does.

@@ -1,0 +1,79 @@
+//! The failover guard at work: what it holds back, and who is told.
+
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::Engine;
+use crate::{
+    store::{
+        StoreError,
+        guard::{self, Guard},
+    },
+    transaction::{Intent, Order, Transaction},
+};
+
+impl Engine {
+    /// The store's history as last seen.
+    pub(super) async fn guard(&self) -> Result<Guard, StoreError> {
+        let seen = self.seen_guard();
+        match seen {
+            Some(guard) => Ok(guard),
+            None => self.refresh_guard().await,
+        }
+    }
+
+    /// Looks at the store's history, and tells when the guard has turned on or off.
+    pub(super) async fn refresh_guard(&self) -> Result<Guard, StoreError> {
+        let before = self.seen_guard();
+        let now = self.now();
+        let guard = guard::observe(&*self.store, before.as_ref(), now).await?;
+        let on = guard.on(&self.settings.guard, now);
+        self.metrics.guard(on.is_some());
+        match on {
+            _ if before.as_ref() == Some(&guard) => {}
+            Some((since, until)) => warn!(
+                %since,
+                %until,
+                "the store may have lost records: reference codes that are unknown and not \
+                 provably newer are held back; see the failover guard in docs/OPERATIONS.md"
+            ),
+            None if before.is_some() => info!("the failover guard is off"),
+            None => {}
+        }
+        *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard.clone());
+        Ok(guard)
+    }
+
+    fn seen_guard(&self) -> Option<Guard> {
+        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.clone()
+    }
+
+    /// True when an attempt at this must not be sent now; `stored` is what the store
+    /// holds under its reference code.
+    pub(super) fn must_hold_back(
+        &self,
+        guard: &Guard,
+        intent: &Intent,
+        order: &Order,
+        stored: Option<&Transaction>,
+    ) -> bool {
+        let unsent_at = match stored {
+            Some(stored) => stored.not_sent_at(),
+            None => unused_at(intent, order),
+        };
+        guard.holds_back(unsent_at, &self.settings.guard, self.now())
+    }
+}
+
+/// A time at which the reference code provably was not used: when it was made, if it
+/// tells. Its inquiry must be as young, or the store may have forgotten who holds that.
+fn unused_at(intent: &Intent, order: &Order) -> Option<Timestamp> {
+    let minted_at = intent.reference_code.minted_at()?;
+    match &order.inquired {
+        Some(inquired) => Some(minted_at.min(inquired.at?)),
+        None => Some(minted_at),
+    }
+}

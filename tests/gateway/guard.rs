@@ -1,0 +1,500 @@
+//! The failover guard (promise 1): a store that lost records buys nothing again.
+
+use std::path::PathBuf;
+
+use okebayar_gateway::{
+    grpc::v1::{CheckTransactionRequest, Reason, State, Transaction},
+    transaction::ReferenceCode,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tonic::Code;
+
+use crate::support::{
+    on_both_stores,
+    process::{PATIENCE, Process},
+    world::{
+        BINARY, Client, Gateway, PLAIN, StoreKind, WATER, World, assert_refused, assert_succeeded,
+        bought, buy, error_info, get, order, pay, prepaid_question, reference,
+    },
+};
+
+const TWO_CUSTOMERS: [&str; 2] = ["512345678902", "512345678903"];
+
+async fn stop(gateway: Gateway) {
+    let mut gateway = gateway;
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
+}
+
+fn beside_store(world: &World, ending: &str) -> PathBuf {
+    let mut path = world.store_file().into_os_string();
+    path.push(ending);
+    path.into()
+}
+
+fn copy_of_store(world: &World) -> PathBuf {
+    world.path().join("backup.redb")
+}
+
+/// Backs the store up; no gateway runs.
+async fn back_up(world: &World) {
+    match &world.redis {
+        Some(redis) => redis.command(&["SAVE"]).await,
+        None => drop(std::fs::copy(world.store_file(), copy_of_store(world)).unwrap()),
+    }
+}
+
+/// Puts the backup in the place of the store, as docs/OPERATIONS.md says.
+async fn restore(world: &mut World) {
+    if let Some(redis) = &mut world.redis {
+        redis.kill().await;
+        redis.start_again().await;
+        return;
+    }
+    std::fs::copy(copy_of_store(world), beside_store(world, ".restore")).unwrap();
+}
+
+/// What `guard <action>` prints.
+async fn guard(world: &World, action: &str) -> String {
+    let mut process = Process::start(
+        BINARY,
+        &["guard", action],
+        &world.environment(),
+        world.path(),
+    );
+    assert!(process.ended().await.success(), "{}", process.text());
+    process.text()
+}
+
+fn short_skew(world: &mut World) -> &mut World {
+    world.set("store.clock_skew", "1s")
+}
+
+/// A code that tells when it was made: that long after now, or before.
+fn minted(milliseconds: i64) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let at = i64::try_from(now.as_millis()).unwrap() + milliseconds;
+    let random = uuid::Uuid::parse_str(&reference()).unwrap().into_bytes();
+    let random: [u8; 10] = random[6..].try_into().unwrap();
+    uuid::Builder::from_unix_timestamp_millis(at.try_into().unwrap(), &random)
+        .into_uuid()
+        .to_string()
+}
+
+fn assert_held_back(transaction: &Transaction) {
+    assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
+    assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
+    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    let told = &transaction.timeline.last().unwrap().description;
+    assert!(told.contains("was held back"), "{told}");
+}
+
+async fn what_a_restored_store_forgot_is_found_not_bought_again(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let (kept, forgotten) = (reference(), reference());
+    assert_succeeded(&buy(&mut gateway.client().await, &kept, PLAIN).await);
+    stop(gateway).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &forgotten, PLAIN).await);
+    stop(gateway).await;
+    restore(&mut world).await;
+
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let gone = get(&mut client, &forgotten).await;
+    assert_refused(gone, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
+    let again = client.purchase_prepaid(order(&forgotten, PLAIN)).await;
+    let again = again.unwrap().into_inner();
+    assert!(!again.replayed);
+    assert_held_back(&bought(again));
+    let replay = client.purchase_prepaid(order(&forgotten, PLAIN)).await;
+    let replay = replay.unwrap().into_inner();
+    assert!(replay.replayed);
+    assert_held_back(&bought(replay));
+    let kept = client.purchase_prepaid(order(&kept, PLAIN)).await;
+    let kept = kept.unwrap().into_inner();
+    assert!(kept.replayed, "what the backup has is as it was");
+    assert_succeeded(&bought(kept));
+
+    redeem(&gateway, &forgotten).await;
+    let found = gateway.until_final(&forgotten).await;
+    assert_succeeded(&found);
+    let told = &found.timeline[0].description;
+    assert!(told.starts_with("attempt 1 was held back"), "{told}");
+    let ledger = world.ledger(&forgotten).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+/// Has the check made that was planned for much later.
+async fn redeem(gateway: &Gateway, code: &str) {
+    let request = CheckTransactionRequest {
+        reference_code: code.to_owned(),
+        ..CheckTransactionRequest::default()
+    };
+    let mut client = gateway.client().await;
+    client.check_transaction(request).await.unwrap();
+}
+
+async fn what_was_never_sent_may_be_bought_once_okebayar_says_so(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    short_skew(&mut world)
+        .set("accounts.main.not_received_codes", "400")
+        .set("limits.queue_timeout", "1s");
+    stop(world.start_gateway().await).await;
+    back_up(&world).await;
+    restore(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    assert_held_back(&buy(&mut client, &code, PLAIN).await);
+    let unsent = gateway
+        .until(&code, |now| now.state() == State::NotSent)
+        .await;
+    assert_eq!(unsent.reason(), Reason::NotReceived);
+    assert!(unsent.safe_to_refund && !unsent.r#final);
+    assert_eq!(world.ledger(&code).await.received, 0);
+
+    let answer = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
+    assert_succeeded(&bought(answer.into_inner()));
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+async fn what_nobody_can_tell_ends_before_a_human(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.set("checks.give_up_after", "1s");
+    stop(world.start_gateway().await).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    let (code, other) = (reference(), reference());
+    // The store forgets that an inquiry was made under the same code, and that is what
+    // a check finds, with a 000.
+    let inquiry = prepaid_question(&code, "HPLNPRA20", "514444444444");
+    let mut inquirer = gateway.inquirer().await;
+    inquirer.inquire_prepaid(inquiry).await.unwrap();
+    stop(gateway).await;
+    restore(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut wanted = order(&code, "514444444444");
+    "HPLNPRA20".clone_into(&mut wanted.product_code);
+    let held = client.purchase_prepaid(wanted).await.unwrap().into_inner();
+    assert_held_back(&bought(held));
+    assert_held_back(&buy(&mut client, &other, PLAIN).await);
+    for code in [code, other] {
+        let found = gateway
+            .until(&code, |now| now.state() == State::NeedsReview)
+            .await;
+        assert!(!found.safe_to_refund && !found.safe_to_buy_again);
+        assert_eq!(world.ledger(&code).await.received, 0);
+    }
+}
+
+/// Buys under ever newer codes until one is not held back.
+async fn buy_until_sent(world: &World, client: &mut Client, code: impl Fn() -> String) {
+    let buying = async {
+        loop {
+            let code = code();
+            let transaction = buy(client, &code, PLAIN).await;
+            if transaction.reason() != Reason::HeldBack {
+                assert_succeeded(&transaction);
+                assert_eq!(world.ledger(&code).await.received, 1);
+                return;
+            }
+            assert_eq!(world.ledger(&code).await.received, 0);
+        }
+    };
+    tokio::time::timeout(PATIENCE, buying)
+        .await
+        .expect("everything is held back");
+}
+
+async fn a_code_that_was_made_after_the_loss_is_bought(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    short_skew(&mut world).check_rarely();
+    stop(world.start_gateway().await).await;
+    back_up(&world).await;
+    let before = minted(0);
+    restore(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    buy_until_sent(&world, &mut client, || minted(0)).await;
+    for code in [before, reference(), minted(60_000)] {
+        assert_held_back(&buy(&mut client, &code, PLAIN).await);
+        assert_eq!(world.ledger(&code).await.received, 0);
+    }
+}
+
+async fn a_bill_is_paid_only_if_its_inquiry_is_as_young(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    short_skew(&mut world).check_rarely();
+    let gateway = world.start_gateway().await;
+    let old = gateway.bill(WATER, TWO_CUSTOMERS[0]).await;
+    stop(gateway).await;
+    back_up(&world).await;
+    restore(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    buy_until_sent(&world, &mut client, || minted(0)).await;
+
+    let code = minted(0);
+    assert_held_back(&pay(&mut client, &code, &old).await.unwrap());
+    assert_eq!(world.ledger(&code).await.received, 0);
+    let young = gateway.bill(WATER, TWO_CUSTOMERS[1]).await;
+    let code = minted(0);
+    let paid = pay(&mut client, &code, &young).await.unwrap();
+    assert_eq!(paid.state(), State::Succeeded, "{paid:#?}");
+    assert_eq!(world.ledger(&code).await.executed, 1);
+}
+
+async fn a_stale_not_sent_is_no_licence_to_send(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    stop(gateway).await;
+    back_up(&world).await;
+    // It is bought under the same code after the backup, so the store forgets that.
+    world.start_sandbox().await;
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(gateway).await;
+    restore(&mut world).await;
+
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let stale = get(&mut client, &code).await.unwrap();
+    assert_eq!(stale.state(), State::NotSent);
+    assert_held_back(&buy(&mut client, &code, PLAIN).await);
+    redeem(&gateway, &code).await;
+    assert_succeeded(&gateway.until_final(&code).await);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+on_both_stores!(
+    what_a_restored_store_forgot_is_found_not_bought_again,
+    what_was_never_sent_may_be_bought_once_okebayar_says_so,
+    what_nobody_can_tell_ends_before_a_human,
+    a_code_that_was_made_after_the_loss_is_bought,
+    a_bill_is_paid_only_if_its_inquiry_is_as_young,
+    a_stale_not_sent_is_no_licence_to_send,
+);
+
+/// The purchase as first answered, once the store answers again.
+async fn buy_again(client: &mut Client, code: &str) -> Transaction {
+    let buying = async {
+        loop {
+            match client.purchase_prepaid(order(code, PLAIN)).await {
+                Ok(answer) => return bought(answer.into_inner()),
+                Err(status) => assert_eq!(error_info(&status).1, "no"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, buying).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_running_gateway_notices_that_redis_lost_everything() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.timeout", "1s").check_rarely();
+    let (gateway, other) = (world.start_gateway().await, world.start_replica().await);
+    let mut client = gateway.client().await;
+    let codes = [reference(), reference()];
+    for code in &codes {
+        assert_succeeded(&buy(&mut client, code, PLAIN).await);
+    }
+    let redis = world.redis.as_mut().unwrap();
+    redis.kill().await;
+    redis.start_again().await;
+    for (gateway, code) in [(&gateway, &codes[0]), (&other, &codes[1])] {
+        let mut client = gateway.client().await;
+        assert_held_back(&buy_again(&mut client, code).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_sees_it_and_ends_it() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.timeout", "1s").check_rarely();
+    let mut gateway = world.start_gateway().await;
+    assert_eq!(guard(&world, "show").await, "the failover guard is off");
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut client = gateway.client().await;
+    assert_held_back(&buy_again(&mut client, &reference()).await);
+    let warned = |line: &str| {
+        line.contains("the store may have lost records")
+            .then_some(())
+    };
+    gateway.process.line(warned).await;
+    let told = guard(&world, "show").await;
+    assert!(
+        told.starts_with("the failover guard is on since "),
+        "{told}"
+    );
+    assert_eq!(guard(&world, "end").await, "the failover guard is off");
+    // A running gateway hears of it soon.
+    buy_until_sent(&world, &mut client, reference).await;
+    let told = guard(&world, "start").await;
+    assert!(
+        told.starts_with("the failover guard is on since "),
+        "{told}"
+    );
+    assert_held_back(&buy_until_held_back(&mut client).await);
+}
+
+async fn buy_until_held_back(client: &mut Client) -> Transaction {
+    let buying = async {
+        loop {
+            let transaction = buy(client, &reference(), PLAIN).await;
+            if transaction.reason() == Reason::HeldBack {
+                return transaction;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, buying).await.unwrap()
+}
+
+#[tokio::test]
+async fn without_a_guard_a_restart_changes_nothing() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world
+        .set("store.timeout", "1s")
+        .set("store.failover_guard", "0s");
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut client = gateway.client().await;
+    assert_succeeded(&buy_again(&mut client, &reference()).await);
+}
+
+#[tokio::test]
+async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
+    let world = World::new(StoreKind::Embedded).await;
+    let fails = async |action: &str| {
+        let mut process = Process::start(
+            BINARY,
+            &["guard", action],
+            &world.environment(),
+            world.path(),
+        );
+        assert!(!process.ended().await.success());
+        process.text()
+    };
+    assert!(fails("show").await.contains("store.path: there is no "));
+    let gateway = world.start_gateway().await;
+    assert!(fails("start").await.contains("stop the gateway first"));
+    stop(gateway).await;
+    assert!(guard(&world, "start").await.contains(" is on since "));
+    assert_eq!(guard(&world, "end").await, "the failover guard is off");
+}
+
+#[tokio::test]
+async fn a_store_that_a_gateway_uses_is_not_replaced_and_another_is_kept() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    stop(world.start_gateway().await).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    restore(&mut world).await;
+    let mut second = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+    assert!(!second.ended().await.success());
+    assert!(
+        second.text().contains("cannot be restored: "),
+        "{}",
+        second.text()
+    );
+    assert!(get(&mut gateway.client().await, &code).await.is_ok());
+    stop(gateway).await;
+
+    stop(world.start_gateway().await).await;
+    assert!(!beside_store(&world, ".restore").exists());
+    let replaced = beside_store(&world, ".replaced");
+    std::fs::rename(replaced, world.store_file()).unwrap();
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&get(&mut gateway.client().await, &code).await.unwrap());
+}
+
+/// Forwards connections to a port that can change: then open ones are cut.
+async fn forward(listener: TcpListener, target: watch::Receiver<u16>) {
+    while let Ok((mut near, _)) = listener.accept().await {
+        let mut target = target.clone();
+        let port = *target.borrow_and_update();
+        tokio::spawn(async move {
+            let Ok(mut far) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
+                return;
+            };
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                _ = target.changed() => {}
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let primary = world.redis.as_ref().unwrap().port();
+    let (switch, target) = watch::channel(primary);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let entry = listener.local_addr().unwrap().port();
+    tokio::spawn(forward(listener, target));
+    world
+        .set("store.url", &format!("redis://127.0.0.1:{entry}"))
+        .set("store.timeout", "2s")
+        .check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (before, lost) = (reference(), reference());
+    // That a primary gets its first replica loses nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let replica = world.redis.as_ref().unwrap().replica(folder.path()).await;
+    assert_succeeded(&buy(&mut client, &before, PLAIN).await);
+    world.redis.as_ref().unwrap().await_replica().await;
+    // The replica hears nothing of what is bought from here on.
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_succeeded(&buy(&mut client, &lost, PLAIN).await);
+
+    switch.send(replica.port()).unwrap();
+    assert_held_back(&buy_again(&mut client, &lost).await);
+    assert!(buy_again(&mut client, &before).await.r#final);
+    redeem(&gateway, &lost).await;
+    assert_succeeded(&gateway.until_final(&lost).await);
+    for code in [before, lost] {
+        let ledger = world.ledger(&code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+}
+
+#[test]
+fn only_a_uuid_of_version_7_tells_when_it_was_made() {
+    let minted_at = |text: &str| ReferenceCode::parse(text).unwrap().minted_at();
+    // The example of RFC 9562, appendix A.6.
+    let example = "017F22E2-79B0-7CC3-98C4-DC0C0C07398F";
+    let made = "2022-02-22T19:22:22Z".parse().unwrap();
+    assert_eq!(minted_at(example), Some(made));
+    assert_eq!(minted_at(&example.replace('-', "")), Some(made));
+    for other in [
+        "017F22E2-79B0-4CC3-98C4-DC0C0C07398F",
+        "017F22E2-79B0-7CC3-18C4-DC0C0C07398F",
+        "INVOICE-2022-02-22-000001",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    ] {
+        assert_eq!(minted_at(other), None, "{other}");
+    }
+}
