@@ -25,7 +25,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info, info_span, warn};
 
 pub use crate::okebayar::{
     inquiry::{Customer, Found, Question},
@@ -219,7 +219,8 @@ impl Engine {
         }
     }
 
-    /// Commits a change; `Err` holds what is stored instead.
+    /// Commits a change; `Err` holds what is stored instead. A record that the store has
+    /// lost is written again: what is known of it is here.
     async fn commit(
         &self,
         current: &Transaction,
@@ -240,7 +241,17 @@ impl Engine {
             tokio::join!(indexing, self.store.commit(&next, None))
         };
         let ((), committed) = saving.instrument(span).await;
-        match committed? {
+        let mut committed = committed?;
+        if matches!(committed, Commit::Conflict(None)) {
+            warn!(key = %current.key(), "the store has lost a record; it is written again");
+            let anew = Change {
+                from_version: None,
+                is_event: true,
+                ..next.clone()
+            };
+            committed = self.store.commit(&anew, None).await?;
+        }
+        match committed {
             Commit::Done => {
                 self.committed(current, &next);
                 Ok(Ok(next.transaction))
@@ -248,7 +259,7 @@ impl Engine {
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),
             Commit::Conflict(None) | Commit::OtherHistory => Err(StoreError::Corrupt {
                 key: current.key().to_string(),
-                problem: "the record has disappeared".to_owned(),
+                problem: "it comes and goes".to_owned(),
             }),
         }
     }

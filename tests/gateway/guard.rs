@@ -13,8 +13,8 @@ use crate::support::{
     on_both_stores,
     process::{PATIENCE, Process},
     world::{
-        BINARY, Client, Gateway, PLAIN, StoreKind, WATER, World, assert_refused, assert_succeeded,
-        bought, buy, error_info, get, order, pay, prepaid_question, reference,
+        BINARY, Client, Gateway, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
+        assert_succeeded, bought, buy, error_info, get, order, pay, prepaid_question, reference,
     },
 };
 
@@ -319,6 +319,30 @@ async fn a_running_gateway_notices_that_redis_lost_everything() {
         assert_held_back(&buy_again(&mut client, code).await);
         assert_eq!(world.ledger(code).await.received, 1);
     }
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_written_again() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    let slow = ["--settle-after", "1s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let buying = tokio::spawn({
+        let code = code.clone();
+        async move { buy(&mut client, &code, SLOW).await }
+    });
+    world.ledger_when(&code, "received=1").await;
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    assert_succeeded(&buying.await.unwrap());
+    let mut client = gateway.client().await;
+    assert_succeeded(&get(&mut client, &code).await.unwrap());
+    assert_succeeded(&gateway.until_final(&code).await);
+    let replay = client.purchase_prepaid(order(&code, SLOW)).await.unwrap();
+    assert!(replay.into_inner().replayed);
+    assert_eq!(world.ledger(&code).await.received, 1);
 }
 
 #[tokio::test]
