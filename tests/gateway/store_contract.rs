@@ -635,6 +635,21 @@ async fn a_restored_embedded_store_has_another_history() {
     ));
 }
 
+/// A backup of a time when nobody had looked for a loss yet.
+#[tokio::test]
+async fn a_backup_that_knows_of_no_history_turns_the_guard_on_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open_redb(folder.path()).await);
+    let file = folder.path().join("store.redb");
+    let restore = async || RedbStore::restore(&file, &identity(), at(5)).await.unwrap();
+    assert!(!restore().await, "there is no backup");
+    std::fs::rename(&file, folder.path().join("store.redb.restore")).unwrap();
+    assert!(restore().await);
+    let store = open_redb(folder.path()).await;
+    let guard = guard::observe(&store, None, at(6)).await.unwrap();
+    assert!(guard.on(&GUARD, at(6)).is_some());
+}
+
 /// What a running gateway notices of Redis, whoever comes first.
 #[tokio::test]
 async fn redis_has_another_history_when_it_may_have_lost_something() {
