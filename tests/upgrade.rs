@@ -20,10 +20,11 @@ mod support;
 
 use std::sync::Arc;
 
-use okebayar_gateway::grpc::v1::{State, WaitUntil};
+use okebayar_gateway::grpc::v1::{Reason, State, WaitUntil};
 use support::world::{
     ANSWER_AND_CALLBACK_LOST, BINARY, CALLBACK_LOST, Client, Gateway, PENDING_THEN_FAILURE,
-    PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, bought, order, reference,
+    PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, buy, get, order,
+    reference,
 };
 use tokio::sync::Semaphore;
 
@@ -117,4 +118,33 @@ async fn two_releases_share_a_store_through_a_rollout_and_back() {
             "{kind}"
         );
     }
+}
+
+/// What release N holds back, and so writes with a field that N-1 does not know.
+#[tokio::test]
+async fn the_earlier_release_settles_what_the_later_one_holds_back() {
+    let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
+    let mut world = World::new(StoreKind::Redis).await;
+    // Long enough that the later release does not settle it itself.
+    world.set("checks.unknown_first", "8s");
+    let mut gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    // It notices the next time that it looks.
+    let warned = |line: &str| line.contains("may have lost records").then_some(());
+    gateway.process.line(warned).await;
+    let held = buy(&mut client, &code, PLAIN).await;
+    assert_eq!(held.reason(), Reason::HeldBack, "{held:#?}");
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
+
+    let gateway = world.start_release(&earlier).await;
+    let mut client = gateway.client().await;
+    let read = get(&mut client, &code).await.unwrap();
+    assert_eq!(read.state(), State::Sending, "it knows of no holding back");
+    assert_succeeded(&gateway.until_final(&code).await);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
