@@ -245,7 +245,7 @@ impl Engine {
         if matches!(committed, Commit::Conflict(None)) {
             warn!(key = %current.key(), "the store has lost a record; it is written again");
             let anew = Change {
-                from_version: None,
+                from: None,
                 is_event: true,
                 ..next.clone()
             };

@@ -279,6 +279,11 @@ impl Engine {
         let store = async || {
             let weighed = self.weigh(&claimed, statement.clone()).await?;
             let observe = |current: &Transaction| {
+                // What one attempt did not send says nothing of another one.
+                let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });
+                if is_unsent && current.token() != claimed.token() {
+                    return None;
+                }
                 current.observe([weighed.clone()], self.now(), self.schedule())
             };
             self.update(Arc::clone(&claimed), observe).await

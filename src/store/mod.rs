@@ -6,9 +6,9 @@
 //! to this, and one suite (`tests/gateway/store_contract.rs`) holds them to it:
 //!
 //! 1. [`Store::commit`] stores a change if, and only if, the stored version is the
-//!    one it was made from; for the first version, if nothing is stored. Record,
-//!    event and due index change together or not at all (promise 13), and are
-//!    durable when it returns `Done`, as far as the back end promises.
+//!    one it was made from, of the same attempt; for the first version, if nothing is
+//!    stored. Record, event and due index change together or not at all (promise 13),
+//!    and are durable when it returns `Done`, as far as the back end promises.
 //! 2. An `Err` from `commit` says nothing: the change may be stored. Read back.
 //! 3. [`Store::history`] returns every event after a revision, in order, none
 //!    missing, or says that it no longer can.

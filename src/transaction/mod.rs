@@ -103,13 +103,23 @@ pub struct Transaction {
     version: u64,
 }
 
+/// Names one version of a transaction. A store that lost records may come to hold
+/// another one with the same count, made by another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Counts every save.
+    pub version: u64,
+    /// The attempt that it is about.
+    pub token: AttemptToken,
+}
+
 /// The next version of a transaction.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// What it becomes.
     pub transaction: Arc<Transaction>,
     /// The version it was made from; `None` for the first.
-    pub from_version: Option<u64>,
+    pub from: Option<Base>,
     /// True when a reader can see the change, so that it is an event.
     pub is_event: bool,
 }
@@ -165,7 +175,7 @@ impl Transaction {
         let transaction = Arc::new(transaction.rescheduled(now, schedule));
         Change {
             transaction,
-            from_version: None,
+            from: None,
             is_event: true,
         }
     }
@@ -340,7 +350,7 @@ impl Transaction {
         }
         Change {
             transaction: Arc::new(self.rescheduled(now, schedule)),
-            from_version: Some(from.version),
+            from: Some(from.base()),
             is_event,
         }
     }
@@ -528,6 +538,15 @@ impl Transaction {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// This version, as a change is made from it.
+    #[must_use]
+    pub fn base(&self) -> Base {
+        Base {
+            version: self.version,
+            token: self.attempt.token,
+        }
     }
 
     /// Counts every save.

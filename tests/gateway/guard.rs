@@ -354,6 +354,35 @@ async fn what_is_in_flight_is_written_again() {
 }
 
 #[tokio::test]
+async fn what_one_attempt_did_not_send_says_nothing_of_another() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.failover_guard", "0s");
+    let sends = world.start_replica().await;
+    // Nobody answers its TLS handshake, so it is certain that it sends nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    world.set("accounts.main.url", &url);
+    let mut stalls = world.start_gateway().await;
+    let code = reference();
+    let mut client = stalls.client().await;
+    let stalled = tokio::spawn({
+        let code = code.clone();
+        async move { client.purchase_prepaid(order(&code, PLAIN)).await }
+    });
+    let (connection, _) = silent.accept().await.unwrap();
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    let mut client = sends.client().await;
+    assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+    drop(connection);
+    let told = stalled.await.unwrap().unwrap().into_inner();
+    assert_succeeded(&bought(told));
+    stalls.process.signal("-TERM");
+    assert!(stalls.process.ended().await.success());
+    assert_succeeded(&get(&mut client, &code).await.unwrap());
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
 async fn an_operator_sees_it_and_ends_it() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.timeout", "1s").check_rarely();

@@ -117,6 +117,23 @@ async fn a_change_is_stored_only_over_the_version_it_was_made_from(kind: StoreKi
     assert_eq!(store.load(&key).await.unwrap().unwrap(), second.transaction);
 }
 
+/// After a loss the record of another attempt may stand where ours did.
+async fn a_change_is_not_stored_over_another_attempt(kind: StoreKind) {
+    let opened = open(kind).await;
+    let (intent, order) = wish("reference-1", "PULSA10");
+    let attempt = |number| {
+        let token = AttemptToken::new(uuid::Uuid::from_u128(number));
+        let (intent, order) = (intent.clone(), order.clone());
+        Transaction::begin(intent, order, arming(token, 0), RULES, &schedule())
+    };
+    let (ours, theirs) = (attempt(1), attempt(2));
+    done(&*opened.store, &theirs).await;
+    let change = pending(&ours.transaction, 1);
+    let conflict = opened.store.commit(&change, None).await.unwrap();
+    assert!(matches!(conflict, Commit::Conflict(Some(stored)) if stored == theirs.transaction));
+    done(&*opened.store, &pending(&theirs.transaction, 1)).await;
+}
+
 async fn one_of_many_claims_wins(kind: StoreKind) {
     let opened = open(kind).await;
     let (intent, order) = wish("reference-1", "PULSA10");
@@ -707,6 +724,7 @@ on_both_stores!(
     an_attempt_that_is_held_back_is_stored_without_the_right_to_send,
     a_guard_is_on_from_a_loss_until_it_is_over_or_ended,
     a_change_is_stored_only_over_the_version_it_was_made_from,
+    a_change_is_not_stored_over_another_attempt,
     one_of_many_claims_wins,
     history_is_complete_and_in_order,
     due_is_what_has_come_and_nobody_has_leased,

@@ -279,7 +279,7 @@ impl Store for RedbStore {
         }
         let Change {
             transaction,
-            from_version,
+            from,
             is_event,
         } = change.clone();
         let body = record::encode(&transaction)?;
@@ -293,7 +293,7 @@ impl Store for RedbStore {
                     .map(|bytes| record::decode(&key, bytes.value()))
                     .transpose()?
             };
-            if stored.as_ref().map(|stored| stored.version()) != from_version {
+            if stored.as_ref().map(|stored| stored.base()) != from {
                 return Ok(Commit::Conflict(stored));
             }
             save(

@@ -5,7 +5,8 @@
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
---       9 the history that this must be ('' = any): run id and replication id
+--       9 the history that this must be ('' = any): run id and replication id,
+--       10 the attempt that the version it was made from is about
 -- Returns {1}, or {0, stored record or false}, or {-1} in another history.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
@@ -22,9 +23,13 @@ if ARGV[9] ~= '' then
     return {-1}
   end
 end
-local stored = redis.call('HGET', KEYS[1], 'version') or ''
-if stored ~= ARGV[1] then
-  return {0, redis.call('HGET', KEYS[1], 'body')}
+local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
+local version, body = stored[1] or '', stored[2]
+-- After a loss the same version may be of another attempt. The record is JSON without
+-- blanks (record.rs), and a token stands in no other.
+if version ~= ARGV[1]
+  or body and not string.find(body, '"token":"' .. ARGV[10] .. '"', 1, true) then
+  return {0, body}
 end
 local listed = redis.call('HGET', KEYS[1], 'listed')
 if listed ~= ARGV[8] then

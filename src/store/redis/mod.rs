@@ -233,7 +233,7 @@ impl Store for RedisStore {
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let Change {
             transaction,
-            from_version,
+            from,
             is_event,
         } = change;
         let key = transaction.key();
@@ -247,7 +247,7 @@ impl Store for RedisStore {
             .key(keys.events)
             .key(keys.listing)
             .key(keys.number)
-            .arg(text(*from_version))
+            .arg(text(from.map(|from| from.version)))
             .arg(transaction.version())
             .arg(record::encode(transaction)?)
             .arg(key.to_string())
@@ -255,7 +255,8 @@ impl Store for RedisStore {
             .arg(text(is_event.then(|| transaction.revision())))
             .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
             .arg(listing_member(state, &listed))
-            .arg(history.unwrap_or_default());
+            .arg(history.unwrap_or_default())
+            .arg(text(from.map(|from| from.token)));
         let mut connection = self.connection.clone();
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
         match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
