@@ -1,8 +1,6 @@
 //! What a caller wants, and the token that names one attempt at it.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     amount::Amount,
@@ -131,36 +129,5 @@ impl Intent {
     #[must_use]
     pub fn key(&self) -> TransactionKey {
         TransactionKey::new(self.account.clone(), &self.reference_code)
-    }
-}
-
-/// How an attempt is armed.
-#[derive(Clone, Copy, Debug)]
-pub struct Arming {
-    /// Names it.
-    pub token: AttemptToken,
-    /// The time now.
-    pub at: Timestamp,
-    /// It must not be sent: the store may have forgotten that the reference code was
-    /// sent before.
-    pub is_held_back: bool,
-}
-
-/// Names one attempt to send; whoever made it may send, nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AttemptToken(pub(super) Uuid);
-
-impl AttemptToken {
-    /// The token with these random bytes.
-    #[must_use]
-    pub fn new(random: Uuid) -> Self {
-        Self(random)
-    }
-}
-
-impl std::fmt::Display for AttemptToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 mod amount;
+mod attempt;
 mod codes;
 mod evidence;
 mod fold;
@@ -25,6 +26,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, BadAmount};
+use attempt::Attempt;
+pub use attempt::{Arming, AttemptToken, Base, HeldBack};
 pub use codes::{
     AccountName, AccountNumber, BadCode, InquiryCode, ProductCode, ReferenceCode, SerialNumber,
     StatusCode, TraceCode, TransactionKey,
@@ -32,38 +35,12 @@ pub use codes::{
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
-pub use intent::{Arming, AttemptToken, Contents, Intent, Operation, TraceContext};
+pub use intent::{Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
 pub use statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown};
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Attempt {
-    number: u32,
-    token: AttemptToken,
-    armed_at: Timestamp,
-}
-
-impl Attempt {
-    fn new(number: u32, arming: Arming) -> Self {
-        Self {
-            number,
-            token: arming.token,
-            armed_at: arming.at,
-        }
-    }
-}
-
-/// An attempt that was armed and not sent: the store may have forgotten an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
-    /// The number of the attempt, counted from 1.
-    pub attempt: u32,
-    /// When it was held back.
-    pub at: Timestamp,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Checks {
@@ -101,16 +78,6 @@ pub struct Transaction {
     revision: u64,
     /// Counts every save, those of the bookkeeping included.
     version: u64,
-}
-
-/// Names one version of a transaction. A store that lost records may come to hold
-/// another one with the same count, made by another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base {
-    /// Counts every save.
-    pub version: u64,
-    /// The attempt that it is about.
-    pub token: AttemptToken,
 }
 
 /// The next version of a transaction.

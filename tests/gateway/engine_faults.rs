@@ -32,7 +32,7 @@ use okebayar_gateway::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::properties::{RULES, schedule, wish};
+use crate::support::core::{RULES, schedule, wish};
 
 /// What happens to the next commit or load.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,7 @@ use okebayar_gateway::{
     },
 };
 
-use crate::properties::{RULES, arming, at, schedule, wish};
+use crate::support::core::{RULES, arming, at, schedule, wish};
 
 pub fn sample(name: &str) -> Vec<u8> {
     std::fs::read(

@@ -38,6 +38,7 @@ mod sandbox;
 mod scenarios;
 mod shutdown;
 mod store_contract;
+mod store_history;
 mod telemetry;
 mod traces;
 mod unsent;

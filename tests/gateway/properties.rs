@@ -5,84 +5,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    About, AccountName, AccountNumber, Added, Amount, Arming, AttemptToken, Change, Contents,
-    Details, EvidenceSet, FailureReason, Finding, Intent, NotSent, Operation, Order, ProductCode,
-    ReferenceCode, ReviewCause, Rules, Ruling, Schedule, SerialNumber, Source, Standing, State,
-    Statement, StatusCode, Transaction, Unknown, Verdict, fold,
+    About, Added, Amount, Arming, AttemptToken, Details, EvidenceSet, FailureReason, Finding,
+    NotSent, Operation, ReviewCause, Ruling, SerialNumber, Source, Standing, State, Statement,
+    StatusCode, Transaction, Unknown, Verdict, fold,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-pub const RULES: Rules = Rules {
-    doubtful_gap: SignedDuration::from_mins(5),
-    not_received_after: SignedDuration::from_mins(10),
-};
-
-pub fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-}
-
-/// The default schedule.
-pub fn schedule() -> Schedule {
-    let minutes = |list: &[i64]| {
-        list.iter()
-            .copied()
-            .map(SignedDuration::from_mins)
-            .collect()
-    };
-    Schedule {
-        sending: SignedDuration::from_secs(65),
-        unknown_first: SignedDuration::from_secs(10),
-        pending_first: SignedDuration::from_mins(5),
-        delays: minutes(&[1, 2, 4, 8, 15, 30]),
-        day_delay: SignedDuration::from_hours(1),
-        day_ends: SignedDuration::from_hours(24),
-        late_delay: SignedDuration::from_hours(6),
-        give_up_after: SignedDuration::from_hours(72),
-        serial_number: minutes(&[1, 5, 15, 60, 360, 1440]),
-        interval_min: SignedDuration::from_secs(60),
-        callback_interval_min: SignedDuration::from_secs(5),
-        age_max: SignedDuration::from_hours(720),
-    }
-}
-
-/// A prepaid purchase, as the caller wants it and as it is sent.
-pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
-    let order = Order {
-        product_code: ProductCode::parse(product_code).unwrap(),
-        account_number: AccountNumber::parse("081234567890").unwrap(),
-        inquired: None,
-    };
-    let intent = Intent {
-        account: AccountName::parse("main").unwrap(),
-        reference_code: ReferenceCode::parse(reference_code).unwrap(),
-        contents: Contents::PurchasePrepaid {
-            product_code: order.product_code.clone(),
-            account_number: order.account_number.clone(),
-            inquiry_code: None,
-        },
-        trace: None,
-    };
-    (intent, order)
-}
-
-/// An attempt that may be sent, `seconds` after the beginning of time.
-pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
-    Arming {
-        token,
-        at: at(seconds),
-        is_held_back: false,
-    }
-}
-
-pub fn begin(seed: u128) -> Change {
-    let (intent, order) = wish(&format!("reference-{seed}"), "PULSA10");
-    let token = AttemptToken::new(uuid::Uuid::from_u128(seed));
-    Transaction::begin(intent, order, arming(token, 0), RULES, &schedule())
-}
-
-pub fn transaction(seed: u128) -> Arc<Transaction> {
-    begin(seed).transaction
-}
+use crate::support::core::{RULES, arming, at, schedule, transaction, wish};
 
 const ATTEMPT: u32 = 2;
 const ABOUT: About = About {

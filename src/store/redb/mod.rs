@@ -2,22 +2,19 @@
 //! returns. For development, tests and installations of one replica.
 
 mod notes;
+mod open;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 
 use super::{
-    Commit, Cursor, Event, Events, History, Identity, Keep, List, Listed, Listing, Position, Put,
-    Store, StoreError, Wake, belongs_elsewhere, guard, record,
+    Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
+    StoreError, Wake, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -45,94 +42,6 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the store in `file`, and makes it if there is none.
-    ///
-    /// # Errors
-    /// [`StoreError::Unsuitable`] when another process has it open, when it cannot
-    /// be written, or when it belongs to other accounts.
-    pub async fn open(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
-        Self::open_as(file, identity, false).await
-    }
-
-    /// Opens a store that was restored from a backup: what came later may be lost, so
-    /// its history gets the name of `identity`.
-    ///
-    /// # Errors
-    /// As [`RedbStore::open`].
-    pub async fn open_restored(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
-        Self::open_as(file, identity, true).await
-    }
-
-    /// Puts a backup in the place of the store, if one lies beside it as
-    /// `<file>.restore`; the store that was there is kept as `<file>.replaced`. The
-    /// guard is on before the backup becomes the store.
-    ///
-    /// # Errors
-    /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used.
-    pub async fn restore(
-        file: &Path,
-        identity: &Identity,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let beside = |ending: &str| {
-            let mut path = file.as_os_str().to_owned();
-            path.push(ending);
-            PathBuf::from(path)
-        };
-        let (backup, replaced) = (beside(".restore"), beside(".replaced"));
-        if !backup.exists() {
-            return Ok(false);
-        }
-        let backed_up = Self::open_restored(&backup, identity).await?;
-        guard::start(&backed_up, now).await?;
-        drop(backed_up);
-        let file = file.to_owned();
-        blocking(move || {
-            let problem = |error: &dyn std::fmt::Display| {
-                StoreError::Unsuitable(format!("{} cannot be restored: {error}", file.display()))
-            };
-            if file.exists() {
-                // A store that is damaged may be replaced, one that is in use may not.
-                let current = Database::open(&file);
-                if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = &current {
-                    return Err(problem(error));
-                }
-                std::fs::rename(&file, &replaced).map_err(|error| problem(&error))?;
-            }
-            std::fs::rename(&backup, &file).map_err(|error| problem(&error))?;
-            Ok(true)
-        })
-        .await
-    }
-
-    async fn open_as(
-        file: &Path,
-        identity: &Identity,
-        is_restored: bool,
-    ) -> Result<Self, StoreError> {
-        let (file, facts) = (file.to_owned(), identity.facts(None));
-        let epoch = identity.epoch.to_string();
-        blocking(move || {
-            let unsuitable = |error: &dyn std::fmt::Display| {
-                StoreError::Unsuitable(format!("{}: {error}", file.display()))
-            };
-            if let Some(folder) = file.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| unsuitable(&error))?;
-            }
-            let database = Database::create(&file).map_err(|error| unsuitable(&error))?;
-            let write = database.begin_write().map_err(unavailable)?;
-            make_tables(&write).map_err(unavailable)?;
-            take_identity(&write, &facts)?;
-            let epoch = take_epoch(&write, &epoch, is_restored).map_err(unavailable)?;
-            write.commit().map_err(unavailable)?;
-            Ok(Self {
-                database: Arc::new(database),
-                epoch,
-            })
-        })
-        .await
-    }
-
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
@@ -167,54 +76,6 @@ async fn blocking<T: Send + 'static>(
 
 fn unavailable(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
-}
-
-fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
-    write.open_table(RECORDS)?;
-    write.open_table(EVENTS)?;
-    write.open_table(DUE)?;
-    write.open_table(DUE_OF)?;
-    write.open_table(TRACES)?;
-    write.open_table(LOG)?;
-    write.open_table(LISTING)?;
-    write.open_table(IDENTITY)?;
-    notes::make_tables(write)
-}
-
-fn take_identity(write: &WriteTransaction, facts: &[(String, String)]) -> Result<(), StoreError> {
-    let mut table = write.open_table(IDENTITY).map_err(unavailable)?;
-    for (fact, ours) in facts {
-        let stored = table
-            .get(fact.as_str())
-            .map_err(unavailable)?
-            .map(|value| value.value().to_owned());
-        match stored {
-            Some(stored) if stored != *ours => return Err(belongs_elsewhere(fact, &stored, ours)),
-            Some(_) => {}
-            None => {
-                table
-                    .insert(fact.as_str(), ours.as_str())
-                    .map_err(unavailable)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The name of this history: the first one given, or the one given after a restore.
-fn take_epoch(
-    write: &WriteTransaction,
-    ours: &str,
-    is_restored: bool,
-) -> Result<String, redb::Error> {
-    let mut table = write.open_table(IDENTITY)?;
-    if let Some(known) = table.get("epoch")?
-        && !is_restored
-    {
-        return Ok(known.value().to_owned());
-    }
-    table.insert("epoch", ours)?;
-    Ok(ours.to_owned())
 }
 
 fn set_due(write: &WriteTransaction, key: &str, due: Option<i64>) -> Result<(), redb::Error> {

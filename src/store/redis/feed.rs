@@ -5,7 +5,11 @@ use redis::{
     streams::{StreamId, StreamRangeReply},
 };
 
-use super::{RedisStore, events_key, info, number_key, unavailable};
+use super::{
+    RedisStore, info,
+    keys::{events_key, number_key},
+    unavailable,
+};
 use crate::{
     store::{Cursor, Event, Events, History, Position, StoreError, record},
     transaction::TransactionKey,

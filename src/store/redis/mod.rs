@@ -19,6 +19,7 @@
 //! | `okb:identity` | hash | schema, partitions, accounts |
 
 mod feed;
+mod keys;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -29,7 +30,8 @@ use redis::{
     AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use sha2::{Digest, Sha256};
+
+use keys::{due_key, listing_key, listing_member, read_listing_member};
 
 use super::{
     Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
@@ -125,78 +127,6 @@ impl RedisStore {
     async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
         within(self.settings.timeout, call).await
     }
-
-    fn partition(&self, account: &AccountName, name: &str) -> u64 {
-        partition_of(&[account.as_str(), "\0", name], self.settings.partitions)
-    }
-
-    fn keys(&self, key: &TransactionKey) -> Keys {
-        let partition = self.partition(key.account(), key.reference());
-        Keys {
-            record: format!("okb:{{{partition}}}:tx:{key}"),
-            due: due_key(partition),
-            events: events_key(partition),
-            listing: listing_key(partition),
-            number: number_key(partition),
-        }
-    }
-
-    fn note_key(&self, name: &str) -> String {
-        let partition = partition_of(&[name], self.settings.partitions);
-        format!("okb:{{{partition}}}:note:{name}")
-    }
-
-    fn trace_key(&self, account: &AccountName, trace_code: &TraceCode) -> String {
-        let partition = self.partition(account, trace_code.as_str());
-        format!("okb:{{{partition}}}:trace:{account}:{trace_code}")
-    }
-}
-
-struct Keys {
-    record: String,
-    due: String,
-    events: String,
-    listing: String,
-    number: String,
-}
-
-fn partition_of(parts: &[&str], partitions: u64) -> u64 {
-    let digest = Sha256::digest(parts.concat());
-    let first = digest
-        .iter()
-        .take(8)
-        .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-    first % partitions
-}
-
-fn due_key(partition: u64) -> String {
-    format!("okb:{{{partition}}}:due")
-}
-
-fn events_key(partition: u64) -> String {
-    format!("okb:{{{partition}}}:events")
-}
-
-fn listing_key(partition: u64) -> String {
-    format!("okb:{{{partition}}}:listing")
-}
-
-fn number_key(partition: u64) -> String {
-    format!("okb:{{{partition}}}:number")
-}
-
-/// The member of a listing: its order as text is by state, then age. Times are from
-/// 2001 to 2286, so they have 13 digits.
-fn listing_member(state: &str, listed: &Listed) -> String {
-    format!("{state} {:013} {}", listed.created_ms, listed.name)
-}
-
-fn read_listing_member(member: &str) -> Option<Listed> {
-    let mut parts = member.splitn(3, ' ').skip(1);
-    Some(Listed {
-        created_ms: parts.next()?.parse().ok()?,
-        name: parts.next()?.to_owned(),
-    })
 }
 
 /// A value of what Redis tells of itself; empty where it does not tell it.

@@ -1,5 +1,6 @@
 //! What tests share: processes, ports, and the world around a gateway.
 
+pub mod core;
 pub mod ports;
 pub mod process;
 pub mod redis;
