@@ -258,3 +258,17 @@ fn every_documented_key_exists_and_its_default_is_the_real_one() {
     };
     assert_eq!(read(all.into_iter().collect()), read(required.to_vec()));
 }
+
+#[test]
+fn every_test_that_the_reliability_page_names_exists() {
+    let text = document("docs/RELIABILITY.md");
+    let named = text.split('`').filter_map(|code| code.split_once("::"));
+    let named: Vec<_> = named
+        .filter(|(file, _)| !["", "store"].contains(file))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for (file, test) in named {
+        let source = document(&format!("tests/gateway/{file}.rs"));
+        assert!(source.contains(&format!("fn {test}(")), "{file}::{test}");
+    }
+}

@@ -485,6 +485,11 @@ async fn a_store_that_a_gateway_uses_is_not_replaced_and_another_is_kept() {
     stop(world.start_gateway().await).await;
     assert!(!beside_store(&world, ".restore").exists());
     let replaced = beside_store(&world, ".replaced");
+    restore(&mut world).await;
+    let mut again = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+    assert!(!again.ended().await.success());
+    assert!(again.text().contains("move it away"), "{}", again.text());
+    std::fs::remove_file(beside_store(&world, ".restore")).unwrap();
     std::fs::rename(replaced, world.store_file()).unwrap();
     let gateway = world.start_gateway().await;
     assert_succeeded(&get(&mut gateway.client().await, &code).await.unwrap());

@@ -38,7 +38,8 @@ impl RedbStore {
     /// guard is on before the backup becomes the store.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used.
+    /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used, or
+    /// when a store that was replaced before would be lost.
     pub async fn restore(
         file: &Path,
         identity: &Identity,
@@ -52,6 +53,13 @@ impl RedbStore {
         let (backup, replaced) = (beside(".restore"), beside(".replaced"));
         if !backup.exists() {
             return Ok(false);
+        }
+        if file.exists() && replaced.exists() {
+            return Err(StoreError::Unsuitable(format!(
+                "{} cannot be restored: {} is still there; move it away",
+                file.display(),
+                replaced.display()
+            )));
         }
         let backed_up = Self::open_restored(&backup, identity).await?;
         guard::start(&backed_up, now).await?;
