@@ -6,7 +6,11 @@ use okebayar_gateway::{
     grpc::v1::{CheckTransactionRequest, Reason, State, Transaction},
     transaction::ReferenceCode,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use tonic::Code;
 
 use crate::support::{
@@ -501,7 +505,7 @@ async fn forward(listener: TcpListener, target: watch::Receiver<u16>) {
         let mut target = target.clone();
         let port = *target.borrow_and_update();
         tokio::spawn(async move {
-            let Ok(mut far) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
+            let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else {
                 return;
             };
             tokio::select! {
@@ -545,6 +549,44 @@ async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
         let ledger = world.ledger(&code).await;
         assert_eq!((ledger.received, ledger.executed), (1, 1));
     }
+}
+
+/// A way to Redis on which nobody learns its run id.
+async fn without_run_id(listener: TcpListener, port: u16) {
+    while let Ok((near, _)) = listener.accept().await {
+        let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (mut asked, mut told_on) = near.into_split();
+        let (mut told, mut asked_on) = far.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asked_on).await });
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = told.read(&mut bytes).await {
+                for at in 0..count {
+                    if bytes[at..count].starts_with(b"run_id:") {
+                        bytes[at] = b'x';
+                    }
+                }
+                told_on.write_all(&bytes[..count]).await.unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_who_it_is_is_refused() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let port = world.redis.as_ref().unwrap().port();
+    tokio::spawn(without_run_id(listener, port));
+    world.set("store.url", &url);
+    let mut process = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+    assert!(!process.ended().await.success());
+    let told = process.text();
+    assert!(
+        told.contains("it does not tell run_id and master_replid"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -207,6 +207,14 @@ impl Store for RedisStore {
         let (server, replication): (String, String) =
             self.within(pipeline.query_async(&mut connection)).await?;
         let run_id = info(&server, "run_id");
+        let replication_id = info(&replication, "master_replid");
+        if run_id.is_empty() || replication_id.is_empty() {
+            return Err(StoreError::Unsuitable(
+                "it does not tell run_id and master_replid (INFO), so a loss could not be \
+                 noticed; use Redis or Valkey itself"
+                    .to_owned(),
+            ));
+        }
         if let Some(known) = known
             && known.split(':').next() == Some(run_id)
             && info(&replication, "master_replid2") == NO_REPLICATION_ID
@@ -214,7 +222,7 @@ impl Store for RedisStore {
             // Only its first replica came, if anything happened: see commit.lua.
             return Ok(known.to_owned());
         }
-        Ok(format!("{run_id}:{}", info(&replication, "master_replid")))
+        Ok(format!("{run_id}:{replication_id}"))
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
