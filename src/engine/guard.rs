@@ -11,7 +11,7 @@ use crate::{
         StoreError,
         guard::{self, Guard},
     },
-    transaction::{Intent, Order, Transaction},
+    transaction::{Intent, Order, ReferenceCode, Transaction},
 };
 
 impl Engine {
@@ -44,6 +44,16 @@ impl Engine {
         }
         *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard.clone());
         Ok(guard)
+    }
+
+    /// True when a reference code that the store does not know may have been sent all
+    /// the same: the store may have lost it, and the code is not provably newer.
+    pub async fn may_have_forgotten(&self, reference: Option<&ReferenceCode>) -> bool {
+        let Ok(guard) = self.refresh_guard().await else {
+            return true;
+        };
+        let minted_at = reference.and_then(ReferenceCode::minted_at);
+        guard.holds_back(minted_at, &self.settings.guard, self.now())
     }
 
     fn seen_guard(&self) -> Option<Guard> {

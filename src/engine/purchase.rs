@@ -27,8 +27,8 @@ pub struct Purchase {
     pub replayed: bool,
 }
 
-/// Why a purchase call has no transaction to show. Only `OutcomeUnreadable`
-/// leaves open whether something was sent.
+/// Why a purchase call has no transaction to show. Only `OutcomeUnreadable` and
+/// `MayBeForgotten` leave open whether something was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum PurchaseError {
     /// The account is not configured.
@@ -46,6 +46,10 @@ pub enum PurchaseError {
     /// The inquiry belongs to another reference code.
     #[error("the inquiry was used under another reference code; use that one, or inquire again")]
     InquiryAlreadyUsed,
+    /// The inquiry cannot be used, and an earlier call may have been sent: the store
+    /// may have forgotten it.
+    #[error("{0}; but the store may have forgotten an earlier call, which may have been sent")]
+    MayBeForgotten(String),
     /// Too many purchases at once.
     #[error("too many purchases are waiting to be sent")]
     Overloaded,
@@ -178,9 +182,10 @@ impl Engine {
     /// Claims the reference code, or finds whose it is. One whose attempt ended
     /// NOT_SENT is armed again, by one winner.
     async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
-        let order = match self.order(&intent).await.map_err(ClaimFault::Refused)? {
-            Ordered::Taken(stored) => return Ok(Claimed::Taken(stored)),
-            Ordered::Order(order) => *order,
+        let order = match self.order(&intent).await {
+            Ok(Ordered::Taken(stored)) => return Ok(Claimed::Taken(stored)),
+            Ok(Ordered::Order(order)) => *order,
+            Err(error) => return Err(ClaimFault::Refused(self.doubted(&intent, error).await)),
         };
         let token = self.token();
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
@@ -223,6 +228,22 @@ impl Engine {
             }
         }
         Err(overtaken())
+    }
+
+    /// A refusal, or the doubt whether an earlier call was sent that the store forgot:
+    /// nobody may conclude from a lost inquiry that nothing was paid.
+    async fn doubted(&self, intent: &Intent, refusal: PurchaseError) -> PurchaseError {
+        let is_about_inquiry = matches!(
+            refusal,
+            PurchaseError::NoSuchInquiry
+                | PurchaseError::NotPayable(_)
+                | PurchaseError::InquiryAlreadyUsed
+        );
+        if is_about_inquiry && self.may_have_forgotten(Some(&intent.reference_code)).await {
+            PurchaseError::MayBeForgotten(refusal.to_string())
+        } else {
+            refusal
+        }
     }
 
     /// What is stored to begin, or to begin again where nothing was sent; `None` where

@@ -119,14 +119,16 @@ impl Violations {
     }
 }
 
-/// There is no such transaction.
-pub(super) fn not_found() -> Status {
-    status(
-        Code::NotFound,
-        "TRANSACTION_NOT_FOUND",
-        Sent::No,
-        "there is no such transaction",
-    )
+/// There is no such transaction, or the store may have forgotten it.
+pub(super) fn not_found(may_be_forgotten: bool) -> Status {
+    let (sent, message) = if may_be_forgotten {
+        let message = "there is no such transaction, but the store may have forgotten it; buy under \
+                       the same reference code to have it found, or ask OKEBAYAR";
+        (Sent::Maybe, message)
+    } else {
+        (Sent::No, "there is no such transaction")
+    };
+    status(Code::NotFound, "TRANSACTION_NOT_FOUND", sent, message)
 }
 
 /// What a failed purchase call is on the wire.
@@ -161,6 +163,15 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             Sent::No,
             message,
         ),
+        PurchaseError::MayBeForgotten(_) => {
+            let message = format!("{message}; ask OKEBAYAR about the reference code");
+            status(
+                Code::FailedPrecondition,
+                "MAY_BE_FORGOTTEN",
+                Sent::Maybe,
+                message,
+            )
+        }
         PurchaseError::Overloaded | PurchaseError::NothingSent(NotSent::Overloaded) => {
             overloaded(message)
         }
@@ -262,7 +273,8 @@ pub(super) fn of_store(error: &StoreError) -> Status {
 /// What a watch that cannot go on is on the wire.
 pub(super) fn of_watch(error: &WatchError) -> Status {
     match error {
-        WatchError::NotFound => not_found(),
+        // It was there when the watch began.
+        WatchError::NotFound => not_found(true),
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; watch again from after_revision 0");
             status(Code::OutOfRange, "REVISION_OUT_OF_RANGE", Sent::No, message)
@@ -294,7 +306,7 @@ pub(super) fn of_watch_all(error: &WatchError) -> Status {
 pub(super) fn of_resolve(error: &ResolveError) -> Status {
     let message = error.to_string();
     match error {
-        ResolveError::NotFound => not_found(),
+        ResolveError::NotFound => not_found(true),
         ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
             let metadata = HashMap::from([("revision".to_owned(), revision.to_string())]);
             with_metadata(

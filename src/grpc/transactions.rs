@@ -15,7 +15,7 @@ use super::{
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
-    engine::{Engine, Purchase, Wait, WaitUntil, Watch, WatchAll},
+    engine::{Engine, Purchase, ResolveError, Wait, WaitUntil, Watch, WatchAll, WatchError},
     transaction::{Intent, ReferenceCode, TraceCode, TransactionKey},
 };
 
@@ -41,6 +41,12 @@ impl Transactions {
             (Some(account), Some(reference)) => Ok(TransactionKey::new(account, &reference)),
             _ => Err(violations.into_status()),
         }
+    }
+
+    /// There is no such transaction; none is named where only a trace code is known.
+    async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
+        let reference = key.and_then(|key| ReferenceCode::parse(key.reference()).ok());
+        error::not_found(self.engine.may_have_forgotten(reference.as_ref()).await)
     }
 
     async fn buy(
@@ -103,11 +109,13 @@ impl TransactionService for Transactions {
     ) -> Result<Response<v1::GetTransactionResponse>, Status> {
         use v1::get_transaction_request::Code;
         let request = request.into_inner();
+        let mut wanted = None;
         let found = match request.code {
             Some(Code::ReferenceCode(reference)) => {
-                self.engine
-                    .load(&self.key(&request.account, &reference)?)
-                    .await
+                let key = self.key(&request.account, &reference)?;
+                let found = self.engine.load(&key).await;
+                wanted = Some(key);
+                found
             }
             Some(Code::TraceCode(trace)) => {
                 let mut violations = Violations::default();
@@ -124,9 +132,9 @@ impl TransactionService for Transactions {
                 return Err(violations.into_status());
             }
         };
-        let found = found
-            .map_err(|error| error::of_store(&error))?
-            .ok_or_else(error::not_found)?;
+        let Some(found) = found.map_err(|error| error::of_store(&error))? else {
+            return Err(self.not_found(wanted.as_ref()).await);
+        };
         let transaction = Some(convert::transaction(&found));
         Ok(Response::new(v1::GetTransactionResponse { transaction }))
     }
@@ -139,9 +147,9 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let key = self.key(&request.account, &request.reference_code)?;
         let checked = self.engine.check_now(&key, caller_deadline).await;
-        let checked = checked
-            .map_err(|error| error::of_store(&error))?
-            .ok_or_else(error::not_found)?;
+        let Some(checked) = checked.map_err(|error| error::of_store(&error))? else {
+            return Err(self.not_found(Some(&key)).await);
+        };
         Ok(Response::new(v1::CheckTransactionResponse {
             transaction: Some(convert::transaction(&checked.transaction)),
             checked: checked.was_asked,
@@ -164,12 +172,11 @@ impl TransactionService for Transactions {
             );
             return Err(violations.into_status());
         };
-        let watch = self
-            .engine
-            .watch(key, after)
-            .await
-            .map_err(|error| error::of_watch(&error))?;
-        Ok(Response::new(stream(watch)))
+        match self.engine.watch(key.clone(), after).await {
+            Ok(watch) => Ok(Response::new(stream(watch))),
+            Err(WatchError::NotFound) => Err(self.not_found(Some(&key)).await),
+            Err(error) => Err(error::of_watch(&error)),
+        }
     }
 
     type WatchTransactionsStream = WatchedAll;
@@ -214,7 +221,10 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let (key, ruling) = request::resolution(&self.accounts, request)?;
         let resolved = self.engine.resolve(&key, &ruling).await;
-        let resolved = resolved.map_err(|error| error::of_resolve(&error))?;
+        let resolved = match resolved {
+            Err(ResolveError::NotFound) => return Err(self.not_found(Some(&key)).await),
+            other => other.map_err(|error| error::of_resolve(&error))?,
+        };
         info!(%key, operator = ruling.operator, "a transaction was resolved");
         Ok(Response::new(v1::ResolveTransactionResponse {
             transaction: Some(convert::transaction(&resolved)),
