@@ -41,11 +41,11 @@ impl Readiness {
 
 struct Admin {
     readiness: watch::Receiver<Readiness>,
-    registry: Option<Registry>,
+    registry: Registry,
 }
 
-/// The routes. Without a registry there are no metrics.
-pub fn router(readiness: watch::Receiver<Readiness>, registry: Option<Registry>) -> Router {
+/// The routes.
+pub fn router(readiness: watch::Receiver<Readiness>, registry: Registry) -> Router {
     let admin = Admin {
         readiness,
         registry,
@@ -64,12 +64,6 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
     }
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
-    match &admin.registry {
-        Some(registry) => (StatusCode::OK, prometheus_text(registry)),
-        None => (
-            StatusCode::NOT_FOUND,
-            "metrics are switched off\n".to_owned(),
-        ),
-    }
+async fn metrics(State(admin): State<Arc<Admin>>) -> String {
+    prometheus_text(&admin.registry)
 }

@@ -82,7 +82,7 @@ impl App {
     /// When the store cannot be used, or an address cannot be bound.
     pub async fn start(
         settings: Settings,
-        registry: Option<Registry>,
+        registry: Registry,
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
@@ -114,7 +114,7 @@ impl App {
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
-        engine.verify_store().await.context("store")?;
+        engine.refresh_guard().await.context("store")?;
 
         let mut servers = JoinSet::new();
         let accounts = Accounts::new(Arc::clone(&engine), settings.default_account);
@@ -127,12 +127,13 @@ impl App {
             stopping.clone(),
         ));
         let (tell_readiness, readiness) = watch::channel(Readiness::READY);
-        servers.spawn(report_health(
+        let reporting = report_health(
             reporter,
             tell_readiness,
             Arc::clone(&engine),
             stopping.clone(),
-        ));
+        );
+        start(&mut servers, reporting);
         let limits = http::Limits {
             connections: ADMIN_CONNECTIONS,
             head_timeout: ADMIN_TIMEOUT,
@@ -329,8 +330,8 @@ async fn report_health(
     readiness: watch::Sender<Readiness>,
     engine: Arc<Engine>,
     stopping: CancellationToken,
-) -> Result<()> {
-    // The store was verified at the start.
+) {
+    // The store was verified when it was opened.
     report(&reporter, true).await;
     engine.metrics().store_healthy(true);
     let mut was_well = true;
@@ -339,8 +340,7 @@ async fn report_health(
             () = tokio::time::sleep(STORE_VERIFY_INTERVAL) => {}
             () = stopping.cancelled() => {
                 readiness.send_modify(|readiness| readiness.is_stopping = true);
-                report(&reporter, false).await;
-                return Ok(());
+                return report(&reporter, false).await;
             }
         }
         let verified = engine.verify_store().await;

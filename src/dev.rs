@@ -43,7 +43,7 @@ const PURCHASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// When something cannot be started, or the purchase does not end SUCCEEDED.
 pub async fn run(
     once: bool,
-    registry: Option<Registry>,
+    registry: Registry,
     ambient: Ambient,
     stopping: CancellationToken,
 ) -> Result<()> {

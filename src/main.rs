@@ -145,7 +145,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             let telemetry = start_telemetry().await?;
             log_to_stderr("info", Some(&telemetry));
-            let registry = Some(telemetry.registry());
+            let registry = telemetry.registry();
             let gateway = App::start(settings, registry, ambient, stop_on_signal()?).await?;
             let ran = gateway.run().await;
             tokio::task::spawn_blocking(move || telemetry.stop()).await?;
@@ -162,7 +162,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Dev { once } => {
             let telemetry = start_telemetry().await?;
             log_to_stderr("warn", Some(&telemetry));
-            let registry = Some(telemetry.registry());
+            let registry = telemetry.registry();
             dev::run(once, registry, ambient, stop_on_signal()?).await?;
         }
         Command::Pause { duration } => tokio::time::sleep(duration.unsigned_abs()).await,

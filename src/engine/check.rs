@@ -147,11 +147,11 @@ impl Engine {
         let inquired = self.inquired(&due).await?;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
-                self.metrics.check(due.account(), "learnt");
+                self.metrics().check(due.account(), "learnt");
                 Some(self.weigh(&due, statement).await?)
             }
             Err(nothing) => {
-                self.metrics.check(due.account(), nothing.kind());
+                self.metrics().check(due.account(), nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
                 None
             }

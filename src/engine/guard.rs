@@ -11,7 +11,7 @@ use crate::{
         StoreError,
         guard::{self, Guard},
     },
-    transaction::{Intent, Order, ReferenceCode, Transaction},
+    transaction::{Intent, Order, ReferenceCode, Transaction, TransactionKey},
 };
 
 impl Engine {
@@ -25,12 +25,15 @@ impl Engine {
     }
 
     /// Looks at the store's history, and tells when the guard has turned on or off.
-    pub(super) async fn refresh_guard(&self) -> Result<Guard, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be found out.
+    pub async fn refresh_guard(&self) -> Result<Guard, StoreError> {
         let before = self.seen_guard();
         let now = self.now();
         let guard = guard::observe(&*self.store, before.as_ref(), now).await?;
         let on = guard.on(&self.settings.guard, now);
-        self.metrics.guard(on.is_some());
+        self.metrics().guard(on.is_some());
         match on {
             _ if before.as_ref() == Some(&guard) => {}
             Some((since, until)) => warn!(
@@ -46,13 +49,14 @@ impl Engine {
         Ok(guard)
     }
 
-    /// True when a reference code that the store does not know may have been sent all
-    /// the same: the store may have lost it, and the code is not provably newer.
-    pub async fn may_have_forgotten(&self, reference: Option<&ReferenceCode>) -> bool {
+    /// True when a transaction that the store does not know may have been sent all the
+    /// same: the store may have lost it, and the code is not provably newer.
+    pub async fn may_have_forgotten(&self, key: Option<&TransactionKey>) -> bool {
         let Ok(guard) = self.refresh_guard().await else {
             return true;
         };
-        let minted_at = reference.and_then(ReferenceCode::minted_at);
+        let reference = key.and_then(|key| ReferenceCode::parse(key.reference()).ok());
+        let minted_at = reference.and_then(|reference| reference.minted_at());
         guard.holds_back(minted_at, &self.settings.guard, self.now())
     }
 

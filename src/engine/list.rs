@@ -38,15 +38,9 @@ pub struct Page {
     pub next: Option<Listed>,
 }
 
-/// The states that are not final.
-const OPEN: [&str; 5] = [
-    "SENDING",
-    "PENDING",
-    "CONFIRMING",
-    "NOT_SENT",
-    "NEEDS_REVIEW",
-];
-/// The states in which money may be spent and nobody knows.
+/// Not final, and nobody waits for it.
+const NOT_SENT: &str = "NOT_SENT";
+/// The other states that are not final: money may be spent and nobody knows.
 const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 /// How often more is read for one page, when much of it is of other accounts.
 const ROUNDS_MAX: usize = 16;
@@ -112,26 +106,31 @@ impl Engine {
     /// [`StoreError`] when the store does not answer.
     pub async fn count(&self) -> Result<(), StoreError> {
         let limits = &self.settings.limits;
-        self.metrics.queue(
+        self.metrics().queue(
             limits.queue - self.queue.available_permits(),
             limits.sending - self.sending.available_permits(),
         );
-        for state in OPEN {
-            let count = self.store.count(state, 0, Listed::MS_MAX).await?;
-            self.metrics.open(state, count);
-        }
+        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
+        self.metrics().open(NOT_SENT, not_sent);
+        let mut open = [0; UNRESOLVED.len()];
         let now_ms = self.now().as_millisecond();
         let mut to_ms = Listed::MS_MAX;
+        // The ages together are all of time.
         for (age_seconds, name) in AGES {
             let from_ms = now_ms
                 .saturating_sub(age_seconds.saturating_mul(1000))
                 .max(0);
             let mut unresolved = 0;
-            for state in UNRESOLVED {
-                unresolved += self.store.count(state, from_ms, to_ms).await?;
+            for (state, open) in UNRESOLVED.into_iter().zip(&mut open) {
+                let count = self.store.count(state, from_ms, to_ms).await?;
+                unresolved += count;
+                *open += count;
             }
-            self.metrics.unresolved(name, unresolved);
+            self.metrics().unresolved(name, unresolved);
             to_ms = from_ms;
+        }
+        for (state, open) in UNRESOLVED.into_iter().zip(open) {
+            self.metrics().open(state, open);
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ use crate::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction, TransactionKey,
+        AccountName, AttemptToken, Change, Rules, Schedule, Standing, TraceCode, Transaction,
+        TransactionKey,
     },
 };
 pub use callback::Received;
@@ -88,7 +89,6 @@ pub struct Settings {
 pub struct Engine {
     store: Arc<dyn Store>,
     upstreams: BTreeMap<AccountName, Upstream>,
-    metrics: Metrics,
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
@@ -119,7 +119,6 @@ impl Engine {
             sending: Semaphore::new(settings.limits.sending),
             store,
             upstreams,
-            metrics: settings.metrics.clone(),
             settings,
             ambient,
             hub: Hub::default(),
@@ -184,7 +183,7 @@ impl Engine {
     /// Where it is measured.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.settings.metrics
     }
 
     fn now(&self) -> Timestamp {
@@ -237,7 +236,8 @@ impl Engine {
             okebayar.state.after = after.state.name(),
         );
         let saving = async {
-            let indexing = self.index_trace(current, &next.transaction);
+            let key = current.key();
+            let indexing = self.index_trace(&key, &before, &after);
             tokio::join!(indexing, self.store.commit(&next, None))
         };
         let ((), committed) = saving.instrument(span).await;
@@ -253,7 +253,7 @@ impl Engine {
         }
         match committed {
             Commit::Done => {
-                self.committed(current, &next);
+                self.committed(current, &next, (&before, &after));
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),
@@ -267,23 +267,26 @@ impl Engine {
     /// Notes a trace code that is new, on a best effort by contract: the reference
     /// code always finds the transaction. Done before anybody is told of the trace
     /// code, so that whoever is told can use it.
-    async fn index_trace(&self, before: &Transaction, after: &Transaction) {
-        let trace_code = after.standing().trace_code;
-        if let Some(new) =
-            trace_code.filter(|new| before.standing().trace_code.as_ref() != Some(new))
+    async fn index_trace(&self, key: &TransactionKey, before: &Standing, after: &Standing) {
+        if let Some(new) = &after.trace_code
+            && before.trace_code.as_ref() != Some(new)
         {
-            let _ = self.store.index_trace(&after.key(), &new).await;
+            let _ = self.store.index_trace(key, new).await;
         }
     }
 
     /// Tells of a committed change: waiters, the log, and the reconciler.
-    fn committed(&self, from: &Transaction, change: &Change) {
+    fn committed(
+        &self,
+        from: &Transaction,
+        change: &Change,
+        (before, after): (&Standing, &Standing),
+    ) {
         let transaction = &change.transaction;
         self.hub.publish(transaction);
-        let (before, after) = (from.standing(), transaction.standing());
         if before.state != after.state {
             let age = self.now().duration_since(transaction.armed_at());
-            self.metrics.transition(
+            self.metrics().transition(
                 transaction.contents().operation(),
                 &before.state,
                 &after.state,

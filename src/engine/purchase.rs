@@ -239,7 +239,7 @@ impl Engine {
                 | PurchaseError::NotPayable(_)
                 | PurchaseError::InquiryAlreadyUsed
         );
-        if is_about_inquiry && self.may_have_forgotten(Some(&intent.reference_code)).await {
+        if is_about_inquiry && self.may_have_forgotten(Some(&intent.key())).await {
             PurchaseError::MayBeForgotten(refusal.to_string())
         } else {
             refusal

@@ -16,7 +16,10 @@ use crate::{
 pub enum ResolveError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
-    NotFound,
+    NotFound {
+        /// The store may have forgotten it.
+        may_be_forgotten: bool,
+    },
     /// It is in no state to be resolved, or changed since the operator looked.
     #[error(transparent)]
     CannotResolve(#[from] CannotResolve),
@@ -36,8 +39,10 @@ impl Engine {
         key: &TransactionKey,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
-        let stored = self.store.load(key).await?;
-        let mut current = stored.ok_or(ResolveError::NotFound)?;
+        let Some(mut current) = self.store.load(key).await? else {
+            let may_be_forgotten = self.may_have_forgotten(Some(key)).await;
+            return Err(ResolveError::NotFound { may_be_forgotten });
+        };
         loop {
             let Some(next) = current.resolve(ruling, self.now(), self.schedule())? else {
                 return Ok(current);

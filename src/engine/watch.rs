@@ -17,7 +17,10 @@ use crate::{
 pub enum WatchError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
-    NotFound,
+    NotFound {
+        /// The store may have forgotten it.
+        may_be_forgotten: bool,
+    },
     /// The changes after that revision cannot be told.
     #[error("{0}")]
     OutOfRange(&'static str),
@@ -54,9 +57,12 @@ impl Engine {
     ) -> Result<Watch, WatchError> {
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&key);
-        let current = self.store.load(&key).await?.ok_or(WatchError::NotFound)?;
+        let Some(current) = self.store.load(&key).await? else {
+            let may_be_forgotten = self.may_have_forgotten(Some(&key)).await;
+            return Err(WatchError::NotFound { may_be_forgotten });
+        };
         link(&Span::current(), current.trace());
-        self.metrics.watcher("one", 1);
+        self.metrics().watcher("one", 1);
         let mut watch = Watch {
             engine: Arc::clone(self),
             key,
@@ -106,7 +112,10 @@ impl Watch {
                     .engine
                     .load(&self.key)
                     .await?
-                    .ok_or(WatchError::NotFound)?,
+                    // It was there when the watch began.
+                    .ok_or(WatchError::NotFound {
+                        may_be_forgotten: true,
+                    })?,
             };
             self.catch_up(&newest).await?;
         }
@@ -142,7 +151,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.engine.metrics.watcher("one", -1);
+        self.engine.metrics().watcher("one", -1);
     }
 }
 

@@ -50,7 +50,7 @@ impl Engine {
             Some(cursor) => cursor,
             None => self.store.events_head().await?,
         };
-        self.metrics.watcher("all", 1);
+        self.metrics().watcher("all", 1);
         let mut watch = WatchAll {
             engine: Arc::clone(self),
             accounts,
@@ -81,7 +81,7 @@ impl WatchAll {
                     .engine
                     .now()
                     .duration_since(event.transaction.updated_at());
-                self.engine.metrics.watch_lag(since.as_secs_f64());
+                self.engine.metrics().watch_lag(since.as_secs_f64());
                 let account = event.transaction.account();
                 if self.accounts.is_empty() || self.accounts.contains(account) {
                     return Ok(self.told(Some(event.transaction)));
@@ -134,6 +134,6 @@ impl WatchAll {
 
 impl Drop for WatchAll {
     fn drop(&mut self) {
-        self.engine.metrics.watcher("all", -1);
+        self.engine.metrics().watcher("all", -1);
     }
 }

@@ -273,8 +273,7 @@ pub(super) fn of_store(error: &StoreError) -> Status {
 /// What a watch that cannot go on is on the wire.
 pub(super) fn of_watch(error: &WatchError) -> Status {
     match error {
-        // It was there when the watch began.
-        WatchError::NotFound => not_found(true),
+        WatchError::NotFound { may_be_forgotten } => not_found(*may_be_forgotten),
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; watch again from after_revision 0");
             status(Code::OutOfRange, "REVISION_OUT_OF_RANGE", Sent::No, message)
@@ -306,7 +305,7 @@ pub(super) fn of_watch_all(error: &WatchError) -> Status {
 pub(super) fn of_resolve(error: &ResolveError) -> Status {
     let message = error.to_string();
     match error {
-        ResolveError::NotFound => not_found(true),
+        ResolveError::NotFound { may_be_forgotten } => not_found(*may_be_forgotten),
         ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
             let metadata = HashMap::from([("revision".to_owned(), revision.to_string())]);
             with_metadata(

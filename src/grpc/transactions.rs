@@ -15,7 +15,7 @@ use super::{
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
-    engine::{Engine, Purchase, ResolveError, Wait, WaitUntil, Watch, WatchAll, WatchError},
+    engine::{Engine, Purchase, Wait, WaitUntil, Watch, WatchAll},
     transaction::{Intent, ReferenceCode, TraceCode, TransactionKey},
 };
 
@@ -45,8 +45,7 @@ impl Transactions {
 
     /// There is no such transaction; none is named where only a trace code is known.
     async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
-        let reference = key.and_then(|key| ReferenceCode::parse(key.reference()).ok());
-        error::not_found(self.engine.may_have_forgotten(reference.as_ref()).await)
+        error::not_found(self.engine.may_have_forgotten(key).await)
     }
 
     async fn buy(
@@ -172,11 +171,12 @@ impl TransactionService for Transactions {
             );
             return Err(violations.into_status());
         };
-        match self.engine.watch(key.clone(), after).await {
-            Ok(watch) => Ok(Response::new(stream(watch))),
-            Err(WatchError::NotFound) => Err(self.not_found(Some(&key)).await),
-            Err(error) => Err(error::of_watch(&error)),
-        }
+        let watch = self
+            .engine
+            .watch(key, after)
+            .await
+            .map_err(|error| error::of_watch(&error))?;
+        Ok(Response::new(stream(watch)))
     }
 
     type WatchTransactionsStream = WatchedAll;
@@ -221,10 +221,7 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let (key, ruling) = request::resolution(&self.accounts, request)?;
         let resolved = self.engine.resolve(&key, &ruling).await;
-        let resolved = match resolved {
-            Err(ResolveError::NotFound) => return Err(self.not_found(Some(&key)).await),
-            other => other.map_err(|error| error::of_resolve(&error))?,
-        };
+        let resolved = resolved.map_err(|error| error::of_resolve(&error))?;
         info!(%key, operator = ruling.operator, "a transaction was resolved");
         Ok(Response::new(v1::ResolveTransactionResponse {
             transaction: Some(convert::transaction(&resolved)),

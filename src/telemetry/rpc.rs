@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, Request, Response},
 };
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, info_span};
@@ -41,15 +41,10 @@ impl RpcLayer {
             let Ok(pool) = DescriptorPool::decode(*descriptor) else {
                 continue;
             };
-            for method in pool.services().flat_map(|service| {
-                let methods: Vec<_> = service.methods().collect();
-                methods
-            }) {
-                methods.insert(format!(
-                    "{}/{}",
-                    method.parent_service().full_name(),
-                    method.name()
-                ));
+            for service in pool.services() {
+                let path =
+                    |method: MethodDescriptor| format!("{}/{}", service.full_name(), method.name());
+                methods.extend(service.methods().map(path));
             }
         }
         Self {
