@@ -62,6 +62,13 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
+{{/* Keys of a section, a line each. */}}
+{{- define "okebayar.keys" -}}
+{{- range $key, $value := (default dict .) }}
+{{ $key }} = {{ include "okebayar.toml" $value }}
+{{- end }}
+{{- end -}}
+
 {{- define "okebayar.config" -}}
 {{- $settings := .Values.settings -}}
 {{- if .Values.defaultAccount }}
@@ -76,9 +83,7 @@ listen = "0.0.0.0:9464"
 
 [callbacks]
 listen = "0.0.0.0:8080"
-{{- range $key, $value := (default dict (get $settings "callbacks")) }}
-{{ $key }} = {{ include "okebayar.toml" $value }}
-{{- end }}
+{{- include "okebayar.keys" (get $settings "callbacks") }}
 
 [shutdown]
 drain = "{{ int64 .Values.drainSeconds }}s"
@@ -90,16 +95,12 @@ path = "/data/gateway.redb"
 {{- else }}
 partitions = {{ int64 .Values.store.redis.partitions }}
 {{- end }}
-{{- range $key, $value := (default dict (get $settings "store")) }}
-{{ $key }} = {{ include "okebayar.toml" $value }}
-{{- end }}
+{{- include "okebayar.keys" (get $settings "store") }}
 {{- range $section := list "limits" "checks" "events" "telemetry" }}
 {{- with (get $settings $section) }}
 
 [{{ $section }}]
-{{- range $key, $value := . }}
-{{ $key }} = {{ include "okebayar.toml" $value }}
-{{- end }}
+{{- include "okebayar.keys" . }}
 {{- end }}
 {{- end }}
 {{- range $name, $account := .Values.accounts }}
@@ -111,9 +112,7 @@ pin_file = "/run/secrets/okebayar/{{ $name }}/pin/value"
 {{- if $account.callbackSecret }}
 callback_secret_file = "/run/secrets/okebayar/{{ $name }}/callback/value"
 {{- end }}
-{{- range $key, $value := $account.settings }}
-{{ $key }} = {{ include "okebayar.toml" $value }}
-{{- end }}
+{{- include "okebayar.keys" $account.settings }}
 {{- end }}
 {{- end -}}
 
