@@ -1,6 +1,9 @@
 //! Time and randomness, passed in so that nothing else asks the machine for them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
 /// Where the time and random tokens come from.
@@ -8,8 +11,19 @@ use uuid::Uuid;
 pub struct Ambient {
     /// The time now.
     pub now: fn() -> Timestamp,
+    /// The time since the machine was started, suspension included: it never goes back.
+    pub boot: fn() -> Duration,
     /// Sixteen random bytes.
     pub random: fn() -> Uuid,
+}
+
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    // Neither is ever negative.
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 impl Ambient {
@@ -22,6 +36,7 @@ impl Ambient {
         )]
         Self {
             now: || Timestamp::now(),
+            boot: since_boot,
             random: || Uuid::new_v4(),
         }
     }

@@ -104,7 +104,9 @@ impl App {
         );
 
         let engine_settings = engine::Settings {
+            default_account: settings.default_account,
             limits: settings.limits,
+            send_within: settings.send_within,
             schedule: settings.schedule,
             rules: settings.rules,
             guard: settings.guard,
@@ -117,7 +119,7 @@ impl App {
         engine.refresh_guard().await.context("store")?;
 
         let mut servers = JoinSet::new();
-        let accounts = Accounts::new(Arc::clone(&engine), settings.default_account);
+        let accounts = Accounts::new(Arc::clone(&engine));
         let (reporter, health) = tonic_health::server::health_reporter();
         servers.spawn(serve_grpc(
             grpc_listener,

@@ -12,7 +12,7 @@ use crate::grpc::v1;
 pub enum Outcome {
     /// 0: it did what it should; a transaction is SUCCEEDED.
     Done,
-    /// 1: it was refused, or the gateway cannot be reached; a purchase sent nothing.
+    /// 1: it was refused; nothing was ever sent under the reference code of a purchase.
     Refused,
     /// 3: no money is spent: FAILED, NOT_SENT or REVERSED.
     NothingSpent,
@@ -20,8 +20,8 @@ pub enum Outcome {
     Open,
     /// 5: NEEDS_REVIEW.
     NeedsReview,
-    /// 6: a purchase or payment may have been sent; call again under the same reference
-    /// code.
+    /// 6: something may have been sent under the reference code of a purchase or payment,
+    /// by this call or an earlier one: repeat the very same call, or read it.
     Unknown,
 }
 

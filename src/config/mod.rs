@@ -94,6 +94,9 @@ pub struct Settings {
     pub guard: GuardSettings,
     /// What is allowed at once.
     pub limits: Limits,
+    /// The longest time from a claim to its POST: the time in the queue, and what the store
+    /// may take.
+    pub send_within: Duration,
     /// When transactions are checked.
     pub schedule: Schedule,
     /// How evidence is judged.
@@ -192,7 +195,8 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let admin_listen = reader.address("admin.listen", "0.0.0.0:9464");
     let census_interval = reader.span("telemetry.census_interval", "15s");
     let callbacks = read_callbacks(reader);
-    let store = read_store(reader);
+    let store_timeout = reader.span("store.timeout", "3s");
+    let store = read_store(reader, store_timeout);
     let guard = read_guard(reader);
     let limits = read_limits(reader);
     let accounts = read_accounts(reader);
@@ -203,9 +207,10 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         .map(|account| account.http.timeout)
         .max();
     let margin = reader.duration("checks.sending_margin", "10s");
-    let in_flight_max = in_flight_max(limits, timeout_max, margin);
+    let send_within = send_within(limits, store_timeout);
+    let in_flight_max = in_flight_max(send_within, timeout_max, margin);
     let schedule = read_schedule(reader, in_flight_max);
-    let rules = read_rules(reader, limits);
+    let rules = read_rules(reader, send_within);
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
     let drain = read_drain(reader, in_flight_max);
@@ -220,6 +225,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         store: store?,
         guard: guard?,
         limits: limits?,
+        send_within: send_within?,
         schedule: schedule?,
         rules: rules?,
         poll_interval: poll_interval?,
@@ -230,13 +236,18 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     })
 }
 
+/// From a claim to the last moment at which its POST may leave.
+fn send_within(limits: Option<Limits>, store_timeout: Option<Duration>) -> Option<Duration> {
+    limits?.queue_timeout.checked_add(store_timeout?)
+}
+
 /// From a claim to the moment at which its POST has certainly ended.
 fn in_flight_max(
-    limits: Option<Limits>,
+    send_within: Option<Duration>,
     timeout: Option<Duration>,
     margin: Option<SignedDuration>,
 ) -> Option<SignedDuration> {
-    let longest = limits?.queue_timeout.checked_add(timeout?)?;
+    let longest = send_within?.checked_add(timeout?)?;
     SignedDuration::try_from(longest).ok()?.checked_add(margin?)
 }
 
@@ -257,7 +268,7 @@ fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
+fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
             let path = reader.text_or("store.path", "okebayar-data/gateway.redb");
@@ -266,7 +277,6 @@ fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
         "redis" => {
             let url = reader.required("store.url", "give redis://host:6379 or rediss://host:6379");
             let partitions = reader.count("store.partitions", "64");
-            let timeout = reader.span("store.timeout", "3s");
             let event_retention = reader.duration("store.event_retention", "168h");
             Some(StoreSettings::Redis(RedisSettings {
                 url: url?,
@@ -336,15 +346,14 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     })
 }
 
-fn read_rules(reader: &mut Reader, limits: Option<Limits>) -> Option<Rules> {
+fn read_rules(reader: &mut Reader, send_within: Option<Duration>) -> Option<Rules> {
     let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
     let not_received_after = reader.duration("checks.not_received_after", "10m");
-    // The rule counts from the POST, which leaves at the latest when the time in
-    // the queue is up.
-    let queue = SignedDuration::try_from(limits?.queue_timeout).ok()?;
+    // The rule counts from the POST, which leaves at the latest then.
+    let latest = SignedDuration::try_from(send_within?).ok()?;
     Some(Rules {
         doubtful_gap: doubtful_gap?,
-        not_received_after: not_received_after?.checked_add(queue)?,
+        not_received_after: not_received_after?.checked_add(latest)?,
     })
 }
 
@@ -355,7 +364,7 @@ fn read_drain(reader: &mut Reader, least: Option<SignedDuration>) -> Option<Dura
         reader.fault(
             "shutdown.drain",
             format!("{drain:#} is shorter than a purchase may take"),
-            format!("give at least {least:#}: limits.queue_timeout + the longest accounts.*.timeout + checks.sending_margin"),
+            format!("give at least {least:#}: limits.queue_timeout + store.timeout + the longest accounts.*.timeout + checks.sending_margin"),
         );
     }
     Some(drain.unsigned_abs())
@@ -388,11 +397,11 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let settings = with(&[]).unwrap();
         assert_eq!(settings.default_account.as_str(), "main");
-        assert_eq!(settings.schedule.sending, SignedDuration::from_secs(65));
-        assert_eq!(settings.drain, Duration::from_secs(65));
+        assert_eq!(settings.schedule.sending, SignedDuration::from_secs(68));
+        assert_eq!(settings.drain, Duration::from_secs(68));
         assert_eq!(
             settings.rules.not_received_after,
-            SignedDuration::from_secs(610)
+            SignedDuration::from_secs(613)
         );
     }
 
@@ -430,8 +439,8 @@ mod tests {
 
     #[test]
     fn a_drain_shorter_than_a_purchase_is_refused() {
-        assert!(faults(&[("shutdown.drain", "64s")]).contains("shutdown.drain: "));
-        assert!(with(&[("shutdown.drain", "65s")]).is_ok());
+        assert!(faults(&[("shutdown.drain", "67s")]).contains("shutdown.drain: "));
+        assert!(with(&[("shutdown.drain", "68s")]).is_ok());
     }
 
     #[test]

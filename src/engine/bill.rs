@@ -9,8 +9,8 @@ use crate::{
         inquiries::{self, Binding},
     },
     transaction::{
-        Contents, FailureReason, Finding, Inquiry, Intent, Order, State, Statement, Transaction,
-        TransactionKey,
+        AccountName, Contents, FailureReason, Finding, Inquiry, InquiryCode, Intent, Order, State,
+        Statement, Transaction, TransactionKey,
     },
 };
 
@@ -19,7 +19,13 @@ pub(super) enum Ordered {
     /// The reference code is taken by this transaction.
     Taken(Arc<Transaction>),
     /// This is to be claimed.
-    Order(Box<Order>),
+    Wanted(Box<Wanted>),
+}
+
+/// What is to be claimed, and who pays.
+pub(super) struct Wanted {
+    pub(super) account: AccountName,
+    pub(super) order: Order,
 }
 
 impl Engine {
@@ -37,7 +43,8 @@ impl Engine {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
-                return Ok(Ordered::Order(Box::new(order)));
+                let account = intent.account.clone();
+                return Ok(Ordered::Wanted(Box::new(Wanted { account, order })));
             }
             Contents::PurchasePrepaid {
                 inquiry_code: Some(code),
@@ -49,16 +56,15 @@ impl Engine {
         };
         let (store, key) = (&*self.store, intent.key());
         let not_claimed = PurchaseError::NotClaimed;
+        let mut account = intent.named_account().cloned();
         if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
-            super::purchase::verify_same(&stored, intent)?;
+            self.verify_same(&stored, intent)?;
             if !matches!(stored.standing().state, State::NotSent(_)) {
                 return Ok(Ordered::Taken(stored));
             }
+            account = Some(stored.account().clone());
         }
-        let inquiry = inquiries::load(store, &intent.account, inquiry_code).await;
-        let inquiry = inquiry
-            .map_err(not_claimed)?
-            .ok_or(PurchaseError::NoSuchInquiry)?;
+        let inquiry = self.inquiry(account.as_ref(), inquiry_code).await?;
         let order = inquiry.order_for(&intent.contents, self.now())?;
         if let Some(inquired) = &order.inquired {
             inquiries::note_bill(store, &inquired.customer, &key, self.now())
@@ -68,7 +74,29 @@ impl Engine {
         if !self.bind(&inquiry, &key).await.map_err(not_claimed)? {
             return Err(PurchaseError::InquiryAlreadyUsed);
         }
-        Ok(Ordered::Order(Box::new(order)))
+        let account = inquiry.account;
+        Ok(Ordered::Wanted(Box::new(Wanted { account, order })))
+    }
+
+    /// Loads an inquiry: that of the named account, or the only one of all accounts.
+    async fn inquiry(
+        &self,
+        account: Option<&AccountName>,
+        code: &InquiryCode,
+    ) -> Result<Inquiry, PurchaseError> {
+        let mut found = None;
+        for name in self.upstreams.keys() {
+            if !self.is_account(name, account) {
+                continue;
+            }
+            let loaded = inquiries::load(&*self.store, name, code).await;
+            if let Some(inquiry) = loaded.map_err(PurchaseError::NotClaimed)?
+                && found.replace(inquiry).is_some()
+            {
+                return Err(PurchaseError::AmbiguousInquiry);
+            }
+        }
+        found.ok_or(PurchaseError::NoSuchInquiry)
     }
 
     /// Gives an inquiry to a transaction: to the first that wants it, or to the next
@@ -113,12 +141,12 @@ impl Engine {
     }
 
     /// True when a claimed transaction still has its inquiry, or needs none.
-    pub(super) async fn still_bound(&self, intent: &Intent) -> Result<bool, StoreError> {
-        let Some(code) = intent.contents.inquiry_code() else {
+    pub(super) async fn still_bound(&self, claimed: &Transaction) -> Result<bool, StoreError> {
+        let Some(code) = claimed.contents().inquiry_code() else {
             return Ok(true);
         };
-        let holder = inquiries::bound_to(&*self.store, &intent.account, code).await?;
-        Ok(holder == Some(intent.key()))
+        let holder = inquiries::bound_to(&*self.store, claimed.account(), code).await?;
+        Ok(holder == Some(claimed.key()))
     }
 
     /// "Already paid" is a failure, unless another transaction for the same bill is

@@ -16,7 +16,7 @@ use crate::{
         inbox::{self, Orphan},
     },
     telemetry::link,
-    transaction::{AccountName, ReferenceCode, Statement, Transaction, TransactionKey},
+    transaction::{AccountName, Named, ReferenceCode, Statement, Transaction, TransactionKey},
 };
 
 /// What became of a callback. Either way it is stored.
@@ -54,10 +54,13 @@ impl Engine {
     ) -> Result<Received, StoreError> {
         let reference = report.reference_code.as_deref().unwrap_or_default();
         let known = match ReferenceCode::parse(reference) {
+            // Another account's transaction is none of this sender's business.
             Ok(reference) => {
-                self.store
-                    .load(&TransactionKey::new(account.clone(), &reference))
-                    .await?
+                let named = Named {
+                    key: TransactionKey::new(&reference),
+                    account: Some(account.clone()),
+                };
+                self.load(&named).await?
             }
             Err(_) => None,
         };

@@ -9,7 +9,7 @@ use super::{Engine, Upstream, wait::leave_before};
 use crate::{
     store::{StoreError, inquiries},
     telemetry::link,
-    transaction::{InquiriesMade, Transaction, TransactionKey},
+    transaction::{InquiriesMade, Named, Transaction, TransactionKey},
 };
 
 /// What a lease allows beyond the upstream time-out.
@@ -38,14 +38,14 @@ impl Engine {
     /// [`StoreError`] when the store does not answer.
     pub async fn check_now(
         &self,
-        key: &TransactionKey,
+        named: &Named,
         caller_deadline: Option<Instant>,
     ) -> Result<Option<Checked>, StoreError> {
-        let mut updates = self.hub.subscribe(key);
-        let Some(current) = self.store.load(key).await? else {
+        let mut updates = self.hub.subscribe(&named.key);
+        let Some(current) = self.load(named).await? else {
             return Ok(None);
         };
-        let upstream = self.upstreams.get(key.account());
+        let upstream = self.upstreams.get(current.account());
         let (true, Some(upstream)) = (
             current.may_be_checked(self.now(), self.schedule()),
             upstream,
@@ -99,7 +99,10 @@ impl Engine {
     /// [`StoreError`] when the store does not answer; the lease then runs out, and
     /// the check is due again.
     pub async fn check_due(&self, key: &TransactionKey) -> Result<(), StoreError> {
-        let upstream = self.upstreams.get(key.account());
+        let Some(due) = self.store.load(key).await? else {
+            return Ok(());
+        };
+        let upstream = self.upstreams.get(due.account());
         let timeout = upstream.map_or(NO_ACCOUNT_PAUSE, |upstream| upstream.timeout);
         let now = self.now();
         let until = now.checked_add(timeout + LEASE_EXTRA).unwrap_or(now);
@@ -108,9 +111,6 @@ impl Engine {
         }
         let Some(upstream) = upstream else {
             warn!(%key, "a transaction is due, but its account is not configured");
-            return Ok(());
-        };
-        let Some(due) = self.store.load(key).await? else {
             return Ok(());
         };
         let span = info_span!(

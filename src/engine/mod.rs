@@ -43,14 +43,13 @@ use crate::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AttemptToken, Change, Rules, Schedule, Standing, TraceCode, Transaction,
-        TransactionKey,
+        AccountName, AttemptToken, Change, Named, Rules, Schedule, Standing, TraceCode, Transaction,
     },
 };
 pub use callback::Received;
 pub use check::Checked;
 pub use list::{ListQuery, Page};
-pub use purchase::{Purchase, PurchaseError};
+pub use purchase::{Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
 pub use review::ResolveError;
 pub use wait::{Wait, WaitUntil};
@@ -71,8 +70,13 @@ pub struct Upstream {
 
 /// What the engine needs to know.
 pub struct Settings {
+    /// The account of purchases that name none.
+    pub default_account: AccountName,
     /// What is allowed at once.
     pub limits: Limits,
+    /// The longest time from a claim to its POST. The first check of what is being sent
+    /// comes no sooner than that and the upstream time-out.
+    pub send_within: Duration,
     /// When transactions are checked.
     pub schedule: Schedule,
     /// How evidence is judged.
@@ -147,27 +151,53 @@ impl Engine {
         self.upstreams.contains_key(account)
     }
 
-    /// The transaction as stored.
+    /// The account of purchases that name none.
+    #[must_use]
+    pub fn default_account(&self) -> &AccountName {
+        &self.settings.default_account
+    }
+
+    /// True when a transaction of `account` is what a caller means who names `named`.
+    fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
+        named.is_none_or(|named| named == account)
+    }
+
+    /// Loads the transaction that a caller names; `None` also when another account paid.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
-        self.store.load(key).await
+    pub async fn load(&self, named: &Named) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let loaded = self.store.load(&named.key).await?;
+        Ok(loaded.filter(|found| self.is_account(found.account(), named.account.as_ref())))
     }
 
-    /// The transaction of a trace code, by a best-effort index.
+    /// Loads the transactions that have a trace code, by a best-effort index: those of
+    /// one account, or of all. OKEBAYAR's trace codes are unique, so there is one at most,
+    /// unless the accounts are at different installations.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn load_by_trace(
         &self,
-        account: &AccountName,
+        account: Option<&AccountName>,
         trace_code: &TraceCode,
-    ) -> Result<Option<Arc<Transaction>>, StoreError> {
-        match self.store.find_by_trace(account, trace_code).await? {
-            Some(key) => self.store.load(&key).await,
-            None => Ok(None),
+    ) -> Result<Vec<Arc<Transaction>>, StoreError> {
+        let mut found: Vec<Arc<Transaction>> = Vec::new();
+        for name in self.upstreams.keys() {
+            if !self.is_account(name, account) {
+                continue;
+            }
+            let Some(key) = self.store.find_by_trace(name, trace_code).await? else {
+                continue;
+            };
+            let Some(loaded) = self.store.load(&key).await? else {
+                continue;
+            };
+            if found.iter().all(|known| known.key() != loaded.key()) {
+                found.push(loaded);
+            }
         }
+        Ok(found)
     }
 
     /// Verifies that the store answers and may be used, and has lost nothing.
@@ -236,8 +266,7 @@ impl Engine {
             okebayar.state.after = after.state.name(),
         );
         let saving = async {
-            let key = current.key();
-            let indexing = self.index_trace(&key, &before, &after);
+            let indexing = self.index_trace(current, &before, &after);
             tokio::join!(indexing, self.store.commit(&next, None))
         };
         let ((), committed) = saving.instrument(span).await;
@@ -267,11 +296,11 @@ impl Engine {
     /// Notes a trace code that is new, on a best effort by contract: the reference
     /// code always finds the transaction. Done before anybody is told of the trace
     /// code, so that whoever is told can use it.
-    async fn index_trace(&self, key: &TransactionKey, before: &Standing, after: &Standing) {
+    async fn index_trace(&self, of: &Transaction, before: &Standing, after: &Standing) {
         if let Some(new) = &after.trace_code
             && before.trace_code.as_ref() != Some(new)
         {
-            let _ = self.store.index_trace(key, new).await;
+            let _ = self.store.index_trace(&of.key(), of.account(), new).await;
         }
     }
 

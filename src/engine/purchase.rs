@@ -8,13 +8,16 @@ use tokio::{
 };
 use tracing::{Instrument, error, info_span, warn};
 
-use super::{Engine, Wait, bill::Ordered};
+use super::{
+    Engine, Wait,
+    bill::{Ordered, Wanted},
+};
 use crate::{
-    okebayar::client::Outcome,
+    okebayar::{client::Outcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Order, Source, State,
-        Statement, Transaction, TransactionKey,
+        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
+        State, Statement, Transaction, TransactionKey,
     },
 };
 
@@ -27,19 +30,41 @@ pub struct Purchase {
     pub replayed: bool,
 }
 
-/// Why a purchase call has no transaction to show. Only `OutcomeUnreadable` and
-/// `MayBeForgotten` leave open whether something was sent.
+/// Whether a purchase or payment under a reference code can have gone to OKEBAYAR. It is
+/// about the reference code, not about the call: an earlier call may have sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The store was read: it holds nothing under the reference code, or NOT_SENT.
+    No,
+    /// Anything else.
+    Maybe,
+}
+
+/// Why a purchase call has no transaction to show.
 #[derive(Debug, thiserror::Error)]
 pub enum PurchaseError {
     /// The account is not configured.
-    #[error("there is no account {0:?}")]
-    NoSuchAccount(String),
+    #[error("there is no account {name:?}")]
+    NoSuchAccount {
+        /// As the caller names it, or as the stored transaction does.
+        name: AccountName,
+        /// About the reference code.
+        sent: Sent,
+    },
     /// The reference code was used with other contents (promise 5).
-    #[error("the reference code was used before with another {0}")]
-    OtherContents(&'static str),
+    #[error("the reference code was used before with another {field}")]
+    OtherContents {
+        /// The first field that differs.
+        field: &'static str,
+        /// About the reference code.
+        sent: Sent,
+    },
     /// The inquiry is not known here, or was forgotten since it expired.
     #[error("there is no such inquiry; inquire again")]
     NoSuchInquiry,
+    /// Several accounts have an inquiry with this code.
+    #[error("several accounts have an inquiry with this code")]
+    AmbiguousInquiry,
     /// The inquiry does not fit the request, or has expired.
     #[error(transparent)]
     NotPayable(#[from] NotPayable),
@@ -52,19 +77,52 @@ pub enum PurchaseError {
     MayBeForgotten(String),
     /// Too many purchases at once.
     #[error("too many purchases are waiting to be sent")]
-    Overloaded,
+    Overloaded(Sent),
+    /// Concurrent calls armed the reference code first, every time.
+    #[error("other calls with the same reference code were faster")]
+    Overtaken,
     /// The attempt provably sent nothing.
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
     NothingSent(NotSent),
-    /// The store could not take the claim, so nothing was sent.
-    #[error("nothing was sent to OKEBAYAR: {0}")]
+    /// This call sent nothing: the store could not be read, or did not take the claim.
+    #[error("this call sent nothing: {0}")]
     NotClaimed(StoreError),
+    /// The store failed its last verification, so it takes no claim.
+    #[error("this call sent nothing: the store failed its last verification")]
+    StoreUnfit(Sent),
     /// The gateway is shutting down.
-    #[error("nothing was sent to OKEBAYAR: the gateway is stopping")]
-    Stopping,
+    #[error("this call sent nothing: the gateway is stopping")]
+    Stopping(Sent),
+    /// The caller's deadline came before the store answered.
+    #[error("the deadline came before the store answered")]
+    OutOfTime,
     /// Something may have been sent, and the outcome cannot be read.
     #[error("the outcome cannot be read: {0}")]
     OutcomeUnreadable(String),
+}
+
+impl PurchaseError {
+    /// Whether something can have been sent under the reference code.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        match self {
+            Self::NoSuchAccount { sent, .. }
+            | Self::OtherContents { sent, .. }
+            | Self::Overloaded(sent)
+            | Self::StoreUnfit(sent)
+            | Self::Stopping(sent) => *sent,
+            Self::NoSuchInquiry
+            | Self::AmbiguousInquiry
+            | Self::NotPayable(_)
+            | Self::InquiryAlreadyUsed
+            | Self::NothingSent(_) => Sent::No,
+            Self::MayBeForgotten(_)
+            | Self::Overtaken
+            | Self::NotClaimed(_)
+            | Self::OutOfTime
+            | Self::OutcomeUnreadable(_) => Sent::Maybe,
+        }
+    }
 }
 
 fn not_sent_text(why: NotSent) -> &'static str {
@@ -95,17 +153,12 @@ impl Engine {
         intent: Intent,
         wait: Wait,
     ) -> Result<Purchase, PurchaseError> {
-        if !self.has_account(&intent.account) {
-            return Err(PurchaseError::NoSuchAccount(intent.account.to_string()));
-        }
         let mut updates = self.hub.subscribe(&intent.key());
         let beginning = self.begin(intent);
         let begun = match wait.deadline() {
             Some(deadline) => tokio::time::timeout_at(deadline, beginning)
                 .await
-                .map_err(|_| {
-                    PurchaseError::OutcomeUnreadable("the store has not answered yet".to_owned())
-                })??,
+                .map_err(|_| PurchaseError::OutOfTime)??,
             None => beginning.await?,
         };
         let (transaction, replayed) = match begun {
@@ -125,10 +178,15 @@ impl Engine {
     /// Admission comes before the claim; a replay needs none.
     async fn begin(self: &Arc<Self>, intent: Intent) -> Result<Begun, PurchaseError> {
         if self.stopping.is_cancelled() {
-            return Err(PurchaseError::Stopping);
+            return self.replay_or(&intent, PurchaseError::Stopping).await;
+        }
+        if !self.has_account(&intent.account) {
+            let name = intent.account.clone();
+            let refusal = |sent| PurchaseError::NoSuchAccount { name, sent };
+            return self.replay_or(&intent, refusal).await;
         }
         let Ok(slot) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return self.replay_only(&intent).await;
+            return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };
         let (tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
@@ -141,15 +199,27 @@ impl Engine {
         })
     }
 
-    async fn replay_only(&self, intent: &Intent) -> Result<Begun, PurchaseError> {
-        let Ok(Some(stored)) = self.store.load(&intent.key()).await else {
-            return Err(PurchaseError::Overloaded);
+    /// Returns the transaction that has the reference code already, or the refusal of a
+    /// call that may begin nothing. The store is read for it, so that the refusal says
+    /// whether the reference code can have been sent before.
+    async fn replay_or(
+        &self,
+        intent: &Intent,
+        refusal: impl FnOnce(Sent) -> PurchaseError,
+    ) -> Result<Begun, PurchaseError> {
+        let key = intent.key();
+        let sent = match self.store.load(&key).await {
+            Ok(Some(stored)) => {
+                self.verify_same(&stored, intent)?;
+                if !matches!(stored.standing().state, State::NotSent(_)) {
+                    return Ok(Begun::Theirs(stored));
+                }
+                Sent::No
+            }
+            Ok(None) if !self.may_have_forgotten(Some(&key)).await => Sent::No,
+            Ok(None) | Err(_) => Sent::Maybe,
         };
-        verify_same(&stored, intent)?;
-        match stored.standing().state {
-            State::NotSent(_) => Err(PurchaseError::Overloaded),
-            _ => Ok(Begun::Theirs(stored)),
-        }
+        Err(refusal(sent))
     }
 
     async fn claim_and_send(
@@ -160,12 +230,14 @@ impl Engine {
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
+        // Taken before the claim, so that no check of it can be due earlier.
+        let send_by = SendBy::after(self.settings.send_within, self.ambient);
         match self.claim(intent).instrument(info_span!("claim")).await {
             Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
                 let _ = tell.send(Ok(Begun::Ours(transaction)));
-                self.send(permit, claimed_at).await;
+                self.send(permit, claimed_at, send_by).await;
             }
             Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Begun::Ours(transaction)))),
             Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Begun::Theirs(transaction)))),
@@ -182,9 +254,9 @@ impl Engine {
     /// Claims the reference code, or finds whose it is. One whose attempt ended
     /// NOT_SENT is armed again, by one winner.
     async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
-        let order = match self.order(&intent).await {
+        let wanted = match self.order(&intent).await {
             Ok(Ordered::Taken(stored)) => return Ok(Claimed::Taken(stored)),
-            Ok(Ordered::Order(order)) => *order,
+            Ok(Ordered::Wanted(wanted)) => *wanted,
             Err(error) => return Err(ClaimFault::Refused(self.doubted(&intent, error).await)),
         };
         let token = self.token();
@@ -197,16 +269,26 @@ impl Engine {
             let arming = Arming {
                 token,
                 at: self.now(),
-                is_held_back: self.must_hold_back(&guard, &intent, &order, stored.as_deref()),
+                is_held_back: self.must_hold_back(
+                    &guard,
+                    &intent,
+                    &wanted.order,
+                    stored.as_deref(),
+                ),
             };
-            let Some(change) = self.arm(&intent, &order, stored.as_deref(), arming) else {
-                return stored.map(Claimed::Taken).ok_or_else(overtaken);
+            let Some(change) = self.arm(&intent, &wanted, stored.as_deref(), arming) else {
+                let taken = stored.map(Claimed::Taken);
+                return taken.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
             let claimed = claim(&*self.store, change, guard.history()).await;
             match claimed.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
-                    return if self.still_bound(&intent).await.map_err(not_claimed)? {
+                    return if self
+                        .still_bound(permit.transaction())
+                        .await
+                        .map_err(not_claimed)?
+                    {
                         Ok(Claimed::Won(permit))
                     } else {
                         Err(unconfirmed(PurchaseError::InquiryAlreadyUsed))
@@ -218,7 +300,9 @@ impl Engine {
                     return Ok(Claimed::HeldBack(transaction));
                 }
                 Claim::Taken(found) => {
-                    verify_same(&found, &intent).map_err(ClaimFault::Refused)?;
+                    self.verify_same(&found, &intent)
+                        .and_then(|()| self.verify_rearmable(&found))
+                        .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
                 Claim::OtherHistory => {
@@ -227,7 +311,45 @@ impl Engine {
                 }
             }
         }
-        Err(overtaken())
+        Err(ClaimFault::Refused(PurchaseError::Overtaken))
+    }
+
+    /// Refuses to arm a transaction again whose account is not configured.
+    fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
+        let is_free = matches!(stored.standing().state, State::NotSent(_));
+        if is_free && !self.has_account(stored.account()) {
+            return Err(PurchaseError::NoSuchAccount {
+                name: stored.account().clone(),
+                sent: Sent::No,
+            });
+        }
+        Ok(())
+    }
+
+    /// Verifies that a stored transaction is what the call wants: the same contents,
+    /// under the same spelling, and paid by the account that it names, if it names one
+    /// (promise 5).
+    pub(super) fn verify_same(
+        &self,
+        stored: &Transaction,
+        intent: &Intent,
+    ) -> Result<(), PurchaseError> {
+        let difference = if *stored.reference_code() != intent.reference_code {
+            Some("spelling of the reference code")
+        } else if !self.is_account(stored.account(), intent.named_account()) {
+            Some("account")
+        } else {
+            stored.contents().difference(&intent.contents)
+        };
+        let Some(field) = difference else {
+            return Ok(());
+        };
+        let sent = if matches!(stored.standing().state, State::NotSent(_)) {
+            Sent::No
+        } else {
+            Sent::Maybe
+        };
+        Err(PurchaseError::OtherContents { field, sent })
     }
 
     /// A refusal, or the doubt whether an earlier call was sent that the store forgot:
@@ -246,18 +368,22 @@ impl Engine {
         }
     }
 
-    /// What is stored to begin, or to begin again where nothing was sent; `None` where
-    /// the reference code is taken.
+    /// Builds what is stored to begin, or to begin again where nothing was sent; `None`
+    /// where the reference code is taken. A transaction keeps its account.
     fn arm(
         &self,
         intent: &Intent,
-        order: &Order,
+        wanted: &Wanted,
         stored: Option<&Transaction>,
         arming: Arming,
     ) -> Option<Change> {
-        let (intent, order, schedule) = (intent.clone(), order.clone(), self.schedule());
+        let (order, schedule) = (wanted.order.clone(), self.schedule());
         match stored {
             None => {
+                let intent = Intent {
+                    account: wanted.account.clone(),
+                    ..intent.clone()
+                };
                 let rules = self.settings.rules;
                 Some(Transaction::begin(intent, order, arming, rules, schedule))
             }
@@ -265,7 +391,7 @@ impl Engine {
         }
     }
 
-    async fn send(&self, permit: SendPermit, claimed_at: Instant) {
+    async fn send(&self, permit: SendPermit, claimed_at: Instant, send_by: SendBy) {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
         let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
@@ -280,7 +406,8 @@ impl Engine {
                 .store_outcome(claimed, Statement::bare(Source::Gateway, finding))
                 .await;
         };
-        let sending = upstream.client.send(permit).instrument(info_span!("send"));
+        let sending = upstream.client.send(permit, send_by);
+        let sending = sending.instrument(info_span!("send"));
         let Outcome { statement, problem } = sending.await;
         if let Some(problem) = problem {
             warn!(
@@ -397,27 +524,12 @@ enum Claimed {
     Taken(Arc<Transaction>),
 }
 
-/// Others were faster every time.
-fn overtaken() -> ClaimFault {
-    ClaimFault::Refused(PurchaseError::Overloaded)
-}
-
 enum ClaimFault {
     Refused(PurchaseError),
     Unconfirmed {
         token: AttemptToken,
         error: PurchaseError,
     },
-}
-
-/// The same contents under the same spelling (promise 5).
-pub(super) fn verify_same(stored: &Transaction, intent: &Intent) -> Result<(), PurchaseError> {
-    let other = if *stored.reference_code() == intent.reference_code {
-        stored.contents().difference(&intent.contents)
-    } else {
-        Some("spelling of the reference code")
-    };
-    other.map_or(Ok(()), |other| Err(PurchaseError::OtherContents(other)))
 }
 
 /// A pause between tries that doubles up to a second.

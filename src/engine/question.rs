@@ -104,7 +104,7 @@ impl Engine {
             return self.keep(found?).await;
         };
         // Noted before it is sent: a check of the purchase may find the inquiry.
-        let key = TransactionKey::new(account.clone(), &shared);
+        let key = TransactionKey::new(&shared);
         let id = self.own_reference();
         let store = &*self.store;
         inquiries::note_inquired(store, &key, &id, None, self.now())

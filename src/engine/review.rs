@@ -8,7 +8,7 @@ use crate::{
         StoreError,
         inbox::{self, Notice},
     },
-    transaction::{CannotResolve, Ruling, Transaction, TransactionKey},
+    transaction::{CannotResolve, Named, Ruling, Transaction},
 };
 
 /// Why a transaction is not resolved.
@@ -17,8 +17,8 @@ pub enum ResolveError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
     NotFound {
-        /// The store may have forgotten it.
-        may_be_forgotten: bool,
+        /// The reference code may have been sent all the same.
+        may_be_sent: bool,
     },
     /// It is in no state to be resolved, or changed since the operator looked.
     #[error(transparent)]
@@ -36,12 +36,12 @@ impl Engine {
     /// [`ResolveError`] when it is not resolved.
     pub async fn resolve(
         &self,
-        key: &TransactionKey,
+        named: &Named,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
-        let Some(mut current) = self.store.load(key).await? else {
-            let may_be_forgotten = self.may_have_forgotten(Some(key)).await;
-            return Err(ResolveError::NotFound { may_be_forgotten });
+        let Some(mut current) = self.load(named).await? else {
+            let may_be_sent = self.may_have_sent(Some(&named.key)).await;
+            return Err(ResolveError::NotFound { may_be_sent });
         };
         loop {
             let Some(next) = current.resolve(ruling, self.now(), self.schedule())? else {

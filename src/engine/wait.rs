@@ -107,8 +107,13 @@ impl Engine {
             };
             let read = match told {
                 Some(transaction) => Ok(Some(transaction)),
-                // Another process may have committed a change.
-                None => self.store.load(&newest.key()).await,
+                // Another process may have committed a change. The caller's answer does not
+                // wait for a store that hangs.
+                None => tokio::time::timeout_at(deadline, self.store.load(&newest.key()))
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(StoreError::Unavailable("no reply in time".to_owned()))
+                    }),
             };
             match read {
                 Ok(read) => {

@@ -9,7 +9,7 @@ use crate::{
     events::Subscription,
     store::{History, StoreError},
     telemetry::link,
-    transaction::{Transaction, TransactionKey},
+    transaction::{Named, Transaction, TransactionKey},
 };
 
 /// Why a watch ends early.
@@ -18,8 +18,8 @@ pub enum WatchError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
     NotFound {
-        /// The store may have forgotten it.
-        may_be_forgotten: bool,
+        /// The reference code may have been sent all the same.
+        may_be_sent: bool,
     },
     /// The changes after that revision cannot be told.
     #[error("{0}")]
@@ -50,22 +50,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`WatchError`] when there is no such transaction or revision.
-    pub async fn watch(
-        self: &Arc<Self>,
-        key: TransactionKey,
-        after: u64,
-    ) -> Result<Watch, WatchError> {
+    pub async fn watch(self: &Arc<Self>, named: Named, after: u64) -> Result<Watch, WatchError> {
         // Subscribed before reading, so that no change falls in between.
-        let updates = self.hub.subscribe(&key);
-        let Some(current) = self.store.load(&key).await? else {
-            let may_be_forgotten = self.may_have_forgotten(Some(&key)).await;
-            return Err(WatchError::NotFound { may_be_forgotten });
+        let updates = self.hub.subscribe(&named.key);
+        let Some(current) = self.load(&named).await? else {
+            let may_be_sent = self.may_have_sent(Some(&named.key)).await;
+            return Err(WatchError::NotFound { may_be_sent });
         };
         link(&Span::current(), current.trace());
         self.metrics().watcher("one", 1);
         let mut watch = Watch {
             engine: Arc::clone(self),
-            key,
+            key: named.key,
             updates,
             seen: after,
             waiting: VecDeque::new(),
@@ -110,12 +106,11 @@ impl Watch {
                 Some(transaction) => transaction,
                 None => self
                     .engine
+                    .store
                     .load(&self.key)
                     .await?
                     // It was there when the watch began.
-                    .ok_or(WatchError::NotFound {
-                        may_be_forgotten: true,
-                    })?,
+                    .ok_or(WatchError::NotFound { may_be_sent: true })?,
             };
             self.catch_up(&newest).await?;
         }

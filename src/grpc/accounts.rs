@@ -9,7 +9,10 @@ use super::{
     error::{self, NO_SUCH_ACCOUNT, Violations},
     v1::{self, account_service_server::AccountService},
 };
-use crate::{engine::Engine, transaction::AccountName};
+use crate::{
+    engine::{Engine, Sent},
+    transaction::AccountName,
+};
 
 /// The longest message of an echo, in bytes.
 const MESSAGE_BYTES_MAX: usize = 256;
@@ -18,20 +21,24 @@ const MESSAGE_BYTES_MAX: usize = 256;
 #[derive(Clone)]
 pub struct Accounts {
     pub(super) engine: Arc<Engine>,
-    default: AccountName,
 }
 
 impl Accounts {
-    /// The engine's accounts; requests that name none get `default`.
+    /// The engine's accounts; requests that name none get its default one.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, default: AccountName) -> Self {
-        Self { engine, default }
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
     }
 
-    /// The account of a request: known, or a violation.
+    /// Returns the named account, or the default one.
+    pub(super) fn or_default(&self, named: Option<AccountName>) -> AccountName {
+        named.unwrap_or_else(|| self.engine.default_account().clone())
+    }
+
+    /// Returns the account that answers a question: known, or a violation.
     pub(super) fn find(&self, name: &str, violations: &mut Violations) -> Option<AccountName> {
         if name.is_empty() {
-            return Some(self.default.clone());
+            return Some(self.engine.default_account().clone());
         }
         self.known("account", name, violations)
     }
@@ -64,7 +71,7 @@ impl AccountService for Accounts {
             return Err(violations.into_status());
         };
         let asked = self.engine.balance(&account).await;
-        let (balance, details) = asked.map_err(|error| error::of_question(&error))?;
+        let (balance, details) = asked.map_err(|error| error::of_question(&error, Sent::No))?;
         Ok(Response::new(v1::GetBalanceResponse {
             balance: Some(convert::money(balance)),
             response_time: details.time.map(convert::timestamp),
@@ -96,7 +103,7 @@ impl AccountService for Accounts {
             return Err(violations.into_status());
         };
         let echoed = self.engine.echo(&account, &message).await;
-        echoed.map_err(|error| error::of_question(&error))?;
+        echoed.map_err(|error| error::of_question(&error, Sent::No))?;
         Ok(Response::new(v1::EchoResponse { message }))
     }
 }

@@ -1,7 +1,8 @@
 //! The only map from what went wrong to `tonic::Status`.
 //!
-//! Every status carries one `ErrorInfo`; its `sent` says `no` only when nothing
-//! went to OKEBAYAR (promise 3).
+//! Every status carries one `ErrorInfo`; its `sent` is about the reference code, not
+//! about the call: `no` only when the store was read and shows that nothing was sent under
+//! it (promise 3). What the store's client reports stays in the log: it may quote a URL.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,9 +10,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{PurchaseError, QuestionError, Refusal, ResolveError, WatchError},
+    engine::{PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError},
     store::StoreError,
-    transaction::{CannotResolve, NotPayable, NotSent},
+    transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };
 
 /// What is wrong with an account that is not configured.
@@ -22,13 +23,6 @@ pub const ERROR_DOMAIN: &str = "gateway.okebayar";
 
 /// When an overloaded caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Whether something can have gone to OKEBAYAR.
-#[derive(Clone, Copy)]
-enum Sent {
-    No,
-    Maybe,
-}
 
 fn status(code: Code, reason: &str, sent: Sent, message: impl Into<String>) -> Status {
     with_details(code, reason, sent, message, ErrorDetails::new())
@@ -63,11 +57,23 @@ fn with_metadata(
 
 /// What is wrong with the fields of a request, all of them at once.
 #[derive(Default)]
-pub(super) struct Violations(Vec<FieldViolation>);
+pub(super) struct Violations {
+    found: Vec<FieldViolation>,
+    /// The request names a reference code that an earlier call may have sent.
+    names_reference_code: bool,
+}
 
 impl Violations {
+    /// Starts with the reference code that the request names.
+    pub(super) fn about(reference_code: &str) -> Self {
+        Self {
+            found: Vec::new(),
+            names_reference_code: ReferenceCode::parse(reference_code).is_ok(),
+        }
+    }
+
     pub(super) fn add(&mut self, field: &str, problem: impl Into<String>) {
-        self.0.push(FieldViolation::new(field, problem));
+        self.found.push(FieldViolation::new(field, problem));
     }
 
     /// The value of a field, or `None` and a violation.
@@ -96,34 +102,41 @@ impl Violations {
 
     /// True as long as nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// `INVALID_ARGUMENT` with every violation.
     pub(super) fn into_status(self) -> Status {
         let message = self
-            .0
+            .found
             .iter()
             .map(|violation| format!("{}: {}", violation.field, violation.description))
             .collect::<Vec<_>>()
             .join("; ");
         let mut details = ErrorDetails::new();
-        details.set_bad_request(self.0);
+        details.set_bad_request(self.found);
+        let sent = if self.names_reference_code {
+            Sent::Maybe
+        } else {
+            Sent::No
+        };
         with_details(
             Code::InvalidArgument,
             "INVALID_REQUEST",
-            Sent::No,
+            sent,
             message,
             details,
         )
     }
 }
 
-/// There is no such transaction, or the store may have forgotten it.
-pub(super) fn not_found(may_be_forgotten: bool) -> Status {
-    let (sent, message) = if may_be_forgotten {
-        let message = "there is no such transaction, but the store may have forgotten it; buy under \
-                       the same reference code to have it found, or ask OKEBAYAR";
+/// Reports that there is no such transaction. The reference code may have been sent all
+/// the same: under another account, or before the store lost records.
+pub(super) fn not_found(may_be_sent: bool) -> Status {
+    let (sent, message) = if may_be_sent {
+        let message = "there is no such transaction, but the reference code may have been sent: \
+                       for another account, or before the store lost records; repeat the \
+                       purchase under the same reference code to find out";
         (Sent::Maybe, message)
     } else {
         (Sent::No, "there is no such transaction")
@@ -131,23 +144,22 @@ pub(super) fn not_found(may_be_forgotten: bool) -> Status {
     status(Code::NotFound, "TRANSACTION_NOT_FOUND", sent, message)
 }
 
-/// What a failed purchase call is on the wire.
+/// Maps a failed purchase call.
 pub(super) fn of_purchase(error: &PurchaseError) -> Status {
-    let message = error.to_string();
+    let (message, sent) = (error.to_string(), error.sent());
     match error {
-        PurchaseError::NoSuchAccount(_) => no_such_account(),
-        PurchaseError::OtherContents(_) => {
-            let message = format!("{message}; buy this under a new reference code");
-            status(
-                Code::AlreadyExists,
-                "REFERENCE_CODE_REUSED",
-                Sent::No,
-                message,
-            )
+        PurchaseError::NoSuchAccount { .. } => {
+            invalid("account", &format!("{message}; {NO_SUCH_ACCOUNT}"), sent)
         }
-        PurchaseError::NoSuchInquiry => {
-            status(Code::NotFound, "INQUIRY_NOT_FOUND", Sent::No, message)
+        PurchaseError::AmbiguousInquiry => {
+            invalid("account", &format!("{message}; name the account"), sent)
         }
+        PurchaseError::OtherContents { .. } => {
+            let message =
+                format!("{message}; read the transaction that has it before you decide anything");
+            status(Code::AlreadyExists, "REFERENCE_CODE_REUSED", sent, message)
+        }
+        PurchaseError::NoSuchInquiry => status(Code::NotFound, "INQUIRY_NOT_FOUND", sent, message),
         PurchaseError::NotPayable(why) => {
             let reason = match why {
                 NotPayable::Expired => "INQUIRY_EXPIRED",
@@ -155,76 +167,94 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
                 NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
                 NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
             };
-            status(Code::FailedPrecondition, reason, Sent::No, message)
+            status(Code::FailedPrecondition, reason, sent, message)
         }
-        PurchaseError::InquiryAlreadyUsed => status(
-            Code::FailedPrecondition,
-            "INQUIRY_ALREADY_USED",
-            Sent::No,
-            message,
-        ),
+        PurchaseError::InquiryAlreadyUsed => {
+            let reason = "INQUIRY_ALREADY_USED";
+            status(Code::FailedPrecondition, reason, sent, message)
+        }
         PurchaseError::MayBeForgotten(_) => {
             let message = format!("{message}; ask OKEBAYAR about the reference code");
-            status(
-                Code::FailedPrecondition,
-                "MAY_BE_FORGOTTEN",
-                Sent::Maybe,
-                message,
-            )
+            status(Code::FailedPrecondition, "MAY_BE_FORGOTTEN", sent, message)
         }
-        PurchaseError::Overloaded | PurchaseError::NothingSent(NotSent::Overloaded) => {
-            overloaded(message)
+        PurchaseError::Overloaded(_) | PurchaseError::NothingSent(NotSent::Overloaded) => {
+            overloaded(message, sent)
+        }
+        PurchaseError::Overtaken => {
+            let message = format!("{message}; call again with the same reference code");
+            status(Code::Aborted, "REFERENCE_CODE_CONTENDED", sent, message)
         }
         PurchaseError::NothingSent(NotSent::Unreachable) => {
-            unavailable("OKEBAYAR_UNREACHABLE", &message)
+            unavailable("OKEBAYAR_UNREACHABLE", &message, sent)
         }
-        PurchaseError::NothingSent(NotSent::HeldBack) => unavailable("NOT_RECEIVED", &message),
-        PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::NotClaimed(_) => {
-            unavailable("STORE_UNAVAILABLE", &message)
+        PurchaseError::NothingSent(NotSent::HeldBack) => {
+            unavailable("NOT_RECEIVED", &message, sent)
         }
-        PurchaseError::Stopping => unavailable("GATEWAY_STOPPING", &message),
+        PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::StoreUnfit(_) => {
+            unavailable("STORE_UNAVAILABLE", &message, sent)
+        }
+        PurchaseError::NotClaimed(error) => {
+            let (code, reason, problem) = store_problem(error);
+            let message = format!("{problem}; call again with the same reference code");
+            status(code, reason, sent, message)
+        }
+        PurchaseError::Stopping(_) => unavailable("GATEWAY_STOPPING", &message, sent),
+        PurchaseError::OutOfTime => out_of_time(),
         PurchaseError::OutcomeUnreadable(_) => {
             let message = format!("{message}; call again with the same reference code");
-            status(Code::Unknown, "OUTCOME_UNREADABLE", Sent::Maybe, message)
+            status(Code::Unknown, "OUTCOME_UNREADABLE", sent, message)
         }
     }
 }
 
-fn overloaded(message: String) -> Status {
+/// Reports that the caller's deadline leaves no time for an answer from the store.
+pub(super) fn out_of_time() -> Status {
+    let message = "the deadline came before the store answered; call again with the same \
+                   reference code and a later deadline";
+    let (code, reason) = (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT");
+    status(code, reason, Sent::Maybe, message)
+}
+
+/// Rejects one field of a request that is well-formed.
+fn invalid(field: &str, problem: &str, sent: Sent) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_bad_request(vec![FieldViolation::new(field, problem)]);
+    let message = format!("{field}: {problem}");
+    let code = Code::InvalidArgument;
+    with_details(code, "INVALID_REQUEST", sent, message, details)
+}
+
+fn overloaded(message: String, sent: Sent) -> Status {
     let mut details = ErrorDetails::new();
     details.set_retry_info(Some(RETRY_AFTER));
     with_details(
         Code::ResourceExhausted,
         "OVERLOADED",
-        Sent::No,
+        sent,
         message,
         details,
     )
 }
 
-fn unavailable(reason: &str, message: &str) -> Status {
+fn unavailable(reason: &str, message: &str, sent: Sent) -> Status {
     let message = format!("{message}; the same reference code may be used again");
-    status(Code::Unavailable, reason, Sent::No, message)
+    status(Code::Unavailable, reason, sent, message)
 }
 
-fn no_such_account() -> Status {
-    let mut violations = Violations::default();
-    violations.add("account", NO_SUCH_ACCOUNT);
-    violations.into_status()
-}
-
-/// What a question without an answer is on the wire.
-pub(super) fn of_question(error: &QuestionError) -> Status {
+/// Maps a question without an answer. A caller that names a reference code may have bought
+/// under it before, so an inquiry's error never says `no` about one (`sent`).
+pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
     let message = error.to_string();
     match error {
-        QuestionError::NoSuchAccount => no_such_account(),
-        QuestionError::Overloaded => overloaded(message),
+        QuestionError::NoSuchAccount => invalid("account", NO_SUCH_ACCOUNT, sent),
+        QuestionError::Overloaded => overloaded(message, sent),
         QuestionError::Unreachable(_) => {
-            status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", Sent::No, message)
+            status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", sent, message)
         }
         QuestionError::Store(error) => of_store(error),
-        QuestionError::NotKept(_) => {
-            let message = format!("{message}; inquire again");
+        QuestionError::NotKept(error) => {
+            let (_, _, problem) = store_problem(error);
+            let message = format!("the inquiry could not be kept: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
         }
         QuestionError::NoAnswer(_) => {
@@ -259,29 +289,47 @@ fn refused(refusal: Refusal) -> (Code, &'static str) {
     }
 }
 
-/// What a store that cannot be read is on the wire.
+/// Maps a store that cannot be read: an earlier call may have been sent.
 pub(super) fn of_store(error: &StoreError) -> Status {
-    let (code, reason) = match error {
-        StoreError::Corrupt { .. } => (Code::DataLoss, "RECORD_CORRUPT"),
-        StoreError::Unavailable(_) | StoreError::Unsuitable(_) => {
-            (Code::Unavailable, "STORE_UNAVAILABLE")
-        }
-    };
-    status(code, reason, Sent::No, error.to_string())
+    let (code, reason, problem) = store_problem(error);
+    status(code, reason, Sent::Maybe, problem)
+}
+
+/// What a caller may know of a store's fault.
+fn store_problem(error: &StoreError) -> (Code, &'static str, &'static str) {
+    match error {
+        StoreError::Corrupt { .. } => (
+            Code::DataLoss,
+            "RECORD_CORRUPT",
+            "what the store holds under this reference code cannot be read; an operator must \
+             look at it",
+        ),
+        StoreError::Unavailable(_) => (
+            Code::Unavailable,
+            "STORE_UNAVAILABLE",
+            "the store does not answer",
+        ),
+        StoreError::Unsuitable(_) => (
+            Code::Unavailable,
+            "STORE_UNAVAILABLE",
+            "the store may not be used as it is; an operator must look at it",
+        ),
+    }
 }
 
 /// What a watch that cannot go on is on the wire.
 pub(super) fn of_watch(error: &WatchError) -> Status {
     match error {
-        WatchError::NotFound { may_be_forgotten } => not_found(*may_be_forgotten),
+        WatchError::NotFound { may_be_sent } => not_found(*may_be_sent),
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; watch again from after_revision 0");
-            status(Code::OutOfRange, "REVISION_OUT_OF_RANGE", Sent::No, message)
+            let reason = "REVISION_OUT_OF_RANGE";
+            status(Code::OutOfRange, reason, Sent::Maybe, message)
         }
         WatchError::Store(error) => of_store(error),
         WatchError::Stopping => {
             let message = "the gateway is stopping; watch again from the last revision seen";
-            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::No, message)
+            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::Maybe, message)
         }
     }
 }
@@ -291,11 +339,16 @@ pub(super) fn of_watch_all(error: &WatchError) -> Status {
     match error {
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; list the transactions, and watch from now");
-            status(Code::OutOfRange, "CURSOR_OUT_OF_RANGE", Sent::No, message)
+            status(
+                Code::OutOfRange,
+                "CURSOR_OUT_OF_RANGE",
+                Sent::Maybe,
+                message,
+            )
         }
         WatchError::Stopping => {
             let message = "the gateway is stopping; watch again from the last cursor";
-            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::No, message)
+            status(Code::Unavailable, "GATEWAY_STOPPING", Sent::Maybe, message)
         }
         other => of_watch(other),
     }
@@ -305,13 +358,13 @@ pub(super) fn of_watch_all(error: &WatchError) -> Status {
 pub(super) fn of_resolve(error: &ResolveError) -> Status {
     let message = error.to_string();
     match error {
-        ResolveError::NotFound { may_be_forgotten } => not_found(*may_be_forgotten),
+        ResolveError::NotFound { may_be_sent } => not_found(*may_be_sent),
         ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
             let metadata = HashMap::from([("revision".to_owned(), revision.to_string())]);
             with_metadata(
                 Code::Aborted,
                 "REVISION_CHANGED",
-                Sent::No,
+                Sent::Maybe,
                 message,
                 ErrorDetails::new(),
                 metadata,
@@ -320,7 +373,7 @@ pub(super) fn of_resolve(error: &ResolveError) -> Status {
         ResolveError::CannotResolve(CannotResolve::WrongState(_)) => status(
             Code::FailedPrecondition,
             "NOT_RESOLVABLE",
-            Sent::No,
+            Sent::Maybe,
             message,
         ),
         ResolveError::Store(error) => of_store(error),

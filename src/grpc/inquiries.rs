@@ -8,7 +8,7 @@ use super::{
     error, request,
     v1::{self, inquiry::Detail, inquiry_service_server::InquiryService},
 };
-use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid};
+use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid, Sent};
 
 /// Serves `InquiryService` over the engine.
 pub struct Inquiries(Accounts);
@@ -28,13 +28,20 @@ impl InquiryService for Inquiries {
         request: Request<v1::InquirePrepaidRequest>,
     ) -> Result<Response<v1::InquirePrepaidResponse>, Status> {
         let asked = request::prepaid_inquiry(&self.0, request.into_inner())?;
+        // The caller may have bought under it before.
+        let sent = match asked.reference_code {
+            Some(_) => Sent::Maybe,
+            None => Sent::No,
+        };
         let found = self.0.engine.inquire_prepaid(
             &asked.account,
             asked.reference_code,
             &asked.product_code,
             &asked.account_number,
         );
-        let found = found.await.map_err(|error| error::of_question(&error))?;
+        let found = found
+            .await
+            .map_err(|error| error::of_question(&error, sent))?;
         let inquiry = Some(inquiry(found));
         Ok(Response::new(v1::InquirePrepaidResponse { inquiry }))
     }
@@ -45,7 +52,9 @@ impl InquiryService for Inquiries {
     ) -> Result<Response<v1::InquirePostpaidResponse>, Status> {
         let (account, question) = request::postpaid_inquiry(&self.0, request.into_inner())?;
         let found = self.0.engine.inquire_postpaid(&account, &question);
-        let found = found.await.map_err(|error| error::of_question(&error))?;
+        let found = found
+            .await
+            .map_err(|error| error::of_question(&error, Sent::No))?;
         let inquiry = Some(inquiry(found));
         Ok(Response::new(v1::InquirePostpaidResponse { inquiry }))
     }

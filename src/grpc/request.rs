@@ -8,7 +8,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use super::{
     accounts::Accounts,
-    error::Violations,
+    error::{self, Violations},
     page::{self, Scope},
     v1,
 };
@@ -17,7 +17,7 @@ use crate::{
     store::Cursor,
     telemetry::current_trace,
     transaction::{
-        AccountName, AccountNumber, Amount, Contents, InquiryCode, Intent, ProductCode,
+        AccountName, AccountNumber, Amount, Contents, InquiryCode, Intent, Named, ProductCode,
         ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
     },
 };
@@ -34,8 +34,8 @@ pub(super) fn purchase(
     accounts: &Accounts,
     request: v1::PurchasePrepaidRequest,
 ) -> Result<(Intent, WaitUntil), Status> {
-    let mut violations = Violations::default();
-    let account = accounts.find(&request.account, &mut violations);
+    let mut violations = Violations::about(&request.reference_code);
+    let account = named_account(&request.account, &mut violations);
     let reference = violations.keep(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
@@ -49,14 +49,10 @@ pub(super) fn purchase(
         InquiryCode::parse(code)
     });
     let until = wait_until(request.wait_until, &mut violations);
-    match (account, reference, product, number, until) {
-        (
-            Some(account),
-            Some(reference_code),
-            Some(product_code),
-            Some(account_number),
-            Some(until),
-        ) if violations.is_empty() => {
+    match (reference, product, number, until) {
+        (Some(reference_code), Some(product_code), Some(account_number), Some(until))
+            if violations.is_empty() =>
+        {
             let contents = Contents::PurchasePrepaid {
                 product_code,
                 account_number,
@@ -64,7 +60,8 @@ pub(super) fn purchase(
             };
             Ok((
                 Intent {
-                    account,
+                    names_account: account.is_some(),
+                    account: accounts.or_default(account),
                     reference_code,
                     contents,
                     trace: current_trace(),
@@ -81,8 +78,8 @@ pub(super) fn payment(
     accounts: &Accounts,
     request: v1::PayPostpaidRequest,
 ) -> Result<(Intent, WaitUntil), Status> {
-    let mut violations = Violations::default();
-    let account = accounts.find(&request.account, &mut violations);
+    let mut violations = Violations::about(&request.reference_code);
+    let account = named_account(&request.account, &mut violations);
     let reference = violations.keep(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
@@ -92,17 +89,16 @@ pub(super) fn payment(
         .total
         .and_then(|total| violations.keep("total", money(&total)));
     let until = wait_until(request.wait_until, &mut violations);
-    match (account, reference, inquiry, until) {
-        (Some(account), Some(reference_code), Some(inquiry_code), Some(until))
-            if violations.is_empty() =>
-        {
+    match (reference, inquiry, until) {
+        (Some(reference_code), Some(inquiry_code), Some(until)) if violations.is_empty() => {
             let contents = Contents::PayPostpaid {
                 inquiry_code,
                 total,
             };
             Ok((
                 Intent {
-                    account,
+                    names_account: account.is_some(),
+                    account: accounts.or_default(account),
                     reference_code,
                     contents,
                     trace: current_trace(),
@@ -136,6 +132,26 @@ fn money(money: &v1::Money) -> Result<Amount, &'static str> {
         .ok_or("it is no amount; give whole rupiah in units, and nanos with the same sign")
 }
 
+/// Reads the account that a request names, which need not be configured here: what it paid
+/// while it was can still be read. `None` when it names none.
+pub(super) fn named_account(name: &str, violations: &mut Violations) -> Option<AccountName> {
+    violations.keep_some("account", name, |name| AccountName::parse(name))
+}
+
+/// Reads which transaction a request is about.
+pub(super) fn named(account: &str, reference_code: &str) -> Result<Named, Status> {
+    let mut violations = Violations::about(reference_code);
+    let account = named_account(account, &mut violations);
+    let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
+    match reference {
+        Some(reference) if violations.is_empty() => Ok(Named {
+            key: TransactionKey::new(&reference),
+            account,
+        }),
+        _ => Err(violations.into_status()),
+    }
+}
+
 /// What a prepaid inquiry asks.
 pub(super) struct PrepaidInquiry {
     pub(super) account: AccountName,
@@ -149,7 +165,7 @@ pub(super) fn prepaid_inquiry(
     accounts: &Accounts,
     request: v1::InquirePrepaidRequest,
 ) -> Result<PrepaidInquiry, Status> {
-    let mut violations = Violations::default();
+    let mut violations = Violations::about(&request.reference_code);
     let account = accounts.find(&request.account, &mut violations);
     let reference = violations.keep_some("reference_code", &request.reference_code, |code| {
         ReferenceCode::parse(code)
@@ -346,11 +362,10 @@ pub(super) fn watch_all(
 
 /// What an operator rules, and about which transaction.
 pub(super) fn resolution(
-    accounts: &Accounts,
     request: v1::ResolveTransactionRequest,
-) -> Result<(TransactionKey, Ruling), Status> {
-    let mut violations = Violations::default();
-    let account = accounts.find(&request.account, &mut violations);
+) -> Result<(Named, Ruling), Status> {
+    let mut violations = Violations::about(&request.reference_code);
+    let account = named_account(&request.account, &mut violations);
     let reference = violations.keep(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
@@ -384,10 +399,8 @@ pub(super) fn resolution(
             violations.add(field, problem);
         }
     }
-    match (account, reference, revision, verdict) {
-        (Some(account), Some(reference), Some(revision), Some(verdict))
-            if violations.is_empty() =>
-        {
+    match (reference, revision, verdict) {
+        (Some(reference), Some(revision), Some(verdict)) if violations.is_empty() => {
             let ruling = Ruling {
                 verdict,
                 operator: request.operator,
@@ -395,7 +408,11 @@ pub(super) fn resolution(
                 serial_number: SerialNumber::read(&request.serial_number),
                 revision,
             };
-            Ok((TransactionKey::new(account, &reference), ruling))
+            let named = Named {
+                key: TransactionKey::new(&reference),
+                account,
+            };
+            Ok((named, ruling))
         }
         _ => Err(violations.into_status()),
     }
@@ -459,4 +476,27 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
         _ => return None,
     };
     Instant::now().checked_add(left)
+}
+
+/// The share of the time left that an answer about a missed deadline leaves before it, and
+/// the least. It is half of what a call that waits for an outcome keeps, so that such a
+/// call answers by itself first.
+const LATE_PART: u32 = 40;
+const LATE_MARGIN_MIN: Duration = Duration::from_millis(50);
+
+/// Runs a call that reads the store, and reports shortly before the caller's deadline that
+/// it did not answer. Without that the server's own time-out would cut the call off without
+/// `ErrorInfo`.
+pub(super) async fn in_time<T>(
+    caller_deadline: Option<Instant>,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let Some(deadline) = caller_deadline else {
+        return call.await;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let margin = (left / LATE_PART).max(LATE_MARGIN_MIN).min(left);
+    tokio::time::timeout_at(deadline - margin, call)
+        .await
+        .unwrap_or_else(|_| Err(error::out_of_time()))
 }

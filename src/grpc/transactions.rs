@@ -11,12 +11,12 @@ use super::{
     convert,
     error::{self, Violations},
     page,
-    request::{self, deadline},
+    request::{self, deadline, in_time},
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
     engine::{Engine, Purchase, Wait, WaitUntil, Watch, WatchAll},
-    transaction::{Intent, ReferenceCode, TraceCode, TransactionKey},
+    transaction::{Intent, TraceCode, Transaction, TransactionKey},
 };
 
 /// Serves `TransactionService` over the engine.
@@ -33,19 +33,45 @@ impl Transactions {
         Self { accounts, engine }
     }
 
-    fn key(&self, account: &str, reference_code: &str) -> Result<TransactionKey, Status> {
+    /// There is no such transaction; none is named where only a trace code is known.
+    async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
+        error::not_found(self.engine.may_have_sent(key).await)
+    }
+
+    async fn by_trace_code(
+        &self,
+        account: &str,
+        trace_code: &str,
+    ) -> Result<Arc<Transaction>, Status> {
         let mut violations = Violations::default();
-        let account = self.accounts.find(account, &mut violations);
-        let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
-        match (account, reference) {
-            (Some(account), Some(reference)) => Ok(TransactionKey::new(account, &reference)),
-            _ => Err(violations.into_status()),
+        let account = request::named_account(account, &mut violations);
+        let trace_code = violations.keep("trace_code", TraceCode::parse(trace_code));
+        let Some(trace_code) = trace_code.filter(|_| violations.is_empty()) else {
+            return Err(violations.into_status());
+        };
+        let found = self.engine.load_by_trace(account.as_ref(), &trace_code);
+        let mut found = found.await.map_err(|error| error::of_store(&error))?;
+        if found.len() > 1 {
+            violations.add("account", "several accounts have this trace code; name one");
+            return Err(violations.into_status());
+        }
+        match found.pop() {
+            Some(found) => Ok(found),
+            None => Err(self.not_found(None).await),
         }
     }
 
-    /// There is no such transaction; none is named where only a trace code is known.
-    async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
-        error::not_found(self.engine.may_have_forgotten(key).await)
+    async fn by_reference_code(
+        &self,
+        account: &str,
+        reference_code: &str,
+    ) -> Result<Arc<Transaction>, Status> {
+        let named = request::named(account, reference_code)?;
+        let found = self.engine.load(&named).await;
+        match found.map_err(|error| error::of_store(&error))? {
+            Some(found) => Ok(found),
+            None => Err(self.not_found(Some(&named.key)).await),
+        }
     }
 
     async fn buy(
@@ -107,32 +133,20 @@ impl TransactionService for Transactions {
         request: Request<v1::GetTransactionRequest>,
     ) -> Result<Response<v1::GetTransactionResponse>, Status> {
         use v1::get_transaction_request::Code;
-        let request = request.into_inner();
-        let mut wanted = None;
-        let found = match request.code {
+        let caller_deadline = deadline(request.metadata());
+        let v1::GetTransactionRequest { account, code } = request.into_inner();
+        let found = match &code {
             Some(Code::ReferenceCode(reference)) => {
-                let key = self.key(&request.account, &reference)?;
-                let found = self.engine.load(&key).await;
-                wanted = Some(key);
-                found
+                in_time(caller_deadline, self.by_reference_code(&account, reference)).await?
             }
             Some(Code::TraceCode(trace)) => {
-                let mut violations = Violations::default();
-                let account = self.accounts.find(&request.account, &mut violations);
-                let trace = violations.keep("trace_code", TraceCode::parse(trace));
-                let (Some(account), Some(trace)) = (account, trace) else {
-                    return Err(violations.into_status());
-                };
-                self.engine.load_by_trace(&account, &trace).await
+                in_time(caller_deadline, self.by_trace_code(&account, trace)).await?
             }
             None => {
                 let mut violations = Violations::default();
                 violations.add("code", "it is empty; give a reference_code or a trace_code");
                 return Err(violations.into_status());
             }
-        };
-        let Some(found) = found.map_err(|error| error::of_store(&error))? else {
-            return Err(self.not_found(wanted.as_ref()).await);
         };
         let transaction = Some(convert::transaction(&found));
         Ok(Response::new(v1::GetTransactionResponse { transaction }))
@@ -144,11 +158,15 @@ impl TransactionService for Transactions {
     ) -> Result<Response<v1::CheckTransactionResponse>, Status> {
         let caller_deadline = deadline(request.metadata());
         let request = request.into_inner();
-        let key = self.key(&request.account, &request.reference_code)?;
-        let checked = self.engine.check_now(&key, caller_deadline).await;
-        let Some(checked) = checked.map_err(|error| error::of_store(&error))? else {
-            return Err(self.not_found(Some(&key)).await);
+        let named = request::named(&request.account, &request.reference_code)?;
+        let checking = async {
+            let checked = self.engine.check_now(&named, caller_deadline).await;
+            match checked.map_err(|error| error::of_store(&error))? {
+                Some(checked) => Ok(checked),
+                None => Err(self.not_found(Some(&named.key)).await),
+            }
         };
+        let checked = in_time(caller_deadline, checking).await?;
         Ok(Response::new(v1::CheckTransactionResponse {
             transaction: Some(convert::transaction(&checked.transaction)),
             checked: checked.was_asked,
@@ -161,21 +179,22 @@ impl TransactionService for Transactions {
         &self,
         request: Request<v1::WatchTransactionRequest>,
     ) -> Result<Response<Watched>, Status> {
+        let caller_deadline = deadline(request.metadata());
         let request = request.into_inner();
-        let key = self.key(&request.account, &request.reference_code)?;
+        let named = request::named(&request.account, &request.reference_code)?;
         let Ok(after) = u64::try_from(request.after_revision) else {
-            let mut violations = Violations::default();
+            let mut violations = Violations::about(&request.reference_code);
             violations.add(
                 "after_revision",
                 "it is negative; give 0 or the last revision seen",
             );
             return Err(violations.into_status());
         };
-        let watch = self
-            .engine
-            .watch(key, after)
-            .await
-            .map_err(|error| error::of_watch(&error))?;
+        let watching = async {
+            let watch = self.engine.watch(named, after).await;
+            watch.map_err(|error| error::of_watch(&error))
+        };
+        let watch = in_time(caller_deadline, watching).await?;
         Ok(Response::new(stream(watch)))
     }
 
@@ -185,12 +204,13 @@ impl TransactionService for Transactions {
         &self,
         request: Request<v1::WatchTransactionsRequest>,
     ) -> Result<Response<WatchedAll>, Status> {
+        let caller_deadline = deadline(request.metadata());
         let (accounts, cursor) = request::watch_all(&self.accounts, &request.into_inner())?;
-        let watch = self
-            .engine
-            .watch_all(accounts, cursor)
-            .await
-            .map_err(|error| error::of_watch_all(&error))?;
+        let watching = async {
+            let watch = self.engine.watch_all(accounts, cursor).await;
+            watch.map_err(|error| error::of_watch_all(&error))
+        };
+        let watch = in_time(caller_deadline, watching).await?;
         Ok(Response::new(stream_all(watch)))
     }
 
@@ -198,10 +218,14 @@ impl TransactionService for Transactions {
         &self,
         request: Request<v1::ListTransactionsRequest>,
     ) -> Result<Response<v1::ListTransactionsResponse>, Status> {
+        let caller_deadline = deadline(request.metadata());
         let request = request.into_inner();
         let (query, scope) = request::list(&self.accounts, &request)?;
-        let page = self.engine.list(&query).await;
-        let page = page.map_err(|error| error::of_store(&error))?;
+        let listing = async {
+            let page = self.engine.list(&query).await;
+            page.map_err(|error| error::of_store(&error))
+        };
+        let page = in_time(caller_deadline, listing).await?;
         let transactions = page.transactions.iter();
         let next = page.next.as_ref();
         Ok(Response::new(v1::ListTransactionsResponse {
@@ -218,11 +242,14 @@ impl TransactionService for Transactions {
         &self,
         request: Request<v1::ResolveTransactionRequest>,
     ) -> Result<Response<v1::ResolveTransactionResponse>, Status> {
-        let request = request.into_inner();
-        let (key, ruling) = request::resolution(&self.accounts, request)?;
-        let resolved = self.engine.resolve(&key, &ruling).await;
-        let resolved = resolved.map_err(|error| error::of_resolve(&error))?;
-        info!(%key, operator = ruling.operator, "a transaction was resolved");
+        let caller_deadline = deadline(request.metadata());
+        let (named, ruling) = request::resolution(request.into_inner())?;
+        let resolving = async {
+            let resolved = self.engine.resolve(&named, &ruling).await;
+            resolved.map_err(|error| error::of_resolve(&error))
+        };
+        let resolved = in_time(caller_deadline, resolving).await?;
+        info!(key = %named.key, operator = ruling.operator, "a transaction was resolved");
         Ok(Response::new(v1::ResolveTransactionResponse {
             transaction: Some(convert::transaction(&resolved)),
         }))

@@ -15,6 +15,7 @@ use super::{
     format::Format,
     inquiry::{self, Asked, Found, Question},
     request::{self, Body, Credentials, TransactionCodes},
+    send_by::SendBy,
     transport::{Transport, TransportError},
     verdict::{self, CodeLists, Ignored, Refusal},
 };
@@ -119,6 +120,7 @@ impl NothingLearnt {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoAnswer(TransportError::NotSent(_)) => "unreachable",
+            Self::NoAnswer(TransportError::TooLate) => "too_late",
             Self::NoAnswer(TransportError::TimedOut) => "timed_out",
             Self::NoAnswer(TransportError::Broken(_)) => "broken",
             Self::NoAnswer(TransportError::TooLong(_)) | Self::Unreadable(_) => "unreadable",
@@ -170,9 +172,11 @@ impl Client {
 
     /// Sends the purchase or payment that `permit` allows, once. Whatever happens is a
     /// statement: an unknown outcome is not an error.
-    pub async fn send(&self, permit: SendPermit) -> Outcome {
+    ///
+    /// Past `send_by` nothing leaves: the outcome is then NOT_SENT.
+    pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> Outcome {
         let wanted = permit.into_transaction();
-        let body = request::order(&self.account, &wanted);
+        let body = request::order(&self.account, &wanted).sent_by(send_by);
         let (source, finding, problem) = match self.ask(body).await {
             Ok(answer) => {
                 let statement = verdict::of_purchase(&answer, &wanted, &self.account.code_lists);
@@ -419,6 +423,10 @@ fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {
         TransportError::NotSent(_) => Finding::NotSent {
             attempt: wanted.attempt(),
             why: NotSent::Unreachable,
+        },
+        TransportError::TooLate => Finding::NotSent {
+            attempt: wanted.attempt(),
+            why: NotSent::Overloaded,
         },
         TransportError::TimedOut => Finding::Unknown(Unknown::TimedOut),
         TransportError::Broken(_) => Finding::Unknown(Unknown::Broken),

@@ -16,6 +16,7 @@ pub mod inquiry;
 pub mod json;
 pub mod pln;
 pub mod request;
+pub mod send_by;
 pub mod signature;
 pub mod transport;
 pub mod verdict;

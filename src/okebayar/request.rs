@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client::Account, format::Format, inquiry::Question, signature::sign};
+use super::{client::Account, format::Format, inquiry::Question, send_by::SendBy, signature::sign};
 use crate::transaction::{
     AccountNumber, Bill, Inquired, ProductCode, TraceCode, Transaction, Verbatim,
 };
@@ -40,6 +40,7 @@ pub struct Body {
     product_code: Option<String>,
     format: Format,
     bytes: Vec<u8>,
+    send_by: Option<SendBy>,
 }
 
 impl Body {
@@ -65,6 +66,19 @@ impl Body {
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         self.format.content_type()
+    }
+
+    /// Lets the body leave until then, and not later.
+    #[must_use]
+    pub fn sent_by(mut self, send_by: SendBy) -> Self {
+        self.send_by = Some(send_by);
+        self
+    }
+
+    /// Until when it may leave; `None` where it does not matter.
+    #[must_use]
+    pub fn send_by(&self) -> Option<SendBy> {
+        self.send_by
     }
 
     /// The bytes to send, PIN included: never to be logged.
@@ -236,6 +250,7 @@ fn signed(
         transaction_code: transaction_code.to_owned(),
         product_code: product_code.map(|(_, code)| (*code).to_owned()),
         format,
+        send_by: None,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
     }
 }

@@ -3,11 +3,17 @@
 //! Nothing here sends twice: no retry, no redirect, no HTTP/2, no proxy from the
 //! environment (design, section 6).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
-use super::request::Body;
+use super::{request::Body, send_by::TimedBody};
 
 /// What came back.
 pub struct HttpAnswer {
@@ -23,6 +29,9 @@ pub enum TransportError {
     /// Provably nothing was sent: no connection could be made.
     #[error("no connection could be made: {0}")]
     NotSent(String),
+    /// Provably nothing was sent: the time to send it was past.
+    #[error("the time to send it was past")]
+    TooLate,
     /// No answer within the time-out; the request may have been processed.
     #[error("no answer in time")]
     TimedOut,
@@ -40,7 +49,7 @@ pub trait Transport: Send + Sync {
     /// Sends `body` once.
     ///
     /// # Errors
-    /// [`TransportError`]; only its `NotSent` says that nothing was sent.
+    /// [`TransportError`]; only its `NotSent` and `TooLate` say that nothing was sent.
     async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError>;
 }
 
@@ -108,13 +117,23 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
+        let send_by = body.send_by();
         let request = self
             .http
             .post(self.url.clone())
             .header(reqwest::header::CONTENT_TYPE, body.content_type())
-            .header(reqwest::header::ACCEPT, body.content_type())
-            .body(body.into_bytes());
-        let mut response = request.send().await.map_err(classified)?;
+            .header(reqwest::header::ACCEPT, body.content_type());
+        let withheld = Arc::new(AtomicBool::new(false));
+        let body = TimedBody::new(body.into_bytes(), send_by, Arc::clone(&withheld));
+        let request = request.body(reqwest::Body::wrap(body));
+        if send_by.is_some_and(|by| by.is_past()) {
+            return Err(TransportError::TooLate);
+        }
+        let sent = request.send().await;
+        if withheld.load(Ordering::SeqCst) {
+            return Err(TransportError::TooLate);
+        }
+        let mut response = sent.map_err(classified)?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(classified_after_sending)? {

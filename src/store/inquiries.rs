@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `inquiry:<account>:<inquiry code>` | the [`Inquiry`] |
 //! | `bound:<account>:<inquiry code>` | the one transaction that may pay it, and the one before |
-//! | `inquired:<account>:<reference>` | the [`InquiriesMade`] under the reference code |
+//! | `inquired:<reference>` | the [`InquiriesMade`] under the reference code |
 //! | `bill:<hash of the customer>` | the transactions for one customer's bills |
 
 use jiff::{SignedDuration, Timestamp};

@@ -180,6 +180,9 @@ impl List {
 /// The most items of a list; the oldest goes first.
 pub const LIST_MAX: usize = 1000;
 
+/// The name of the fact that holds the version of the stored form.
+const SCHEMA_FACT: &str = "schema";
+
 /// What a store belongs to; a store that belongs to something else is refused.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -192,7 +195,7 @@ pub struct Identity {
 impl Identity {
     /// What the store must say of itself, by name; `partitions` is for Redis only.
     fn facts(&self, partitions: Option<u64>) -> Vec<(String, String)> {
-        let mut facts = vec![("schema".to_owned(), record::SCHEMA.to_string())];
+        let mut facts = vec![(SCHEMA_FACT.to_owned(), record::SCHEMA.to_string())];
         facts.extend(partitions.map(|count| ("partitions".to_owned(), count.to_string())));
         facts.extend(
             self.accounts
@@ -203,8 +206,16 @@ impl Identity {
     }
 }
 
-/// Says that a store belongs to something else.
+/// Builds the identity-mismatch error.
 fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
+    if fact == SCHEMA_FACT {
+        return StoreError::Unsuitable(format!(
+            "it has schema {stored}, this release needs schema {ours}: reference codes are \
+             unique in the whole store now. Let the release that made it settle what is open, \
+             start this one on a new store, and run `okebayar-gateway guard start` on that, so \
+             that reference codes of the old store are not bought again"
+        ));
+    }
     StoreError::Unsuitable(format!(
         "it was made with {fact} = {stored}, the configuration says {ours}; \
          use another store, or configure what it was made with"
@@ -247,10 +258,11 @@ pub trait Store: Send + Sync {
     /// truth. Returns when the connection breaks; a store of one process never does.
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;
 
-    /// Notes which transaction a trace code belongs to.
+    /// Notes which transaction a trace code of an account belongs to.
     async fn index_trace(
         &self,
         key: &TransactionKey,
+        account: &AccountName,
         trace_code: &TraceCode,
     ) -> Result<(), StoreError>;
 

@@ -8,7 +8,7 @@ use super::{Listed, StoreError};
 use crate::transaction::{Transaction, TransactionKey};
 
 /// The version of the stored form; a store names the one it was made with.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 #[derive(Serialize)]
 struct Written<'a> {

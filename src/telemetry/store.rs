@@ -80,7 +80,7 @@ measured! {
     fn history(key: &TransactionKey, after: u64) -> History;
     fn due(now: Timestamp, limit: usize) -> Vec<TransactionKey>;
     fn lease_check(key: &TransactionKey, now: Timestamp, until: Timestamp) -> bool;
-    fn index_trace(key: &TransactionKey, trace_code: &TraceCode) -> ();
+    fn index_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
     fn list(listing: &Listing) -> Vec<Listed>;
     fn count(state: &'static str, from_ms: i64, to_ms: i64) -> u64;

@@ -101,14 +101,42 @@ code!(
     |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-',
     "give 1 to 32 lower-case letters, digits or hyphens"
 );
-code!(
-    /// The partner's own unique id of a transaction, as first given.
-    ReferenceCode,
-    8..=64,
-    |b| b.is_ascii_alphanumeric() || b == b'-',
-    "give 8 to 64 letters, digits or hyphens, best a UUID of version 7"
-);
+/// The partner's own unique id of a transaction, as first given: 8 to 64 letters, digits
+/// or hyphens, of which at least 8 are letters or digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReferenceCode(String);
+
+/// The least number of letters and digits: what remains without hyphens is the key.
+const REFERENCE_ALPHANUMERICS_MIN: usize = 8;
+
 impl ReferenceCode {
+    /// Parses a reference code.
+    ///
+    /// # Errors
+    /// [`BadCode`] when the length or a character is not allowed, or when fewer than 8
+    /// letters or digits remain without the hyphens.
+    pub fn parse(text: impl Into<String>) -> Result<Self, BadCode> {
+        let text = text.into();
+        let remedy = "give 8 to 64 letters, digits or hyphens, best a UUID of version 7";
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        check(&text, 8..=64, is_allowed, remedy)?;
+        let count = text.bytes().filter(u8::is_ascii_alphanumeric).count();
+        if count < REFERENCE_ALPHANUMERICS_MIN {
+            return Err(BadCode {
+                problem: format!("it has {count} letters and digits"),
+                remedy: "give at least 8 letters or digits, best a UUID of version 7",
+            });
+        }
+        Ok(Self(text))
+    }
+
+    /// The code as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// When it was made, if it tells: a UUID of version 7 begins with the time (RFC
     /// 9562, section 5.7), by its maker's clock.
     #[must_use]
@@ -119,6 +147,19 @@ impl ReferenceCode {
         }
         let (seconds, nanos) = uuid.get_timestamp()?.to_unix();
         Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+}
+
+impl TryFrom<String> for ReferenceCode {
+    type Error = BadCode;
+    fn try_from(text: String) -> Result<Self, BadCode> {
+        Self::parse(text)
+    }
+}
+
+impl From<ReferenceCode> for String {
+    fn from(code: ReferenceCode) -> String {
+        code.0
     }
 }
 
@@ -263,56 +304,61 @@ impl From<StatusCode> for String {
     }
 }
 
-/// What names a transaction: the account, and the reference code in lower case
-/// (OKEBAYAR may ignore its case, so two spellings are one key).
+/// The key of a transaction: its reference code in lower case and without hyphens.
+///
+/// It is unique in the whole store. OKEBAYAR may ignore case, and a caller may print a
+/// UUID with or without hyphens, so all spellings are one key. The account is no part of
+/// it: a changed default account or a renamed one must not make a second purchase.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TransactionKey {
-    account: AccountName,
-    reference: String,
-}
+pub struct TransactionKey(String);
 
 impl TransactionKey {
-    /// The key of a reference code on an account.
+    /// Builds the key of a reference code.
     #[must_use]
-    pub fn new(account: AccountName, reference: &ReferenceCode) -> Self {
-        Self {
-            account,
-            reference: reference.as_str().to_ascii_lowercase(),
-        }
+    pub fn new(reference: &ReferenceCode) -> Self {
+        let letters = reference.as_str().bytes().filter(|byte| *byte != b'-');
+        Self(
+            letters
+                .map(|byte| char::from(byte.to_ascii_lowercase()))
+                .collect(),
+        )
     }
 
-    /// Reads back what `Display` wrote.
+    /// Parses what `Display` wrote.
     ///
     /// # Errors
-    /// [`BadCode`] when a part is missing or not valid.
+    /// [`BadCode`] when it is no key, or is not in its one written form.
     pub fn parse(text: &str) -> Result<Self, BadCode> {
-        let (account, reference) = text.split_once(':').ok_or(BadCode {
-            problem: format!("{text:?} is no transaction key"),
-            remedy: "give account:reference",
-        })?;
-        Ok(Self::new(
-            AccountName::parse(account)?,
-            &ReferenceCode::parse(reference)?,
-        ))
+        let key = Self::new(&ReferenceCode::parse(text)?);
+        if key.0 != text {
+            return Err(BadCode {
+                problem: format!("{text:?} is no transaction key"),
+                remedy: "give a reference code in lower case, without hyphens",
+            });
+        }
+        Ok(key)
     }
 
-    /// The configured OKEBAYAR account.
+    /// The key as text.
     #[must_use]
-    pub fn account(&self) -> &AccountName {
-        &self.account
-    }
-
-    /// The reference code in lower case.
-    #[must_use]
-    pub fn reference(&self) -> &str {
-        &self.reference
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl fmt::Display for TransactionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.account, self.reference)
+        f.write_str(&self.0)
     }
+}
+
+/// How a caller names a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The key of its reference code.
+    pub key: TransactionKey,
+    /// The account that must have paid it; `None` for any.
+    pub account: Option<AccountName>,
 }
 
 #[cfg(test)]
@@ -329,18 +375,23 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_a_reference_code_are_one_key() {
-        let key = |text| {
-            TransactionKey::new(
-                AccountName::parse("main").unwrap(),
-                &ReferenceCode::parse(text).unwrap(),
-            )
-        };
-        assert_eq!(key("ABCD-1234"), key("abcd-1234"));
-        assert_eq!(
-            TransactionKey::parse("main:abcd-1234").unwrap(),
-            key("Abcd-1234")
-        );
+    fn all_spellings_of_a_reference_code_are_one_key() {
+        let key = |text| TransactionKey::new(&ReferenceCode::parse(text).unwrap());
+        assert_eq!(key("ABCD-1234"), key("abcd1234"));
+        assert_eq!(key("a-b-c-d-1-2-3-4"), key("ABCD1234"));
+        assert_ne!(key("abcd12345"), key("abcd1234"));
+        assert_eq!(TransactionKey::parse("abcd1234").unwrap(), key("Abcd-1234"));
+        for other in ["abcd-1234", "ABCD1234", "main:abcd1234", ""] {
+            assert!(TransactionKey::parse(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reference_code_of_hyphens_is_refused() {
+        let problem = |text: &str| ReferenceCode::parse(text).unwrap_err().to_string();
+        assert!(problem("--------").starts_with("it has 0 letters and digits; give at least 8"));
+        assert!(problem("abcdefg-").starts_with("it has 7 letters and digits"));
+        assert!(ReferenceCode::parse("abcdefgh").is_ok());
     }
 
     #[test]

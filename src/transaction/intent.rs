@@ -114,8 +114,11 @@ pub struct TraceContext {
 /// A caller's wish, valid and complete.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// The configured account that pays.
+    /// The account that pays, unless a transaction has the reference code already.
     pub account: AccountName,
+    /// True when the caller names the account: a transaction of another one is then not
+    /// what it wants. Otherwise the account is the inquiry's, or the default one.
+    pub names_account: bool,
     /// The caller's reference code.
     pub reference_code: ReferenceCode,
     /// What is bought.
@@ -125,9 +128,15 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The account that the caller names, if it names one.
+    #[must_use]
+    pub fn named_account(&self) -> Option<&AccountName> {
+        self.names_account.then_some(&self.account)
+    }
+
     /// The key under which the transaction is stored.
     #[must_use]
     pub fn key(&self) -> TransactionKey {
-        TransactionKey::new(self.account.clone(), &self.reference_code)
+        TransactionKey::new(&self.reference_code)
     }
 }

@@ -29,8 +29,8 @@ pub use amount::{Amount, BadAmount};
 use attempt::Attempt;
 pub use attempt::{Arming, AttemptToken, Base, HeldBack};
 pub use codes::{
-    AccountName, AccountNumber, BadCode, InquiryCode, ProductCode, ReferenceCode, SerialNumber,
-    StatusCode, TraceCode, TransactionKey,
+    AccountName, AccountNumber, BadCode, InquiryCode, Named, ProductCode, ReferenceCode,
+    SerialNumber, StatusCode, TraceCode, TransactionKey,
 };
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
@@ -104,7 +104,7 @@ pub struct CannotArm {
 }
 
 impl Transaction {
-    /// The first version of what a caller wants: SENDING, with attempt 1 armed; or
+    /// Builds the first version of what a caller wants: SENDING, with attempt 1 armed; or
     /// CONFIRMING, if that is held back.
     #[must_use]
     pub fn begin(
@@ -409,7 +409,7 @@ impl Transaction {
     /// The key under which it is stored.
     #[must_use]
     pub fn key(&self) -> TransactionKey {
-        TransactionKey::new(self.account.clone(), &self.reference_code)
+        TransactionKey::new(&self.reference_code)
     }
 
     /// When the next check is due; `None` when none is.

@@ -53,20 +53,22 @@ async fn accounts_are_apart_in_all_but_the_process(kind: StoreKind) {
         .set("accounts.production.format", "xml");
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    let code = reference();
+    let (code, other) = (reference(), reference());
 
-    // Without a name it is the default account's, and nobody else's.
+    // Without a name it is the default account's, and not found under another name.
     let first = buy(&mut client, &code, PLAIN).await;
     assert_eq!(first.account, "main");
-    assert_eq!(
-        in_account(&mut client, "main", &code).await,
-        Some(State::Succeeded)
-    );
-    assert_eq!(in_account(&mut client, "production", &code).await, None);
+    for (account, expected) in [
+        ("main", Some(State::Succeeded)),
+        ("", Some(State::Succeeded)),
+        ("production", None),
+    ] {
+        assert_eq!(in_account(&mut client, account, &code).await, expected);
+    }
 
-    // The same reference code in the other account is another purchase, in XML,
-    // with credentials and a callback address of its own.
-    let mut request = order(&code, PENDING_THEN_SUCCESS);
+    // A purchase of the other account goes in XML, with credentials and a callback
+    // address of its own.
+    let mut request = order(&other, PENDING_THEN_SUCCESS);
     request.account = "production".into();
     let answer = client
         .purchase_prepaid(request.clone())
@@ -81,6 +83,7 @@ async fn accounts_are_apart_in_all_but_the_process(kind: StoreKind) {
     assert_eq!(transaction.account, "production");
     assert_eq!(transaction.price.unwrap().units, first.price.unwrap().units);
     assert_eq!(world.ledger(&code).await.received, 1);
+    assert_eq!(world.ledger(&other).await.received, 0);
 }
 
 #[tokio::test]

@@ -95,8 +95,13 @@ impl Store for Faulty {
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         self.inner.listen(wake).await
     }
-    async fn index_trace(&self, key: &TransactionKey, trace: &TraceCode) -> Result<(), StoreError> {
-        self.inner.index_trace(key, trace).await
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace: &TraceCode,
+    ) -> Result<(), StoreError> {
+        self.inner.index_trace(key, account, trace).await
     }
     async fn find_by_trace(
         &self,
@@ -222,12 +227,14 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         own_inquiry_reference: false,
     };
     let settings = Settings {
+        default_account: account(),
         limits: Limits {
             sending: 4,
             queue: 4,
             queue_timeout: Duration::from_millis(300),
             checking: 1,
         },
+        send_within: Duration::from_secs(10),
         schedule: schedule(),
         rules: RULES,
         guard: GuardSettings {

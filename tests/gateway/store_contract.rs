@@ -252,7 +252,10 @@ async fn a_trace_code_finds_its_transaction(kind: StoreKind) {
         store.find_by_trace(&account(), &trace_code).await.unwrap(),
         None
     );
-    store.index_trace(&key, &trace_code).await.unwrap();
+    store
+        .index_trace(&key, &account(), &trace_code)
+        .await
+        .unwrap();
     assert_eq!(
         store.find_by_trace(&account(), &trace_code).await.unwrap(),
         Some(key)
@@ -362,7 +365,7 @@ async fn a_listing_has_every_transaction_of_its_state_newest_first(kind: StoreKi
     }
     let names = |numbers: &mut dyn Iterator<Item = u32>| -> Vec<String> {
         numbers
-            .map(|number| format!("main:reference-{number:02}"))
+            .map(|number| format!("reference{number:02}"))
             .collect()
     };
     let even = names(&mut (0..20).rev().filter(|number| number % 2 == 0));
@@ -561,10 +564,28 @@ async fn every_key_of_one_commit_lies_in_one_slot() {
     let tag = |key: &String| key.split_once('}').map(|(tag, _)| tag.to_owned());
     assert_eq!(keys.len(), 5, "{keys:?}");
     assert!(keys.iter().all(|key| tag(key) == tag(&keys[0])), "{keys:?}");
-    // The partition is fixed by design: SHA-256("main", 0, reference) mod 8.
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(b"main\0reference-1");
+    // The partition is fixed by design: SHA-256(reference) mod 8.
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(b"reference1");
     let partition = u64::from_be_bytes(digest[..8].try_into().unwrap()) % 8;
     assert_eq!(tag(&keys[0]).unwrap(), format!("okb:{{{partition}"));
+}
+
+#[tokio::test]
+async fn a_cursor_of_the_old_partitioning_is_out_of_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let now = store.events_head().await.unwrap();
+    let read = store.events_after(&now).await.unwrap();
+    assert!(matches!(read, Events::Next(_)));
+    // Schema 2 named its epoch by the replication id alone.
+    let replication_id = now.epoch.strip_prefix("3:").unwrap().to_owned();
+    let old = Cursor {
+        epoch: replication_id,
+        ..now
+    };
+    let read = store.events_after(&old).await.unwrap();
+    assert!(matches!(read, Events::OutOfRange));
 }
 
 on_both_stores!(

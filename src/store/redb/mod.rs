@@ -244,9 +244,10 @@ impl Store for RedbStore {
     async fn index_trace(
         &self,
         key: &TransactionKey,
+        account: &AccountName,
         trace_code: &TraceCode,
     ) -> Result<(), StoreError> {
-        let (trace, key) = (format!("{}:{trace_code}", key.account()), key.to_string());
+        let (trace, key) = (format!("{account}:{trace_code}"), key.to_string());
         self.write(move |write| {
             let mut table = write.open_table(TRACES).map_err(unavailable)?;
             table

@@ -139,7 +139,9 @@ fn pipeline() -> Pipeline {
 fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<Found>)> {
     let mut replies = replies.into_iter();
     let told = replies.next().map(String::from_redis_value).transpose()?;
-    let epoch = info(&told.unwrap_or_default(), "master_replid").to_owned();
+    let replication_id = info(&told.unwrap_or_default(), "master_replid").to_owned();
+    // A cursor of another schema counted other partitions: it is of another epoch.
+    let epoch = format!("{}:{replication_id}", record::SCHEMA);
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
         let number = Option::<u64>::from_redis_value(number)?.unwrap_or_default();

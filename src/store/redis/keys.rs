@@ -10,12 +10,8 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(super) fn partition(&self, account: &AccountName, name: &str) -> u64 {
-        partition_of(&[account.as_str(), "\0", name], self.settings.partitions)
-    }
-
     pub(super) fn keys(&self, key: &TransactionKey) -> Keys {
-        let partition = self.partition(key.account(), key.reference());
+        let partition = partition_of(&[key.as_str()], self.settings.partitions);
         Keys {
             record: format!("okb:{{{partition}}}:tx:{key}"),
             due: due_key(partition),
@@ -31,7 +27,8 @@ impl RedisStore {
     }
 
     pub(super) fn trace_key(&self, account: &AccountName, trace_code: &TraceCode) -> String {
-        let partition = self.partition(account, trace_code.as_str());
+        let parts = [account.as_str(), "\0", trace_code.as_str()];
+        let partition = partition_of(&parts, self.settings.partitions);
         format!("okb:{{{partition}}}:trace:{account}:{trace_code}")
     }
 }

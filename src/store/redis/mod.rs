@@ -2,18 +2,19 @@
 //!
 //! # Keys
 //!
-//! `p` is the partition: the first 8 bytes of SHA-256(account, 0x00, reference in
-//! lower case) modulo the number of partitions. Everything that one commit touches
-//! carries `{p}` as its hash tag, so that it lies in one slot of a Redis Cluster.
+//! `p` is the partition: the first 8 bytes of SHA-256(reference) modulo the number of
+//! partitions, where `<reference>` is the reference code in lower case and without
+//! hyphens. Everything that one commit touches carries `{p}` as its hash tag, so that it
+//! lies in one slot of a Redis Cluster.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id) |
-//! | `okb:{p}:due` | sorted set | `<account>:<reference>` by due time in ms |
-//! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <account>:<reference>`, by that text |
+//! | `okb:{p}:tx:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id) |
+//! | `okb:{p}:due` | sorted set | `<reference>` by due time in ms |
+//! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <reference>`, by that text |
 //! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
 //! | `okb:{p}:number` | string | the number of the last event |
-//! | `okb:{p}:trace:<account>:<trace code>` | string | `<account>:<reference>`; `p` is the trace code's own |
+//! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
 //! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`); `p` is the name's own |
 //! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts |
@@ -40,7 +41,7 @@ use super::{
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
 const IDENTITY_KEY: &str = "okb:identity";
-/// Where each commit says `<version> <account>:<reference>`; `commit.lua` names it too.
+/// Where each commit publishes `<version> <reference>`; `commit.lua` names it too.
 const WAKE_CHANNEL: &str = "okb:wake";
 
 /// How the store is reached and laid out.
@@ -296,10 +297,11 @@ impl Store for RedisStore {
     async fn index_trace(
         &self,
         key: &TransactionKey,
+        account: &AccountName,
         trace_code: &TraceCode,
     ) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        let trace = self.trace_key(key.account(), trace_code);
+        let trace = self.trace_key(account, trace_code);
         self.within(connection.set(trace, key.to_string())).await
     }
 

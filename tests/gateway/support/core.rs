@@ -41,6 +41,11 @@ pub fn schedule() -> Schedule {
     }
 }
 
+/// The account of every transaction here.
+pub fn account() -> AccountName {
+    AccountName::parse("main").unwrap()
+}
+
 /// A prepaid purchase, as the caller wants it and as it is sent.
 pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
     let order = Order {
@@ -49,7 +54,8 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
         inquired: None,
     };
     let intent = Intent {
-        account: AccountName::parse("main").unwrap(),
+        account: account(),
+        names_account: false,
         reference_code: ReferenceCode::parse(reference_code).unwrap(),
         contents: Contents::PurchasePrepaid {
             product_code: order.product_code.clone(),

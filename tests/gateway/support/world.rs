@@ -156,6 +156,11 @@ impl World {
         self
     }
 
+    pub fn unset(&mut self, key: &str) -> &mut Self {
+        self.settings.remove(key);
+        self
+    }
+
     /// A second account beside `main`, which stays the default, with a sandbox of its own.
     pub async fn add_account(&mut self, name: &str) -> Process {
         let (port, user_id) = (ports::free(), "second-member");

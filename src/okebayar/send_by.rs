@@ -1,0 +1,156 @@
+//! The time after which a purchase or payment must not leave any more.
+//!
+//! A process that is frozen between its claim and its POST wakes up when a status check
+//! may have settled the transaction already. So the time is compared twice: before the
+//! request is handed to the HTTP client, and when a connection, which may have been made
+//! in between, asks for the body. Only a freeze in the instant between that and the write
+//! to the socket remains.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use jiff::Timestamp;
+
+use crate::ambient::Ambient;
+
+/// A point in time by two clocks. The wall clock may be set back, and the monotonic one
+/// may stop while the machine is suspended; the boot-time clock does neither.
+#[derive(Clone, Copy, Debug)]
+pub struct SendBy {
+    wall: Timestamp,
+    boot: Duration,
+    clocks: Ambient,
+}
+
+impl SendBy {
+    /// Builds the point `within` after now.
+    #[must_use]
+    pub fn after(within: Duration, clocks: Ambient) -> Self {
+        let now = (clocks.now)();
+        Self {
+            wall: now.checked_add(within).unwrap_or(now),
+            boot: (clocks.boot)().saturating_add(within),
+            clocks,
+        }
+    }
+
+    /// Returns true when either clock is past it.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        (self.clocks.now)() >= self.wall || (self.clocks.boot)() >= self.boot
+    }
+}
+
+/// A request's body that is withheld once its time is past.
+///
+/// hyper asks for the first frame after it has a connection and before it flushes the
+/// head, so a body that refuses leaves nothing on the wire. Should a later hyper flush the
+/// head first, OKEBAYAR sees a request without its body, which it cannot execute.
+pub(super) struct TimedBody {
+    bytes: Option<Bytes>,
+    send_by: Option<SendBy>,
+    withheld: Arc<AtomicBool>,
+}
+
+/// The body was not handed out: its time was past.
+#[derive(Debug, thiserror::Error)]
+#[error("the time to send it was past")]
+pub(super) struct Withheld;
+
+impl TimedBody {
+    /// Wraps a body; `withheld` becomes true if it is withheld.
+    pub(super) fn new(bytes: Vec<u8>, send_by: Option<SendBy>, withheld: Arc<AtomicBool>) -> Self {
+        Self {
+            bytes: Some(bytes.into()),
+            send_by,
+            withheld,
+        }
+    }
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = Withheld;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withheld>>> {
+        if self.bytes.is_some() && self.send_by.is_some_and(|by| by.is_past()) {
+            self.withheld.store(true, Ordering::SeqCst);
+            return Poll::Ready(Some(Err(Withheld)));
+        }
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    fn wall() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    #[test]
+    fn either_clock_ends_the_time() {
+        static BOOT_SECONDS: AtomicU64 = AtomicU64::new(100);
+        static WALL_SECONDS: AtomicU64 = AtomicU64::new(100);
+        let clocks = Ambient {
+            now: || {
+                let seconds = WALL_SECONDS.load(Ordering::SeqCst);
+                Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap()
+            },
+            boot: || Duration::from_secs(BOOT_SECONDS.load(Ordering::SeqCst)),
+            random: || uuid::Uuid::nil(),
+        };
+        let send_by = SendBy::after(Duration::from_secs(10), clocks);
+        assert!(!send_by.is_past());
+        WALL_SECONDS.store(110, Ordering::SeqCst);
+        assert!(send_by.is_past());
+        // Set back, while the machine was suspended.
+        WALL_SECONDS.store(90, Ordering::SeqCst);
+        assert!(!send_by.is_past());
+        BOOT_SECONDS.store(110, Ordering::SeqCst);
+        assert!(send_by.is_past());
+    }
+
+    #[test]
+    fn a_body_is_handed_out_once_and_in_full_while_there_is_time() {
+        let clocks = Ambient {
+            now: wall,
+            boot: || Duration::ZERO,
+            random: || uuid::Uuid::nil(),
+        };
+        let withheld = Arc::new(AtomicBool::new(false));
+        let send_by = SendBy::after(Duration::from_secs(1), clocks);
+        let mut body = TimedBody::new(b"body".to_vec(), Some(send_by), Arc::clone(&withheld));
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut context);
+        let Poll::Ready(Some(Ok(frame))) = poll() else {
+            panic!("there is no frame");
+        };
+        assert_eq!(frame.into_data().unwrap(), "body");
+        assert!(matches!(poll(), Poll::Ready(None)));
+        assert!(!withheld.load(Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,384 @@
+//! A reference code is unique in the whole store: whichever account is the default one,
+//! however it is spelled, it is bought once (promises 1 and 5).
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, GetTransactionRequest, PurchasePrepaidRequest, State, WaitUntil,
+    WatchTransactionRequest, get_transaction_request::Code as Named,
+};
+use okebayar_gateway::{
+    store::{
+        Identity, inquiries,
+        redis::{RedisSettings, RedisStore},
+    },
+    transaction::{AccountName, Inquiry, InquiryCode},
+};
+use redb::{Database, TableDefinition};
+use tonic::Code;
+
+use crate::support::{
+    on_both_stores, ports,
+    process::{CANARY_PIN, PATIENCE, Process},
+    world::{
+        Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, WATER, World, assert_refused,
+        assert_succeeded, bought, buy, get, order, pay, payment, question, reference,
+    },
+};
+
+/// A world with a second account, and the port of its sandbox.
+async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
+    let mut world = World::new(kind).await;
+    let port = ports::free();
+    let callbacks = format!("http://127.0.0.1:{}/callbacks/second", world.callbacks_port);
+    let more = ["--callback-url", callbacks.as_str()];
+    let sandbox = world.sandbox_with(port, "second-member", &more).await;
+    world
+        .set("default_account", "main")
+        .set("accounts.second.url", &format!("http://127.0.0.1:{port}/"))
+        .set("accounts.second.userid", "second-member")
+        .set("accounts.second.pin", CANARY_PIN);
+    (world, sandbox, port)
+}
+
+/// How many purchases of a reference code the sandbox on a port received.
+async fn received(port: u16, code: &str) -> u64 {
+    let url = format!("http://127.0.0.1:{port}/ledger/{code}");
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let entry: serde_json::Value = serde_json::from_str(&text).unwrap();
+    entry["received"].as_u64().unwrap()
+}
+
+fn naming(account: &str, code: &str) -> PurchasePrepaidRequest {
+    PurchasePrepaidRequest {
+        account: account.to_owned(),
+        ..order(code, PLAIN)
+    }
+}
+
+async fn a_changed_default_account_buys_nothing_again(kind: StoreKind) {
+    let (mut world, _sandbox, second) = two_accounts(kind).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let first = buy(&mut gateway.client().await, &code, PLAIN).await;
+    assert_eq!(first.account, "main");
+    gateway.process.signal("-TERM");
+    gateway.process.ended().await;
+
+    world.set("default_account", "second");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let again = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
+    assert!(again.get_ref().replayed);
+    assert_eq!(bought(again.into_inner()), first);
+    // Who names the account that did not pay is refused, and is not told to buy again.
+    let other = client.purchase_prepaid(naming("second", &code)).await;
+    let refused = assert_refused(other, Code::AlreadyExists, "REFERENCE_CODE_REUSED", "maybe");
+    assert!(!refused.message().contains("new"), "{refused}");
+    let same = client.purchase_prepaid(naming("main", &code)).await;
+    assert!(same.unwrap().into_inner().replayed);
+    assert_eq!(world.ledger(&code).await.received, 1);
+    assert_eq!(received(second, &code).await, 0);
+}
+
+#[tokio::test]
+async fn replicas_with_different_default_accounts_buy_once() {
+    let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
+    let one = world.start_gateway().await;
+    world.set("default_account", "second");
+    let two = world.start_replica().await;
+    for _ in 0..10 {
+        let code = reference();
+        let calls = (0..20).map(|number| {
+            let gateway: &Gateway = if number % 2 == 0 { &one } else { &two };
+            let code = code.clone();
+            async move {
+                let mut client = gateway.client().await;
+                let mut request = order(&code, PLAIN);
+                request.set_wait_until(WaitUntil::Final);
+                bought(client.purchase_prepaid(request).await.unwrap().into_inner())
+            }
+        });
+        let all = futures::future::join_all(calls).await;
+        assert!(all.iter().all(|one| one.trace_code == all[0].trace_code));
+        let sum = world.ledger(&code).await.received + received(second, &code).await;
+        assert_eq!(sum, 1);
+    }
+}
+
+async fn every_spelling_is_the_same_reference_code(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let first = buy(&mut client, &code, PLAIN).await;
+    let bare: String = code.chars().filter(|c| *c != '-').collect();
+    for spelling in [code.to_uppercase(), bare.clone(), format!("-{bare}-")] {
+        let refused = client.purchase_prepaid(order(&spelling, PLAIN)).await;
+        assert_refused(
+            refused,
+            Code::AlreadyExists,
+            "REFERENCE_CODE_REUSED",
+            "maybe",
+        );
+        assert_eq!(get(&mut client, &spelling).await.unwrap(), first);
+        assert_eq!(
+            world.ledger(&spelling).await.received,
+            u64::from(spelling == code)
+        );
+    }
+    assert_eq!(first.reference_code, code);
+    assert_eq!(world.ledger(&code).await.received, 1);
+    let refused = client.purchase_prepaid(order("--------", PLAIN)).await;
+    assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", "no");
+}
+
+async fn an_attempt_that_was_not_sent_keeps_its_account(kind: StoreKind) {
+    let (mut world, _sandbox, second) = two_accounts(kind).await;
+    world.sandbox = None;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    gateway.process.signal("-TERM");
+    gateway.process.ended().await;
+
+    world.set("default_account", "second");
+    world.start_sandbox().await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let other = client.purchase_prepaid(naming("second", &code)).await;
+    assert_refused(other, Code::AlreadyExists, "REFERENCE_CODE_REUSED", "no");
+    let again = buy(&mut client, &code, PLAIN).await;
+    assert_succeeded(&again);
+    assert_eq!(again.account, "main");
+    assert_eq!(world.ledger(&code).await.received, 1);
+    assert_eq!(received(second, &code).await, 0);
+}
+
+async fn read(client: &mut Client, account: &str, code: Named) -> Result<String, tonic::Status> {
+    let request = GetTransactionRequest {
+        account: account.to_owned(),
+        code: Some(code),
+    };
+    let found = client.get_transaction(request).await?.into_inner();
+    Ok(found.transaction.unwrap().reference_code)
+}
+
+async fn an_empty_account_matches_any_and_another_one_is_not_found(kind: StoreKind) {
+    let (world, _sandbox, _) = two_accounts(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let request = naming("second", &code);
+    let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    assert_eq!(transaction.account, "second");
+    let by_reference = Named::ReferenceCode(code.clone());
+    let by_trace = Named::TraceCode(transaction.trace_code.clone());
+    for account in ["", "second"] {
+        for named in [&by_reference, &by_trace] {
+            assert_eq!(
+                read(&mut client, account, named.clone()).await.unwrap(),
+                code
+            );
+        }
+    }
+    for account in ["main", "nobody"] {
+        let found = read(&mut client, account, by_reference.clone()).await;
+        assert_refused(found, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
+        let found = read(&mut client, account, by_trace.clone()).await;
+        assert_eq!(found.unwrap_err().code(), Code::NotFound);
+        let request = CheckTransactionRequest {
+            account: account.to_owned(),
+            reference_code: code.clone(),
+        };
+        let checked = client.check_transaction(request).await;
+        assert_refused(checked, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
+        let request = WatchTransactionRequest {
+            account: account.to_owned(),
+            reference_code: code.clone(),
+            after_revision: 0,
+        };
+        let watched = client.watch_transaction(request).await;
+        assert_refused(
+            watched.map(drop),
+            Code::NotFound,
+            "TRANSACTION_NOT_FOUND",
+            "maybe",
+        );
+    }
+}
+
+async fn a_payment_without_an_account_is_the_inquirys(kind: StoreKind) {
+    let (world, _sandbox, second) = two_accounts(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut inquirer = gateway.inquirer().await;
+    let mut ask = async |account: &str| {
+        let mut request = question(WATER, "2000000001");
+        request.account = account.to_owned();
+        let found = inquirer.inquire_postpaid(request).await.unwrap();
+        found.into_inner().inquiry.unwrap()
+    };
+    let bill = ask("second").await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let paid = pay(&mut client, &code, &bill).await.unwrap();
+    assert_eq!(
+        (paid.account.as_str(), paid.state()),
+        ("second", State::Succeeded)
+    );
+    assert_eq!(received(second, &code).await, 1);
+    assert_eq!(world.ledger(&code).await.received, 0);
+}
+
+#[tokio::test]
+async fn an_inquiry_code_of_two_accounts_needs_the_account() {
+    let (world, _sandbox, _) = two_accounts(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let bill = gateway.bill(WATER, "2000000001").await;
+    // The other account's OKEBAYAR gave the same code.
+    let settings = RedisSettings {
+        url: world.redis.as_ref().unwrap().url.clone(),
+        partitions: 64,
+        timeout: PATIENCE,
+        event_retention: SignedDuration::from_hours(1),
+    };
+    let identity = Identity {
+        accounts: BTreeMap::new(),
+        epoch: uuid::Uuid::nil(),
+    };
+    let store = RedisStore::open(settings, &identity).await.unwrap();
+    let account = |name| AccountName::parse(name).unwrap();
+    let code = InquiryCode::parse(bill.inquiry_code.as_str()).unwrap();
+    let known = inquiries::load(&store, &account("main"), &code).await;
+    let twin = Inquiry {
+        account: account("second"),
+        ..known.unwrap().unwrap()
+    };
+    let at = twin.expires_at;
+    inquiries::save(&store, &twin, at).await.unwrap();
+
+    let mut client = gateway.client().await;
+    let refused = client.pay_postpaid(payment(&reference(), &bill)).await;
+    assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", "no");
+    let mut named = payment(&reference(), &bill);
+    named.account = "main".to_owned();
+    let paid = client.pay_postpaid(named).await.unwrap().into_inner();
+    assert_eq!(paid.transaction.unwrap().account, "main");
+}
+
+async fn a_callback_at_another_accounts_address_is_an_orphan(kind: StoreKind) {
+    let (mut world, _sandbox, _) = two_accounts(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let before = buy(&mut client, &code, crate::support::world::PENDING_FOR_EVER).await;
+    let url = format!(
+        "http://{}/callbacks/second?referencecode={code}&status=000&serialnumber=1",
+        gateway.callbacks
+    );
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+    assert_eq!(get(&mut client, &code).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_configured_is_refused_and_its_purchase_is_still_read() {
+    let (mut world, _sandbox, _) = two_accounts(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let first = client
+        .purchase_prepaid(naming("second", &code))
+        .await
+        .unwrap();
+    let first = bought(first.into_inner());
+    gateway.process.signal("-TERM");
+    gateway.process.ended().await;
+    for key in ["url", "userid", "pin"] {
+        world.unset(&format!("accounts.second.{key}"));
+    }
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    assert_eq!(get(&mut client, &code).await.unwrap(), first);
+    let replay = client
+        .purchase_prepaid(naming("second", &code))
+        .await
+        .unwrap();
+    assert!(replay.into_inner().replayed);
+    let refused = client
+        .purchase_prepaid(naming("second", &reference()))
+        .await;
+    let refused = assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", "no");
+    assert!(
+        refused
+            .message()
+            .starts_with("account: there is no account \"second\"")
+    );
+}
+
+#[tokio::test]
+async fn an_embedded_store_of_the_old_schema_is_refused_with_what_to_do() {
+    let world = World::new(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    gateway.process.signal("-TERM");
+    gateway.process.ended().await;
+    let database = Database::open(world.store_file()).unwrap();
+    let identity: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
+    let write = database.begin_write().unwrap();
+    write
+        .open_table(identity)
+        .unwrap()
+        .insert("schema", "2")
+        .unwrap();
+    write.commit().unwrap();
+    drop(database);
+    refused_as_old(&world).await;
+}
+
+#[tokio::test]
+async fn a_redis_of_the_old_schema_is_refused_with_what_to_do() {
+    let world = World::new(StoreKind::Redis).await;
+    let redis = world.redis.as_ref().unwrap();
+    redis
+        .command(&["HSET", "okb:identity", "schema", "2", "partitions", "64"])
+        .await;
+    refused_as_old(&world).await;
+}
+
+async fn refused_as_old(world: &World) {
+    let environment = world.environment();
+    let binary = crate::support::world::BINARY;
+    let mut process = Process::start(binary, &["serve"], &environment, world.path());
+    assert!(!process.ended().await.success());
+    let text = process.text();
+    assert!(
+        text.contains("it has schema 2, this release needs schema 3"),
+        "{text}"
+    );
+    assert!(text.contains("okebayar-gateway guard start"), "{text}");
+}
+
+#[tokio::test]
+async fn a_pending_purchase_is_followed_under_any_default_account() {
+    let (mut world, _sandbox, _) = two_accounts(StoreKind::Redis).await;
+    let one = world.start_gateway().await;
+    world.set("default_account", "second");
+    let two = world.start_replica().await;
+    let code = reference();
+    let mut client = one.client().await;
+    let pending = buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
+    assert_eq!(pending.state(), State::Pending);
+    assert_succeeded(&two.until_final(&code).await);
+}
+
+on_both_stores!(
+    a_changed_default_account_buys_nothing_again,
+    every_spelling_is_the_same_reference_code,
+    an_attempt_that_was_not_sent_keeps_its_account,
+    an_empty_account_matches_any_and_another_one_is_not_found,
+    a_payment_without_an_account_is_the_inquirys,
+    a_callback_at_another_accounts_address_is_an_orphan,
+);
