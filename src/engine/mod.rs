@@ -12,6 +12,7 @@ mod list;
 mod purchase;
 mod question;
 mod review;
+mod unconfigured;
 mod wait;
 mod watch;
 mod watch_all;
@@ -43,8 +44,8 @@ use crate::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AttemptToken, Change, Rules, Schedule, Standing, TraceCode, Transaction,
-        TransactionKey,
+        AccountName, AccountNames, AttemptToken, Change, Rules, Schedule, Standing, TraceCode,
+        Transaction, TransactionKey,
     },
 };
 pub use callback::Received;
@@ -53,6 +54,7 @@ pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError};
 pub use question::QuestionError;
 pub use review::ResolveError;
+use unconfigured::SetAside;
 pub use wait::{Wait, WaitUntil};
 pub use watch::{Watch, WatchError};
 pub use watch_all::{WatchAll, WatchedAll};
@@ -67,6 +69,8 @@ pub struct Upstream {
     pub callback_trusted: bool,
     /// Prepaid inquiries go under reference codes of the gateway's own.
     pub own_inquiry_reference: bool,
+    /// The former names of the account.
+    pub formerly: Vec<AccountName>,
 }
 
 /// What the engine needs to know.
@@ -89,6 +93,9 @@ pub struct Settings {
 pub struct Engine {
     store: Arc<dyn Store>,
     upstreams: BTreeMap<AccountName, Upstream>,
+    names: AccountNames,
+    /// Due transactions that are left to other gateways.
+    set_aside: SetAside,
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
@@ -114,7 +121,13 @@ impl Engine {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Arc<Self> {
+        let names = upstreams.iter().flat_map(|(name, upstream)| {
+            let former = upstream.formerly.iter();
+            former.map(|former| (former.clone(), name.clone()))
+        });
         Arc::new(Self {
+            names: AccountNames::new(names),
+            set_aside: SetAside::default(),
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
             sending: Semaphore::new(settings.limits.sending),
             store,
@@ -141,10 +154,31 @@ impl Engine {
         &self.tasks
     }
 
-    /// True when the account is configured.
+    /// True when the account is configured, under this name.
     #[must_use]
     pub fn has_account(&self, account: &AccountName) -> bool {
         self.upstreams.contains_key(account)
+    }
+
+    /// Returns the account by any of its names, as a transaction's record may carry a
+    /// former one; `None` where it is not configured.
+    #[must_use]
+    pub fn upstream(&self, account: &AccountName) -> Option<&Upstream> {
+        self.upstreams.get(self.names.current(account))
+    }
+
+    /// Returns the present name of an account, by any of its names; `None` where it is not
+    /// configured.
+    #[must_use]
+    pub fn current_account(&self, account: &AccountName) -> Option<AccountName> {
+        let current = self.names.current(account);
+        self.has_account(current).then(|| current.clone())
+    }
+
+    /// Returns the present and the former names of the accounts.
+    #[must_use]
+    pub fn names(&self) -> &AccountNames {
+        &self.names
     }
 
     /// The transaction as stored.
@@ -164,10 +198,13 @@ impl Engine {
         account: &AccountName,
         trace_code: &TraceCode,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
-        match self.store.find_by_trace(account, trace_code).await? {
-            Some(key) => self.store.load(&key).await,
-            None => Ok(None),
+        // The index has the account names of the records.
+        for name in self.names.all(self.names.current(account)) {
+            if let Some(key) = self.store.find_by_trace(name, trace_code).await? {
+                return self.store.load(&key).await;
+            }
         }
+        Ok(None)
     }
 
     /// Verifies that the store answers and may be used, and has lost nothing.

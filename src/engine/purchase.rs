@@ -269,7 +269,7 @@ impl Engine {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
         let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
-        let upstream = self.upstreams.get(claimed.account());
+        let upstream = self.upstream(claimed.account());
         let (Ok(Ok(_slot)), Some(upstream)) = (slot, upstream) else {
             let finding = Finding::NotSent {
                 attempt: claimed.attempt(),
