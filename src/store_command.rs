@@ -1,6 +1,6 @@
 //! `store`: changes what the store knows of the accounts, where an operator says so.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
@@ -14,7 +14,7 @@ use crate::{
         redis::RedisStore,
         unresolved::{self, UNRESOLVED},
     },
-    transaction::AccountName,
+    transaction::{AccountName, AccountNames},
 };
 
 /// What to change.
@@ -39,15 +39,15 @@ pub enum Action {
 /// An opened store, of either kind.
 enum Opened {
     Embedded(RedbStore),
-    Redis(RedisStore),
+    Redis(Box<RedisStore>),
 }
 
 impl Opened {
     /// Opens the store of whatever accounts; the embedded one must exist.
     async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<Self> {
         let anybody = Identity {
-            accounts: Default::default(),
-            names: Default::default(),
+            accounts: BTreeMap::default(),
+            names: AccountNames::default(),
             epoch: (ambient.random)(),
         };
         Ok(match settings {
@@ -58,7 +58,7 @@ impl Opened {
             }
             StoreSettings::Redis(settings) => {
                 let opened = RedisStore::open(settings.clone(), &anybody).await;
-                Self::Redis(opened.context("store.url")?)
+                Self::Redis(Box::new(opened.context("store.url")?))
             }
         })
     }
@@ -66,7 +66,7 @@ impl Opened {
     fn store(&self) -> &dyn Store {
         match self {
             Self::Embedded(store) => store,
-            Self::Redis(store) => store,
+            Self::Redis(store) => &**store,
         }
     }
 
