@@ -10,8 +10,8 @@
 //!    transaction aside, and looks past it so that others are not kept waiting.
 //! 2. A leases or settles it. B then no longer sees it due, and forgets it.
 //! 3. Only what B has seen due for the whole of `checks.unconfigured_grace` is passed over:
-//!    A had that time. A store that did not answer, or a machine that was suspended, kept A
-//!    from it as well, so B starts anew.
+//!    A had that time. A time in which B did not look, because the store did not answer or
+//!    the machine was suspended, may have kept A from it as well, and does not count.
 //! 4. A may be checking at that very moment. Passing over is not a check made, so it
 //!    shortens no schedule of A's, and A folds its answer into whatever is stored. Only at
 //!    `checks.give_up_after` an answer can come too late: the review then shows it.
@@ -36,13 +36,17 @@ use crate::{
 /// How many are set aside at once. Further ones are postponed at once, and never given up.
 const SET_ASIDE_MAX: usize = 4096;
 
-/// The transactions that are left to other gateways, and since when.
+/// In how many parts the grace is counted at least: a look counts for no more than one,
+/// however long ago the last one was.
+const LOOKS_MIN: i32 = 4;
+
+/// The transactions that are left to other gateways, and for how long they were seen due.
 #[derive(Default)]
 pub(super) struct SetAside(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    since: BTreeMap<TransactionKey, Timestamp>,
+    due_for: BTreeMap<TransactionKey, SignedDuration>,
     /// When the store last told what is due.
     looked_at: Option<Timestamp>,
 }
@@ -65,7 +69,7 @@ impl SetAside {
 
     /// Returns how many are set aside: so many more must be looked up.
     pub(super) fn count(&self) -> usize {
-        self.seen().since.len()
+        self.seen().due_for.len()
     }
 
     /// Notes what is due now, and returns it without what is set aside.
@@ -76,22 +80,20 @@ impl SetAside {
         grace: SignedDuration,
     ) -> Vec<TransactionKey> {
         let mut seen = self.seen();
-        let last = seen.looked_at.replace(now);
-        let is_steady = last.is_some_and(|last| {
-            let gap = now.duration_since(last);
-            !gap.is_negative() && gap < grace
-        });
-        if !is_steady {
-            seen.since.clear();
-        }
-        if seen.since.is_empty() {
+        let last = seen.looked_at.replace(now).unwrap_or(now);
+        if seen.due_for.is_empty() {
             return due;
         }
+        let gap = now.duration_since(last);
+        let counted = gap.clamp(SignedDuration::ZERO, grace / LOOKS_MIN);
         let still: BTreeSet<&TransactionKey> = due.iter().collect();
-        seen.since.retain(|key, _| still.contains(key));
+        seen.due_for.retain(|key, due_for| {
+            *due_for = due_for.saturating_add(counted);
+            still.contains(key)
+        });
         let is_aside = |key: &TransactionKey| {
-            let since = seen.since.get(key);
-            since.is_some_and(|since| now.duration_since(*since) < grace)
+            let due_for = seen.due_for.get(key);
+            due_for.is_some_and(|due_for| *due_for < grace)
         };
         due.into_iter().filter(|key| !is_aside(key)).collect()
     }
@@ -101,17 +103,17 @@ impl SetAside {
         *self.seen() = Seen::default();
     }
 
-    fn turn(&self, key: &TransactionKey, now: Timestamp, grace: SignedDuration) -> Turn {
+    fn turn(&self, key: &TransactionKey, grace: SignedDuration) -> Turn {
         let mut seen = self.seen();
-        match seen.since.get(key) {
-            Some(since) if now.duration_since(*since) >= grace => {
-                seen.since.remove(key);
+        match seen.due_for.get(key) {
+            Some(due_for) if *due_for >= grace => {
+                seen.due_for.remove(key);
                 Turn::PassOver
             }
             Some(_) => Turn::Leave,
-            None if seen.since.len() >= SET_ASIDE_MAX => Turn::Postpone,
+            None if seen.due_for.len() >= SET_ASIDE_MAX => Turn::Postpone,
             None => {
-                seen.since.insert(key.clone(), now);
+                seen.due_for.insert(key.clone(), SignedDuration::ZERO);
                 Turn::Leave
             }
         }
@@ -127,7 +129,7 @@ impl Engine {
     pub(super) async fn pass_over(&self, due: Arc<Transaction>) -> Result<(), StoreError> {
         let key = due.key();
         let grace = self.schedule().unconfigured_grace;
-        let may_end = match self.set_aside.turn(&key, self.now(), grace) {
+        let may_end = match self.set_aside.turn(&key, grace) {
             Turn::Leave => return Ok(()),
             Turn::Postpone => false,
             Turn::PassOver => true,
@@ -207,51 +209,55 @@ mod tests {
         )
     }
 
-    /// Looks every 5 minutes from one time to another.
-    fn look(aside: &SetAside, due: &[TransactionKey], from: i64, to: i64) -> Vec<TransactionKey> {
-        let mut left = Vec::new();
-        for seconds in (from..=to).step_by(300) {
-            left = aside.filter(due.to_vec(), at(seconds), GRACE);
-        }
-        left
+    /// Looks at these times; returns what the last look left.
+    fn look(aside: &SetAside, due: &[TransactionKey], times: &[i64]) -> Vec<TransactionKey> {
+        let looks = times
+            .iter()
+            .map(|seconds| aside.filter(due.to_vec(), at(*seconds), GRACE));
+        looks.last().unwrap()
     }
 
     #[test]
     fn what_stays_due_is_passed_over_after_the_grace() {
         let aside = SetAside::default();
         let due = [key(1), key(2)];
-        assert_eq!(look(&aside, &due, 0, 0), due);
-        assert_eq!(aside.turn(&due[0], at(0), GRACE), Turn::Leave);
-        assert_eq!(look(&aside, &due, 300, 300), due[1..]);
-        assert_eq!(look(&aside, &due, 599, 599), due[1..]);
-        assert_eq!(look(&aside, &due, 600, 600), due);
-        assert_eq!(aside.turn(&due[0], at(600), GRACE), Turn::PassOver);
+        assert_eq!(look(&aside, &due, &[0]), due);
+        assert_eq!(aside.turn(&due[0], GRACE), Turn::Leave);
+        assert_eq!(
+            look(&aside, &due, &[100, 200, 300, 400, 500, 599]),
+            due[1..]
+        );
+        assert_eq!(aside.turn(&due[0], GRACE), Turn::Leave);
+        assert_eq!(look(&aside, &due, &[600]), due);
+        assert_eq!(aside.turn(&due[0], GRACE), Turn::PassOver);
         assert_eq!(aside.count(), 0);
     }
 
     #[test]
     fn what_another_gateway_takes_begins_anew() {
         let aside = SetAside::default();
-        look(&aside, &[key(1)], 0, 0);
-        aside.turn(&key(1), at(0), GRACE);
-        look(&aside, &[], 300, 300);
-        look(&aside, &[key(1)], 600, 600);
-        assert_eq!(aside.turn(&key(1), at(600), GRACE), Turn::Leave);
+        look(&aside, &[key(1)], &[0]);
+        aside.turn(&key(1), GRACE);
+        look(&aside, &[key(1)], &[150, 300, 450]);
+        look(&aside, &[], &[500]);
+        look(&aside, &[key(1)], &[600]);
+        assert_eq!(aside.turn(&key(1), GRACE), Turn::Leave);
     }
 
     #[test]
-    fn the_grace_begins_anew_after_a_time_in_which_nobody_could_check() {
+    fn a_time_without_looks_does_not_count() {
         for is_suspended in [false, true] {
             let aside = SetAside::default();
-            look(&aside, &[key(1)], 0, 0);
-            aside.turn(&key(1), at(0), GRACE);
+            look(&aside, &[key(1)], &[0]);
+            aside.turn(&key(1), GRACE);
             if is_suspended {
-                look(&aside, &[key(1)], 7200, 7200);
+                look(&aside, &[key(1)], &[150, 300, 100_000]);
             } else {
+                look(&aside, &[key(1)], &[150, 300, 450]);
                 aside.forget();
-                look(&aside, &[key(1)], 300, 600);
+                look(&aside, &[key(1)], &[600]);
             }
-            assert_eq!(aside.turn(&key(1), at(7200), GRACE), Turn::Leave);
+            assert_eq!(aside.turn(&key(1), GRACE), Turn::Leave);
         }
     }
 
@@ -259,11 +265,8 @@ mod tests {
     fn what_finds_no_room_is_postponed() {
         let aside = SetAside::default();
         for number in 0..SET_ASIDE_MAX {
-            assert_eq!(aside.turn(&key(number), at(0), GRACE), Turn::Leave);
+            assert_eq!(aside.turn(&key(number), GRACE), Turn::Leave);
         }
-        assert_eq!(
-            aside.turn(&key(SET_ASIDE_MAX), at(0), GRACE),
-            Turn::Postpone
-        );
+        assert_eq!(aside.turn(&key(SET_ASIDE_MAX), GRACE), Turn::Postpone);
     }
 }

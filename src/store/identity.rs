@@ -54,6 +54,11 @@ pub(super) fn take(
     partitions: Option<u64>,
     stored: &Facts,
 ) -> Result<Facts, StoreError> {
+    if identity.accounts.is_empty() && stored.is_empty() {
+        return Err(StoreError::Unsuitable(
+            "there is no store yet; a gateway makes it when it starts first".to_owned(),
+        ));
+    }
     let mut facts = stored.clone();
     for (fact, ours) in Identity::facts(partitions) {
         match stored.get(&fact) {
