@@ -149,6 +149,12 @@ impl App {
             stopping.clone(),
         );
         start(&mut servers, counting);
+        let counting = census::run_unconfigured(
+            Arc::clone(&engine),
+            settings.census_interval,
+            stopping.clone(),
+        );
+        start(&mut servers, counting);
         let limits = http::Limits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
@@ -280,6 +286,7 @@ fn upstreams(
             timeout,
             callback_trusted: settings.callback_trusted,
             own_inquiry_reference: settings.own_inquiry_reference,
+            formerly: settings.formerly,
         };
         upstreams.insert(name.clone(), upstream);
         secrets.insert(name, settings.callback_secret);

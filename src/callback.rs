@@ -202,7 +202,9 @@ impl Callbacks {
 
     /// The account of an address with the right secret, compared in constant time.
     fn admit(&self, address: &Address) -> Option<AccountName> {
-        let account = AccountName::parse(address.get("account")?.as_str()).ok()?;
+        // The address of a former name stays registered with OKEBAYAR for a while.
+        let named = AccountName::parse(address.get("account")?.as_str()).ok()?;
+        let account = self.engine.current_account(&named)?;
         let given = address.get("secret").map_or("", String::as_str);
         let wanted = self
             .secrets

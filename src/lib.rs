@@ -29,7 +29,7 @@
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
 //! | [`telemetry`], [`census`], [`admin`] | what is measured, counted and shown to operators |
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
-//! | [`call`], [`guard`] | the gateway's own client; the operator's switch of the failover guard |
+//! | [`call`], [`guard`], [`store_command`] | the gateway's own client; the operator's switch of the failover guard; a changed user id |
 
 pub mod admin;
 pub mod ambient;
@@ -49,5 +49,6 @@ pub mod okebayar;
 pub mod reconciler;
 pub mod sandbox;
 pub mod store;
+pub mod store_command;
 pub mod telemetry;
 pub mod transaction;

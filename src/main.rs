@@ -12,6 +12,7 @@ use okebayar_gateway::{
     config::Settings,
     dev, guard,
     sandbox::{self, CallbackMethod, Sandbox},
+    store_command,
     telemetry::{Telemetry, log_to_stderr},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -47,6 +48,15 @@ enum Command {
     Guard {
         #[command(subcommand)]
         action: guard::Action,
+        /// The TOML file; the environment goes over it.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+    },
+    /// Change what the store knows of the accounts. The gateway of an embedded store must be
+    /// stopped; on Redis gateways may run.
+    Store {
+        #[command(subcommand)]
+        action: store_command::Action,
         /// The TOML file; the environment goes over it.
         #[arg(long, global = true)]
         config: Option<PathBuf>,
@@ -154,6 +164,11 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Guard { action, config } => {
             let settings = Settings::load(config.as_deref())?;
             println!("{}", guard::run(action, &settings, ambient).await?);
+        }
+        Command::Store { action, config } => {
+            let settings = Settings::load(config.as_deref())?;
+            let done = store_command::run(action, &settings, ambient).await?;
+            println!("{done}");
         }
         Command::Sandbox(arguments) => {
             log_to_stderr("info", None);

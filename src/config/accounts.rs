@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
 use super::reader::{Fault, Leaves, Reader, variable};
 use crate::{
@@ -32,8 +33,20 @@ pub struct AccountSettings {
     /// A prepaid inquiry goes under a reference code of the gateway's own, whatever the
     /// caller gives.
     pub own_inquiry_reference: bool,
+    /// The names under which the account made transactions before it was renamed.
+    pub formerly: Vec<AccountName>,
     /// What the client needs.
     pub account: Account,
+}
+
+impl AccountSettings {
+    /// Returns the SHA-256 of the user id, in hex: the form in which a store knows it. The
+    /// case of letters makes no other member.
+    #[must_use]
+    pub fn user_id_hash(&self) -> String {
+        let user_id = self.account.credentials.user_id.to_lowercase();
+        hex::encode(Sha256::digest(user_id))
+    }
 }
 
 /// Faults for secrets that stand in the TOML file.
@@ -102,7 +115,49 @@ pub(super) fn read_accounts(reader: &mut Reader) -> BTreeMap<AccountName, Option
             }
         }
     }
+    verify_user_ids(reader, &accounts);
+    verify_former_names(reader, &accounts);
     accounts
+}
+
+type Accounts = BTreeMap<AccountName, Option<AccountSettings>>;
+
+/// Two accounts of one user id would be one account under two names.
+fn verify_user_ids(reader: &mut Reader, accounts: &Accounts) {
+    let mut known: BTreeMap<String, &AccountName> = BTreeMap::new();
+    for (name, settings) in accounts {
+        let Some(settings) = settings else {
+            continue;
+        };
+        let hash = settings.user_id_hash();
+        if let Some(other) = known.get(&hash) {
+            reader.fault(
+                &format!("accounts.{name}.userid"),
+                format!("it is the user id of account {other} too"),
+                "configure each OKEBAYAR account once",
+            );
+        } else {
+            known.insert(hash, name);
+        }
+    }
+}
+
+/// A former name stands for one account, and is no account of its own.
+fn verify_former_names(reader: &mut Reader, accounts: &Accounts) {
+    let mut known: BTreeMap<&AccountName, &AccountName> = BTreeMap::new();
+    for (name, settings) in accounts {
+        let formerly = settings.iter().flat_map(|settings| &settings.formerly);
+        let key = format!("accounts.{name}.formerly");
+        for former in formerly {
+            if accounts.contains_key(former) {
+                let problem = format!("{former} is the name of a configured account");
+                reader.fault(&key, problem, "list only names that are no longer in use");
+            } else if let Some(other) = known.insert(former, name) {
+                let problem = format!("{former} stands in accounts.{other}.formerly too");
+                reader.fault(&key, problem, "list each former name once");
+            }
+        }
+    }
 }
 
 fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
@@ -134,6 +189,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
     let balance = reader.text_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
     let echo = reader.text_or(&key("transactioncode_echo"), "OkeBayar-echo");
+    let formerly = reader.account_names(&key("formerly"));
     let not_received = reader.codes(&key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
     let hours = |text: &str| {
@@ -157,6 +213,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         callback_secret,
         callback_trusted: callback_trusted?,
         own_inquiry_reference: own_inquiry_reference?,
+        formerly: formerly?,
         account: Account {
             format: format?,
             credentials: Credentials {

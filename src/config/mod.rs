@@ -18,12 +18,11 @@ use std::{
 use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
     store::{Identity, guard::GuardSettings, redis::RedisSettings},
-    transaction::{AccountName, Rules, Schedule},
+    transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in};
 use reader::{Reader, leaves};
@@ -161,15 +160,17 @@ impl Settings {
     /// What the store must belong to; `epoch` names one that is made now.
     #[must_use]
     pub fn identity(&self, epoch: Uuid) -> Identity {
-        let hash = |settings: &AccountSettings| {
-            hex::encode(Sha256::digest(&settings.account.credentials.user_id))
-        };
         let accounts = self
             .accounts
             .iter()
-            .map(|(name, settings)| (name.clone(), hash(settings)));
+            .map(|(name, settings)| (name.clone(), settings.user_id_hash()));
+        let renamed = self.accounts.iter().flat_map(|(name, settings)| {
+            let former = settings.formerly.iter();
+            former.map(|former| (former.clone(), name.clone()))
+        });
         Identity {
             accounts: accounts.collect(),
+            names: AccountNames::new(renamed),
             epoch,
         }
     }
@@ -326,6 +327,7 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     let day_ends = reader.duration("checks.day_ends", "24h");
     let late_delay = reader.duration("checks.late_delay", "6h");
     let give_up_after = reader.duration("checks.give_up_after", "72h");
+    let unconfigured_grace = reader.duration("checks.unconfigured_grace", "10m");
     let serial_number = reader.durations("checks.serial_number", "1m, 5m, 15m, 1h, 6h, 24h");
     let interval_min = reader.duration("checks.interval_min", "60s");
     let callback_interval_min = reader.duration("checks.callback_interval_min", "5s");
@@ -339,6 +341,7 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
         day_ends: day_ends?,
         late_delay: late_delay?,
         give_up_after: give_up_after?,
+        unconfigured_grace: unconfigured_grace?,
         serial_number: serial_number?,
         interval_min: interval_min?,
         callback_interval_min: callback_interval_min?,
@@ -465,6 +468,78 @@ mod tests {
         assert!(faults(&second).contains("default_account: there are several accounts"));
         let named = [&second[..], &[("default_account", "second")]].concat();
         assert_eq!(with(&named).unwrap().default_account.as_str(), "second");
+    }
+
+    #[test]
+    fn one_user_id_is_one_account() {
+        let second = |user_id| {
+            [
+                ("default_account", "main"),
+                ("accounts.second.url", "https://okebayar.example/api"),
+                ("accounts.second.userid", user_id),
+                ("accounts.second.pin", "1234"),
+            ]
+        };
+        assert!(with(&second("member2")).is_ok());
+        for same in ["member", "MEMBER"] {
+            let faults = faults(&second(same));
+            assert!(
+                faults.contains("accounts.second.userid: it is the user id of account main"),
+                "{faults}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_former_name_is_nobody_elses_name() {
+        let second = [
+            ("default_account", "main"),
+            ("accounts.second.url", "https://okebayar.example/api"),
+            ("accounts.second.userid", "member2"),
+            ("accounts.second.pin", "1234"),
+        ];
+        let formerly = |main, others| {
+            let former = [
+                ("accounts.main.formerly", main),
+                ("accounts.second.formerly", others),
+            ];
+            with(&[&second[..], &former[..]].concat())
+        };
+        let settings = formerly("old, older", "x").unwrap();
+        let names = settings.identity(Uuid::nil()).names;
+        let name = |text| AccountName::parse(text).unwrap();
+        assert_eq!(names.current(&name("older")), &name("main"));
+        assert_eq!(names.current(&name("x")), &name("second"));
+        for (main, others, problem) in [
+            (
+                "second",
+                "",
+                "accounts.main.formerly: second is the name of a configured account",
+            ),
+            (
+                "main",
+                "",
+                "accounts.main.formerly: main is the name of a configured account",
+            ),
+            (
+                "old, old",
+                "",
+                "accounts.main.formerly: old stands in accounts.main.formerly too",
+            ),
+            (
+                "old",
+                "old",
+                "accounts.second.formerly: old stands in accounts.main.formerly too",
+            ),
+            (
+                "Old One",
+                "",
+                "accounts.main.formerly: \"Old One\" cannot be used",
+            ),
+        ] {
+            let faults = formerly(main, others).err().unwrap().to_string();
+            assert!(faults.contains(problem), "{faults}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::ENVIRONMENT_PREFIX;
-use crate::transaction::StatusCode;
+use crate::transaction::{AccountName, StatusCode};
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,6 +218,18 @@ impl Reader {
             all,
             "give a list of three-digit status codes, as strings",
         )
+    }
+
+    pub(super) fn account_names(&mut self, key: &str) -> Option<Vec<AccountName>> {
+        let all = |text: &str| {
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            parts.map(|part| AccountName::parse(part).ok()).collect()
+        };
+        let remedy = "give a list of account names: lower-case letters, digits or hyphens";
+        self.read(key, "", all, remedy)
     }
 
     pub(super) fn networks(&mut self, key: &str) -> Option<Vec<IpNet>> {

@@ -85,10 +85,7 @@ impl Engine {
         code: &InquiryCode,
     ) -> Result<Inquiry, PurchaseError> {
         let mut found = None;
-        for name in self.upstreams.keys() {
-            if !self.is_account(name, account) {
-                continue;
-            }
+        for name in self.names_of(account) {
             let loaded = inquiries::load(&*self.store, name, code).await;
             if let Some(inquiry) = loaded.map_err(PurchaseError::NotClaimed)?
                 && found.replace(inquiry).is_some()

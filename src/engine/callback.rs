@@ -37,7 +37,7 @@ impl Engine {
     /// # Errors
     /// [`Unreadable`] when they contradict each other.
     pub fn read_report(&self, account: &AccountName, fields: Fields) -> Result<Answer, Unreadable> {
-        match self.upstreams.get(account) {
+        match self.upstream(account) {
             Some(upstream) => upstream.client.read_report(fields),
             None => Err(Unreadable::Ambiguous("the account")),
         }
@@ -64,7 +64,7 @@ impl Engine {
             }
             Err(_) => None,
         };
-        let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
+        let (Some(transaction), Some(upstream)) = (known, self.upstream(account)) else {
             let orphan = self.orphan(account, report);
             inbox::add_orphan(&*self.store, &orphan).await?;
             info!(%account, "a callback about an unknown reference code");

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, info_span};
 
 use super::{Engine, Upstream, wait::leave_before};
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 
 /// What a lease allows beyond the upstream time-out.
 const LEASE_EXTRA: Duration = Duration::from_secs(10);
-/// How long a transaction of an account that is not configured is left alone.
-const NO_ACCOUNT_PAUSE: Duration = Duration::from_hours(1);
+/// How long a due time without a record is left alone.
+const NO_RECORD_PAUSE: Duration = Duration::from_hours(1);
 
 /// What a caller that asks for a check allows beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Engine {
         let Some(current) = self.load(named).await? else {
             return Ok(None);
         };
-        let upstream = self.upstreams.get(current.account());
+        let upstream = self.upstream(current.account());
         let (true, Some(upstream)) = (
             current.may_be_checked(self.now(), self.schedule()),
             upstream,
@@ -90,7 +90,18 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn due(&self, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        self.store.due(self.now(), limit).await
+        let now = self.now();
+        let looked_up = self.store.due(now, limit + self.set_aside.count()).await;
+        match looked_up {
+            Ok(due) => {
+                let grace = self.schedule().unconfigured_grace;
+                Ok(self.set_aside.filter(due, now, grace))
+            }
+            Err(error) => {
+                self.set_aside.forget();
+                Err(error)
+            }
+        }
     }
 
     /// Checks one due transaction, unless somebody else is at it.
@@ -99,18 +110,21 @@ impl Engine {
     /// [`StoreError`] when the store does not answer; the lease then runs out, and
     /// the check is due again.
     pub async fn check_due(&self, key: &TransactionKey) -> Result<(), StoreError> {
-        let Some(due) = self.store.load(key).await? else {
-            return Ok(());
-        };
-        let upstream = self.upstreams.get(due.account());
-        let timeout = upstream.map_or(NO_ACCOUNT_PAUSE, |upstream| upstream.timeout);
+        let known = self.store.load(key).await?;
+        let upstream = known
+            .as_ref()
+            .and_then(|known| self.upstream(known.account()));
+        if let (Some(known), None) = (&known, upstream) {
+            return self.pass_over(Arc::clone(known)).await;
+        }
+        let timeout = upstream.map_or(NO_RECORD_PAUSE, |upstream| upstream.timeout);
         let now = self.now();
         let until = now.checked_add(timeout + LEASE_EXTRA).unwrap_or(now);
         if !self.store.lease_check(key, now, until).await? {
             return Ok(());
         }
-        let Some(upstream) = upstream else {
-            warn!(%key, "a transaction is due, but its account is not configured");
+        // Another gateway may have made the check before this one got the lease.
+        let (Some(upstream), Some(due)) = (upstream, self.store.load(key).await?) else {
             return Ok(());
         };
         let span = info_span!(
@@ -139,6 +153,7 @@ impl Engine {
         upstream: &Upstream,
     ) -> Result<(), StoreError> {
         let (key, now) = (due.key(), self.now());
+        let account = self.names.current(due.account()).clone();
         if self.schedule().is_too_old(due.armed_at(), now) {
             let give_up = |current: &Transaction| current.give_up(self.now(), self.schedule());
             self.update(due, give_up).await?;
@@ -147,11 +162,11 @@ impl Engine {
         let inquired = self.inquired(&due).await?;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
-                self.metrics().check(due.account(), "learnt");
+                self.metrics().check(&account, "learnt");
                 Some(self.weigh(&due, statement).await?)
             }
             Err(nothing) => {
-                self.metrics().check(due.account(), nothing.kind());
+                self.metrics().check(&account, nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
                 None
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use crate::{
-    store::{Listed, Listing, StoreError},
+    store::{Listed, Listing, StoreError, unresolved::UNRESOLVED},
     telemetry::AGES,
     transaction::{AccountName, State, Transaction},
 };
@@ -40,8 +40,6 @@ pub struct Page {
 
 /// Not final, and nobody waits for it.
 const NOT_SENT: &str = "NOT_SENT";
-/// The other states that are not final: money may be spent and nobody knows.
-const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 /// How often more is read for one page, when much of it is of other accounts.
 const ROUNDS_MAX: usize = 16;
 
@@ -58,7 +56,7 @@ impl Engine {
             &query.states
         };
         let wanted = |transaction: &Transaction| {
-            let is_account = |account| transaction.account() == account;
+            let is_account = |account| self.names.is_same(transaction.account(), account);
             states.contains(&transaction.standing().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };

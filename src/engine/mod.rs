@@ -12,6 +12,7 @@ mod list;
 mod purchase;
 mod question;
 mod review;
+mod unconfigured;
 mod wait;
 mod watch;
 mod watch_all;
@@ -43,7 +44,8 @@ use crate::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AttemptToken, Change, Named, Rules, Schedule, Standing, TraceCode, Transaction,
+        AccountName, AccountNames, AttemptToken, Change, Named, Rules, Schedule, Standing,
+        TraceCode, Transaction,
     },
 };
 pub use callback::Received;
@@ -52,6 +54,7 @@ pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
 pub use review::ResolveError;
+use unconfigured::SetAside;
 pub use wait::{Wait, WaitUntil};
 pub use watch::{Watch, WatchError};
 pub use watch_all::{WatchAll, WatchedAll};
@@ -66,6 +69,8 @@ pub struct Upstream {
     pub callback_trusted: bool,
     /// Prepaid inquiries go under reference codes of the gateway's own.
     pub own_inquiry_reference: bool,
+    /// The former names of the account.
+    pub formerly: Vec<AccountName>,
 }
 
 /// What the engine needs to know.
@@ -93,6 +98,9 @@ pub struct Settings {
 pub struct Engine {
     store: Arc<dyn Store>,
     upstreams: BTreeMap<AccountName, Upstream>,
+    names: AccountNames,
+    /// Due transactions that are left to other gateways.
+    set_aside: SetAside,
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
@@ -118,7 +126,13 @@ impl Engine {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Arc<Self> {
+        let names = upstreams.iter().flat_map(|(name, upstream)| {
+            let former = upstream.formerly.iter();
+            former.map(|former| (former.clone(), name.clone()))
+        });
         Arc::new(Self {
+            names: AccountNames::new(names),
+            set_aside: SetAside::default(),
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
             sending: Semaphore::new(settings.limits.sending),
             store,
@@ -145,10 +159,31 @@ impl Engine {
         &self.tasks
     }
 
-    /// True when the account is configured.
+    /// True when the account is configured, under this name.
     #[must_use]
     pub fn has_account(&self, account: &AccountName) -> bool {
         self.upstreams.contains_key(account)
+    }
+
+    /// Returns the account by any of its names, as a transaction's record may carry a
+    /// former one; `None` where it is not configured.
+    #[must_use]
+    pub fn upstream(&self, account: &AccountName) -> Option<&Upstream> {
+        self.upstreams.get(self.names.current(account))
+    }
+
+    /// Returns the present name of an account, by any of its names; `None` where it is not
+    /// configured.
+    #[must_use]
+    pub fn current_account(&self, account: &AccountName) -> Option<AccountName> {
+        let current = self.names.current(account);
+        self.has_account(current).then(|| current.clone())
+    }
+
+    /// Returns the present and the former names of the accounts.
+    #[must_use]
+    pub fn names(&self) -> &AccountNames {
+        &self.names
     }
 
     /// The account of purchases that name none.
@@ -157,9 +192,21 @@ impl Engine {
         &self.settings.default_account
     }
 
-    /// True when a transaction of `account` is what a caller means who names `named`.
+    /// True when a transaction of `account` is what a caller means who names `named`, by
+    /// any of its names.
     fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
-        named.is_none_or(|named| named == account)
+        named.is_none_or(|named| self.names.is_same(named, account))
+    }
+
+    /// Returns the names, former ones included, of the account that a caller names, or of
+    /// all accounts.
+    fn names_of<'a>(
+        &'a self,
+        named: Option<&'a AccountName>,
+    ) -> impl Iterator<Item = &'a AccountName> {
+        let accounts = self.upstreams.keys();
+        let named = accounts.filter(move |account| self.is_account(account, named));
+        named.flat_map(|account| self.names.all(account))
     }
 
     /// Loads the transaction that a caller names; `None` also when another account paid.
@@ -183,10 +230,8 @@ impl Engine {
         trace_code: &TraceCode,
     ) -> Result<Vec<Arc<Transaction>>, StoreError> {
         let mut found: Vec<Arc<Transaction>> = Vec::new();
-        for name in self.upstreams.keys() {
-            if !self.is_account(name, account) {
-                continue;
-            }
+        // The index has the account names of the records.
+        for name in self.names_of(account) {
             let Some(key) = self.store.find_by_trace(name, trace_code).await? else {
                 continue;
             };

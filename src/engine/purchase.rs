@@ -180,11 +180,12 @@ impl Engine {
         if self.stopping.is_cancelled() {
             return self.replay_or(&intent, PurchaseError::Stopping).await;
         }
-        if !self.has_account(&intent.account) {
+        let Some(account) = self.current_account(&intent.account) else {
             let name = intent.account.clone();
             let refusal = |sent| PurchaseError::NoSuchAccount { name, sent };
             return self.replay_or(&intent, refusal).await;
-        }
+        };
+        let intent = Intent { account, ..intent };
         let Ok(slot) = Arc::clone(&self.queue).try_acquire_owned() else {
             return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };
@@ -280,8 +281,8 @@ impl Engine {
                 let taken = stored.map(Claimed::Taken);
                 return taken.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
-            let claimed = claim(&*self.store, change, guard.history()).await;
-            match claimed.map_err(not_claimed)? {
+            let outcome = claim(&*self.store, change, guard.history()).await;
+            match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
                     return if self
@@ -317,7 +318,7 @@ impl Engine {
     /// Refuses to arm a transaction again whose account is not configured.
     fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
-        if is_free && !self.has_account(stored.account()) {
+        if is_free && self.upstream(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),
                 sent: Sent::No,
@@ -395,7 +396,7 @@ impl Engine {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
         let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
-        let upstream = self.upstreams.get(claimed.account());
+        let upstream = self.upstream(claimed.account());
         let (Ok(Ok(_slot)), Some(upstream)) = (slot, upstream) else {
             let finding = Finding::NotSent {
                 attempt: claimed.attempt(),

@@ -164,10 +164,7 @@ impl Engine {
         &self,
         account: &AccountName,
     ) -> Result<(&Upstream, SemaphorePermit<'_>), QuestionError> {
-        let upstream = self
-            .upstreams
-            .get(account)
-            .ok_or(QuestionError::NoSuchAccount)?;
+        let upstream = self.upstream(account).ok_or(QuestionError::NoSuchAccount)?;
         let slot = tokio::time::timeout(self.settings.limits.queue_timeout, self.sending.acquire());
         match slot.await {
             Ok(Ok(slot)) => Ok((upstream, slot)),

@@ -66,7 +66,7 @@ impl Engine {
         newest: Arc<Transaction>,
         wait: Wait,
     ) -> Result<Arc<Transaction>, PurchaseError> {
-        let upstream = self.upstreams.get(newest.account());
+        let upstream = self.upstream(newest.account());
         let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
         let deadline = wait.deadline().unwrap_or_else(|| {
             Instant::now()

@@ -82,7 +82,7 @@ impl WatchAll {
                     .now()
                     .duration_since(event.transaction.updated_at());
                 self.engine.metrics().watch_lag(since.as_secs_f64());
-                let account = event.transaction.account();
+                let account = self.engine.names.current(event.transaction.account());
                 if self.accounts.is_empty() || self.accounts.contains(account) {
                     return Ok(self.told(Some(event.transaction)));
                 }

@@ -52,7 +52,7 @@ impl Accounts {
     ) -> Option<AccountName> {
         let known = AccountName::parse(name)
             .ok()
-            .filter(|name| self.engine.has_account(name));
+            .and_then(|name| self.engine.current_account(&name));
         if known.is_none() {
             violations.add(field, NO_SUCH_ACCOUNT);
         }

@@ -30,7 +30,10 @@ impl NoticeService for Notices {
         let (accounts, page_size, start, scope) = request::notices(&self.0, &request.into_inner())?;
         let all = self.0.engine.notices().await;
         let mut all = all.map_err(|error| error::of_store(&error))?;
-        all.retain(|notice| accounts.is_empty() || accounts.contains(&notice.account));
+        let names = self.0.engine.names();
+        all.retain(|notice| {
+            accounts.is_empty() || accounts.contains(names.current(&notice.account))
+        });
         let end = start.saturating_add(page_size);
         let next_page_token = if all.len() > end {
             let next = Listed {

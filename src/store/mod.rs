@@ -31,21 +31,29 @@
 
 mod cursor;
 pub mod guard;
+mod identity;
 pub mod inbox;
 pub mod inquiries;
 mod record;
 pub mod redb;
 pub mod redis;
+pub mod unresolved;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use cursor::{BadCursor, Cursor, Position};
+pub use identity::{UserIdBefore, UserIdChange};
 
-use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
+use crate::transaction::{
+    AccountName, AccountNames, Change, TraceCode, Transaction, TransactionKey,
+};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -188,20 +196,18 @@ const SCHEMA_FACT: &str = "schema";
 pub struct Identity {
     /// Account name to the SHA-256 of its user id, in hex.
     pub accounts: BTreeMap<AccountName, String>,
+    /// The former names of those accounts.
+    pub names: AccountNames,
     /// Names the history of a store that is made now.
     pub epoch: Uuid,
 }
 
 impl Identity {
-    /// What the store must say of itself, by name; `partitions` is for Redis only.
-    fn facts(&self, partitions: Option<u64>) -> Vec<(String, String)> {
+    /// Returns the facts of the store itself, by name; `partitions` is for Redis only.
+    /// Those of the accounts are in `identity.rs`.
+    fn facts(partitions: Option<u64>) -> Vec<(String, String)> {
         let mut facts = vec![(SCHEMA_FACT.to_owned(), record::SCHEMA.to_string())];
         facts.extend(partitions.map(|count| ("partitions".to_owned(), count.to_string())));
-        facts.extend(
-            self.accounts
-                .iter()
-                .map(|(name, hash)| (format!("account:{name}"), hash.clone())),
-        );
         facts
     }
 }
@@ -305,6 +311,9 @@ pub trait Store: Send + Sync {
 
     /// What is in a list, newest first.
     async fn items(&self, list: List) -> Result<Vec<String>, StoreError>;
+
+    /// Returns every account name that the store has been used with.
+    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError>;
 
     /// Verifies that the store answers and may be used (promise 10).
     async fn verify(&self) -> Result<(), StoreError>;

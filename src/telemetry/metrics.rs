@@ -45,6 +45,7 @@ pub struct Metrics {
     settlement: Histogram<f64>,
     open: Gauge<u64>,
     unresolved: Gauge<u64>,
+    unconfigured: Gauge<u64>,
     callbacks: Counter<u64>,
     checks: Counter<u64>,
     replays: Counter<u64>,
@@ -110,6 +111,10 @@ impl Metrics {
             unresolved: gauge(
                 "okebayar.transaction.unresolved",
                 "Transactions whose outcome is open, by age",
+            ),
+            unconfigured: gauge(
+                "okebayar.transaction.unconfigured_account",
+                "Transactions whose outcome is open, of accounts that are not configured",
             ),
             callbacks: counter("okebayar.callbacks", "Callbacks received"),
             checks: counter("okebayar.checks", "Status checks made"),
@@ -204,6 +209,13 @@ impl Metrics {
     /// How many transactions of an age have an open outcome.
     pub fn unresolved(&self, age: &'static str, count: u64) {
         self.unresolved.record(count, &[KeyValue::new("age", age)]);
+    }
+
+    /// How many transactions in a state are open, of accounts that are not configured. No
+    /// account is a label: only configured ones may be.
+    pub fn unconfigured(&self, state: &'static str, count: u64) {
+        self.unconfigured
+            .record(count, &[KeyValue::new("state", state)]);
     }
 
     /// A callback.

@@ -1,6 +1,6 @@
 //! A store whose calls are measured.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -90,5 +90,6 @@ measured! {
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
     fn push(list: List, item: &str) -> ();
     fn items(list: List) -> Vec<String>;
+    fn account_names() -> BTreeSet<AccountName>;
     fn verify() -> ();
 }

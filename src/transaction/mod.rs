@@ -6,6 +6,7 @@
 //!                                            \-> Schedule -> next check
 //! ```
 
+mod account_names;
 mod amount;
 mod attempt;
 mod codes;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use account_names::AccountNames;
 pub use amount::{Amount, BadAmount};
 use attempt::Attempt;
 pub use attempt::{Arming, AttemptToken, Base, HeldBack};
@@ -53,6 +55,9 @@ struct Checks {
     next_at: Option<Timestamp>,
     /// When a callback wants one, out of turn.
     asked_at: Option<Timestamp>,
+    /// Until when the schedule goes on without checks: no gateway had the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passed_over_until: Option<Timestamp>,
 }
 
 /// One purchase, from intent to end. The evidence is what it is; everything
@@ -103,6 +108,11 @@ pub struct CannotArm {
     state: &'static str,
 }
 
+/// The statement that a transaction was still SENDING when its POST was certainly over.
+fn sender_lost() -> Statement {
+    Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost))
+}
+
 impl Transaction {
     /// Builds the first version of what a caller wants: SENDING, with attempt 1 armed; or
     /// CONFIRMING, if that is held back.
@@ -134,6 +144,7 @@ impl Transaction {
                 last_at: None,
                 next_at: None,
                 asked_at: None,
+                passed_over_until: None,
             },
             revision: 1,
             version: 1,
@@ -211,11 +222,11 @@ impl Transaction {
         let due = checked.checks.next_at.is_some_and(|next| next <= now);
         checked.checks.last_at = Some(now);
         checked.checks.asked_at = None;
+        checked.checks.passed_over_until = None;
         if due {
             checked.checks.made += 1;
         }
-        let sender_lost = (due && self.checks.phase == Phase::Sending)
-            .then(|| Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost)));
+        let sender_lost = (due && self.checks.phase == Phase::Sending).then(sender_lost);
         let change = checked.observe(said.into_iter().chain(sender_lost), now, schedule);
         let is_event = change.as_ref().is_some_and(|change| change.is_event);
         let next = change.map_or(checked, |change| (*change.transaction).clone());
@@ -232,6 +243,32 @@ impl Transaction {
         }
         next.revision = self.revision;
         next.changed(self, now, schedule, is_event || given_up.is_some())
+    }
+
+    /// Moves the schedule on without a check, because no gateway has the account: this
+    /// counts as no check made, so that only time ends the schedule, and that only where
+    /// `may_end`. Checks go on when the account returns. `None` when nothing is due.
+    #[must_use]
+    pub fn pass_over(&self, may_end: bool, now: Timestamp, schedule: &Schedule) -> Option<Change> {
+        if self.due_at().is_none_or(|due| due > now) {
+            return None;
+        }
+        let Checks {
+            phase, phase_since, ..
+        } = self.checks;
+        let armed_at = self.attempt.armed_at;
+        if may_end && schedule.has_run_out(phase, armed_at, phase_since, now) {
+            return self.give_up(now, schedule);
+        }
+        let is_lost =
+            phase == Phase::Sending && self.checks.next_at.is_some_and(|next| next <= now);
+        let change = self.observe(is_lost.then(sender_lost), now, schedule);
+        let is_event = change.as_ref().is_some_and(|change| change.is_event);
+        let mut next = change.map_or_else(|| self.clone(), |made| (*made.transaction).clone());
+        next.checks.asked_at = None;
+        next.checks.passed_over_until = Some(schedule.after_passing_over(armed_at, now));
+        next.revision = self.revision;
+        Some(next.changed(self, now, schedule, is_event))
     }
 
     /// Gives up without a check: the transaction is too old for one. `None` when
@@ -329,14 +366,16 @@ impl Transaction {
                 phase,
                 phase_since: now,
                 made: 0,
+                passed_over_until: None,
                 ..self.checks
             };
         }
-        self.checks.next_at = match self.next(schedule) {
+        let at = match self.next(schedule) {
             Next::CheckAt(at) => Some(at),
             Next::GiveUp => Some(now),
             Next::Nothing => None,
         };
+        self.checks.next_at = at.max(at.and(self.checks.passed_over_until));
         self
     }
 

@@ -25,6 +25,9 @@ pub struct Schedule {
     pub late_delay: SignedDuration,
     /// The age at which an open outcome is put before a human.
     pub give_up_after: SignedDuration,
+    /// How long a transaction that is due is left to other gateways by one that does not
+    /// have its account.
+    pub unconfigured_grace: SignedDuration,
     /// From one check to the next while only the serial number is awaited.
     pub serial_number: Vec<SignedDuration>,
     /// The least time between two scheduled checks of one transaction.
@@ -140,6 +143,39 @@ impl Schedule {
     #[must_use]
     pub fn after_callback(&self, last_check: Option<Timestamp>, now: Timestamp) -> Timestamp {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))
+    }
+
+    /// The time until which the schedule goes on without checks, for want of the account:
+    /// about as long again as since the attempt, but not past the end of the schedule.
+    #[must_use]
+    pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
+        let longest = self.day_delay.max(self.interval_min);
+        let age = now.duration_since(armed_at);
+        let next = later(now, age.clamp(self.interval_min, longest));
+        let end = later(armed_at, self.give_up_after);
+        if end > now { next.min(end) } else { next }
+    }
+
+    /// True when the time of the schedule is up, whatever was checked.
+    #[must_use]
+    pub fn has_run_out(
+        &self,
+        phase: Phase,
+        armed_at: Timestamp,
+        phase_since: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        match phase {
+            Phase::Sending | Phase::Open => now.duration_since(armed_at) >= self.give_up_after,
+            Phase::SerialNumber => {
+                let delays = self.serial_number.iter();
+                let lasts = delays.fold(SignedDuration::ZERO, |sum, delay| {
+                    sum.saturating_add(*delay)
+                });
+                now.duration_since(phase_since) >= lasts
+            }
+            Phase::Over => false,
+        }
     }
 
     /// True when the transaction is too old for any check.

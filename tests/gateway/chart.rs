@@ -243,6 +243,11 @@ async fn values_that_cannot_be_meant_are_refused() {
             json!({ "accounts": { "main": { "pin": "1234" } } }),
             "pin",
         ),
+        (
+            "staging",
+            json!({ "accounts": { "main": { "formerly": ["Old One"] } } }),
+            "formerly",
+        ),
         ("staging", json!({ "settings": { "limit": {} } }), "limit"),
         (
             "staging",
@@ -280,12 +285,15 @@ async fn values_that_cannot_be_meant_are_refused() {
 
 #[tokio::test]
 async fn the_rendered_configuration_can_be_used() {
+    let renamed = json!({ "accounts": { "main": { "formerly": ["old", "older"] } } });
     for values in ["dev", "staging", "production"] {
-        let documents = render(values, &json!({})).await.unwrap();
+        let documents = render(values, &renamed).await.unwrap();
         let map = find(&documents, "ConfigMap", "gateway");
+        let toml = map["data"]["gateway.toml"].as_str().unwrap();
+        assert!(toml.contains("formerly = [\"old\", \"older\"]"), "{toml}");
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("gateway.toml");
-        std::fs::write(&config, map["data"]["gateway.toml"].as_str().unwrap()).unwrap();
+        std::fs::write(&config, toml).unwrap();
         // Secrets are mounted; here they lie elsewhere.
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "1234").unwrap();

@@ -2,7 +2,7 @@
 //! that fails on demand, and a transport that counts POSTs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -28,7 +28,9 @@ use okebayar_gateway::{
         StoreError, Wake, guard::GuardSettings, redb::RedbStore,
     },
     telemetry::Metrics,
-    transaction::{AccountName, Change, Intent, State, TraceCode, Transaction, TransactionKey},
+    transaction::{
+        AccountName, AccountNames, Change, Intent, State, TraceCode, Transaction, TransactionKey,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -145,6 +147,9 @@ impl Store for Faulty {
     async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
         self.inner.items(list).await
     }
+    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
+        self.inner.account_names().await
+    }
     async fn verify(&self) -> Result<(), StoreError> {
         self.inner.verify().await
     }
@@ -189,6 +194,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity {
         accounts: BTreeMap::from([(account(), String::new())]),
+        names: AccountNames::default(),
         epoch: uuid::Uuid::from_u128(1),
     };
     let store = Arc::new(Faulty {
@@ -225,6 +231,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         timeout: Duration::from_secs(20),
         callback_trusted: false,
         own_inquiry_reference: false,
+        formerly: Vec::new(),
     };
     let settings = Settings {
         default_account: account(),

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod account_names;
 mod accounts;
 mod call;
 mod callbacks;

@@ -13,7 +13,7 @@ use okebayar_gateway::{
         Identity, inquiries,
         redis::{RedisSettings, RedisStore},
     },
-    transaction::{AccountName, Inquiry, InquiryCode},
+    transaction::{AccountName, AccountNames, Inquiry, InquiryCode},
 };
 use redb::{Database, TableDefinition};
 use tonic::Code;
@@ -247,6 +247,7 @@ async fn an_inquiry_code_of_two_accounts_needs_the_account() {
     };
     let identity = Identity {
         accounts: BTreeMap::new(),
+        names: AccountNames::default(),
         epoch: uuid::Uuid::nil(),
     };
     let store = RedisStore::open(settings, &identity).await.unwrap();

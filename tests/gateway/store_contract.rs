@@ -12,7 +12,8 @@ use okebayar_gateway::{
         redis::{RedisSettings, RedisStore},
     },
     transaction::{
-        AccountName, AttemptToken, Change, Finding, Source, Statement, TraceCode, Transaction,
+        AccountName, AccountNames, AttemptToken, Change, Finding, Source, Statement, TraceCode,
+        Transaction,
     },
 };
 
@@ -33,6 +34,7 @@ pub struct Opened {
 pub fn identity() -> Identity {
     Identity {
         accounts: BTreeMap::from([(account(), "hash".to_owned())]),
+        names: AccountNames::default(),
         epoch: uuid::Uuid::from_u128(1),
     }
 }

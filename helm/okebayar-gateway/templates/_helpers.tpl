@@ -108,6 +108,9 @@ partitions = {{ int64 .Values.store.redis.partitions }}
 [accounts.{{ $name }}]
 url = {{ $account.url | quote }}
 userid = {{ $account.userid | quote }}
+{{- with $account.formerly }}
+formerly = {{ include "okebayar.toml" . }}
+{{- end }}
 pin_file = "/run/secrets/okebayar/{{ $name }}/pin/value"
 {{- if $account.callbackSecret }}
 callback_secret_file = "/run/secrets/okebayar/{{ $name }}/callback/value"

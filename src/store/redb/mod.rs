@@ -4,7 +4,7 @@
 mod notes;
 mod open;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use redb::{
 
 use super::{
     Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
-    StoreError, Wake, record,
+    StoreError, Wake, identity, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -394,6 +394,15 @@ impl Store for RedbStore {
     async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
         self.read(move |read| notes::items(read, list).map_err(unavailable))
             .await
+    }
+
+    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
+        self.read(|read| {
+            let table = read.open_table(IDENTITY).map_err(unavailable)?;
+            let facts = open::read_facts(&table).map_err(unavailable)?;
+            Ok(identity::account_names(&facts))
+        })
+        .await
     }
 
     async fn verify(&self) -> Result<(), StoreError> {

@@ -12,7 +12,10 @@ use super::{
     DUE, DUE_OF, EVENTS, IDENTITY, LISTING, LOG, RECORDS, RedbStore, TRACES, blocking, notes,
     unavailable,
 };
-use crate::store::{Identity, StoreError, belongs_elsewhere, guard};
+use crate::store::{
+    Identity, StoreError, UserIdBefore, UserIdChange, guard,
+    identity::{self, Facts},
+};
 
 impl RedbStore {
     /// Opens the store in `file`, and makes it if there is none.
@@ -83,12 +86,33 @@ impl RedbStore {
         .await
     }
 
+    /// Changes the user id of an account, and returns what the store held before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the change is refused.
+    pub async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore, StoreError> {
+        let change = change.clone();
+        self.write(move |write| {
+            let (before, facts) = change.plan(&read_identity(write).map_err(unavailable)?)?;
+            if is_confirmed {
+                write_identity(write, &facts).map_err(unavailable)?;
+            }
+            Ok(before)
+        })
+        .await
+    }
+
     async fn open_as(
         file: &Path,
         identity: &Identity,
         is_restored: bool,
     ) -> Result<Self, StoreError> {
-        let (file, facts) = (file.to_owned(), identity.facts(None));
+        let (file, identity) = (file.to_owned(), identity.clone());
         let epoch = identity.epoch.to_string();
         blocking(move || {
             let unsuitable = |error: &dyn std::fmt::Display| {
@@ -100,7 +124,7 @@ impl RedbStore {
             let database = Database::create(&file).map_err(|error| unsuitable(&error))?;
             let write = database.begin_write().map_err(unavailable)?;
             make_tables(&write).map_err(unavailable)?;
-            take_identity(&write, &facts)?;
+            take_identity(&write, &identity)?;
             let epoch = take_epoch(&write, &epoch, is_restored).map_err(unavailable)?;
             write.commit().map_err(unavailable)?;
             Ok(Self {
@@ -124,22 +148,30 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     notes::make_tables(write)
 }
 
-fn take_identity(write: &WriteTransaction, facts: &[(String, String)]) -> Result<(), StoreError> {
-    let mut table = write.open_table(IDENTITY).map_err(unavailable)?;
-    for (fact, ours) in facts {
-        let stored = table
-            .get(fact.as_str())
-            .map_err(unavailable)?
-            .map(|value| value.value().to_owned());
-        match stored {
-            Some(stored) if stored != *ours => return Err(belongs_elsewhere(fact, &stored, ours)),
-            Some(_) => {}
-            None => {
-                table
-                    .insert(fact.as_str(), ours.as_str())
-                    .map_err(unavailable)?;
-            }
-        }
+fn take_identity(write: &WriteTransaction, identity: &Identity) -> Result<(), StoreError> {
+    let facts = identity::take(identity, None, &read_identity(write).map_err(unavailable)?)?;
+    write_identity(write, &facts).map_err(unavailable)
+}
+
+fn read_identity(write: &WriteTransaction) -> Result<Facts, redb::Error> {
+    read_facts(&write.open_table(IDENTITY)?)
+}
+
+pub(super) fn read_facts(
+    table: &impl ReadableTable<&'static str, &'static str>,
+) -> Result<Facts, redb::Error> {
+    let mut facts = Facts::new();
+    for entry in table.iter()? {
+        let (fact, value) = entry?;
+        facts.insert(fact.value().to_owned(), value.value().to_owned());
+    }
+    Ok(facts)
+}
+
+fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::Error> {
+    let mut table = write.open_table(IDENTITY)?;
+    for (fact, value) in facts {
+        table.insert(fact.as_str(), value.as_str())?;
     }
     Ok(())
 }

@@ -17,12 +17,12 @@
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
 //! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`); `p` is the name's own |
 //! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
-//! | `okb:identity` | hash | schema, partitions, accounts |
+//! | `okb:identity` | hash | schema, partitions, accounts: see `identity.rs` |
 
 mod feed;
 mod keys;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -36,7 +36,9 @@ use keys::{due_key, listing_key, listing_member, read_listing_member};
 
 use super::{
     Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
-    StoreError, Wake, belongs_elsewhere, record,
+    StoreError, UserIdBefore, UserIdChange, Wake,
+    identity::{self, Facts},
+    record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -76,6 +78,7 @@ pub struct RedisStore {
     commit: Script,
     lease: Script,
     put_note: Script,
+    identity: Script,
 }
 
 impl RedisStore {
@@ -105,6 +108,7 @@ impl RedisStore {
             commit: Script::new(include_str!("commit.lua")),
             lease: Script::new(include_str!("lease.lua")),
             put_note: Script::new(include_str!("put_note.lua")),
+            identity: Script::new(include_str!("identity.lua")),
         };
         store.verify().await?;
         store.take_identity(identity).await?;
@@ -112,17 +116,56 @@ impl RedisStore {
     }
 
     async fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
-        for (fact, ours) in identity.facts(Some(self.settings.partitions)) {
-            self.within(connection.hset_nx(IDENTITY_KEY, &fact, &ours))
-                .await?;
-            let stored = self.within(connection.hget(IDENTITY_KEY, &fact)).await?;
-            let stored = stored.unwrap_or_default();
-            if stored != ours {
-                return Err(belongs_elsewhere(&fact, &stored, &ours));
+        let partitions = Some(self.settings.partitions);
+        let take = |stored: &Facts| Ok(((), identity::take(identity, partitions, stored)?));
+        self.amend_identity(take).await
+    }
+
+    /// Changes the user id of an account, and returns what the store held before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the change is refused.
+    pub async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore, StoreError> {
+        let plan = |stored: &Facts| {
+            let (before, facts) = change.plan(stored)?;
+            Ok((before, if is_confirmed { facts } else { Facts::new() }))
+        };
+        self.amend_identity(plan).await
+    }
+
+    /// Writes the facts that `amend` makes of those that are stored, again as long as
+    /// another gateway was faster.
+    async fn amend_identity<T>(
+        &self,
+        amend: impl Fn(&Facts) -> Result<(T, Facts), StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let stored = self.read_identity().await?;
+            let (amended, facts) = amend(&stored)?;
+            if facts.is_empty() {
+                return Ok(amended);
+            }
+            let mut call = self.identity.key(IDENTITY_KEY);
+            call.arg(stored.len());
+            for (fact, value) in stored.iter().chain(&facts) {
+                call.arg(fact).arg(value);
+            }
+            let mut connection = self.connection.clone();
+            if self.within(call.invoke_async(&mut connection)).await? {
+                return Ok(amended);
             }
         }
-        Ok(())
+    }
+
+    async fn read_identity(&self) -> Result<Facts, StoreError> {
+        let mut connection = self.connection.clone();
+        let stored = self.within(connection.hgetall(IDENTITY_KEY)).await?;
+        Ok(stored.into_iter().collect())
     }
 
     async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
@@ -427,6 +470,10 @@ impl Store for RedisStore {
         let mut connection = self.connection.clone();
         let key = format!("okb:{}", list.name());
         self.within(connection.lrange(key, 0, -1)).await
+    }
+
+    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
+        Ok(identity::account_names(&self.read_identity().await?))
     }
 
     async fn verify(&self) -> Result<(), StoreError> {

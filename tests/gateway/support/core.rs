@@ -34,6 +34,7 @@ pub fn schedule() -> Schedule {
         day_ends: SignedDuration::from_hours(24),
         late_delay: SignedDuration::from_hours(6),
         give_up_after: SignedDuration::from_hours(72),
+        unconfigured_grace: SignedDuration::from_mins(10),
         serial_number: minutes(&[1, 5, 15, 60, 360, 1440]),
         interval_min: SignedDuration::from_secs(60),
         callback_interval_min: SignedDuration::from_secs(5),

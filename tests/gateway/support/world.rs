@@ -161,6 +161,29 @@ impl World {
         self
     }
 
+    /// Gives an account of the configuration another name.
+    pub fn rename_account(&mut self, from: &str, to: &str) -> &mut Self {
+        for (leaf, value) in self.remove_account(from) {
+            self.set(&format!("accounts.{to}.{leaf}"), &value);
+        }
+        self
+    }
+
+    /// Takes an account out of the configuration; returns its keys and values.
+    pub fn remove_account(&mut self, name: &str) -> Vec<(String, String)> {
+        let section = format!("accounts.{name}.");
+        let mut removed = Vec::new();
+        self.settings
+            .retain(|key, value| match key.strip_prefix(&section) {
+                Some(leaf) => {
+                    removed.push((leaf.to_owned(), value.clone()));
+                    false
+                }
+                None => true,
+            });
+        removed
+    }
+
     /// A second account beside `main`, which stays the default, with a sandbox of its own.
     pub async fn add_account(&mut self, name: &str) -> Process {
         let (port, user_id) = (ports::free(), "second-member");

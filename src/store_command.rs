@@ -1,0 +1,147 @@
+//! `store`: changes what the store knows of the accounts, where an operator says so.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Subcommand;
+
+use crate::{
+    ambient::Ambient,
+    config::{Settings, StoreSettings},
+    store::{
+        Identity, Store, UserIdBefore, UserIdChange,
+        redb::RedbStore,
+        redis::RedisStore,
+        unresolved::{self, UNRESOLVED},
+    },
+    transaction::{AccountName, AccountNames},
+};
+
+/// What to change.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Action {
+    /// OKEBAYAR assigned another member id to the same contract: make the configured user id
+    /// that of the account. Without --yes it only shows what would change.
+    ChangeUserid {
+        /// The account, as it is configured.
+        #[arg(long)]
+        account: String,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+        /// Do it although transactions of the account are open. They are checked under the new
+        /// user id from then on: see docs/OPERATIONS.md.
+        #[arg(long)]
+        despite_open: bool,
+    },
+}
+
+/// An opened store, of either kind.
+enum Opened {
+    Embedded(RedbStore),
+    Redis(Box<RedisStore>),
+}
+
+impl Opened {
+    /// Opens the store of whatever accounts; the embedded one must exist.
+    async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<Self> {
+        let anybody = Identity {
+            accounts: BTreeMap::default(),
+            names: AccountNames::default(),
+            epoch: (ambient.random)(),
+        };
+        Ok(match settings {
+            StoreSettings::Embedded { path } => {
+                ensure!(path.exists(), "store.path: there is no {}", path.display());
+                let opened = RedbStore::open(path, &anybody).await;
+                Self::Embedded(opened.context("store.path: stop the gateway first")?)
+            }
+            StoreSettings::Redis(settings) => {
+                let opened = RedisStore::open(settings.clone(), &anybody).await;
+                Self::Redis(Box::new(opened.context("store.url")?))
+            }
+        })
+    }
+
+    fn store(&self) -> &dyn Store {
+        match self {
+            Self::Embedded(store) => store,
+            Self::Redis(store) => &**store,
+        }
+    }
+
+    async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore> {
+        Ok(match self {
+            Self::Embedded(store) => store.change_user_id(change, is_confirmed).await?,
+            Self::Redis(store) => store.change_user_id(change, is_confirmed).await?,
+        })
+    }
+}
+
+/// Runs the command, and returns what it did.
+///
+/// # Errors
+/// When the store cannot be used, or the change is refused or not confirmed.
+pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Result<String> {
+    let Action::ChangeUserid {
+        account,
+        yes,
+        despite_open,
+    } = action;
+    let account = AccountName::parse(account)
+        .map_err(|error| anyhow::anyhow!("--account: its name cannot be used: {error}"))?;
+    let Some(configured) = settings.accounts.get(&account) else {
+        bail!("--account: {account} is not configured; name one of accounts.*");
+    };
+    let change = UserIdChange {
+        to: configured.user_id_hash(),
+        account,
+    };
+    let opened = Opened::open(&settings.store, ambient).await?;
+    let before = opened.change_user_id(&change, false).await?;
+    let UserIdChange { account, to } = &change;
+    if before.hash == *to {
+        return Ok(format!(
+            "account {account}: the store has the configured user id already (SHA-256 {to}); \
+             nothing is changed"
+        ));
+    }
+    let mut told = format!(
+        "account {account}: user id SHA-256 {} in the store, {to} in the configuration\n",
+        before.hash
+    );
+    let open = open_of(opened.store(), &before).await?;
+    writeln!(told, "transactions whose outcome is open: {open}")?;
+    if open > 0 && !despite_open {
+        bail!(
+            "{told}they would be checked under the new user id, and OKEBAYAR may not know them \
+             there: let them settle first, or add --despite-open; nothing is changed"
+        );
+    }
+    if !yes {
+        bail!("{told}add --yes to change the user id; nothing is changed");
+    }
+    let before = opened.change_user_id(&change, true).await?;
+    let names: Vec<&str> = before.names.iter().map(AccountName::as_str).collect();
+    write!(
+        told,
+        "changed: the store now has the configured user id for account {account} (names: {})",
+        names.join(", ")
+    )?;
+    Ok(told)
+}
+
+/// Counts the transactions that are still checked; what waits for a human is not.
+async fn open_of(store: &dyn Store, account: &UserIdBefore) -> Result<u64> {
+    let counts = unresolved::by_account(store).await?;
+    let ours = counts
+        .iter()
+        .filter(|(name, _)| account.names.contains(*name));
+    let open = ours.flat_map(|(_, counts)| UNRESOLVED.into_iter().zip(counts));
+    let checked = open.filter(|(state, _)| *state != "NEEDS_REVIEW");
+    Ok(checked.map(|(_, count)| count).sum())
+}
