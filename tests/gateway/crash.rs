@@ -11,8 +11,7 @@ use tokio::{
 };
 
 use crate::support::{
-    on_both_stores,
-    ports,
+    on_both_stores, ports,
     process::PATIENCE,
     redis::Redis,
     world::{
@@ -160,7 +159,10 @@ async fn pass(
         std::future::pending::<()>().await;
     };
     let back = async {
-        if tokio::io::copy(&mut far_read, &mut near_write).await.is_err() {
+        if tokio::io::copy(&mut far_read, &mut near_write)
+            .await
+            .is_err()
+        {
             // Nobody reads the answer; it still has to be taken from OKEBAYAR.
             let _ = tokio::io::copy(&mut far_read, &mut tokio::io::sink()).await;
         }
@@ -309,11 +311,7 @@ async fn assert_crashes_are_survived(
 }
 
 /// What a purchase is answered as soon as the store takes claims again.
-async fn buy_again(
-    gateway: &Gateway,
-    code: &str,
-    account_number: &str,
-) -> PurchasePrepaidResponse {
+async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> PurchasePrepaidResponse {
     let mut client = gateway.client().await;
     let buying = async {
         loop {

@@ -2,12 +2,15 @@
 
 use okebayar_gateway::grpc::v1::State;
 
-use crate::support::{
-    on_both_stores,
-    world::{
-        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, order,
-        reference,
+use crate::{
+    support::{
+        on_both_stores,
+        world::{
+            ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, USER_ID, World, assert_succeeded,
+            bought, get, order, reference,
+        },
     },
+    telemetry::metrics_when,
 };
 
 async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind) {
@@ -57,7 +60,38 @@ async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
+async fn a_stop_waits_for_a_post_whose_caller_has_gone(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.check_rarely();
+    let slow = ["--settle-after", "3s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let request = order(&code, SLOW);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
+    call.abort();
+    // No handler is left that the stop could wait for, only the POST itself.
+    let cancelled = "rpc_server_call_duration_seconds_count{rpc_method=\"okebayar.gateway.v1.TransactionService/PurchasePrepaid\",rpc_response_status_code=\"CANCELLED\"";
+    metrics_when(&gateway, cancelled, 1.0).await;
+    gateway.process.signal("-TERM");
+    assert!(
+        gateway.process.ended().await.success(),
+        "{}",
+        gateway.process.text()
+    );
+
+    let gateway = world.start_gateway().await;
+    let stored = get(&mut gateway.client().await, &code).await.unwrap();
+    assert_succeeded(&stored);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+    assert_eq!(ledger.checks, 0, "the answer itself settled it");
+}
+
 on_both_stores!(
+    a_stop_waits_for_a_post_whose_caller_has_gone,
     a_stop_waits_for_the_answer_of_a_post_that_has_started,
     a_stop_stores_that_no_answer_came,
 );

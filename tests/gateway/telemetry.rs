@@ -15,7 +15,7 @@ use crate::support::{
     world::{Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, buy, pay, reference},
 };
 
-async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
+pub async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://{}{path}", gateway.admin))
         .await
         .unwrap();
@@ -29,7 +29,7 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
 }
 
 /// The metrics, once a series has at least a value.
-async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
+pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
     let found = async {
         loop {
             let (_, metrics) = admin(gateway, "/metrics").await;
