@@ -29,7 +29,7 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
 }
 
 /// The metrics, once a series has at least a value.
-pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
+async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
     let found = async {
         loop {
             let (_, metrics) = admin(gateway, "/metrics").await;
@@ -42,6 +42,16 @@ pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> Str
     tokio::time::timeout(PATIENCE, found)
         .await
         .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
+}
+
+/// Waits until the gateway knows that the caller of a purchase has gone.
+pub async fn purchase_is_cancelled(gateway: &Gateway) {
+    let method = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
+    let series = format!(
+        "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",\
+         rpc_response_status_code=\"CANCELLED\""
+    );
+    metrics_when(gateway, &series, 1.0).await;
 }
 
 async fn world() -> (World, Gateway) {
