@@ -236,8 +236,8 @@ mod tests {
     async fn refused_request_is_not_sent_again() {
         let settings = HttpSettings {
             url: "http://okebayar.example/".parse().unwrap(),
-            timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
+            connect_timeout: Duration::from_mins(1),
             proxy: None,
         };
         let builder = client_builder(settings).unwrap();

@@ -234,7 +234,7 @@ async fn offered_protocols(listener: TcpListener) -> Vec<String> {
     protocols_of(&hello)
 }
 
-/// The ALPN extension of a ClientHello (RFC 8446, section 4.1.2; RFC 7301, section 3.1).
+/// The ALPN extension of a `ClientHello` (RFC 8446, section 4.1.2; RFC 7301, section 3.1).
 fn protocols_of(hello: &[u8]) -> Vec<String> {
     fn take<'a>(rest: &mut &'a [u8], count: usize) -> &'a [u8] {
         let (taken, after) = rest.split_at(count);
