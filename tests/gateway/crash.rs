@@ -279,15 +279,16 @@ async fn read_again(client: &mut Client, code: &str) -> Transaction {
         .expect("the store never came back")
 }
 
-/// Has a victim killed at every moment, each time in the middle of another purchase.
+/// Has a victim killed at these moments, each time in the middle of another purchase.
 /// Every purchase is kept, settles, and was received once.
 async fn assert_crashes_are_survived(
     victim: Victim,
+    moments: &[Moment],
     world: &mut World,
     gate: &mut Gate,
 ) -> Gateway {
     let mut gateway = world.start_gateway().await;
-    for moment in MOMENTS {
+    for &moment in moments {
         let code = reference();
         let before = buy_until(moment, world, &gateway, gate, &code).await;
         gateway = crash(victim, world, gateway, gate).await;
@@ -332,26 +333,34 @@ async fn buy_new(gateway: &Gateway) -> Transaction {
     bought(buy_again(gateway, &reference(), PLAIN).await)
 }
 
+/// The same with a store that is restarted, at every moment. A restart counts as a loss,
+/// because the gateway cannot know how Redis keeps its data: the failover guard is on.
+async fn assert_crashes_turn_the_guard_on(victim: Victim) {
+    for moment in MOMENTS {
+        // The guard would hold back the purchase of a second round.
+        let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
+        let crashing = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate);
+        let gateway = crashing.await;
+        assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
+    }
+}
+
 async fn a_kill_of_the_gateway_at_any_moment_changes_nothing(kind: StoreKind) {
     let (mut world, mut gate) = durable_world(kind).await;
-    let gateway = assert_crashes_are_survived(Victim::Gateway, &mut world, &mut gate).await;
+    let crashing = assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate);
+    let gateway = crashing.await;
     // The store has lost nothing, so the failover guard is off.
     assert_succeeded(&buy_new(&gateway).await);
 }
 
 #[tokio::test]
 async fn a_kill_of_redis_at_any_moment_changes_nothing_but_turns_the_guard_on() {
-    let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
-    let gateway = assert_crashes_are_survived(Victim::Store, &mut world, &mut gate).await;
-    // A restart counts as a loss: the gateway cannot know how Redis keeps its data.
-    assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
+    assert_crashes_turn_the_guard_on(Victim::Store).await;
 }
 
 #[tokio::test]
 async fn a_kill_of_redis_and_the_gateway_at_any_moment_changes_nothing_but_turns_the_guard_on() {
-    let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
-    let gateway = assert_crashes_are_survived(Victim::Both, &mut world, &mut gate).await;
-    assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
+    assert_crashes_turn_the_guard_on(Victim::Both).await;
 }
 
 #[tokio::test]
@@ -359,7 +368,8 @@ async fn a_kill_of_redis_and_the_gateway_without_a_guard_changes_nothing() {
     let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
     // It syncs every write, so a restart loses nothing.
     world.set("store.failover_guard", "0s");
-    let gateway = assert_crashes_are_survived(Victim::Both, &mut world, &mut gate).await;
+    let crashing = assert_crashes_are_survived(Victim::Both, &MOMENTS, &mut world, &mut gate);
+    let gateway = crashing.await;
     assert_succeeded(&buy_new(&gateway).await);
 }
 
