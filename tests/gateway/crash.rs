@@ -311,7 +311,7 @@ async fn assert_crashes_are_survived(
     gateway
 }
 
-/// What a purchase is answered as soon as the store takes claims again.
+/// Repeats a purchase until the store takes claims again; returns what it is answered.
 async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> PurchasePrepaidResponse {
     let mut client = gateway.client().await;
     let buying = async {
@@ -339,16 +339,15 @@ async fn assert_crashes_turn_the_guard_on(victim: Victim) {
     for moment in MOMENTS {
         // The guard would hold back the purchase of a second round.
         let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
-        let crashing = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate);
-        let gateway = crashing.await;
+        let gateway = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate).await;
         assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
     }
 }
 
 async fn a_kill_of_the_gateway_at_any_moment_changes_nothing(kind: StoreKind) {
     let (mut world, mut gate) = durable_world(kind).await;
-    let crashing = assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate);
-    let gateway = crashing.await;
+    let gateway =
+        assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate).await;
     // The store has lost nothing, so the failover guard is off.
     assert_succeeded(&buy_new(&gateway).await);
 }
@@ -368,8 +367,7 @@ async fn a_kill_of_redis_and_the_gateway_without_a_guard_changes_nothing() {
     let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
     // It syncs every write, so a restart loses nothing.
     world.set("store.failover_guard", "0s");
-    let crashing = assert_crashes_are_survived(Victim::Both, &MOMENTS, &mut world, &mut gate);
-    let gateway = crashing.await;
+    let gateway = assert_crashes_are_survived(Victim::Both, &MOMENTS, &mut world, &mut gate).await;
     assert_succeeded(&buy_new(&gateway).await);
 }
 
