@@ -92,26 +92,33 @@ impl HttpTransport {
     /// # Errors
     /// When the TLS set-up of this machine cannot be used.
     pub fn new(settings: HttpSettings) -> Result<Self, reqwest::Error> {
-        let builder = reqwest::Client::builder()
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .timeout(settings.timeout)
-            .connect_timeout(settings.connect_timeout)
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ));
-        let builder = match settings.proxy {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
-            None => builder.no_proxy(),
-        };
+        let url = settings.url.clone();
         Ok(Self {
-            http: builder.build()?,
-            url: settings.url,
+            http: client_builder(settings)?.build()?,
+            url,
         })
     }
+}
+
+/// Builds the client's settings. Without HTTP/2, which this program's reqwest is built
+/// without, `http1_only` and `retry::never` change nothing; a dependency that switches
+/// it on must not switch on a second request.
+fn client_builder(settings: HttpSettings) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .timeout(settings.timeout)
+        .connect_timeout(settings.connect_timeout)
+        .user_agent(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ));
+    Ok(match settings.proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
+        None => builder.no_proxy(),
+    })
 }
 
 #[async_trait]
@@ -174,4 +181,88 @@ fn causes(error: reqwest::Error) -> String {
         cause = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const HEADERS: u8 = 1;
+    const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const SETTINGS_ACK: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+
+    /// Refuses every request (`REFUSED_STREAM`: not processed, safe to retry), and
+    /// counts them.
+    async fn refuse_streams(listener: TcpListener, count: Arc<AtomicUsize>) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                // A peer that breaks off ends the connection.
+                let _ = refuse_on(stream, &count).await;
+            });
+        }
+    }
+
+    async fn refuse_on(mut stream: TcpStream, count: &AtomicUsize) -> std::io::Result<()> {
+        let mut preface = vec![0; PREFACE.len()];
+        stream.read_exact(&mut preface).await?;
+        assert_eq!(preface, PREFACE);
+        stream.write_all(&EMPTY_SETTINGS).await?;
+        stream.write_all(&SETTINGS_ACK).await?;
+        loop {
+            // A frame: length, type, flags, stream, payload (RFC 9113, section 4.1).
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap_or_default()];
+            stream.read_exact(&mut payload).await?;
+            if head[3] == HEADERS {
+                count.fetch_add(1, Ordering::SeqCst);
+                // RST_STREAM of the same stream, with REFUSED_STREAM (7).
+                let mut reset = [0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+                reset[5..9].copy_from_slice(&head[5..9]);
+                stream.write_all(&reset).await?;
+            }
+        }
+    }
+
+    /// Returns the number of requests that one POST of the client becomes over HTTP/2.
+    async fn requests_of_one_post(builder: reqwest::ClientBuilder) -> usize {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let count = Arc::new(AtomicUsize::new(0));
+        let serving = tokio::spawn(refuse_streams(listener, Arc::clone(&count)));
+        // Only the tests' reqwest has HTTP/2. It takes the place of `http1_only`.
+        let client = builder.http2_prior_knowledge().build().unwrap();
+        let answer = client.post(url).body("purchase").send().await;
+        assert!(answer.is_err());
+        serving.abort();
+        count.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn refused_request_is_not_sent_again() {
+        let settings = HttpSettings {
+            url: "http://okebayar.example/".parse().unwrap(),
+            timeout: Duration::from_mins(1),
+            connect_timeout: Duration::from_mins(1),
+            proxy: None,
+        };
+        let builder = client_builder(settings).unwrap();
+        assert_eq!(requests_of_one_post(builder).await, 1);
+        // A client that is left as it comes does send it again.
+        let as_it_comes = reqwest::Client::builder().no_proxy();
+        assert!(requests_of_one_post(as_it_comes).await > 1);
+    }
 }

@@ -79,6 +79,7 @@ async fn what_may_not_be_checked_is_returned_as_it_is() {
     let answer = check(&mut client, &code).await.unwrap();
     assert!(!answer.checked, "no check overtakes a POST in flight");
     assert_eq!(answer.transaction.unwrap().state(), State::Sending);
+    assert_eq!(world.ledger(&code).await.checks, 0);
     call.abort();
 }
 

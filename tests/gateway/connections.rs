@@ -1,9 +1,14 @@
 //! Design section 6: an upstream that closes idle connections at the worst
 //! moments. Nothing is sent twice, and the ledger equals what the callers were told.
+//! HTTP/1.1 alone is offered to OKEBAYAR; that no protocol error is answered with
+//! another request is in `src/okebayar/transport.rs`.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,13 +20,25 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::support::world::{Client, PLAIN, StoreKind, World, bought, order, reference};
+use crate::support::{
+    process::PATIENCE,
+    world::{Client, PLAIN, StoreKind, World, bought, order, reference},
+};
 
 const PURCHASES: usize = 10_000;
 const AT_ONCE: usize = 64;
 
 /// Reference code to the purchases received in full.
 type Ledger = Arc<Mutex<HashMap<String, u32>>>;
+
+/// The requests and closings that make the test mean something.
+#[derive(Default)]
+struct Seen {
+    /// Requests that came on a connection which had already carried one.
+    on_reused: AtomicUsize,
+    /// Connections closed under a request whose first byte had come.
+    closed_under_request: AtomicUsize,
+}
 
 /// When the server closes a connection, by the number of its requests and of the
 /// connection.
@@ -46,13 +63,13 @@ fn closing(connection: usize, request: usize) -> Closing {
     }
 }
 
-async fn serve(listener: TcpListener, ledger: Ledger) {
+async fn serve(listener: TcpListener, ledger: Ledger, seen: Arc<Seen>) {
     for connection in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
-        let ledger = Arc::clone(&ledger);
+        let (ledger, seen) = (Arc::clone(&ledger), Arc::clone(&seen));
         tokio::spawn(async move {
             // A peer that breaks off ends the connection.
-            let _ = serve_connection(stream, connection, &ledger).await;
+            let _ = serve_connection(stream, connection, &ledger, &seen).await;
         });
     }
 }
@@ -61,12 +78,16 @@ async fn serve_connection(
     mut stream: TcpStream,
     connection: usize,
     ledger: &Ledger,
+    seen: &Seen,
 ) -> std::io::Result<()> {
     let mut received = Vec::new();
     for request in 0.. {
         let Some(body) = read_request(&mut stream, &mut received).await? else {
             return Ok(());
         };
+        if request > 0 {
+            seen.on_reused.fetch_add(1, Ordering::Relaxed);
+        }
         let answer = answer(&body, ledger);
         let length = answer.len();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
@@ -82,6 +103,7 @@ async fn serve_connection(
             }
             Closing::AtFirstByte => {
                 stream.read_u8().await?;
+                seen.closed_under_request.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
         }
@@ -167,7 +189,8 @@ async fn connections_closed_at_the_worst_moments_make_no_second_purchase() {
     let listener = TcpListener::bind(("127.0.0.1", world.sandbox_port))
         .await
         .unwrap();
-    let serving = tokio::spawn(serve(listener, Arc::clone(&ledger)));
+    let seen = Arc::<Seen>::default();
+    let serving = tokio::spawn(serve(listener, Arc::clone(&ledger), Arc::clone(&seen)));
     let gateway = world.start_gateway().await;
     let transactions = buy_all(&gateway.client().await).await;
     serving.abort();
@@ -190,4 +213,86 @@ async fn connections_closed_at_the_worst_moments_make_no_second_purchase() {
         "{} were received",
         ledger.len()
     );
+    let on_reused = seen.on_reused.load(Ordering::Relaxed);
+    assert!(
+        on_reused > PURCHASES / 4,
+        "{on_reused} requests came on a reused connection"
+    );
+    let closed = seen.closed_under_request.load(Ordering::Relaxed);
+    assert!(closed > 0, "no connection was closed under a request");
+}
+
+/// Accepts one connection and returns the protocols that its TLS client offers (ALPN).
+async fn offered_protocols(listener: TcpListener) -> Vec<String> {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    // A TLS record: type, version and length, then the ClientHello.
+    let mut head = [0; 5];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[0], 22, "it is no TLS handshake");
+    let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut hello).await.unwrap();
+    protocols_of(&hello)
+}
+
+/// The ALPN extension of a `ClientHello` (RFC 8446, section 4.1.2; RFC 7301, section 3.1).
+fn protocols_of(hello: &[u8]) -> Vec<String> {
+    fn take<'a>(rest: &mut &'a [u8], count: usize) -> &'a [u8] {
+        let (taken, after) = rest.split_at(count);
+        *rest = after;
+        taken
+    }
+    fn number(rest: &mut &[u8], bytes: usize) -> usize {
+        let digits = take(rest, bytes).iter();
+        digits.fold(0, |number, byte| number << 8 | usize::from(*byte))
+    }
+    // Type, length, version, random.
+    let mut rest = &hello[1 + 3 + 2 + 32..];
+    for length_bytes in [1, 2, 1] {
+        // Session, cipher suites, compression methods.
+        let length = number(&mut rest, length_bytes);
+        take(&mut rest, length);
+    }
+    let length = number(&mut rest, 2);
+    let mut extensions = take(&mut rest, length);
+    while !extensions.is_empty() {
+        let kind = number(&mut extensions, 2);
+        let length = number(&mut extensions, 2);
+        let mut body = take(&mut extensions, length);
+        if kind != 16 {
+            continue;
+        }
+        let length = number(&mut body, 2);
+        let mut list = take(&mut body, length);
+        let mut names = Vec::new();
+        while !list.is_empty() {
+            let length = number(&mut list, 1);
+            names.push(String::from_utf8_lossy(take(&mut list, length)).into_owned());
+        }
+        return names;
+    }
+    Vec::new()
+}
+
+#[tokio::test]
+async fn okebayar_is_offered_http_1_1_alone() {
+    let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A client without the restriction would let the server choose HTTP/2, whose
+    // protocol errors reqwest answers with another request.
+    let listener = listen().await;
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let calling = tokio::spawn(reqwest::get(url));
+    assert_eq!(offered_protocols(listener).await, ["h2", "http/1.1"]);
+    assert!(calling.await.unwrap().is_err());
+
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let listener = listen().await;
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    world.set("accounts.main.url", &url);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let call =
+        tokio::spawn(async move { client.purchase_prepaid(order(&reference(), PLAIN)).await });
+    let offered = tokio::time::timeout(PATIENCE, offered_protocols(listener)).await;
+    assert_eq!(offered.expect("nothing connected"), ["http/1.1"]);
+    assert!(call.await.unwrap().is_err(), "nothing was sent");
 }

@@ -1,10 +1,23 @@
-//! Promises 1, 2 and 11: a crash changes when, not whether.
+//! Promises 1, 2 and 11: a crash changes when, not whether. The gateway is killed, the
+//! store, and both together.
+
+use std::time::Duration;
+
+use okebayar_gateway::grpc::v1::{PurchasePrepaidResponse, Reason, State, Transaction};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+};
 
 use crate::support::{
-    on_both_stores,
+    on_both_stores, ports,
+    process::PATIENCE,
+    redis::Redis,
     world::{
-        ANSWER_AND_CALLBACK_LOST, ANSWER_LOST, CALLBACK_LOST, PENDING_THEN_SUCCESS, PLAIN, RESET,
-        RESET_AND_CALLBACK_LOST, SLOW, StoreKind, World, assert_succeeded, order, reference,
+        ANSWER_AND_CALLBACK_LOST, ANSWER_LOST, CALLBACK_LOST, Client, Gateway,
+        PENDING_THEN_SUCCESS, PLAIN, RESET, RESET_AND_CALLBACK_LOST, SLOW, StoreKind, World,
+        assert_succeeded, bought, buy, get, order, reference,
     },
 };
 
@@ -55,4 +68,310 @@ async fn a_kill_after_the_post_still_ends_in_success(kind: StoreKind) {
     }
 }
 
-on_both_stores!(a_kill_after_the_post_still_ends_in_success);
+/// The pause between two calls that a store which is away refuses.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// The processes that a crash kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Gateway,
+    Store,
+    Both,
+}
+
+/// The moment of a crash in the life of a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// The claim is stored, and the POST is on its way to OKEBAYAR.
+    Claimed,
+    /// OKEBAYAR has processed the POST, and no answer ever comes.
+    Sent,
+    /// The caller has its answer, which is "pending".
+    Answered,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Sent, Moment::Answered];
+
+/// A gate on the way to OKEBAYAR. It holds requests up while it is shut, and delivers
+/// them even if their sender has died meanwhile, as a network does.
+struct Gate {
+    port: u16,
+    is_open: watch::Sender<bool>,
+    /// One message whenever bytes have arrived.
+    arrived: mpsc::UnboundedReceiver<()>,
+}
+
+impl Gate {
+    async fn before(upstream: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", ports::free()))
+            .await
+            .unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (is_open, opening) = watch::channel(true);
+        let (arrival, arrived) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(pass(near, upstream, opening.clone(), arrival.clone()));
+            }
+        });
+        Self {
+            port,
+            is_open,
+            arrived,
+        }
+    }
+
+    fn open(&self) {
+        self.is_open.send_replace(true);
+    }
+
+    /// Lets no request pass any more.
+    fn shut(&mut self) {
+        self.is_open.send_replace(false);
+        while self.arrived.try_recv().is_ok() {}
+    }
+}
+
+/// Passes on one connection: its requests while the gate is open, its answers always.
+async fn pass(
+    near: TcpStream,
+    upstream: u16,
+    mut opening: watch::Receiver<bool>,
+    arrival: mpsc::UnboundedSender<()>,
+) {
+    let Ok(far) = TcpStream::connect(("127.0.0.1", upstream)).await else {
+        return;
+    };
+    let ((mut near_read, mut near_write), (mut far_read, mut far_write)) =
+        (near.into_split(), far.into_split());
+    let ahead = async {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = near_read.read(&mut bytes).await {
+            // The test may have ended.
+            let _ = arrival.send(());
+            if opening.wait_for(|is_open| *is_open).await.is_err()
+                || far_write.write_all(&bytes[..count]).await.is_err()
+            {
+                return;
+            }
+        }
+        // The end of the sender is not passed on: OKEBAYAR processes what it received.
+        std::future::pending::<()>().await;
+    };
+    let back = async {
+        if tokio::io::copy(&mut far_read, &mut near_write)
+            .await
+            .is_err()
+        {
+            // Nobody reads the answer; it still has to be taken from OKEBAYAR.
+            let _ = tokio::io::copy(&mut far_read, &mut tokio::io::sink()).await;
+        }
+    };
+    tokio::select! {
+        () = ahead => {}
+        () = back => {}
+    }
+}
+
+/// A world whose store keeps what it acknowledged when it is killed, and the gate
+/// before its OKEBAYAR.
+async fn durable_world(kind: StoreKind) -> (World, Gate) {
+    let mut world = World::new(kind).await;
+    if kind == StoreKind::Redis {
+        let options = ["--appendonly", "yes", "--appendfsync", "always"];
+        let redis = Redis::start_with(world.path(), &options).await;
+        world.set("store.url", &redis.url);
+        world.redis = Some(redis);
+    }
+    let gate = Gate::before(world.sandbox_port).await;
+    world
+        .set(
+            "accounts.main.url",
+            &format!("http://127.0.0.1:{}/", gate.port),
+        )
+        // The first check waits for the POST to be over: scaled down.
+        .set("accounts.main.timeout", "2s")
+        .set("limits.queue_timeout", "1s");
+    (world, gate)
+}
+
+/// Starts a purchase and lets it come as far as `moment`; returns the transaction as
+/// the store holds it then.
+async fn buy_until(
+    moment: Moment,
+    world: &World,
+    gateway: &Gateway,
+    gate: &mut Gate,
+    code: &str,
+) -> Transaction {
+    let mut client = gateway.client().await;
+    let account_number = account_number(moment);
+    if moment == Moment::Answered {
+        let answered = buy(&mut client, code, account_number).await;
+        assert_eq!(answered.state(), State::Pending, "{answered:#?}");
+        return answered;
+    }
+    if moment == Moment::Claimed {
+        gate.shut();
+    }
+    let (mut caller, request) = (client.clone(), order(code, account_number));
+    // What the caller is told depends on who dies; the tests look at what is stored.
+    tokio::spawn(async move { caller.purchase_prepaid(request).await });
+    if moment == Moment::Claimed {
+        let arrived = tokio::time::timeout(PATIENCE, gate.arrived.recv()).await;
+        arrived.expect("nothing was sent").unwrap();
+        assert_eq!(world.ledger(code).await.received, 0);
+    } else {
+        assert_eq!(world.ledger_when(code, "received=1").await.received, 1);
+    }
+    // Promise 2: the record was there before the first byte went out.
+    let claimed = get(&mut client, code).await.unwrap();
+    let (sending, timed_out) = (State::Sending, State::Confirming);
+    assert!(
+        [sending, timed_out].contains(&claimed.state()),
+        "{claimed:#?}"
+    );
+    claimed
+}
+
+fn account_number(moment: Moment) -> &'static str {
+    match moment {
+        Moment::Claimed | Moment::Sent => ANSWER_AND_CALLBACK_LOST,
+        Moment::Answered => PENDING_THEN_SUCCESS,
+    }
+}
+
+/// Kills the victim with SIGKILL, and starts it again on the same address and files.
+/// A POST that was on its way is delivered while the gateway is down.
+async fn crash(victim: Victim, world: &mut World, mut gateway: Gateway, gate: &Gate) -> Gateway {
+    match victim {
+        Victim::Gateway => gateway.process.kill().await,
+        Victim::Store => world.redis.as_mut().unwrap().kill().await,
+        Victim::Both => {
+            let redis = world.redis.as_mut().unwrap();
+            tokio::join!(gateway.process.kill(), redis.kill());
+        }
+    }
+    gate.open();
+    if victim != Victim::Gateway {
+        world.redis.as_mut().unwrap().start_again().await;
+    }
+    if victim == Victim::Store {
+        gateway
+    } else {
+        world.start_gateway().await
+    }
+}
+
+/// Reads a transaction as soon as the store answers again.
+async fn read_again(client: &mut Client, code: &str) -> Transaction {
+    let reading = async {
+        loop {
+            match get(client, code).await {
+                Ok(transaction) => return transaction,
+                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("the store never came back")
+}
+
+/// Has a victim killed at these moments, each time in the middle of another purchase.
+/// Every purchase is kept, settles, and was received once.
+async fn assert_crashes_are_survived(
+    victim: Victim,
+    moments: &[Moment],
+    world: &mut World,
+    gate: &mut Gate,
+) -> Gateway {
+    let mut gateway = world.start_gateway().await;
+    for &moment in moments {
+        let code = reference();
+        let before = buy_until(moment, world, &gateway, gate, &code).await;
+        gateway = crash(victim, world, gateway, gate).await;
+
+        let mut client = gateway.client().await;
+        let after = read_again(&mut client, &code).await;
+        assert!(after.revision >= before.revision, "{moment:?}: {after:#?}");
+        assert_eq!(after.create_time, before.create_time, "{moment:?}");
+        if moment == Moment::Answered {
+            assert_eq!(after.trace_code, before.trace_code, "{moment:?}");
+        }
+        let received = world.ledger_when(&code, "received=1").await.received;
+        assert_eq!(received, 1, "{moment:?}");
+        assert_succeeded(&gateway.until_final(&code).await);
+        let replay = buy_again(&gateway, &code, account_number(moment)).await;
+        assert!(replay.replayed, "{moment:?}");
+        let ledger = world.ledger(&code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1), "{moment:?}");
+    }
+    gateway
+}
+
+/// Repeats a purchase until the store takes claims again; returns what it is answered.
+async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> PurchasePrepaidResponse {
+    let mut client = gateway.client().await;
+    let buying = async {
+        loop {
+            match client.purchase_prepaid(order(code, account_number)).await {
+                Ok(answer) => return answer.into_inner(),
+                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, buying)
+        .await
+        .expect("the store never took a claim again")
+}
+
+/// The purchase of a reference code that nobody has used, as first answered.
+async fn buy_new(gateway: &Gateway) -> Transaction {
+    bought(buy_again(gateway, &reference(), PLAIN).await)
+}
+
+/// The same with a store that is restarted, at every moment. A restart counts as a loss,
+/// because the gateway cannot know how Redis keeps its data: the failover guard is on.
+async fn assert_crashes_turn_the_guard_on(victim: Victim) {
+    for moment in MOMENTS {
+        // The guard would hold back the purchase of a second round.
+        let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
+        let gateway = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate).await;
+        assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
+    }
+}
+
+async fn a_kill_of_the_gateway_at_any_moment_changes_nothing(kind: StoreKind) {
+    let (mut world, mut gate) = durable_world(kind).await;
+    let gateway =
+        assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate).await;
+    // The store has lost nothing, so the failover guard is off.
+    assert_succeeded(&buy_new(&gateway).await);
+}
+
+#[tokio::test]
+async fn a_kill_of_redis_at_any_moment_changes_nothing_but_turns_the_guard_on() {
+    assert_crashes_turn_the_guard_on(Victim::Store).await;
+}
+
+#[tokio::test]
+async fn a_kill_of_redis_and_the_gateway_at_any_moment_changes_nothing_but_turns_the_guard_on() {
+    assert_crashes_turn_the_guard_on(Victim::Both).await;
+}
+
+#[tokio::test]
+async fn a_kill_of_redis_and_the_gateway_without_a_guard_changes_nothing() {
+    let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
+    // It syncs every write, so a restart loses nothing.
+    world.set("store.failover_guard", "0s");
+    let gateway = assert_crashes_are_survived(Victim::Both, &MOMENTS, &mut world, &mut gate).await;
+    assert_succeeded(&buy_new(&gateway).await);
+}
+
+on_both_stores!(
+    a_kill_after_the_post_still_ends_in_success,
+    a_kill_of_the_gateway_at_any_moment_changes_nothing,
+);

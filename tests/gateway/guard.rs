@@ -1,6 +1,13 @@
 //! The failover guard (promise 1): a store that lost records buys nothing again.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use okebayar_gateway::{
     grpc::v1::{CheckTransactionRequest, Reason, State, Transaction},
@@ -16,6 +23,7 @@ use tonic::Code;
 use crate::support::{
     on_both_stores,
     process::{PATIENCE, Process},
+    redis::Redis,
     world::{
         BINARY, Client, Gateway, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
         assert_succeeded, bought, buy, error_info, get, order, pay, prepaid_question, reference,
@@ -514,9 +522,10 @@ async fn a_store_that_a_gateway_uses_is_not_replaced_and_another_is_kept() {
     assert_succeeded(&get(&mut gateway.client().await, &code).await.unwrap());
 }
 
-/// Forwards connections to a port that can change: then open ones are cut.
-async fn forward(listener: TcpListener, target: watch::Receiver<u16>) {
+/// Forwards connections to a port that can change: then open ones are cut. Counts them.
+async fn forward(listener: TcpListener, target: watch::Receiver<u16>, count: Arc<AtomicUsize>) {
     while let Ok((mut near, _)) = listener.accept().await {
+        count.fetch_add(1, Ordering::SeqCst);
         let mut target = target.clone();
         let port = *target.borrow_and_update();
         tokio::spawn(async move {
@@ -531,22 +540,126 @@ async fn forward(listener: TcpListener, target: watch::Receiver<u16>) {
     }
 }
 
+/// The gateways' way to Redis.
+struct Way {
+    target: watch::Sender<u16>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Puts a way between a world's gateways and its Redis.
+async fn way_to_redis(world: &mut World) -> Way {
+    let (target, receiver) = watch::channel(world.redis.as_ref().unwrap().port());
+    let connections = Arc::<AtomicUsize>::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let entry = listener.local_addr().unwrap().port();
+    tokio::spawn(forward(listener, receiver, Arc::clone(&connections)));
+    world.set("store.url", &format!("redis://127.0.0.1:{entry}"));
+    Way {
+        target,
+        connections,
+    }
+}
+
+/// The calls of INFO that a Redis has answered.
+async fn info_calls(redis: &Redis) -> u64 {
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut ask = redis::cmd("INFO");
+    ask.arg("commandstats");
+    let told: String = ask.query_async(&mut connection).await.unwrap();
+    let calls = told.lines().find_map(|line| {
+        let (_, rest) = line.split_once("cmdstat_info:calls=")?;
+        rest.split(',').next()?.parse().ok()
+    });
+    // This call is not counted before it is answered.
+    calls.unwrap_or(0)
+}
+
+/// Waits until the gateways have verified their store once more, so that the next time
+/// is seconds away.
+async fn await_verification(redis: &Redis) {
+    let verified = async {
+        let mut calls = info_calls(redis).await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Each of these looks is a call itself.
+            let now = info_calls(redis).await;
+            if now > calls + 1 {
+                return;
+            }
+            calls = now;
+        }
+    };
+    tokio::time::timeout(PATIENCE, verified)
+        .await
+        .expect("the store is not verified");
+}
+
+/// A replica takes over the address, and no connection breaks: only that each claim
+/// names its history can tell the gateways of it in time.
 #[tokio::test]
 async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
     let mut world = World::new(StoreKind::Redis).await;
-    let primary = world.redis.as_ref().unwrap().port();
-    let (switch, target) = watch::channel(primary);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let entry = listener.local_addr().unwrap().port();
-    tokio::spawn(forward(listener, target));
-    world
-        .set("store.url", &format!("redis://127.0.0.1:{entry}"))
-        .set("store.timeout", "2s")
-        .check_rarely();
+    let way = way_to_redis(&mut world).await;
+    world.check_rarely();
+    let gateways = [world.start_gateway().await, world.start_replica().await];
+    let mut clients = [gateways[0].client().await, gateways[1].client().await];
+    let (before, lost) = (reference(), [reference(), reference()]);
+    // That a primary gets its first replica loses nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let redis = world.redis.as_ref().unwrap();
+    let replica = redis.replica(folder.path()).await;
+    assert_succeeded(&buy(&mut clients[0], &before, PLAIN).await);
+    redis.await_replica().await;
+    // The replica hears nothing of what is bought from here on.
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+    replica.command(&at_once).await;
+    for (client, code) in clients.iter_mut().zip(&lost) {
+        assert_succeeded(&buy(client, code, PLAIN).await);
+    }
+
+    await_verification(redis).await;
+    let connections = way.connections.load(Ordering::SeqCst);
+    // The gateways see nothing of the change: they are stopped, and the server that they
+    // are connected to takes over what the replica has, then the replica's part.
+    for gateway in &gateways {
+        gateway.process.signal("-STOP");
+    }
+    redis.follow(&replica).await;
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await;
+    for gateway in &gateways {
+        gateway.process.signal("-CONT");
+    }
+    for (client, code) in clients.iter_mut().zip(&lost) {
+        assert_held_back(&buy(client, code, PLAIN).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    assert_eq!(
+        way.connections.load(Ordering::SeqCst),
+        connections,
+        "a connection broke, which is another test"
+    );
+
+    assert!(buy(&mut clients[0], &before, PLAIN).await.r#final);
+    for code in &lost {
+        redeem(&gateways[0], code).await;
+        assert_succeeded(&gateways[0].until_final(code).await);
+    }
+    for code in lost.iter().chain([&before]) {
+        let ledger = world.ledger(code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_promoted_server_elsewhere_that_lacks_a_claim_does_not_buy_it_again() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let way = way_to_redis(&mut world).await;
+    world.set("store.timeout", "2s").check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let (before, lost) = (reference(), reference());
-    // That a primary gets its first replica loses nothing.
     let folder = tempfile::tempdir().unwrap();
     let replica = world.redis.as_ref().unwrap().replica(folder.path()).await;
     assert_succeeded(&buy(&mut client, &before, PLAIN).await);
@@ -555,7 +668,7 @@ async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
     assert_succeeded(&buy(&mut client, &lost, PLAIN).await);
 
-    switch.send(replica.port()).unwrap();
+    way.target.send(replica.port()).unwrap();
     assert_held_back(&buy_again(&mut client, &lost).await);
     assert!(buy_again(&mut client, &before).await.r#final);
     redeem(&gateway, &lost).await;

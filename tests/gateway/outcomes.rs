@@ -1,14 +1,14 @@
 //! Promises 4 and 11: how every kind of answer settles, and on what evidence.
 
-use okebayar_gateway::grpc::v1::{Reason, State, Transaction, WaitUntil};
+use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{
     on_both_stores,
     world::{
-        CALLBACK_LOST, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS,
-        PLAIN, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER, StoreKind, World, bought, buy, order,
-        reference,
+        CALLBACK_LOST, Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE,
+        PENDING_THEN_SUCCESS, PLAIN, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER, StoreKind,
+        World, bought, buy, order, reference,
     },
 };
 
@@ -182,16 +182,67 @@ async fn every_outcome_settles_on_evidence(kind: StoreKind) {
     }
 }
 
+/// Has OKEBAYAR asked now; returns the transaction once it was.
+async fn check(client: &mut Client, code: &str) -> Transaction {
+    let request = CheckTransactionRequest {
+        reference_code: code.to_owned(),
+        ..CheckTransactionRequest::default()
+    };
+    let answer = client.check_transaction(request).await.unwrap();
+    let answer = answer.into_inner();
+    assert!(answer.checked, "{answer:#?}");
+    answer.transaction.unwrap()
+}
+
+fn assert_doubtful(transaction: &Transaction) {
+    assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
+    assert_eq!(transaction.reason(), Reason::ServerTrouble);
+    assert!(!transaction.r#final && !transaction.safe_to_refund && !transaction.safe_to_buy_again);
+}
+
+const DOUBTFUL: &str = "080000009202";
+
 #[tokio::test]
 async fn a_doubtful_failure_needs_two_checks_that_agree() {
     let mut world = World::new(StoreKind::Embedded).await;
+    // No check is made but those that are asked for.
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    let transaction = buy(&mut client, &reference(), "080000009202").await;
-    assert_eq!(transaction.state(), State::Confirming);
-    assert_eq!(transaction.reason(), Reason::ServerTrouble);
-    assert!(!transaction.safe_to_refund && !transaction.r#final);
+    let code = reference();
+    assert_doubtful(&buy(&mut client, &code, DOUBTFUL).await);
+    assert_eq!(world.ledger(&code).await.checks, 0);
+    // The answer and one check are not two checks.
+    assert_doubtful(&check(&mut client, &code).await);
+    assert_eq!(world.ledger(&code).await.checks, 1);
+    let failed = loop {
+        let transaction = check(&mut client, &code).await;
+        if transaction.r#final {
+            break transaction;
+        }
+        // The second check came too soon after the first.
+        assert_doubtful(&transaction);
+    };
+    assert_eq!(failed.state(), State::Failed, "{failed:#?}");
+    assert_eq!(failed.reason(), Reason::ServerTrouble);
+    assert!(failed.safe_to_refund && failed.safe_to_buy_again);
+    let ledger = world.ledger(&code).await;
+    assert!(ledger.checks >= 2, "{ledger:?}");
+    assert_eq!((ledger.received, ledger.executed), (1, 0));
+}
+
+#[tokio::test]
+async fn doubtful_checks_in_quick_succession_prove_nothing() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely().set("checks.doubtful_gap", "1h");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    assert_doubtful(&buy(&mut client, &code, DOUBTFUL).await);
+    for checks in 1..=3 {
+        assert_doubtful(&check(&mut client, &code).await);
+        assert_eq!(world.ledger(&code).await.checks, checks);
+    }
 }
 
 #[tokio::test]

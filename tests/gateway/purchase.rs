@@ -8,13 +8,16 @@ use okebayar_gateway::grpc::v1::{
 use tonic::{Code as GrpcCode, Request};
 use tonic_types::StatusExt;
 
-use crate::support::{
-    on_both_stores,
-    process::CANARY_PIN,
-    world::{
-        ANSWER_AND_CALLBACK_LOST, DEPOSIT, PLAIN, PRODUCT_PRICE, StoreKind, USER_ID, World,
-        assert_refused, assert_succeeded, bought, buy, error_info, get, order, reference,
+use crate::{
+    support::{
+        on_both_stores,
+        process::CANARY_PIN,
+        world::{
+            DEPOSIT, Gateway, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, USER_ID, World,
+            assert_refused, assert_succeeded, bought, buy, error_info, get, order, reference,
+        },
     },
+    telemetry::purchase_is_cancelled,
 };
 
 async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
@@ -164,39 +167,52 @@ async fn an_unknown_transaction_is_not_found() {
     assert_eq!(status.code(), GrpcCode::NotFound);
 }
 
-#[tokio::test]
-async fn a_deadline_returns_the_state_as_known_and_the_purchase_goes_on() {
-    let mut world = World::new(StoreKind::Embedded).await;
-    world.set("accounts.main.timeout", "3s");
-    let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
-    let code = reference();
-    let mut request = Request::new(order(&code, ANSWER_AND_CALLBACK_LOST));
-    request.set_timeout(Duration::from_secs(1));
-    let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
-    assert_eq!(transaction.state(), State::Sending);
-    assert_succeeded(&gateway.until_final(&code).await);
-    assert_eq!(world.ledger(&code).await.received, 1);
+/// A world whose sandbox answers a slow purchase after three seconds, and where only
+/// that answer settles it.
+async fn slow_world(kind: StoreKind) -> World {
+    let mut world = World::without_sandbox(kind).await;
+    world.check_rarely();
+    let slow = ["--settle-after", "3s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world
 }
 
-async fn a_cancelled_call_does_not_stop_the_purchase(kind: StoreKind) {
-    let world = World::new(kind).await;
-    let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
-    let code = reference();
-    let call = {
-        let request = order(&code, crate::support::world::SLOW);
-        tokio::spawn(async move { client.purchase_prepaid(request).await })
-    };
-    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
-    call.abort();
-    assert_succeeded(&gateway.until_final(&code).await);
-    let ledger = world.ledger(&code).await;
+async fn assert_settled_by_its_answer(world: &World, gateway: &Gateway, code: &str) {
+    assert_succeeded(&gateway.until_final(code).await);
+    let ledger = world.ledger(code).await;
     assert_eq!(
         (ledger.received, ledger.checks),
         (1, 0),
         "the answer itself settled it"
     );
+}
+
+#[tokio::test]
+async fn a_deadline_returns_the_state_as_known_and_the_purchase_goes_on() {
+    let world = slow_world(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let mut request = Request::new(order(&code, SLOW));
+    request.set_timeout(Duration::from_secs(1));
+    let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    assert_eq!(transaction.state(), State::Sending);
+    assert_settled_by_its_answer(&world, &gateway, &code).await;
+}
+
+async fn a_cancelled_call_does_not_stop_the_purchase(kind: StoreKind) {
+    let world = slow_world(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let call = {
+        let request = order(&code, SLOW);
+        tokio::spawn(async move { client.purchase_prepaid(request).await })
+    };
+    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
+    call.abort();
+    purchase_is_cancelled(&gateway).await;
+    assert_settled_by_its_answer(&world, &gateway, &code).await;
 }
 
 on_both_stores!(

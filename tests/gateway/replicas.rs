@@ -9,8 +9,8 @@ use crate::duplicates::buy_at_once;
 use crate::support::{
     process::PATIENCE,
     world::{
-        Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, assert_succeeded,
-        buy, order, reference,
+        Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, USER_ID, World,
+        assert_succeeded, buy, order, reference,
     },
 };
 
@@ -103,25 +103,37 @@ async fn a_thousand_watchers_of_one_replica_see_what_another_is_told() {
 
 #[tokio::test]
 async fn a_missed_wake_up_is_found_all_the_same() {
-    let mut world = World::new(StoreKind::Redis).await;
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    let late = ["--settle-after", "2s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &late).await);
     world.check_rarely().set("events.poll_interval", "200ms");
     let _told = world.start_gateway().await;
     let watched = world.start_replica().await;
+    // Whatever listens for wake-ups is cut off, for good.
+    let redis = world.redis.as_ref().unwrap();
+    let no_wake_ups = ["ACL", "SETUSER", "default", "-subscribe", "-psubscribe"];
+    redis.command(&no_wake_ups).await;
+    redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     let code = reference();
-    buy(&mut watched.client().await, &code, PENDING_THEN_SUCCESS).await;
-    // Whatever listens for wake-ups is cut off, over and over.
-    let client = redis::Client::open(world.redis.as_ref().unwrap().url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let cutting = tokio::spawn(async move {
-        loop {
-            let mut cut = redis::cmd("CLIENT");
-            cut.arg("KILL").arg("TYPE").arg("pubsub");
-            cut.query_async::<i64>(&mut connection).await.unwrap();
-            tokio::task::yield_now().await;
+    let mut client = watched.client().await;
+    buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
+    let request = WatchTransactionRequest {
+        reference_code: code.clone(),
+        ..WatchTransactionRequest::default()
+    };
+    let updates = client.watch_transaction(request).await.unwrap();
+    let mut updates = updates.into_inner();
+    let first = updates.message().await.unwrap().unwrap();
+    assert_eq!(first.transaction.unwrap().state(), State::Pending);
+    let settled = async {
+        let mut last = None;
+        while let Some(update) = updates.message().await.unwrap() {
+            last = update.transaction;
         }
-    });
-    assert_succeeded(&watched.until_final(&code).await);
-    cutting.abort();
+        last.unwrap()
+    };
+    let settled = tokio::time::timeout(PATIENCE, settled).await;
+    assert_succeeded(&settled.expect("the change is never found"));
 }
 
 #[tokio::test]

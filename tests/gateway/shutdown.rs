@@ -2,16 +2,26 @@
 
 use okebayar_gateway::grpc::v1::State;
 
-use crate::support::{
-    on_both_stores,
-    world::{
-        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, order,
-        reference,
+use crate::{
+    support::{
+        on_both_stores,
+        world::{
+            ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, USER_ID, World, assert_succeeded,
+            bought, get, order, reference,
+        },
     },
+    telemetry::purchase_is_cancelled,
 };
 
+/// Answers a slow purchase after three seconds.
+async fn start_slow_sandbox(world: &mut World) {
+    let slow = ["--settle-after", "3s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+}
+
 async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind) {
-    let world = World::new(kind).await;
+    let mut world = World::without_sandbox(kind).await;
+    start_slow_sandbox(&mut world).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
     let mut client = gateway.client().await;
@@ -20,14 +30,19 @@ async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind)
     let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     gateway.process.signal("-TERM");
+    // Nothing is accepted any more, while the first is still waited for.
+    let stopping = |line: &str| line.contains("\"stopping\"").then_some(());
+    gateway.process.line(stopping).await;
+    let refused = reference();
+    let answer = late.purchase_prepaid(order(&refused, PLAIN)).await;
+    assert!(answer.is_err(), "{answer:?}");
+    assert_eq!(world.ledger(&refused).await.received, 0);
     assert_succeeded(&bought(call.await.unwrap().unwrap().into_inner()));
     assert!(
         gateway.process.ended().await.success(),
         "{}",
         gateway.process.text()
     );
-    let refused = late.purchase_prepaid(order(&reference(), PLAIN)).await;
-    assert!(refused.is_err(), "nothing is accepted any more");
 }
 
 async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
@@ -57,7 +72,36 @@ async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
+async fn a_stop_waits_for_a_post_whose_caller_has_gone(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.check_rarely();
+    start_slow_sandbox(&mut world).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let request = order(&code, SLOW);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
+    call.abort();
+    // No handler is left that the stop could wait for, only the POST itself.
+    purchase_is_cancelled(&gateway).await;
+    gateway.process.signal("-TERM");
+    assert!(
+        gateway.process.ended().await.success(),
+        "{}",
+        gateway.process.text()
+    );
+
+    let gateway = world.start_gateway().await;
+    let stored = get(&mut gateway.client().await, &code).await.unwrap();
+    assert_succeeded(&stored);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+    assert_eq!(ledger.checks, 0, "the answer itself settled it");
+}
+
 on_both_stores!(
+    a_stop_waits_for_a_post_whose_caller_has_gone,
     a_stop_waits_for_the_answer_of_a_post_that_has_started,
     a_stop_stores_that_no_answer_came,
 );

@@ -15,7 +15,7 @@ use crate::support::{
     world::{Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, buy, pay, reference},
 };
 
-async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
+pub async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://{}{path}", gateway.admin))
         .await
         .unwrap();
@@ -42,6 +42,16 @@ async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String 
     tokio::time::timeout(PATIENCE, found)
         .await
         .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
+}
+
+/// Waits until the gateway knows that the caller of a purchase has gone.
+pub async fn purchase_is_cancelled(gateway: &Gateway) {
+    let method = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
+    let series = format!(
+        "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",\
+         rpc_response_status_code=\"CANCELLED\""
+    );
+    metrics_when(gateway, &series, 1.0).await;
 }
 
 async fn world() -> (World, Gateway) {

@@ -57,8 +57,10 @@ async fn too_many_purchases_are_refused_and_replays_are_not() {
     let first = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
     assert_eq!(first.state(), State::Sending);
 
-    let refused = client.purchase_prepaid(order(&reference(), PLAIN)).await;
+    let excess = reference();
+    let refused = client.purchase_prepaid(order(&excess, PLAIN)).await;
     let status = assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
+    assert_eq!(world.ledger(&excess).await.received, 0);
     assert!(
         status
             .get_details_retry_info()

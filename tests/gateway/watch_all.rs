@@ -9,15 +9,17 @@ use std::{
 use okebayar_gateway::grpc::v1::{
     State, Transaction, WatchTransactionsRequest, WatchTransactionsResponse,
 };
-use tokio::sync::Semaphore;
+use redis::AsyncTypedCommands;
+use tokio::sync::{Semaphore, mpsc};
 use tonic::{Code, Status, Streaming};
 
 use crate::support::{
     on_both_stores,
     process::PATIENCE,
+    redis::Redis,
     world::{
         CALLBACK_LOST, Client, PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, PLAIN,
-        StoreKind, World, buy, error_info, get, reference,
+        StoreKind, World, buy, error_info, get, order, reference,
     },
 };
 
@@ -141,6 +143,137 @@ async fn every_revision_of_two_thousand_is_seen_over_cuts(kind: StoreKind) {
     }
     for (code, revisions) in &seen {
         assert_eq!(again[code][..revisions.len()], revisions[..], "{code}");
+    }
+}
+
+const KILLS: usize = 6;
+/// Purchases begun before each kill.
+const BEGUN: usize = 150;
+/// Fewer changes than this are too few to meet a kill in the middle of one.
+const CHANGES_MIN: i64 = 500;
+
+/// Begins purchases, and returns their codes once that many are answered.
+async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let kinds = [PLAIN, PENDING_THEN_SUCCESS, CALLBACK_LOST];
+    let codes: Vec<String> = (0..BEGUN).map(|_| reference()).collect();
+    for (number, code) in codes.iter().enumerate() {
+        let (mut client, slots, tell) = (client.clone(), Arc::clone(&slots), tell.clone());
+        let request = order(code, kinds[number % kinds.len()]);
+        tokio::spawn(async move {
+            let _slot = slots.acquire().await.unwrap();
+            // The gateway dies under most of them.
+            if client.purchase_prepaid(request).await.is_ok() {
+                let _ = tell.send(());
+            }
+        });
+    }
+    for _ in 0..answered {
+        let answer = tokio::time::timeout(PATIENCE, told.recv()).await;
+        answer.expect("nothing is answered").unwrap();
+    }
+    codes
+}
+
+/// The revision of a stored record, or of an event.
+fn revision_of(body: &[u8]) -> i64 {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    body["transaction"]["revision"].as_i64().unwrap()
+}
+
+/// Reads Redis itself: every record has each of its revisions in the stream, and the
+/// numbers of each stream have no gap. Returns the number of events.
+async fn assert_every_change_has_its_event(redis: &Redis) -> i64 {
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // What the dead gateway had sent may still be carried out while its connection is open.
+    let alone = async {
+        let mut ask = redis::cmd("INFO");
+        ask.arg("clients");
+        while !ask
+            .query_async::<String>(&mut connection)
+            .await
+            .unwrap()
+            .contains("\nconnected_clients:1\r")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let alone = tokio::time::timeout(PATIENCE, alone).await;
+    alone.expect("somebody else is connected");
+    let mut events = BTreeMap::<String, Vec<i64>>::new();
+    let mut count = 0;
+    for stream in connection.keys("okb:*:events").await.unwrap() {
+        let found = connection.xrange_all(&stream).await.unwrap();
+        let mut last = 0_u64;
+        for event in &found.ids {
+            let number: u64 = event.get("number").unwrap();
+            assert_eq!(number, last + 1, "{stream}");
+            last = number;
+            let (key, body): (String, Vec<u8>) =
+                (event.get("key").unwrap(), event.get("body").unwrap());
+            events.entry(key).or_default().push(revision_of(&body));
+            count += 1;
+        }
+        let counted = connection.get(stream.replace(":events", ":number")).await;
+        assert_eq!(counted.unwrap(), Some(last.to_string()), "{stream}");
+    }
+    let records = connection.keys("okb:*:tx:*").await.unwrap();
+    assert_eq!(records.len(), events.len());
+    for record in records {
+        let body = connection.hget(&record, "body").await.unwrap().unwrap();
+        let last = revision_of(body.as_bytes());
+        let (_, key) = record.split_once(":tx:").unwrap();
+        assert_eq!(events[key], (1..=last).collect::<Vec<_>>(), "{key}");
+    }
+    count
+}
+
+/// SIGKILL in the middle of many commits: a change and its event are stored together or
+/// not at all.
+async fn a_kill_leaves_no_change_without_its_event(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let mut gateway = world.start_gateway().await;
+    let start = now(&mut gateway.client().await).await;
+    let (mut codes, mut random) = (Vec::new(), 12345_u32);
+    for kill in 0..KILLS {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let answered = 50 + (random >> 16) as usize % 64;
+        codes.extend(begin_and_await(&gateway.client().await, answered).await);
+        gateway.process.kill().await;
+        if let Some(redis) = &world.redis {
+            let count = assert_every_change_has_its_event(redis).await;
+            assert!(kill + 1 < KILLS || count > CHANGES_MIN, "{count}");
+        }
+        gateway = world.start_gateway().await;
+    }
+
+    // A watcher who begins where all began is told of every one of them.
+    let mut client = gateway.client().await;
+    let mut wanted = BTreeMap::new();
+    for code in &codes {
+        match get(&mut client, code).await {
+            Ok(transaction) => drop(wanted.insert(code.clone(), transaction.revision)),
+            Err(status) => assert_eq!(status.code(), Code::NotFound, "{status}"),
+        }
+    }
+    let count: i64 = wanted.values().sum();
+    assert!(count > CHANGES_MIN, "{count}");
+    let mut seen = Seen::new();
+    let mut updates = watch(&mut client, &start).await.unwrap();
+    while !wanted.is_empty() {
+        if let Some(transaction) = next(&mut updates).await.transaction {
+            note(&mut seen, &transaction);
+            let code = &transaction.reference_code;
+            if wanted.get(code) == Some(&transaction.revision) {
+                wanted.remove(code);
+            }
+        }
+    }
+    for (code, revisions) in &seen {
+        let last = *revisions.last().unwrap();
+        assert_eq!(*revisions, (1..=last).collect::<Vec<_>>(), "{code}");
     }
 }
 
@@ -309,6 +442,7 @@ async fn a_slow_watcher_of_everything_loses_nothing() {
 
 on_both_stores!(
     every_revision_of_two_thousand_is_seen_over_cuts,
+    a_kill_leaves_no_change_without_its_event,
     a_watch_from_now_tells_its_cursor_first_and_nothing_old,
     a_cursor_that_is_none_or_of_another_store_is_refused,
 );

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
@@ -120,6 +121,18 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let count = line.unwrap().split_whitespace().next().unwrap();
         count.parse().unwrap()
+    }
+
+    /// Limits the size of the files that it may write, as a full disk does; `None` lifts
+    /// the limit. The process must ignore SIGXFSZ.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        let pid = i32::try_from(self.child.id().expect("it has ended")).unwrap();
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit {
+            current: bytes.or(maximum),
+            maximum,
+        };
+        prlimit(Pid::from_raw(pid), Resource::Fsize, limit).unwrap();
     }
 
     pub fn signal(&self, signal: &str) {

@@ -261,6 +261,14 @@ impl World {
         Gateway::start(&["serve"], &self.environment(), self.path()).await
     }
 
+    /// A gateway whose disk can be made full: see `Process::limit_file_size`.
+    pub async fn start_gateway_on_full_disk(&self) -> Gateway {
+        // The signal stays ignored over the exec, so that a write fails instead.
+        let script = "trap '' XFSZ; exec \"$0\" serve";
+        let arguments = ["-c", script, BINARY];
+        Gateway::start_release("sh", &arguments, &self.environment(), self.path()).await
+    }
+
     /// A gateway beside the first, whose callbacks have an address of their own.
     pub async fn start_replica(&self) -> Gateway {
         self.start_release(BINARY).await
