@@ -278,8 +278,8 @@ impl Engine {
                 ),
             };
             let Some(change) = self.arm(&intent, &wanted, stored.as_deref(), arming) else {
-                let taken = stored.map(Claimed::Taken);
-                return taken.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
+                let known = stored.map(Claimed::Taken);
+                return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
             let outcome = claim(&*self.store, change, guard.history()).await;
             match outcome.map_err(not_claimed)? {

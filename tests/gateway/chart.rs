@@ -354,7 +354,7 @@ async fn every_port_probe_and_command_of_the_chart_is_one_of_the_binary() {
     }
     // What may take longest is given time: preStop, drain, and a margin.
     let grace = gateway["terminationGracePeriodSeconds"].as_u64().unwrap();
-    assert_eq!(grace, 5 + 65 + 10);
+    assert_eq!(grace, 5 + 68 + 10);
 
     let world = World::new(StoreKind::Embedded).await;
     let running = world.start_gateway().await;
