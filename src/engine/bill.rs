@@ -9,8 +9,8 @@ use crate::{
         inquiries::{self, Binding},
     },
     transaction::{
-        Contents, FailureReason, Finding, Inquiry, Intent, Order, State, Statement, Transaction,
-        TransactionKey,
+        Contents, FailureReason, Finding, Inquiry, Intent, NotPayable, Order, State, Statement,
+        Transaction, TransactionKey,
     },
 };
 
@@ -60,6 +60,10 @@ impl Engine {
             .map_err(not_claimed)?
             .ok_or(PurchaseError::NoSuchInquiry)?;
         let order = inquiry.order_for(&intent.contents, self.now())?;
+        let upstream = self.upstreams.get(&intent.account);
+        if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
+            Err(NotPayable::Unsendable(name))?;
+        }
         if let Some(inquired) = &order.inquired {
             inquiries::note_bill(store, &inquired.customer, &key, self.now())
                 .await

@@ -2,9 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client::Account, format::Format, inquiry::Question, signature::sign};
+use super::{
+    client::Account, format::Format, inquiry::Question, redact::Secrets, signature::sign, xml,
+};
 use crate::transaction::{
-    AccountNumber, Bill, Inquired, ProductCode, TraceCode, Transaction, Verbatim,
+    AccountNumber, Bill, Inquired, Order, ProductCode, TraceCode, Transaction, Verbatim,
 };
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
@@ -40,6 +42,7 @@ pub struct Body {
     product_code: Option<String>,
     format: Format,
     bytes: Vec<u8>,
+    secrets: Secrets,
 }
 
 impl Body {
@@ -67,6 +70,12 @@ impl Body {
         self.format.content_type()
     }
 
+    /// The secrets that it holds, which its answer may quote.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The bytes to send, PIN included: never to be logged.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
@@ -78,6 +87,19 @@ impl Body {
 const INQUIRY: &str = "inquiry";
 /// What JSON writes as numbers, where the account does.
 const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
+
+/// The name of a text that the account's format cannot carry back to the letter, if there
+/// is one. Nothing may be sent then: OKEBAYAR would get another text.
+#[must_use]
+pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
+    let mut texts = order.inquired.iter().flat_map(Inquired::texts);
+    match account.format {
+        Format::Json => None,
+        Format::Xml => texts
+            .find(|(_, text)| !xml::can_hold(text.as_str()))
+            .map(|(name, _)| name),
+    }
+}
 
 /// The purchase of a prepaid product, or the payment of a bill.
 #[must_use]
@@ -237,5 +259,6 @@ fn signed(
         product_code: product_code.map(|(_, code)| (*code).to_owned()),
         format,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
+        secrets: Secrets::new(pin.clone(), signature),
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use amount::{Amount, BadAmount};
+pub use amount::{Amount, BadAmount, Quoted};
 use attempt::Attempt;
 pub use attempt::{Arming, AttemptToken, Base, HeldBack};
 pub use codes::{
