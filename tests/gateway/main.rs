@@ -10,6 +10,7 @@
 mod support;
 
 mod accounts;
+mod amounts;
 mod call;
 mod callbacks;
 mod chart;
@@ -26,7 +27,9 @@ mod fuzz_corpus;
 mod golden;
 mod guard;
 mod inquiries;
+mod letters;
 mod lists;
+mod members;
 mod outcomes;
 mod payments;
 mod properties;
@@ -36,6 +39,7 @@ mod replicas;
 mod review;
 mod sandbox;
 mod scenarios;
+mod secrets;
 mod shutdown;
 mod store_contract;
 mod store_history;
