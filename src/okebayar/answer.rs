@@ -214,20 +214,23 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
             continue;
         }
         let verbatim = VERBATIM.into_iter().find(|name| *name == plain);
-        let text = match verbatim {
-            Some(_) => text,
-            None => without_controls(&text),
+        let text = if verbatim.is_some() {
+            text
+        } else {
+            without_controls(&text)
         };
         let safe = match kind(&plain, &text, zone) {
             Kind::FreeText => secrets.strip_free_text(&text),
             Kind::Other => secrets.strip(&text),
-            Kind::Whole => match secrets.strip(&text) {
-                Cow::Borrowed(text) => Cow::Borrowed(text),
-                Cow::Owned(_) => {
+            Kind::Whole => {
+                let stripped = secrets.strip(&text);
+                if matches!(stripped, Cow::Owned(_)) {
                     withheld.extend(verbatim);
                     Cow::Borrowed("")
+                } else {
+                    stripped
                 }
-            },
+            }
         };
         match known.slot(&plain) {
             Some(slot) => slot.fill(without_controls(&safe).trim())?,

@@ -334,8 +334,10 @@ mod tests {
         let url = "userid=u&userpin=123456&signature=0badc0de&x=y";
         let escaped = |text: &str| quick_xml::escape::escape(text).into_owned();
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let encoded =
-            |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+        let encoded = |text: &str| {
+            let bytes: Vec<String> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            bytes.concat()
+        };
         for text in [
             xml.to_owned(),
             json.to_owned(),

@@ -110,10 +110,8 @@ pub fn quoting(text: &str, body: &[u8], asked: Option<&Parameters>) -> String {
     let url = reqwest::Url::parse_with_params("http://sandbox/", asked.iter());
     let url = url.ok();
     let url = url.as_ref().and_then(reqwest::Url::query);
-    let elements: String = asked
-        .iter()
-        .map(|(name, text)| format!("<{name}>{}</{name}>", escape(text)))
-        .collect();
+    let element = |(name, text)| format!("<{name}>{}</{name}>", escape(text));
+    let elements = asked.iter().map(element).collect::<Vec<String>>().concat();
     let object: serde_json::Map<String, Value> = asked
         .iter()
         .map(|(name, text)| (name.to_owned(), text.into()))

@@ -70,7 +70,9 @@ impl Parameters {
 
     /// Every parameter.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+        self.0
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// The text of a parameter, empty when there is none.
@@ -110,11 +112,13 @@ fn read_xml(text: &str) -> Option<BTreeMap<String, String>> {
             Event::Text(text) if path.len() == 2 => parameters.get_mut(&path[1])?.push_str(&text),
             Event::GeneralRef(name) if path.len() == 2 => {
                 let parameter = parameters.get_mut(&path[1])?;
-                match name.resolve_char_ref().ok()? {
-                    Some(character) => parameter.push(character),
-                    None => parameter
-                        .push_str(quick_xml::escape::resolve_predefined_entity(&name)?),
-                }
+                let character = name.resolve_char_ref().ok()?;
+                let mut buffer = [0; 4];
+                let text = match character {
+                    Some(character) => &*character.encode_utf8(&mut buffer),
+                    None => quick_xml::escape::resolve_predefined_entity(&name)?,
+                };
+                parameter.push_str(text);
             }
             Event::End(_) => drop(path.pop()?),
             Event::Text(_) => {}

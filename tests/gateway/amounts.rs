@@ -117,7 +117,9 @@ async fn a_balance_is_exact_or_unknown() {
         let mut client = AccountServiceClient::connect(url).await.unwrap();
         for row in table(format) {
             let value = &row.value;
-            world.misprint("*", format!("{{\"balance\": {value}}}")).await;
+            world
+                .misprint("*", format!("{{\"balance\": {value}}}"))
+                .await;
             let answer = client.get_balance(GetBalanceRequest::default()).await;
             if row.meaning.money().is_some() {
                 let balance = answer.unwrap().into_inner().balance;

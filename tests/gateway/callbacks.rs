@@ -201,7 +201,10 @@ async fn a_form_is_a_callback_like_the_same_query() {
     let form = "application/x-www-form-urlencoded";
     for (content_type, status) in [
         (Some(form), "001"),
-        (Some("Application/X-WWW-Form-Urlencoded; charset=utf-8"), "002"),
+        (
+            Some("Application/X-WWW-Form-Urlencoded; charset=utf-8"),
+            "002",
+        ),
         (Some("text/plain"), "003"),
         (None, "000"),
     ] {

@@ -55,7 +55,8 @@ fn texts() -> impl Strategy<Value = String> {
             "200501013059123"
         ])
         .prop_map(str::to_owned),
-        select(vec!["11000.00", "110000", "1e3", "-5.5", "Rp 5", "105.000"]).prop_map(str::to_owned),
+        select(vec!["11000.00", "110000", "1e3", "-5.5", "Rp 5", "105.000"])
+            .prop_map(str::to_owned),
         "[ -~\u{a0}-\u{2ff}\t\r\n]{0,20}",
         "\\PC{0,10}",
     ]

@@ -115,7 +115,9 @@ async fn questions_answered_for_another_member_have_no_answer() {
         world.misprint("*", r#"{"userid": "somebody"}"#).await;
         // A refusal of another member's question says nothing about ours.
         for account_number in ["1234567", "080000008400"] {
-            let refused = inquirer.inquire_postpaid(question(WATER, account_number)).await;
+            let refused = inquirer
+                .inquire_postpaid(question(WATER, account_number))
+                .await;
             assert_refused(refused, Code::Unavailable, "NO_USABLE_ANSWER", "maybe");
         }
         let url = format!("http://{}", gateway.grpc);
@@ -128,8 +130,11 @@ async fn questions_answered_for_another_member_have_no_answer() {
         };
         let refused = accounts.echo(echo).await;
         assert_refused(refused, Code::Unavailable, "NO_USABLE_ANSWER", "maybe");
-        for (operation, count) in [("prepaid_inquiry", 1), ("postpaid_inquiry", 2), ("balance", 1)]
-        {
+        for (operation, count) in [
+            ("prepaid_inquiry", 1),
+            ("postpaid_inquiry", 2),
+            ("balance", 1),
+        ] {
             counted(&gateway, operation, count).await;
         }
     }
