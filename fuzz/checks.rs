@@ -7,10 +7,11 @@
 use jiff::tz::TimeZone;
 use okebayar_gateway::okebayar::{
     additional_data,
-    answer::{self, Fields},
+    answer::{self, Fields, Reading},
     format::{read_callback, read_query},
     json,
     pln::{PlnPostpaid, PlnPrepaid},
+    redact::Secrets,
     xml,
 };
 
@@ -71,9 +72,18 @@ fn pairs(fields: &Fields) -> Vec<(&str, &str)> {
 
 /// Gives meaning to what was read, as an answer and as an inquiry's.
 fn understand(fields: Fields) {
-    let Ok(answer) = answer::interpret(fields, &TimeZone::UTC) else {
+    let signature = "329e765e5e7f0732522ffe45e12b3b3a";
+    let reading = Reading {
+        zone: &TimeZone::UTC,
+        secrets: &Secrets::new("123456".into(), signature.into()),
+        member: Some("member"),
+    };
+    let Ok(answer) = answer::interpret_for(fields, &reading) else {
         return;
     };
+    for (_, text) in &answer.fields {
+        assert!(!text.contains(signature), "a secret stays");
+    }
     let _ = answer.status_code();
     let _ = answer.verbatim("ref1");
     let mut rest = answer.fields;

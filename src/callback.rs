@@ -1,6 +1,6 @@
 //! INBOUND 2: OKEBAYAR's callbacks over HTTP (API page, section 4).
 //!
-//! `GET` with query parameters, or `POST` with JSON or XML, to
+//! `GET` with query parameters, or `POST` with JSON, XML or a form, to
 //! `/callbacks/{account}[/{secret}]`. Answered 200 only once stored (promise 12).
 //! A stranger is told nothing, and can take neither memory nor time: address and
 //! secret come first, then the rate, then a bounded body in bounded time.
@@ -15,8 +15,8 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, Method, Request, StatusCode},
-    routing::get,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+    routing::{MethodRouter, get},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -79,9 +79,27 @@ impl Refused {
 /// The routes.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
-        .route(ROUTE, get(receive).post(receive))
-        .route("/callbacks/{account}/{secret}", get(receive).post(receive))
+        .route(ROUTE, methods())
+        .route("/callbacks/{account}/{secret}", methods())
         .with_state(Arc::new(callbacks))
+}
+
+/// `GET` and `POST` only. A `HEAD` would otherwise count as a `GET`, and whoever only looks
+/// whether the address is there would report a status.
+fn methods() -> MethodRouter<Arc<Callbacks>> {
+    get(receive)
+        .post(receive)
+        .head(refuse_method)
+        .fallback(refuse_method)
+}
+
+async fn refuse_method() -> (
+    StatusCode,
+    [(header::HeaderName, &'static str); 1],
+    &'static str,
+) {
+    let allow = [(header::ALLOW, "GET, POST")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "use GET or POST\n")
 }
 
 type Address = BTreeMap<String, String>;
@@ -216,9 +234,14 @@ impl Callbacks {
 
     async fn read(&self, account: &AccountName, request: Request<Body>) -> Result<Answer, Refused> {
         let fields = if request.method() == Method::POST {
+            let is_form = is_form(request.headers());
             let body = self.body(request.into_body()).await?;
-            format::read_callback(&body)
-                .map_err(|_| Refused::Malformed("the body is neither JSON nor XML\n"))?
+            let read = if is_form {
+                format::read_form_callback(&body)
+            } else {
+                format::read_callback(&body)
+            };
+            read.map_err(|_| Refused::Malformed("the body is neither JSON, XML nor a form\n"))?
         } else {
             format::read_query(request.uri().query().unwrap_or_default())
         };
@@ -246,6 +269,14 @@ impl Callbacks {
             Err(_) => Err(Refused::TooSlow),
         }
     }
+}
+
+/// True when the sender calls the body a form.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn contains(networks: &[IpNet], address: IpAddr) -> bool {

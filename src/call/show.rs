@@ -145,12 +145,26 @@ fn show_field(text: &mut String, field: &FieldDescriptor, value: &Value, depth: 
                 without_prefix(&shown, kind.name())
             )
         }
-        (Value::String(value), _) => writeln!(text, "{indent}{name}: {value}"),
+        (Value::String(value), _) => writeln!(text, "{indent}{name}: {}", one_line(value)),
         (Value::Bool(value), _) => writeln!(text, "{indent}{name}: {value}"),
         (Value::I32(value), _) => writeln!(text, "{indent}{name}: {value}"),
         (Value::I64(value), _) => writeln!(text, "{indent}{name}: {value}"),
         (other, _) => writeln!(text, "{indent}{name}: {other:?}"),
     };
+}
+
+/// A text on one line: OKEBAYAR's references keep their control characters, and none may
+/// begin a line of its own or move the cursor.
+fn one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// `STATE_SUCCEEDED` of `State` is `SUCCEEDED`; `WaitUntil` becomes `WAIT_UNTIL_`.
@@ -182,7 +196,7 @@ fn short(message: &DynamicMessage) -> Option<String> {
             let (Value::String(name), Value::String(value)) = (get("name")?, get("value")?) else {
                 return None;
             };
-            Some(format!("{name} = {value}"))
+            Some(format!("{} = {}", one_line(&name), one_line(&value)))
         }
         "google.protobuf.Timestamp" => {
             let time: prost_types::Timestamp = message.transcode_to().ok()?;
@@ -249,6 +263,12 @@ mod tests {
              balance: IDR -0.5\n  create_time: 2027-01-15T08:00:00Z\n  fields: billingperiod = 202610\n\
              replayed: true\n"
         );
+    }
+
+    #[test]
+    fn a_text_takes_one_line_whatever_it_holds() {
+        let text = "a\r\nstate: SUCCEEDED\t\u{1b}[2Jé";
+        assert_eq!(one_line(text), "a\\r\\nstate: SUCCEEDED\\t\\u{1b}[2Jé");
     }
 
     #[test]

@@ -183,6 +183,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         |text| either(text, "number", "string"),
         "give number or string",
     );
+    let verify_user_id = reader.read(
+        &key("verify_userid"),
+        "true",
+        |text| text.parse().ok(),
+        "give true or false",
+    );
     let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
     let inquiry = reader.text_or(&key("transactioncode_inquiry"), "OkeBayar-inquiry");
     let payment = reader.text_or(&key("transactioncode_payment"), "OkeBayar-inquiry");
@@ -233,6 +239,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
                 failed: failed?,
             },
             json_numbers: !json_strings?,
+            verify_user_id: verify_user_id?,
             zone: TimeZone::fixed(jiff::tz::offset(offset?)),
         },
     })

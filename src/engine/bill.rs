@@ -9,8 +9,8 @@ use crate::{
         inquiries::{self, Binding},
     },
     transaction::{
-        AccountName, Contents, FailureReason, Finding, Inquiry, InquiryCode, Intent, Order, State,
-        Statement, Transaction, TransactionKey,
+        AccountName, Contents, FailureReason, Finding, Inquiry, InquiryCode, Intent, NotPayable,
+        Order, State, Statement, Transaction, TransactionKey,
     },
 };
 
@@ -66,6 +66,10 @@ impl Engine {
         }
         let inquiry = self.inquiry(account.as_ref(), inquiry_code).await?;
         let order = inquiry.order_for(&intent.contents, self.now())?;
+        let upstream = self.upstream(&inquiry.account);
+        if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
+            Err(NotPayable::Unsendable(name))?;
+        }
         if let Some(inquired) = &order.inquired {
             inquiries::note_bill(store, &inquired.customer, &key, self.now())
                 .await

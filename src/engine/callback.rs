@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use tracing::{Instrument, Span, info, info_span};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 use super::{Engine, Upstream};
 use crate::{
     okebayar::{
         answer::{Answer, Fields, Unreadable},
-        verdict::{self, Asked, CodeLists},
+        verdict::{self, Asked, CodeLists, Ignored},
     },
     store::{
         StoreError,
@@ -125,7 +125,17 @@ impl Engine {
         };
         match verdict::of_trusted_callback(report, asked, lists) {
             Ok(said) => self.weigh(about, said).await.map(Some),
-            Err(_) => Ok(None),
+            Err(ignored) => {
+                if ignored == Ignored::AboutAnotherMember {
+                    warn!(
+                        account = %about.account(),
+                        "callback is for another member and proves nothing; if OKEBAYAR masks the \
+                         userid, set accounts.<name>.verify_userid = false"
+                    );
+                    self.metrics().another_member(about.account(), "callback");
+                }
+                Ok(None)
+            }
         }
     }
 

@@ -99,7 +99,7 @@ fn bill_of(bill: &Bill) -> v1::Bill {
         account_number3: three.as_str().to_owned(),
         contact_number: bill.contact_number.as_str().to_owned(),
         nominal: bill.nominal.amount().map(money),
-        admin_fee: bill.admin_fee.amount().map(money),
+        admin_fee: bill.fee().map(money),
         total: bill.total().map(money),
     }
 }

@@ -165,6 +165,7 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
                 NotPayable::Expired => "INQUIRY_EXPIRED",
                 NotPayable::OtherContents(_) => "INQUIRY_MISMATCH",
                 NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
+                NotPayable::Unsendable(_) => "INQUIRY_UNSENDABLE",
                 NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
             };
             status(Code::FailedPrecondition, reason, sent, message)

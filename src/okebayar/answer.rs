@@ -3,10 +3,15 @@
 //! A reader of one format (here JSON) makes a list of names and texts; this
 //! module gives them meaning, the same for every format (promise 17).
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use super::additional_data;
-use crate::transaction::{Amount, Details, Extra, SerialNumber, StatusCode, TraceCode};
+use super::{
+    additional_data,
+    redact::{self, Secrets},
+};
+use crate::transaction::{Details, Extra, Quoted, SerialNumber, StatusCode, TraceCode};
 
 /// Names and texts in the order in which they came.
 pub type Fields = Vec<(String, String)>;
@@ -25,6 +30,9 @@ pub enum Unreadable {
     /// One fact is said twice, differently.
     #[error("it gives {0} twice, with different values")]
     Ambiguous(&'static str),
+    /// What must go back to the letter holds a secret of ours, which is kept nowhere.
+    #[error("its {0} quotes a secret of the request")]
+    HoldsSecret(&'static str),
 }
 
 /// What an answer, or a callback, says.
@@ -42,6 +50,10 @@ pub struct Answer {
     pub message: Option<String>,
     /// The inquiry that it names.
     pub inquiry_code: Option<String>,
+    /// True when it names a member other than the one that asked: it proves nothing.
+    pub names_another_member: bool,
+    /// The member it names.
+    pub user_id: Option<String>,
     /// True for an inquiry's answer, which is never evidence (API page, 3.1).
     pub is_inquiry: bool,
     /// Until when the inquiry may be paid, where that can be read.
@@ -50,6 +62,8 @@ pub struct Answer {
     pub details: Details,
     /// Every name and text in order, `additionaldata` taken apart; no secret.
     pub fields: Fields,
+    /// Names of texts that were left out because they quoted a secret.
+    pub withheld: Vec<&'static str>,
 }
 
 impl Answer {
@@ -63,8 +77,12 @@ impl Answer {
     /// there is none.
     ///
     /// # Errors
-    /// [`Unreadable::Ambiguous`] when there are two different ones.
+    /// [`Unreadable::Ambiguous`] when there are two different ones,
+    /// [`Unreadable::HoldsSecret`] when it cannot be kept.
     pub fn verbatim(&self, name: &'static str) -> Result<Option<&str>, Unreadable> {
+        if self.withheld.contains(&name) {
+            return Err(Unreadable::HoldsSecret(name));
+        }
         let mut found = None;
         for (known, text) in &self.fields {
             if !known.eq_ignore_ascii_case(name) {
@@ -79,9 +97,6 @@ impl Answer {
     }
 }
 
-/// Should an answer repeat them, they go no further (promise 15).
-const SECRETS: [&str; 2] = ["userpin", "signature"];
-
 /// The deepest nesting that is read, in every format.
 pub(super) const DEPTH_MAX: usize = 32;
 /// The most names that one answer may have, in every format.
@@ -91,40 +106,167 @@ const INFO_CHARS_MAX: usize = 1024;
 /// The longest raw text kept of a value that could not be read, in characters.
 const UNREAD_CHARS_MAX: usize = 64;
 
+/// What goes back to OKEBAYAR to the letter, control characters included.
+const VERBATIM: [&str; 10] = [
+    "ref1",
+    "ref2",
+    "ref3",
+    "accnumber1",
+    "accnumber2",
+    "accnumber3",
+    "contactnumber",
+    "nominal",
+    "adminfee",
+    "inquirycode",
+];
+/// Amounts of every answer.
+const AMOUNTS: [&str; 4] = ["harga", "balance", "nominal", "adminfee"];
+/// How amounts inside `additionaldata` begin; a bill's number may follow.
+const PLN_AMOUNTS: [&str; 5] = [
+    "rptag",
+    "valuaddedtax",
+    "penaltyfee",
+    "totaladmincharge",
+    "totalrptag",
+];
+/// What else identifies or proves something. With [`VERBATIM`] and [`AMOUNTS`]: what is
+/// never altered in part, whatever it holds by chance.
+const WHOLE: [&str; 8] = [
+    "tracecode",
+    "serialnumber",
+    "productcode",
+    "accnumber",
+    "referencecode",
+    "userid",
+    "transactioncode",
+    "querycode",
+];
+const STATUSES: [&str; 3] = ["transactionstatus", "responsecode", "status"];
+const TIMES: [&str; 3] = ["transactiontime", "responsetime", "inquiryexpired"];
+/// What the name of a text for readers contains: the documented `info` and
+/// `responsestatus`, and what other systems call the text of a fault.
+const FREE_TEXTS: [&str; 12] = [
+    "info",
+    "responsestatus",
+    "statustext",
+    "statusdesc",
+    "message",
+    "msg",
+    "error",
+    "fault",
+    "reason",
+    "description",
+    "keterangan",
+    "pesan",
+];
+
+/// True for the name of an amount, in any case.
+pub(super) fn is_amount(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let own = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    AMOUNTS.contains(&name.as_str()) || PLN_AMOUNTS.contains(&own)
+}
+
+/// Who reads an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The zone of times without one.
+    pub zone: &'a TimeZone,
+    /// What must go no further, should the answer quote it.
+    pub secrets: &'a Secrets,
+    /// The member that asked, where answers must be for it.
+    pub member: Option<&'a str>,
+}
+
 /// Gives meaning to names and texts. Times without a zone are taken in `zone`.
+///
+/// # Errors
+/// Those of [`interpret_for`].
+pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
+    let reading = Reading {
+        zone,
+        secrets: &Secrets::default(),
+        member: None,
+    };
+    interpret_for(fields, &reading)
+}
+
+/// Gives meaning to names and texts, for the member that asked.
 ///
 /// # Errors
 /// [`Unreadable::Ambiguous`] when one fact has two different values, under one
 /// name or under two (`transactionstatus`, `responsecode`, `status`).
-pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
+pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Unreadable> {
+    let Reading { zone, secrets, .. } = *reading;
     let mut known = Known::default();
     let mut all = Fields::new();
     let mut extra = Fields::new();
+    let mut withheld = Vec::new();
     for (name, text) in fields {
         let plain = name.to_ascii_lowercase();
-        if SECRETS.contains(&plain.as_str()) {
+        if redact::is_secret(&plain) || matches!(secrets.strip(&name), Cow::Owned(_)) {
             continue;
         }
-        // In JSON a control character may be escaped, in XML it cannot be told from
-        // layout: a space in every format (promise 17).
-        let text = text.replace(|c: char| c.is_ascii_control(), " ");
         if plain == additional_data::NAME {
-            let inside = additional_data::read(&text);
+            let inside = inside(&without_controls(&text), secrets);
             extra.extend(inside.iter().cloned());
             all.extend(inside);
             continue;
         }
+        let verbatim = VERBATIM.into_iter().find(|name| *name == plain);
+        let text = if verbatim.is_some() {
+            text
+        } else {
+            without_controls(&text)
+        };
+        let safe = match kind(&plain, &text, zone) {
+            Kind::FreeText => secrets.strip_free_text(&text),
+            Kind::Other => secrets.strip(&text),
+            Kind::Whole => {
+                let stripped = secrets.strip(&text);
+                if matches!(stripped, Cow::Owned(_)) {
+                    withheld.extend(verbatim);
+                    Cow::Borrowed("")
+                } else {
+                    stripped
+                }
+            }
+        };
         match known.slot(&plain) {
-            Some(slot) => slot.fill(text.trim())?,
-            None => extra.push((name.clone(), text.clone())),
+            Some(slot) => slot.fill(without_controls(&safe).trim())?,
+            None => extra.push((name.clone(), safe.clone().into_owned())),
         }
-        all.push((name, text));
+        all.push((name, safe.into_owned()));
     }
+    let names_another_member = match (reading.member, known.user_id.text()) {
+        (Some(ours), Some(named)) => !named.eq_ignore_ascii_case(ours.trim()),
+        _ => false,
+    };
+    let expiry = known.inquiry_expired.text();
+    Ok(Answer {
+        status: known.status.text(),
+        reference_code: known.reference_code.text(),
+        product_code: known.product_code.text(),
+        account_number: known.account_number.text(),
+        message: known.message.text(),
+        inquiry_code: known.inquiry_code.text(),
+        names_another_member,
+        user_id: known.user_id.text(),
+        is_inquiry: known.inquiry_expired.text.is_some(),
+        inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
+        details: details(&known, extra, zone),
+        fields: all,
+        withheld,
+    })
+}
+
+fn details(known: &Known, extra: Fields, zone: &TimeZone) -> Details {
+    let amount = |text: &str| Quoted::read(text).amount();
     let mut unread = Vec::new();
-    let price = read(&mut unread, &known.price, |text| Amount::parse(text).ok());
-    let balance = read(&mut unread, &known.balance, |text| Amount::parse(text).ok());
+    let price = read(&mut unread, &known.price, amount);
+    let balance = read(&mut unread, &known.balance, amount);
     let time = read(&mut unread, &known.time, |text| read_time(text, zone));
-    let details = Details {
+    Details {
         trace_code: known
             .trace_code
             .text()
@@ -143,20 +285,57 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
             .map(|text| text.chars().take(INFO_CHARS_MAX).collect()),
         unread,
         extra: Extra::keep(extra),
+    }
+}
+
+/// A blank for each control character, and one for each end of a line: in XML neither can
+/// be told from layout (promise 17).
+fn without_controls(text: &str) -> String {
+    text.replace("\r\n", " ")
+        .replace(|c: char| c.is_ascii_control(), " ")
+}
+
+/// The inside of `additionaldata`, without secret fields.
+fn inside(text: &str, secrets: &Secrets) -> Fields {
+    let inside = additional_data::read(text).into_iter();
+    let is_secret = |name: &str| name.rsplit('.').any(redact::is_secret);
+    inside
+        .filter(|(name, _)| !is_secret(name) && matches!(secrets.strip(name), Cow::Borrowed(_)))
+        .map(|(name, text)| (name, secrets.strip(&without_controls(&text)).into_owned()))
+        .collect()
+}
+
+/// How a text may be altered to keep a secret.
+enum Kind {
+    /// In any part: it is for readers.
+    FreeText,
+    /// Not at all: it is kept, or left out.
+    Whole,
+    /// Where it quotes a secret for certain.
+    Other,
+}
+
+/// The kind of a text, by its name in lower case; a status or time that cannot be read is
+/// only a text.
+fn kind(name: &str, text: &str, zone: &TimeZone) -> Kind {
+    let text = text.trim();
+    let is_whole = if STATUSES.contains(&name) {
+        StatusCode::read(text).is_some()
+    } else if TIMES.contains(&name) {
+        read_expiry(text, zone).is_some()
+    } else {
+        VERBATIM.contains(&name) || AMOUNTS.contains(&name) || WHOLE.contains(&name)
     };
-    let expiry = known.inquiry_expired.text();
-    Ok(Answer {
-        status: known.status.text(),
-        reference_code: known.reference_code.text(),
-        product_code: known.product_code.text(),
-        account_number: known.account_number.text(),
-        message: known.message.text(),
-        inquiry_code: known.inquiry_code.text(),
-        is_inquiry: known.inquiry_expired.text.is_some(),
-        inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
-        details,
-        fields: all,
-    })
+    if is_whole {
+        return Kind::Whole;
+    }
+    let is_text = FREE_TEXTS.iter().any(|part| name.contains(part));
+    let is_code = name.ends_with("code") || name.starts_with("pln_");
+    if STATUSES.contains(&name) || TIMES.contains(&name) || (is_text && !is_code) {
+        Kind::FreeText
+    } else {
+        Kind::Other
+    }
 }
 
 /// The value, or `None` with the raw text kept: a slip in one value never spoils
@@ -367,7 +546,125 @@ mod tests {
             read.details.unread,
             [("harga".to_owned(), "Rp 11.000".to_owned())]
         );
-        assert_eq!(read.details.balance, Amount::parse("5").ok());
+        assert_eq!(read.details.balance, Quoted::read("5").amount());
+    }
+
+    #[test]
+    fn an_amount_of_another_country_is_unreadable_and_an_empty_one_absent() {
+        for text in ["105.000", "105.000,00", "105,000", "1.5E3", "-5000"] {
+            let read = answer(&[("status", "000"), ("harga", text), ("balance", text)]).unwrap();
+            assert_eq!(read.status_code(), StatusCode::read("000"), "{text}");
+            assert_eq!((read.details.price, read.details.balance), (None, None));
+            let unread = ["harga", "balance"].map(|name| (name.to_owned(), text.to_owned()));
+            assert_eq!(read.details.unread, unread);
+        }
+        let read = answer(&[("status", "000"), ("harga", ""), ("balance", " ")]).unwrap();
+        assert_eq!((read.details.price, read.details.balance), (None, None));
+        assert_eq!(read.details.unread, []);
+    }
+
+    #[test]
+    fn control_characters_stay_in_what_goes_back_and_are_blanks_elsewhere() {
+        let read = answer(&[("ref1", "a\t\r\nb\0"), ("x", "a\t\r\nb"), ("info", "c\rd")]);
+        let read = read.unwrap();
+        assert_eq!(read.verbatim("ref1"), Ok(Some("a\t\r\nb\0")));
+        assert_eq!(read.fields[1].1, "a  b");
+        assert_eq!(read.details.info.as_deref(), Some("c d"));
+    }
+
+    const SIGNATURE: &str = "329e765e5e7f0732522ffe45e12b3b3a";
+
+    fn answer_to(pin: &str, fields: &[(&str, &str)]) -> Answer {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let reading = Reading {
+            zone: &wib(),
+            secrets: &Secrets::new(pin.into(), SIGNATURE.into()),
+            member: Some("userId"),
+        };
+        interpret_for(fields.iter().map(own).collect(), &reading).unwrap()
+    }
+
+    #[test]
+    fn a_quoted_request_leaves_no_secret_anywhere() {
+        let quoted = format!("bad: {{\"userpin\":\"123456\",\"signature\":\"{SIGNATURE}\"}}");
+        let bare = format!("123456 and {SIGNATURE}");
+        let read = answer_to(
+            "123456",
+            &[
+                ("info", &quoted),
+                ("responsestatus", &bare),
+                ("transactiontime", &bare),
+                ("status", &bare),
+                ("faultstring", &bare),
+                ("anything", &quoted),
+                ("additionaldata", &quoted),
+                ("additionaldata", "<r><userpin>123456</userpin><a>1</a></r>"),
+                (&quoted, "1"),
+                ("ref1", &quoted),
+                ("PLN_TARIF", SIGNATURE),
+            ],
+        );
+        let told = format!("{:?} {read:?} {:?}", read.fields, read.details);
+        let extra: Vec<_> = read.details.extra.iter().collect();
+        for secret in ["123456", SIGNATURE] {
+            assert!(!told.contains(secret) && !format!("{extra:?}").contains(secret));
+        }
+        assert_eq!(
+            read.verbatim("ref1"),
+            Err(Unreadable::HoldsSecret("ref1")),
+            "it cannot be sent back as it came"
+        );
+    }
+
+    #[test]
+    fn what_contains_the_pin_by_chance_is_not_touched() {
+        let fields = [
+            ("serialnumber", "123456"),
+            ("harga", "123456"),
+            ("balance", "123456.00"),
+            ("nominal", "123456"),
+            ("ref1", "x 123456 y"),
+            ("tracecode", "123456"),
+            ("referencecode", "123456"),
+            ("productcode", "123456"),
+            ("accnumber1", "123456"),
+            ("contactnumber", "123456"),
+            ("inquirycode", "123456"),
+            ("userid", "123456"),
+            ("PLN_NOMETER", "123456"),
+            ("PLN_INFO", "123456"),
+            ("billingperiod", "123456"),
+            ("errorcode", "123456"),
+        ];
+        let read = answer_to("123456", &fields);
+        let told: Vec<(&str, &str)> = read
+            .fields
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        assert_eq!(told, fields);
+        let inside = "<caid>123456</caid><info>call 123456</info>";
+        let read = answer_to("123456", &[("additionaldata", inside)]);
+        assert_eq!(read.fields[0].1, "123456");
+        assert_eq!(read.fields[1].1, "call 123456");
+    }
+
+    #[test]
+    fn another_member_is_known_and_silence_names_nobody() {
+        for (named, is_another) in [
+            ("userId", false),
+            ("USERID", false),
+            (" userid ", false),
+            ("", false),
+            ("us***d", true),
+            ("userId2", true),
+        ] {
+            let read = answer_to("1", &[("status", "000"), ("UserId", named)]);
+            assert_eq!(read.names_another_member, is_another, "{named:?}");
+        }
+        assert!(!answer_to("1", &[("status", "000")]).names_another_member);
+        let unverified = answer(&[("userid", "nobody")]).unwrap();
+        assert!(!unverified.names_another_member);
     }
 
     #[test]

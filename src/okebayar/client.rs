@@ -8,14 +8,16 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::mpsc;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, info_span, warn};
 
 use super::{
-    answer::{self, Answer, Unreadable},
-    format::Format,
+    answer::{self, Answer, Reading, Unreadable},
+    format::{self, Format},
     inquiry::{self, Asked, Found, Question},
+    redact::Secrets,
     request::{self, Body, Credentials, TransactionCodes},
     send_by::SendBy,
+    signature::sign,
     transport::{Transport, TransportError},
     verdict::{self, CodeLists, Ignored, Refusal},
 };
@@ -23,8 +25,8 @@ use crate::{
     store::SendPermit,
     telemetry::Metrics,
     transaction::{
-        AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, ProductCode,
-        Source, Statement, StatusCode, Transaction, Unknown,
+        AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, Order,
+        ProductCode, Source, Statement, StatusCode, Transaction, Unknown,
     },
 };
 
@@ -41,6 +43,8 @@ pub struct Account {
     pub code_lists: CodeLists,
     /// JSON writes amounts as numbers.
     pub json_numbers: bool,
+    /// An answer that names another member proves nothing.
+    pub verify_user_id: bool,
     /// The zone of OKEBAYAR's times.
     pub zone: TimeZone,
 }
@@ -166,6 +170,7 @@ impl Client {
     /// Tells an observer of every answer.
     #[must_use]
     pub fn observed_by(mut self, observer: Observer) -> Self {
+        observer.metrics.await_another_member(&observer.account);
         self.observer = Some(observer);
         self
     }
@@ -267,9 +272,9 @@ impl Client {
         asker: Asker<'_>,
         read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
     ) -> Inquired {
-        let answer = match self.ask(body).await {
+        let answer = match self.question(body).await {
             Ok(answer) => answer,
-            Err(error) => return (None, Err(QueryError::NoAnswer(error))),
+            Err(error) => return (None, Err(error)),
         };
         let code = answer.status_code();
         let found = match code {
@@ -296,7 +301,9 @@ impl Client {
     /// [`QueryError`] when it does not come back as it was.
     pub async fn echo(&self, reference_code: &str, message: &str) -> Result<(), QueryError> {
         let body = request::echo(&self.account, reference_code, message);
-        let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
+        // What looks like a secret was removed from the answer: compare without it.
+        let message = body.secrets().strip_free_text(message).into_owned();
+        let answer = self.question(body).await?;
         // An echo's answer has no status printed, but a refusal has one.
         refused(&answer)?;
         match answer.message {
@@ -306,8 +313,17 @@ impl Client {
         }
     }
 
-    async fn query(&self, body: Body) -> Result<Answer, QueryError> {
+    /// The answer to a question, if it is for us.
+    async fn question(&self, body: Body) -> Result<Answer, QueryError> {
         let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
+        if answer.names_another_member {
+            return Err(QueryError::NoAnswer(Ignored::AboutAnotherMember.into()));
+        }
+        Ok(answer)
+    }
+
+    async fn query(&self, body: Body) -> Result<Answer, QueryError> {
+        let answer = self.question(body).await?;
         if answer.status_code().is_none() {
             return Err(QueryError::Incomplete("status"));
         }
@@ -320,7 +336,34 @@ impl Client {
     /// # Errors
     /// [`Unreadable`] when they contradict each other.
     pub fn read_report(&self, fields: answer::Fields) -> Result<Answer, Unreadable> {
-        answer::interpret(fields, &self.account.zone)
+        let Credentials { user_id, pin } = &self.account.credentials;
+        let about = fields
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("referencecode"));
+        let reference_code = about.map_or("", |(_, code)| code.trim());
+        let secrets = Secrets::new(pin.clone(), sign(user_id, pin, reference_code));
+        self.interpret(fields, &secrets)
+    }
+
+    fn interpret(&self, fields: answer::Fields, secrets: &Secrets) -> Result<Answer, Unreadable> {
+        let Account {
+            credentials,
+            verify_user_id,
+            zone,
+            ..
+        } = &self.account;
+        let reading = Reading {
+            zone,
+            secrets,
+            member: verify_user_id.then_some(credentials.user_id.as_str()),
+        };
+        answer::interpret_for(fields, &reading)
+    }
+
+    /// The name of a text that cannot be sent back to the letter, if there is one.
+    #[must_use]
+    pub fn unsendable(&self, order: &Order) -> Option<&'static str> {
+        request::unsendable(&self.account, order)
     }
 
     /// The codes whose meaning only this deployment knows.
@@ -376,12 +419,13 @@ impl Client {
     }
 
     async fn answer(&self, body: Body) -> Result<Answer, NothingLearnt> {
+        let secrets = body.secrets().clone();
         let http = self.transport.post(body).await?;
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
-        let fields = self.account.format.read(&http.body)?;
-        Ok(answer::interpret(fields, &self.account.zone)?)
+        let fields = format::read_answer(&http.body)?;
+        Ok(self.interpret(fields, &secrets)?)
     }
 }
 
@@ -393,6 +437,7 @@ impl Observer {
         took: Duration,
     ) {
         let result = match answer {
+            Ok(answer) if answer.names_another_member => "another_member",
             Ok(answer) => answer.status_code().map_or("no_status", verdict::class),
             Err(nothing) => nothing.kind(),
         };
@@ -401,6 +446,18 @@ impl Observer {
         let Ok(answer) = answer else {
             return;
         };
+        if answer.names_another_member {
+            warn!(
+                account = %self.account,
+                operation,
+                userid = answer.user_id.as_deref().map(shortened),
+                "answer is for another member and proves nothing; if OKEBAYAR masks the userid, \
+                 set accounts.<name>.verify_userid = false"
+            );
+            self.metrics.another_member(&self.account, operation);
+            // Its deposit and its texts are not ours.
+            return;
+        }
         if let Some(balance) = answer.details.balance {
             self.metrics.balance(&self.account, balance);
         }
@@ -410,6 +467,14 @@ impl Observer {
         }
     }
 }
+
+/// As much of a text as a log line needs.
+fn shortened(text: &str) -> String {
+    text.chars().take(USER_ID_CHARS_MAX).collect()
+}
+
+/// The longest user id that is logged, in characters.
+const USER_ID_CHARS_MAX: usize = 64;
 
 fn refused(answer: &Answer) -> Result<(), QueryError> {
     let Some(code) = answer.status_code() else {

@@ -55,17 +55,65 @@ impl Format {
     }
 }
 
-/// The names and texts of a callback's body: in the format of the original
-/// request, so in either, and with any root (API page, section 4).
+/// The format of a body, by its shape. Stray braces may stand before XML: what comes
+/// first tells, '<' or '"'.
+///
+/// The shape alone decides: a torn answer in JSON may quote a whole one in XML, which
+/// must not be read in its place.
+fn shape(body: &[u8]) -> Format {
+    match body.iter().find(|byte| b"<\"".contains(byte)) {
+        Some(b'<') => Format::Xml,
+        _ => Format::Json,
+    }
+}
+
+/// The names and texts of an answer, in whichever format it came.
 ///
 /// # Errors
-/// [`Unreadable::Malformed`] when it is neither.
+/// [`Unreadable::Malformed`] when it is not a whole answer.
+pub fn read_answer(body: &[u8]) -> Result<Fields, Unreadable> {
+    shape(body).read(body)
+}
+
+/// The names and texts of a callback's body: in the format of the original
+/// request, so in either, and with any root (API page, section 4); or a form, which
+/// means what the same query means.
+///
+/// # Errors
+/// [`Unreadable::Malformed`] when it is none of them.
 pub fn read_callback(body: &[u8]) -> Result<Fields, Unreadable> {
-    // Stray braces may stand before XML: what comes first tells, '<' or '"'.
-    match body.iter().find(|byte| b"<\"".contains(byte)) {
-        Some(b'<') => xml::read(body, None),
-        _ => json::read(body),
+    if looks_like_form(body) {
+        return Ok(read_form(body));
     }
+    match shape(body) {
+        Format::Xml => xml::read(body, None),
+        Format::Json => json::read(body),
+    }
+}
+
+/// True when the body begins with a name and an equals sign, as neither format does.
+fn looks_like_form(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+%".contains(byte);
+    let end = body.iter().position(|byte| !name(byte));
+    end.is_some_and(|end| end > 0 && body[end] == b'=')
+}
+
+/// The names and texts of a callback whose sender calls it a form. One that is in fact
+/// JSON or XML is read as such: some clients name every body a form.
+///
+/// # Errors
+/// [`Unreadable::Malformed`] when it is none of them.
+pub fn read_form_callback(body: &[u8]) -> Result<Fields, Unreadable> {
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'<') => read_callback(body),
+        _ => Ok(read_form(body)),
+    }
+}
+
+/// The names and texts of a form (`application/x-www-form-urlencoded`).
+fn read_form(body: &[u8]) -> Fields {
+    read_query(&String::from_utf8_lossy(body.trim_ascii()))
 }
 
 /// The names and texts of a callback's query, percent-decoded.

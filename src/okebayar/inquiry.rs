@@ -10,7 +10,7 @@ use super::{
 };
 use crate::transaction::{
     AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
-    Verbatim,
+    Quoted, Verbatim,
 };
 
 /// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
@@ -230,8 +230,10 @@ fn found(
     };
     let (account_number, inquired) = order(&answer).map_err(unreadable)?;
     let text = |name| answer.verbatim(name).map(Option::unwrap_or_default);
-    let amount = |name| text(name).map(|text| Amount::parse(text.trim()).ok());
+    let amount = |name| text(name).map(Quoted::read);
     let total = inquired.bill.as_ref().and_then(Bill::total);
+    // A bill that names no fee has none; an answer without a bill has no fee to name.
+    let fee_of_bill = inquired.bill.as_ref().and_then(Bill::fee);
     let account_numbers = [
         text("accnumber1").map_err(unreadable)?.to_owned(),
         text("accnumber2").map_err(unreadable)?.to_owned(),
@@ -240,6 +242,7 @@ fn found(
     let contact_number = text("contactnumber").map_err(unreadable)?.to_owned();
     let nominal = amount("nominal").map_err(unreadable)?;
     let admin_fee = amount("adminfee").map_err(unreadable)?;
+    let fee = fee_of_bill.or_else(|| admin_fee.amount());
     let expires_at = answer
         .inquiry_expires
         .or_else(|| asked.now.checked_add(VALID_DEFAULT).ok());
@@ -249,8 +252,8 @@ fn found(
         let is_read = match name.as_str() {
             "inquiryexpired" => answer.inquiry_expires.is_some(),
             "transactiontime" | "responsetime" => answer.details.time.is_some(),
-            "nominal" => nominal.is_some(),
-            "adminfee" => admin_fee.is_some(),
+            "nominal" => nominal != Quoted::Unreadable,
+            "adminfee" => admin_fee != Quoted::Unreadable,
             name => PLACED.contains(&name),
         };
         !is_read
@@ -269,8 +272,8 @@ fn found(
         reference_code: asked.reference_code.to_owned(),
         account_numbers,
         contact_number,
-        nominal,
-        admin_fee,
+        nominal: nominal.amount(),
+        admin_fee: fee,
         total,
         pln_prepaid: PlnPrepaid::take(&mut fields),
         pln_postpaid: PlnPostpaid::take(&mut fields),

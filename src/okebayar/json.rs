@@ -6,7 +6,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
+use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
 
 /// One flat object from names and texts. Every value is a string, but those that
 /// `numbers` names are numbers where their text is one, digit for digit.
@@ -36,9 +36,9 @@ fn is_number(text: &str) -> bool {
         && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Reads one flat object. A raw control character inside a string is read as a
-/// space, white space round a name is ignored; a number keeps its text; a nested
-/// value is kept as its JSON text.
+/// Reads one flat object. A raw control character inside a string stands for itself,
+/// white space round a name is ignored; a number keeps its text, but an amount with an
+/// exponent loses that; a nested value is kept as its JSON text.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is not one JSON object, is nested too deep,
@@ -51,7 +51,12 @@ pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
         return Err(malformed(&format!("more than {FIELDS_MAX} names")));
     }
     raw.into_iter()
-        .map(|(name, value)| Ok((name.trim().to_owned(), text_of(value.get())?)))
+        .map(|(name, value)| {
+            let (name, value) = (name.trim().to_owned(), value.get());
+            let plain = is_amount(&name).then(|| without_exponent(value)).flatten();
+            let text = plain.map_or_else(|| text_of(value), Ok)?;
+            Ok((name, text))
+        })
         .collect()
 }
 
@@ -76,11 +81,55 @@ pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
     }
 }
 
-/// Replaces raw control characters inside strings, and bounds the nesting.
+/// The most digits of a number whose exponent is read, and the largest exponent.
+const SCIENTIFIC_DIGITS_MAX: usize = 32;
+
+/// The same number in plain digits; `None` when the value is no number with an exponent,
+/// or a longer one than any amount.
+///
+/// Only a number is read so: `1.5E3` as text is no amount. The plain digits go back in a
+/// payment, so they are exact.
+fn without_exponent(value: &str) -> Option<String> {
+    let (sign, number) = match value.strip_prefix('-') {
+        Some(number) => ("-", number),
+        None => ("", value),
+    };
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (mantissa, exponent) = number.split_once(['e', 'E'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{decimals}");
+    let shift = usize::try_from(exponent.unsigned_abs()).ok()?;
+    if digits.len() > SCIENTIFIC_DIGITS_MAX || shift > SCIENTIFIC_DIGITS_MAX {
+        return None;
+    }
+    // Zeros on both sides, so that the point has a place wherever it moves.
+    let zeros = "0".repeat(shift);
+    let padded = format!("{zeros}{digits}{zeros}");
+    let point = if exponent < 0 {
+        whole.len()
+    } else {
+        whole.len() + 2 * shift
+    };
+    let (whole, decimals) = padded.split_at_checked(point)?;
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    Some(match decimals.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        decimals => format!("{sign}{whole}.{decimals}"),
+    })
+}
+
+/// Escapes raw control characters inside strings, and bounds the nesting.
 fn mended(text: &str) -> Result<String, Unreadable> {
     let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
     let mut mended = String::with_capacity(text.len());
     for c in text.chars() {
+        let was_escaped = escaped;
         match c {
             _ if escaped => escaped = false,
             '\\' if in_string => escaped = true,
@@ -92,11 +141,14 @@ fn mended(text: &str) -> Result<String, Unreadable> {
         if depth > DEPTH_MAX {
             return Err(malformed(&format!("nested deeper than {DEPTH_MAX}")));
         }
-        mended.push(if in_string && c.is_ascii_control() {
-            ' '
+        if !in_string || !c.is_ascii_control() {
+            mended.push(c);
+        } else if was_escaped {
+            // A backslash before it makes no escape, and must not become one.
+            mended.push(' ');
         } else {
-            c
-        });
+            mended.extend(["\\u00", &hex::encode([c as u8])]);
+        }
     }
     Ok(mended)
 }
@@ -145,14 +197,46 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_in_strings_are_spaces() {
+    fn raw_control_characters_in_strings_stand_for_themselves() {
         assert_eq!(
-            fields("{\"\nharga\": \"1\t2\"}"),
-            [("harga".into(), "1 2".into())]
+            fields("{\"\nref1\": \"1\t2\r\n\u{7f}\"}"),
+            [("ref1".into(), "1\t2\r\n\u{7f}".into())]
         );
+        assert!(read(b"{\"a\":\"\\\n\"}").is_err());
         assert_eq!(
             fields("{\"a\\\"\n\":null}"),
             [("a\"".into(), String::new())]
+        );
+    }
+
+    #[test]
+    fn the_exponent_of_an_amount_is_read_exactly_and_that_of_a_text_is_not() {
+        for (number, expected) in [
+            ("5.1E7", "51000000"),
+            ("1.5E3", "1500"),
+            ("1.5e+3", "1500"),
+            ("105E-1", "10.5"),
+            ("1.10E1", "11"),
+            ("0E5", "0"),
+            ("12.34E-4", "0.001234"),
+            ("12.34E1", "123.4"),
+            ("12.345678901234567890E3", "12345.67890123456789"),
+            ("-5E3", "-5000"),
+            ("10000.0", "10000.0"),
+            ("105.000", "105.000"),
+            ("1E33", "1E33"),
+            ("1E99999999999", "1E99999999999"),
+            ("\"1.5E3\"", "1.5E3"),
+        ] {
+            for name in ["harga", "Balance", "nominal", "adminfee"] {
+                let read = fields(&format!("{{\"{name}\": {number}}}"));
+                assert_eq!(read, [(name.into(), expected.into())], "{number}");
+            }
+        }
+        // A serial number that was left unquoted is no amount.
+        assert_eq!(
+            fields(r#"{"serialnumber": 12E4}"#),
+            [("serialnumber".into(), "12E4".into())]
         );
     }
 

@@ -15,6 +15,7 @@ pub mod format;
 pub mod inquiry;
 pub mod json;
 pub mod pln;
+pub mod redact;
 pub mod request;
 pub mod send_by;
 pub mod signature;

@@ -2,7 +2,7 @@
 //! the bills in the `additionaldata` of a postpaid one (API page, section 3).
 
 use super::answer::Fields;
-use crate::transaction::Amount;
+use crate::transaction::{Amount, Quoted};
 
 /// Takes the texts of known names out of a list, each once.
 struct Taken<'a> {
@@ -38,7 +38,7 @@ impl Taken<'_> {
 
     /// The amount of a name; one that cannot be read stays in the list.
     fn amount(&mut self, name: &str) -> Option<Amount> {
-        self.read(name, |text| Amount::parse(text).ok())
+        self.read(name, |text| Quoted::read(text).amount())
     }
 
     fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
@@ -246,8 +246,8 @@ fn incentive(text: &str) -> Option<Amount> {
         return None;
     }
     match text.as_bytes()[0] {
-        b'C' | b'c' => Amount::parse(digits).ok().map(Amount::negated),
-        b'D' | b'd' => Amount::parse(digits).ok(),
+        b'C' | b'c' => Quoted::read(digits).amount().map(Amount::negated),
+        b'D' | b'd' => Quoted::read(digits).amount(),
         _ => None,
     }
 }
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(incentive("C0000001500"), amount("-1500"));
         assert_eq!(incentive("D0000000250"), amount("250"));
         assert_eq!(incentive("C0000000000"), amount("0"));
-        for text in ["", "C", "1500", "X1500", "C-1", "D1e3"] {
+        for text in ["", "C", "1500", "X1500", "C-1", "D1e3", "C105.000"] {
             assert_eq!(incentive(text), None, "{text}");
         }
     }

@@ -2,9 +2,12 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client::Account, format::Format, inquiry::Question, send_by::SendBy, signature::sign};
+use super::{
+    client::Account, format::Format, inquiry::Question, redact::Secrets, send_by::SendBy,
+    signature::sign, xml,
+};
 use crate::transaction::{
-    AccountNumber, Bill, Inquired, ProductCode, TraceCode, Transaction, Verbatim,
+    AccountNumber, Bill, Inquired, Order, ProductCode, TraceCode, Transaction, Verbatim,
 };
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
@@ -41,6 +44,7 @@ pub struct Body {
     format: Format,
     bytes: Vec<u8>,
     send_by: Option<SendBy>,
+    secrets: Secrets,
 }
 
 impl Body {
@@ -81,6 +85,12 @@ impl Body {
         self.send_by
     }
 
+    /// The secrets that it holds, which its answer may quote.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The bytes to send, PIN included: never to be logged.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
@@ -92,6 +102,19 @@ impl Body {
 const INQUIRY: &str = "inquiry";
 /// What JSON writes as numbers, where the account does.
 const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
+
+/// The name of a text that the account's format cannot carry back to the letter, if there
+/// is one. Nothing may be sent then: OKEBAYAR would get another text.
+#[must_use]
+pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
+    let mut texts = order.inquired.iter().flat_map(Inquired::texts);
+    match account.format {
+        Format::Json => None,
+        Format::Xml => texts
+            .find(|(_, text)| !xml::can_hold(text.as_str()))
+            .map(|(name, _)| name),
+    }
+}
 
 /// The purchase of a prepaid product, or the payment of a bill.
 #[must_use]
@@ -252,5 +275,6 @@ fn signed(
         format,
         send_by: None,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
+        secrets: Secrets::new(pin.clone(), signature),
     }
 }

@@ -21,14 +21,33 @@ pub const ANSWER_ROOT: &str = "transaction-status";
 const DECLARATION_BYTES_MAX: usize = 256;
 
 /// A request with one element for each name.
+///
+/// A tab, line feed or carriage return is a character reference: a parser may take a
+/// literal one for layout, and must read a literal carriage return as a line feed (XML
+/// 1.0, section 2.11). What [`can_hold`] refuses must not come here.
 #[must_use]
 pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut body = format!("<{REQUEST_ROOT}>");
     for (name, text) in fields {
-        body.extend(["<", name, ">", &escape(*text), "</", name, ">"]);
+        let text = escape(*text)
+            .replace('\t', "&#9;")
+            .replace('\n', "&#10;")
+            .replace('\r', "&#13;");
+        body.extend(["<", name, ">", &text, "</", name, ">"]);
     }
     body.extend(["</", REQUEST_ROOT, ">"]);
     body.into_bytes()
+}
+
+/// True when XML can hold every character of the text: it has no way to write a control
+/// character other than tab, line feed and carriage return (XML 1.0, section 2.2).
+#[must_use]
+pub fn can_hold(text: &str) -> bool {
+    text.chars().all(|c| match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => c >= ' ',
+    })
 }
 
 /// Reads the elements under the root, whose name must be `root` where one is
@@ -65,7 +84,10 @@ fn decoded(body: &[u8]) -> Result<String, Unreadable> {
     };
     // A byte order mark goes over the declaration; what cannot be decoded is
     // replaced, so that a slip in one text does not spoil the answer.
-    Ok(encoding.decode(body).0.into_owned())
+    let text = encoding.decode(body).0;
+    // The ends of lines as every XML parser reads them, before anything else: a carriage
+    // return that is meant is a character reference (XML 1.0, section 2.11).
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
 fn declared_encoding(body: &[u8]) -> Option<String> {
@@ -284,6 +306,32 @@ mod tests {
         let deep = format!("<transaction-status>{}", "<a>".repeat(10_000));
         let error = read(deep.as_bytes(), Some(ANSWER_ROOT)).unwrap_err();
         assert!(error.to_string().contains("nested deeper"));
+    }
+
+    #[test]
+    fn literal_ends_of_lines_are_one_line_feed_and_references_stay() {
+        assert_eq!(one("a\r\nb\rc\nd\te"), "a\nb\nc\nd\te");
+        assert_eq!(one("<![CDATA[a\r\nb]]>"), "a\nb");
+        assert_eq!(one("a&#13;&#10;b&#9;&#xD;"), "a\r\nb\t\r");
+    }
+
+    #[test]
+    fn white_space_survives_a_parser_that_takes_literal_ends_of_lines_for_layout() {
+        let written = write(&[("ref1", "\ta\r\nb\r")]);
+        let text = String::from_utf8(written.clone()).unwrap();
+        assert!(!text.contains(['\t', '\r', '\n']), "{text}");
+        let read = read(&written, Some("transaction")).unwrap();
+        assert_eq!(read, [("ref1".into(), "\ta\r\nb\r".into())]);
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_known() {
+        for text in ["", "a\t\r\n", "<&>\u{7f}\u{85}\u{fffd}\u{1f600}"] {
+            assert!(can_hold(text), "{text:?}");
+        }
+        for text in ["\0", "\u{1}", "a\u{1f}", "\u{b}", "\u{fffe}", "\u{ffff}"] {
+            assert!(!can_hold(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
     inquiry::is_number,
-    scenario::{Checks, Reply, SICK_CHECKS, script_for},
+    scenario::{Checks, Member, Reply, SICK_CHECKS, script_for},
     wire::{Answer, Format, Parameters},
 };
 
@@ -61,10 +61,19 @@ impl Sandbox {
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
         let format = Format::of(body);
-        let (reply, answer) = match Parameters::read(body, format) {
-            Some(asked) => self.dispatch(&asked, format, &trace_code),
+        let asked = Parameters::read(body, format);
+        let (reply, answer) = match &asked {
+            Some(asked) => self.dispatch(asked, format, &trace_code),
             None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
+        let named = |name| asked.as_ref().map_or("", |asked| asked.get(name));
+        let misprints = self.misprints.of(&[
+            named("accnumber"),
+            named("accnumber1"),
+            answer.get("accnumber"),
+            answer.get("accnumber1"),
+        ]);
+        let answer = answer.misprinted(misprints, body, asked.as_ref());
         Reaction {
             reply,
             body: answer.write(format),
@@ -202,6 +211,11 @@ impl Sandbox {
             .text("accnumber2", two)
             .text("accnumber3", three)
             .text("contactnumber", &inquiry.contact_number);
+        // A payment's answer is printed without a member.
+        let answer = match order.script.member {
+            Member::Own => answer,
+            _ => answer.text("userid", &self.member(order.account_number)),
+        };
         let Some(bill) = inquiry.bill.as_ref().filter(|_| purchase.status < 200) else {
             return answer;
         };
@@ -307,8 +321,21 @@ impl Sandbox {
         answer
             .text("productcode", &purchase.product_code)
             .text("accnumber", &purchase.account_number)
-            .text("userid", &self.settings.user_id)
+            .text("userid", &self.member(&purchase.account_number))
             .text("referencecode", reference_code)
+    }
+
+    /// The member whom answers about an account number name.
+    pub(super) fn member(&self, account_number: &str) -> String {
+        let own = &self.settings.user_id;
+        match script_for(account_number).member {
+            Member::Own => own.clone(),
+            Member::Another => format!("not-{own}"),
+            Member::Masked => {
+                let shown = own.chars().take(2);
+                shown.chain("*****".chars()).collect()
+            }
+        }
     }
 
     /// What an inquiry under the same reference code was answered.

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::wire::Format;
+use super::{
+    misprint::{self, Printed},
+    wire::Format,
+};
 
 /// A biller whose bills are paid after an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,24 @@ pub struct Inquiry {
     pub format: Format,
     /// What is owed; a prepaid inquiry has none.
     pub bill: Option<Bill>,
+    /// What its answer printed otherwise: that must come back.
+    pub misprints: misprint::Fields,
+}
+
+impl Inquiry {
+    /// True when a request says a field as the answer printed it; `text` is what it prints
+    /// without misprints.
+    pub fn is_said(&self, name: &str, text: &str, said: &str) -> bool {
+        match self.misprints.get(name) {
+            Some(printed) => printed.is_said_by(said),
+            None => said == text,
+        }
+    }
+
+    /// What the answer printed in a field.
+    pub fn told<'a>(&'a self, name: &str, text: &'a str) -> &'a str {
+        self.misprints.get(name).map_or(text, Printed::text)
+    }
 }
 
 /// What a customer owes.

@@ -66,6 +66,7 @@ impl Sandbox {
             ],
             format,
             bill: None,
+            misprints: self.misprints.of(&[meter]),
         };
         let answer = self
             .begin(trace_code, SUCCESS)
@@ -79,7 +80,7 @@ impl Sandbox {
         }
         let answer = answer
             .text("serialnumber", "")
-            .text("userid", &self.settings.user_id)
+            .text("userid", &self.member(meter))
             .text("referencecode", asked.get("referencecode"));
         self.book.inquired(trace_code, inquiry);
         (Reply::Answer, answer)
@@ -96,7 +97,7 @@ impl Sandbox {
         let inquiry = self
             .book
             .metered(product_code, asked.get("accnumber"), now)?;
-        let same = |(name, text): (&str, &String)| asked.get(name) == text;
+        let same = |(name, text): (&str, &String)| inquiry.is_said(name, text, asked.get(name));
         if has_refs && !REFS.into_iter().zip(&inquiry.refs).all(same) {
             return Err(DATA_DIFFER);
         }
@@ -136,10 +137,12 @@ impl Sandbox {
                 asked.get("ref1").to_owned(),
                 // A blank at either end must come back as well.
                 format!(" R\"{}\" ", &trace_code[..6]),
-                format!("<{}>  &", &trace_code[..4]),
+                // And so must white space that formats tend to change.
+                format!("<{}>\t&\r\nA\rB\n", &trace_code[..4]),
             ],
             format,
             bill: Some(bill.clone()),
+            misprints: self.misprints.of(&[&numbers[0]]),
             account_numbers: numbers,
         };
         let answer = self.begin_bill(trace_code, SUCCESS);
@@ -251,13 +254,18 @@ fn verify_payment(asked: &Parameters, inquiry: &Inquiry) -> Result<u64, u16> {
         }
         expected[1].clone_from(&numbers[1]);
     }
-    let same = |(name, text): (&str, &String)| asked.get(name) == text;
+    let same = |(name, text): (&str, &str)| inquiry.is_said(name, text, asked.get(name));
+    let refs = inquiry.refs.iter().map(String::as_str);
+    let amounts = [
+        rupiah(bill.nominal(), inquiry.format),
+        rupiah(bill.admin_fee(), inquiry.format),
+    ];
     let is_same = numbers == expected
         && asked.get("productcode") == inquiry.product_code
-        && asked.get("contactnumber") == inquiry.contact_number
-        && asked.get("nominal") == rupiah(bill.nominal(), inquiry.format)
-        && asked.get("adminfee") == rupiah(bill.admin_fee(), inquiry.format)
-        && REFS.into_iter().zip(&inquiry.refs).all(same);
+        && same(("contactnumber", &inquiry.contact_number))
+        && same(("nominal", &amounts[0]))
+        && same(("adminfee", &amounts[1]))
+        && REFS.into_iter().zip(refs).all(same);
     if is_same {
         Ok(bill.nominal() + bill.admin_fee())
     } else {

@@ -8,6 +8,7 @@ mod api;
 mod bill;
 mod book;
 mod inquiry;
+mod misprint;
 pub mod scenario;
 mod server;
 mod wire;
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 
 use self::{
     book::{Book, Purchase},
+    misprint::Misprints,
     wire::Format,
 };
 use crate::ambient::Ambient;
@@ -59,6 +61,7 @@ pub struct Settings {
 pub struct Sandbox {
     settings: Settings,
     book: Book,
+    misprints: Misprints,
     callback_url: watch::Sender<Option<String>>,
     http: reqwest::Client,
     ambient: Ambient,
@@ -89,6 +92,7 @@ impl Sandbox {
             .build()?;
         Ok(Arc::new(Self {
             book: Book::new(settings.deposit),
+            misprints: Misprints::default(),
             settings,
             callback_url: watch::Sender::new(callback_url),
             http,

@@ -42,6 +42,17 @@ pub enum Checks {
     Inquiry,
 }
 
+/// Whom answers name as the member that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// The one that asked.
+    Own,
+    /// Another one.
+    Another,
+    /// The one that asked, most of it masked.
+    Masked,
+}
+
 /// How many checks misbehave before they are well.
 pub const SICK_CHECKS: u64 = 3;
 
@@ -58,6 +69,8 @@ pub struct Script {
     pub callbacks: &'static [u16],
     /// How status checks are answered.
     pub checks: Checks,
+    /// Whom answers name.
+    pub member: Member,
 }
 
 impl Script {
@@ -90,6 +103,7 @@ const SUCCESS: Script = Script {
     later: None,
     callbacks: &[],
     checks: Checks::Well,
+    member: Member::Own,
 };
 const PENDING: Script = Script {
     first: 2,
@@ -113,7 +127,7 @@ const fn row(account_number: &'static str, description: &'static str, script: Sc
 
 /// The account numbers with a behaviour of their own. Any other one succeeds at
 /// once, without a callback.
-pub const SCENARIOS: [Scenario; 26] = [
+pub const SCENARIOS: [Scenario; 28] = [
     row(
         "080000000001",
         "success without serial number (001), which comes later by callback",
@@ -320,6 +334,22 @@ pub const SCENARIOS: [Scenario; 26] = [
             reply: Reply::LikeInquiry,
             later: Some(200),
             ..ONLY_CHECKS
+        },
+    ),
+    row(
+        "080000000027",
+        "success, but every answer names another member (`userid`)",
+        Script {
+            member: Member::Another,
+            ..SUCCESS
+        },
+    ),
+    row(
+        "080000000028",
+        "success, but every answer masks the member (`userid`)",
+        Script {
+            member: Member::Masked,
+            ..SUCCESS
         },
     ),
 ];

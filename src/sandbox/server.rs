@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, Query, State},
     http::{Request, Response, StatusCode},
     response::{Html, IntoResponse},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +25,7 @@ use super::{
     api::Reaction,
     bill::Bill,
     book::{Book, Entry},
+    misprint,
     scenario::Reply,
     wire::rupiah,
 };
@@ -44,6 +45,7 @@ pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .route("/ledger", get(ledger))
         .route("/ledger/{reference}", get(ledger_entry))
         .route("/inquiry/{code}", get(inquiry))
+        .route("/misprints/{account_number}", put(set_misprints))
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
@@ -173,9 +175,10 @@ async fn inquiry(
     };
     let [one, two, three] = &inquiry.account_numbers;
     let [ref1, ref2, ref3] = &inquiry.refs;
-    let amount = |amount: fn(&Bill) -> u64| {
+    let amount = |name: &str, amount: fn(&Bill) -> u64| {
         let bill = inquiry.bill.as_ref();
-        bill.map(|bill| rupiah(amount(bill), inquiry.format))
+        let text = bill.map(|bill| rupiah(amount(bill), inquiry.format));
+        text.map(|text| inquiry.told(name, &text).to_owned())
     };
     Json(serde_json::json!({
         "inquirycode": code,
@@ -184,13 +187,26 @@ async fn inquiry(
         "accnumber2": two,
         "accnumber3": three,
         "contactnumber": inquiry.contact_number,
-        "nominal": amount(Bill::nominal),
-        "adminfee": amount(Bill::admin_fee),
-        "ref1": ref1,
-        "ref2": ref2,
-        "ref3": ref3,
+        "nominal": amount("nominal", Bill::nominal),
+        "adminfee": amount("adminfee", Bill::admin_fee),
+        "ref1": inquiry.told("ref1", ref1),
+        "ref2": inquiry.told("ref2", ref2),
+        "ref3": inquiry.told("ref3", ref3),
     }))
     .into_response()
+}
+
+/// Sets what answers about an account number carry instead of what is right.
+async fn set_misprints(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(account_number): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    let Some(fields) = misprint::read(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    sandbox.misprints.set(account_number, fields);
+    StatusCode::NO_CONTENT
 }
 
 async fn ledger_entry(

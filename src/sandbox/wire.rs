@@ -2,10 +2,12 @@
 //! says: one flat object, or `<transaction>` with one element for each parameter,
 //! every name in lower case. Answers carry the slips of the published samples.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use quick_xml::{Reader, escape::escape, events::Event};
 use serde_json::{Value, value::RawValue};
+
+use super::misprint::{self, Printed};
 
 /// In which format a request came; its answer and its callbacks are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,13 @@ impl Parameters {
         all
     }
 
+    /// Every parameter.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     /// The text of a parameter, empty when there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
@@ -85,7 +94,9 @@ fn read_json(body: &[u8]) -> Option<BTreeMap<String, String>> {
 }
 
 fn read_xml(text: &str) -> Option<BTreeMap<String, String>> {
-    let mut reader = Reader::from_str(text);
+    // A literal carriage return is the end of a line (XML 1.0, section 2.11).
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut reader = Reader::from_str(&text);
     let mut path: Vec<String> = Vec::new();
     let mut parameters = BTreeMap::new();
     loop {
@@ -100,8 +111,14 @@ fn read_xml(text: &str) -> Option<BTreeMap<String, String>> {
             }
             Event::Text(text) if path.len() == 2 => parameters.get_mut(&path[1])?.push_str(&text),
             Event::GeneralRef(name) if path.len() == 2 => {
-                let text = quick_xml::escape::resolve_predefined_entity(&name)?;
-                parameters.get_mut(&path[1])?.push_str(text);
+                let parameter = parameters.get_mut(&path[1])?;
+                let character = name.resolve_char_ref().ok()?;
+                let mut buffer = [0; 4];
+                let text = match character {
+                    Some(character) => &*character.encode_utf8(&mut buffer),
+                    None => quick_xml::escape::resolve_predefined_entity(&name)?,
+                };
+                parameter.push_str(text);
             }
             Event::End(_) => drop(path.pop()?),
             Event::Text(_) => {}
@@ -117,6 +134,16 @@ enum Field {
     Amount(u64),
     /// Names and texts inside one field, in one of several forms.
     Inside(Arc<[(String, String)]>, usize),
+    /// A number, digit for digit.
+    Number(String),
+}
+
+/// A text in XML; white space other than blanks as references, so that it is no layout.
+fn xml_text(text: &str) -> String {
+    escape(text)
+        .replace('\t', "&#9;")
+        .replace('\n', "&#10;")
+        .replace('\r', "&#13;")
 }
 
 /// Rupiah as answers write them.
@@ -172,20 +199,20 @@ fn elements(root: &str, pairs: &[(String, String)]) -> String {
 
 /// Names and values to be written, in order.
 #[derive(Default)]
-pub struct Answer(Vec<(&'static str, Field)>);
+pub struct Answer(Vec<(Cow<'static, str>, Field)>);
 
 impl Answer {
     /// Adds a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, text: &str) -> Self {
-        self.0.push((name, Field::Text(text.to_owned())));
+        self.0.push((name.into(), Field::Text(text.to_owned())));
         self
     }
 
     /// Adds an amount in rupiah.
     #[must_use]
     pub fn amount(mut self, name: &'static str, rupiah: u64) -> Self {
-        self.0.push((name, Field::Amount(rupiah)));
+        self.0.push((name.into(), Field::Amount(rupiah)));
         self
     }
 
@@ -194,7 +221,43 @@ impl Answer {
     pub fn additional_data(mut self, pairs: Vec<(String, String)>, form: usize) -> Self {
         if !pairs.is_empty() {
             self.0
-                .push(("additionaldata", Field::Inside(pairs.into(), form)));
+                .push(("additionaldata".into(), Field::Inside(pairs.into(), form)));
+        }
+        self
+    }
+
+    /// The text of a field; empty where it has none.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        match found {
+            Some((_, Field::Text(text))) => text,
+            _ => "",
+        }
+    }
+
+    /// Puts misprints in the place of what is right, or at the end. Texts may quote the
+    /// request.
+    #[must_use]
+    pub fn misprinted(
+        mut self,
+        misprints: misprint::Fields,
+        body: &[u8],
+        asked: Option<&Parameters>,
+    ) -> Self {
+        for (name, printed) in misprints {
+            let field = match printed {
+                Printed::Text(text) => Some(Field::Text(misprint::quoting(&text, body, asked))),
+                Printed::Number(number) => Some(Field::Number(number)),
+                Printed::Absent => None,
+            };
+            let place = self.0.iter().position(|(known, _)| *known == name);
+            match (place, field) {
+                (Some(place), Some(field)) => self.0[place].1 = field,
+                (Some(place), None) => drop(self.0.remove(place)),
+                (None, Some(field)) => self.0.push((name.into(), field)),
+                (None, None) => {}
+            }
         }
         self
     }
@@ -204,9 +267,10 @@ impl Answer {
     pub fn write(&self, format: Format) -> String {
         match format {
             Format::Json => {
-                let field = |(name, field): &(&str, Field)| match field {
+                let field = |(name, field): &(Cow<'_, str>, Field)| match field {
                     Field::Text(text) => format!("\"{name}\": {}", Value::from(text.as_str())),
                     Field::Amount(amount) => format!("\"{name}\": {}", rupiah(*amount, format)),
+                    Field::Number(number) => format!("\"{name}\": {number}"),
                     Field::Inside(pairs, form) => {
                         format!("\"{name}\": {}", json_inside(pairs, *form))
                     }
@@ -230,8 +294,9 @@ impl Answer {
     }
 
     fn element(&self, root: &str) -> String {
-        let field = |(name, field): &(&str, Field)| match field {
-            Field::Text(text) => format!("<{name}>{}</{name}>\n", escape(text)),
+        let field = |(name, field): &(Cow<'_, str>, Field)| match field {
+            Field::Text(text) => format!("<{name}>{}</{name}>\n", xml_text(text)),
+            Field::Number(number) => format!("<{name}>{number}</{name}>\n"),
             Field::Amount(amount) => {
                 format!("<{name}>{}</{name}>\n", rupiah(*amount, Format::Xml))
             }
@@ -247,12 +312,13 @@ impl Answer {
 
     /// Names and texts, for a query.
     #[must_use]
-    pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let pair = |(name, field): &(&'static str, Field)| match field {
-            Field::Text(text) => (*name, text.clone()),
-            Field::Amount(amount) => (*name, rupiah(*amount, Format::Xml)),
-            Field::Inside(pairs, form) => (*name, xml_inside(pairs, *form)),
+    pub fn pairs(&self) -> Vec<(Cow<'static, str>, String)> {
+        let text = |field: &Field| match field {
+            Field::Text(text) | Field::Number(text) => text.clone(),
+            Field::Amount(amount) => rupiah(*amount, Format::Xml),
+            Field::Inside(pairs, form) => xml_inside(pairs, *form),
         };
+        let pair = |(name, field): &(Cow<'static, str>, Field)| (name.clone(), text(field));
         self.0.iter().map(pair).collect()
     }
 }

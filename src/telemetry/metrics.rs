@@ -35,6 +35,18 @@ pub const AGES: [(i64, &str); 5] = [
     (i64::MAX, "above_24h"),
 ];
 
+/// Operations whose answers may name another member.
+const MEMBER_OPERATIONS: [&str; 8] = [
+    "purchase",
+    "payment",
+    "check",
+    "prepaid_inquiry",
+    "postpaid_inquiry",
+    "balance",
+    "echo",
+    "callback",
+];
+
 /// What the gateway measures. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -48,6 +60,7 @@ pub struct Metrics {
     unconfigured: Gauge<u64>,
     callbacks: Counter<u64>,
     checks: Counter<u64>,
+    another_member: Counter<u64>,
     replays: Counter<u64>,
     balance: Gauge<f64>,
     watchers: UpDownCounter<i64>,
@@ -118,6 +131,10 @@ impl Metrics {
             ),
             callbacks: counter("okebayar.callbacks", "Callbacks received"),
             checks: counter("okebayar.checks", "Status checks made"),
+            another_member: counter(
+                "okebayar.answers.another_member",
+                "Answers and trusted callbacks that name another member",
+            ),
             replays: counter(
                 "okebayar.replays",
                 "Calls that found their reference code used",
@@ -227,6 +244,27 @@ impl Metrics {
     pub fn check(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.checks.add(1, &labels);
+    }
+
+    /// An answer, or a trusted callback, that names another member.
+    pub fn another_member(&self, account: &AccountName, operation: &'static str) {
+        let labels = [
+            account_label(account),
+            KeyValue::new("okebayar.operation", operation),
+        ];
+        self.another_member.add(1, &labels);
+    }
+
+    /// Shows the counter of another member's answers before the first: an alert at the
+    /// first must see it rise.
+    pub fn await_another_member(&self, account: &AccountName) {
+        for operation in MEMBER_OPERATIONS {
+            let labels = [
+                account_label(account),
+                KeyValue::new("okebayar.operation", operation),
+            ];
+            self.another_member.add(0, &labels);
+        }
     }
 
     /// A call that found its reference code used.

@@ -20,6 +20,62 @@ const NANOS_PER_UNIT: u32 = 1_000_000_000;
 #[error("not an amount: give up to 15 digits, and up to 4 after a point")]
 pub struct BadAmount;
 
+/// An amount in an answer of OKEBAYAR's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quoted {
+    /// The text is empty: nothing is said.
+    Absent,
+    /// The text may mean several amounts, or none. `105.000` is 105 to a program and
+    /// 105 thousand in Indonesia.
+    Unreadable,
+    /// The amount, never negative.
+    Amount(Amount),
+}
+
+/// The most decimals of an amount in an answer: three are a group of thousands.
+const QUOTED_DECIMALS_MAX: usize = 2;
+
+impl Quoted {
+    /// Reads digits with none, one or two decimals after a point. Leading zeros and
+    /// blanks around are fine; a sign, an exponent or a separator of thousands is not.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let text = text.trim();
+        if text.is_empty() {
+            return Self::Absent;
+        }
+        let (whole, decimals) = match text.split_once('.') {
+            Some((whole, decimals)) => (whole, Some(decimals)),
+            None => (text, None),
+        };
+        let is_signed = text.starts_with('-');
+        if is_signed
+            || whole.is_empty()
+            || decimals.is_some_and(|decimals| decimals.len() > QUOTED_DECIMALS_MAX)
+        {
+            return Self::Unreadable;
+        }
+        let digits = match whole.trim_start_matches('0') {
+            "" => "0",
+            digits => digits,
+        };
+        let parsed = match decimals {
+            Some(decimals) => Amount::parse(&format!("{digits}.{decimals}")),
+            None => Amount::parse(digits),
+        };
+        parsed.map_or(Self::Unreadable, Self::Amount)
+    }
+
+    /// The amount, if there is one that can be read.
+    #[must_use]
+    pub fn amount(self) -> Option<Amount> {
+        match self {
+            Self::Amount(amount) => Some(amount),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+}
+
 impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(Decimal::ZERO);
@@ -157,6 +213,52 @@ mod tests {
         let sum = amount("110000.10").checked_add(amount("2500"));
         assert_eq!(sum, Some(amount("112500.10")));
         assert_eq!(amount("999999999999999").checked_add(amount("1")), None);
+    }
+
+    #[test]
+    fn an_amount_of_an_answer_is_exact_absent_or_unreadable() {
+        for (text, amount) in [
+            ("11000.00", "11000"),
+            ("110000", "110000"),
+            ("0", "0"),
+            ("2500", "2500"),
+            ("10000.0", "10000"),
+            ("0.50", "0.5"),
+            ("0000000000000110000", "110000"),
+            ("000", "0"),
+            (" 2500\n", "2500"),
+            ("999999999999999.99", "999999999999999.99"),
+        ] {
+            let expected = Quoted::Amount(Amount::parse(amount).unwrap());
+            assert_eq!(Quoted::read(text), expected, "{text}");
+        }
+        for text in ["", " ", "\t"] {
+            assert_eq!(Quoted::read(text), Quoted::Absent, "{text:?}");
+        }
+        for text in [
+            "105.000",
+            "105.000,00",
+            "105,000",
+            "105,00",
+            "1.5E3",
+            "1e3",
+            "-5000",
+            "-0",
+            "+5",
+            "5.",
+            ".5",
+            ".",
+            "1.2.3",
+            "1.-5",
+            "Rp 5",
+            "5 000",
+            "0x5",
+            "NaN",
+            "\u{661}",
+            "1000000000000000",
+        ] {
+            assert_eq!(Quoted::read(text), Quoted::Unreadable, "{text}");
+        }
     }
 
     #[test]

@@ -35,6 +35,12 @@ pub enum NotPayable {
     /// Its amounts cannot be read.
     #[error("the inquiry's total cannot be read; inquire again")]
     TotalUnknown,
+    /// It holds a character that the account's format cannot send back.
+    #[error(
+        "the inquiry's {0} holds a character that cannot be sent back to OKEBAYAR; inquire again, \
+         and if it stays so ask the gateway's operator for an account in the other format"
+    )]
+    Unsendable(&'static str),
     /// The caller showed another total to the customer.
     #[error("the inquiry's total is IDR {0}, not the stated one; show the customer that one")]
     OtherTotal(Amount),

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use account_names::AccountNames;
-pub use amount::{Amount, BadAmount};
+pub use amount::{Amount, BadAmount, Quoted};
 use attempt::Attempt;
 pub use attempt::{Arming, AttemptToken, Base, HeldBack};
 pub use codes::{

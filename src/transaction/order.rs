@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    amount::Amount,
+    amount::{Amount, Quoted},
     codes::{AccountNumber, ProductCode},
 };
 
@@ -32,7 +32,7 @@ impl Verbatim {
     /// The amount that it tells, if it does.
     #[must_use]
     pub fn amount(&self) -> Option<Amount> {
-        Amount::parse(self.0.trim()).ok()
+        Quoted::read(&self.0).amount()
     }
 }
 
@@ -83,15 +83,40 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// What is to be paid: `nominal + adminfee`; no fee counts as zero. `None` when
-    /// that cannot be told.
+    /// The fee; an absent one is zero. `None` when it cannot be read.
+    #[must_use]
+    pub fn fee(&self) -> Option<Amount> {
+        match Quoted::read(self.admin_fee.as_str()) {
+            Quoted::Absent => Some(Amount::ZERO),
+            quoted => quoted.amount(),
+        }
+    }
+
+    /// What is to be paid: `nominal + adminfee`. `None` when that cannot be told.
     #[must_use]
     pub fn total(&self) -> Option<Amount> {
-        let fee = if self.admin_fee.as_str().trim().is_empty() {
-            Amount::ZERO
-        } else {
-            self.admin_fee.amount()?
-        };
-        self.nominal.amount()?.checked_add(fee)
+        self.nominal.amount()?.checked_add(self.fee()?)
+    }
+
+    /// Every text that goes back to OKEBAYAR to the letter, by its name.
+    fn texts(&self) -> [(&'static str, &Verbatim); 6] {
+        let [one, two, three] = &self.account_numbers;
+        [
+            ("accnumber1", one),
+            ("accnumber2", two),
+            ("accnumber3", three),
+            ("contactnumber", &self.contact_number),
+            ("nominal", &self.nominal),
+            ("adminfee", &self.admin_fee),
+        ]
+    }
+}
+
+impl Inquired {
+    /// Every text that goes back to OKEBAYAR to the letter, by its name.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &Verbatim)> {
+        let refs = ["ref1", "ref2", "ref3"].into_iter().zip(&self.refs);
+        let refs = refs.filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        self.bill.iter().flat_map(Bill::texts).chain(refs)
     }
 }

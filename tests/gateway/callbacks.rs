@@ -193,6 +193,85 @@ async fn what_is_no_callback_is_refused() {
 }
 
 #[tokio::test]
+async fn a_form_is_a_callback_like_the_same_query() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let form = "application/x-www-form-urlencoded";
+    for (content_type, status) in [
+        (Some(form), "001"),
+        (
+            Some("Application/X-WWW-Form-Urlencoded; charset=utf-8"),
+            "002",
+        ),
+        (Some("text/plain"), "003"),
+        (None, "000"),
+    ] {
+        let code = reference();
+        buy(&mut client, &code, PENDING_FOR_EVER).await;
+        let body = format!(
+            "tracecode=t%2D1&ReferenceCode={code}&status={status}&serialnumber=12+34&info=a%26b"
+        );
+        let mut request = reqwest::Client::new().post(world.callback_url());
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let answer = request.body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{content_type:?}");
+        let transaction = get(&mut client, &code).await.unwrap();
+        assert_eq!(transaction.reported_status_code, status, "{content_type:?}");
+    }
+    // Some clients call every body a form.
+    let code = reference();
+    buy(&mut client, &code, PENDING_FOR_EVER).await;
+    let answer = reqwest::Client::new()
+        .post(world.callback_url())
+        .header("content-type", form)
+        .body(format!(r#" {{"referencecode":"{code}","status":"000"}}"#))
+        .send();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let transaction = get(&mut client, &code).await.unwrap();
+    assert_eq!(transaction.reported_status_code, "000");
+    // What a form lacks, or says twice, is refused as in a query.
+    for body in ["referencecode=unknown-1234", "status=000", "a=b", "="] {
+        assert_eq!(post(&world.callback_url(), body).await, 400, "{body}");
+    }
+    let twice = "referencecode=unknown-1234&status=000&transactionstatus=200";
+    assert_eq!(post(&world.callback_url(), twice).await, 400);
+}
+
+#[tokio::test]
+async fn a_head_request_is_no_callback() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let before = buy(&mut client, &code, PENDING_FOR_EVER).await;
+    let url = format!("{}?referencecode={code}&status=000", world.callback_url());
+    let with_secret = url.replace("main?", "main/a-secret?");
+    for url in [&url, &with_secret] {
+        for method in [reqwest::Method::HEAD, reqwest::Method::PUT] {
+            let asked = reqwest::Client::new().request(method.clone(), url).send();
+            let answer = asked.await.unwrap();
+            assert_eq!(answer.status(), 405, "{method} {url}");
+            assert_eq!(answer.headers()["allow"], "GET, POST", "{method} {url}");
+        }
+    }
+    let after = get(&mut client, &code).await.unwrap();
+    assert_eq!(after.reported_status_code, "");
+    assert_eq!(after.revision, before.revision);
+    let metrics = reqwest::get(format!("http://{}/metrics", gateway.admin)).await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    assert!(!metrics.contains("okebayar_callbacks_total{"), "{metrics}");
+    // The same by GET counts.
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    let after = get(&mut client, &code).await.unwrap();
+    assert_eq!(after.reported_status_code, "000");
+}
+
+#[tokio::test]
 async fn xml_with_any_root_is_a_callback() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();

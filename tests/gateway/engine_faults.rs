@@ -222,6 +222,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             },
             code_lists: CodeLists::default(),
             json_numbers: true,
+            verify_user_id: true,
             zone: TimeZone::UTC,
         },
         Arc::clone(&transport) as Arc<dyn Transport>,

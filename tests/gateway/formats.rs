@@ -10,7 +10,7 @@ use okebayar_gateway::okebayar::{
 use proptest::{collection::vec, prelude::*, sample::select};
 use quick_xml::escape::escape;
 
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 20] = [
     "tracecode",
     "transactionstatus",
     "responsecode",
@@ -27,6 +27,10 @@ const KNOWN: [&str; 16] = [
     "info",
     "Info",
     "Inquiryexpired",
+    "ref1",
+    "REF2",
+    "nominal",
+    "userid",
 ];
 
 fn names() -> impl Strategy<Value = String> {
@@ -51,7 +55,8 @@ fn texts() -> impl Strategy<Value = String> {
             "200501013059123"
         ])
         .prop_map(str::to_owned),
-        select(vec!["11000.00", "110000", "1e3", "-5.5", "Rp 5"]).prop_map(str::to_owned),
+        select(vec!["11000.00", "110000", "1e3", "-5.5", "Rp 5", "105.000"])
+            .prop_map(str::to_owned),
         "[ -~\u{a0}-\u{2ff}\t\r\n]{0,20}",
         "\\PC{0,10}",
     ]
@@ -69,7 +74,9 @@ fn as_xml(fields: &Fields, root: &str) -> String {
 
 fn as_cdata(fields: &Fields, root: &str) -> String {
     let element = |(name, text): &(String, String)| {
+        // A carriage return that is meant is a reference; a literal one ends a line.
         let text = text.replace("]]>", "]]]]><![CDATA[>");
+        let text = text.replace('\r', "]]>&#13;<![CDATA[");
         format!("<{name} n='1'><![CDATA[{text}]]></{name}>")
     };
     let elements = fields.iter().map(element).collect::<Vec<_>>().concat();
@@ -135,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_reads_the_same_in_both_formats(fields in vec(("[a-z][a-z0-9]{0,12}", "\\PC{0,20}"), 1..8)) {
+    fn a_request_reads_the_same_in_both_formats(fields in vec(("[a-z][a-z0-9]{0,12}", "(\\PC|[\t\r\n]){0,20}"), 1..8)) {
         let unique: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
         let pairs: Vec<(&str, &str)> =
             unique.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();

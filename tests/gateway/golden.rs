@@ -62,6 +62,7 @@ fn account(format: Format) -> Account {
         },
         code_lists: CodeLists::default(),
         json_numbers: true,
+        verify_user_id: true,
         zone: wib(),
     }
 }

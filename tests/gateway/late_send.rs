@@ -71,6 +71,7 @@ fn body(send_by: SendBy) -> Body {
         },
         code_lists: CodeLists::default(),
         json_numbers: true,
+        verify_user_id: true,
         zone: TimeZone::UTC,
     };
     request::balance(&account, "reference-1").sent_by(send_by)

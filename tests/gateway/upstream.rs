@@ -132,7 +132,10 @@ async fn what_is_no_answer_in_xml_is_unknown_too() {
             ok(&whole.replace("</transactionstatus>", "</status>")),
         ),
         ("a document type", ok(&format!("<!DOCTYPE x>{whole}"))),
-        ("the other format", ok(FAILURE)),
+        (
+            "the other format, torn, with a whole answer quoted",
+            ok(&format!("{{\"info\":\"{whole}")),
+        ),
         (
             "a nested status",
             ok(&whole.replace("204", "<code>204</code>")),
@@ -152,6 +155,22 @@ async fn what_is_no_answer_in_xml_is_unknown_too() {
     ];
     for (case, answer) in cases {
         assert_unknown("xml", case, answer).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_the_other_format_is_read_as_well() {
+    let xml = "{ <transaction-status><transactionstatus>000</transactionstatus>\
+               <tracecode>t</tracecode><serialnumber>1</serialnumber></transaction-status> }";
+    for (format, body) in [("json", xml), ("xml", SUCCESS)] {
+        let mut world = World::without_sandbox(StoreKind::Embedded).await;
+        world.check_rarely().set("accounts.main.format", format);
+        let count = serve(world.sandbox_port, http("200 OK", "", body)).await;
+        let gateway = world.start_gateway().await;
+        let bought = buy(&mut gateway.client().await, &reference(), PLAIN).await;
+        assert_succeeded(&bought);
+        assert_eq!(bought.serial_number, "1", "{format}");
+        assert_eq!(count.load(Ordering::SeqCst), 1, "{format}");
     }
 }
 

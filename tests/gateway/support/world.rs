@@ -311,6 +311,17 @@ impl World {
         }
     }
 
+    /// Has the sandbox print fields otherwise, in answers about an account number or, for
+    /// `*`, in all.
+    pub async fn misprint(&self, account_number: &str, fields: impl Into<String>) {
+        let url = format!(
+            "http://127.0.0.1:{}/misprints/{account_number}",
+            self.sandbox_port
+        );
+        let set = reqwest::Client::new().put(url).body(fields.into()).send();
+        assert_eq!(set.await.unwrap().status(), 204);
+    }
+
     /// What the sandbox tells beside the API.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
