@@ -205,7 +205,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let margin = reader.duration("checks.sending_margin", "10s");
     let in_flight_max = in_flight_max(limits, timeout_max, margin);
     let schedule = read_schedule(reader, in_flight_max);
-    let rules = read_rules(reader, limits);
+    let rules = read_rules(reader, limits, guard);
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
     let drain = read_drain(reader, in_flight_max);
@@ -336,7 +336,11 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     })
 }
 
-fn read_rules(reader: &mut Reader, limits: Option<Limits>) -> Option<Rules> {
+fn read_rules(
+    reader: &mut Reader,
+    limits: Option<Limits>,
+    guard: Option<GuardSettings>,
+) -> Option<Rules> {
     let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
     let not_received_after = reader.duration("checks.not_received_after", "10m");
     // The rule counts from the POST, which leaves at the latest when the time in
@@ -345,6 +349,7 @@ fn read_rules(reader: &mut Reader, limits: Option<Limits>) -> Option<Rules> {
     Some(Rules {
         doubtful_gap: doubtful_gap?,
         not_received_after: not_received_after?.checked_add(queue)?,
+        clock_skew: guard?.clock_skew,
     })
 }
 
