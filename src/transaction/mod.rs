@@ -173,9 +173,8 @@ impl Transaction {
         let mut next = self.clone();
         next.order = order;
         // What was seen before is about an earlier attempt, whichever clock it was seen by.
-        let after_all = later(self.last_known_at(), SignedDuration::from_micros(1));
         let arming = Arming {
-            at: arming.at.max(after_all),
+            at: self.seen_at(arming.at),
             ..arming
         };
         next.attempt = Attempt::new(self.attempt.number + 1, arming);
@@ -194,11 +193,11 @@ impl Transaction {
         known.into_iter().flatten().max().unwrap_or(self.updated_at)
     }
 
-    /// The time at which something is seen: never earlier than what was seen before. A
-    /// clock that goes back would else stretch the time between two observations, and
-    /// settle a transaction early.
+    /// The time at which something is seen: later than everything seen before. A clock
+    /// that goes back would else stretch the time between two observations, and settle a
+    /// transaction early.
     fn seen_at(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_known_at())
+        now.max(later(self.last_known_at(), SignedDuration::from_micros(1)))
     }
 
     fn note_held_back(&mut self, arming: Arming) {
