@@ -59,7 +59,7 @@ pub(super) async fn release(
 ) -> Result<Released, StoreError> {
     let entries = confirming(store).await?;
     // After the listing: a callback about a transaction that is listed is no orphan.
-    let mentions = Mentions::of(inbox::orphans(store).await?, settings.guard);
+    let mentions = Mentions::of(&inbox::orphans(store).await?, settings.guard);
     let mut released = Released::default();
     for entry in entries {
         match release_one(store, settings, by, ambient, &entry, &mentions).await {
@@ -133,7 +133,7 @@ struct Mentions {
 }
 
 impl Mentions {
-    fn of(orphans: Vec<Orphan>, guard: GuardSettings) -> Self {
+    fn of(orphans: &[Orphan], guard: GuardSettings) -> Self {
         let is_full = orphans.len() >= LIST_MAX;
         let oldest = orphans.iter().map(|orphan| orphan.at).min();
         let references = orphans
@@ -187,11 +187,12 @@ mod tests {
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         };
-        let few = Mentions::of(vec![orphan(0)], guard);
+        let few = Mentions::of(&[orphan(0)], guard);
         assert_eq!(few.complete_since, None);
         assert!(few.references.contains("other0"));
         let most = i64::try_from(LIST_MAX).unwrap();
-        let full = Mentions::of((5..5 + most).map(orphan).collect(), guard);
+        let orphans: Vec<Orphan> = (5..5 + most).map(orphan).collect();
+        let full = Mentions::of(&orphans, guard);
         assert_eq!(full.complete_since, Some(at(5)));
     }
 }

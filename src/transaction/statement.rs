@@ -360,16 +360,16 @@ impl Statement {
     /// it agrees with "never received" that no money was spent.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
-        let is_of_post = self.source == Source::Answer;
-        match self.finding {
-            Finding::Pending => true,
-            Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile if is_of_post => {
-                let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
-                self.details.trace_code.is_some() || self.code.is_some_and(saw_reference)
-            }
-            // Elsewhere it counts only if it came with OKEBAYAR's record (verdict.rs).
-            Finding::Doubtful(_) => true,
-            Finding::Unknown(Unknown::Inconclusive) => self.source == Source::Check,
+        let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
+        let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
+        match (self.source, self.finding) {
+            (
+                Source::Answer,
+                Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,
+            ) => names_hit,
+            // Elsewhere a doubtful failure came with OKEBAYAR's record (verdict.rs).
+            (_, Finding::Pending | Finding::Doubtful(_)) => true,
+            (source, Finding::Unknown(Unknown::Inconclusive)) => source == Source::Check,
             _ => false,
         }
     }
