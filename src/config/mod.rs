@@ -211,7 +211,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let send_within = send_within(limits, store_timeout);
     let in_flight_max = in_flight_max(send_within, timeout_max, margin);
     let schedule = read_schedule(reader, in_flight_max);
-    let rules = read_rules(reader, send_within);
+    let rules = read_rules(reader, send_within, guard);
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
     let drain = read_drain(reader, in_flight_max);
@@ -349,7 +349,11 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     })
 }
 
-fn read_rules(reader: &mut Reader, send_within: Option<Duration>) -> Option<Rules> {
+fn read_rules(
+    reader: &mut Reader,
+    send_within: Option<Duration>,
+    guard: Option<GuardSettings>,
+) -> Option<Rules> {
     let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
     let not_received_after = reader.duration("checks.not_received_after", "10m");
     // The rule counts from the POST, which leaves at the latest then.
@@ -357,6 +361,7 @@ fn read_rules(reader: &mut Reader, send_within: Option<Duration>) -> Option<Rule
     Some(Rules {
         doubtful_gap: doubtful_gap?,
         not_received_after: not_received_after?.checked_add(latest)?,
+        clock_skew: guard?.clock_skew,
     })
 }
 

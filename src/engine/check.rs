@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 
 use super::{Engine, Upstream, wait::leave_before};
 use crate::{
+    okebayar::client::NothingLearnt,
     store::{StoreError, inquiries},
     telemetry::link,
-    transaction::{InquiriesMade, Named, Transaction, TransactionKey},
+    transaction::{Finding, InquiriesMade, Named, Statement, Transaction, TransactionKey},
 };
 
 /// What a lease allows beyond the upstream time-out.
@@ -58,13 +60,22 @@ impl Engine {
         let last = current.last_checked_at();
         let ask = |current: &Transaction| {
             let is_newer = current.last_checked_at() > last;
-            if is_newer {
+            // It may have been armed again since it was read.
+            let may_be_checked = current.may_be_checked(self.now(), self.schedule());
+            if is_newer || !may_be_checked {
                 None
             } else {
                 current.ask_check(self.now(), self.schedule())
             }
         };
         let asked = self.update(current, ask).await?;
+        let is_checked = asked.last_checked_at() > last;
+        if !is_checked && !asked.may_be_checked(self.now(), self.schedule()) {
+            return Ok(Some(Checked {
+                transaction: asked,
+                was_asked: false,
+            }));
+        }
         let deadline = caller_deadline.map_or_else(
             || Instant::now() + upstream.timeout + CHECK_NOW_EXTRA,
             leave_before,
@@ -141,7 +152,7 @@ impl Engine {
     pub(super) async fn inquired(&self, about: &Transaction) -> Result<InquiriesMade, StoreError> {
         let mut inquired = inquiries::inquired(&*self.store, &about.key()).await?;
         if !about.held_back().is_empty() {
-            inquired.note("forgotten", None);
+            inquired.note_forgotten();
         }
         Ok(inquired)
     }
@@ -154,12 +165,21 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let (key, now) = (due.key(), self.now());
         let account = self.names.current(due.account()).clone();
-        if self.schedule().is_too_old(due.armed_at(), now) {
+        // An earlier release lets a callback ask for a check at once. The due index counts in
+        // milliseconds.
+        let is_early = |until: Timestamp| now.as_millisecond() < until.as_millisecond();
+        if due.sending_until(self.schedule()).is_some_and(is_early) {
+            debug!(%key, "a status check waits until the POST is over");
+            return Ok(());
+        }
+        if due.is_too_old(now, self.schedule()) {
             let give_up = |current: &Transaction| current.give_up(self.now(), self.schedule());
             self.update(due, give_up).await?;
             return Ok(());
         }
         let inquired = self.inquired(&due).await?;
+        let asked = due.token();
+        let mut is_absent = false;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
                 self.metrics().check(&account, "learnt");
@@ -168,11 +188,21 @@ impl Engine {
             Err(nothing) => {
                 self.metrics().check(&account, nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
+                is_absent = matches!(nothing, NothingLearnt::NoSign(_));
                 None
             }
         };
         let observe = |current: &Transaction| {
-            Some(current.observe_check(said.clone(), self.now(), self.schedule()))
+            let (now, schedule) = (self.now(), self.schedule());
+            // That one attempt is not known says nothing of a later one.
+            let is_of_asked = current.token() == asked;
+            let is_stale = |said: &Statement| !is_of_asked && said.finding == Finding::NotReceived;
+            Some(if is_absent && is_of_asked {
+                current.observe_absence(now, schedule)
+            } else {
+                let said = said.clone().filter(|said| !is_stale(said));
+                current.observe_check(said, now, schedule)
+            })
         };
         self.update(due, observe).await?;
         Ok(())

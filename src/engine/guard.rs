@@ -31,7 +31,8 @@ impl Engine {
     pub async fn refresh_guard(&self) -> Result<Guard, StoreError> {
         let before = self.seen_guard();
         let now = self.now();
-        let guard = guard::observe(&*self.store, before.as_ref(), now).await?;
+        let random = self.ambient.random;
+        let guard = guard::observe(&*self.store, before.as_ref(), now, random).await?;
         let on = guard.on(&self.settings.guard, now);
         self.metrics().guard(on.is_some());
         match on {

@@ -167,9 +167,15 @@ fn description(said: &Statement) -> String {
                 NotSent::Unreachable => "no connection could be made",
                 NotSent::Overloaded => "it waited too long to be sent",
                 NotSent::ClaimLost => "the claim could not be confirmed",
+                NotSent::HeldBack if said.source == Source::Operator => {
+                    "it was held back, and an operator knows that nothing was lost"
+                }
                 NotSent::HeldBack => "OKEBAYAR never received it",
             };
             format!("attempt {attempt} sent nothing: {why}")
+        }
+        Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
+            "OKEBAYAR knows the reference code; the status decides nothing".to_owned()
         }
         Finding::Unknown(why) => format!("outcome unknown: {}", unknown(why)),
         Finding::Reported => "reported, not confirmed".to_owned(),

@@ -116,6 +116,9 @@ pub enum NothingLearnt {
     /// An answer that says nothing about the transaction.
     #[error("the answer was ignored: {0}")]
     Ignored(#[from] Ignored),
+    /// An answer without any sign of the transaction, which proves nothing.
+    #[error("the answer was ignored: {0}")]
+    NoSign(Ignored),
 }
 
 impl NothingLearnt {
@@ -129,7 +132,7 @@ impl NothingLearnt {
             Self::NoAnswer(TransportError::Broken(_)) => "broken",
             Self::NoAnswer(TransportError::TooLong(_)) | Self::Unreadable(_) => "unreadable",
             Self::HttpStatus(_) => "http_error",
-            Self::Ignored(_) => "ignored",
+            Self::Ignored(_) | Self::NoSign(_) => "ignored",
         }
     }
 }
@@ -225,11 +228,24 @@ impl Client {
         let trace_code = asked.standing().trace_code;
         let body = request::check(&self.account, asked, trace_code.as_ref());
         let answer = self.ask(body).await?;
+        let (about, lists) = (asked, &self.account.code_lists);
         let asked = verdict::Asked {
-            transaction: asked,
+            transaction: about,
             inquired,
         };
-        Ok(verdict::of_check(&answer, asked, &self.account.code_lists)?)
+        let ignored = match verdict::of_check(&answer, asked, lists) {
+            Ok(statement) => return Ok(statement),
+            Err(ignored) => ignored,
+        };
+        // Once is enough: promise 16 keeps such answers from changing anything else.
+        let shown = verdict::of_ignored_check(&answer, asked, lists, ignored);
+        match shown.filter(|_| !about.evidence().shows_receipt()) {
+            Some(shown) => Ok(shown),
+            None if verdict::shows_no_sign(&answer, lists, ignored) => {
+                Err(NothingLearnt::NoSign(ignored))
+            }
+            None => Err(ignored.into()),
+        }
     }
 
     /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells

@@ -42,6 +42,9 @@ pub enum Ignored {
     /// The reference code was used for an inquiry too, which may be what it found.
     #[error("it may be about an inquiry under the same reference code")]
     MayBeInquiry,
+    /// It says "never received" and shows a record.
+    #[error("it says that the reference code was never received, and shows a record of it")]
+    ContradictsItself,
 }
 
 /// What a transaction is known by, for reading what is said about it elsewhere.
@@ -194,6 +197,51 @@ pub fn of_check(
     ))
 }
 
+/// What a check's answer that changes nothing shows all the same: that OKEBAYAR received
+/// the reference code. That settles nothing, and contradicts "never received" whenever
+/// that is said.
+#[must_use]
+pub fn of_ignored_check(
+    answer: &Answer,
+    asked: Asked<'_>,
+    lists: &CodeLists,
+    ignored: Ignored,
+) -> Option<Statement> {
+    let code = answer.status_code();
+    let shows = match ignored {
+        Ignored::AboutAnother | Ignored::AboutInquiry => false,
+        // Purchase or inquiry: either way the reference code is known there.
+        Ignored::MayBeInquiry if code.is_some_and(|code| is_outcome(code, lists)) => true,
+        _ => shows_record(answer) || names_own_trace(answer, asked.transaction),
+    };
+    let finding = Finding::Unknown(Unknown::Inconclusive);
+    shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
+}
+
+/// True for the codes of something that was received, whatever became of it.
+fn is_outcome(code: StatusCode, lists: &CodeLists) -> bool {
+    let is_not_received = lists.not_received.contains(&code);
+    !is_not_received
+        && matches!(
+            meaning_of(code, lists),
+            Meaning::Success | Meaning::Pending | Meaning::Failure(_)
+        )
+}
+
+/// True when a check's answer that changes nothing shows no sign of the transaction: it
+/// may mean that OKEBAYAR does not know the reference code. 401 does not: it may be ours
+/// that paid the bill.
+#[must_use]
+pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
+    let may_be_unknown = |code: StatusCode| {
+        let is_refused = matches!(meaning_of(code, lists), Meaning::Refused(_));
+        lists.not_received.contains(&code) || is_refused && code.number() != 401
+    };
+    matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
+        && !shows_record(answer)
+        && answer.status_code().is_some_and(may_be_unknown)
+}
+
 /// What a callback proves where the configuration trusts callbacks: what a
 /// check's answer would prove, except that "never received" is not for callbacks.
 ///
@@ -255,7 +303,13 @@ fn settled_elsewhere(
     }
     let code = answer.status_code().ok_or(Ignored::NoStatus)?;
     if lists.not_received.contains(&code) {
-        return if may_say_not_received {
+        return if shows_record(answer) || names_own_trace(answer, about) {
+            Err(Ignored::ContradictsItself)
+        } else if asked.inquired.is_known_to_get(code) {
+            // An inquiry that the store may have forgotten does not count here: the code
+            // would else never be believed of what is held back.
+            Err(Ignored::MayBeInquiry)
+        } else if may_say_not_received {
             Ok(Finding::NotReceived)
         } else {
             Err(Ignored::MayMeanNotFound)

@@ -22,6 +22,8 @@ pub struct Reaction {
     pub body: String,
     /// The format of the answer.
     pub format: Format,
+    /// The reference code of the purchase or payment that it answers.
+    pub order: Option<String>,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
@@ -74,10 +76,12 @@ impl Sandbox {
             answer.get("accnumber1"),
         ]);
         let answer = answer.misprinted(misprints, body, asked.as_ref());
+        let order = asked.filter(is_order);
         Reaction {
             reply,
             body: answer.write(format),
             format,
+            order: order.map(|asked| asked.get("referencecode").to_owned()),
         }
     }
 
@@ -85,15 +89,11 @@ impl Sandbox {
         let operation = asked.get("transactioncode");
         let is_inquiry = asked.get("querycode") == "inquiry";
         let is_payment = asked.has("inquirycode");
-        match operation {
-            PREPAID if is_inquiry => {}
-            POSTPAID if !is_payment => {}
-            PREPAID | POSTPAID => {
-                let parameters = asked.without_secrets();
-                self.book.received(asked.get("referencecode"), parameters);
-            }
-            CHECK => self.book.checked(asked.get("referencecode")),
-            _ => {}
+        if is_order(asked) {
+            let parameters = asked.without_secrets();
+            self.book.received(asked.get("referencecode"), parameters);
+        } else if operation == CHECK {
+            self.book.checked(asked.get("referencecode"));
         }
         if let Err(code) = self.authenticate(asked) {
             return self.decline(asked, trace_code, code);
@@ -355,6 +355,15 @@ impl Sandbox {
             .text("userid", asked.get("userid"))
             .text("referencecode", asked.get("referencecode"));
         (Reply::Answer, answer)
+    }
+}
+
+/// True for a purchase or payment, not for the inquiry before it.
+fn is_order(asked: &Parameters) -> bool {
+    match asked.get("transactioncode") {
+        PREPAID => asked.get("querycode") != "inquiry",
+        POSTPAID => asked.has("inquirycode"),
+        _ => false,
     }
 }
 

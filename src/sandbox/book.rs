@@ -54,6 +54,10 @@ pub struct Entry {
     pub executed: u64,
     /// Status checks received.
     pub checks: u64,
+    /// Of these, the ones that came while a purchase or payment was being answered.
+    pub checks_in_flight: u64,
+    /// Purchases and payments that are being answered now.
+    pub in_flight: u64,
     /// Callbacks sent.
     pub callbacks: u64,
     /// The parameters of the last purchase or payment, without secrets.
@@ -161,6 +165,7 @@ impl Book {
     pub fn received(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
         self.entry(reference_code, |entry| {
             entry.received += 1;
+            entry.in_flight += 1;
             entry.parameters = parameters;
         });
     }
@@ -229,7 +234,17 @@ impl Book {
 
     /// Notes that a check was received.
     pub fn checked(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| entry.checks += 1);
+        self.entry(reference_code, |entry| {
+            entry.checks += 1;
+            entry.checks_in_flight += u64::from(entry.in_flight > 0);
+        });
+    }
+
+    /// Notes that a purchase or payment is answered, or that nobody waits for that.
+    pub fn answered(&self, reference_code: &str) {
+        self.entry(reference_code, |entry| {
+            entry.in_flight = entry.in_flight.saturating_sub(1);
+        });
     }
 
     /// Notes that a callback was sent.

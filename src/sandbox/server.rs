@@ -100,7 +100,13 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
         reply,
         body,
         format,
+        order,
     } = sandbox.react(&body);
+    // Dropped with the answer, or when the client hangs up.
+    let _answering = order.map(|reference_code| Answering {
+        sandbox: Arc::clone(&sandbox),
+        reference_code,
+    });
     let settings = &sandbox.settings;
     let content_type = match reply {
         Reply::WrongContentType => "text/html",
@@ -130,6 +136,18 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
             Html("<html><body>OKEBAYAR is being maintained</body></html>").into_response()
         }
         Reply::Truncated => truncated(&body),
+    }
+}
+
+/// A purchase or payment that is being answered.
+struct Answering {
+    sandbox: Arc<Sandbox>,
+    reference_code: String,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.sandbox.book.answered(&self.reference_code);
     }
 }
 

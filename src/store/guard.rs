@@ -6,15 +6,28 @@
 //! notices first says so in the note `guard`, which all gateways read; a claim is
 //! refused under any name but the one its maker knows, so none can come before that.
 //!
+//! A store that is emptied while it runs keeps its name. So the note has a random id,
+//! which every gateway remembers: another id, or none, is a loss as well. The id is
+//! copied to every part of the store (its **seals**), and a claim is refused where the
+//! seal is not the id its maker remembers. Each loss gives the note another id.
+//!
+//! ```text
+//! new note:   note {id, not sealed}  ->  seals = id  ->  note {id, sealed}
+//! ```
+//!
+//! All copies come from the one note, so two gateways that start together write the same.
+//! A seal that is missing although the note says "sealed" is a loss of that part.
+//!
 //! For a while from then on a reference code is sent only if it provably was not sent
 //! before. Any other one is held back, and status checks find out.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{Keep, Put, Store, StoreError};
+use super::{Keep, List, Put, Store, StoreError};
 
-const NOTE: &str = "guard";
+pub(super) const NOTE: &str = "guard";
 /// Longer than any store.
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
@@ -28,10 +41,24 @@ pub struct GuardSettings {
 }
 
 /// What is known of a store's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
+    note: Note,
+    /// The name of the history and the id of the note, as a claim gives them.
+    name: String,
+}
+
+/// The note as stored. An earlier release reads the first two fields, and writes only
+/// them: what it writes has no id, which is a loss to whoever remembers one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
     history: String,
     loss: Loss,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Every part of the store bore the id.
+    #[serde(default)]
+    is_sealed: bool,
 }
 
 /// What is known of a loss.
@@ -46,17 +73,33 @@ enum Loss {
     Cleared,
 }
 
+/// The seal of each part of a store; `None` where there is none.
+pub type Seals = Vec<Option<String>>;
+
+/// The history's name and the seal that a claim names; the seal is empty where it names
+/// none.
+#[must_use]
+pub fn parts_of(name: &str) -> (&str, &str) {
+    name.rsplit_once(' ').unwrap_or((name, ""))
+}
+
 impl Guard {
-    /// The name of the history.
+    fn new(note: Note) -> Self {
+        let id = note.id.as_deref().unwrap_or_default();
+        let name = format!("{} {id}", note.history);
+        Self { note, name }
+    }
+
+    /// The name of the history, as a claim gives it: [`parts_of`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
-        &self.history
+        &self.name
     }
 
     /// From when to when the guard is on, if it is on now.
     #[must_use]
     pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let Loss::Since(since) = self.loss else {
+        let Loss::Since(since) = self.note.loss else {
             return None;
         };
         let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
@@ -84,9 +127,86 @@ impl Guard {
     }
 }
 
+/// What is found of the note and the seals.
+struct Found {
+    text: Option<String>,
+    noted: Option<Note>,
+    seals: Seals,
+    history: String,
+}
+
+impl Found {
+    /// Reads everything, and writes nothing. `known` is what the caller had seen before.
+    async fn read(store: &dyn Store, known: Option<&Guard>) -> Result<Self, StoreError> {
+        // SUBTLE: the note before the seals. (1) We read the note with id X, (2) another
+        // gateway gives the note the id Y and seals with Y, (3) we read the seals and miss
+        // X. The note has changed by then, so what we conclude is not stored.
+        let text = store.note(NOTE).await?;
+        let noted = text.as_deref().map(parse).transpose()?;
+        let seals = store.seals().await?;
+        let seen = noted.as_ref().or(known.map(|known| &known.note));
+        let history = store
+            .history_name(seen.map(|seen| seen.history.as_str()))
+            .await?;
+        Ok(Self {
+            text,
+            noted,
+            seals,
+            history,
+        })
+    }
+
+    fn bears(&self, id: &str) -> bool {
+        self.seals.iter().all(|seal| seal.as_deref() == Some(id))
+    }
+
+    /// True when the history is another one than the note's, or a part was emptied.
+    fn is_lost_since(&self, noted: &Note) -> bool {
+        let is_torn = || !noted.id.as_deref().is_some_and(|id| self.bears(id));
+        noted.history != self.history || noted.is_sealed && is_torn()
+    }
+
+    /// What is known of a loss now, and the id to keep.
+    fn judge(&self, known: Option<&Guard>, now: Timestamp) -> (Loss, Option<String>) {
+        let known = known.map(|known| &known.note);
+        let Some(noted) = &self.noted else {
+            // A store that is empty looks like a new one to whoever comes first.
+            let loss = known.map_or(Loss::NoneKnown, |_| Loss::Since(now));
+            return (loss, None);
+        };
+        if self.is_lost_since(noted) {
+            return (Loss::Since(now), None);
+        }
+        let is_forgotten = known.is_some_and(|known| known.id.is_some() && known.id != noted.id);
+        let is_other = known.is_some_and(|known| known.history != self.history);
+        match noted.loss {
+            Loss::NoneKnown if is_forgotten || is_other => (Loss::Since(now), None),
+            // The operator who ended the guard may have seen only the new note.
+            Loss::Cleared if is_forgotten => (Loss::Since(now), None),
+            // Noticed after the note got this id, hence after the one we remember was lost.
+            loss => (loss, noted.id.clone()),
+        }
+    }
+
+    /// Stores a note in the place of the one found; `false` when that is gone.
+    async fn replace(
+        &self,
+        store: &dyn Store,
+        note: &Note,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let to = serde_json::to_string(note).map_err(|error| unreadable(&error))?;
+        let put = store
+            .put_note(NOTE, self.text.as_deref(), &to, keep(now))
+            .await?;
+        Ok(put == Put::Done)
+    }
+}
+
 /// What is known of the history now. It is a loss when the store names another one
-/// than its note, or than `known`, which the caller had seen before; or when the note
-/// itself is gone.
+/// than its note, or than `known`, which the caller had seen before; when the note
+/// itself is gone, or has another id than `known`; or when a part of the store lost its
+/// seal. `random` makes the ids.
 ///
 /// # Errors
 /// [`StoreError`] when that cannot be found out.
@@ -94,67 +214,160 @@ pub async fn observe(
     store: &dyn Store,
     known: Option<&Guard>,
     now: Timestamp,
+    random: impl Fn() -> Uuid,
 ) -> Result<Guard, StoreError> {
-    change(store, known, now, |noted, history| {
-        let is_other = known.is_some_and(|known| known.history != history);
-        match noted {
-            // A store that is empty looks like a new one to whoever comes first.
-            Some(noted) if noted.history == history => match noted.loss {
-                Loss::NoneKnown if is_other => Loss::Since(now),
-                loss => loss,
-            },
-            None if known.is_none() => Loss::NoneKnown,
-            _ => Loss::Since(now),
+    loop {
+        let found = Found::read(store, known).await?;
+        let (loss, id) = found.judge(known, now);
+        let id = id.unwrap_or_else(|| random().to_string());
+        let note = Note {
+            history: found.history.clone(),
+            loss,
+            is_sealed: found.bears(&id),
+            id: Some(id.clone()),
+        };
+        let is_noted = found.noted.as_ref() == Some(&note);
+        if !is_noted && !found.replace(store, &note, now).await? {
+            continue;
         }
-    })
-    .await
+        if note.is_sealed {
+            return Ok(Guard::new(note));
+        }
+        store.seal(&found.seals, &id, keep(now)).await?;
+    }
 }
 
 /// Turns the guard on, whatever is noted: an operator knows that something is lost.
+/// Claims of gateways that do not know it yet are refused from then on.
 ///
 /// # Errors
 /// [`StoreError`] when that may not be stored.
-pub async fn start(store: &dyn Store, now: Timestamp) -> Result<Guard, StoreError> {
-    change(store, None, now, |_, _| Loss::Since(now)).await
-}
-
-/// Turns the guard off: an operator knows that nothing is lost.
-///
-/// # Errors
-/// [`StoreError`] when that may not be stored.
-pub async fn end(store: &dyn Store, now: Timestamp) -> Result<Guard, StoreError> {
-    change(store, None, now, |_, _| Loss::Cleared).await
-}
-
-/// Notes what is known of a loss, made from what is noted and the history's name.
-async fn change(
+pub async fn start(
     store: &dyn Store,
-    known: Option<&Guard>,
     now: Timestamp,
-    loss: impl Fn(Option<&Guard>, &str) -> Loss,
+    random: impl Fn() -> Uuid,
 ) -> Result<Guard, StoreError> {
-    let keep = Keep {
-        now,
-        until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
-    };
     loop {
-        let text = store.note(NOTE).await?;
-        let noted: Option<Guard> = text
-            .as_deref()
-            .map(|text| serde_json::from_str(text).map_err(|error| unreadable(&error)))
-            .transpose()?;
-        let seen = noted.as_ref().or(known).map(Guard::history);
-        let history = store.history_name(seen).await?;
-        let loss = loss(noted.as_ref(), &history);
-        let guard = Guard { history, loss };
-        if noted.as_ref() == Some(&guard) {
-            return Ok(guard);
-        }
-        let to = serde_json::to_string(&guard).map_err(|error| unreadable(&error))?;
-        if store.put_note(NOTE, text.as_deref(), &to, keep).await? == Put::Done {
-            return Ok(guard);
+        let found = Found::read(store, None).await?;
+        let note = Note {
+            history: found.history.clone(),
+            loss: Loss::Since(now),
+            id: Some(random().to_string()),
+            is_sealed: false,
+        };
+        if found.replace(store, &note, now).await? {
+            return observe(store, None, now, random).await;
         }
     }
+}
+
+/// Turns the guard off: an operator knows that nothing is lost, and says why.
+///
+/// # Errors
+/// [`StoreError`] when that may not be stored.
+pub async fn end(
+    store: &dyn Store,
+    reason: &str,
+    now: Timestamp,
+    random: impl Fn() -> Uuid,
+) -> Result<Guard, StoreError> {
+    let ending = Ending {
+        at: now,
+        reason: reason.to_owned(),
+    };
+    // First, so that no end lacks its reason.
+    let item = serde_json::to_string(&ending).map_err(|error| unreadable(&error))?;
+    store.push(List::GuardEndings, &item).await?;
+    loop {
+        let found = Found::read(store, None).await?;
+        // The id stays: another one would be a loss to those that remember this one.
+        let id = found.noted.as_ref().and_then(|noted| noted.id.clone());
+        let note = Note {
+            history: found.history.clone(),
+            loss: Loss::Cleared,
+            is_sealed: id.as_deref().is_some_and(|id| found.bears(id)),
+            id: Some(id.unwrap_or_else(|| random().to_string())),
+        };
+        if found.replace(store, &note, now).await? {
+            return observe(store, None, now, random).await;
+        }
+    }
+}
+
+/// An operator's decision to end the guard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Why nothing is lost.
+    pub reason: String,
+}
+
+/// Reads an item of [`List::GuardEndings`].
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it is none.
+pub fn ending(item: &str) -> Result<Ending, StoreError> {
+    serde_json::from_str(item).map_err(|error| unreadable(&error))
+}
+
+/// What a look at a store shows, which writes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// No gateway has used the store.
+    Unused,
+    /// Something may be lost, and no gateway has noticed it yet.
+    Unnoticed,
+    /// What is noted.
+    Noted(Guard),
+}
+
+/// Looks at a store without writing anything to it.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be read.
+pub async fn show(store: &dyn Store) -> Result<Shown, StoreError> {
+    Ok(Found::read(store, None).await?.shown())
+}
+
+/// The same of what was read from a store that cannot be opened as one.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the note cannot be read.
+pub(super) fn shown(
+    text: Option<String>,
+    seals: Seals,
+    history: String,
+) -> Result<Shown, StoreError> {
+    let noted = text.as_deref().map(parse).transpose()?;
+    let found = Found {
+        text,
+        noted,
+        seals,
+        history,
+    };
+    Ok(found.shown())
+}
+
+impl Found {
+    fn shown(self) -> Shown {
+        match self.noted.clone() {
+            None => Shown::Unused,
+            Some(noted) if self.is_lost_since(&noted) => Shown::Unnoticed,
+            Some(noted) => Shown::Noted(Guard::new(noted)),
+        }
+    }
+}
+
+fn keep(now: Timestamp) -> Keep {
+    Keep {
+        now,
+        until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
+    }
+}
+
+fn parse(text: &str) -> Result<Note, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &serde_json::Error) -> StoreError {
@@ -178,10 +391,12 @@ mod tests {
     }
 
     fn guard(since: Option<i64>) -> Guard {
-        Guard {
+        Guard::new(Note {
             history: "h".to_owned(),
             loss: since.map_or(Loss::NoneKnown, |since| Loss::Since(at(since))),
-        }
+            id: Some("1".to_owned()),
+            is_sealed: true,
+        })
     }
 
     #[test]
@@ -209,5 +424,26 @@ mod tests {
             held(1061, 1000),
             "its maker's clock is further ahead than that"
         );
+    }
+
+    /// The note of the release before the id.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Earlier {
+        history: String,
+        loss: Loss,
+    }
+
+    #[test]
+    fn the_note_is_read_by_the_earlier_release_and_its_note_here() {
+        let earlier = Earlier {
+            history: "h".to_owned(),
+            loss: Loss::Since(at(0)),
+        };
+        let ours = serde_json::to_string(&guard(Some(0)).note).unwrap();
+        assert_eq!(serde_json::from_str::<Earlier>(&ours).unwrap(), earlier);
+        let theirs = serde_json::to_string(&earlier).unwrap();
+        let read = parse(&theirs).unwrap();
+        assert_eq!((read.id, read.is_sealed), (None, false));
+        assert_eq!((read.history.as_str(), read.loss), ("h", earlier.loss));
     }
 }

@@ -18,7 +18,9 @@
 //! 6. [`Store::events_after`] returns every event after a cursor, the events of one
 //!    transaction in order and none missing, or says that it no longer can.
 //! 7. A store names its history. It gives it another name when what was stored before
-//!    may be lost; a commit that is told a name is refused under any other.
+//!    may be lost; a commit that is told a name is refused under any other. Where the
+//!    name ends in a seal ([`guard::parts_of`]), it is refused as well where its part of
+//!    the store does not bear that seal.
 //! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw.
 //!    As with `commit`, an `Err` says nothing: read back.
 //!
@@ -50,6 +52,8 @@ use uuid::Uuid;
 
 pub use cursor::{BadCursor, Cursor, Position};
 pub use identity::{UserIdBefore, UserIdChange};
+
+use guard::Seals;
 
 use crate::transaction::{
     AccountName, AccountNames, Change, TraceCode, Transaction, TransactionKey,
@@ -174,6 +178,8 @@ pub enum List {
     Orphans,
     /// OKEBAYAR's texts to the partner.
     Notices,
+    /// When and why operators ended the failover guard.
+    GuardEndings,
 }
 
 impl List {
@@ -181,6 +187,7 @@ impl List {
         match self {
             Self::Orphans => "orphans",
             Self::Notices => "notices",
+            Self::GuardEndings => "guard-endings",
         }
     }
 }
@@ -305,6 +312,13 @@ pub trait Store: Send + Sync {
         to: &str,
         keep: Keep,
     ) -> Result<Put, StoreError>;
+
+    /// The seal of each part that is written at once; a store of one part has one.
+    async fn seals(&self) -> Result<Seals, StoreError>;
+
+    /// Gives a seal to each part that still bears what `from` says; what another process
+    /// changed meanwhile stays.
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError>;
 
     /// Adds to a list, and drops the oldest beyond [`LIST_MAX`].
     async fn push(&self, list: List, item: &str) -> Result<(), StoreError>;

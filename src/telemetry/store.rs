@@ -10,6 +10,7 @@ use super::Metrics;
 use crate::{
     store::{
         Commit, Cursor, Events, History, Keep, List, Listed, Listing, Put, Store, StoreError, Wake,
+        guard::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -88,6 +89,8 @@ measured! {
     fn events_after(cursor: &Cursor) -> Events;
     fn note(name: &str) -> Option<String>;
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
+    fn seals() -> Seals;
+    fn seal(from: &[Option<String>], id: &str, keep: Keep) -> ();
     fn push(list: List, item: &str) -> ();
     fn items(list: List) -> Vec<String>;
     fn account_names() -> BTreeSet<AccountName>;

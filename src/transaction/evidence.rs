@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::statement::{Finding, Statement};
+use super::statement::{Finding, Source, Statement};
 
 /// When and how often a statement was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,11 @@ pub enum Added {
 /// a stranger can send, fill at most a third.
 const ENTRIES_MAX: usize = 48;
 const REPORTED_MAX: usize = 16;
+/// How often doubtful checks of one code begin to agree anew: an OKEBAYAR that goes back
+/// and forth more often is left to a human.
+const RUNS_MAX: usize = 8;
+/// What the doubtful checks beyond that name; the fold never believes them.
+pub(super) const NEVER_AGREES: Timestamp = Timestamp::MAX;
 
 /// The set of everything that was said about one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +90,8 @@ impl EvidenceSet {
         Added::New
     }
 
-    /// The first pending and the first unknown statement always find room: the
-    /// fold asks whether there is one.
+    /// The first pending and the first unknown statement always find room, and the first
+    /// that shows receipt: the fold asks whether there is one.
     fn has_room_for(&self, statement: &Statement) -> bool {
         let same_kind = |known: &&Statement| {
             std::mem::discriminant(&known.finding) == std::mem::discriminant(&statement.finding)
@@ -94,7 +99,49 @@ impl EvidenceSet {
         let alike = self.0.keys().filter(same_kind).count();
         match statement.finding {
             Finding::Reported => alike < REPORTED_MAX,
+            _ if statement.shows_receipt() && !self.shows_receipt() => true,
             _ => alike == 0 || self.0.len() < ENTRIES_MAX,
+        }
+    }
+
+    /// True when OKEBAYAR showed that it received the reference code.
+    #[must_use]
+    pub fn shows_receipt(&self) -> bool {
+        self.0.keys().any(Statement::shows_receipt)
+    }
+
+    /// When anything was last seen.
+    pub(super) fn last_seen(&self) -> Option<Timestamp> {
+        self.0.values().map(|entry| entry.seen.last).max()
+    }
+
+    /// The statement as it is added now: a doubtful check names the last answer that
+    /// contradicts it, so that it joins only doubtful checks that came after the same
+    /// one. That happens where evidence is made, not where sets are joined: the order in
+    /// which sets are joined must not matter.
+    pub(super) fn place(&self, statement: Statement) -> Statement {
+        if statement.source != Source::Check || !matches!(statement.finding, Finding::Doubtful(_)) {
+            return statement;
+        }
+        let contradictions = self
+            .iter()
+            .filter(|(known, _)| known.contradicts_doubt(&statement));
+        let placed = Statement {
+            after: contradictions.map(|(_, seen)| seen.last).max(),
+            ..statement
+        };
+        let is_run = |known: &&Statement| {
+            (known.source, known.finding, known.code)
+                == (placed.source, placed.finding, placed.code)
+        };
+        if self.0.contains_key(&placed.identity())
+            || self.0.keys().filter(is_run).count() < RUNS_MAX
+        {
+            return placed;
+        }
+        Statement {
+            after: Some(NEVER_AGREES),
+            ..placed
         }
     }
 

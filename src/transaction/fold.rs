@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     codes::{StatusCode, TraceCode},
-    evidence::{EvidenceSet, Seen},
+    evidence::{EvidenceSet, NEVER_AGREES, Seen},
     intent::Operation,
     resolution::{Resolution, Verdict},
     state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
@@ -28,6 +28,18 @@ pub struct Rules {
     /// How long after the POST at the earliest "never received" is believed;
     /// 10 minutes by default (API page, 3.2).
     pub not_received_after: SignedDuration,
+    /// The most by which the clocks of two gateways differ; 1 minute by default. Times in
+    /// one record may come from two of them, so a rule that waits waits that much longer.
+    /// Zero in a record of a release that did not know it: its standing stays as it was.
+    #[serde(default)]
+    pub clock_skew: SignedDuration,
+}
+
+impl Rules {
+    /// True when `to` is at least `wait` after `from`, whichever gateways read the clock.
+    fn are_apart(&self, from: Timestamp, to: Timestamp, wait: SignedDuration) -> bool {
+        to.duration_since(from) >= wait.saturating_add(self.clock_skew)
+    }
 }
 
 /// What the evidence is about.
@@ -192,17 +204,25 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
         Finding::NotReceived => Some(FailureReason::NotReceived),
         _ => None,
     });
+    // A check that shows OKEBAYAR's record and decides nothing leaves the state as it is.
     let unknown = latest(evidence, |said, seen| match said.finding {
-        Finding::Unknown(why) if about.concerns(seen.last) => Some(why),
+        Finding::Unknown(why) if said.source != Source::Check && about.concerns(seen.last) => {
+            Some(why)
+        }
         _ => None,
     });
+    let never_received = evidence.iter().any(|(said, seen)| {
+        said.finding == Finding::NotReceived && was_never_received(seen, about, rules)
+    });
+    let received = evidence.shows_receipt();
 
     let review = |cause| {
         let receipt = success.map(|_| receipt(evidence));
         State::NeedsReview { cause, receipt }
     };
     let spent = success.is_some();
-    if spent && (failure.is_some() || not_sent.is_some()) || not_sent.is_some() && pending.is_some()
+    if spent && (failure.is_some() || not_sent.is_some())
+        || received && (not_sent.is_some() || never_received)
     {
         return (review(ReviewCause::Contradicted), code_of(success));
     }
@@ -284,9 +304,9 @@ fn proven_failure(
     match said.finding {
         Finding::Failed(reason) => Some(reason),
         Finding::Doubtful(reason) => {
-            let is_check = said.source == Source::Check;
-            let agree = seen.last.duration_since(seen.first) >= rules.doubtful_gap;
-            (is_check && agree && about.concerns(seen.first)).then_some(reason)
+            let may_agree = said.source == Source::Check && said.after != Some(NEVER_AGREES);
+            let agree = rules.are_apart(seen.first, seen.last, rules.doubtful_gap);
+            (may_agree && agree && about.concerns(seen.first)).then_some(reason)
         }
         Finding::NotReceived if !about.is_held_back => {
             was_never_received(seen, about, rules).then_some(FailureReason::NotReceived)
@@ -309,7 +329,7 @@ fn unsent(said: &Statement, seen: &Seen, about: About, rules: &Rules) -> Option<
 
 /// "Never received" was said long enough after the attempt.
 fn was_never_received(seen: &Seen, about: About, rules: &Rules) -> bool {
-    seen.last.duration_since(about.armed_at) >= rules.not_received_after
+    rules.are_apart(about.armed_at, seen.last, rules.not_received_after)
 }
 
 /// Each detail from the success seen last that has it: an answer without a

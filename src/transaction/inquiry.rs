@@ -95,6 +95,8 @@ pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 
 /// The most inquiries remembered; more count as one with an unknown answer.
 const INQUIRIES_MAX: usize = 32;
+/// Stands for an inquiry that the store may have forgotten; no inquiry has this id.
+const FORGOTTEN: &str = "forgotten";
 
 impl InquiriesMade {
     /// Adds an inquiry, or what it was answered; `id` is unique to it.
@@ -107,6 +109,12 @@ impl InquiriesMade {
         } else if let Some((_, code)) = self.0.last_mut() {
             *code = None;
         }
+    }
+
+    /// Adds an inquiry that the store may have forgotten, if there was one: any answer may
+    /// be that one's.
+    pub fn note_forgotten(&mut self) {
+        self.note(FORGOTTEN, None);
     }
 
     /// Takes back an inquiry that was not sent after all.
@@ -126,6 +134,14 @@ impl InquiriesMade {
         self.0
             .iter()
             .any(|(_, got)| got.is_none_or(|got| got == code))
+    }
+
+    /// The same of the inquiries that the store remembers.
+    #[must_use]
+    pub fn is_known_to_get(&self, code: StatusCode) -> bool {
+        self.0
+            .iter()
+            .any(|(id, got)| id != FORGOTTEN && got.is_none_or(|got| got == code))
     }
 }
 

@@ -16,6 +16,7 @@ mod inquiry;
 mod intent;
 mod meaning;
 mod order;
+mod release;
 mod resolution;
 mod schedule;
 mod state;
@@ -23,7 +24,7 @@ mod statement;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use account_names::AccountNames;
@@ -39,7 +40,9 @@ pub use fold::{About, Rules, fold};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
 pub use intent::{Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
+pub use release::{Kept, Release};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
+use schedule::later;
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
 pub use statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown};
@@ -58,6 +61,9 @@ struct Checks {
     /// Until when the schedule goes on without checks: no gateway had the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed_over_until: Option<Timestamp>,
+    /// The latest attempt of which OKEBAYAR answered a check without any sign of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    absent_attempt: Option<u32>,
 }
 
 /// One purchase, from intent to end. The evidence is what it is; everything
@@ -145,6 +151,7 @@ impl Transaction {
                 next_at: None,
                 asked_at: None,
                 passed_over_until: None,
+                absent_attempt: None,
             },
             revision: 1,
             version: 1,
@@ -176,9 +183,32 @@ impl Transaction {
         }
         let mut next = self.clone();
         next.order = order;
+        // What was seen before is about an earlier attempt, whichever clock it was seen by.
+        let arming = Arming {
+            at: self.seen_at(arming.at),
+            ..arming
+        };
         next.attempt = Attempt::new(self.attempt.number + 1, arming);
         next.note_held_back(arming);
         Ok(next.changed(self, arming.at, schedule, true))
+    }
+
+    /// The latest time in the record, by whichever clock.
+    fn last_known_at(&self) -> Timestamp {
+        let known = [
+            Some(self.updated_at),
+            Some(self.attempt.armed_at),
+            self.checks.last_at,
+            self.evidence.last_seen(),
+        ];
+        known.into_iter().flatten().max().unwrap_or(self.updated_at)
+    }
+
+    /// The time at which something is seen: later than everything seen before. A clock
+    /// that goes back would else stretch the time between two observations, and settle a
+    /// transaction early.
+    fn seen_at(&self, now: Timestamp) -> Timestamp {
+        now.max(later(self.last_known_at(), SignedDuration::from_micros(1)))
     }
 
     fn note_held_back(&mut self, arming: Arming) {
@@ -200,8 +230,10 @@ impl Transaction {
     ) -> Option<Change> {
         let mut next = self.clone();
         let mut is_event = false;
+        let at = self.seen_at(now);
         for statement in statements {
-            is_event |= next.evidence.add(statement, now) == Added::New;
+            let statement = next.evidence.place(statement);
+            is_event |= next.evidence.add(statement, at) == Added::New;
         }
         is_event |= next.standing() != self.standing();
         (is_event || next.evidence != self.evidence)
@@ -218,7 +250,25 @@ impl Transaction {
         now: Timestamp,
         schedule: &Schedule,
     ) -> Change {
+        self.observe_checked(self.clone(), said, now, schedule)
+    }
+
+    /// The same of a check that OKEBAYAR answered without any sign of the transaction: it
+    /// proves nothing, but an operator may rest a decision on it.
+    #[must_use]
+    pub fn observe_absence(&self, now: Timestamp, schedule: &Schedule) -> Change {
         let mut checked = self.clone();
+        checked.checks.absent_attempt = Some(self.attempt.number);
+        self.observe_checked(checked, None, now, schedule)
+    }
+
+    fn observe_checked(
+        &self,
+        mut checked: Self,
+        said: Option<Statement>,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Change {
         let due = checked.checks.next_at.is_some_and(|next| next <= now);
         checked.checks.last_at = Some(now);
         checked.checks.asked_at = None;
@@ -238,8 +288,9 @@ impl Transaction {
         };
         let mut next = next;
         if let Some(finding) = given_up {
+            let at = next.seen_at(now);
             next.evidence
-                .add(Statement::bare(Source::Gateway, finding), now);
+                .add(Statement::bare(Source::Gateway, finding), at);
         }
         next.revision = self.revision;
         next.changed(self, now, schedule, is_event || given_up.is_some())
@@ -284,7 +335,7 @@ impl Transaction {
         given_up.checks.asked_at = None;
         if let Some(finding) = finding {
             let said = Statement::bare(Source::Gateway, finding);
-            given_up.evidence.add(said, now);
+            given_up.evidence.add(said, self.seen_at(now));
         }
         (given_up != *self).then(|| given_up.changed(self, now, schedule, finding.is_some()))
     }
@@ -301,10 +352,10 @@ impl Transaction {
     ) -> Option<Change> {
         let mut next = self.clone();
         let is_repeated = agrees && self.standing().state.is_final();
-        if !is_repeated && !schedule.is_too_old(self.attempt.armed_at, now) {
+        if !is_repeated && !self.is_too_old(now, schedule) {
             next.ask(now, schedule);
         }
-        let is_event = next.evidence.add(report, now) == Added::New;
+        let is_event = next.evidence.add(report, self.seen_at(now)) == Added::New;
         (next != *self).then(|| next.changed(self, now, schedule, is_event))
     }
 
@@ -318,7 +369,7 @@ impl Transaction {
     }
 
     fn ask(&mut self, now: Timestamp, schedule: &Schedule) {
-        let earliest = schedule.after_callback(self.checks.last_at, now);
+        let earliest = self.earliest_check(now, schedule);
         let asked = self
             .checks
             .asked_at
@@ -326,12 +377,34 @@ impl Transaction {
         self.checks.asked_at = Some(asked);
     }
 
+    /// The earliest moment for a check out of turn: none overtakes the POST.
+    fn earliest_check(&self, now: Timestamp, schedule: &Schedule) -> Timestamp {
+        let earliest = schedule.after_callback(self.checks.last_at, now);
+        let sending_until = self.sending_until(schedule);
+        sending_until.map_or(earliest, |until| earliest.max(until))
+    }
+
+    /// Until when the POST may be in flight; `None` when it has been answered, or is known
+    /// not to be answered.
+    #[must_use]
+    pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
+        let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
+        (self.standing().state == State::Sending).then_some(until)
+    }
+
     /// True when OKEBAYAR may be asked about it out of turn: the POST is over, and
     /// not too long ago.
     #[must_use]
     pub fn may_be_checked(&self, now: Timestamp, schedule: &Schedule) -> bool {
         let was_sent = !matches!(self.standing().state, State::Sending | State::NotSent(_));
-        was_sent && !schedule.is_too_old(self.attempt.armed_at, now)
+        was_sent && !self.is_too_old(now, schedule)
+    }
+
+    /// True when it is, or may be, too old for any check, whichever gateway armed it.
+    #[must_use]
+    pub fn is_too_old(&self, now: Timestamp, schedule: &Schedule) -> bool {
+        let at_most = later(self.seen_at(now), self.rules.clock_skew);
+        schedule.is_too_old(self.attempt.armed_at, at_most)
     }
 
     /// When the last status check was made, whatever it brought.
@@ -361,6 +434,15 @@ impl Transaction {
 
     fn rescheduled(mut self, now: Timestamp, schedule: &Schedule) -> Self {
         let phase = Phase::of(&self.standing().state);
+        if phase == Phase::Sending {
+            // What was asked for under an earlier attempt waits for this one's POST.
+            let earliest = self.earliest_check(now, schedule);
+            self.checks.asked_at = self.checks.asked_at.map(|asked| asked.max(earliest));
+        } else if self.checks.phase == Phase::Sending {
+            // What waited for the POST waits no longer than any other check.
+            let earliest = self.earliest_check(now, schedule);
+            self.checks.asked_at = self.checks.asked_at.map(|asked| asked.min(earliest));
+        }
         if phase != self.checks.phase {
             self.checks = Checks {
                 phase,
@@ -385,6 +467,7 @@ impl Transaction {
             phase_since: self.checks.phase_since,
             made: self.checks.made,
             last_at: self.checks.last_at,
+            clock_skew: self.rules.clock_skew,
             seed: self.attempt.token.0.as_u64_pair().1,
         };
         schedule.next(&self.standing().state, &past)

@@ -80,6 +80,9 @@ pub struct Past {
     pub made: u32,
     /// When the last check of any kind was made.
     pub last_at: Option<Timestamp>,
+    /// The most by which the clocks of two gateways differ: the times above may come from
+    /// two of them.
+    pub clock_skew: SignedDuration,
     /// Spreads transactions that began together; any number.
     pub seed: u64,
 }
@@ -104,9 +107,13 @@ impl Schedule {
             .map_or(past.phase_since, |last| last.max(past.phase_since));
         let at = match Phase::of(state) {
             Phase::Over => return Next::Nothing,
-            Phase::Sending => return Next::CheckAt(later(past.armed_at, self.sending)),
+            Phase::Sending => {
+                return Next::CheckAt(self.post_over_at(past.armed_at, past.clock_skew));
+            }
             Phase::Open
-                if past.made > 0 && since.duration_since(past.armed_at) >= self.give_up_after =>
+                if past.made > 0
+                    && since.duration_since(past.armed_at)
+                        >= self.give_up_after.saturating_add(past.clock_skew) =>
             {
                 return Next::GiveUp;
             }
@@ -137,6 +144,12 @@ impl Schedule {
             None if age < self.day_ends => self.day_delay,
             None => self.late_delay,
         }
+    }
+
+    /// When the POST of an attempt is certainly over, whichever gateway reads the clock.
+    #[must_use]
+    pub fn post_over_at(&self, armed_at: Timestamp, clock_skew: SignedDuration) -> Timestamp {
+        later(armed_at, self.sending.saturating_add(clock_skew))
     }
 
     /// The earliest moment for a check that a callback or a caller asks for.
@@ -185,7 +198,7 @@ impl Schedule {
     }
 }
 
-fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
+pub(super) fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 

@@ -260,6 +260,12 @@ pub struct Statement {
     /// What a human gave as reasons, where one decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Box<Resolution>>,
+    /// For a doubtful check: when the last answer was seen that contradicts it and came
+    /// before it. Checks on two sides of such an answer are two statements, so that they
+    /// never agree. A release that does not know the field keeps one of the two, which
+    /// only makes them agree later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Timestamp>,
 }
 
 impl Statement {
@@ -272,6 +278,7 @@ impl Statement {
             code: None,
             details: Details::default(),
             resolution: None,
+            after: None,
         }
     }
 
@@ -311,6 +318,7 @@ impl Statement {
             code,
             details,
             resolution: None,
+            after: None,
         }
     }
 
@@ -345,12 +353,46 @@ impl Statement {
         self.finding != Finding::Reported
     }
 
+    /// True when OKEBAYAR shows by this statement that it received the reference code,
+    /// though not what became of it: a pending status, a doubtful or inconclusive check
+    /// that came with OKEBAYAR's record, or an answer to the POST that carries a trace
+    /// code, 208 or 510. "Never received" contradicts it. A proven failure is left out:
+    /// it agrees with "never received" that no money was spent.
+    #[must_use]
+    pub fn shows_receipt(&self) -> bool {
+        let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
+        let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
+        match (self.source, self.finding) {
+            (
+                Source::Answer,
+                Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,
+            ) => names_hit,
+            // Elsewhere a doubtful failure came with OKEBAYAR's record (verdict.rs).
+            (_, Finding::Pending | Finding::Doubtful(_)) => true,
+            (source, Finding::Unknown(Unknown::Inconclusive)) => source == Source::Check,
+            _ => false,
+        }
+    }
+
+    /// True when this statement, seen between two doubtful checks like `doubtful`, keeps
+    /// them from agreeing.
+    pub(super) fn contradicts_doubt(&self, doubtful: &Self) -> bool {
+        match self.finding {
+            Finding::Pending | Finding::NotReceived => true,
+            Finding::Doubtful(_) => (self.finding, self.code) != (doubtful.finding, doubtful.code),
+            Finding::Unknown(Unknown::Inconclusive) => self.source == Source::Check,
+            _ => false,
+        }
+    }
+
     /// True when the fold may rest on this very statement, so that a full set
-    /// must not leave it out.
+    /// must not leave it out. A pending check decides where doubtful checks begin to
+    /// agree anew; there are at most 198 of them, one for each code.
     pub(super) fn decides(&self) -> bool {
-        !matches!(
-            self.finding,
-            Finding::Reported | Finding::Pending | Finding::Unknown(_)
-        )
+        match self.finding {
+            Finding::Pending => self.source == Source::Check,
+            Finding::Reported | Finding::Unknown(_) => false,
+            _ => true,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Promises 7 and 12: a callback is a hint, stored before it is answered.
 
-use okebayar_gateway::grpc::v1::{Evidence, Source, State};
+use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Evidence, Source, State};
 use reqwest::StatusCode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,8 +10,8 @@ use tokio::{
 use crate::support::{
     on_both_stores,
     world::{
-        PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, SERIAL_NUMBER_LATER,
-        StoreKind, World, assert_succeeded, buy, get, reference,
+        PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, SERIAL_NUMBER_LATER, SLOW,
+        StoreKind, USER_ID, World, assert_succeeded, buy, get, reference,
     },
 };
 
@@ -94,6 +94,41 @@ async fn a_true_callback_is_confirmed_and_settles(kind: StoreKind) {
         let sources: Vec<Source> = transaction.timeline.iter().map(Evidence::source).collect();
         assert!(sources.contains(&Source::Callback) && sources.contains(&Source::Check));
     }
+}
+
+/// The answer is late, and a callback and a caller ask for a check meanwhile.
+async fn no_check_overtakes_a_post_that_is_being_answered(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    let slow = ["--settle-after", "8s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let buying = tokio::spawn({
+        let (mut client, code) = (client.clone(), code.clone());
+        async move { buy(&mut client, &code, SLOW).await }
+    });
+    world.ledger_when(&code, "received=1").await;
+    let body = format!(r#"{{"referencecode":"{code}","status":"000"}}"#);
+    assert_eq!(post(&world.callback_url(), body).await, 200);
+    let reported = get(&mut client, &code).await.unwrap();
+    let known = (reported.state(), reported.reported_status_code.as_str());
+    assert_eq!(known, (State::Sending, "000"), "it is stored at once");
+    let request = CheckTransactionRequest {
+        account: String::new(),
+        reference_code: code.clone(),
+    };
+    let answer = client.check_transaction(request).await.unwrap();
+    assert!(!answer.into_inner().checked);
+    let still = get(&mut client, &code).await.unwrap();
+    assert_eq!(still.state(), State::Sending, "the answer came too soon");
+
+    assert_succeeded(&buying.await.unwrap());
+    // What the callback asked for comes once the answer is there.
+    let ledger = world.ledger_when(&code, "checks=1").await;
+    assert!(ledger.checks >= 1, "{ledger:?}");
+    assert_eq!((ledger.received, ledger.checks_in_flight), (1, 0));
 }
 
 #[tokio::test]
@@ -473,4 +508,5 @@ async fn a_callback_while_the_store_hangs_is_answered_503() {
 on_both_stores!(
     a_forged_success_changes_no_state_and_is_in_the_timeline,
     a_true_callback_is_confirmed_and_settles,
+    no_check_overtakes_a_post_that_is_being_answered,
 );

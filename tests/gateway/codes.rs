@@ -92,14 +92,14 @@ const TABLE: [Row; 42] = [
 /// What an upstream answers: this code to every POST, but an inquiry that prepares
 /// a payment, or an order that prepares a check, is answered well.
 #[derive(Clone, Copy)]
-struct Script {
-    code: u16,
-    prepare: Option<&'static str>,
+pub struct Script {
+    pub code: u16,
+    pub prepare: Option<&'static str>,
 }
 
-type Shared = Arc<Mutex<Script>>;
+pub type Shared = Arc<Mutex<Script>>;
 
-async fn serve(port: u16, format: Format, script: Shared) {
+pub async fn serve(port: u16, format: Format, script: Shared) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     tokio::spawn(async move {
         loop {

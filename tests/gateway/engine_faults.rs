@@ -25,7 +25,7 @@ use okebayar_gateway::{
     },
     store::{
         Commit, Cursor, Events, History, Identity, Keep, List, Listed, Listing, Put, Store,
-        StoreError, Wake, guard::GuardSettings, redb::RedbStore,
+        StoreError, Wake, guard::GuardSettings, guard::Seals, redb::RedbStore,
     },
     telemetry::Metrics,
     transaction::{
@@ -140,6 +140,12 @@ impl Store for Faulty {
         keep: Keep,
     ) -> Result<Put, StoreError> {
         self.inner.put_note(name, from, to, keep).await
+    }
+    async fn seals(&self) -> Result<Seals, StoreError> {
+        self.inner.seals().await
+    }
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+        self.inner.seal(from, id, keep).await
     }
     async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
         self.inner.push(list, item).await

@@ -317,6 +317,66 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
 }
 
 #[test]
+fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
+    let lists = CodeLists {
+        not_received: StatusCode::read("400").into_iter().collect(),
+        ..CodeLists::default()
+    };
+    let asked = asked();
+    let check = |inquired: &InquiriesMade, code: &str, more: &[(&str, &str)]| {
+        let base = [
+            ("referencecode", "kodeReferensiPartner"),
+            ("transactionstatus", code),
+        ];
+        let fields = [&base[..], more].concat();
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let asked = Asked {
+            transaction: &asked,
+            inquired,
+        };
+        let ignored = match verdict::of_check(&answer, asked, &lists) {
+            Ok(said) => return (Ok(said.finding), false, false),
+            Err(ignored) => ignored,
+        };
+        let shown = verdict::of_ignored_check(&answer, asked, &lists, ignored);
+        assert!(shown.as_ref().is_none_or(Statement::shows_receipt));
+        let no_sign = verdict::shows_no_sign(&answer, &lists, ignored);
+        (Err(ignored), shown.is_some(), no_sign)
+    };
+    let record = [
+        ("productcode", "productCode"),
+        ("accnumber", "081234567890"),
+    ];
+    let none = InquiriesMade::default();
+    let mut made = InquiriesMade::default();
+    made.note("one", StatusCode::read("000"));
+    let believed = (Ok(Finding::NotReceived), false, false);
+    assert_eq!(check(&none, "400", &[]), believed);
+    assert_eq!(check(&made, "400", &[]), believed);
+    // What the store may have forgotten would make every code one of an inquiry.
+    made.note_forgotten();
+    assert_eq!(check(&made, "400", &[]), believed);
+    let may_be_inquiry = Err(Ignored::MayBeInquiry);
+    assert_eq!(check(&made, "002", &[]), (may_be_inquiry, true, false));
+    assert_eq!(check(&made, "204", &[]), (may_be_inquiry, true, false));
+    made.note("two", StatusCode::read("400"));
+    assert_eq!(check(&made, "400", &[]), (may_be_inquiry, false, true));
+    let itself = Err(Ignored::ContradictsItself);
+    assert_eq!(check(&none, "400", &record), (itself, true, false));
+    // 207 is about the check, but a record is a record; 401 may be ours that paid.
+    let about_the_check = Err(Ignored::AboutTheCheck);
+    assert_eq!(check(&none, "207", &[]), (about_the_check, false, false));
+    assert_eq!(check(&none, "207", &record), (about_the_check, true, false));
+    let not_found = Err(Ignored::MayMeanNotFound);
+    assert_eq!(check(&none, "404", &[]), (not_found, false, true));
+    assert_eq!(check(&none, "401", &[]), (not_found, false, false));
+}
+
+#[test]
 fn the_published_inquiry_is_never_taken_for_a_purchase() {
     let name = "prepaid-inquiry-response.xml";
     let answer = read(&sample(name), format_of(name));

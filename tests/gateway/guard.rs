@@ -25,8 +25,9 @@ use crate::support::{
     process::{PATIENCE, Process},
     redis::Redis,
     world::{
-        BINARY, Client, Gateway, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
-        assert_succeeded, bought, buy, error_info, get, order, pay, prepaid_question, reference,
+        BINARY, Client, Gateway, PENDING_FOR_EVER, PLAIN, SLOW, StoreKind, USER_ID, WATER, World,
+        assert_refused, assert_succeeded, bought, buy, error_info, get, order, pay,
+        prepaid_question, reference,
     },
 };
 
@@ -66,14 +67,19 @@ async fn restore(world: &mut World) {
     std::fs::copy(copy_of_store(world), beside_store(world, ".restore")).unwrap();
 }
 
+const REASON: &str = "the caller's books are complete";
+
+fn start_guard(world: &World, action: &str) -> Process {
+    let mut arguments = vec!["guard", action];
+    if action == "end" {
+        arguments.extend(["--reason", REASON]);
+    }
+    Process::start(BINARY, &arguments, &world.environment(), world.path())
+}
+
 /// What `guard <action>` prints.
 async fn guard(world: &World, action: &str) -> String {
-    let mut process = Process::start(
-        BINARY,
-        &["guard", action],
-        &world.environment(),
-        world.path(),
-    );
+    let mut process = start_guard(world, action);
     assert!(process.ended().await.success(), "{}", process.text());
     process.text()
 }
@@ -308,7 +314,158 @@ async fn a_stale_not_sent_is_no_licence_to_send(kind: StoreKind) {
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
 
+/// A sandbox in the place of the other, which never heard of anything.
+async fn forget_at_okebayar(world: &mut World) {
+    world.sandbox.take().unwrap().kill().await;
+    world.start_sandbox().await;
+}
+
+/// OKEBAYAR shows the purchase that the store forgot, then says that it never received
+/// it: no licence to send.
+async fn what_okebayar_showed_once_is_not_sent_again(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    short_skew(&mut world)
+        .check_rarely()
+        .set("accounts.main.not_received_codes", "400")
+        .set("limits.queue_timeout", "1s");
+    let gateway = world.start_gateway().await;
+    stop(gateway).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    stop(gateway).await;
+    restore(&mut world).await;
+
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    assert_held_back(&buy(&mut client, &code, PENDING_FOR_EVER).await);
+    redeem(&gateway, &code).await;
+    let shown = get(&mut client, &code).await.unwrap();
+    let told = &shown.timeline.last().unwrap().description;
+    assert!(told.contains("knows the reference code"), "{shown:#?}");
+    assert_eq!(shown.reason(), Reason::HeldBack, "it settles nothing");
+    forget_at_okebayar(&mut world).await;
+    let settled = until_checked(&gateway, &code).await;
+    assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
+    assert!(settled.contradicted && !settled.safe_to_refund);
+    let replay = client
+        .purchase_prepaid(order(&code, PENDING_FOR_EVER))
+        .await;
+    assert!(replay.unwrap().into_inner().replayed);
+    assert_eq!(world.ledger(&code).await.received, 0, "by the new sandbox");
+}
+
+/// Has it checked until it is no longer CONFIRMING or PENDING.
+async fn until_checked(gateway: &Gateway, code: &str) -> Transaction {
+    let checking = async {
+        loop {
+            redeem(gateway, code).await;
+            let now = get(&mut gateway.client().await, code).await.unwrap();
+            if ![State::Confirming, State::Pending].contains(&now.state()) {
+                return now;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, checking).await.unwrap()
+}
+
+async fn call_back(gateway: &Gateway, code: &str) {
+    let url = format!(
+        "http://{}/callbacks/main?referencecode={code}&status=000",
+        gateway.callbacks
+    );
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+}
+
+async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    stop(gateway).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    let sent = reference();
+    buy(&mut gateway.client().await, &sent, PENDING_FOR_EVER).await;
+    stop(gateway).await;
+    restore(&mut world).await;
+
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (unknown, unchecked) = (reference(), reference());
+    let (called_back, orphaned) = (reference(), reference());
+    // By another spelling, before the gateway knew the reference code.
+    call_back(&gateway, &orphaned.replace('-', "").to_uppercase()).await;
+    for code in [&unknown, &unchecked, &called_back, &orphaned] {
+        assert_held_back(&buy(&mut client, code, PLAIN).await);
+    }
+    assert_held_back(&buy(&mut client, &sent, PENDING_FOR_EVER).await);
+    call_back(&gateway, &called_back).await;
+    for code in [&unknown, &called_back, &orphaned, &sent] {
+        redeem(&gateway, code).await;
+    }
+    let gateway = if kind == StoreKind::Embedded {
+        stop(gateway).await;
+        None
+    } else {
+        Some(gateway)
+    };
+    let told = guard(&world, "end").await;
+    assert!(
+        told.contains("1 that were held back are NOT_SENT"),
+        "{told}"
+    );
+    assert!(told.contains("4 stay held back"), "{told}");
+    // Keys leave out case and hyphens, or keep them.
+    let line_of = |code: &str| {
+        let found = told.lines().find(|line| {
+            let line = line.replace('-', "").to_lowercase();
+            line.contains(&code.replace('-', "").to_lowercase())
+        });
+        found.map(str::to_owned).unwrap_or_default()
+    };
+    assert!(
+        line_of(&unchecked).contains("not answered a check"),
+        "{told}"
+    );
+    assert!(
+        line_of(&called_back).contains("a callback named it"),
+        "{told}"
+    );
+    assert!(line_of(&orphaned).contains("a callback named it"), "{told}");
+    assert!(
+        line_of(&sent).contains("evidence that it was sent"),
+        "{told}"
+    );
+    assert_eq!(line_of(&unknown), "", "{told}");
+    let again = guard(&world, "end").await;
+    assert!(again.contains("0 that were held back"), "{again}");
+
+    let gateway = match gateway {
+        Some(gateway) => gateway,
+        None => world.start_gateway().await,
+    };
+    let released = gateway
+        .until(&unknown, |now| now.state() == State::NotSent)
+        .await;
+    let decided = released.timeline.last().unwrap();
+    assert_eq!(
+        (decided.operator.as_str(), decided.note.as_str()),
+        ("guard end", REASON)
+    );
+    let mut client = gateway.client().await;
+    for code in [&unchecked, &called_back, &orphaned, &sent] {
+        let kept = get(&mut client, code).await.unwrap();
+        assert_eq!(kept.state(), State::Confirming, "{kept:#?}");
+    }
+    assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
+    let ledger = world.ledger(&unknown).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
 on_both_stores!(
+    what_okebayar_showed_once_is_not_sent_again,
+    the_end_of_the_guard_releases_what_nobody_knows,
     what_a_restored_store_forgot_is_found_not_bought_again,
     what_was_never_sent_may_be_bought_once_okebayar_says_so,
     what_nobody_can_tell_ends_before_a_human,
@@ -431,7 +588,13 @@ async fn an_operator_sees_it_and_ends_it() {
         told.starts_with("the failover guard is on since "),
         "{told}"
     );
-    assert_eq!(guard(&world, "end").await, "the failover guard is off");
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    let told = guard(&world, "show").await;
+    let (first, ended) = told.split_once('\n').unwrap();
+    assert_eq!(first, "the failover guard is off");
+    assert!(ended.starts_with("ended at "), "{told}");
+    assert!(ended.ends_with(REASON), "{told}");
     // A running gateway hears of it soon.
     buy_until_sent(&world, &mut client, reference).await;
     let told = guard(&world, "start").await;
@@ -473,12 +636,7 @@ async fn without_a_guard_a_restart_changes_nothing() {
 async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
     let world = World::new(StoreKind::Embedded).await;
     let fails = async |action: &str| {
-        let mut process = Process::start(
-            BINARY,
-            &["guard", action],
-            &world.environment(),
-            world.path(),
-        );
+        let mut process = start_guard(&world, action);
         assert!(!process.ended().await.success());
         process.text()
     };
@@ -487,7 +645,82 @@ async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
     assert!(fails("start").await.contains("stop the gateway first"));
     stop(gateway).await;
     assert!(guard(&world, "start").await.contains(" is on since "));
-    assert_eq!(guard(&world, "end").await, "the failover guard is off");
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    // No end without a reason.
+    for arguments in [&["guard", "end"][..], &["guard", "end", "--reason", " "]] {
+        let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
+        assert!(!process.ended().await.success());
+        assert!(process.text().contains("--reason"), "{}", process.text());
+    }
+}
+
+#[tokio::test]
+async fn guard_show_writes_nothing_to_an_embedded_store() {
+    let world = World::new(StoreKind::Embedded).await;
+    stop(world.start_gateway().await).await;
+    let before = std::fs::read(world.store_file()).unwrap();
+    assert_eq!(guard(&world, "show").await, "the failover guard is off");
+    let after = std::fs::read(world.store_file()).unwrap();
+    assert!(before == after, "the file has changed");
+}
+
+#[tokio::test]
+async fn guard_show_writes_nothing_to_redis() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let told = guard(&world, "show").await;
+    assert!(told.contains("no gateway has used this store"), "{told}");
+    assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
+    // What nobody has noticed yet is told, and left to be noticed.
+    stop(world.start_gateway().await).await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let count = redis.count().await;
+    for _ in 0..2 {
+        let told = guard(&world, "show").await;
+        assert!(told.contains("may have lost records"), "{told}");
+    }
+    assert_eq!(world.redis.as_ref().unwrap().count().await, count);
+}
+
+/// Redis is emptied while two gateways run, and `first` comes before they look.
+async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Option<Gateway>) {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely();
+    let (one, two) = (world.start_gateway().await, world.start_replica().await);
+    let codes = [reference(), reference()];
+    for code in &codes {
+        assert_succeeded(&buy(&mut one.client().await, code, PLAIN).await);
+    }
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    let newcomer = first(&world).await;
+    for (gateway, code) in [(&one, &codes[0]), (&two, &codes[1])] {
+        assert_held_back(&buy(&mut gateway.client().await, code, PLAIN).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    // Whoever could not know hears of it before its next claim.
+    if let Some(newcomer) = newcomer {
+        let code = reference();
+        assert_held_back(&buy(&mut newcomer.client().await, &code, PLAIN).await);
+        assert_eq!(world.ledger(&code).await.received, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_guard_show_looked_first() {
+    an_emptied_redis_buys_nothing_again(async |world| {
+        guard(world, "show").await;
+        assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
+        None
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_another_gateway_started_first() {
+    an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
 }
 
 #[tokio::test]

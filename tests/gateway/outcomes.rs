@@ -1,10 +1,20 @@
 //! Promises 4 and 11: how every kind of answer settles, and on what evidence.
 
-use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use okebayar_gateway::{
+    grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil},
+    okebayar::format::Format,
+};
 use tokio::io::AsyncReadExt;
 
+use crate::codes::{Script, serve};
 use crate::support::{
     on_both_stores,
+    process::PATIENCE,
     world::{
         CALLBACK_LOST, Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE,
         PENDING_THEN_SUCCESS, PLAIN, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER, StoreKind,
@@ -318,6 +328,93 @@ async fn a_configured_code_proves_that_nothing_was_received() {
     assert!(transaction.safe_to_refund);
 }
 
+/// Has a transaction checked until it is settled; the state, and whether it contradicts.
+async fn until_settled(gateway: &Gateway, code: &str) -> Transaction {
+    let settling = async {
+        loop {
+            let checked = checked_at(gateway, code).await;
+            if ![State::Pending, State::Confirming].contains(&checked.state()) {
+                return checked;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, settling).await.unwrap()
+}
+
+async fn checked_at(gateway: &Gateway, code: &str) -> Transaction {
+    let request = CheckTransactionRequest {
+        account: String::new(),
+        reference_code: code.to_owned(),
+    };
+    let mut client = gateway.client().await;
+    let checked = client.check_transaction(request).await.unwrap();
+    checked.into_inner().transaction.unwrap()
+}
+
+async fn never_received_against_evidence_of_receipt_is_put_before_a_human(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world
+        .check_rarely()
+        .set("accounts.main.not_received_codes", "400")
+        .set("limits.queue_timeout", "500ms");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    // Pending, and three answers that carry a trace code and settle nothing.
+    let answered = [
+        PENDING_FOR_EVER,
+        "080000009202",
+        "080000009208",
+        "080000009510",
+    ];
+    let mut codes = Vec::new();
+    for account_number in answered {
+        let code = reference();
+        let bought = buy(&mut client, &code, account_number).await;
+        assert!([State::Pending, State::Confirming].contains(&bought.state()));
+        codes.push(code);
+    }
+    // OKEBAYAR that never heard of them.
+    world.sandbox.take().unwrap().kill().await;
+    world.start_sandbox().await;
+    for (code, account_number) in codes.iter().zip(answered) {
+        let settled = until_settled(&gateway, code).await;
+        assert_eq!(settled.state(), State::NeedsReview, "{account_number}");
+        assert_eq!(settled.reason(), Reason::Contradicted, "{account_number}");
+        assert!(!settled.safe_to_refund && !settled.safe_to_buy_again);
+    }
+}
+
+#[tokio::test]
+async fn doubtful_checks_agree_only_without_a_pending_one_between() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.check_rarely();
+    let script = Arc::new(Mutex::new(Script {
+        code: 202,
+        prepare: Some("order"),
+    }));
+    let format = Format::parse("json").unwrap();
+    serve(world.sandbox_port, format, Arc::clone(&script)).await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let answer = |code| script.lock().unwrap().code = code;
+    // The rule is about time itself: longer than the gap and the skew.
+    let gap = || tokio::time::sleep(Duration::from_millis(500));
+    let pending = buy(&mut gateway.client().await, &code, PLAIN).await;
+    assert_eq!(pending.state(), State::Pending);
+    let first = checked_at(&gateway, &code).await;
+    assert_eq!(first.state(), State::Confirming);
+    answer(2);
+    assert_eq!(checked_at(&gateway, &code).await.state(), State::Confirming);
+    answer(202);
+    gap().await;
+    let across = checked_at(&gateway, &code).await;
+    assert_eq!(across.state(), State::Confirming, "{across:#?}");
+    assert!(!across.safe_to_refund && !across.safe_to_buy_again);
+    gap().await;
+    let agreed = checked_at(&gateway, &code).await;
+    assert_eq!(agreed.state(), State::Failed, "{agreed:#?}");
+}
+
 #[tokio::test]
 async fn a_pending_purchase_is_checked_until_a_human_must_decide() {
     let mut world = World::new(StoreKind::Embedded).await;
@@ -337,4 +434,7 @@ async fn a_pending_purchase_is_checked_until_a_human_must_decide() {
     assert_eq!(ledger.received, 1);
 }
 
-on_both_stores!(every_outcome_settles_on_evidence);
+on_both_stores!(
+    every_outcome_settles_on_evidence,
+    never_received_against_evidence_of_receipt_is_put_before_a_human,
+);

@@ -1,6 +1,7 @@
 //! The embedded store: one file, one process, every commit on disk before it
 //! returns. For development, tests and installations of one replica.
 
+mod look;
 mod notes;
 mod open;
 
@@ -14,7 +15,9 @@ use redb::{
 
 use super::{
     Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
-    StoreError, Wake, identity, record,
+    StoreError, Wake,
+    guard::{Seals, parts_of},
+    identity, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -135,9 +138,11 @@ impl Store for RedbStore {
     }
 
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
-        if history.is_some_and(|named| named != self.epoch) {
+        let named = history.map(parts_of);
+        if named.is_some_and(|(history, _)| history != self.epoch) {
             return Ok(Commit::OtherHistory);
         }
+        let seal = named.map_or("", |(_, seal)| seal).to_owned();
         let Change {
             transaction,
             from,
@@ -145,6 +150,10 @@ impl Store for RedbStore {
         } = change.clone();
         let body = record::encode(&transaction)?;
         self.write(move |write| {
+            let is_sealed = || notes::seal(write).map(|borne| borne.as_deref() == Some(&*seal));
+            if !seal.is_empty() && !is_sealed().map_err(unavailable)? {
+                return Ok(Commit::OtherHistory);
+            }
             let key = transaction.key();
             let name = key.to_string();
             let stored = {
@@ -383,6 +392,21 @@ impl Store for RedbStore {
             notes::put(write, &name, from.as_deref(), &to, keep).map_err(unavailable)
         })
         .await
+    }
+
+    async fn seals(&self) -> Result<Seals, StoreError> {
+        self.read(|read| notes::read(read, notes::SEAL).map_err(unavailable))
+            .await
+            .map(|seal| vec![seal])
+    }
+
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+        let (from, id) = (from.first().cloned().flatten(), id.to_owned());
+        self.write(move |write| {
+            notes::put(write, notes::SEAL, from.as_deref(), &id, keep).map_err(unavailable)
+        })
+        .await
+        .map(drop)
     }
 
     async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {

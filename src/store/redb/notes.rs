@@ -11,6 +11,8 @@ const NOTES_END: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("no
 /// (list, number in order of arrival) -> item.
 const LISTS: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("lists");
 
+/// The note that holds the seal; see `store::guard`.
+pub(super) const SEAL: &str = "seal";
 /// How many notes that may disappear are cleared with each one that is written.
 const CLEARED_MAX: usize = 4;
 
@@ -24,6 +26,13 @@ pub(super) fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
 pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>, redb::Error> {
     let notes = read.open_table(NOTES)?;
     let note = notes.get(name)?;
+    Ok(note.map(|note| note.value().0.to_owned()))
+}
+
+/// The seal, as of a write that has begun.
+pub(super) fn seal(write: &WriteTransaction) -> Result<Option<String>, redb::Error> {
+    let notes = write.open_table(NOTES)?;
+    let note = notes.get(SEAL)?;
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 

@@ -65,7 +65,7 @@ impl RedbStore {
             )));
         }
         let backed_up = Self::open_restored(&backup, identity).await?;
-        guard::start(&backed_up, now).await?;
+        guard::start(&backed_up, now, || identity.epoch).await?;
         drop(backed_up);
         let file = file.to_owned();
         blocking(move || {

@@ -1,12 +1,14 @@
 -- Stores a change if it was made from what is stored: record, event, due index and
 -- listing together, all in one slot.
 --
--- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events
+-- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events,
+--       6 seal of the partition
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
 --       9 the history that this must be ('' = any): run id and replication id,
---       10 the attempt that the version it was made from is about
+--       10 the attempt that the version it was made from is about,
+--       11 the seal that the partition must bear ('' = any)
 -- Returns {1}, or {0, stored record or false}, or {-1} in another history.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
@@ -22,6 +24,10 @@ if ARGV[9] ~= '' then
   ) then
     return {-1}
   end
+end
+-- Redis that was emptied while it ran keeps its ids, but not the seal.
+if ARGV[11] ~= '' and redis.call('GET', KEYS[6]) ~= ARGV[11] then
+  return {-1}
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
 local version, body = stored[1] or '', stored[2]

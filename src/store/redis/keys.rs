@@ -18,6 +18,7 @@ impl RedisStore {
             events: events_key(partition),
             listing: listing_key(partition),
             number: number_key(partition),
+            seal: seal_key(partition),
         }
     }
 
@@ -39,6 +40,7 @@ pub(super) struct Keys {
     pub(super) events: String,
     pub(super) listing: String,
     pub(super) number: String,
+    pub(super) seal: String,
 }
 
 fn partition_of(parts: &[&str], partitions: u64) -> u64 {
@@ -64,6 +66,10 @@ pub(super) fn listing_key(partition: u64) -> String {
 
 pub(super) fn number_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:number")
+}
+
+pub(super) fn seal_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:seal")
 }
 
 /// The member of a listing: its order as text is by state, then age. Times are from

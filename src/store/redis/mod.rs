@@ -16,7 +16,8 @@
 //! | `okb:{p}:number` | string | the number of the last event |
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
 //! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`); `p` is the name's own |
-//! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
+//! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must know (`guard.rs`) |
+//! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `identity.rs` |
 
 mod feed;
@@ -25,18 +26,19 @@ mod keys;
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, future::try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use redis::{
     AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use keys::{due_key, listing_key, listing_member, read_listing_member};
+use keys::{due_key, listing_key, listing_member, read_listing_member, seal_key};
 
 use super::{
     Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
     StoreError, UserIdBefore, UserIdChange, Wake,
+    guard::{Seals, parts_of},
     identity::{self, Facts},
     record,
 };
@@ -88,6 +90,17 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] when it cannot be reached, and
     /// [`StoreError::Unsuitable`] when it evicts keys or belongs to something else.
     pub async fn open(settings: RedisSettings, identity: &Identity) -> Result<Self, StoreError> {
+        let store = Self::connect(settings).await?;
+        store.verify().await?;
+        store.take_identity(identity).await?;
+        Ok(store)
+    }
+
+    /// Connects, and writes nothing: for a look at it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached.
+    pub async fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
         // Errors of the client can quote its URL, which may hold a password.
         let client = redis::Client::open(settings.url.as_str())
             .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
@@ -101,7 +114,7 @@ impl RedisStore {
             ConnectionManager::new_with_config(client.clone(), config),
         )
         .await?;
-        let store = Self {
+        Ok(Self {
             client,
             connection,
             settings,
@@ -109,10 +122,7 @@ impl RedisStore {
             lease: Script::new(include_str!("lease.lua")),
             put_note: Script::new(include_str!("put_note.lua")),
             identity: Script::new(include_str!("identity.lua")),
-        };
-        store.verify().await?;
-        store.take_identity(identity).await?;
-        Ok(store)
+        })
     }
 
     async fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
@@ -216,11 +226,13 @@ impl Store for RedisStore {
             .updated_at()
             .checked_sub(self.settings.event_retention);
         let (state, listed) = record::listed(transaction);
+        let (history, seal) = parts_of(history.unwrap_or_default());
         let mut call = self.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)
             .key(keys.listing)
             .key(keys.number)
+            .key(keys.seal)
             .arg(text(from.map(|from| from.version)))
             .arg(transaction.version())
             .arg(record::encode(transaction)?)
@@ -229,8 +241,9 @@ impl Store for RedisStore {
             .arg(text(is_event.then(|| transaction.revision())))
             .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
             .arg(listing_member(state, &listed))
-            .arg(history.unwrap_or_default())
-            .arg(text(from.map(|from| from.token)));
+            .arg(history)
+            .arg(text(from.map(|from| from.token)))
+            .arg(seal);
         let mut connection = self.connection.clone();
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
         match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
@@ -449,6 +462,30 @@ impl Store for RedisStore {
             Reply::Stored(stored) => Ok(Put::Conflict(stored)),
             Reply::OtherHistory => Err(StoreError::Unavailable("an odd reply".to_owned())),
         }
+    }
+
+    async fn seals(&self) -> Result<Seals, StoreError> {
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            pipeline.get(seal_key(partition));
+        }
+        let mut connection = self.connection.clone();
+        self.within(pipeline.query_async(&mut connection)).await
+    }
+
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+        let sealing = (0..).zip(from).map(async |(partition, from)| {
+            let mut connection = self.connection.clone();
+            let mut call = self.put_note.key(seal_key(partition));
+            call.arg(u8::from(from.is_some()))
+                .arg(from.as_deref().unwrap_or_default())
+                .arg(id)
+                .arg(keep.until.as_millisecond());
+            let sealed: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
+            drop(sealed);
+            Ok(())
+        });
+        try_join_all(sealing).await.map(drop)
     }
 
     async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {

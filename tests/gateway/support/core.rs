@@ -11,6 +11,7 @@ use okebayar_gateway::transaction::{
 pub const RULES: Rules = Rules {
     doubtful_gap: SignedDuration::from_mins(5),
     not_received_after: SignedDuration::from_mins(10),
+    clock_skew: SignedDuration::from_mins(1),
 };
 
 pub fn at(seconds: i64) -> Timestamp {

@@ -71,6 +71,15 @@ impl Redis {
         assert_eq!(replicas.1, 1);
     }
 
+    /// How many keys it holds.
+    pub async fn count(&self) -> u64 {
+        let mut connection = self.connection().await;
+        redis::cmd("DBSIZE")
+            .query_async(&mut connection)
+            .await
+            .unwrap()
+    }
+
     pub async fn command(&self, command: &[&str]) {
         let mut asked = redis::cmd(command[0]);
         asked.arg(&command[1..]);

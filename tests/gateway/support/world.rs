@@ -59,7 +59,7 @@ pub enum StoreKind {
 }
 
 /// Times scaled down; a POST may take as long as a busy machine needs.
-const SCALED: [(&str, &str); 19] = [
+const SCALED: [(&str, &str); 20] = [
     ("accounts.main.timeout", "20s"),
     ("accounts.main.connect_timeout", "10s"),
     ("limits.queue_timeout", "5s"),
@@ -82,6 +82,8 @@ const SCALED: [(&str, &str); 19] = [
     ("checks.poll_interval", "50ms"),
     ("events.poll_interval", "2s"),
     ("callbacks.rate_per_second", "100000"),
+    // All gateways of a test read one clock.
+    ("store.clock_skew", "100ms"),
 ];
 
 /// Everything round a gateway; the gateway itself starts and ends by call.
@@ -307,6 +309,7 @@ impl World {
             received: count("received"),
             executed: count("executed"),
             checks: count("checks"),
+            checks_in_flight: count("checks_in_flight"),
             parameters: entry["parameters"].clone(),
         }
     }
@@ -339,6 +342,8 @@ pub struct Ledger {
     pub received: u64,
     pub executed: u64,
     pub checks: u64,
+    /// Of these, the ones that came while a purchase or payment was being answered.
+    pub checks_in_flight: u64,
     /// What the last purchase or payment said.
     pub parameters: Value,
 }
