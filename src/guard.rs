@@ -9,7 +9,10 @@ use crate::{
     ambient::Ambient,
     app::open_store,
     config::{Settings, StoreSettings},
-    store::{Store, guard, redb::RedbStore},
+    store::{
+        Store, guard,
+        redb::{RedbSettings, RedbStore},
+    },
 };
 
 /// What to do with the guard.
@@ -31,12 +34,16 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
     let now = (ambient.now)();
     let identity = settings.identity((ambient.random)());
     let store: Arc<dyn Store> = match &settings.store {
-        StoreSettings::Embedded { path } => {
+        StoreSettings::Embedded { path, settings } => {
             ensure!(path.exists(), "store.path: there is no {}", path.display());
             let opened = if action == Action::Start {
                 RedbStore::open_restored(path, &identity).await
             } else {
-                RedbStore::open(path, &identity).await
+                let settings = RedbSettings {
+                    must_exist: true,
+                    ..*settings
+                };
+                RedbStore::open_with(path, &identity, settings).await
             };
             Arc::new(opened.context("store.path: stop the gateway first")?)
         }

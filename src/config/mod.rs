@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    store::{Identity, guard::GuardSettings, redis::RedisSettings},
+    store::{Identity, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings},
     transaction::{AccountName, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in};
@@ -42,6 +42,8 @@ pub enum StoreSettings {
     Embedded {
         /// The file.
         path: PathBuf,
+        /// How it is opened and used.
+        settings: RedbSettings,
     },
     /// In Redis.
     Redis(RedisSettings),
@@ -258,15 +260,22 @@ fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
 }
 
 fn read_store(reader: &mut Reader) -> Option<StoreSettings> {
+    let timeout = reader.span("store.timeout", "3s");
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
             let path = reader.text_or("store.path", "okebayar-data/gateway.redb");
-            Some(StoreSettings::Embedded { path: path.into() })
+            let must_exist = reader.flag("store.must_exist");
+            Some(StoreSettings::Embedded {
+                path: path.into(),
+                settings: RedbSettings {
+                    timeout: timeout?,
+                    must_exist: must_exist?,
+                },
+            })
         }
         "redis" => {
             let url = reader.required("store.url", "give redis://host:6379 or rediss://host:6379");
             let partitions = reader.count("store.partitions", "64");
-            let timeout = reader.span("store.timeout", "3s");
             let event_retention = reader.duration("store.event_retention", "168h");
             Some(StoreSettings::Redis(RedisSettings {
                 url: url?,

@@ -20,6 +20,7 @@ mod commands;
 mod connections;
 mod crash;
 mod duplicates;
+mod embedded_file;
 mod engine_faults;
 mod formats;
 mod fuzz_corpus;
