@@ -38,6 +38,7 @@ mod review;
 mod sandbox;
 mod scenarios;
 mod shutdown;
+mod store_connection;
 mod store_contract;
 mod store_history;
 mod telemetry;

@@ -134,6 +134,8 @@ impl RedbStore {
                 DatabaseError::Storage(_) => damaged(&path, &error),
                 _ => unusable(&path, &error),
             })?;
+            // A second name of the store, where its maker died before it took that away.
+            remove_leftover(&beside(&path, ".making")).map_err(|error| unusable(&path, &error))?;
             let epoch = keeper.with(|database| {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(unavailable)?;
@@ -233,10 +235,7 @@ fn make(file: &Path, facts: &[(String, String)], epoch: &str) -> Result<(), Stor
     if file.try_exists().map_err(|error| problem(&error))? {
         return Ok(());
     }
-    match fs::remove_file(&making) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(problem(&error)),
-        _ => {}
-    }
+    remove_leftover(&making).map_err(|error| problem(&error))?;
     {
         let database = Database::create(&making).map_err(|error| problem(&error))?;
         let write = database.begin_write().map_err(unavailable)?;
@@ -252,10 +251,17 @@ fn make(file: &Path, facts: &[(String, String)], epoch: &str) -> Result<(), Stor
         .map_err(|error| problem(&error))
 }
 
+fn remove_leftover(made: &Path) -> io::Result<()> {
+    match fs::remove_file(made) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 /// Moves a file to a place where there must be none.
 fn place(made: &Path, file: &Path) -> io::Result<()> {
     match fs::hard_link(made, file) {
-        Ok(()) => fs::remove_file(made),
+        Ok(()) => remove_leftover(made),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         // A file system without hard links: the turn of its maker must do.
         Err(_) if !file.try_exists()? => fs::rename(made, file),

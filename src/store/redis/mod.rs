@@ -17,20 +17,19 @@
 //! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`); `p` is the name's own |
 //! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts |
+//! | `okb:verify` | string | nothing; each verification writes it, and it expires |
 
+mod connection;
 mod feed;
 mod keys;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use redis::{
-    AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value};
 
+use connection::Connection;
 use keys::{due_key, listing_key, listing_member, read_listing_member};
 
 use super::{
@@ -40,6 +39,9 @@ use super::{
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
 const IDENTITY_KEY: &str = "okb:identity";
+/// What a verification writes, and how long that stays.
+const VERIFY_KEY: &str = "okb:verify";
+const VERIFY_KEPT: Duration = Duration::from_mins(1);
 /// Where each commit says `<version> <account>:<reference>`; `commit.lua` names it too.
 const WAKE_CHANNEL: &str = "okb:wake";
 
@@ -70,7 +72,7 @@ impl std::fmt::Debug for RedisSettings {
 /// The shared store.
 pub struct RedisStore {
     client: redis::Client,
-    connection: ConnectionManager,
+    connection: Connection,
     settings: RedisSettings,
     commit: Script,
     lease: Script,
@@ -85,18 +87,9 @@ impl RedisStore {
     /// [`StoreError::Unsuitable`] when it evicts keys or belongs to something else.
     pub async fn open(settings: RedisSettings, identity: &Identity) -> Result<Self, StoreError> {
         // Errors of the client can quote its URL, which may hold a password.
-        let client = redis::Client::open(settings.url.as_str())
+        let client = connection::client(&settings.url, settings.timeout)
             .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(2)
-            .set_max_delay(Duration::from_millis(500))
-            .set_response_timeout(Some(settings.timeout))
-            .set_connection_timeout(Some(settings.timeout));
-        let connection = within(
-            settings.timeout,
-            ConnectionManager::new_with_config(client.clone(), config),
-        )
-        .await?;
+        let connection = Connection::new(client.clone(), settings.timeout);
         let store = Self {
             client,
             connection,
@@ -105,7 +98,7 @@ impl RedisStore {
             lease: Script::new(include_str!("lease.lua")),
             put_note: Script::new(include_str!("put_note.lua")),
         };
-        store.verify().await?;
+        store.verify_policy().await?;
         store.take_identity(identity).await?;
         Ok(store)
     }
@@ -122,6 +115,21 @@ impl RedisStore {
             }
         }
         Ok(())
+    }
+
+    /// Verifies that Redis forgets nothing by itself.
+    async fn verify_policy(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut ask = redis::cmd("INFO");
+        ask.arg("memory");
+        let memory: String = self.within(ask.query_async(&mut connection)).await?;
+        match info(&memory, "maxmemory_policy") {
+            "noeviction" => Ok(()),
+            policy => Err(StoreError::Unsuitable(format!(
+                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
+                 set maxmemory-policy noeviction"
+            ))),
+        }
     }
 
     async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
@@ -278,19 +286,19 @@ impl Store for RedisStore {
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
-        let mut messages = pubsub.on_message();
-        while let Some(message) = messages.next().await {
+        let hear = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
-                continue;
+                return;
             };
             let Some((version, key)) = text.split_once(' ') else {
-                continue;
+                return;
             };
             if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
                 wake(key, version);
             }
-        }
-        Ok(())
+        };
+        let heard = connection::hear_all(pubsub, self.settings.timeout, hear).await;
+        heard.map_err(|error| unavailable(&error))
     }
 
     async fn index_trace(
@@ -428,17 +436,16 @@ impl Store for RedisStore {
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
+        self.verify_policy().await?;
+        // A write notices what no read does: a read-only replica, a full disk or memory,
+        // too few replicas.
+        let mut set = redis::cmd("SET");
+        set.arg(VERIFY_KEY)
+            .arg(1)
+            .arg("PX")
+            .arg(VERIFY_KEPT.as_millis().to_string());
         let mut connection = self.connection.clone();
-        let mut ask = redis::cmd("INFO");
-        ask.arg("memory");
-        let memory: String = self.within(ask.query_async(&mut connection)).await?;
-        match info(&memory, "maxmemory_policy") {
-            "noeviction" => Ok(()),
-            policy => Err(StoreError::Unsuitable(format!(
-                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
-                 set maxmemory-policy noeviction"
-            ))),
-        }
+        self.within(set.query_async::<()>(&mut connection)).await
     }
 }
 
