@@ -35,6 +35,7 @@ mod purchase;
 mod queries;
 mod replicas;
 mod review;
+mod rolling_records;
 mod sandbox;
 mod scenarios;
 mod shutdown;
