@@ -438,6 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn the_embedded_store_has_a_timeout_and_may_be_made() {
+        let embedded = |changes: &[(&'static str, &str)]| match with(changes).unwrap().store {
+            StoreSettings::Embedded { settings, .. } => (settings.timeout, settings.must_exist),
+            StoreSettings::Redis(_) => panic!("it is not the default"),
+        };
+        assert_eq!(embedded(&[]), (Duration::from_secs(3), false));
+        let set = [("store.must_exist", "true"), ("store.timeout", "1s")];
+        assert_eq!(embedded(&set), (Duration::from_secs(1), true));
+        let of_redis = [
+            ("store.kind", "redis"),
+            ("store.url", "redis://localhost"),
+            ("store.must_exist", "true"),
+        ];
+        assert!(faults(&of_redis).contains("store.must_exist: there is no such key"));
+    }
+
+    #[test]
     fn a_drain_shorter_than_a_purchase_is_refused() {
         assert!(faults(&[("shutdown.drain", "64s")]).contains("shutdown.drain: "));
         assert!(with(&[("shutdown.drain", "65s")]).is_ok());

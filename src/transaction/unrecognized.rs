@@ -56,7 +56,8 @@ impl Unrecognized {
     /// # Errors
     /// When `ours` is no JSON object.
     pub fn put_back(&self, ours: &str) -> Result<String, Error> {
-        self.into_object(ours).map(|merged| merged.get().to_owned())
+        self.merge_object(ours)
+            .map(|merged| merged.get().to_owned())
     }
 
     /// Drops what belongs to an attempt: another one is armed.
@@ -68,17 +69,17 @@ impl Unrecognized {
     }
 
     fn of_object(read: &str, ours: &str) -> Result<Self, Error> {
-        let (read, ours): (Members, Members) =
+        let (members, known): (Members, Members) =
             (serde_json::from_str(read)?, serde_json::from_str(ours)?);
         let mut found = Self::default();
-        for (name, read) in read {
-            let Some(ours) = ours.get(&name) else {
-                found.members.insert(name, read.get().to_owned());
+        for (name, member) in members {
+            let Some(ours) = known.get(&name) else {
+                found.members.insert(name, member.get().to_owned());
                 continue;
             };
-            let within = match (first(&read), first(ours)) {
-                (Some('{'), Some('{')) => Self::of_object(read.get(), ours.get())?,
-                (Some('['), Some('[')) => Self::of_list(&name, read.get(), ours.get())?,
+            let within = match (first(&member), first(ours)) {
+                (Some('{'), Some('{')) => Self::of_object(member.get(), ours.get())?,
+                (Some('['), Some('[')) => Self::of_list(&name, member.get(), ours.get())?,
                 _ => continue,
             };
             if !within.is_empty() {
@@ -110,7 +111,7 @@ impl Unrecognized {
         Ok(found)
     }
 
-    fn into_object(&self, ours: &str) -> Result<Box<RawValue>, Error> {
+    fn merge_object(&self, ours: &str) -> Result<Box<RawValue>, Error> {
         let mut members: Members = serde_json::from_str(ours)?;
         for (name, text) in &self.members {
             if !members.contains_key(name) {
@@ -122,15 +123,15 @@ impl Unrecognized {
                 continue;
             };
             match first(ours) {
-                Some('{') => *ours = within.into_object(ours.get())?,
-                Some('[') => *ours = within.into_list(name, ours.get())?,
+                Some('{') => *ours = within.merge_object(ours.get())?,
+                Some('[') => *ours = within.merge_list(name, ours.get())?,
                 _ => {}
             }
         }
         serde_json::value::to_raw_value(&members)
     }
 
-    fn into_list(&self, list: &str, ours: &str) -> Result<Box<RawValue>, Error> {
+    fn merge_list(&self, list: &str, ours: &str) -> Result<Box<RawValue>, Error> {
         // Ahead of the others, so that reading keeps the same one again.
         let mut merged: Vec<Box<RawValue>> = Vec::new();
         for text in &self.repeated {
@@ -140,7 +141,7 @@ impl Unrecognized {
         for entry in entries {
             let within = key_of(list, entry.get()).and_then(|key| self.entries.get(&key));
             merged.push(match within {
-                Some(within) => within.into_object(entry.get())?,
+                Some(within) => within.merge_object(entry.get())?,
                 None => entry,
             });
         }

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use crate::support::{
     redis::Redis,
-    world::{PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_succeeded, buy, order, reference},
+    world::{PENDING_FOR_EVER, StoreKind, World, buy, get, order, reference},
 };
 
 /// The one transaction in a Redis, and its record.
@@ -89,7 +89,8 @@ async fn a_finding_that_only_a_later_release_knows_is_left_alone_and_not_bought_
     let refused = client
         .purchase_prepaid(order(&code, PENDING_FOR_EVER))
         .await;
-    let status = refused.unwrap_err();
+    assert!(refused.is_err(), "{refused:?}");
+    let status = get(&mut client, &code).await.unwrap_err();
     assert_eq!(status.code(), Code::DataLoss, "{status}");
     let report = format!("{}?referencecode={code}&status=204", world.callback_url());
     assert_eq!(reqwest::get(report).await.unwrap().status(), 503);
