@@ -69,17 +69,17 @@ impl Unrecognized {
     }
 
     fn of_object(read: &str, ours: &str) -> Result<Self, Error> {
-        let (members, known): (Members, Members) =
+        let (stored, known): (Members, Members) =
             (serde_json::from_str(read)?, serde_json::from_str(ours)?);
         let mut found = Self::default();
-        for (name, member) in members {
-            let Some(ours) = known.get(&name) else {
-                found.members.insert(name, member.get().to_owned());
+        for (name, value) in stored {
+            let Some(counterpart) = known.get(&name) else {
+                found.members.insert(name, value.get().to_owned());
                 continue;
             };
-            let within = match (first(&member), first(ours)) {
-                (Some('{'), Some('{')) => Self::of_object(member.get(), ours.get())?,
-                (Some('['), Some('[')) => Self::of_list(&name, member.get(), ours.get())?,
+            let within = match (first(&value), first(counterpart)) {
+                (Some('{'), Some('{')) => Self::of_object(value.get(), counterpart.get())?,
+                (Some('['), Some('[')) => Self::of_list(&name, value.get(), counterpart.get())?,
                 _ => continue,
             };
             if !within.is_empty() {
@@ -91,15 +91,15 @@ impl Unrecognized {
 
     fn of_list(list: &str, read: &str, ours: &str) -> Result<Self, Error> {
         let mut found = Self::default();
-        let mut last = Members::new();
+        let mut kept = Members::new();
         for (key, entry) in keyed(list, read)? {
             // Of several that are one to this release, reading kept the last.
-            if let Some(earlier) = last.insert(key, entry) {
+            if let Some(earlier) = kept.insert(key, entry) {
                 found.repeated.push(earlier.get().to_owned());
             }
         }
         let ours: Members = keyed(list, ours)?.into_iter().collect();
-        for (key, entry) in last {
+        for (key, entry) in kept {
             let Some(ours) = ours.get(&key) else {
                 continue;
             };
