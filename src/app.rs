@@ -52,8 +52,9 @@ use crate::{
 
 /// The longest request that is read, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// How often the store is verified while running (promise 10).
-const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(5);
+/// The pause between two verifications of the store (promise 10). Together with
+/// [`engine::VERIFY_TIMEOUT`] it is below the 10 s within which a fault is reported.
+const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 /// Probes and scrapes at once, and how long the head of one may take.
 const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -238,12 +239,12 @@ pub(crate) async fn open_store(
     now: Timestamp,
 ) -> Result<Arc<dyn Store>> {
     let store: Arc<dyn Store> = match settings {
-        StoreSettings::Embedded { path } => {
+        StoreSettings::Embedded { path, settings } => {
             let restored = RedbStore::restore(path, identity, now).await;
             if restored.context("store.path")? {
                 warn!(path = %path.display(), "the store was restored from a backup");
             }
-            let opened = RedbStore::open(path, identity).await;
+            let opened = RedbStore::open_with(path, identity, *settings).await;
             Arc::new(opened.context("store.path")?)
         }
         StoreSettings::Redis(settings) => {
@@ -355,8 +356,7 @@ async fn report_health(
         let verified = engine.verify_store().await;
         let is_well = verified.is_ok();
         engine.metrics().store_healthy(is_well);
-        let problem = verified.as_ref().err().map(ToString::to_string);
-        readiness.send_modify(|readiness| readiness.store = problem);
+        readiness.send_modify(|readiness| readiness.store = engine.store_problem());
         if is_well != was_well {
             match verified {
                 Ok(()) => info!("the gateway is healthy again"),

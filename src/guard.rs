@@ -15,7 +15,7 @@ use crate::{
     store::{
         List, Store,
         guard::{self, Ending, Guard, Shown},
-        redb::RedbStore,
+        redb::{RedbSettings, RedbStore},
         redis::RedisStore,
     },
     transaction::Release,
@@ -92,14 +92,22 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
 /// Opens the store to change it. One that lost records is opened under another history.
 async fn open(settings: &Settings, ambient: Ambient, is_lost: bool) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
-    let StoreSettings::Embedded { path } = &settings.store else {
+    let StoreSettings::Embedded {
+        path,
+        settings: how,
+    } = &settings.store
+    else {
         return open_store(&settings.store, &identity, (ambient.now)()).await;
     };
     verify_exists(path)?;
     let opened = if is_lost {
         RedbStore::open_restored(path, &identity).await
     } else {
-        RedbStore::open(path, &identity).await
+        let how = RedbSettings {
+            must_exist: true,
+            ..*how
+        };
+        RedbStore::open_with(path, &identity, how).await
     };
     Ok(Arc::new(
         opened.context("store.path: stop the gateway first")?,
@@ -115,7 +123,7 @@ fn verify_exists(path: &Path) -> Result<()> {
 /// gateways that run.
 async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
     match settings {
-        StoreSettings::Embedded { path } => {
+        StoreSettings::Embedded { path, .. } => {
             verify_exists(path)?;
             let looked = RedbStore::look(path).await;
             looked.context("store.path: stop the gateway first")

@@ -51,7 +51,7 @@ impl Opened {
             epoch: (ambient.random)(),
         };
         Ok(match settings {
-            StoreSettings::Embedded { path } => {
+            StoreSettings::Embedded { path, .. } => {
                 ensure!(path.exists(), "store.path: there is no {}", path.display());
                 let opened = RedbStore::open(path, &anybody).await;
                 Self::Embedded(opened.context("store.path: stop the gateway first")?)

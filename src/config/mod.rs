@@ -21,7 +21,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::{
-    store::{Identity, guard::GuardSettings, redis::RedisSettings},
+    store::{Identity, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in};
@@ -41,6 +41,8 @@ pub enum StoreSettings {
     Embedded {
         /// The file.
         path: PathBuf,
+        /// How it is opened and used.
+        settings: RedbSettings,
     },
     /// In Redis.
     Redis(RedisSettings),
@@ -273,7 +275,14 @@ fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSet
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
             let path = reader.text_or("store.path", "okebayar-data/gateway.redb");
-            Some(StoreSettings::Embedded { path: path.into() })
+            let must_exist = reader.flag("store.must_exist");
+            Some(StoreSettings::Embedded {
+                path: path.into(),
+                settings: RedbSettings {
+                    timeout: timeout?,
+                    must_exist: must_exist?,
+                },
+            })
         }
         "redis" => {
             let url = reader.required("store.url", "give redis://host:6379 or rediss://host:6379");
@@ -443,6 +452,23 @@ mod tests {
             faults.contains("set accounts.main.allow_plain_http = true"),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn the_embedded_store_has_a_timeout_and_may_be_made() {
+        let embedded = |changes: &[(&'static str, &str)]| match with(changes).unwrap().store {
+            StoreSettings::Embedded { settings, .. } => (settings.timeout, settings.must_exist),
+            StoreSettings::Redis(_) => panic!("it is not the default"),
+        };
+        assert_eq!(embedded(&[]), (Duration::from_secs(3), false));
+        let set = [("store.must_exist", "true"), ("store.timeout", "1s")];
+        assert_eq!(embedded(&set), (Duration::from_secs(1), true));
+        let of_redis = [
+            ("store.kind", "redis"),
+            ("store.url", "redis://localhost"),
+            ("store.must_exist", "true"),
+        ];
+        assert!(faults(&of_redis).contains("store.must_exist: there is no such key"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod watch_all;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -94,9 +94,14 @@ pub struct Settings {
     pub metrics: Metrics,
 }
 
+/// The longest a verification of the store may take.
+pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Acts on transactions.
 pub struct Engine {
     store: Arc<dyn Store>,
+    /// The problem that the last verification of the store found.
+    store_problem: Mutex<Option<String>>,
     upstreams: BTreeMap<AccountName, Upstream>,
     names: AccountNames,
     /// Due transactions that are left to other gateways.
@@ -136,6 +141,7 @@ impl Engine {
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
             sending: Semaphore::new(settings.limits.sending),
             store,
+            store_problem: Mutex::new(None),
             upstreams,
             settings,
             ambient,
@@ -245,14 +251,36 @@ impl Engine {
         Ok(found)
     }
 
-    /// Verifies that the store answers and may be used, and has lost nothing.
+    /// Verifies that the store answers, takes writes and may be used, and has lost
+    /// nothing; the result is kept for [`Engine::store_problem`].
     ///
     /// # Errors
-    /// [`StoreError`] when it does not, or may not. A loss is no error: it turns the
-    /// guard on.
+    /// [`StoreError`] when it does not, or may not, or gives no answer within
+    /// [`VERIFY_TIMEOUT`]. A loss is no error: it turns the guard on.
     pub async fn verify_store(&self) -> Result<(), StoreError> {
-        self.store.verify().await?;
-        self.refresh_guard().await.map(drop)
+        let verifying = async {
+            self.store.verify().await?;
+            self.refresh_guard().await.map(drop)
+        };
+        let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
+        let verified = verified.unwrap_or_else(|_| {
+            let problem = format!("no answer to its verification within {VERIFY_TIMEOUT:?}");
+            Err(StoreError::Unavailable(problem))
+        });
+        let problem = verified.as_ref().err().map(ToString::to_string);
+        *self
+            .store_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = problem;
+        verified
+    }
+
+    /// The problem that the last verification of the store found, if it found one. For
+    /// operators: it may quote the store's client.
+    #[must_use]
+    pub fn store_problem(&self) -> Option<String> {
+        let problem = self.store_problem.lock();
+        problem.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where it is measured.

@@ -186,6 +186,9 @@ impl Engine {
             return self.replay_or(&intent, refusal).await;
         };
         let intent = Intent { account, ..intent };
+        if self.store_problem().is_some() {
+            return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
+        }
         let Ok(slot) = Arc::clone(&self.queue).try_acquire_owned() else {
             return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };

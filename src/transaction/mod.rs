@@ -21,6 +21,7 @@ mod resolution;
 mod schedule;
 mod state;
 mod statement;
+mod unrecognized;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ use schedule::later;
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
 pub use statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown};
+pub use unrecognized::Unrecognized;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Checks {
@@ -89,6 +91,9 @@ pub struct Transaction {
     revision: u64,
     /// Counts every save, those of the bookkeeping included.
     version: u64,
+    /// What a later release stored with it.
+    #[serde(skip)]
+    unrecognized: Unrecognized,
 }
 
 /// The next version of a transaction.
@@ -155,6 +160,7 @@ impl Transaction {
             },
             revision: 1,
             version: 1,
+            unrecognized: Unrecognized::default(),
         };
         transaction.note_held_back(arming);
         let transaction = Arc::new(transaction.rescheduled(now, schedule));
@@ -189,6 +195,7 @@ impl Transaction {
             ..arming
         };
         next.attempt = Attempt::new(self.attempt.number + 1, arming);
+        next.unrecognized.forget_attempt();
         next.note_held_back(arming);
         Ok(next.changed(self, arming.at, schedule, true))
     }
@@ -526,6 +533,21 @@ impl Transaction {
             return Err(Contradiction("it knows of an attempt that was never made"));
         }
         Ok(self)
+    }
+
+    /// The same, read from a record that holds more than this release knows.
+    #[must_use]
+    pub fn with_unrecognized(self, unrecognized: Unrecognized) -> Self {
+        Self {
+            unrecognized,
+            ..self
+        }
+    }
+
+    /// What a later release stored with it, to be stored again.
+    #[must_use]
+    pub fn unrecognized(&self) -> &Unrecognized {
+        &self.unrecognized
     }
 
     /// The key under which it is stored.

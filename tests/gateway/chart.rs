@@ -40,12 +40,18 @@ fn text(bytes: &[u8]) -> String {
 /// Renders the chart with one of its value sets and changes to it; why it is refused
 /// where it is.
 async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
+    render_as(&[], values, changes).await
+}
+
+/// The same with options of `render.py`.
+async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Vec<Value>, String> {
     let folder = tempfile::tempdir().unwrap();
     let over = folder.path().join("over.json");
     std::fs::write(&over, changes.to_string()).unwrap();
     let mut command = tool("python");
     command
         .arg(root("tests/helm/render.py"))
+        .args(options)
         .arg(root("helm/okebayar-gateway"))
         .arg(root(&format!("helm/okebayar-gateway/values-{values}.yaml")))
         .arg(&over)
@@ -430,6 +436,24 @@ fn tell(schema: &Value, path: &str, readme: &str, missing: &mut Vec<String>) {
             format!("{path}.{name}")
         };
         tell(below, &path, readme, missing);
+    }
+}
+
+#[tokio::test]
+async fn an_embedded_store_must_exist_after_the_first_install() {
+    let set = |value: bool| json!({ "store": { "embedded": { "mustExist": value } } });
+    let none = json!({});
+    for (options, changes, expected) in [
+        (&[][..], &none, false),
+        (&["--upgrade"][..], &none, true),
+        (&["--upgrade"][..], &set(false), false),
+        (&[][..], &set(true), true),
+    ] {
+        let documents = render_as(options, "dev", changes).await.unwrap();
+        let config = find(&documents, "ConfigMap", "gateway");
+        let toml = config["data"]["gateway.toml"].as_str().unwrap();
+        let line = format!("must_exist = {expected}\n");
+        assert!(toml.contains(&line), "{options:?} {changes}: {toml}");
     }
 }
 

@@ -1,4 +1,4 @@
-"""Renders the chart with the real Helm engine: `render.py CHART VALUES_FILE...`.
+"""Renders the chart with the real Helm engine: `render.py [--upgrade] CHART VALUES_FILE...`.
 
 Prints one JSON object: the manifests, the hooks and the notes; or exits 1 and says why
 the values are refused. HELM_DRIVER=memory must be set in the environment."""
@@ -21,7 +21,9 @@ def merged(base, over):
 
 
 def main():
-    chart, *files = sys.argv[1:]
+    arguments = sys.argv[1:]
+    is_upgrade = arguments[0] == "--upgrade"
+    chart, *files = arguments[is_upgrade:]
     values = {}
     for file in files:
         with open(file) as text:
@@ -42,6 +44,9 @@ def main():
         configuration = helm.Configuration(namespace="shop", kubeconfig=file.name)
         install = helm.Install(configuration)
         release = asyncio.run(install.run("release", chart, values=values, wait=False, timeout=30))
+        if is_upgrade:
+            upgrade = helm.Upgrade(configuration)
+            release = asyncio.run(upgrade.run("release", chart, values=values, wait=False, timeout=30))
     hooks = [hook["manifest"] for hook in release.get("hooks") or []]
     documents = list(yaml.safe_load_all(release["manifest"]))
     documents += [yaml.safe_load(hook) for hook in hooks]

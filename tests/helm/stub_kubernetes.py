@@ -48,6 +48,12 @@ def resources(version):
     ]
 
 
+def patched(known, patch):
+    if not isinstance(known, dict) or not isinstance(patch, dict):
+        return patch
+    return known | {key: patched(known.get(key), value) for key, value in patch.items()}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stored = {}
@@ -104,7 +110,10 @@ class Handler(BaseHTTPRequestHandler):
         self.stored[self.path.split("?")[0]] = body
         self.answer(body)
 
-    do_PATCH = do_PUT
+    def do_PATCH(self):
+        path = self.path.split("?")[0]
+        self.stored[path] = patched(self.stored.get(path, {}), self.take())
+        self.answer(self.stored[path])
 
     def do_DELETE(self):
         self.stored.pop(self.path.split("?")[0], None)

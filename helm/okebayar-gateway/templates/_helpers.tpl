@@ -69,6 +69,12 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{/* After the first install a missing file is a lost store, unless the values say otherwise. */}}
+{{- define "okebayar.mustExist" -}}
+{{- $set := .Values.store.embedded.mustExist -}}
+{{- if kindIs "bool" $set }}{{ $set }}{{ else }}{{ .Release.IsUpgrade }}{{ end -}}
+{{- end -}}
+
 {{- define "okebayar.config" -}}
 {{- $settings := .Values.settings -}}
 {{- if .Values.defaultAccount }}
@@ -92,6 +98,7 @@ drain = "{{ int64 .Values.drainSeconds }}s"
 kind = {{ .Values.store.kind | quote }}
 {{- if eq .Values.store.kind "embedded" }}
 path = "/data/gateway.redb"
+must_exist = {{ include "okebayar.mustExist" . }}
 {{- else }}
 partitions = {{ int64 .Values.store.redis.partitions }}
 {{- end }}

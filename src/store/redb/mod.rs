@@ -1,17 +1,33 @@
 //! The embedded store: one file, one process, every commit on disk before it
 //! returns. For development, tests and installations of one replica.
+//!
+//! # Time-outs
+//!
+//! A call that blocks in the file system cannot be aborted: when it times out, its thread
+//! goes on. One write runs at a time, and what times out while it waits for its turn never
+//! runs. A write that times out later is an indeterminate result.
+//!
+//! SUBTLE: the read-back of such a write must not overtake it:
+//!
+//! 1. a claim's commit hangs in `fsync` and times out: `Unavailable`;
+//! 2. the read-back finds nothing, and the claim is taken for one that was not stored;
+//! 3. the commit ends: a claim is stored that nobody gives up.
+//!
+//! So every read that begins after step 1 waits for the end of that write, or fails as well.
 
+mod keeper;
 mod look;
 mod notes;
 mod open;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use tokio::sync::{Semaphore, watch};
+
+use keeper::Keeper;
 
 use super::{
     Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
@@ -38,19 +54,72 @@ const LISTING: TableDefinition<'_, (&str, i64, &str), ()> = TableDefinition::new
 /// Fact -> value.
 const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
 
+/// What each verification writes.
+const VERIFIED: TableDefinition<'_, &str, u64> = TableDefinition::new("verified");
+
+/// How an embedded store is opened and used.
+#[derive(Clone, Copy, Debug)]
+pub struct RedbSettings {
+    /// The longest one call may take.
+    pub timeout: Duration,
+    /// Refuse to make a store where there is none.
+    pub must_exist: bool,
+}
+
+impl Default for RedbSettings {
+    /// As a command uses it, which nobody waits for.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(1),
+            must_exist: false,
+        }
+    }
+}
+
+/// The most reads at once; further ones wait.
+const READS_MAX: usize = 64;
+
 /// The embedded store.
 pub struct RedbStore {
-    database: Arc<Database>,
+    keeper: Arc<Keeper>,
     epoch: String,
+    timeout: Duration,
+    reading: Arc<Semaphore>,
+    /// redb has one writer at a time: others wait here, where they can be given up.
+    writing: Arc<Semaphore>,
+    /// How many writes timed out and are still running.
+    late: watch::Sender<usize>,
 }
 
 impl RedbStore {
+    fn new(keeper: Keeper, epoch: String, timeout: Duration) -> Self {
+        Self {
+            keeper: Arc::new(keeper),
+            epoch,
+            timeout,
+            reading: Arc::new(Semaphore::new(READS_MAX)),
+            writing: Arc::new(Semaphore::new(1)),
+            late: watch::Sender::new(0),
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = Arc::clone(&self.database);
-        blocking(move || work(&database.begin_read().map_err(unavailable)?)).await
+        let keeper = Arc::clone(&self.keeper);
+        let reading = async {
+            let mut late = self.late.subscribe();
+            // The sender lives as long as `self`.
+            let _ = late.wait_for(|late| *late == 0).await;
+            let slot = Arc::clone(&self.reading).acquire_owned().await;
+            blocking(move || {
+                let _slot = slot;
+                keeper.with(|database| work(&database.begin_read().map_err(unavailable)?))
+            })
+            .await
+        };
+        self.within(reading).await
     }
 
     /// Runs `work` in one transaction, committed and synced when it returns `Ok`.
@@ -58,23 +127,57 @@ impl RedbStore {
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = Arc::clone(&self.database);
-        blocking(move || {
-            let write = database.begin_write().map_err(unavailable)?;
-            let done = work(&write)?;
-            write.commit().map_err(unavailable)?;
-            Ok(done)
-        })
-        .await
+        let ends = tokio::time::Instant::now() + self.timeout;
+        let turn = Arc::clone(&self.writing).acquire_owned();
+        let Ok(turn) = tokio::time::timeout_at(ends, turn).await else {
+            return Err(self.timed_out());
+        };
+        let keeper = Arc::clone(&self.keeper);
+        let mut writing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            keeper.with(|database| {
+                let write = database.begin_write().map_err(unavailable)?;
+                let done = work(&write)?;
+                write.commit().map_err(unavailable)?;
+                Ok(done)
+            })
+        });
+        if let Ok(done) = tokio::time::timeout_at(ends, &mut writing).await {
+            return done.unwrap_or_else(|error| Err(ended_badly(&error)));
+        }
+        // Counted before its caller learns of the time-out: see the head of this module.
+        self.late.send_modify(|late| *late += 1);
+        let late = self.late.clone();
+        tokio::spawn(async move {
+            drop(writing.await);
+            late.send_modify(|late| *late -= 1);
+        });
+        Err(self.timed_out())
+    }
+
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = tokio::time::timeout(self.timeout, call).await;
+        done.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    fn timed_out(&self) -> StoreError {
+        let timeout = self.timeout;
+        StoreError::Unavailable(format!("the disk did not answer within {timeout:?}"))
     }
 }
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ended_badly(&error)))
+}
+
+fn ended_badly(error: &tokio::task::JoinError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 fn unavailable(error: impl Into<redb::Error>) -> StoreError {
@@ -122,6 +225,13 @@ fn save(
         key,
         transaction.due_at().map(Timestamp::as_millisecond),
     )
+}
+
+fn count_verification(write: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut verified = write.open_table(VERIFIED)?;
+    let count = verified.get("count")?.map_or(0, |count| count.value());
+    verified.insert("count", count.wrapping_add(1))?;
+    Ok(())
 }
 
 /// The most events read at a time.
@@ -430,7 +540,57 @@ impl Store for RedbStore {
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
-        self.read(|read| read.open_table(IDENTITY).map(drop).map_err(unavailable))
+        self.write(|write| count_verification(write).map_err(unavailable))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::mpsc};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::Identity;
+    use crate::transaction::AccountNames;
+
+    fn write_note(write: &WriteTransaction, name: &str) -> Result<Put, StoreError> {
+        let keep = Keep {
+            now: Timestamp::UNIX_EPOCH,
+            until: Timestamp::MAX,
+        };
+        notes::put(write, name, None, "text", keep).map_err(unavailable)
+    }
+
+    /// A write that hangs stands for a disk that hangs: both hold the only writer.
+    #[tokio::test]
+    async fn no_read_overtakes_a_write_that_timed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            accounts: BTreeMap::new(),
+            names: AccountNames::default(),
+            epoch: Uuid::from_u128(1),
+        };
+        let file = folder.path().join("store.redb");
+        let mut store = RedbStore::open(&file, &identity).await.unwrap();
+        store.timeout = Duration::from_millis(100);
+        let (release, hangs) = mpsc::channel::<()>();
+        let hanging = store.write(move |write| {
+            hangs.recv().unwrap();
+            write_note(write, "late")
+        });
+        assert!(matches!(hanging.await, Err(StoreError::Unavailable(_))));
+        let read = store.note("late").await;
+        assert!(read.is_err(), "it may be stored yet: {read:?}");
+        let waiting = store.write(|write| write_note(write, "given up"));
+        assert!(matches!(waiting.await, Err(StoreError::Unavailable(_))));
+        assert!(store.verify().await.is_err());
+
+        release.send(()).unwrap();
+        store.timeout = Duration::from_mins(1);
+        assert_eq!(store.note("late").await.unwrap().as_deref(), Some("text"));
+        assert_eq!(store.note("given up").await.unwrap(), None);
+        store.verify().await.unwrap();
     }
 }

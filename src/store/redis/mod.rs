@@ -19,20 +19,20 @@
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must know (`guard.rs`) |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `identity.rs` |
+//! | `okb:verify` | string | nothing; each verification writes it, and it expires |
 
+mod connection;
 mod feed;
 mod keys;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::{StreamExt, future::try_join_all};
+use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use redis::{
-    AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value};
 
+use connection::Connection;
 use keys::{due_key, listing_key, listing_member, read_listing_member, seal_key};
 
 use super::{
@@ -45,6 +45,9 @@ use super::{
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
 const IDENTITY_KEY: &str = "okb:identity";
+/// What a verification writes, and how long that stays.
+const VERIFY_KEY: &str = "okb:verify";
+const VERIFY_KEPT: Duration = Duration::from_mins(1);
 /// Where each commit publishes `<version> <reference>`; `commit.lua` names it too.
 const WAKE_CHANNEL: &str = "okb:wake";
 
@@ -75,7 +78,7 @@ impl std::fmt::Debug for RedisSettings {
 /// The shared store.
 pub struct RedisStore {
     client: redis::Client,
-    connection: ConnectionManager,
+    connection: Connection,
     settings: RedisSettings,
     commit: Script,
     lease: Script,
@@ -91,7 +94,7 @@ impl RedisStore {
     /// [`StoreError::Unsuitable`] when it evicts keys or belongs to something else.
     pub async fn open(settings: RedisSettings, identity: &Identity) -> Result<Self, StoreError> {
         let store = Self::connect(settings).await?;
-        store.verify().await?;
+        store.verify_policy().await?;
         store.take_identity(identity).await?;
         Ok(store)
     }
@@ -102,18 +105,9 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] when it cannot be reached.
     pub async fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
         // Errors of the client can quote its URL, which may hold a password.
-        let client = redis::Client::open(settings.url.as_str())
+        let client = connection::client(&settings.url, settings.timeout)
             .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(2)
-            .set_max_delay(Duration::from_millis(500))
-            .set_response_timeout(Some(settings.timeout))
-            .set_connection_timeout(Some(settings.timeout));
-        let connection = within(
-            settings.timeout,
-            ConnectionManager::new_with_config(client.clone(), config),
-        )
-        .await?;
+        let connection = Connection::new(client.clone(), settings.timeout);
         Ok(Self {
             client,
             connection,
@@ -176,6 +170,21 @@ impl RedisStore {
         let mut connection = self.connection.clone();
         let stored = self.within(connection.hgetall(IDENTITY_KEY)).await?;
         Ok(stored.into_iter().collect())
+    }
+
+    /// Verifies that Redis forgets nothing by itself.
+    async fn verify_policy(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut ask = redis::cmd("INFO");
+        ask.arg("memory");
+        let memory: String = self.within(ask.query_async(&mut connection)).await?;
+        match info(&memory, "maxmemory_policy") {
+            "noeviction" => Ok(()),
+            policy => Err(StoreError::Unsuitable(format!(
+                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
+                 set maxmemory-policy noeviction"
+            ))),
+        }
     }
 
     async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
@@ -335,19 +344,19 @@ impl Store for RedisStore {
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
-        let mut messages = pubsub.on_message();
-        while let Some(message) = messages.next().await {
+        let hear = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
-                continue;
+                return;
             };
             let Some((version, key)) = text.split_once(' ') else {
-                continue;
+                return;
             };
             if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
                 wake(key, version);
             }
-        }
-        Ok(())
+        };
+        let heard = connection::hear_all(pubsub, self.settings.timeout, hear).await;
+        heard.map_err(|error| unavailable(&error))
     }
 
     async fn index_trace(
@@ -514,17 +523,16 @@ impl Store for RedisStore {
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
+        self.verify_policy().await?;
+        // A write notices what no read does: a read-only replica, a full disk or memory,
+        // too few replicas.
+        let mut set = redis::cmd("SET");
+        set.arg(VERIFY_KEY)
+            .arg(1)
+            .arg("PX")
+            .arg(VERIFY_KEPT.as_millis().to_string());
         let mut connection = self.connection.clone();
-        let mut ask = redis::cmd("INFO");
-        ask.arg("memory");
-        let memory: String = self.within(ask.query_async(&mut connection)).await?;
-        match info(&memory, "maxmemory_policy") {
-            "noeviction" => Ok(()),
-            policy => Err(StoreError::Unsuitable(format!(
-                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
-                 set maxmemory-policy noeviction"
-            ))),
-        }
+        self.within(set.query_async::<()>(&mut connection)).await
     }
 }
 

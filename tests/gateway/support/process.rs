@@ -135,8 +135,12 @@ impl Process {
         prlimit(Pid::from_raw(pid), Resource::Fsize, limit).unwrap();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has ended")
+    }
+
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("it has ended").to_string();
+        let pid = self.pid().to_string();
         let sent = std::process::Command::new("kill")
             .args([signal, &pid])
             .status()

@@ -87,7 +87,16 @@ impl Redis {
         let _: Value = asked.query_async(&mut connection).await.unwrap();
     }
 
-    async fn connection(&self) -> MultiplexedConnection {
+    /// How many connections listen to a channel.
+    pub async fn subscribers(&self, channel: &str) -> u64 {
+        let mut asked = redis::cmd("PUBSUB");
+        asked.arg("NUMSUB").arg(channel);
+        let mut connection = self.connection().await;
+        let (_, count): (String, u64) = asked.query_async(&mut connection).await.unwrap();
+        count
+    }
+
+    pub async fn connection(&self) -> MultiplexedConnection {
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
         let client = redis::Client::open(self.url.as_str()).unwrap();
         let connecting = client.get_multiplexed_async_connection_with_config(&patient);

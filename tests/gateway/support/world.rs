@@ -123,10 +123,10 @@ impl World {
                 let redis = Redis::start(folder.path()).await;
                 settings.insert("store.kind".into(), "redis".into());
                 settings.insert("store.url".into(), redis.url.clone());
-                settings.insert("store.timeout".into(), "10s".into());
                 Some(redis)
             }
         };
+        settings.insert("store.timeout".into(), "10s".into());
         let (sandbox_port, callbacks_port) = (ports::free(), ports::free());
         settings.insert("grpc.listen".into(), "127.0.0.1:0".into());
         settings.insert("admin.listen".into(), "127.0.0.1:0".into());
@@ -366,8 +366,8 @@ impl Gateway {
         Self::start_release(BINARY, arguments, environment, folder).await
     }
 
-    /// The same of another release.
-    async fn start_release(
+    /// The same by another program: another release, or a shell that becomes it.
+    pub async fn start_release(
         binary: &str,
         arguments: &[&str],
         environment: &[(String, String)],
@@ -387,6 +387,25 @@ impl Gateway {
             admin,
             process,
         }
+    }
+
+    /// Waits until `/readyz` answers with a status, and returns what it says.
+    pub async fn readiness(&self, status: u16) -> String {
+        let asked = async {
+            loop {
+                let url = format!("http://{}/readyz", self.admin);
+                let answer = reqwest::get(url).await.unwrap();
+                let found = answer.status().as_u16();
+                let text = answer.text().await.unwrap();
+                if found == status {
+                    return text;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_| panic!("/readyz never answered {status}"))
     }
 
     pub async fn client(&self) -> Client {
@@ -531,6 +550,27 @@ pub async fn get(client: &mut Client, reference_code: &str) -> Result<Transactio
         .into_inner()
         .transaction
         .unwrap())
+}
+
+/// Buys again and again until it is taken, and returns what was bought.
+pub async fn buy_until_taken(
+    client: &mut Client,
+    reference_code: &str,
+    account_number: &str,
+) -> Transaction {
+    let taken = async {
+        loop {
+            let bought_now = client.purchase_prepaid(order(reference_code, account_number));
+            match bought_now.await {
+                Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
+                Ok(answer) => return bought(answer.into_inner()),
+                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken)
+        .await
+        .unwrap_or_else(|_| panic!("{reference_code} was never taken"))
 }
 
 /// Asserts that a purchase succeeded in full.

@@ -1,0 +1,182 @@
+//! What a stored record holds that this release does not know.
+//!
+//! In a rollout two releases share a store. What release N added to a record must survive a
+//! save by N-1, which ignores it on reading: it is kept to the letter beside the transaction
+//! and put back on writing (`docs/decisions/0010-what-a-later-release-stored.md`).
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::{Error, value::RawValue};
+
+use super::{EvidenceSet, HeldBack, Statement};
+
+/// Members and entries of a record that this release does not know, by their place.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Unrecognized {
+    /// Unknown members of this object, as JSON.
+    members: BTreeMap<String, String>,
+    /// Known members that hold something unknown.
+    within: BTreeMap<String, Self>,
+    /// Entries of this list that hold something unknown, by identity.
+    entries: BTreeMap<String, Self>,
+    /// Entries of this list that this release takes for repetitions of others, as JSON.
+    repeated: Vec<String>,
+}
+
+impl fmt::Debug for Unrecognized {
+    /// Without the texts, which may be about a customer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() {
+            "Unrecognized(nothing)"
+        } else {
+            "Unrecognized(hidden)"
+        })
+    }
+}
+
+type Members = BTreeMap<String, Box<RawValue>>;
+
+impl Unrecognized {
+    /// Finds what `read` holds and `ours`, the same record as this release writes it, lacks.
+    ///
+    /// # Errors
+    /// When either is no JSON object.
+    pub fn find(read: &str, ours: &str) -> Result<Self, Error> {
+        Self::of_object(read, ours)
+    }
+
+    /// True when this release knows everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Puts it back into the record as this release writes it. What this release wrote wins.
+    ///
+    /// # Errors
+    /// When `ours` is no JSON object.
+    pub fn put_back(&self, ours: &str) -> Result<String, Error> {
+        self.merge_object(ours)
+            .map(|merged| merged.get().to_owned())
+    }
+
+    /// Drops what belongs to an attempt: another one is armed.
+    pub(super) fn forget_attempt(&mut self) {
+        if let Some(transaction) = self.within.get_mut("transaction") {
+            transaction.within.remove("attempt");
+            transaction.within.remove("order");
+        }
+    }
+
+    fn of_object(read: &str, ours: &str) -> Result<Self, Error> {
+        let (stored, known): (Members, Members) =
+            (serde_json::from_str(read)?, serde_json::from_str(ours)?);
+        let mut found = Self::default();
+        for (name, value) in stored {
+            let Some(counterpart) = known.get(&name) else {
+                found.members.insert(name, value.get().to_owned());
+                continue;
+            };
+            let within = match (first(&value), first(counterpart)) {
+                (Some('{'), Some('{')) => Self::of_object(value.get(), counterpart.get())?,
+                (Some('['), Some('[')) => Self::of_list(&name, value.get(), counterpart.get())?,
+                _ => continue,
+            };
+            if !within.is_empty() {
+                found.within.insert(name, within);
+            }
+        }
+        Ok(found)
+    }
+
+    fn of_list(list: &str, read: &str, ours: &str) -> Result<Self, Error> {
+        let mut found = Self::default();
+        let mut kept = Members::new();
+        for (key, entry) in keyed(list, read)? {
+            // Of several that are one to this release, reading kept the last.
+            if let Some(earlier) = kept.insert(key, entry) {
+                found.repeated.push(earlier.get().to_owned());
+            }
+        }
+        let ours: Members = keyed(list, ours)?.into_iter().collect();
+        for (key, entry) in kept {
+            let Some(ours) = ours.get(&key) else {
+                continue;
+            };
+            let within = Self::of_object(entry.get(), ours.get())?;
+            if !within.is_empty() {
+                found.entries.insert(key, within);
+            }
+        }
+        Ok(found)
+    }
+
+    fn merge_object(&self, ours: &str) -> Result<Box<RawValue>, Error> {
+        let mut members: Members = serde_json::from_str(ours)?;
+        for (name, text) in &self.members {
+            if !members.contains_key(name) {
+                members.insert(name.clone(), RawValue::from_string(text.clone())?);
+            }
+        }
+        for (name, within) in &self.within {
+            let Some(ours) = members.get_mut(name) else {
+                continue;
+            };
+            match first(ours) {
+                Some('{') => *ours = within.merge_object(ours.get())?,
+                Some('[') => *ours = within.merge_list(name, ours.get())?,
+                _ => {}
+            }
+        }
+        serde_json::value::to_raw_value(&members)
+    }
+
+    fn merge_list(&self, list: &str, ours: &str) -> Result<Box<RawValue>, Error> {
+        // Ahead of the others, so that reading keeps the same one again.
+        let mut merged: Vec<Box<RawValue>> = Vec::new();
+        for text in &self.repeated {
+            merged.push(RawValue::from_string(text.clone())?);
+        }
+        let entries: Vec<Box<RawValue>> = serde_json::from_str(ours)?;
+        for entry in entries {
+            let within = key_of(list, entry.get()).and_then(|key| self.entries.get(&key));
+            merged.push(match within {
+                Some(within) => within.merge_object(entry.get())?,
+                None => entry,
+            });
+        }
+        serde_json::value::to_raw_value(&merged)
+    }
+}
+
+fn first(value: &RawValue) -> Option<char> {
+    value.get().chars().next()
+}
+
+/// The entries of a list with the text that tells one from another; those that have none
+/// are left out.
+fn keyed(list: &str, text: &str) -> Result<Vec<(String, Box<RawValue>)>, Error> {
+    let entries: Vec<Box<RawValue>> = serde_json::from_str(text)?;
+    let keyed = entries
+        .into_iter()
+        .filter_map(|entry| Some((key_of(list, entry.get())?, entry)));
+    Ok(keyed.collect())
+}
+
+/// The identity of an entry of one of the lists of a record, as text.
+fn key_of(list: &str, entry: &str) -> Option<String> {
+    let of_statement = |said: &Statement| serde_json::to_string(&said.identity()).ok();
+    match list {
+        "evidence" => {
+            let set: EvidenceSet = serde_json::from_str(&format!("[{entry}]")).ok()?;
+            let (said, _) = set.iter().next()?;
+            of_statement(said)
+        }
+        "saw" => of_statement(&serde_json::from_str(entry).ok()?),
+        "held_back" => {
+            let held: HeldBack = serde_json::from_str(entry).ok()?;
+            Some(held.attempt.to_string())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,159 @@
+//! The file of the embedded store: what is taken for one, how it is made, and a disk that is
+//! full for a while.
+
+use std::{fs, time::Duration};
+
+use tonic::Code;
+
+use crate::support::{
+    process::Process,
+    world::{
+        BINARY, Gateway, PLAIN, StoreKind, World, assert_succeeded, buy, buy_until_taken, order,
+        reference,
+    },
+};
+
+/// Starts a gateway that must refuse to run, and returns what it says.
+async fn refused(world: &World) -> String {
+    let mut gateway = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+    let ended = gateway.ended().await;
+    assert!(!ended.success(), "{}", gateway.text());
+    gateway.text()
+}
+
+async fn stop(gateway: &mut Gateway) {
+    gateway.process.signal("-TERM");
+    let ended = gateway.process.ended().await;
+    assert!(ended.success(), "{}", gateway.process.text());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_whole_store_is_refused_and_left_alone() {
+    let world = World::new(StoreKind::Embedded).await;
+    let code = reference();
+    let mut gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(&mut gateway).await;
+    let whole = fs::read(world.store_file()).unwrap();
+    let damaged: [&[u8]; 4] = [
+        b"",
+        b"no store",
+        b"a text that is longer than the head of a store is",
+        &whole[..whole.len() / 2],
+    ];
+    for bytes in damaged {
+        fs::write(world.store_file(), bytes).unwrap();
+        let told = refused(&world).await;
+        assert!(told.contains("gateway.redb.restore"), "{told}");
+        assert_eq!(fs::read(world.store_file()).unwrap(), bytes);
+    }
+    fs::write(world.store_file(), &whole).unwrap();
+    let gateway = world.start_gateway().await;
+    let again = buy(&mut gateway.client().await, &code, PLAIN).await;
+    assert_succeeded(&again);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn an_empty_backup_is_refused_and_the_store_stays() {
+    let world = World::new(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(&mut gateway).await;
+    let backup = world.store_file().with_extension("redb.restore");
+    fs::write(&backup, b"").unwrap();
+    let told = refused(&world).await;
+    assert!(
+        told.contains("gateway.redb.restore is no whole store"),
+        "{told}"
+    );
+    fs::remove_file(&backup).unwrap();
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_refused_where_one_must_exist() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.set("store.must_exist", "true");
+    let told = refused(&world).await;
+    assert!(
+        told.contains("store.must_exist") && told.contains("mount the volume"),
+        "{told}"
+    );
+    assert!(!world.store_file().exists());
+    world.set("store.must_exist", "false");
+    stop(&mut world.start_gateway().await).await;
+    world.set("store.must_exist", "true");
+    stop(&mut world.start_gateway().await).await;
+}
+
+#[tokio::test]
+async fn a_crash_while_a_store_is_made_leaves_none_or_a_whole_one() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    for turn in 0..12_u64 {
+        let path = format!("turn-{turn}/gateway.redb");
+        world.set("store.path", &path);
+        let mut gateway = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+        tokio::time::sleep(Duration::from_millis(5 * turn)).await;
+        gateway.kill().await;
+        // Whatever was left is no obstacle, and no half of a store.
+        stop(&mut world.start_gateway().await).await;
+        let folder = world.path().join(format!("turn-{turn}"));
+        let left: Vec<_> = fs::read_dir(folder).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+    // What a crash in the middle leaves beside it.
+    fs::create_dir_all(world.store_file().parent().unwrap()).unwrap();
+    fs::write(world.store_file().with_extension("redb.making"), b"half").unwrap();
+    world.set("store.path", "okebayar-data/gateway.redb");
+    stop(&mut world.start_gateway().await).await;
+    assert!(!world.store_file().with_extension("redb.making").exists());
+}
+
+/// Limits how large a file the process may write: the write fails as on a full disk.
+fn limit_files(gateway: &Gateway, bytes: &str) {
+    let pid = gateway.process.pid().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    let limited = std::process::Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status()
+        .unwrap();
+    assert!(limited.success());
+}
+
+#[tokio::test]
+async fn a_disk_that_has_room_again_is_used_again() {
+    let world = World::new(StoreKind::Embedded).await;
+    // The signal that comes with the limit is ignored, also after exec.
+    let command = format!("trap '' XFSZ; exec {BINARY} serve");
+    let arguments = ["-c", &command];
+    let environment = world.environment();
+    let mut gateway = Gateway::start_release("sh", &arguments, &environment, world.path()).await;
+    let mut client = gateway.client().await;
+    let codes = [reference(), reference(), reference()];
+    assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
+
+    limit_files(&gateway, "4096");
+    for _ in 0..3 {
+        let refused = client.purchase_prepaid(order(&codes[1], PLAIN)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+    }
+    let told = gateway.readiness(503).await;
+    assert!(told.contains("gateway.redb"), "{told}");
+    assert_eq!(world.ledger(&codes[1]).await.received, 0);
+    // No other process gets in while it is closed.
+    let told = refused(&world).await;
+    assert!(told.contains("store.path"), "{told}");
+
+    limit_files(&gateway, "unlimited");
+    for code in &codes {
+        assert_succeeded(&buy_until_taken(&mut client, code, PLAIN).await);
+        let ledger = world.ledger(code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+    gateway.readiness(200).await;
+    stop(&mut gateway).await;
+}

@@ -1,0 +1,266 @@
+//! Redis behind a bad connection: a host that goes dark, a password that is wrong for a
+//! while, a server that takes no writes; and that operators see it in time.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::Instant,
+};
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::support::{
+    process::PATIENCE,
+    redis::Redis,
+    world::{
+        Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, USER_ID, World, assert_succeeded, buy,
+        buy_until_taken, order, reference,
+    },
+};
+
+/// Within which a fault must be seen, and what a busy machine may add.
+const SEEN_WITHIN: Duration = Duration::from_secs(10 + 5);
+
+/// Forwards connections to a port, until they go dark: then nothing passes, and nothing is
+/// closed. Connections that are made later pass again.
+struct Proxy {
+    url: String,
+    accepted: Arc<AtomicUsize>,
+    dark: watch::Sender<usize>,
+}
+
+impl Proxy {
+    async fn start(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let dark = watch::Sender::new(0);
+        let (count, darkness) = (Arc::clone(&accepted), dark.clone());
+        tokio::spawn(async move {
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+                let mut darkness = darkness.subscribe();
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    let goes_dark = async {
+                        drop(darkness.wait_for(|dark| *dark >= number).await);
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        // Both ends stay open.
+                        () = goes_dark => pending::<()>().await,
+                    }
+                });
+            }
+        });
+        Self {
+            url,
+            accepted,
+            dark,
+        }
+    }
+
+    /// Lets nothing more pass on the connections that there are.
+    fn go_dark(&self) {
+        self.dark.send_replace(self.accepted.load(Ordering::SeqCst));
+    }
+}
+
+async fn put_behind_a_proxy(world: &mut World) -> Proxy {
+    let proxy = Proxy::start(world.redis.as_ref().unwrap().port()).await;
+    world
+        .set("store.url", &proxy.url)
+        .set("store.timeout", "1s");
+    proxy
+}
+
+#[tokio::test]
+async fn a_host_that_goes_dark_is_left_for_one_that_answers() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let proxy = put_behind_a_proxy(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let codes = [reference(), reference()];
+    assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
+    proxy.go_dark();
+    let began = Instant::now();
+    assert_succeeded(&buy_until_taken(&mut client, &codes[1], PLAIN).await);
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    for code in &codes {
+        assert_succeeded(&buy_until_taken(&mut client, code, PLAIN).await);
+        let ledger = world.ledger(code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_went_dark_is_made_again() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    let proxy = put_behind_a_proxy(&mut world).await;
+    // Nobody looks by himself: only a wake-up brings the news.
+    world.set("events.poll_interval", "1h");
+    let watching = world.start_replica().await;
+    let redis_url = world.redis.as_ref().unwrap().url.clone();
+    world.set("store.url", &redis_url);
+    let buying = world.start_gateway().await;
+    let redis = world.redis.as_ref().unwrap();
+    let subscribed = async |count: u64| {
+        let counted = async {
+            while redis.subscribers("okb:wake").await < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = tokio::time::timeout(PATIENCE, counted).await;
+        counted.unwrap_or_else(|_| panic!("there were never {count} subscriptions"));
+    };
+    subscribed(2).await;
+    proxy.go_dark();
+    // The old one stays with the server, which knows nothing of it.
+    subscribed(3).await;
+
+    // It stays pending until the watch has begun.
+    let settles_late = ["--settle-after", "3s"];
+    let sandbox = world.sandbox_with(world.sandbox_port, USER_ID, &settles_late);
+    let _sandbox = sandbox.await;
+    let code = reference();
+    buy(&mut buying.client().await, &code, PENDING_THEN_SUCCESS).await;
+    assert_succeeded(&watching.until_final(&code).await);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_that_is_put_right_needs_no_restart() {
+    const RIGHT: &str = "right-password";
+    const WRONG: &str = "another-password";
+    let mut world = World::new(StoreKind::Redis).await;
+    let options = ["--appendonly", "no", "--requirepass", RIGHT];
+    let mut redis = Redis::start_with(world.path(), &options).await;
+    let port = redis.port();
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{port}");
+    redis.url = url(RIGHT);
+    world
+        .set("store.url", &redis.url)
+        .set("store.timeout", "2s");
+    let mut gateway = world.start_gateway().await;
+    gateway.process.add_secret(RIGHT.to_owned());
+    let mut client = gateway.client().await;
+    let codes = [reference(), reference()];
+    assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
+
+    redis
+        .command(&["CONFIG", "SET", "requirepass", WRONG])
+        .await;
+    redis.url = url(WRONG);
+    for kind in ["normal", "pubsub"] {
+        redis.command(&["CLIENT", "KILL", "TYPE", kind]).await;
+    }
+    gateway.readiness(503).await;
+    let refused = client.purchase_prepaid(order(&codes[1], PLAIN)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+
+    redis
+        .command(&["CONFIG", "SET", "requirepass", RIGHT])
+        .await;
+    for code in &codes {
+        assert_succeeded(&buy_until_taken(&mut client, code, PLAIN).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    gateway.readiness(200).await;
+}
+
+/// Asserts that readiness, the health service and the gauge agree.
+async fn assert_health(gateway: &Gateway, is_well: bool) -> String {
+    let told = gateway.readiness(if is_well { 200 } else { 503 }).await;
+    let metrics = reqwest::get(format!("http://{}/metrics", gateway.admin));
+    let metrics = metrics.await.unwrap().text().await.unwrap();
+    let gauge = metrics
+        .lines()
+        .find(|line| line.starts_with("okebayar_store_healthy"));
+    assert!(
+        gauge.unwrap().ends_with(if is_well { " 1" } else { " 0" }),
+        "{gauge:?}"
+    );
+    let address = format!("http://{}", gateway.grpc);
+    let endpoint = tonic::transport::Endpoint::from_shared(address).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    let expected = if is_well {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    let mut updates = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let reported =
+        async { while updates.message().await.unwrap().unwrap().status() != expected {} };
+    tokio::time::timeout(PATIENCE, reported)
+        .await
+        .expect("the health service says something else");
+    told
+}
+
+#[tokio::test]
+async fn a_read_only_replica_is_reported_in_time() {
+    let world = World::without_sandbox(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    assert_health(&gateway, true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let primary = Redis::start(folder.path()).await;
+    let redis = world.redis.as_ref().unwrap();
+    redis.follow(&primary).await;
+    let began = Instant::now();
+    let told = assert_health(&gateway, false).await;
+    assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
+    assert!(told.contains("READONLY"), "{told}");
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_health(&gateway, true).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_writes_is_reported_in_time() {
+    let world = World::without_sandbox(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_ref().unwrap();
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
+        .await;
+    let began = Instant::now();
+    let told = assert_health(&gateway, false).await;
+    assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
+    assert!(told.contains("NOREPLICAS"), "{told}");
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "0"])
+        .await;
+    assert_health(&gateway, true).await;
+}
+
+#[tokio::test]
+async fn a_verification_that_hangs_is_reported_in_time() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    world.set("store.timeout", "5m");
+    let gateway = world.start_gateway().await;
+    assert_health(&gateway, true).await;
+    let redis = world.redis.as_ref().unwrap();
+    redis.freeze();
+    let began = Instant::now();
+    let told = assert_health(&gateway, false).await;
+    redis.thaw();
+    assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
+    assert!(told.contains("verification"), "{told}");
+    assert_health(&gateway, true).await;
+}
