@@ -23,7 +23,7 @@ use crate::{
     telemetry::Metrics,
     transaction::{
         AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, ProductCode,
-        Source, Statement, StatusCode, Transaction, Unknown,
+        ReferenceCode, Source, Statement, StatusCode, Transaction, Unknown,
     },
 };
 
@@ -221,6 +221,19 @@ impl Client {
             inquired,
         };
         Ok(verdict::of_check(&answer, asked, &self.account.code_lists)?)
+    }
+
+    /// Asks for the status of a reference code of which nothing else is known.
+    ///
+    /// # Errors
+    /// [`NothingLearnt`] when the answer does not say anything about it.
+    pub async fn check_unknown(
+        &self,
+        reference_code: &ReferenceCode,
+    ) -> Result<StatusCode, NothingLearnt> {
+        let body = request::check_unknown(&self.account, reference_code.as_str());
+        let answer = self.ask(body).await?;
+        Ok(verdict::of_unknown(&answer, reference_code.as_str())?)
     }
 
     /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells
