@@ -9,6 +9,7 @@ use tracing::info;
 use super::{
     accounts::Accounts,
     convert,
+    converted::Converted,
     error::{self, Violations},
     page,
     request::{self, deadline},
@@ -23,6 +24,7 @@ use crate::{
 pub struct Transactions {
     accounts: Accounts,
     engine: Arc<Engine>,
+    converted: Converted,
 }
 
 impl Transactions {
@@ -30,7 +32,11 @@ impl Transactions {
     #[must_use]
     pub fn new(accounts: Accounts) -> Self {
         let engine = Arc::clone(&accounts.engine);
-        Self { accounts, engine }
+        Self {
+            accounts,
+            engine,
+            converted: Converted::default(),
+        }
     }
 
     fn key(&self, account: &str, reference_code: &str) -> Result<TransactionKey, Status> {
@@ -146,7 +152,7 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let key = self.key(&request.account, &request.reference_code)?;
         let checked = self.engine.check_now(&key, caller_deadline).await;
-        let Some(checked) = checked.map_err(|error| error::of_store(&error))? else {
+        let Some(checked) = checked.map_err(|error| error::of_check(&error))? else {
             return Err(self.not_found(Some(&key)).await);
         };
         Ok(Response::new(v1::CheckTransactionResponse {
@@ -191,7 +197,7 @@ impl TransactionService for Transactions {
             .watch_all(accounts, cursor)
             .await
             .map_err(|error| error::of_watch_all(&error))?;
-        Ok(Response::new(stream_all(watch)))
+        Ok(Response::new(stream_all(watch, self.converted.clone())))
     }
 
     async fn list_transactions(
@@ -248,19 +254,22 @@ fn stream(watch: Watch) -> Watched {
     }))
 }
 
-fn stream_all(watch: WatchAll) -> WatchedAll {
-    Box::pin(futures::stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        let told = watch
-            .next()
-            .await
-            .map(|told| v1::WatchTransactionsResponse {
-                transaction: told.transaction.as_deref().map(convert::transaction),
-                cursor: told.cursor,
-            });
-        match told {
-            Ok(told) => Some((Ok(told), Some(watch))),
-            Err(error) => Some((Err(error::of_watch_all(&error)), None)),
-        }
-    }))
+fn stream_all(watch: WatchAll, converted: Converted) -> WatchedAll {
+    Box::pin(futures::stream::unfold(
+        Some((watch, converted)),
+        |state| async {
+            let (mut watch, converted) = state?;
+            let told = watch
+                .next()
+                .await
+                .map(|told| v1::WatchTransactionsResponse {
+                    transaction: told.transaction.map(|found| converted.of(&found)),
+                    cursor: told.cursor,
+                });
+            match told {
+                Ok(told) => Some((Ok(told), Some((watch, converted)))),
+                Err(error) => Some((Err(error::of_watch_all(&error)), None)),
+            }
+        },
+    ))
 }

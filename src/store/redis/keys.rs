@@ -17,6 +17,7 @@ impl RedisStore {
     pub(super) fn keys(&self, key: &TransactionKey) -> Keys {
         let partition = self.partition(key.account(), key.reference());
         Keys {
+            partition,
             record: format!("okb:{{{partition}}}:tx:{key}"),
             due: due_key(partition),
             events: events_key(partition),
@@ -37,6 +38,7 @@ impl RedisStore {
 }
 
 pub(super) struct Keys {
+    pub(super) partition: u64,
     pub(super) record: String,
     pub(super) due: String,
     pub(super) events: String,

@@ -34,8 +34,8 @@ use redis::{
 use keys::{due_key, listing_key, listing_member, read_listing_member};
 
 use super::{
-    Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
-    StoreError, Wake, belongs_elsewhere, record,
+    Commit, Cursor, Events, Heard, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put,
+    Store, StoreError, Wake, belongs_elsewhere, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -278,6 +278,7 @@ impl Store for RedisStore {
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
+        wake(Heard::Listening);
         let mut messages = pubsub.on_message();
         while let Some(message) = messages.next().await {
             let Ok(text) = message.get_payload::<String>() else {
@@ -287,7 +288,7 @@ impl Store for RedisStore {
                 continue;
             };
             if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
-                wake(key, version);
+                wake(Heard::Change(key, version));
             }
         }
         Ok(())
@@ -376,8 +377,12 @@ impl Store for RedisStore {
         self.read_head().await
     }
 
-    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
-        self.read_events(cursor).await
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        self.read_events(cursor, partitions).await
+    }
+
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
     }
 
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
