@@ -31,7 +31,7 @@ use crate::{
     engine::{self, Engine, Upstream},
     events,
     grpc::{
-        Accounts, DESCRIPTOR, Inquiries, Notices, Transactions,
+        Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
         v1::{
             account_service_server::AccountServiceServer,
             inquiry_service_server::InquiryServiceServer,
@@ -112,6 +112,7 @@ impl App {
             rules: settings.rules,
             guard: settings.guard,
             poll_interval: settings.events_poll_interval,
+            safety_poll_interval: settings.events_safety_poll_interval,
             metrics: metrics.clone(),
         };
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
@@ -172,6 +173,10 @@ impl App {
         start(&mut servers, keeping);
         let relaying = events::relay(store, hub, stopping.clone());
         start(&mut servers, relaying);
+        let reader = Arc::clone(&engine);
+        start(&mut servers, async move { reader.read_events().await });
+        let asker = Arc::clone(&engine);
+        start(&mut servers, async move { asker.check_orphans().await });
         let reconciling = reconciler::run(
             Arc::clone(&engine),
             settings.limits.checking,
@@ -317,6 +322,7 @@ async fn serve_grpc(
     let descriptors = [DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
     Server::builder()
         .layer(RpcLayer::new(metrics, &descriptors))
+        .layer(RefusalLayer)
         // Without HTTP/1 a peer that never speaks holds up the shutdown (hyper 4170).
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

@@ -3,19 +3,28 @@
 //! The hub only wakes and shows the newest version; it never queues. A waiter that
 //! fell behind, or that watches a change made elsewhere, reads the missing
 //! revisions from the store. So memory is bounded by the number of waiters.
+//!
+//! A wake-up may be lost. So every waiter also reads the store of its own accord
+//! ([`Poll`]): often while the wake-up connection is down, seldom while it is up.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    store::Store,
+    store::{Heard, Store},
     transaction::{Transaction, TransactionKey},
 };
 
@@ -32,15 +41,40 @@ struct News {
 
 type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<News>>>>;
 
-/// Tells waiters of committed changes.
-#[derive(Clone, Default)]
+/// The partitions that changed since they were last taken, for the reader of all events.
+#[derive(Default)]
+struct Changes {
+    /// Nothing is noted while nobody reads.
+    is_wanted: AtomicBool,
+    partitions: Mutex<BTreeSet<usize>>,
+    noted: Notify,
+}
+
+/// Notifies waiters of committed changes.
+#[derive(Clone)]
 pub struct Hub {
+    store: Arc<dyn Store>,
     topics: Topics,
-    /// Counts what happens to any transaction, for those who watch all.
-    all: watch::Sender<u64>,
+    changes: Arc<Changes>,
+    /// True while wake-ups of other processes arrive.
+    listening: watch::Sender<bool>,
+    /// Counts the waiters that polled, to spread them.
+    polls: Arc<AtomicU32>,
 }
 
 impl Hub {
+    /// Builds the hub of a store's changes.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            topics: Topics::default(),
+            changes: Arc::default(),
+            listening: watch::Sender::new(false),
+            polls: Arc::default(),
+        }
+    }
+
     /// Shows a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
         let news = News {
@@ -61,14 +95,54 @@ impl Hub {
         );
     }
 
-    /// Waits for changes of any transaction from now on.
+    /// Has every waiter read the store soon: what it holds may have changed without a
+    /// wake-up.
+    pub fn read_again(&self) {
+        self.listening.send_modify(|_| ());
+    }
+
+    /// Begins or stops to note which partitions change.
+    pub(crate) fn want_changes(&self, is_wanted: bool) {
+        self.changes.is_wanted.store(is_wanted, Ordering::SeqCst);
+    }
+
+    /// Waits until some partition has changed.
+    pub(crate) async fn changed(&self) {
+        self.changes.noted.notified().await;
+    }
+
+    /// Takes the partitions that changed since the last call.
+    pub(crate) fn take_changes(&self) -> BTreeSet<usize> {
+        let mut partitions = self.changes.partitions();
+        std::mem::take(&mut *partitions)
+    }
+
+    /// Starts the clock of one waiter that also reads the store of its own accord.
     #[must_use]
-    pub fn subscribe_all(&self) -> watch::Receiver<u64> {
-        self.all.subscribe()
+    pub fn poll(&self, pace: Pace) -> Poll {
+        let number = self.polls.fetch_add(1, Ordering::Relaxed);
+        // Multiples of the golden ratio spread evenly, however many there are.
+        let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
+        let listening = self.listening.subscribe();
+        let first = if *listening.borrow() {
+            pace.listening
+        } else {
+            pace.deaf
+        };
+        Poll {
+            listening,
+            pace,
+            catch_up_after: pace.deaf.mul_f64(0.5 + phase / 2.0),
+            next: Instant::now() + first,
+        }
     }
 
     fn tell(&self, key: &TransactionKey, news: News) {
-        self.all.send_modify(|count| *count += 1);
+        if self.changes.is_wanted.load(Ordering::SeqCst) {
+            let partition = self.store.partition_of(key);
+            self.changes.partitions().insert(partition);
+            self.changes.noted.notify_one();
+        }
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(key) {
             topic.send_if_modified(|known| {
@@ -97,16 +171,78 @@ impl Hub {
     }
 }
 
+impl Changes {
+    fn partitions(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
+        let partitions = self.partitions.lock();
+        partitions.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often a waiter reads the store of its own accord.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// While the wake-up connection is down.
+    pub deaf: Duration,
+    /// While it is up.
+    pub listening: Duration,
+}
+
+/// The clock of one waiter that reads the store of its own accord.
+pub struct Poll {
+    listening: watch::Receiver<bool>,
+    pace: Pace,
+    /// From a change of the connection to the next read; differs between waiters, so
+    /// that they do not all read at once.
+    catch_up_after: Duration,
+    next: Instant,
+}
+
+impl Poll {
+    /// Waits until the store is to be read. Cancelling loses nothing.
+    ///
+    /// A connection that breaks, and one that is made again, bring the next read
+    /// forward: what was missed meanwhile is found by that read.
+    pub async fn due(&mut self) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.next) => return self.read_at(Instant::now()),
+                // The sender lives as long as the engine.
+                Ok(()) = self.listening.changed() => self.heard_at(Instant::now()),
+            }
+        }
+    }
+
+    fn read_at(&mut self, now: Instant) {
+        let is_listening = *self.listening.borrow();
+        self.next = now
+            + if is_listening {
+                self.pace.listening
+            } else {
+                self.pace.deaf
+            };
+    }
+
+    fn heard_at(&mut self, now: Instant) {
+        self.next = self.next.min(now + self.catch_up_after);
+    }
+}
+
 /// Wakes waiters for what other processes commit, until `stopping`. A connection
 /// that breaks is made again; what was missed meanwhile, waiters find when they
 /// look at the store of their own accord.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
-    let wake = |key: TransactionKey, version: u64| hub.wake(&key, version);
+    let wake = |heard: Heard| match heard {
+        Heard::Listening => {
+            hub.listening.send_replace(true);
+        }
+        Heard::Change(key, version) => hub.wake(&key, version),
+    };
     let mut heard = true;
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             result = store.listen(&wake) => {
+                hub.listening.send_replace(false);
                 // A failure is told once, not at every try.
                 if let (Err(error), true) = (&result, heard) {
                     warn!(%error, "changes made by other processes are not heard of");
@@ -153,5 +289,38 @@ impl Drop for Subscription {
         {
             topics.remove(&self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polling_is_frequent_only_while_the_connection_is_down() {
+        let seconds = Duration::from_secs;
+        let began = Instant::now();
+        let listening = watch::Sender::new(false);
+        let mut poll = Poll {
+            listening: listening.subscribe(),
+            pace: Pace {
+                deaf: seconds(5),
+                listening: seconds(3600),
+            },
+            catch_up_after: seconds(4),
+            next: began,
+        };
+        poll.read_at(began);
+        assert_eq!(poll.next, began + seconds(5), "down: often");
+        listening.send_replace(true);
+        poll.heard_at(began + seconds(2));
+        assert_eq!(poll.next, began + seconds(5), "not later than planned");
+        poll.read_at(began + seconds(5));
+        assert_eq!(poll.next, began + seconds(3605), "up: only the safety poll");
+        // It breaks and is made again: one read finds what was missed.
+        poll.heard_at(began + seconds(100));
+        assert_eq!(poll.next, began + seconds(104));
+        poll.read_at(began + seconds(104));
+        assert_eq!(poll.next, began + seconds(3704));
     }
 }

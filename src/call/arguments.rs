@@ -81,6 +81,15 @@ pub enum Command {
         #[arg(long, default_value = "")]
         page_token: String,
     },
+    /// List callbacks about reference codes that the gateway does not know.
+    ListOrphanCallbacks {
+        /// The most to return.
+        #[arg(long, default_value_t = 0)]
+        page_size: i32,
+        /// The `next_page_token` of the page before.
+        #[arg(long, default_value = "")]
+        page_token: String,
+    },
 }
 
 impl Command {

@@ -12,12 +12,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::SignedDuration;
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 pub use arguments::{Arguments, Command};
+use arguments::{Get, Payment, Purchase, Ruling};
 pub use outcome::Outcome;
 
 use self::{progress::Progress, show::Printer};
@@ -42,6 +46,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         ));
         return Outcome::Refused;
     };
+    let address = address(&endpoint);
     let caller = Caller {
         channel: endpoint.connect_lazy(),
         timeout: arguments.timeout.map(SignedDuration::unsigned_abs),
@@ -53,10 +58,43 @@ pub async fn run(arguments: Arguments) -> Outcome {
     match caller.call(arguments.command).await {
         Ok(outcome) => outcome,
         Err(status) => {
-            caller.printer.error(&status);
+            match unreachable(&status, &address) {
+                Some(problem) => caller.printer.problem(&problem),
+                None => caller.printer.error(&status),
+            }
             Outcome::of_error(&status, moves_money)
         }
     }
+}
+
+/// Where the gateway is called, without what else the address may hold.
+fn address(endpoint: &Endpoint) -> String {
+    let uri = endpoint.uri();
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().map(|port| format!(":{port}"));
+    format!("{scheme}://{host}{}", port.unwrap_or_default())
+}
+
+/// Describes a call that reached no gateway; `None` when a gateway answered.
+fn unreachable(status: &Status, address: &str) -> Option<String> {
+    let has_details = !status.details().is_empty();
+    if has_details || status.code() != tonic::Code::Unavailable {
+        return None;
+    }
+    let mut problem = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !problem.contains(&text) && text != "transport error" {
+            problem = format!("{problem}: {text}");
+        }
+        cause = error.source();
+    }
+    Some(format!(
+        "Unavailable: {address} cannot be reached: {problem}; start the gateway, or name \
+         another address with --address"
+    ))
 }
 
 /// The longest that a gateway may take to say how it is.
@@ -91,41 +129,17 @@ struct Caller {
 }
 
 impl Caller {
+    /// Makes one call. Every command has an arm of its own, so that a new one does not
+    /// compile until it is handled.
     async fn call(&self, command: Command) -> Result<Outcome, Status> {
         let account = self.account.clone().unwrap_or_default();
         let accounts: Vec<String> = self.account.iter().cloned().collect();
         match command {
-            Command::PurchasePrepaid(purchase) => {
-                let watch = purchase.wait.watch;
-                let request = self.request(purchase.message(account));
-                let mut client = self.transactions();
-                let answer = self.wait(client.purchase_prepaid(request)).await?;
-                self.printer.print(&answer);
-                self.follow(answer.transaction, watch).await
-            }
-            Command::PayPostpaid(payment) => {
-                let watch = payment.wait.watch;
-                let request = self.request(payment.message(account));
-                let mut client = self.transactions();
-                let answer = self.wait(client.pay_postpaid(request)).await?;
-                self.printer.print(&answer);
-                self.follow(answer.transaction, watch).await
-            }
-            Command::GetTransaction(get) => {
-                let request = self.request(get.message(account));
-                let answer = self
-                    .wait(self.transactions().get_transaction(request))
-                    .await?;
-                Ok(self.printed(&answer, answer.transaction.as_ref()))
-            }
+            Command::PurchasePrepaid(purchase) => self.purchase(purchase, account).await,
+            Command::PayPostpaid(payment) => self.pay(payment, account).await,
+            Command::GetTransaction(get) => self.get(get, account).await,
             Command::CheckTransaction { reference_code } => {
-                let request = self.request(v1::CheckTransactionRequest {
-                    account,
-                    reference_code,
-                });
-                let mut client = self.transactions();
-                let answer = self.wait(client.check_transaction(request)).await?;
-                Ok(self.printed(&answer, answer.transaction.as_ref()))
+                self.check(account, reference_code).await
             }
             Command::WatchTransaction {
                 reference_code,
@@ -144,47 +158,25 @@ impl Caller {
             }
             Command::ListTransactions(list) => {
                 let request = self.request(list.message(accounts));
-                let answer = self
-                    .wait(self.transactions().list_transactions(request))
-                    .await?;
-                Ok(self.printed(&answer, None))
+                self.show(self.transactions().list_transactions(request))
+                    .await
             }
-            Command::ResolveTransaction(ruling) => {
-                let request = self.request(ruling.message(account));
-                let mut client = self.transactions();
-                let answer = self.wait(client.resolve_transaction(request)).await?;
-                Ok(self.printed(&answer, answer.transaction.as_ref()))
-            }
-            other => self.ask(other, account, accounts).await,
-        }
-    }
-
-    /// The calls that are about no transaction.
-    async fn ask(
-        &self,
-        command: Command,
-        account: String,
-        accounts: Vec<String>,
-    ) -> Result<Outcome, Status> {
-        let channel = self.channel.clone();
-        match command {
+            Command::ResolveTransaction(ruling) => self.resolve(ruling, account).await,
             Command::InquirePrepaid(inquiry) => {
                 let request = self.request(inquiry.message(account));
-                let mut client = InquiryServiceClient::new(channel);
-                let answer = self.wait(client.inquire_prepaid(request)).await?;
-                Ok(self.printed(&answer, None))
+                self.show(self.inquiries().inquire_prepaid(request)).await
             }
             Command::InquirePostpaid(inquiry) => {
                 let request = self.request(inquiry.message(account));
-                let mut client = InquiryServiceClient::new(channel);
-                let answer = self.wait(client.inquire_postpaid(request)).await?;
-                Ok(self.printed(&answer, None))
+                self.show(self.inquiries().inquire_postpaid(request)).await
+            }
+            Command::GetBalance => {
+                let request = self.request(v1::GetBalanceRequest { account });
+                self.show(self.accounts().get_balance(request)).await
             }
             Command::Echo { message } => {
                 let request = self.request(v1::EchoRequest { account, message });
-                let mut client = AccountServiceClient::new(channel);
-                let answer = self.wait(client.echo(request)).await?;
-                Ok(self.printed(&answer, None))
+                self.show(self.accounts().echo(request)).await
             }
             Command::ListNotices {
                 page_size,
@@ -195,17 +187,87 @@ impl Caller {
                     page_size,
                     page_token,
                 });
-                let mut client = NoticeServiceClient::new(channel);
-                let answer = self.wait(client.list_notices(request)).await?;
-                Ok(self.printed(&answer, None))
+                self.show(self.notices().list_notices(request)).await
             }
-            _ => {
-                let request = self.request(v1::GetBalanceRequest { account });
-                let mut client = AccountServiceClient::new(channel);
-                let answer = self.wait(client.get_balance(request)).await?;
-                Ok(self.printed(&answer, None))
+            Command::ListOrphanCallbacks {
+                page_size,
+                page_token,
+            } => {
+                let request = self.request(v1::ListOrphanCallbacksRequest {
+                    accounts,
+                    page_size,
+                    page_token,
+                });
+                self.show(self.notices().list_orphan_callbacks(request))
+                    .await
             }
         }
+    }
+
+    async fn purchase(&self, purchase: Purchase, account: String) -> Result<Outcome, Status> {
+        let watch = purchase.wait.watch;
+        let request = self.request(purchase.message(account));
+        let answer = self
+            .wait(self.transactions().purchase_prepaid(request))
+            .await?;
+        self.printer.print(&answer);
+        self.follow(answer.transaction, watch).await
+    }
+
+    async fn pay(&self, payment: Payment, account: String) -> Result<Outcome, Status> {
+        let watch = payment.wait.watch;
+        let request = self.request(payment.message(account));
+        let answer = self.wait(self.transactions().pay_postpaid(request)).await?;
+        self.printer.print(&answer);
+        self.follow(answer.transaction, watch).await
+    }
+
+    async fn get(&self, get: Get, account: String) -> Result<Outcome, Status> {
+        let request = self.request(get.message(account));
+        let answer = self
+            .wait(self.transactions().get_transaction(request))
+            .await?;
+        Ok(self.printed(&answer, answer.transaction.as_ref()))
+    }
+
+    async fn check(&self, account: String, reference_code: String) -> Result<Outcome, Status> {
+        let request = self.request(v1::CheckTransactionRequest {
+            account,
+            reference_code,
+        });
+        let answer = self
+            .wait(self.transactions().check_transaction(request))
+            .await?;
+        Ok(self.printed(&answer, answer.transaction.as_ref()))
+    }
+
+    async fn resolve(&self, ruling: Ruling, account: String) -> Result<Outcome, Status> {
+        let request = self.request(ruling.message(account));
+        let answer = self
+            .wait(self.transactions().resolve_transaction(request))
+            .await?;
+        Ok(self.printed(&answer, answer.transaction.as_ref()))
+    }
+
+    /// Makes a call that is about no one transaction, and prints the answer.
+    async fn show<T: show::Named>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Outcome, Status> {
+        let answer = self.wait(call).await?;
+        Ok(self.printed(&answer, None))
+    }
+
+    fn inquiries(&self) -> InquiryServiceClient<Channel> {
+        InquiryServiceClient::new(self.channel.clone())
+    }
+
+    fn accounts(&self) -> AccountServiceClient<Channel> {
+        AccountServiceClient::new(self.channel.clone())
+    }
+
+    fn notices(&self) -> NoticeServiceClient<Channel> {
+        NoticeServiceClient::new(self.channel.clone())
     }
 
     fn transactions(&self) -> TransactionServiceClient<Channel> {
@@ -249,20 +311,23 @@ impl Caller {
             reference_code: transaction.reference_code,
             after_revision: transaction.revision,
         };
-        // A watch after the last revision ends without a word.
-        self.watch_from(request, outcome, 0).await
+        let printed = Some(transaction.revision);
+        self.watch_from(request, outcome, printed, 0).await
     }
 
     async fn watch(&self, request: v1::WatchTransactionRequest) -> Result<Outcome, Status> {
         // One that never began is not taken up again.
-        self.watch_from(request, Outcome::Done, WATCH_TRIES_MAX)
+        self.watch_from(request, Outcome::Done, None, WATCH_TRIES_MAX)
             .await
     }
 
+    /// Prints every revision but the `printed` one, which a watch that is resumed at its
+    /// end tells again.
     async fn watch_from(
         &self,
         mut request: v1::WatchTransactionRequest,
         mut outcome: Outcome,
+        mut printed: Option<i64>,
         mut tries: u32,
     ) -> Result<Outcome, Status> {
         loop {
@@ -276,7 +341,12 @@ impl Caller {
                                 tries = 0;
                                 let transaction = update.transaction.clone().unwrap_or_default();
                                 request.after_revision = transaction.revision;
-                                outcome = self.printed(&update, Some(&transaction));
+                                outcome = Outcome::of(&transaction);
+                                if printed.replace(transaction.revision)
+                                    != Some(transaction.revision)
+                                {
+                                    self.printer.print(&update);
+                                }
                             }
                             Ok(None) => return Ok(outcome),
                             Err(status) => break status,

@@ -38,6 +38,7 @@ named!(
     GetBalanceResponse,
     EchoResponse,
     ListNoticesResponse,
+    ListOrphanCallbacksResponse,
 );
 
 const PACKAGE: &str = "okebayar.gateway.v1";

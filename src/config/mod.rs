@@ -59,6 +59,10 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Status checks at once.
     pub checking: usize,
+    /// Open watches at once, of one transaction or of all.
+    pub watchers: usize,
+    /// Calls that wait for an outcome at once.
+    pub waiters: usize,
 }
 
 /// Where and how callbacks are received.
@@ -104,8 +108,10 @@ pub struct Settings {
     pub rules: Rules,
     /// How often due checks are looked for.
     pub poll_interval: Duration,
-    /// How often a waiter reads the store for changes that it was not told of.
+    /// How often a waiter reads the store while wake-ups do not arrive.
     pub events_poll_interval: Duration,
+    /// How often it does so while they arrive.
+    pub events_safety_poll_interval: Duration,
     /// The longest a shutdown waits for what has begun.
     pub drain: Duration,
     /// The accounts by name.
@@ -216,6 +222,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let rules = read_rules(reader, send_within, guard);
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
+    let events_safety_poll_interval = reader.span("events.safety_poll_interval", "60s");
     let drain = read_drain(reader, in_flight_max);
     let accounts = accounts
         .into_iter()
@@ -233,6 +240,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         rules: rules?,
         poll_interval: poll_interval?,
         events_poll_interval: events_poll_interval?,
+        events_safety_poll_interval: events_safety_poll_interval?,
         drain: drain?,
         accounts: accounts.collect::<Option<_>>()?,
         default_account: default_account?,
@@ -320,11 +328,15 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let queue = reader.count("limits.queue", "1024");
     let queue_timeout = reader.span("limits.queue_timeout", "10s");
     let checking = reader.count("limits.checking", "8");
+    let watchers = reader.count("limits.watchers", "10000");
+    let waiters = reader.count("limits.waiters", "10000");
     Some(Limits {
         sending: sending?,
         queue: queue?,
         queue_timeout: queue_timeout?,
         checking: checking?,
+        watchers: watchers?,
+        waiters: waiters?,
     })
 }
 

@@ -67,6 +67,7 @@ impl Engine {
         let (Some(transaction), Some(upstream)) = (known, self.upstream(account)) else {
             let orphan = self.orphan(account, report);
             inbox::add_orphan(&*self.store, &orphan).await?;
+            self.ask_about_orphan(&orphan);
             info!(%account, "a callback about an unknown reference code");
             return Ok(Received::Orphan);
         };

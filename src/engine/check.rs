@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 
-use super::{Engine, Upstream, wait::leave_before};
+use super::{
+    Engine, Upstream,
+    wait::{Waited, leave_before},
+};
 use crate::{
     okebayar::client::NothingLearnt,
     store::{StoreError, inquiries},
@@ -21,6 +24,20 @@ const NO_RECORD_PAUSE: Duration = Duration::from_hours(1);
 
 /// What a caller that asks for a check allows beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
+
+/// Why a caller is not told what a check brought.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Too many callers wait at once.
+    #[error("too many callers are waiting for an outcome")]
+    TooManyWaiting,
+    /// The store held the transaction, and no longer does.
+    #[error("the store has lost the transaction")]
+    Lost,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// A transaction after a check that a caller asked for.
 #[derive(Debug)]
@@ -37,12 +54,13 @@ impl Engine {
     /// `None` when there is no such transaction.
     ///
     /// # Errors
-    /// [`StoreError`] when the store does not answer.
+    /// [`CheckError`] when the store does not answer, or too many callers wait.
     pub async fn check_now(
         &self,
         named: &Named,
         caller_deadline: Option<Instant>,
-    ) -> Result<Option<Checked>, StoreError> {
+    ) -> Result<Option<Checked>, CheckError> {
+        let _waiter = self.admit_waiter().ok_or(CheckError::TooManyWaiting)?;
         let mut updates = self.hub.subscribe(&named.key);
         let Some(current) = self.load(named).await? else {
             return Ok(None);
@@ -81,9 +99,13 @@ impl Engine {
             leave_before,
         );
         let is_over = |newest: &Transaction, stopping| stopping || newest.last_checked_at() > last;
-        let transaction = self
-            .wait_until(&mut updates, asked, deadline, is_over)
+        let waited = self
+            .wait_until(&mut updates, asked, deadline, is_over, false)
             .await?;
+        let transaction = match waited {
+            Waited::Known(transaction) | Waited::WentBack(Some(transaction)) => transaction,
+            Waited::WentBack(None) => return Err(CheckError::Lost),
+        };
         let was_asked = transaction.last_checked_at() > last;
         Ok(Some(Checked {
             transaction,

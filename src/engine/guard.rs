@@ -46,6 +46,10 @@ impl Engine {
             None if before.is_some() => info!("the failover guard is off"),
             None => {}
         }
+        if before.is_some_and(|before| before != guard) {
+            // What waiters know may be gone, and nothing else would wake them.
+            self.hub.read_again();
+        }
         *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard.clone());
         Ok(guard)
     }

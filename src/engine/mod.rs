@@ -7,8 +7,11 @@
 mod bill;
 mod callback;
 mod check;
+mod feed;
 mod guard;
+mod limits;
 mod list;
+mod orphan;
 mod purchase;
 mod question;
 mod review;
@@ -36,7 +39,7 @@ pub use crate::okebayar::{
 use crate::{
     ambient::Ambient,
     config::Limits,
-    events::Hub,
+    events::{Hub, Pace, Poll},
     okebayar::client::Client,
     store::{
         Commit, Store, StoreError,
@@ -48,8 +51,11 @@ use crate::{
         TraceCode, Transaction,
     },
 };
+use feed::Feed;
+use orphan::Orphans;
+
 pub use callback::Received;
-pub use check::Checked;
+pub use check::{CheckError, Checked};
 pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
@@ -88,8 +94,10 @@ pub struct Settings {
     pub rules: Rules,
     /// What is held back after the store may have lost something.
     pub guard: GuardSettings,
-    /// How often a waiter reads the store for changes that it was not told of.
+    /// How often a waiter reads the store while wake-ups do not arrive.
     pub poll_interval: Duration,
+    /// How often it does so while they arrive.
+    pub safety_poll_interval: Duration,
     /// Where it is measured.
     pub metrics: Metrics,
 }
@@ -109,6 +117,13 @@ pub struct Engine {
     settings: Settings,
     ambient: Ambient,
     hub: Hub,
+    /// What the reader of all events passes on.
+    feed: Feed,
+    /// Callbacks about unknown reference codes that may be asked about.
+    orphans: Orphans,
+    /// One for each watcher, and one for each caller that waits for an outcome.
+    watchers: Arc<Semaphore>,
+    waiters: Semaphore,
     /// What was last seen of the store's history.
     guard: Mutex<Option<Guard>>,
     /// One for each purchase that waits to be sent or is being sent.
@@ -140,12 +155,16 @@ impl Engine {
             set_aside: SetAside::default(),
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
             sending: Semaphore::new(settings.limits.sending),
+            watchers: Arc::new(Semaphore::new(settings.limits.watchers)),
+            waiters: Semaphore::new(settings.limits.waiters),
+            hub: Hub::new(Arc::clone(&store)),
+            feed: Feed::default(),
+            orphans: Orphans::default(),
             store,
             store_problem: Mutex::new(None),
             upstreams,
             settings,
             ambient,
-            hub: Hub::default(),
             guard: Mutex::new(None),
             tasks: TaskTracker::new(),
             stopping,
@@ -287,6 +306,14 @@ impl Engine {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.settings.metrics
+    }
+
+    /// Starts the clock of one waiter that also reads the store of its own accord.
+    fn poll(&self) -> Poll {
+        self.hub.poll(Pace {
+            deaf: self.settings.poll_interval,
+            listening: self.settings.safety_poll_interval,
+        })
     }
 
     fn now(&self) -> Timestamp {

@@ -153,8 +153,10 @@ impl Engine {
         intent: Intent,
         wait: Wait,
     ) -> Result<Purchase, PurchaseError> {
+        // A caller that cannot wait may still learn of an earlier call.
+        let waiter = self.admit_waiter();
         let mut updates = self.hub.subscribe(&intent.key());
-        let beginning = self.begin(intent);
+        let beginning = self.begin(intent, waiter.is_some());
         let begun = match wait.deadline() {
             Some(deadline) => tokio::time::timeout_at(deadline, beginning)
                 .await
@@ -165,7 +167,12 @@ impl Engine {
             Begun::Ours(transaction) => (transaction, false),
             Begun::Theirs(transaction) => (transaction, true),
         };
-        let transaction = self.wait(&mut updates, transaction, wait).await?;
+        let transaction = if waiter.is_some() {
+            let is_ours = !replayed;
+            self.wait(&mut updates, transaction, wait, is_ours).await?
+        } else {
+            transaction
+        };
         match transaction.standing().state {
             State::NotSent(why) => Err(PurchaseError::NothingSent(why)),
             _ => Ok(Purchase {
@@ -176,7 +183,11 @@ impl Engine {
     }
 
     /// Admission comes before the claim; a replay needs none.
-    async fn begin(self: &Arc<Self>, intent: Intent) -> Result<Begun, PurchaseError> {
+    async fn begin(
+        self: &Arc<Self>,
+        intent: Intent,
+        may_wait: bool,
+    ) -> Result<Begun, PurchaseError> {
         if self.stopping.is_cancelled() {
             return self.replay_or(&intent, PurchaseError::Stopping).await;
         }
@@ -189,7 +200,8 @@ impl Engine {
         if self.store_problem().is_some() {
             return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
         }
-        let Ok(slot) = Arc::clone(&self.queue).try_acquire_owned() else {
+        let slot = Arc::clone(&self.queue).try_acquire_owned();
+        let Some(slot) = slot.ok().filter(|_| may_wait) else {
             return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };
         let (tell, told) = oneshot::channel();

@@ -58,13 +58,30 @@ pub(super) fn leave_before(deadline: Instant) -> Instant {
     deadline - (left / MARGIN_PART).max(MARGIN_MIN).min(left)
 }
 
+/// How a wait ended.
+pub(super) enum Waited {
+    /// As wanted, or as known when the time was up.
+    Known(Arc<Transaction>),
+    /// The store no longer holds what was known of the transaction, but this.
+    WentBack(Option<Arc<Transaction>>),
+}
+
+/// Returns true when the store held `known` and then `read`, which no change of a
+/// transaction leads to.
+fn went_back(known: &Transaction, read: &Transaction) -> bool {
+    let is_same = read.base() == known.base() && read.updated_at() == known.updated_at();
+    read.version() < known.version() || read.version() == known.version() && !is_same
+}
+
 impl Engine {
-    /// Waits for the transaction; returns it as known when the time is up.
+    /// Waits for the transaction; returns it as known when the time is up. `is_ours`
+    /// when this call claimed it.
     pub(super) async fn wait(
         &self,
         updates: &mut Subscription,
         newest: Arc<Transaction>,
         wait: Wait,
+        is_ours: bool,
     ) -> Result<Arc<Transaction>, PurchaseError> {
         let upstream = self.upstream(newest.account());
         let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
@@ -76,13 +93,24 @@ impl Engine {
                 }
         });
         let is_over = |newest: &Transaction, stopping| wait.is_over(newest, stopping);
-        self.wait_until(updates, newest, deadline, is_over)
-            .await
-            .map_err(|error| PurchaseError::OutcomeUnreadable(error.to_string()))
+        let waited = self
+            .wait_until(updates, newest, deadline, is_over, is_ours)
+            .await;
+        match waited {
+            Ok(Waited::Known(transaction)) => Ok(transaction),
+            Ok(Waited::WentBack(_)) => Err(PurchaseError::OutcomeUnreadable(
+                "the store has lost what it held of the transaction".to_owned(),
+            )),
+            Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
+        }
     }
 
     /// Waits until `is_over` says so of the transaction and of whether the gateway
     /// is stopping; returns it as known when the time is up.
+    ///
+    /// A store that went back ends the wait at once: nothing that was known of the
+    /// transaction may come. Except while this process sends it (`is_sent_here`, and the
+    /// state is SENDING): its sender writes the outcome, over whatever the store holds.
     ///
     /// # Errors
     /// [`StoreError`] when the time is up and the store could not be read last.
@@ -92,39 +120,48 @@ impl Engine {
         mut newest: Arc<Transaction>,
         deadline: Instant,
         is_over: impl Fn(&Transaction, bool) -> bool,
-    ) -> Result<Arc<Transaction>, StoreError> {
+        is_sent_here: bool,
+    ) -> Result<Waited, StoreError> {
         let mut problem = None;
-        let mut poll = tokio::time::interval(self.settings.poll_interval);
-        poll.reset();
+        let mut poll = self.poll();
         while !is_over(&newest, self.stopping.is_cancelled()) {
             let told = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => {
-                    return problem.map_or(Ok(newest), Err);
+                    return problem.map_or(Ok(Waited::Known(newest)), Err);
                 }
                 told = updates.changed() => told,
-                _ = poll.tick() => None,
+                () = poll.due() => None,
                 () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => continue,
             };
-            let read = match told {
-                Some(transaction) => Ok(Some(transaction)),
-                // Another process may have committed a change. The caller's answer does not
-                // wait for a store that hangs.
-                None => tokio::time::timeout_at(deadline, self.store.load(&newest.key()))
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(StoreError::Unavailable("no reply in time".to_owned()))
-                    }),
-            };
-            match read {
-                Ok(read) => {
-                    problem = None;
-                    newest = read
-                        .filter(|read| read.version() > newest.version())
-                        .unwrap_or(newest);
+            if let Some(told) = told {
+                // Two tasks of this process may show their versions in any order.
+                if told.version() > newest.version() {
+                    newest = told;
                 }
+                problem = None;
+                continue;
+            }
+            // Another process may have committed a change. The caller's answer does not wait
+            // for a store that hangs.
+            let key = newest.key();
+            let loading = tokio::time::timeout_at(deadline, self.store.load(&key));
+            let loaded = loading
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("no reply in time".to_owned())));
+            match loaded {
+                Ok(Some(read)) if !went_back(&newest, &read) => {
+                    problem = None;
+                    newest = read;
+                }
+                Ok(_) if is_sent_here && newest.standing().state == State::Sending => {
+                    problem = Some(StoreError::Unavailable(
+                        "it has lost the transaction, which is still being sent".to_owned(),
+                    ));
+                }
+                Ok(read) => return Ok(Waited::WentBack(read)),
                 Err(error) => problem = Some(error),
             }
         }
-        Ok(newest)
+        Ok(Waited::Known(newest))
     }
 }

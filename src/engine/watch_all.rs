@@ -1,10 +1,19 @@
 //! Following every transaction, from a cursor (promise 13).
+//!
+//! A watcher first reads the store itself, from its cursor up to where the reader of
+//! all events stands ([`super::feed`]), and from there on receives what that one reads.
+//! Each event carries its number in its partition, so whatever order the two meet in,
+//! an event that was handed out is recognized, and so is a gap. A watcher that falls
+//! behind the reader's bounded read-ahead reads the store again from its cursor.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError};
 
-use super::{Engine, WatchError};
+use super::{
+    Engine, WatchError,
+    feed::{Passed, Subscriber, Told},
+};
 use crate::{
     store::{Cursor, Event, Events},
     transaction::{AccountName, Transaction},
@@ -15,12 +24,17 @@ pub struct WatchAll {
     engine: Arc<Engine>,
     /// Only these accounts; empty for all.
     accounts: Vec<AccountName>,
-    changes: watch::Receiver<u64>,
+    /// From the reader of all events.
+    feed: Subscriber,
     /// Behind what was handed out.
     cursor: Cursor,
+    /// Events that this watcher read from the store.
     waiting: VecDeque<Event>,
+    /// Up to here the store is to be read.
+    goal: Option<Cursor>,
     /// The watcher is owed a cursor, even without a transaction.
     tell_cursor: bool,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What a watcher of everything is told.
@@ -32,19 +46,28 @@ pub struct WatchedAll {
     pub cursor: String,
 }
 
+const OUT_OF_RANGE: WatchError = WatchError::OutOfRange(
+    "changes after that cursor are no longer kept, or it belongs to another history of the store",
+);
+
 impl Engine {
     /// Watches every transaction: from a cursor on, or from now. The first thing told
     /// is then the cursor of now.
     ///
     /// # Errors
-    /// [`WatchError`] when the store does not answer.
+    /// [`WatchError`] when the store does not answer, the changes after the cursor are
+    /// no longer kept, or there are too many watchers.
     pub async fn watch_all(
         self: &Arc<Self>,
         accounts: Vec<AccountName>,
         from: Option<Cursor>,
     ) -> Result<WatchAll, WatchError> {
+        let permit = self.admit_watcher()?;
+        if self.stopping.is_cancelled() {
+            return Err(WatchError::Stopping);
+        }
         // Subscribed before reading, so that no change falls in between.
-        let changes = self.hub.subscribe_all();
+        let feed = self.feed.subscribe();
         let tell_cursor = from.is_none();
         let cursor = match from {
             Some(cursor) => cursor,
@@ -54,10 +77,12 @@ impl Engine {
         let mut watch = WatchAll {
             engine: Arc::clone(self),
             accounts,
-            changes,
+            goal: feed.at.clone(),
+            feed,
             cursor,
             waiting: VecDeque::new(),
             tell_cursor,
+            _permit: permit,
         };
         // A cursor that cannot be resumed from is refused at once.
         watch.read().await?;
@@ -75,53 +100,123 @@ impl WatchAll {
             if std::mem::take(&mut self.tell_cursor) {
                 return Ok(self.told(None));
             }
-            while let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.waiting.pop_front() {
                 self.cursor.advance(&event);
-                let since = self
-                    .engine
-                    .now()
-                    .duration_since(event.transaction.updated_at());
-                self.engine.metrics().watch_lag(since.as_secs_f64());
-                let account = self.engine.names.current(event.transaction.account());
-                if self.accounts.is_empty() || self.accounts.contains(account) {
-                    return Ok(self.told(Some(event.transaction)));
-                }
                 // Those who see little must not fall behind what is kept.
                 self.tell_cursor = self.waiting.is_empty();
-            }
-            if self.tell_cursor {
+                if self.hands_out(&event) {
+                    self.tell_cursor = false;
+                    return Ok(self.told(Some(event.transaction)));
+                }
                 continue;
             }
-            if self.read().await? {
+            if self.is_behind()? {
+                self.read().await?;
                 continue;
             }
-            let stopping = &self.engine.stopping;
-            tokio::select! {
+            let told = tokio::select! {
+                told = self.feed.told.recv() => told,
+                () = self.engine.stopping.cancelled() => return Err(WatchError::Stopping),
+            };
+            match told.as_deref() {
+                Ok(Told::Event(passed)) => {
+                    if let Some(told) = self.take(passed)? {
+                        return Ok(told);
+                    }
+                }
+                Ok(Told::Began(at)) => {
+                    self.goal = Some(at.clone());
+                    // It may have begun again because the store went back.
+                    self.read().await?;
+                }
+                Ok(Told::Failed(error)) => return Err(WatchError::Store(error.clone())),
+                Err(RecvError::Lagged(_)) => {
+                    self.feed = self.engine.feed.subscribe();
+                    self.goal.clone_from(&self.feed.at);
+                }
                 // The sender lives as long as the engine.
-                _ = self.changes.changed() => {}
-                () = tokio::time::sleep(self.engine.settings.poll_interval) => {}
-                () = stopping.cancelled() => return Err(WatchError::Stopping),
+                Err(RecvError::Closed) => return Err(WatchError::Stopping),
             }
         }
     }
 
-    /// Reads more; `false` when there is none yet.
-    async fn read(&mut self) -> Result<bool, WatchError> {
+    /// Takes an event of the reader, if it is the next one of its partition.
+    fn take(&mut self, passed: &Passed) -> Result<Option<WatchedAll>, WatchError> {
+        let Passed { event, after, .. } = passed;
+        let seen = self.cursor.positions.get(event.partition);
+        let Some(seen) = seen.filter(|_| after.epoch == self.cursor.epoch) else {
+            return Err(OUT_OF_RANGE);
+        };
+        if event.position.number <= seen.number {
+            // Read from the store before.
+            return Ok(None);
+        }
+        if event.position.number > seen.number + 1 {
+            self.goal = Some(after.clone());
+            return Ok(None);
+        }
+        self.cursor.advance(event);
+        if !self.hands_out(event) {
+            self.tell_cursor = self.feed.told.is_empty();
+            return Ok(None);
+        }
+        let cursor = if self.cursor == *after {
+            passed.cursor()
+        } else {
+            self.cursor.encode()
+        };
+        Ok(Some(WatchedAll {
+            transaction: Some(Arc::clone(&event.transaction)),
+            cursor,
+        }))
+    }
+
+    /// Returns true when the watcher wants an event, which counts as told then.
+    fn hands_out(&self, event: &Event) -> bool {
+        let since = self
+            .engine
+            .now()
+            .duration_since(event.transaction.updated_at());
+        self.engine.metrics().watch_lag(since.as_secs_f64());
+        let account = self.engine.names.current(event.transaction.account());
+        self.accounts.is_empty() || self.accounts.contains(account)
+    }
+
+    /// Returns true while the store is to be read, up to the goal.
+    fn is_behind(&mut self) -> Result<bool, WatchError> {
+        let Some(goal) = &self.goal else {
+            return Ok(false);
+        };
+        let own = &self.cursor;
+        if goal.epoch != own.epoch || goal.positions.len() != own.positions.len() {
+            return Err(OUT_OF_RANGE);
+        }
+        let pairs = || own.positions.iter().zip(&goal.positions);
+        if pairs().any(|(own, goal)| own.number < goal.number) {
+            return Ok(true);
+        }
+        if pairs().all(|(own, goal)| own.number == goal.number) {
+            // In step with the reader from here on, to the letter.
+            self.cursor.clone_from(goal);
+        }
+        self.goal = None;
+        Ok(false)
+    }
+
+    /// Reads from the store.
+    async fn read(&mut self) -> Result<(), WatchError> {
         if self.engine.stopping.is_cancelled() {
             return Err(WatchError::Stopping);
         }
-        // What changes from here on wakes again.
-        self.changes.mark_unchanged();
-        match self.engine.store.events_after(&self.cursor).await? {
-            Events::Next(events) => self.waiting.extend(events),
-            Events::OutOfRange => {
-                return Err(WatchError::OutOfRange(
-                    "changes after that cursor are no longer kept, or it belongs to another \
-                     history of the store",
-                ));
-            }
+        let Events::Next(events) = self.engine.store.events_after(&self.cursor).await? else {
+            return Err(OUT_OF_RANGE);
+        };
+        if events.is_empty() && self.is_behind()? {
+            // What the reader has passed on is gone: the store went back.
+            return Err(OUT_OF_RANGE);
         }
-        Ok(!self.waiting.is_empty())
+        self.waiting.extend(events);
+        Ok(())
     }
 
     fn told(&self, transaction: Option<Arc<Transaction>>) -> WatchedAll {

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError},
+    engine::{CheckError, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError},
     store::StoreError,
     transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };
@@ -237,6 +237,53 @@ fn overloaded(message: String, sent: Sent) -> Status {
     )
 }
 
+/// Maps a refusal of the server itself. The request was not read, so nothing is known of
+/// an earlier call under its reference code.
+pub(super) fn of_refusal(refusal: &Status) -> Status {
+    let (code, reason, remedy) = match refusal.code() {
+        Code::OutOfRange => (
+            Code::ResourceExhausted,
+            "REQUEST_TOO_LARGE",
+            "the request is too long; shorten its fields",
+        ),
+        Code::Internal => (
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+            "the request cannot be read; send it as the contract defines it",
+        ),
+        Code::Unimplemented => (
+            Code::Unimplemented,
+            "METHOD_UNKNOWN",
+            "there is no such method, or its compression is not supported; compare the \
+             contract that the gateway serves (reflection)",
+        ),
+        other => (other, "REFUSED_BY_SERVER", "the call was refused"),
+    };
+    let message = match refusal.message() {
+        "" => remedy.to_owned(),
+        problem => format!("{remedy} ({problem})"),
+    };
+    status(code, reason, Sent::Maybe, message)
+}
+
+/// Reports that too many watch or wait: what the store holds was not read.
+fn too_many(reason: &str, sent: Sent, message: &str) -> Status {
+    let message =
+        format!("{message}; try again, or raise the limit (limits.watchers, limits.waiters)");
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(RETRY_AFTER));
+    with_details(Code::ResourceExhausted, reason, sent, message, details)
+}
+
+/// Maps a check that a caller does not wait for.
+pub(super) fn of_check(error: &CheckError) -> Status {
+    match error {
+        CheckError::TooManyWaiting => too_many("TOO_MANY_WAITERS", Sent::Maybe, &error.to_string()),
+        CheckError::Lost => not_found(true),
+        CheckError::Store(error) => of_store(error),
+    }
+}
+
 fn unavailable(reason: &str, message: &str, sent: Sent) -> Status {
     let message = format!("{message}; the same reference code may be used again");
     status(Code::Unavailable, reason, sent, message)
@@ -328,6 +375,7 @@ pub(super) fn of_watch(error: &WatchError) -> Status {
             status(Code::OutOfRange, reason, Sent::Maybe, message)
         }
         WatchError::Store(error) => of_store(error),
+        WatchError::TooMany => too_many("TOO_MANY_WATCHERS", Sent::Maybe, &error.to_string()),
         WatchError::Stopping => {
             let message = "the gateway is stopping; watch again from the last revision seen";
             status(Code::Unavailable, "GATEWAY_STOPPING", Sent::Maybe, message)
@@ -338,6 +386,8 @@ pub(super) fn of_watch(error: &WatchError) -> Status {
 /// What a watch of everything that cannot go on is on the wire.
 pub(super) fn of_watch_all(error: &WatchError) -> Status {
     match error {
+        // It is about no reference code.
+        WatchError::TooMany => too_many("TOO_MANY_WATCHERS", Sent::No, &error.to_string()),
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; list the transactions, and watch from now");
             status(

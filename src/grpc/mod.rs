@@ -5,10 +5,12 @@
 
 mod accounts;
 mod convert;
+mod converted;
 mod error;
 mod inquiries;
 mod notices;
 mod page;
+mod refusal;
 mod request;
 mod transactions;
 
@@ -16,6 +18,7 @@ pub use accounts::Accounts;
 pub use error::ERROR_DOMAIN;
 pub use inquiries::Inquiries;
 pub use notices::Notices;
+pub use refusal::RefusalLayer;
 pub use transactions::Transactions;
 
 /// The generated code.

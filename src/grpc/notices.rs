@@ -1,14 +1,22 @@
 //! `NoticeService`.
 
+use futures::future::try_join_all;
 use tonic::{Request, Response, Status};
 
 use super::{
     accounts::Accounts,
     convert::timestamp,
-    error, page, request,
+    error, page,
+    request::{self, Slice},
     v1::{self, notice_service_server::NoticeService},
 };
-use crate::store::{Listed, inbox::Notice};
+use crate::{
+    store::{
+        Listed, StoreError,
+        inbox::{Notice, Orphan, OrphanCheck},
+    },
+    transaction::{AccountName, AccountNames, StatusCode},
+};
 
 /// Serves `NoticeService` over the engine.
 pub struct Notices(Accounts);
@@ -27,29 +35,84 @@ impl NoticeService for Notices {
         &self,
         request: Request<v1::ListNoticesRequest>,
     ) -> Result<Response<v1::ListNoticesResponse>, Status> {
-        let (accounts, page_size, start, scope) = request::notices(&self.0, &request.into_inner())?;
+        let slice = request::notices(&self.0, &request.into_inner())?;
         let all = self.0.engine.notices().await;
-        let mut all = all.map_err(|error| error::of_store(&error))?;
+        let all = all.map_err(|error| error::of_store(&error))?;
         let names = self.0.engine.names();
-        all.retain(|notice| {
-            accounts.is_empty() || accounts.contains(names.current(&notice.account))
-        });
-        let end = start.saturating_add(page_size);
-        let next_page_token = if all.len() > end {
-            let next = Listed {
-                created_ms: i64::try_from(end).unwrap_or(i64::MAX),
-                name: String::new(),
-            };
-            page::token(&scope, &next)
-        } else {
-            String::new()
-        };
-        let notices = all.into_iter().skip(start).take(page_size).map(notice);
+        let (page, next_page_token) = cut(all, &slice, names, |notice| &notice.account);
         Ok(Response::new(v1::ListNoticesResponse {
-            notices: notices.collect(),
+            notices: page.into_iter().map(notice).collect(),
             next_page_token,
         }))
     }
+
+    async fn list_orphan_callbacks(
+        &self,
+        request: Request<v1::ListOrphanCallbacksRequest>,
+    ) -> Result<Response<v1::ListOrphanCallbacksResponse>, Status> {
+        let slice = request::orphans(&self.0, &request.into_inner())?;
+        let engine = &self.0.engine;
+        let all = engine.orphans().await;
+        let all = all.map_err(|error| error::of_store(&error))?;
+        let names = engine.names();
+        let (page, next_page_token) = cut(all, &slice, names, |orphan| &orphan.account);
+        let checked = page.into_iter().map(async |one| {
+            let check = engine.orphan_check(&one).await?;
+            Ok(orphan(one, check))
+        });
+        let orphans: Result<_, StoreError> = try_join_all(checked).await;
+        Ok(Response::new(v1::ListOrphanCallbacksResponse {
+            orphan_callbacks: orphans.map_err(|error| error::of_store(&error))?,
+            next_page_token,
+        }))
+    }
+}
+
+/// One page of a list, and the token of the next one; empty at the end.
+fn cut<T>(
+    mut all: Vec<T>,
+    slice: &Slice,
+    names: &AccountNames,
+    account: impl Fn(&T) -> &AccountName,
+) -> (Vec<T>, String) {
+    all.retain(|item| {
+        slice.accounts.is_empty() || slice.accounts.contains(names.current(account(item)))
+    });
+    let end = slice.start.saturating_add(slice.size);
+    let next_page_token = if all.len() > end {
+        let next = Listed {
+            created_ms: i64::try_from(end).unwrap_or(i64::MAX),
+            name: String::new(),
+        };
+        page::token(&slice.scope, &next)
+    } else {
+        String::new()
+    };
+    let page = all.into_iter().skip(slice.start).take(slice.size);
+    (page.collect(), next_page_token)
+}
+
+fn orphan(orphan: Orphan, check: Option<OrphanCheck>) -> v1::OrphanCallback {
+    v1::OrphanCallback {
+        account: orphan.account.to_string(),
+        reference_code: orphan.reference_code,
+        status_meaning: meaning(&orphan.status),
+        status_code: orphan.status,
+        time: Some(timestamp(orphan.at)),
+        check: check.map(|check| {
+            let status_code = check.status.unwrap_or_default();
+            v1::OrphanCheck {
+                time: Some(timestamp(check.at)),
+                status_meaning: meaning(&status_code),
+                status_code,
+                problem: check.problem.unwrap_or_default(),
+            }
+        }),
+    }
+}
+
+fn meaning(status: &str) -> String {
+    StatusCode::read(status).map_or_else(String::new, |code| code.meaning().to_owned())
 }
 
 fn notice(notice: Notice) -> v1::Notice {

@@ -21,9 +21,15 @@ struct Token {
 pub(super) struct Scope(Vec<u8>);
 
 impl Scope {
-    /// The scope of a request whose page has been taken out.
-    pub(super) fn of(request: &impl Message) -> Self {
-        Self(Sha256::digest(request.encode_to_vec())[..8].to_vec())
+    /// The scope of a list's request whose page has been taken out. Requests of two
+    /// lists may be encoded alike, so the list is named as well.
+    pub(super) fn of(list: &str, request: &impl Message) -> Self {
+        let digest = Sha256::new()
+            .chain_update(list)
+            .chain_update([0])
+            .chain_update(request.encode_to_vec())
+            .finalize();
+        Self(digest[..8].to_vec())
     }
 }
 

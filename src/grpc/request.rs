@@ -284,11 +284,14 @@ pub(super) fn list(
     request: &v1::ListTransactionsRequest,
 ) -> Result<(ListQuery, Scope), Status> {
     let mut violations = Violations::default();
-    let scope = Scope::of(&v1::ListTransactionsRequest {
-        page_size: 0,
-        page_token: String::new(),
-        ..request.clone()
-    });
+    let scope = Scope::of(
+        "transactions",
+        &v1::ListTransactionsRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        },
+    );
     let wanted = some_accounts(accounts, &request.accounts, &mut violations);
     let mut states = Vec::new();
     for state in &request.states {
@@ -320,29 +323,84 @@ pub(super) fn list(
     Ok((query, scope))
 }
 
-/// Which notices are listed, from which one on, and the scope of page tokens.
+/// A page of a list that is kept in order of arrival.
+pub(super) struct Slice {
+    /// Only these accounts; empty for all.
+    pub(super) accounts: Vec<AccountName>,
+    /// The most to return.
+    pub(super) size: usize,
+    /// How many are skipped.
+    pub(super) start: usize,
+    /// The scope of page tokens.
+    pub(super) scope: Scope,
+}
+
+/// Which notices are listed.
 pub(super) fn notices(
     accounts: &Accounts,
     request: &v1::ListNoticesRequest,
-) -> Result<(Vec<AccountName>, usize, usize, Scope), Status> {
+) -> Result<Slice, Status> {
+    let scope = Scope::of(
+        "notices",
+        &v1::ListNoticesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        },
+    );
+    let page = (request.page_size, request.page_token.as_str());
+    slice(accounts, &request.accounts, page, scope)
+}
+
+/// Which orphan callbacks are listed.
+pub(super) fn orphans(
+    accounts: &Accounts,
+    request: &v1::ListOrphanCallbacksRequest,
+) -> Result<Slice, Status> {
+    let scope = Scope::of(
+        "orphans",
+        &v1::ListOrphanCallbacksRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        },
+    );
+    let page = (request.page_size, request.page_token.as_str());
+    slice(accounts, &request.accounts, page, scope)
+}
+
+fn slice(
+    accounts: &Accounts,
+    names: &[String],
+    (size, token): (i32, &str),
+    scope: Scope,
+) -> Result<Slice, Status> {
     let mut violations = Violations::default();
-    let scope = Scope::of(&v1::ListNoticesRequest {
-        page_size: 0,
-        page_token: String::new(),
-        ..request.clone()
-    });
-    let wanted = some_accounts(accounts, &request.accounts, &mut violations);
-    let page_size = page_size(request.page_size, &mut violations);
-    let after = violations.keep_some("page_token", &request.page_token, |token| {
-        page::read(&scope, token)
-    });
+    let accounts = some_accounts(accounts, names, &mut violations);
+    let size = page_size(size, &mut violations);
+    let after = violations.keep_some("page_token", token, |token| page::read(&scope, token));
     if !violations.is_empty() {
         return Err(violations.into_status());
     }
     let start = after.map_or(0, |after| {
         usize::try_from(after.created_ms).unwrap_or(usize::MAX)
     });
-    Ok((wanted, page_size, start, scope))
+    Ok(Slice {
+        accounts,
+        size,
+        start,
+        scope,
+    })
+}
+
+/// Control characters, and those that break a line or turn the direction of the text:
+/// what an operator writes is shown to others in lines of a log and a timeline.
+fn is_control(character: char) -> bool {
+    let is_invisible = matches!(
+        character,
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    character.is_control() || is_invisible
 }
 
 /// Whom a watch of everything sees, and from where on.
@@ -396,6 +454,11 @@ pub(super) fn resolution(
         let chars = text.chars().count();
         if text.trim().is_empty() || chars > chars_max {
             let problem = format!("it has {chars} characters; give 1 to {chars_max}, not blank");
+            violations.add(field, problem);
+        }
+        if text.chars().any(is_control) {
+            let problem = "it holds control characters, such as a line feed; give plain text \
+                           in one line";
             violations.add(field, problem);
         }
     }

@@ -9,6 +9,7 @@ use tracing::info;
 use super::{
     accounts::Accounts,
     convert,
+    converted::Converted,
     error::{self, Violations},
     page,
     request::{self, deadline, in_time},
@@ -23,6 +24,7 @@ use crate::{
 pub struct Transactions {
     accounts: Accounts,
     engine: Arc<Engine>,
+    converted: Converted,
 }
 
 impl Transactions {
@@ -30,7 +32,11 @@ impl Transactions {
     #[must_use]
     pub fn new(accounts: Accounts) -> Self {
         let engine = Arc::clone(&accounts.engine);
-        Self { accounts, engine }
+        Self {
+            accounts,
+            engine,
+            converted: Converted::default(),
+        }
     }
 
     /// There is no such transaction; none is named where only a trace code is known.
@@ -161,7 +167,7 @@ impl TransactionService for Transactions {
         let named = request::named(&request.account, &request.reference_code)?;
         let checking = async {
             let checked = self.engine.check_now(&named, caller_deadline).await;
-            match checked.map_err(|error| error::of_store(&error))? {
+            match checked.map_err(|error| error::of_check(&error))? {
                 Some(checked) => Ok(checked),
                 None => Err(self.not_found(Some(&named.key)).await),
             }
@@ -211,7 +217,7 @@ impl TransactionService for Transactions {
             watch.map_err(|error| error::of_watch_all(&error))
         };
         let watch = in_time(caller_deadline, watching).await?;
-        Ok(Response::new(stream_all(watch)))
+        Ok(Response::new(stream_all(watch, self.converted.clone())))
     }
 
     async fn list_transactions(
@@ -275,19 +281,22 @@ fn stream(watch: Watch) -> Watched {
     }))
 }
 
-fn stream_all(watch: WatchAll) -> WatchedAll {
-    Box::pin(futures::stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        let told = watch
-            .next()
-            .await
-            .map(|told| v1::WatchTransactionsResponse {
-                transaction: told.transaction.as_deref().map(convert::transaction),
-                cursor: told.cursor,
-            });
-        match told {
-            Ok(told) => Some((Ok(told), Some(watch))),
-            Err(error) => Some((Err(error::of_watch_all(&error)), None)),
-        }
-    }))
+fn stream_all(watch: WatchAll, converted: Converted) -> WatchedAll {
+    Box::pin(futures::stream::unfold(
+        Some((watch, converted)),
+        |state| async {
+            let (mut watch, converted) = state?;
+            let told = watch
+                .next()
+                .await
+                .map(|told| v1::WatchTransactionsResponse {
+                    transaction: told.transaction.map(|found| converted.of(&found)),
+                    cursor: told.cursor,
+                });
+            match told {
+                Ok(told) => Some((Ok(told), Some((watch, converted)))),
+                Err(error) => Some((Err(error::of_watch_all(&error)), None)),
+            }
+        },
+    ))
 }

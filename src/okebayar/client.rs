@@ -26,7 +26,7 @@ use crate::{
     telemetry::Metrics,
     transaction::{
         AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, Order,
-        ProductCode, Source, Statement, StatusCode, Transaction, Unknown,
+        ProductCode, ReferenceCode, Source, Statement, StatusCode, Transaction, Unknown,
     },
 };
 
@@ -246,6 +246,19 @@ impl Client {
             }
             None => Err(ignored.into()),
         }
+    }
+
+    /// Asks for the status of a reference code of which nothing else is known.
+    ///
+    /// # Errors
+    /// [`NothingLearnt`] when the answer does not say anything about it.
+    pub async fn check_unknown(
+        &self,
+        reference_code: &ReferenceCode,
+    ) -> Result<StatusCode, NothingLearnt> {
+        let body = request::check_unknown(&self.account, reference_code.as_str());
+        let answer = self.ask(body).await?;
+        Ok(verdict::of_unknown(&answer, reference_code.as_str())?)
     }
 
     /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells

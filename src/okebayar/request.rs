@@ -227,6 +227,13 @@ pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCo
     )
 }
 
+/// The status of a reference code of which nothing else is known.
+#[must_use]
+pub fn check_unknown(account: &Account, reference_code: &str) -> Body {
+    let code = &account.transaction_codes.check;
+    signed(account, ("check", code), reference_code, &[])
+}
+
 /// The deposit that is left. The reference code is the gateway's own.
 #[must_use]
 pub fn balance(account: &Account, reference_code: &str) -> Body {

@@ -242,6 +242,26 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
         && answer.status_code().is_some_and(may_be_unknown)
 }
 
+/// Returns the status that a check's answer gives of a reference code of which nothing
+/// else is known.
+///
+/// # Errors
+/// [`Ignored`] when the answer is about something else.
+pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<StatusCode, Ignored> {
+    if answer.is_inquiry {
+        return Err(Ignored::AboutInquiry);
+    }
+    let named = answer.reference_code.as_ref();
+    if named.is_none() || other(named, reference_code) {
+        return Err(Ignored::AboutAnother);
+    }
+    match answer.status_code() {
+        Some(code) if matches!(code.number(), 206 | 207 | 211..=214) => Err(Ignored::AboutTheCheck),
+        Some(code) => Ok(code),
+        None => Err(Ignored::NoStatus),
+    }
+}
+
 /// What a callback proves where the configuration trusts callbacks: what a
 /// check's answer would prove, except that "never received" is not for callbacks.
 ///

@@ -235,8 +235,17 @@ fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
     ))
 }
 
-/// What [`Store::listen`] calls.
-pub type Wake<'a> = &'a (dyn Fn(TransactionKey, u64) + Send + Sync);
+/// A notification of [`Store::listen`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The subscription is up: changes from now on are notified.
+    Listening,
+    /// A process committed this version of a transaction.
+    Change(TransactionKey, u64),
+}
+
+/// The callback of [`Store::listen`].
+pub type Wake<'a> = &'a (dyn Fn(Heard) + Send + Sync);
 
 /// Keeps transactions. See the contract above.
 #[async_trait]
@@ -266,9 +275,10 @@ pub trait Store: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Calls `wake` with the key and version of every change that any process
-    /// commits from now on. Only a wake-up: it may miss some, the store is the
-    /// truth. Returns when the connection breaks; a store of one process never does.
+    /// Calls `wake` with [`Heard::Listening`] once it is subscribed, then with the key
+    /// and version of every change that any process commits. Only a wake-up: it may
+    /// miss some, the store is the truth. Returns when the connection breaks; a store of
+    /// one process never does.
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;
 
     /// Notes which transaction a trace code of an account belongs to.
@@ -299,7 +309,17 @@ pub trait Store: Send + Sync {
     async fn events_head(&self) -> Result<Cursor, StoreError>;
 
     /// Some of the events after a cursor, bounded in number.
-    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError>;
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        let all: Vec<usize> = (0..cursor.positions.len()).collect();
+        self.events_in(cursor, &all).await
+    }
+
+    /// Some of the events after a cursor in these partitions, bounded in number; other
+    /// partitions are not read.
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError>;
+
+    /// The partition of a transaction's events, as an index of [`Cursor::positions`].
+    fn partition_of(&self, key: &TransactionKey) -> usize;
 
     /// What a note holds.
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;

@@ -64,6 +64,8 @@ pub struct Metrics {
     replays: Counter<u64>,
     balance: Gauge<f64>,
     watchers: UpDownCounter<i64>,
+    waiters: UpDownCounter<i64>,
+    orphan_checks: Counter<u64>,
     watch_lag: Histogram<f64>,
     store: Histogram<f64>,
     store_healthy: Gauge<u64>,
@@ -147,6 +149,14 @@ impl Metrics {
                 .i64_up_down_counter("okebayar.watchers")
                 .with_description("Open watch streams")
                 .build(),
+            waiters: meter
+                .i64_up_down_counter("okebayar.waiters")
+                .with_description("Calls that wait for an outcome")
+                .build(),
+            orphan_checks: counter(
+                "okebayar.orphan.checks",
+                "Status checks about reference codes that the store does not know",
+            ),
             watch_lag: seconds(
                 "okebayar.watch.lag",
                 "From a change to the watcher of everything that is told",
@@ -282,6 +292,26 @@ impl Metrics {
     /// A watcher that began (1) or ended (-1).
     pub fn watcher(&self, kind: &'static str, change: i64) {
         self.watchers.add(change, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// A call that began to wait for an outcome (1) or ended (-1).
+    pub fn waiter(&self, change: i64) {
+        self.waiters.add(change, &[]);
+    }
+
+    /// A status check about a reference code that the store does not know.
+    pub fn orphan_check(&self, account: &AccountName, result: &'static str) {
+        let labels = [account_label(account), KeyValue::new("result", result)];
+        self.orphan_checks.add(1, &labels);
+    }
+
+    /// Shows the checks of an account's orphans before there is one, so that the first is
+    /// an increase.
+    pub fn no_orphan_checks(&self, account: &AccountName) {
+        for result in ["success", "pending"] {
+            let labels = [account_label(account), KeyValue::new("result", result)];
+            self.orphan_checks.add(0, &labels);
+        }
     }
 
     /// How late a watcher of everything is told of a change.

@@ -66,6 +66,10 @@ macro_rules! measured {
                 done
             })*
 
+            fn partition_of(&self, key: &TransactionKey) -> usize {
+                self.inner.partition_of(key)
+            }
+
             // It lasts as long as its connection: not a call to be measured.
             async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
                 self.inner.listen(wake).await
@@ -86,7 +90,7 @@ measured! {
     fn list(listing: &Listing) -> Vec<Listed>;
     fn count(state: &'static str, from_ms: i64, to_ms: i64) -> u64;
     fn events_head() -> Cursor;
-    fn events_after(cursor: &Cursor) -> Events;
+    fn events_in(cursor: &Cursor, partitions: &[usize]) -> Events;
     fn note(name: &str) -> Option<String>;
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
     fn seals() -> Seals;

@@ -152,6 +152,12 @@ impl EvidenceSet {
         }
     }
 
+    /// Returns true when this set holds every statement of `other`.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        other.0.keys().all(|identity| self.0.contains_key(identity))
+    }
+
     /// The entries in an order of their own, not that of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (&Statement, &Seen)> {
         self.0

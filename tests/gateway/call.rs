@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use prost_reflect::DescriptorPool;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -128,6 +129,12 @@ async fn nobody_there_is_an_unknown_outcome_for_money_and_a_refusal_for_a_questi
         let asked = call_at(&nobody, question).await;
         assert_eq!(asked.code, 1, "{question:?}: {}", asked.err);
         assert!(asked.err.starts_with("error: Unavailable"), "{}", asked.err);
+        assert!(asked.err.contains(&nobody), "no address in {}", asked.err);
+        assert!(
+            asked.err.contains("--address"),
+            "no remedy in {}",
+            asked.err
+        );
     }
     let asked = call_at("nonsense::", &["--json", "get-balance"]).await;
     assert_eq!(asked.code, 1);
@@ -180,6 +187,23 @@ async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
     assert_eq!(
         second["transaction"]["revision"], "3",
         "nothing was told twice"
+    );
+    // What has ended is printed once, although a watch from there tells it again.
+    let address = format!("http://{}", gateway.grpc);
+    let again = [
+        "--json",
+        "purchase-prepaid",
+        &code,
+        PRODUCT,
+        CALLBACK_LOST,
+        "--watch",
+    ];
+    let again = call_at(&address, &again).await;
+    assert_eq!(
+        (again.code, again.out.lines().count()),
+        (0, 1),
+        "{}",
+        again.out
     );
 }
 
@@ -400,11 +424,41 @@ async fn every_other_rpc_has_its_subcommand() {
             .code,
         0
     );
+    let orphans = ["list-orphan-callbacks", "--page-size", "3"];
+    assert_eq!(call(&gateway, &orphans).await.code, 0);
     let unknown = call(&gateway, &["--json", "get-transaction", &reference()]).await;
     assert_eq!(unknown.code, 1);
     let error: Value = serde_json::from_str(&unknown.err).unwrap();
     assert_eq!(error["reason"], "TRANSACTION_NOT_FOUND");
     assert_eq!(error["metadata"]["sent"], "no");
+}
+
+/// `PurchasePrepaid` is `purchase-prepaid`.
+fn subcommand(method: &str) -> String {
+    let mut name = String::new();
+    for (at, letter) in method.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+#[tokio::test]
+async fn every_method_of_the_contract_has_a_subcommand_of_its_name() {
+    let pool = DescriptorPool::decode(okebayar_gateway::grpc::DESCRIPTOR).unwrap();
+    let methods: Vec<String> = pool
+        .services()
+        .filter(|service| service.package_name() == "okebayar.gateway.v1")
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .map(|method| subcommand(method.name()))
+        .collect();
+    assert!(methods.len() >= 14, "{methods:?}");
+    for method in &methods {
+        let called = call_at("http://127.0.0.1:1", &[method, "--help"]).await;
+        assert_eq!(called.code, 0, "{method}: {}", called.err);
+    }
 }
 
 #[tokio::test]

@@ -126,8 +126,11 @@ impl Store for Faulty {
     async fn events_head(&self) -> Result<Cursor, StoreError> {
         self.inner.events_head().await
     }
-    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
-        self.inner.events_after(cursor).await
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        self.inner.events_in(cursor, partitions).await
+    }
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        self.inner.partition_of(key)
     }
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.inner.note(name).await
@@ -247,6 +250,8 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             queue: 4,
             queue_timeout: Duration::from_millis(300),
             checking: 1,
+            watchers: 4,
+            waiters: 4,
         },
         send_within: Duration::from_secs(10),
         schedule: schedule(),
@@ -256,6 +261,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             clock_skew: SignedDuration::from_mins(1),
         },
         poll_interval: Duration::from_millis(20),
+        safety_poll_interval: Duration::from_millis(20),
         metrics: Metrics::default(),
     };
     let engine = Engine::new(

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use okebayar_gateway::grpc::v1::{
-    ListNoticesRequest, ListTransactionsRequest, Notice, State, Transaction,
-    notice_service_client::NoticeServiceClient,
+    ListNoticesRequest, ListOrphanCallbacksRequest, ListTransactionsRequest, Notice, State,
+    Transaction, notice_service_client::NoticeServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -164,6 +164,46 @@ async fn a_page_token_belongs_to_its_query(kind: StoreKind) {
         "start_time",
     ] {
         assert!(status.message().contains(&format!("{field}: ")), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn page_token_of_another_list_is_refused() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        buy(&mut client, &reference(), PLAIN).await;
+    }
+    // The requests of the three lists are encoded alike.
+    let accounts = vec!["main".to_owned()];
+    let request = ListTransactionsRequest {
+        accounts: accounts.clone(),
+        page_size: 1,
+        ..ListTransactionsRequest::default()
+    };
+    let page = client.list_transactions(request).await.unwrap();
+    let page_token = page.into_inner().next_page_token;
+    assert!(!page_token.is_empty());
+    let url = format!("http://{}", gateway.grpc);
+    let mut client = NoticeServiceClient::connect(url).await.unwrap();
+    let request = ListNoticesRequest {
+        accounts: accounts.clone(),
+        page_token: page_token.clone(),
+        ..ListNoticesRequest::default()
+    };
+    let notices = client.list_notices(request).await.map(drop);
+    let request = ListOrphanCallbacksRequest {
+        accounts,
+        page_token,
+        ..ListOrphanCallbacksRequest::default()
+    };
+    let orphans = client.list_orphan_callbacks(request).await.map(drop);
+    for refused in [notices, orphans] {
+        let status = refused.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let problem = "page_token: it belongs to another query";
+        assert!(status.message().contains(problem), "{status}");
     }
 }
 

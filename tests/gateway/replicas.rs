@@ -64,7 +64,10 @@ async fn a_thousand_watchers_of_one_replica_see_what_another_is_told() {
     // The sandbox calls back to the first gateway; buyers and watchers use the second.
     let mut world = World::new(StoreKind::Redis).await;
     // Nobody looks by themselves: wake-ups alone must carry it.
-    world.check_rarely().set("events.poll_interval", "1h");
+    world
+        .check_rarely()
+        .set("events.poll_interval", "1h")
+        .set("events.safety_poll_interval", "1h");
     let told = world.start_gateway().await;
     let watched = world.start_replica().await;
     let client = watched.client().await;
@@ -106,7 +109,10 @@ async fn a_missed_wake_up_is_found_all_the_same() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let late = ["--settle-after", "2s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &late).await);
-    world.check_rarely().set("events.poll_interval", "200ms");
+    world
+        .check_rarely()
+        .set("events.poll_interval", "200ms")
+        .set("events.safety_poll_interval", "1h");
     let _told = world.start_gateway().await;
     let watched = world.start_replica().await;
     // Whatever listens for wake-ups is cut off, for good.

@@ -224,6 +224,35 @@ async fn what_is_wrong_with_a_resolution_is_told_at_once() {
     assert_refused(refused, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
 }
 
+#[tokio::test]
+async fn resolution_with_control_characters_is_refused() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    for hidden in [
+        "a\nb",
+        "a\tb",
+        "a\u{1b}[2Jb",
+        "a\u{85}b",
+        "a\u{2028}b",
+        "a\u{202e}b",
+    ] {
+        let mut request = ruling(&reference(), 1, Resolution::Failed);
+        request.operator = hidden.to_owned();
+        request.note = hidden.to_owned();
+        let status = resolve(&mut client, request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{hidden:?}: {status}");
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["operator", "note"], "{hidden:?}");
+    }
+    // Any other text is an operator's own affair.
+    let mut request = ruling(&reference(), 1, Resolution::Failed);
+    request.operator = "Siti Nurhaliza \u{2013} 山田".into();
+    let refused = resolve(&mut client, request).await;
+    assert_eq!(refused.unwrap_err().code(), Code::NotFound);
+}
+
 on_both_stores!(
     an_operator_settles_what_needs_review,
     a_success_can_be_taken_back_and_nothing_else,

@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        Claim, Commit, Cursor, Event, Events, History, Identity, Keep, LIST_MAX, List, Listed,
-        Listing, Put, Store, claim,
-        inbox::{self, Orphan},
+        Claim, Commit, Cursor, Event, Events, Heard, History, Identity, Keep, LIST_MAX, List,
+        Listed, Listing, Put, Store, claim,
+        inbox::{self, Orphan, OrphanCheck},
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
     },
     transaction::{
-        AccountName, AccountNames, AttemptToken, Change, Finding, Source, Statement, TraceCode,
-        Transaction,
+        AccountName, AccountNames, AttemptToken, Change, Finding, ReferenceCode, Source, Statement,
+        TraceCode, Transaction,
     },
 };
 
@@ -444,6 +444,115 @@ async fn a_cursor_sees_every_event_once_and_each_transaction_in_order(kind: Stor
     }
 }
 
+async fn events_are_read_of_the_asked_partitions_only(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let start = store.events_head().await.unwrap();
+    let changes: Vec<Change> = (1..=40).map(begin).collect();
+    let mut written: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for change in &changes {
+        done(store, change).await;
+        let key = change.transaction.key();
+        let partition = store.partition_of(&key);
+        assert!(partition < start.positions.len());
+        written.entry(partition).or_default().push(key.to_string());
+    }
+    for (partition, keys) in &written {
+        let mut cursor = start.clone();
+        let mut read = Vec::new();
+        loop {
+            let Events::Next(events) = store.events_in(&cursor, &[*partition]).await.unwrap()
+            else {
+                panic!("everything is kept")
+            };
+            if events.is_empty() {
+                break;
+            }
+            for event in &events {
+                assert_eq!(event.partition, *partition);
+                cursor.advance(event);
+                read.push(event.transaction.key().to_string());
+            }
+        }
+        assert_eq!(&read, keys);
+    }
+    let Events::Next(none) = store.events_in(&start, &[]).await.unwrap() else {
+        panic!("nothing is asked")
+    };
+    assert!(none.is_empty());
+}
+
+async fn subscription_is_reported_before_the_first_change(kind: StoreKind) {
+    let opened = open(kind).await;
+    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let store = Arc::clone(&opened.store);
+    let listening = tokio::spawn(async move {
+        let wake = |news: Heard| tell.send(news).unwrap();
+        store.listen(&wake).await
+    });
+    assert_eq!(heard.recv().await, Some(Heard::Listening));
+    let first = begin(1);
+    done(&*opened.store, &first).await;
+    if kind == StoreKind::Redis {
+        let key = first.transaction.key();
+        assert_eq!(heard.recv().await, Some(Heard::Change(key, 1)));
+    }
+    listening.abort();
+}
+
+async fn an_orphan_is_checked_by_one_and_again_only_if_that_brought_nothing(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let reference = |text| ReferenceCode::parse(text).unwrap();
+    let (code, spelt) = (reference("ORDER-0001"), reference("order0001"));
+    let claim = async |code: &ReferenceCode, seconds| {
+        inbox::claim_orphan_check(store, &account(), code, at(seconds))
+            .await
+            .unwrap()
+    };
+    let keep = async |claim: &str, check: &OrphanCheck| {
+        inbox::keep_orphan_check(store, &account(), &code, claim, check)
+            .await
+            .unwrap();
+    };
+    let orphan = Orphan {
+        account: account(),
+        reference_code: "Order-0001".into(),
+        status: "000".into(),
+        at: at(0),
+    };
+    let known = async || inbox::orphan_check(store, &orphan).await.unwrap();
+    let first = claim(&code, 0).await.expect("nobody asked before");
+    assert_eq!(known().await, None, "it is being asked");
+    assert_eq!(claim(&spelt, 1).await, None, "in any spelling");
+    let nothing = OrphanCheck {
+        at: at(2),
+        status: None,
+        problem: Some("timed_out".into()),
+    };
+    keep(&first, &nothing).await;
+    assert_eq!(known().await, Some(nothing));
+    assert_eq!(claim(&code, 61).await, None, "not at once");
+    let second = claim(&code, 62).await.expect("the first brought nothing");
+    let answered = OrphanCheck {
+        at: at(63),
+        status: Some("000".into()),
+        problem: None,
+    };
+    keep(&second, &answered).await;
+    // The one that was overtaken changes nothing.
+    keep(
+        &first,
+        &OrphanCheck {
+            at: at(64),
+            ..answered.clone()
+        },
+    )
+    .await;
+    assert_eq!(known().await, Some(answered));
+    assert_eq!(claim(&code, 100_000).await, None, "it is known");
+}
+
 #[tokio::test]
 async fn a_cursor_before_what_is_kept_is_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
@@ -601,4 +710,7 @@ on_both_stores!(
     a_note_is_written_only_over_what_was_seen,
     a_listing_has_every_transaction_of_its_state_newest_first,
     a_cursor_sees_every_event_once_and_each_transaction_in_order,
+    events_are_read_of_the_asked_partitions_only,
+    subscription_is_reported_before_the_first_change,
+    an_orphan_is_checked_by_one_and_again_only_if_that_brought_nothing,
 );

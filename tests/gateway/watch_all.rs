@@ -419,10 +419,19 @@ async fn a_slow_watcher_of_everything_loses_nothing() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, "").await.unwrap();
-    let count = 300;
+    // More events than the reader keeps for those who are behind.
+    let count = 700;
     let code = reference();
-    for _ in 0..count {
-        buy(&mut client, &reference(), PLAIN).await;
+    let buying = (0..10).map(|_| {
+        let mut client = client.clone();
+        tokio::spawn(async move {
+            for _ in 0..count / 10 {
+                buy(&mut client, &reference(), PLAIN).await;
+            }
+        })
+    });
+    for buyer in buying.collect::<Vec<_>>() {
+        buyer.await.unwrap();
     }
     buy(&mut client, &code, PENDING_FOR_EVER).await;
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -30,8 +30,8 @@ use tokio::sync::{Semaphore, watch};
 use keeper::Keeper;
 
 use super::{
-    Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
-    StoreError, Wake,
+    Commit, Cursor, Event, Events, Heard, History, Keep, List, Listed, Listing, Position, Put,
+    Store, StoreError, Wake,
     guard::{Seals, parts_of},
     identity, record,
 };
@@ -356,7 +356,9 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn listen(&self, _wake: Wake<'_>) -> Result<(), StoreError> {
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        // Every change is made by this process, which notifies its own waiters.
+        wake(Heard::Listening);
         std::future::pending().await
     }
 
@@ -451,7 +453,14 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+    fn partition_of(&self, _key: &TransactionKey) -> usize {
+        0
+    }
+
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        if partitions.is_empty() {
+            return Ok(Events::Next(Vec::new()));
+        }
         let &[Position { number: seen, .. }] = cursor.positions.as_slice() else {
             return Ok(Events::OutOfRange);
         };

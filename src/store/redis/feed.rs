@@ -15,8 +15,9 @@ use crate::{
     transaction::TransactionKey,
 };
 
-/// The most events read from one partition at a time.
-const PARTITION_EVENTS_MAX: usize = 32;
+/// The most events returned at a time, and the fewest asked of one partition.
+const EVENTS_MAX: usize = 256;
+const PARTITION_EVENTS_MIN: usize = 8;
 
 /// The number of a partition's last event, and some of its events.
 type Found = (u64, Vec<StreamId>);
@@ -77,47 +78,66 @@ impl RedisStore {
         })
     }
 
-    pub(super) async fn read_events(&self, cursor: &Cursor) -> Result<Events, StoreError> {
-        if cursor.positions.len() as u64 != self.settings.partitions {
+    pub(super) async fn read_events(
+        &self,
+        cursor: &Cursor,
+        partitions: &[usize],
+    ) -> Result<Events, StoreError> {
+        let is_of_this_store = cursor.positions.len() as u64 == self.settings.partitions;
+        if !is_of_this_store
+            || partitions
+                .iter()
+                .any(|asked| *asked >= cursor.positions.len())
+        {
             return Ok(Events::OutOfRange);
         }
+        if partitions.is_empty() {
+            return Ok(Events::Next(Vec::new()));
+        }
+        let count = (EVENTS_MAX / partitions.len()).max(PARTITION_EVENTS_MIN);
         let mut pipeline = pipeline();
-        for (partition, position) in (0..).zip(&cursor.positions) {
-            let (ms, sequence) = position.id;
-            pipeline.get(number_key(partition)).xrange_count(
-                events_key(partition),
+        for &partition in partitions {
+            let (ms, sequence) = cursor.positions[partition].id;
+            pipeline.get(number_key(partition as u64)).xrange_count(
+                events_key(partition as u64),
                 format!("({ms}-{sequence}"),
                 "+",
-                PARTITION_EVENTS_MAX,
+                count,
             );
         }
-        let (epoch, partitions) = self.ask(pipeline).await?;
+        let (epoch, found) = self.ask(pipeline).await?;
         if epoch != cursor.epoch {
             return Ok(Events::OutOfRange);
         }
         let mut events = Vec::new();
-        for (partition, (number, found)) in partitions.into_iter().enumerate() {
+        for (&partition, (number, found)) in partitions.iter().zip(found) {
             let seen = cursor.positions[partition].number;
             if number < seen || found.is_empty() && number > seen {
                 return Ok(Events::OutOfRange);
             }
-            for (expected, event) in (seen + 1..).zip(&found) {
-                let position = read_position(event)?;
+            for (expected, event) in (seen + 1..).zip(found) {
+                let position = read_position(&event)?;
                 if position.number != expected {
                     return Ok(Events::OutOfRange);
                 }
-                events.push(Event {
-                    transaction: record::decode(
-                        &record::parse_key(&field::<String>(event, "key")?)?,
-                        &field::<Vec<u8>>(event, "body")?,
-                    )?,
-                    partition,
-                    position,
-                });
+                events.push((position, partition, event));
             }
         }
-        events.sort_by_key(|event| event.position.id);
-        Ok(Events::Next(events))
+        // The ids of a partition ascend, so what is cut off is the end of each partition.
+        events.sort_by_key(|(position, ..)| position.id);
+        events.truncate(EVENTS_MAX);
+        let decode = |(position, partition, event): (Position, usize, StreamId)| {
+            Ok(Event {
+                transaction: record::decode(
+                    &record::parse_key(&field::<String>(&event, "key")?)?,
+                    &field::<Vec<u8>>(&event, "body")?,
+                )?,
+                partition,
+                position,
+            })
+        };
+        let events = events.into_iter().map(decode);
+        Ok(Events::Next(events.collect::<Result<_, StoreError>>()?))
     }
 
     /// The epoch, and for each partition the number of its last event and some events.

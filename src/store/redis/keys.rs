@@ -13,6 +13,7 @@ impl RedisStore {
     pub(super) fn keys(&self, key: &TransactionKey) -> Keys {
         let partition = partition_of(&[key.as_str()], self.settings.partitions);
         Keys {
+            partition,
             record: format!("okb:{{{partition}}}:tx:{key}"),
             due: due_key(partition),
             events: events_key(partition),
@@ -35,6 +36,7 @@ impl RedisStore {
 }
 
 pub(super) struct Keys {
+    pub(super) partition: u64,
     pub(super) record: String,
     pub(super) due: String,
     pub(super) events: String,

@@ -36,8 +36,8 @@ use connection::Connection;
 use keys::{due_key, listing_key, listing_member, read_listing_member, seal_key};
 
 use super::{
-    Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
-    StoreError, UserIdBefore, UserIdChange, Wake,
+    Commit, Cursor, Events, Heard, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put,
+    Store, StoreError, UserIdBefore, UserIdChange, Wake,
     guard::{Seals, parts_of},
     identity::{self, Facts},
     record,
@@ -344,6 +344,7 @@ impl Store for RedisStore {
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
+        wake(Heard::Listening);
         let hear = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
                 return;
@@ -352,7 +353,7 @@ impl Store for RedisStore {
                 return;
             };
             if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
-                wake(key, version);
+                wake(Heard::Change(key, version));
             }
         };
         let heard = connection::hear_all(pubsub, self.settings.timeout, hear).await;
@@ -443,8 +444,12 @@ impl Store for RedisStore {
         self.read_head().await
     }
 
-    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
-        self.read_events(cursor).await
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        self.read_events(cursor, partitions).await
+    }
+
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
     }
 
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -1,6 +1,7 @@
 //! What tests share: processes, ports, and the world around a gateway.
 
 pub mod core;
+pub mod metrics;
 pub mod ports;
 pub mod process;
 pub mod redis;

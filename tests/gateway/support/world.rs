@@ -59,7 +59,7 @@ pub enum StoreKind {
 }
 
 /// Times scaled down; a POST may take as long as a busy machine needs.
-const SCALED: [(&str, &str); 20] = [
+const SCALED: [(&str, &str); 21] = [
     ("accounts.main.timeout", "20s"),
     ("accounts.main.connect_timeout", "10s"),
     ("limits.queue_timeout", "5s"),
@@ -81,6 +81,7 @@ const SCALED: [(&str, &str); 20] = [
     ("checks.not_received_after", "500ms"),
     ("checks.poll_interval", "50ms"),
     ("events.poll_interval", "2s"),
+    ("events.safety_poll_interval", "2s"),
     ("callbacks.rate_per_second", "100000"),
     // All gateways of a test read one clock.
     ("store.clock_skew", "100ms"),

@@ -1,0 +1,39 @@
+//! How many callers may watch or wait at once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
+
+use super::{Engine, WatchError};
+use crate::telemetry::Metrics;
+
+/// The place of one caller that waits for an outcome.
+pub(super) struct Waiter<'a> {
+    metrics: &'a Metrics,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.metrics.waiter(-1);
+    }
+}
+
+impl Engine {
+    /// Takes the place of one watcher.
+    pub(super) fn admit_watcher(&self) -> Result<OwnedSemaphorePermit, WatchError> {
+        let permit = Arc::clone(&self.watchers).try_acquire_owned();
+        permit.map_err(|_| WatchError::TooMany)
+    }
+
+    /// Takes the place of one caller that waits; `None` when too many do.
+    pub(super) fn admit_waiter(&self) -> Option<Waiter<'_>> {
+        let permit = self.waiters.try_acquire().ok()?;
+        let metrics = self.metrics();
+        metrics.waiter(1);
+        Some(Waiter {
+            metrics,
+            _permit: permit,
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Callbacks about reference codes that the store does not know: kept, listed, and asked
+//! about while the store may have lost records. They never make a transaction (promise 7).
+
+use okebayar_gateway::grpc::v1::{
+    ListOrphanCallbacksRequest, ListOrphanCallbacksResponse, OrphanCallback,
+    notice_service_client::NoticeServiceClient,
+};
+use tonic::{Code, Status};
+
+use crate::support::{
+    on_both_stores,
+    process::{PATIENCE, Process},
+    world::{
+        BINARY, Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, buy, get,
+        reference,
+    },
+};
+
+async fn list(
+    gateway: &Gateway,
+    request: ListOrphanCallbacksRequest,
+) -> Result<ListOrphanCallbacksResponse, Status> {
+    let url = format!("http://{}", gateway.grpc);
+    let mut client = NoticeServiceClient::connect(url).await.unwrap();
+    Ok(client.list_orphan_callbacks(request).await?.into_inner())
+}
+
+async fn orphans(gateway: &Gateway) -> Vec<OrphanCallback> {
+    let page = list(gateway, ListOrphanCallbacksRequest::default()).await;
+    page.unwrap().orphan_callbacks
+}
+
+/// Waits until the newest orphan was asked about.
+async fn until_checked(gateway: &Gateway) -> Vec<OrphanCallback> {
+    let checked = async {
+        loop {
+            let all = orphans(gateway).await;
+            if all[0].check.is_some() {
+                return all;
+            }
+        }
+    };
+    let checked = tokio::time::timeout(PATIENCE, checked).await;
+    checked.expect("nobody asks about it")
+}
+
+async fn call_back(world: &World, code: &str, status: &str) {
+    let url = format!(
+        "{}?referencecode={code}&status={status}&serialnumber=98765-43210",
+        world.callback_url()
+    );
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+}
+
+async fn stop(mut gateway: Gateway) {
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
+}
+
+/// Turns the failover guard on.
+async fn start_guard(world: &World) {
+    let environment = world.environment();
+    let mut process = Process::start(BINARY, &["guard", "start"], &environment, world.path());
+    assert!(process.ended().await.success(), "{}", process.text());
+}
+
+/// Loses everything that the store holds; no gateway runs.
+async fn lose_everything(world: &World) {
+    match &world.redis {
+        Some(redis) => redis.command(&["FLUSHALL"]).await,
+        None => std::fs::remove_file(world.store_file()).unwrap(),
+    }
+    // A new store, and an operator who knows that there was another one.
+    stop(world.start_gateway().await).await;
+    start_guard(world).await;
+}
+
+async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(gateway).await;
+    lose_everything(&world).await;
+
+    let mut gateway = world.start_gateway().await;
+    call_back(&world, &code, "001").await;
+    let all = until_checked(&gateway).await;
+    assert_eq!(all.len(), 1);
+    let orphan = &all[0];
+    assert_eq!(
+        (orphan.account.as_str(), &orphan.reference_code),
+        ("main", &code)
+    );
+    assert_eq!(orphan.status_code, "001");
+    assert!(orphan.time.is_some());
+    let check = orphan.check.as_ref().unwrap();
+    assert_eq!(
+        (check.status_code.as_str(), check.problem.as_str()),
+        ("000", "")
+    );
+    assert!(!check.status_meaning.is_empty() && check.time.is_some());
+    gateway
+        .process
+        .line(|line| line.contains("the store has lost its record").then_some(()))
+        .await;
+    let mut client = gateway.client().await;
+    let gone = get(&mut client, &code).await;
+    assert_refused(gone, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
+
+    // The same again, in another spelling, and one that OKEBAYAR does not know either.
+    call_back(&world, &code.replace('-', "").to_ascii_uppercase(), "000").await;
+    let unknown = reference();
+    call_back(&world, &unknown, "000").await;
+    let all = until_checked(&gateway).await;
+    let codes: Vec<&str> = all.iter().map(|one| one.reference_code.as_str()).collect();
+    assert_eq!(
+        (codes.len(), codes[0], codes[2]),
+        (3, unknown.as_str(), code.as_str())
+    );
+    assert_eq!(all[0].check.as_ref().unwrap().status_code, "400");
+    assert_eq!(all[1].check, all[2].check);
+    let ledger = world.ledger(&code).await;
+    assert_eq!((ledger.received, ledger.checks), (1, 1));
+    let said = gateway.process.text() + &format!("{all:?}");
+    assert!(!said.contains("98765-43210"), "a serial number is kept");
+}
+
+#[tokio::test]
+async fn orphan_is_not_asked_about_while_the_guard_is_off() {
+    let world = World::new(StoreKind::Redis).await;
+    let gateway = world.start_gateway().await;
+    let (before, after) = (reference(), reference());
+    call_back(&world, &before, "000").await;
+    call_back(&world, "no reference code!", "000").await;
+    start_guard(&world).await;
+    // One after the other: when this one was asked about, the others were passed over.
+    call_back(&world, &after, "000").await;
+    let all = until_checked(&gateway).await;
+    let checked: Vec<bool> = all.iter().map(|one| one.check.is_some()).collect();
+    assert_eq!(checked, [true, false, false], "{all:#?}");
+    assert_eq!(world.ledger(&after).await.checks, 1);
+    assert_eq!(world.ledger(&before).await.checks, 0);
+}
+
+async fn orphans_are_listed_in_pages_of_their_accounts(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let codes: Vec<String> = (0..5).map(|_| reference()).collect();
+    for code in &codes {
+        call_back(&world, code, "203").await;
+    }
+    let mut request = ListOrphanCallbacksRequest {
+        accounts: vec!["main".into()],
+        page_size: 2,
+        ..ListOrphanCallbacksRequest::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = list(&gateway, request.clone()).await.unwrap();
+        assert!(page.orphan_callbacks.len() <= 2);
+        found.extend(page.orphan_callbacks);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    let found: Vec<&str> = found
+        .iter()
+        .map(|one| one.reference_code.as_str())
+        .collect();
+    let newest_first: Vec<&str> = codes.iter().rev().map(String::as_str).collect();
+    assert_eq!(found, newest_first);
+    request.accounts = vec!["nobody".into()];
+    let status = list(&gateway, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    for field in ["accounts: ", "page_token: "] {
+        assert!(status.message().contains(field), "{status}");
+    }
+}
+
+on_both_stores!(
+    orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction,
+    orphans_are_listed_in_pages_of_their_accounts,
+);
