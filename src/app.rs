@@ -44,7 +44,7 @@ use crate::{
         client::{Client, Observer, Texts},
         transport::HttpTransport,
     },
-    reconciler,
+    reconciler::{self, Concurrency},
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
     telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,
@@ -165,7 +165,10 @@ impl App {
         start(&mut servers, relaying);
         let reconciling = reconciler::run(
             Arc::clone(&engine),
-            settings.limits.checking,
+            Concurrency {
+                least: settings.limits.checking,
+                most: settings.limits.checking_max,
+            },
             settings.poll_interval,
             stopping.clone(),
         );
@@ -204,6 +207,7 @@ impl App {
         if drained.await.is_err() {
             let unfinished = tasks.len();
             error!(unfinished, "the drain time is up");
+            self.engine.log_unfinished();
             if unfinished > 0 {
                 bail!("{unfinished} tasks were still running when the drain time was up");
             }

@@ -56,8 +56,10 @@ pub struct Limits {
     pub queue: usize,
     /// The longest a purchase waits to be sent.
     pub queue_timeout: Duration,
-    /// Status checks at once.
+    /// Status checks at once, however few are due.
     pub checking: usize,
+    /// Status checks at once, however many are due.
+    pub checking_max: usize,
 }
 
 /// Where and how callbacks are received.
@@ -300,11 +302,13 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let queue = reader.count("limits.queue", "1024");
     let queue_timeout = reader.span("limits.queue_timeout", "10s");
     let checking = reader.count("limits.checking", "8");
+    let checking_max = reader.count("limits.checking_max", "64");
     Some(Limits {
         sending: sending?,
         queue: queue?,
         queue_timeout: queue_timeout?,
         checking: checking?,
+        checking_max: checking_max?,
     })
 }
 

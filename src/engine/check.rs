@@ -2,20 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, info_span};
 
 use super::{Engine, Upstream, wait::leave_before};
 use crate::{
-    store::{StoreError, inquiries},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
-    transaction::{InquiriesMade, Transaction, TransactionKey},
+    transaction::{AccountName, InquiriesMade, LeaseToken, Transaction, TransactionKey},
 };
 
 /// What a lease allows beyond the upstream time-out.
 const LEASE_EXTRA: Duration = Duration::from_secs(10);
-/// How long a transaction of an account that is not configured is left alone.
-const NO_ACCOUNT_PAUSE: Duration = Duration::from_hours(1);
 
 /// What a caller that asks for a check allows beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
@@ -27,6 +26,26 @@ pub struct Checked {
     pub transaction: Arc<Transaction>,
     /// OKEBAYAR was asked meanwhile.
     pub was_asked: bool,
+}
+
+/// A check whose lease this process holds.
+#[derive(Debug)]
+pub struct LeasedCheck {
+    /// The transaction as it was when the lease began.
+    transaction: Arc<Transaction>,
+    lease: Lease,
+    /// When it began, by both clocks: either may stand still where the other does not.
+    began: (Timestamp, Instant),
+}
+
+impl LeasedCheck {
+    /// True when another process may hold the lease by now.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let (began_at, began) = self.began;
+        let by_wall_clock = Duration::try_from(now.duration_since(began_at));
+        began.elapsed() >= self.lease.lasts
+            || by_wall_clock.is_ok_and(|passed| passed >= self.lease.lasts)
+    }
 }
 
 impl Engine {
@@ -85,32 +104,82 @@ impl Engine {
         self.due.notified().await;
     }
 
-    /// The transactions that are due now, longest due first.
+    /// The accounts whose transactions this gateway can check.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountName> {
+        self.upstreams.keys().cloned().collect()
+    }
+
+    /// The checks that are due now, up to about `limit` of each account and kind.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn due(&self, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        self.store.due(self.now(), limit).await
+    pub async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        self.store.due(self.now(), &self.accounts(), limit).await
     }
 
-    /// Checks one due transaction, unless somebody else is at it.
+    /// A page of the due transactions that [`Engine::due`] does not find.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn unindexed(&self, page: usize) -> Result<Unindexed, StoreError> {
+        let accounts = self.accounts();
+        self.store.unindexed(self.now(), &accounts, page).await
+    }
+
+    /// The check of such a transaction; `None` when this gateway cannot make it. It then
+    /// takes no lease: another gateway may have the account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
+        let Some(due) = self.store.load(key).await? else {
+            return Ok(None);
+        };
+        if !self.has_account(due.account()) {
+            debug!(%key, account = %due.account(), "a transaction is due, but its account is not configured");
+            return Ok(None);
+        }
+        let now = self.now();
+        Ok(Some(DueCheck {
+            key: key.clone(),
+            account: due.account().clone(),
+            is_asked: due.asked_at().is_some_and(|asked| asked <= now),
+        }))
+    }
+
+    /// Acquires the lease on a due check; `None` when another process holds it, or when
+    /// it is no longer due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer; a lease that was acquired all the
+    /// same runs out, and the check is due again.
+    pub async fn lease_due(&self, check: &DueCheck) -> Result<Option<LeasedCheck>, StoreError> {
+        let Some(upstream) = self.upstreams.get(&check.account) else {
+            return Ok(None);
+        };
+        let lease = Lease {
+            token: LeaseToken::new((self.ambient.random)()),
+            lasts: upstream.timeout + LEASE_EXTRA,
+        };
+        // Before the store counts it, so that this process sees its end first.
+        let began = (self.now(), Instant::now());
+        let leased = self.store.lease_check(check, began.0, lease).await?;
+        Ok(leased.map(|transaction| LeasedCheck {
+            transaction,
+            lease,
+            began,
+        }))
+    }
+
+    /// Makes a check, and releases its lease together with what it brought.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer; the lease then runs out, and
     /// the check is due again.
-    pub async fn check_due(&self, key: &TransactionKey) -> Result<(), StoreError> {
-        let upstream = self.upstreams.get(key.account());
-        let timeout = upstream.map_or(NO_ACCOUNT_PAUSE, |upstream| upstream.timeout);
-        let now = self.now();
-        let until = now.checked_add(timeout + LEASE_EXTRA).unwrap_or(now);
-        if !self.store.lease_check(key, now, until).await? {
-            return Ok(());
-        }
-        let Some(upstream) = upstream else {
-            warn!(%key, "a transaction is due, but its account is not configured");
-            return Ok(());
-        };
-        let Some(due) = self.store.load(key).await? else {
+    pub async fn check_leased(&self, leased: LeasedCheck) -> Result<(), StoreError> {
+        let due = &leased.transaction;
+        let Some(upstream) = self.upstreams.get(due.account()) else {
             return Ok(());
         };
         let span = info_span!(
@@ -119,7 +188,7 @@ impl Engine {
             okebayar.referencecode = %due.reference_code(),
         );
         link(&span, due.trace());
-        self.check_leased(due, upstream).instrument(span).await
+        self.ask_about(&leased, upstream).instrument(span).await
     }
 
     /// The inquiries made under its reference code. Where a transaction is held back the
@@ -133,14 +202,14 @@ impl Engine {
     }
 
     /// Asks OKEBAYAR about a transaction, and adds what it says.
-    async fn check_leased(
-        &self,
-        due: Arc<Transaction>,
-        upstream: &Upstream,
-    ) -> Result<(), StoreError> {
-        let (key, now) = (due.key(), self.now());
-        if self.schedule().is_too_old(due.armed_at(), now) {
-            let give_up = |current: &Transaction| current.give_up(self.now(), self.schedule());
+    async fn ask_about(&self, leased: &LeasedCheck, upstream: &Upstream) -> Result<(), StoreError> {
+        let (due, token) = (Arc::clone(&leased.transaction), leased.lease.token);
+        let key = due.key();
+        if self.schedule().is_too_old(due.armed_at(), self.now()) {
+            let give_up = |current: &Transaction| {
+                let given_up = current.give_up(self.now(), self.schedule())?;
+                Some(given_up.releasing(token))
+            };
             self.update(due, give_up).await?;
             return Ok(());
         }
@@ -157,9 +226,14 @@ impl Engine {
             }
         };
         let observe = |current: &Transaction| {
-            Some(current.observe_check(said.clone(), self.now(), self.schedule()))
+            let now = self.now();
+            // Rules about time count from when an answer is stored, so one that waited
+            // longer than its lease proves nothing; the next check asks again.
+            let said = said.clone().filter(|_| !leased.has_ended(now));
+            let checked = current.observe_check_since(&due, said, now, self.schedule());
+            Some(checked.releasing(token))
         };
-        self.update(due, observe).await?;
+        self.update(Arc::clone(&due), observe).await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
+mod abandonment;
 mod bill;
 mod callback;
 mod check;
@@ -47,8 +48,9 @@ use crate::{
         TransactionKey,
     },
 };
+use abandonment::Unfinished;
 pub use callback::Received;
-pub use check::Checked;
+pub use check::{Checked, LeasedCheck};
 pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError};
 pub use question::QuestionError;
@@ -98,6 +100,8 @@ pub struct Engine {
     queue: Arc<Semaphore>,
     /// One for each purchase that is being sent.
     sending: Semaphore,
+    /// Purchases that wait for the store alone.
+    unfinished: Unfinished,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
@@ -117,6 +121,7 @@ impl Engine {
         Arc::new(Self {
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
             sending: Semaphore::new(settings.limits.sending),
+            unfinished: Unfinished::new(settings.limits.queue),
             store,
             upstreams,
             settings,

@@ -22,6 +22,8 @@ pub struct Reaction {
     pub body: String,
     /// The format of the answer.
     pub format: Format,
+    /// The reference code that a status check is about; `None` for anything else.
+    pub checks: Option<String>,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
@@ -61,7 +63,11 @@ impl Sandbox {
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
         let format = Format::of(body);
-        let (reply, answer) = match Parameters::read(body, format) {
+        let asked = Parameters::read(body, format);
+        let is_check = |asked: &&Parameters| asked.get("transactioncode") == CHECK;
+        let checked = asked.as_ref().filter(is_check);
+        let checks = checked.map(|asked| asked.get("referencecode").to_owned());
+        let (reply, answer) = match asked {
             Some(asked) => self.dispatch(&asked, format, &trace_code),
             None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
@@ -69,6 +75,7 @@ impl Sandbox {
             reply,
             body: answer.write(format),
             format,
+            checks,
         }
     }
 

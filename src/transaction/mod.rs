@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, BadAmount};
 use attempt::Attempt;
-pub use attempt::{Arming, AttemptToken, Base, HeldBack};
+pub use attempt::{Arming, AttemptToken, Base, HeldBack, LeaseToken};
 pub use codes::{
     AccountName, AccountNumber, BadCode, InquiryCode, ProductCode, ReferenceCode, SerialNumber,
     StatusCode, TraceCode, TransactionKey,
@@ -53,6 +53,18 @@ struct Checks {
     next_at: Option<Timestamp>,
     /// When a callback wants one, out of turn.
     asked_at: Option<Timestamp>,
+    /// Counts the callbacks that asked for one. A release that does not know it leaves
+    /// it out, which reads as a new request.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    asks: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One purchase, from intent to end. The evidence is what it is; everything
@@ -89,6 +101,19 @@ pub struct Change {
     pub from: Option<Base>,
     /// True when a reader can see the change, so that it is an event.
     pub is_event: bool,
+    /// The lease on a status check that ends with this change.
+    pub releases: Option<LeaseToken>,
+}
+
+impl Change {
+    /// The change that also ends a lease, if its caller still holds it.
+    #[must_use]
+    pub fn releasing(self, lease: LeaseToken) -> Self {
+        Self {
+            releases: Some(lease),
+            ..self
+        }
+    }
 }
 
 /// A stored transaction that contradicts itself.
@@ -134,6 +159,7 @@ impl Transaction {
                 last_at: None,
                 next_at: None,
                 asked_at: None,
+                asks: 0,
             },
             revision: 1,
             version: 1,
@@ -144,6 +170,7 @@ impl Transaction {
             transaction,
             from: None,
             is_event: true,
+            releases: None,
         }
     }
 
@@ -207,10 +234,32 @@ impl Transaction {
         now: Timestamp,
         schedule: &Schedule,
     ) -> Change {
+        self.observe_check_since(self, said, now, schedule)
+    }
+
+    /// Adds what a status check said that began when the transaction was `began`. A
+    /// check that a callback asked for meanwhile is still to be made.
+    #[must_use]
+    pub fn observe_check_since(
+        &self,
+        began: &Self,
+        said: Option<Statement>,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Change {
+        // What a check said of one attempt says nothing of a later one, which may be in
+        // flight now.
+        let said = said.filter(|_| began.token() == self.token());
         let mut checked = self.clone();
         let due = checked.checks.next_at.is_some_and(|next| next <= now);
         checked.checks.last_at = Some(now);
         checked.checks.asked_at = None;
+        // SUBTLE: 1. the check begins; 2. a callback asks for one, which changes no time
+        // if one is asked for already; 3. the check ends. Its answer may be older than
+        // what the callback reports, so the request of 2 stands.
+        if self.checks.asked_at.is_some() && self.checks.asks != began.checks.asks {
+            checked.checks.asked_at = Some(schedule.after_callback(Some(now), now));
+        }
         if due {
             checked.checks.made += 1;
         }
@@ -266,6 +315,7 @@ impl Transaction {
         let is_repeated = agrees && self.standing().state.is_final();
         if !is_repeated && !schedule.is_too_old(self.attempt.armed_at, now) {
             next.ask(now, schedule);
+            next.checks.asks += 1;
         }
         let is_event = next.evidence.add(report, now) == Added::New;
         (next != *self).then(|| next.changed(self, now, schedule, is_event))
@@ -319,6 +369,7 @@ impl Transaction {
             transaction: Arc::new(self.rescheduled(now, schedule)),
             from: Some(from.base()),
             is_event,
+            releases: None,
         }
     }
 
@@ -420,6 +471,12 @@ impl Transaction {
             .into_iter()
             .chain(self.checks.asked_at)
             .min()
+    }
+
+    /// When a check is due that a callback or a caller asked for; `None` when none is.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.checks.asked_at
     }
 
     /// The configured account that pays.

@@ -1,6 +1,7 @@
 //! The embedded store: one file, one process, every commit on disk before it
 //! returns. For development, tests and installations of one replica.
 
+mod due;
 mod notes;
 mod open;
 
@@ -13,8 +14,8 @@ use redb::{
 };
 
 use super::{
-    Commit, Cursor, Event, Events, History, Keep, List, Listed, Listing, Position, Put, Store,
-    StoreError, Wake, record,
+    Commit, Cursor, Due, DueCheck, Event, Events, History, Keep, Lease, List, Listed, Listing,
+    Position, Put, Store, StoreError, Unindexed, Wake, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -39,6 +40,7 @@ const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity
 pub struct RedbStore {
     database: Arc<Database>,
     epoch: String,
+    leases: Arc<due::Leases>,
 }
 
 impl RedbStore {
@@ -78,19 +80,6 @@ fn unavailable(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
 }
 
-fn set_due(write: &WriteTransaction, key: &str, due: Option<i64>) -> Result<(), redb::Error> {
-    let mut due_of = write.open_table(DUE_OF)?;
-    let mut index = write.open_table(DUE)?;
-    if let Some(old) = due_of.remove(key)? {
-        index.remove((old.value(), key))?;
-    }
-    if let Some(due) = due {
-        due_of.insert(key, due)?;
-        index.insert((due, key), ())?;
-    }
-    Ok(())
-}
-
 fn save(
     write: &WriteTransaction,
     key: &str,
@@ -114,11 +103,7 @@ fn save(
     }
     let (state, listed) = record::listed(transaction);
     listing.insert((state, listed.created_ms, key), ())?;
-    set_due(
-        write,
-        key,
-        transaction.due_at().map(Timestamp::as_millisecond),
-    )
+    due::set_due(write, key, transaction)
 }
 
 /// The most events read at a time.
@@ -142,33 +127,40 @@ impl Store for RedbStore {
             transaction,
             from,
             is_event,
+            releases,
         } = change.clone();
         let body = record::encode(&transaction)?;
-        self.write(move |write| {
-            let key = transaction.key();
-            let name = key.to_string();
-            let stored = {
-                let table = write.open_table(RECORDS).map_err(unavailable)?;
-                let bytes = table.get(name.as_str()).map_err(unavailable)?;
-                bytes
-                    .map(|bytes| record::decode(&key, bytes.value()))
-                    .transpose()?
-            };
-            if stored.as_ref().map(|stored| stored.base()) != from {
-                return Ok(Commit::Conflict(stored));
-            }
-            save(
-                write,
-                &name,
-                stored.as_deref(),
-                &transaction,
-                &body,
-                is_event,
-            )
-            .map_err(unavailable)?;
-            Ok(Commit::Done)
-        })
-        .await
+        let name = transaction.key().to_string();
+        let leased = name.clone();
+        let committed = self
+            .write(move |write| {
+                let key = transaction.key();
+                let stored = {
+                    let table = write.open_table(RECORDS).map_err(unavailable)?;
+                    let bytes = table.get(name.as_str()).map_err(unavailable)?;
+                    bytes
+                        .map(|bytes| record::decode(&key, bytes.value()))
+                        .transpose()?
+                };
+                if stored.as_ref().map(|stored| stored.base()) != from {
+                    return Ok(Commit::Conflict(stored));
+                }
+                save(
+                    write,
+                    &name,
+                    stored.as_deref(),
+                    &transaction,
+                    &body,
+                    is_event,
+                )
+                .map_err(unavailable)?;
+                Ok(Commit::Done)
+            })
+            .await?;
+        if let (Commit::Done, Some(lease)) = (&committed, releases) {
+            self.leases.release(&leased, lease);
+        }
+        Ok(committed)
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
@@ -199,42 +191,37 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        self.read(move |read| {
-            let table = read.open_table(DUE).map_err(unavailable)?;
-            let past_now = (now.as_millisecond() + 1, "");
-            let mut keys = Vec::new();
-            for entry in table.range(..past_now).map_err(unavailable)?.take(limit) {
-                let (due, _) = entry.map_err(unavailable)?;
-                keys.push(record::parse_key(due.value().1)?);
-            }
-            Ok(keys)
-        })
-        .await
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        let (accounts, leases) = (accounts.to_vec(), Arc::clone(&self.leases));
+        self.read(move |read| due::due(read, &leases, now, &accounts, limit))
+            .await
+    }
+
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        let accounts = accounts.to_vec();
+        self.read(move |read| due::unindexed(read, now, &accounts, page))
+            .await
     }
 
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let name = key.to_string();
-        self.write(move |write| {
-            let due = {
-                let due_of = write.open_table(DUE_OF).map_err(unavailable)?;
-                due_of
-                    .get(name.as_str())
-                    .map_err(unavailable)?
-                    .map(|due| due.value())
-            };
-            if due.is_none_or(|due| due > now.as_millisecond()) {
-                return Ok(false);
-            }
-            set_due(write, &name, Some(until.as_millisecond())).map_err(unavailable)?;
-            Ok(true)
-        })
-        .await
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let (database, leases) = (Arc::clone(&self.database), Arc::clone(&self.leases));
+        let check = check.clone();
+        blocking(move || leases.acquire(&database, &check, now, lease)).await
     }
 
     async fn listen(&self, _wake: Wake<'_>) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableTable, WriteTransaction};
 
 use super::{
-    DUE, DUE_OF, EVENTS, IDENTITY, LISTING, LOG, RECORDS, RedbStore, TRACES, blocking, notes,
+    DUE, DUE_OF, EVENTS, IDENTITY, LISTING, LOG, RECORDS, RedbStore, TRACES, blocking, due, notes,
     unavailable,
 };
 use crate::store::{Identity, StoreError, belongs_elsewhere, guard};
@@ -106,6 +106,7 @@ impl RedbStore {
             Ok(Self {
                 database: Arc::new(database),
                 epoch,
+                leases: Arc::default(),
             })
         })
         .await
@@ -117,6 +118,7 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(EVENTS)?;
     write.open_table(DUE)?;
     write.open_table(DUE_OF)?;
+    due::make_tables(write)?;
     write.open_table(TRACES)?;
     write.open_table(LOG)?;
     write.open_table(LISTING)?;

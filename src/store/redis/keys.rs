@@ -22,6 +22,7 @@ impl RedisStore {
             events: events_key(partition),
             listing: listing_key(partition),
             number: number_key(partition),
+            partition,
         }
     }
 
@@ -42,6 +43,7 @@ pub(super) struct Keys {
     pub(super) events: String,
     pub(super) listing: String,
     pub(super) number: String,
+    pub(super) partition: u64,
 }
 
 fn partition_of(parts: &[&str], partitions: u64) -> u64 {
@@ -55,6 +57,16 @@ fn partition_of(parts: &[&str], partitions: u64) -> u64 {
 
 pub(super) fn due_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:due")
+}
+
+/// The due index of one account: a part of the due index of the partition.
+pub(super) fn account_due_key(partition: u64, account: &AccountName) -> String {
+    format!("okb:{{{partition}}}:due:{account}")
+}
+
+/// The due checks of one account that callbacks and callers asked for.
+pub(super) fn account_asked_key(partition: u64, account: &AccountName) -> String {
+    format!("okb:{{{partition}}}:asked:{account}")
 }
 
 pub(super) fn events_key(partition: u64) -> String {

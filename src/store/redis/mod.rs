@@ -8,8 +8,10 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id) |
-//! | `okb:{p}:due` | sorted set | `<account>:<reference>` by due time in ms |
+//! | `okb:{p}:tx:<account>:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id), `lease` and `lease_ends` (the check that is running, in ms of this server's clock) |
+//! | `okb:{p}:due` | sorted set | `<account>:<reference>` by due time in ms, or by the end of its lease |
+//! | `okb:{p}:due:<account>` | sorted set | the same of one account; what an earlier release stored last may be missing |
+//! | `okb:{p}:asked:<account>` | sorted set | those whose check a callback or a caller asked for |
 //! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <account>:<reference>`, by that text |
 //! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
 //! | `okb:{p}:number` | string | the number of the last event |
@@ -18,6 +20,7 @@
 //! | `okb:orphans`, `okb:notices` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts |
 
+mod due;
 mod feed;
 mod keys;
 
@@ -31,11 +34,11 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use keys::{due_key, listing_key, listing_member, read_listing_member};
+use keys::{account_asked_key, account_due_key, listing_key, listing_member, read_listing_member};
 
 use super::{
-    Commit, Cursor, Events, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put, Store,
-    StoreError, Wake, belongs_elsewhere, record,
+    Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, LIST_MAX, Lease, List, Listed,
+    Listing, Put, Store, StoreError, Unindexed, Wake, belongs_elsewhere, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -165,6 +168,7 @@ impl Store for RedisStore {
             transaction,
             from,
             is_event,
+            releases,
         } = change;
         let key = transaction.key();
         let keys = self.keys(&key);
@@ -177,6 +181,8 @@ impl Store for RedisStore {
             .key(keys.events)
             .key(keys.listing)
             .key(keys.number)
+            .key(account_due_key(keys.partition, transaction.account()))
+            .key(account_asked_key(keys.partition, transaction.account()))
             .arg(text(from.map(|from| from.version)))
             .arg(transaction.version())
             .arg(record::encode(transaction)?)
@@ -186,7 +192,9 @@ impl Store for RedisStore {
             .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
             .arg(listing_member(state, &listed))
             .arg(history.unwrap_or_default())
-            .arg(text(from.map(|from| from.token)));
+            .arg(text(from.map(|from| from.token)))
+            .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
+            .arg(text(*releases));
         let mut connection = self.connection.clone();
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
         match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
@@ -237,42 +245,31 @@ impl Store for RedisStore {
         self.read_history(key, after).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        let mut connection = self.connection.clone();
-        let mut pipeline = redis::pipe();
-        for partition in 0..self.settings.partitions {
-            pipeline
-                .cmd("ZRANGEBYSCORE")
-                .arg(due_key(partition))
-                .arg("-inf")
-                .arg(now.as_millisecond())
-                .arg("WITHSCORES")
-                .arg("LIMIT")
-                .arg(0)
-                .arg(limit);
-        }
-        let found: Vec<Vec<(String, f64)>> =
-            self.within(pipeline.query_async(&mut connection)).await?;
-        let mut due: Vec<(String, f64)> = found.into_iter().flatten().collect();
-        due.sort_by(|a, b| a.1.total_cmp(&b.1));
-        due.into_iter()
-            .take(limit)
-            .map(|(key, _)| record::parse_key(&key))
-            .collect()
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.read_due(now, accounts, limit).await
+    }
+
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        self.read_unindexed(now, accounts, page).await
     }
 
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
-        let mut call = self.lease.key(self.keys(key).due);
-        call.arg(key.to_string())
-            .arg(now.as_millisecond())
-            .arg(until.as_millisecond());
-        self.within(call.invoke_async(&mut connection)).await
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.acquire_lease(check, now, lease).await
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
