@@ -326,3 +326,58 @@ impl Pause {
         self.0 = (self.0 * 2).min(PAUSE_MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transaction::{AccountName, ReferenceCode};
+
+    fn claim(unfinished: &Unfinished) -> Unconfirmed {
+        let account = AccountName::parse("main").unwrap();
+        let reference = ReferenceCode::parse("reference-1").unwrap();
+        Unconfirmed {
+            key: TransactionKey::new(account, &reference),
+            token: AttemptToken::new(Uuid::from_u128(1)),
+            absent_since: None,
+            _place: unfinished.place().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_place_is_taken_until_the_purchase_is_finished() {
+        let unfinished = Unfinished::new(2);
+        let mut places: Vec<Place> = std::iter::from_fn(|| unfinished.place()).collect();
+        assert_eq!(places.len(), 2 * PLACES_PER_QUEUED);
+        drop(places.pop());
+        unfinished.add(claim(&unfinished));
+        assert!(unfinished.place().is_none(), "the claim has it");
+        unfinished.entries().claims.clear();
+        assert!(unfinished.place().is_some());
+    }
+
+    #[test]
+    fn one_worker_is_started_for_all_claims_and_another_when_it_has_ended() {
+        let unfinished = Unfinished::new(2);
+        assert!(unfinished.add(claim(&unfinished)));
+        assert!(!unfinished.add(claim(&unfinished)));
+        assert_eq!(unfinished.claims().len(), 2);
+        assert!(!unfinished.add(claim(&unfinished)));
+        unfinished.entries().claims.clear();
+        assert!(unfinished.claims().is_empty(), "the worker ends");
+        assert!(unfinished.add(claim(&unfinished)));
+    }
+
+    #[test]
+    fn a_claim_is_gone_only_after_it_was_absent_without_interruption() {
+        let unfinished = Unfinished::new(2);
+        unfinished.add(claim(&unfinished));
+        let number = unfinished.claims()[0].0;
+        let long = Duration::from_hours(1);
+        assert!(!unfinished.is_gone(number, true, long));
+        assert!(unfinished.is_gone(number, true, Duration::ZERO));
+        assert!(!unfinished.is_gone(number, false, Duration::ZERO));
+        assert!(!unfinished.is_gone(number + 1, true, Duration::ZERO));
+    }
+}

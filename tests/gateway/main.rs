@@ -9,6 +9,7 @@
 
 mod support;
 
+mod abandonment;
 mod accounts;
 mod call;
 mod callbacks;
@@ -32,6 +33,7 @@ mod payments;
 mod properties;
 mod purchase;
 mod queries;
+mod reconciler;
 mod replicas;
 mod review;
 mod sandbox;

@@ -373,8 +373,8 @@ async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {
     let (check, due_at) = (check_of(&first), first.due_at().unwrap());
     let member = check.key.to_string();
 
-    let only_complete = [member.clone()];
-    assert_eq!(each_partition("ZREM", "due:main", &only_complete).await, 1);
+    let members = std::slice::from_ref(&member);
+    assert_eq!(each_partition("ZREM", "due:main", members).await, 1);
     assert_eq!(due(&store, due_at).await, []);
     let ours = [account()];
     let unindexed = store.unindexed(due_at, &ours, 0).await.unwrap();
