@@ -373,12 +373,18 @@ async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {
     let (check, due_at) = (check_of(&first), first.due_at().unwrap());
     let member = check.key.to_string();
 
+    // It made the check due earlier than the index of the account says.
+    let late = ["XX", "CH", "9000000000000", &member].map(str::to_owned);
+    assert_eq!(each_partition("ZADD", "due:main", &late).await, 1);
+    let ours = [account()];
+    let unindexed = store.unindexed(due_at, &ours, 0).await.unwrap();
+    assert_eq!(unindexed.keys, std::slice::from_ref(&check.key));
+    // It stored the transaction.
     let members = std::slice::from_ref(&member);
     assert_eq!(each_partition("ZREM", "due:main", members).await, 1);
     assert_eq!(due(&store, due_at).await, []);
-    let ours = [account()];
     let unindexed = store.unindexed(due_at, &ours, 0).await.unwrap();
-    assert_eq!(unindexed.keys, [check.key.clone()]);
+    assert_eq!(unindexed.keys, std::slice::from_ref(&check.key));
     let held = store.lease_check(&check, due_at, lease(1, LONG)).await;
     assert!(held.unwrap().is_some());
 

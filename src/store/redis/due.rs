@@ -70,10 +70,12 @@ impl RedisStore {
         accounts: &[AccountName],
         page: usize,
     ) -> Result<Unindexed, StoreError> {
+        #[expect(clippy::cast_precision_loss, reason = "a score is a float")]
+        let now_ms = now.as_millisecond() as f64;
         let mut pipeline = redis::pipe();
         for partition in 0..self.settings.partitions {
             let read = pipeline.cmd("ZRANGEBYSCORE").arg(due_key(partition));
-            read.arg("-inf").arg(now.as_millisecond());
+            read.arg("-inf").arg(now_ms);
             read.arg("LIMIT").arg(page * PAGE).arg(PAGE);
         }
         let mut connection = self.connection.clone();
@@ -97,7 +99,9 @@ impl RedisStore {
             .into_iter()
             .zip(&scores)
             .flat_map(|(members, scores)| members.iter().zip(scores))
-            .filter_map(|(member, score)| score.map(|_| member))
+            // The earlier release may have made one due that stands later in ours.
+            .filter(|(_, score)| score.is_some_and(|score| score <= now_ms))
+            .map(|(member, _)| member)
             .collect();
         let keys = found
             .iter()
