@@ -246,6 +246,7 @@ impl Engine {
             if claims.is_empty() {
                 return;
             }
+            let count = claims.len();
             // One that fails holds up no other: part of a cluster may be away.
             futures::stream::iter(claims)
                 .for_each_concurrent(AT_ONCE, |(number, key, token)| async move {
@@ -254,6 +255,9 @@ impl Engine {
                     }
                 })
                 .await;
+            if self.unfinished.entries().claims.len() < count {
+                pause = Pause::default();
+            }
             pause.wait().await;
         }
     }
