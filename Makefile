@@ -41,9 +41,9 @@ upgrade: ## release N-1 (EARLIER, a commit) and N on one Redis, mixed, under loa
 	cargo build --locked --manifest-path target/earlier/Cargo.toml --target-dir target/earlier/target
 	OKEBAYAR_EARLIER=$(CURDIR)/target/earlier/target/debug/okebayar-gateway cargo test --locked --test upgrade
 
-full: test upgrade ## what takes longer: full load, release build, licences, bans and sources, the tests three times more
-	OKEBAYAR_FULL=1 cargo test --locked --test gateway watch_load -- --nocapture
+full: test upgrade ## what takes longer: release build, the tests at full size, licences, bans and sources, the tests three times more
 	cargo build --locked --release
+	OKEBAYAR_FULL=1 cargo test --locked --release --test gateway
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check licenses bans sources
 	for round in 1 2 3; do cargo test --locked --quiet; done

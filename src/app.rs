@@ -44,7 +44,7 @@ use crate::{
         client::{Client, Observer, Texts},
         transport::HttpTransport,
     },
-    reconciler,
+    reconciler::{self, Concurrency},
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
     telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,
@@ -104,6 +104,14 @@ impl App {
             admin_listener.local_addr()?,
         );
 
+        let background = Background {
+            checks: Concurrency {
+                least: settings.limits.checking,
+                most: settings.limits.checking_max,
+            },
+            poll_interval: settings.poll_interval,
+            census_interval: settings.census_interval,
+        };
         let engine_settings = engine::Settings {
             default_account: settings.default_account,
             limits: settings.limits,
@@ -145,18 +153,6 @@ impl App {
         let router = admin::router(readiness, registry);
         let serving = http::serve(admin_listener, router, limits, stopping.clone());
         start(&mut servers, serving);
-        let counting = census::run(
-            Arc::clone(&engine),
-            settings.census_interval,
-            stopping.clone(),
-        );
-        start(&mut servers, counting);
-        let counting = census::run_unconfigured(
-            Arc::clone(&engine),
-            settings.census_interval,
-            stopping.clone(),
-        );
-        start(&mut servers, counting);
         let limits = http::Limits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
@@ -173,17 +169,7 @@ impl App {
         start(&mut servers, keeping);
         let relaying = events::relay(store, hub, stopping.clone());
         start(&mut servers, relaying);
-        let reader = Arc::clone(&engine);
-        start(&mut servers, async move { reader.read_events().await });
-        let asker = Arc::clone(&engine);
-        start(&mut servers, async move { asker.check_orphans().await });
-        let reconciling = reconciler::run(
-            Arc::clone(&engine),
-            settings.limits.checking,
-            settings.poll_interval,
-            stopping.clone(),
-        );
-        start(&mut servers, reconciling);
+        start_background(&mut servers, &engine, &background, &stopping);
         info!(%grpc, %callbacks, %admin, "listening");
         Ok(Self {
             grpc,
@@ -218,6 +204,7 @@ impl App {
         if drained.await.is_err() {
             let unfinished = tasks.len();
             error!(unfinished, "the drain time is up");
+            self.engine.log_unfinished();
             if unfinished > 0 {
                 bail!("{unfinished} tasks were still running when the drain time was up");
             }
@@ -228,6 +215,39 @@ impl App {
             Some(ended) => ended.context("a part of the gateway panicked")?,
         }
     }
+}
+
+/// What runs beside the calls and callbacks.
+struct Background {
+    checks: Concurrency,
+    poll_interval: Duration,
+    census_interval: Duration,
+}
+
+/// Starts the counting, the reader of all events, the checks of orphans and the
+/// reconciler.
+fn start_background(
+    servers: &mut JoinSet<Result<()>>,
+    engine: &Arc<Engine>,
+    background: &Background,
+    stopping: &CancellationToken,
+) {
+    let engine = || Arc::clone(engine);
+    let (interval, stopping) = (background.census_interval, || stopping.clone());
+    start(servers, census::run(engine(), interval, stopping()));
+    let counting = census::run_unconfigured(engine(), interval, stopping());
+    start(servers, counting);
+    let reader = engine();
+    start(servers, async move { reader.read_events().await });
+    let asker = engine();
+    start(servers, async move { asker.check_orphans().await });
+    let Background {
+        checks,
+        poll_interval,
+        ..
+    } = background;
+    let reconciling = reconciler::run(engine(), *checks, *poll_interval, stopping());
+    start(servers, reconciling);
 }
 
 /// Starts a part that ends only when the gateway does.

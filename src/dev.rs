@@ -65,6 +65,7 @@ pub async fn run(
             deposit: DEPOSIT,
             settle_after: scenario::SETTLE_AFTER_DEFAULT,
             late_after: scenario::LATE_AFTER_DEFAULT,
+            check_delay: Duration::ZERO,
             callback_method: CallbackMethod::Post,
             inquiry_valid: scenario::INQUIRY_VALID_DEFAULT,
         },

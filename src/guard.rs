@@ -129,7 +129,7 @@ async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
             looked.context("store.path: stop the gateway first")
         }
         StoreSettings::Redis(settings) => {
-            let store = RedisStore::connect(settings.clone()).await;
+            let store = RedisStore::connect(settings.clone());
             let store = store.context("store.url")?;
             let shown = guard::show(&store).await?;
             let items = store.items(List::GuardEndings).await?;

@@ -107,6 +107,9 @@ struct SandboxArguments {
     /// The time after which a client no longer waits for an answer.
     #[arg(long, default_value = "1m")]
     late_after: SignedDuration,
+    /// How long each status check takes to be answered.
+    #[arg(long, default_value = "0s")]
+    check_delay: SignedDuration,
     /// How long an inquiry may be used.
     #[arg(long, default_value = "30m")]
     inquiry_valid: SignedDuration,
@@ -211,6 +214,7 @@ async fn run_sandbox(
         deposit: arguments.deposit,
         settle_after: arguments.settle_after.unsigned_abs(),
         late_after: arguments.late_after.unsigned_abs(),
+        check_delay: arguments.check_delay.unsigned_abs(),
         callback_method: arguments.callback_method,
         inquiry_valid: arguments.inquiry_valid.unsigned_abs(),
     };

@@ -57,8 +57,10 @@ pub struct Limits {
     pub queue: usize,
     /// The longest a purchase waits to be sent.
     pub queue_timeout: Duration,
-    /// Status checks at once.
+    /// Status checks at once, however few are due.
     pub checking: usize,
+    /// Status checks at once, however many are due.
+    pub checking_max: usize,
     /// Open watches at once, of one transaction or of all.
     pub watchers: usize,
     /// Calls that wait for an outcome at once.
@@ -328,6 +330,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let queue = reader.count("limits.queue", "1024");
     let queue_timeout = reader.span("limits.queue_timeout", "10s");
     let checking = reader.count("limits.checking", "8");
+    let checking_max = reader.count("limits.checking_max", "64");
     let watchers = reader.count("limits.watchers", "10000");
     let waiters = reader.count("limits.waiters", "10000");
     Some(Limits {
@@ -335,6 +338,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         queue: queue?,
         queue_timeout: queue_timeout?,
         checking: checking?,
+        checking_max: checking_max?,
         watchers: watchers?,
         waiters: waiters?,
     })

@@ -12,15 +12,13 @@ use super::{
 };
 use crate::{
     okebayar::client::NothingLearnt,
-    store::{StoreError, inquiries},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
-    transaction::{Finding, InquiriesMade, Named, Statement, Transaction, TransactionKey},
+    transaction::{AccountName, InquiriesMade, LeaseToken, Named, Transaction, TransactionKey},
 };
 
 /// What a lease allows beyond the upstream time-out.
 const LEASE_EXTRA: Duration = Duration::from_secs(10);
-/// How long a due time without a record is left alone.
-const NO_RECORD_PAUSE: Duration = Duration::from_hours(1);
 
 /// What a caller that asks for a check allows beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
@@ -46,6 +44,26 @@ pub struct Checked {
     pub transaction: Arc<Transaction>,
     /// OKEBAYAR was asked meanwhile.
     pub was_asked: bool,
+}
+
+/// A check whose lease this process holds.
+#[derive(Debug)]
+pub struct LeasedCheck {
+    /// The transaction as it was when the lease began.
+    transaction: Arc<Transaction>,
+    lease: Lease,
+    /// When it began, by both clocks: either may stand still where the other does not.
+    began: (Timestamp, Instant),
+}
+
+impl LeasedCheck {
+    /// True when another process may hold the lease by now.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let (began_at, began) = self.began;
+        let by_wall_clock = Duration::try_from(now.duration_since(began_at));
+        began.elapsed() >= self.lease.lasts
+            || by_wall_clock.is_ok_and(|passed| passed >= self.lease.lasts)
+    }
 }
 
 impl Engine {
@@ -118,46 +136,83 @@ impl Engine {
         self.due.notified().await;
     }
 
-    /// The transactions that are due now, longest due first.
+    /// The names, former ones included, under which this gateway can check transactions.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountName> {
+        self.names_of(None).cloned().collect()
+    }
+
+    /// The checks that are due now, up to about `limit` of each account and kind.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn due(&self, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        let now = self.now();
-        let looked_up = self.store.due(now, limit + self.set_aside.count()).await;
-        match looked_up {
-            Ok(due) => {
-                let grace = self.schedule().unconfigured_grace;
-                Ok(self.set_aside.filter(due, now, grace))
-            }
-            Err(error) => {
-                self.set_aside.forget();
-                Err(error)
-            }
-        }
+    pub async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        self.store.due(self.now(), &self.accounts(), limit).await
     }
 
-    /// Checks one due transaction, unless somebody else is at it.
+    /// A page of the due transactions that [`Engine::due`] does not find.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn unindexed(&self, page: usize) -> Result<Unindexed, StoreError> {
+        let accounts = self.accounts();
+        let found = self.store.unindexed(self.now(), &accounts, page).await;
+        found.inspect_err(|_| self.set_aside.forget())
+    }
+
+    /// The check of such a transaction; `None` when this gateway cannot make it. It then
+    /// takes no lease: another gateway may have the account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
+        let Some(due) = self.store.load(key).await? else {
+            return Ok(None);
+        };
+        if self.upstream(due.account()).is_none() {
+            self.pass_over(due).await?;
+            return Ok(None);
+        }
+        let now = self.now();
+        Ok(Some(DueCheck {
+            key: key.clone(),
+            account: due.account().clone(),
+            is_asked: due.asked_at().is_some_and(|asked| asked <= now),
+        }))
+    }
+
+    /// Acquires the lease on a due check; `None` when another process holds it, or when
+    /// it is no longer due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer; a lease that was acquired all the
+    /// same runs out, and the check is due again.
+    pub async fn lease_due(&self, check: &DueCheck) -> Result<Option<LeasedCheck>, StoreError> {
+        let Some(upstream) = self.upstream(&check.account) else {
+            return Ok(None);
+        };
+        let lease = Lease {
+            token: LeaseToken::new((self.ambient.random)()),
+            lasts: upstream.timeout + LEASE_EXTRA,
+        };
+        // Before the store counts it, so that this process sees its end first.
+        let began = (self.now(), Instant::now());
+        let leased = self.store.lease_check(check, began.0, lease).await?;
+        Ok(leased.map(|transaction| LeasedCheck {
+            transaction,
+            lease,
+            began,
+        }))
+    }
+
+    /// Makes a check, and releases its lease together with what it brought.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer; the lease then runs out, and
     /// the check is due again.
-    pub async fn check_due(&self, key: &TransactionKey) -> Result<(), StoreError> {
-        let known = self.store.load(key).await?;
-        let upstream = known
-            .as_ref()
-            .and_then(|known| self.upstream(known.account()));
-        if let (Some(known), None) = (&known, upstream) {
-            return self.pass_over(Arc::clone(known)).await;
-        }
-        let timeout = upstream.map_or(NO_RECORD_PAUSE, |upstream| upstream.timeout);
-        let now = self.now();
-        let until = now.checked_add(timeout + LEASE_EXTRA).unwrap_or(now);
-        if !self.store.lease_check(key, now, until).await? {
-            return Ok(());
-        }
-        // Another gateway may have made the check before this one got the lease.
-        let (Some(upstream), Some(due)) = (upstream, self.store.load(key).await?) else {
+    pub async fn check_leased(&self, leased: LeasedCheck) -> Result<(), StoreError> {
+        let due = &leased.transaction;
+        let Some(upstream) = self.upstream(due.account()) else {
             return Ok(());
         };
         let span = info_span!(
@@ -166,7 +221,7 @@ impl Engine {
             okebayar.referencecode = %due.reference_code(),
         );
         link(&span, due.trace());
-        self.check_leased(due, upstream).instrument(span).await
+        self.ask_about(&leased, upstream).instrument(span).await
     }
 
     /// The inquiries made under its reference code. Where a transaction is held back the
@@ -180,27 +235,25 @@ impl Engine {
     }
 
     /// Asks OKEBAYAR about a transaction, and adds what it says.
-    async fn check_leased(
-        &self,
-        due: Arc<Transaction>,
-        upstream: &Upstream,
-    ) -> Result<(), StoreError> {
+    async fn ask_about(&self, leased: &LeasedCheck, upstream: &Upstream) -> Result<(), StoreError> {
+        let (due, token) = (Arc::clone(&leased.transaction), leased.lease.token);
         let (key, now) = (due.key(), self.now());
         let account = self.names.current(due.account()).clone();
-        // An earlier release lets a callback ask for a check at once. The due index counts in
-        // milliseconds.
+        // The due index counts in milliseconds.
         let is_early = |until: Timestamp| now.as_millisecond() < until.as_millisecond();
         if due.sending_until(self.schedule()).is_some_and(is_early) {
             debug!(%key, "a status check waits until the POST is over");
             return Ok(());
         }
         if due.is_too_old(now, self.schedule()) {
-            let give_up = |current: &Transaction| current.give_up(self.now(), self.schedule());
+            let give_up = |current: &Transaction| {
+                let given_up = current.give_up(self.now(), self.schedule())?;
+                Some(given_up.releasing(token))
+            };
             self.update(due, give_up).await?;
             return Ok(());
         }
         let inquired = self.inquired(&due).await?;
-        let asked = due.token();
         let mut is_absent = false;
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
@@ -215,18 +268,19 @@ impl Engine {
             }
         };
         let observe = |current: &Transaction| {
-            let (now, schedule) = (self.now(), self.schedule());
-            // That one attempt is not known says nothing of a later one.
-            let is_of_asked = current.token() == asked;
-            let is_stale = |said: &Statement| !is_of_asked && said.finding == Finding::NotReceived;
-            Some(if is_absent && is_of_asked {
-                current.observe_absence(now, schedule)
+            let now = self.now();
+            // Rules about time count from when an answer is stored, so one that waited
+            // longer than its lease proves nothing; the next check asks again.
+            let checked = if leased.has_ended(now) {
+                current.observe_check_since(&due, None, now, self.schedule())
+            } else if is_absent {
+                current.observe_absence_since(&due, now, self.schedule())
             } else {
-                let said = said.clone().filter(|said| !is_stale(said));
-                current.observe_check(said, now, schedule)
-            })
+                current.observe_check_since(&due, said.clone(), now, self.schedule())
+            };
+            Some(checked.releasing(token))
         };
-        self.update(due, observe).await?;
+        self.update(Arc::clone(&due), observe).await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
+mod abandonment;
 mod bill;
 mod callback;
 mod check;
@@ -51,11 +52,12 @@ use crate::{
         TraceCode, Transaction,
     },
 };
+use abandonment::Unfinished;
 use feed::Feed;
 use orphan::Orphans;
 
 pub use callback::Received;
-pub use check::{CheckError, Checked};
+pub use check::{CheckError, Checked, LeasedCheck};
 pub use list::{ListQuery, Page};
 pub use purchase::{Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
@@ -130,6 +132,8 @@ pub struct Engine {
     queue: Arc<Semaphore>,
     /// One for each purchase that is being sent.
     sending: Semaphore,
+    /// Purchases that wait for the store alone.
+    unfinished: Unfinished,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
@@ -160,6 +164,7 @@ impl Engine {
             hub: Hub::new(Arc::clone(&store)),
             feed: Feed::default(),
             orphans: Orphans::default(),
+            unfinished: Unfinished::new(settings.limits.queue),
             store,
             store_problem: Mutex::new(None),
             upstreams,
@@ -188,6 +193,12 @@ impl Engine {
     #[must_use]
     pub fn has_account(&self, account: &AccountName) -> bool {
         self.upstreams.contains_key(account)
+    }
+
+    /// Returns how many accounts are configured.
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.upstreams.len()
     }
 
     /// Returns the account by any of its names, as a transaction's record may carry a

@@ -1,12 +1,12 @@
 //! A purchase or payment: admission, claim, send, and what the caller is told.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
 };
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 
 use super::{
     Engine, Wait,
@@ -17,7 +17,7 @@ use crate::{
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
         AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
-        State, Statement, Transaction, TransactionKey,
+        State, Statement, Transaction,
     },
 };
 
@@ -246,6 +246,12 @@ impl Engine {
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
+        let Some(place) = self.unfinished.place() else {
+            drop(slot);
+            let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
+            let _ = tell.send(refused);
+            return;
+        };
         // Taken before the claim, so that no check of it can be due earlier.
         let send_by = SendBy::after(self.settings.send_within, self.ambient);
         match self.claim(intent).instrument(info_span!("claim")).await {
@@ -253,18 +259,21 @@ impl Engine {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
                 let _ = tell.send(Ok(Begun::Ours(transaction)));
-                self.send(permit, claimed_at, send_by).await;
+                let (claimed, statement) = self.send(permit, claimed_at, send_by).await;
+                // The POST is over: only the purchase itself waits for the store.
+                drop(slot);
+                self.store_outcome(claimed, statement, place).await;
             }
             Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Begun::Ours(transaction)))),
             Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Begun::Theirs(transaction)))),
             Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
                 warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
+                drop(slot);
+                self.abandon(key, token, place);
                 let _ = tell.send(Err(error));
-                self.abandon(&key, token).await;
             }
         }
-        drop(slot);
     }
 
     /// Claims the reference code, or finds whose it is. One whose attempt ended
@@ -407,7 +416,14 @@ impl Engine {
         }
     }
 
-    async fn send(&self, permit: SendPermit, claimed_at: Instant, send_by: SendBy) {
+    /// Sends what was claimed, once and before its time is past, and returns what became of
+    /// it. The sending slot is free again when it returns.
+    async fn send(
+        &self,
+        permit: SendPermit,
+        claimed_at: Instant,
+        send_by: SendBy,
+    ) -> (Arc<Transaction>, Statement) {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
         let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
@@ -418,9 +434,7 @@ impl Engine {
                 why: NotSent::Overloaded,
             };
             drop(permit);
-            return self
-                .store_outcome(claimed, Statement::bare(Source::Gateway, finding))
-                .await;
+            return (claimed, Statement::bare(Source::Gateway, finding));
         };
         let sending = upstream.client.send(permit, send_by);
         let sending = sending.instrument(info_span!("send"));
@@ -433,104 +447,8 @@ impl Engine {
                 "a purchase got no usable answer"
             );
         }
-        self.store_outcome(claimed, statement).await;
+        (claimed, statement)
     }
-
-    /// Stores what became of the POST, and does not stop trying: the caller waits,
-    /// and the check schedule is the safety net if this process dies first.
-    async fn store_outcome(&self, claimed: Arc<Transaction>, statement: Statement) {
-        let key = claimed.key();
-        let store = async || {
-            let weighed = self.weigh(&claimed, statement.clone()).await?;
-            let observe = |current: &Transaction| {
-                // What one attempt did not send says nothing of another one.
-                let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });
-                if is_unsent && current.token() != claimed.token() {
-                    return None;
-                }
-                current.observe([weighed.clone()], self.now(), self.schedule())
-            };
-            self.update(Arc::clone(&claimed), observe).await
-        };
-        let mut pause = Pause::default();
-        loop {
-            match store().await {
-                Ok(_) => return,
-                Err(StoreError::Unavailable(problem)) => {
-                    warn!(%key, problem, "an outcome could not be stored yet");
-                    pause.wait().await;
-                }
-                Err(problem) => {
-                    error!(%key, %problem, "an outcome cannot be stored");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Turns a claim that will not be sent into NOT_SENT, until that is stored or
-    /// it is certain that the claim is not. This process held the token: nobody
-    /// else can know that nothing was sent.
-    async fn abandon(&self, key: &TransactionKey, token: AttemptToken) {
-        let mut pause = Pause::default();
-        let mut absent_since: Option<Instant> = None;
-        loop {
-            match self.try_abandon(key, token).await {
-                Ok(Abandoned::Done) => return,
-                // A write whose reply was lost may still be on its way.
-                Ok(Abandoned::Absent) => {
-                    let since = *absent_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= self.settings.limits.queue_timeout {
-                        return;
-                    }
-                }
-                Err(StoreError::Unavailable(_)) => absent_since = None,
-                Err(problem) => {
-                    error!(%key, %problem, "a claim cannot be given up");
-                    return;
-                }
-            }
-            pause.wait().await;
-        }
-    }
-
-    async fn try_abandon(
-        &self,
-        key: &TransactionKey,
-        token: AttemptToken,
-    ) -> Result<Abandoned, StoreError> {
-        let Some(stored) = self.store.load(key).await? else {
-            return Ok(Abandoned::Absent);
-        };
-        if stored.token() != token {
-            // Armed by somebody else, so ours can no longer be stored; but over
-            // NOT_SENT it still could.
-            let is_free = matches!(stored.standing().state, State::NotSent(_));
-            return Ok(if is_free {
-                Abandoned::Absent
-            } else {
-                Abandoned::Done
-            });
-        }
-        let give_up = |current: &Transaction| {
-            if current.token() != token {
-                return None;
-            }
-            let finding = Finding::NotSent {
-                attempt: current.attempt(),
-                why: NotSent::ClaimLost,
-            };
-            let statement = Statement::bare(Source::Gateway, finding);
-            current.observe([statement], self.now(), self.schedule())
-        };
-        self.update(stored, give_up).await?;
-        Ok(Abandoned::Done)
-    }
-}
-
-enum Abandoned {
-    Done,
-    Absent,
 }
 
 /// What became of the claim of a reference code.
@@ -546,23 +464,4 @@ enum ClaimFault {
         token: AttemptToken,
         error: PurchaseError,
     },
-}
-
-/// A pause between tries that doubles up to a second.
-struct Pause(Duration);
-
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(PAUSE_FIRST)
-    }
-}
-
-impl Pause {
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(PAUSE_MAX);
-    }
 }

@@ -6,9 +6,10 @@
 //! and ends in manual review (promise 11).
 //!
 //! SUBTLE: during a rollout gateway A has the account, and B does not:
-//! 1. Both see a transaction due. B takes no lease and commits nothing: it sets the
-//!    transaction aside, and looks past it so that others are not kept waiting.
-//! 2. A leases or settles it. B then no longer sees it due, and forgets it.
+//! 1. Both see a transaction due. B takes no lease and commits nothing: it notes since when
+//!    it sees this version of it due.
+//! 2. A leases or settles it. B then no longer sees it due, or sees another version, and
+//!    starts again.
 //! 3. Only what B has seen due for the whole of `checks.unconfigured_grace` is passed over:
 //!    A had that time. A time in which B did not look, because the store did not answer or
 //!    the machine was suspended, may have kept A from it as well, and does not count.
@@ -33,22 +34,23 @@ use crate::{
     transaction::{AccountName, Transaction, TransactionKey},
 };
 
-/// How many are set aside at once. Further ones are postponed at once, and never given up.
+/// How many are set aside at once. Further ones are postponed, and never given up.
 const SET_ASIDE_MAX: usize = 4096;
 
-/// In how many parts the grace is counted at least: a look counts for no more than one,
+/// In how many parts the grace is counted at least: a sight counts for no more than one,
 /// however long ago the last one was.
 const LOOKS_MIN: i32 = 4;
 
 /// The transactions that are left to other gateways, and for how long they were seen due.
 #[derive(Default)]
-pub(super) struct SetAside(Mutex<Seen>);
+pub(super) struct SetAside(Mutex<BTreeMap<TransactionKey, Seen>>);
 
-#[derive(Default)]
+/// A transaction that was seen due.
 struct Seen {
-    due_for: BTreeMap<TransactionKey, SignedDuration>,
-    /// When the store last told what is due.
-    looked_at: Option<Timestamp>,
+    /// Another version means that somebody took it meanwhile.
+    version: u64,
+    due_for: SignedDuration,
+    last: Timestamp,
 }
 
 /// What to do about a due transaction that cannot be checked here.
@@ -63,60 +65,50 @@ enum Turn {
 }
 
 impl SetAside {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, Seen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns how many are set aside: so many more must be looked up.
-    pub(super) fn count(&self) -> usize {
-        self.seen().due_for.len()
+    /// Starts again: the store did not tell what is due.
+    pub(super) fn forget(&self) {
+        self.seen().clear();
     }
 
-    /// Notes what is due now, and returns it without what is set aside.
-    pub(super) fn filter(
+    /// Notes that a version of a transaction is due now.
+    fn turn(
         &self,
-        due: Vec<TransactionKey>,
+        key: &TransactionKey,
+        version: u64,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Vec<TransactionKey> {
-        let mut seen = self.seen();
-        let last = seen.looked_at.replace(now).unwrap_or(now);
-        if seen.due_for.is_empty() {
-            return due;
+    ) -> Turn {
+        let mut all = self.seen();
+        if let Some(seen) = all.get_mut(key)
+            && seen.version == version
+        {
+            let gap = now.duration_since(seen.last);
+            let counted = gap.clamp(SignedDuration::ZERO, grace / LOOKS_MIN);
+            seen.due_for = seen.due_for.saturating_add(counted);
+            seen.last = now;
+            if seen.due_for < grace {
+                return Turn::Leave;
+            }
+            all.remove(key);
+            return Turn::PassOver;
         }
-        let gap = now.duration_since(last);
-        let counted = gap.clamp(SignedDuration::ZERO, grace / LOOKS_MIN);
-        let still: BTreeSet<&TransactionKey> = due.iter().collect();
-        seen.due_for.retain(|key, due_for| {
-            *due_for = due_for.saturating_add(counted);
-            still.contains(key)
-        });
-        let is_aside = |key: &TransactionKey| {
-            let due_for = seen.due_for.get(key);
-            due_for.is_some_and(|due_for| *due_for < grace)
+        if all.len() >= SET_ASIDE_MAX && !all.contains_key(key) {
+            all.retain(|_, seen| now.duration_since(seen.last) <= grace);
+            if all.len() >= SET_ASIDE_MAX {
+                return Turn::Postpone;
+            }
+        }
+        let seen = Seen {
+            version,
+            due_for: SignedDuration::ZERO,
+            last: now,
         };
-        due.into_iter().filter(|key| !is_aside(key)).collect()
-    }
-
-    /// The store did not tell what is due.
-    pub(super) fn forget(&self) {
-        *self.seen() = Seen::default();
-    }
-
-    fn turn(&self, key: &TransactionKey, grace: SignedDuration) -> Turn {
-        let mut seen = self.seen();
-        match seen.due_for.get(key) {
-            Some(due_for) if *due_for >= grace => {
-                seen.due_for.remove(key);
-                Turn::PassOver
-            }
-            Some(_) => Turn::Leave,
-            None if seen.due_for.len() >= SET_ASIDE_MAX => Turn::Postpone,
-            None => {
-                seen.due_for.insert(key.clone(), SignedDuration::ZERO);
-                Turn::Leave
-            }
-        }
+        all.insert(key.clone(), seen);
+        Turn::Leave
     }
 }
 
@@ -129,7 +121,7 @@ impl Engine {
     pub(super) async fn pass_over(&self, due: Arc<Transaction>) -> Result<(), StoreError> {
         let key = due.key();
         let grace = self.schedule().unconfigured_grace;
-        let may_end = match self.set_aside.turn(&key, grace) {
+        let may_end = match self.set_aside.turn(&key, due.version(), self.now(), grace) {
             Turn::Leave => return Ok(()),
             Turn::Postpone => false,
             Turn::PassOver => true,
@@ -206,64 +198,49 @@ mod tests {
         TransactionKey::new(&ReferenceCode::parse(format!("reference-{number:06}")).unwrap())
     }
 
-    /// Looks at these times; returns what the last look left.
-    fn look(aside: &SetAside, due: &[TransactionKey], times: &[i64]) -> Vec<TransactionKey> {
-        let looks = times
+    /// Sees a version due at these times; returns what came of the last one.
+    fn see(aside: &SetAside, version: u64, times: &[i64]) -> Turn {
+        let turns = times
             .iter()
-            .map(|seconds| aside.filter(due.to_vec(), at(*seconds), GRACE));
-        looks.last().unwrap()
+            .map(|seconds| aside.turn(&key(1), version, at(*seconds), GRACE));
+        turns.last().unwrap()
     }
 
     #[test]
     fn what_stays_due_is_passed_over_after_the_grace() {
         let aside = SetAside::default();
-        let due = [key(1), key(2)];
-        assert_eq!(look(&aside, &due, &[0]), due);
-        assert_eq!(aside.turn(&due[0], GRACE), Turn::Leave);
-        assert_eq!(
-            look(&aside, &due, &[100, 200, 300, 400, 500, 599]),
-            due[1..]
-        );
-        assert_eq!(aside.turn(&due[0], GRACE), Turn::Leave);
-        assert_eq!(look(&aside, &due, &[600]), due);
-        assert_eq!(aside.turn(&due[0], GRACE), Turn::PassOver);
-        assert_eq!(aside.count(), 0);
+        let times = [0, 100, 200, 300, 400, 500, 599];
+        assert_eq!(see(&aside, 1, &times), Turn::Leave);
+        assert_eq!(see(&aside, 1, &[600]), Turn::PassOver);
+        assert_eq!(see(&aside, 1, &[601]), Turn::Leave, "it starts again");
     }
 
     #[test]
     fn what_another_gateway_takes_begins_anew() {
         let aside = SetAside::default();
-        look(&aside, &[key(1)], &[0]);
-        aside.turn(&key(1), GRACE);
-        look(&aside, &[key(1)], &[150, 300, 450]);
-        look(&aside, &[], &[500]);
-        look(&aside, &[key(1)], &[600]);
-        assert_eq!(aside.turn(&key(1), GRACE), Turn::Leave);
+        assert_eq!(see(&aside, 1, &[0, 150, 300, 450]), Turn::Leave);
+        assert_eq!(see(&aside, 2, &[600, 750, 900, 1050]), Turn::Leave);
+        assert_eq!(see(&aside, 2, &[1200]), Turn::PassOver);
     }
 
     #[test]
     fn a_time_without_looks_does_not_count() {
-        for is_suspended in [false, true] {
-            let aside = SetAside::default();
-            look(&aside, &[key(1)], &[0]);
-            aside.turn(&key(1), GRACE);
-            if is_suspended {
-                look(&aside, &[key(1)], &[150, 300, 100_000]);
-            } else {
-                look(&aside, &[key(1)], &[150, 300, 450]);
-                aside.forget();
-                look(&aside, &[key(1)], &[600]);
-            }
-            assert_eq!(aside.turn(&key(1), GRACE), Turn::Leave);
-        }
+        let aside = SetAside::default();
+        assert_eq!(see(&aside, 1, &[0, 150, 300, 100_000]), Turn::Leave);
+        let aside = SetAside::default();
+        assert_eq!(see(&aside, 1, &[0, 150, 300, 450]), Turn::Leave);
+        aside.forget();
+        assert_eq!(see(&aside, 1, &[600]), Turn::Leave);
     }
 
     #[test]
     fn what_finds_no_room_is_postponed() {
         let aside = SetAside::default();
+        let turn = |number, seconds| aside.turn(&key(number), 1, at(seconds), GRACE);
         for number in 0..SET_ASIDE_MAX {
-            assert_eq!(aside.turn(&key(number), GRACE), Turn::Leave);
+            assert_eq!(turn(number, 0), Turn::Leave);
         }
-        assert_eq!(aside.turn(&key(SET_ASIDE_MAX), GRACE), Turn::Postpone);
+        assert_eq!(turn(SET_ASIDE_MAX, 1), Turn::Postpone);
+        assert_eq!(turn(SET_ASIDE_MAX, 601), Turn::Leave, "the others are gone");
     }
 }

@@ -24,6 +24,8 @@ pub struct Reaction {
     pub format: Format,
     /// The reference code of the purchase or payment that it answers.
     pub order: Option<String>,
+    /// The reference code that a status check is about; `None` for anything else.
+    pub checks: Option<String>,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
@@ -64,6 +66,9 @@ impl Sandbox {
         let trace_code = self.trace_code();
         let format = Format::of(body);
         let asked = Parameters::read(body, format);
+        let is_check = |asked: &&Parameters| asked.get("transactioncode") == CHECK;
+        let checked = asked.as_ref().filter(is_check);
+        let checks = checked.map(|asked| asked.get("referencecode").to_owned());
         let (reply, answer) = match &asked {
             Some(asked) => self.dispatch(asked, format, &trace_code),
             None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
@@ -82,6 +87,7 @@ impl Sandbox {
             body: answer.write(format),
             format,
             order: order.map(|asked| asked.get("referencecode").to_owned()),
+            checks,
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Entry {
     pub checks_in_flight: u64,
     /// Purchases and payments that are being answered now.
     pub in_flight: u64,
+    /// The most status checks that were being answered at the same time.
+    pub checks_at_once: u64,
     /// Callbacks sent.
     pub callbacks: u64,
     /// The parameters of the last purchase or payment, without secrets.
@@ -69,6 +71,8 @@ struct Books {
     deposit: u64,
     purchases: HashMap<String, Vec<Purchase>>,
     ledger: HashMap<String, Entry>,
+    /// Reference code to the number of status checks that are being answered.
+    checking: HashMap<String, u64>,
     /// Inquiry code to inquiry.
     inquiries: HashMap<String, Inquiry>,
     /// Product and customer to the number of bills paid.
@@ -245,6 +249,29 @@ impl Book {
         self.entry(reference_code, |entry| {
             entry.in_flight = entry.in_flight.saturating_sub(1);
         });
+    }
+
+    /// Notes that a check is being answered.
+    pub fn check_begins(&self, reference_code: &str) {
+        let at_once = {
+            let mut books = self.books();
+            let checking = books.checking.entry(reference_code.to_owned());
+            *checking.and_modify(|count| *count += 1).or_insert(1)
+        };
+        self.entry(reference_code, |entry| {
+            entry.checks_at_once = entry.checks_at_once.max(at_once);
+        });
+    }
+
+    /// Notes that a check was answered, or that its asker has gone.
+    pub fn check_ends(&self, reference_code: &str) {
+        let mut books = self.books();
+        if let Some(count) = books.checking.get_mut(reference_code) {
+            *count -= 1;
+            if *count == 0 {
+                books.checking.remove(reference_code);
+            }
+        }
     }
 
     /// Notes that a callback was sent.

@@ -51,6 +51,8 @@ pub struct Settings {
     pub settle_after: Duration,
     /// The time after which a client no longer waits for an answer.
     pub late_after: Duration,
+    /// How long each status check takes to be answered.
+    pub check_delay: Duration,
     /// How callbacks are made.
     pub callback_method: CallbackMethod,
     /// How long an inquiry may be used.

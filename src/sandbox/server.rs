@@ -95,12 +95,36 @@ fn with_twin(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpS
     Ok((tokio::net::TcpStream::from_std(stream)?, twin))
 }
 
+/// A status check that is being answered; dropped also when its asker has gone.
+struct Check {
+    sandbox: Arc<Sandbox>,
+    reference_code: String,
+}
+
+impl Check {
+    fn begin(sandbox: &Arc<Sandbox>, reference_code: String) -> Self {
+        sandbox.book.check_begins(&reference_code);
+        let sandbox = Arc::clone(sandbox);
+        Self {
+            sandbox,
+            reference_code,
+        }
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.sandbox.book.check_ends(&self.reference_code);
+    }
+}
+
 async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::response::Response {
     let Reaction {
         reply,
         body,
         format,
         order,
+        checks,
     } = sandbox.react(&body);
     // Dropped with the answer, or when the client hangs up.
     let _answering = order.map(|reference_code| Answering {
@@ -108,6 +132,10 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
         reference_code,
     });
     let settings = &sandbox.settings;
+    let check = checks.map(|reference_code| Check::begin(&sandbox, reference_code));
+    if check.is_some() {
+        tokio::time::sleep(settings.check_delay).await;
+    }
     let content_type = match reply {
         Reply::WrongContentType => "text/html",
         _ => format.content_type(),

@@ -12,8 +12,9 @@
 //! 2. An `Err` from `commit` says nothing: the change may be stored. Read back.
 //! 3. [`Store::history`] returns every event after a revision, in order, none
 //!    missing, or says that it no longer can.
-//! 4. [`Store::due`] returns what is due and not leased. A lease only keeps others
-//!    from the same check for a while; it never concerns the right to send.
+//! 4. [`Store::due`] returns what is due and not leased. Only the commit that names a
+//!    lease, or its time, ends it: no other commit makes a leased check due. It keeps
+//!    others from the same check for a while, and never concerns the right to send.
 //! 5. Nothing that is not final ever disappears (promise 10).
 //! 6. [`Store::events_after`] returns every event after a cursor, the events of one
 //!    transaction in order and none missing, or says that it no longer can.
@@ -32,6 +33,7 @@
 //! ([`guard`]).
 
 mod cursor;
+mod due;
 pub mod guard;
 mod identity;
 pub mod inbox;
@@ -51,6 +53,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use cursor::{BadCursor, Cursor, Position};
+pub use due::{Due, DueCheck, Lease, Unindexed};
 pub use identity::{UserIdBefore, UserIdChange};
 
 use guard::Seals;
@@ -263,17 +266,33 @@ pub trait Store: Send + Sync {
     /// The events of a transaction with a revision greater than `after`.
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError>;
 
-    /// Up to `limit` transactions whose check is due at `now`, longest due first.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError>;
+    /// The checks of these accounts that are due at `now`, up to about `limit` of each
+    /// account that were asked for and as many that were scheduled.
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError>;
 
-    /// Takes the check of a transaction that is due at `now`: until `until` it is
-    /// due for nobody. `false` when it is not due, or somebody else took it.
+    /// A page, counted from 0, of what is due at `now` and not in the indexes of these
+    /// accounts: transactions of others, and those that an earlier release stored.
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError>;
+
+    /// Acquires the lease on a check that is due at `now`: until it ends, the check is
+    /// due for nobody. Returns the transaction as stored then; `None` when its check is
+    /// not due, or leased.
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError>;
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError>;
 
     /// Calls `wake` with [`Heard::Listening`] once it is subscribed, then with the key
     /// and version of every change that any process commits. Only a wake-up: it may

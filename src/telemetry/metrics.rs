@@ -61,6 +61,8 @@ pub struct Metrics {
     callbacks: Counter<u64>,
     checks: Counter<u64>,
     another_member: Counter<u64>,
+    checks_due: Gauge<u64>,
+    checks_running: Gauge<u64>,
     replays: Counter<u64>,
     balance: Gauge<f64>,
     watchers: UpDownCounter<i64>,
@@ -137,6 +139,8 @@ impl Metrics {
                 "okebayar.answers.another_member",
                 "Answers and trusted callbacks that name another member",
             ),
+            checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
+            checks_running: gauge("okebayar.checks.running", "Status checks being made"),
             replays: counter(
                 "okebayar.replays",
                 "Calls that found their reference code used",
@@ -254,6 +258,13 @@ impl Metrics {
     pub fn check(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.checks.add(1, &labels);
+    }
+
+    /// How many status checks are due for the accounts of this gateway, and how many it
+    /// is making.
+    pub fn checks_at_work(&self, due: u64, running: usize) {
+        self.checks_due.record(due, &[]);
+        self.checks_running.record(running as u64, &[]);
     }
 
     /// An answer, or a trusted callback, that names another member.

@@ -9,8 +9,8 @@ use tracing::{Instrument, Span, info_span};
 use super::Metrics;
 use crate::{
     store::{
-        Commit, Cursor, Events, History, Keep, List, Listed, Listing, Put, Store, StoreError, Wake,
-        guard::Seals,
+        Commit, Cursor, Due, DueCheck, Events, History, Keep, Lease, List, Listed, Listing, Put,
+        Store, StoreError, Unindexed, Wake, guard::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -83,8 +83,9 @@ measured! {
     fn history_name(known: Option<&str>) -> String;
     fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;
     fn history(key: &TransactionKey, after: u64) -> History;
-    fn due(now: Timestamp, limit: usize) -> Vec<TransactionKey>;
-    fn lease_check(key: &TransactionKey, now: Timestamp, until: Timestamp) -> bool;
+    fn due(now: Timestamp, accounts: &[AccountName], limit: usize) -> Due;
+    fn unindexed(now: Timestamp, accounts: &[AccountName], page: usize) -> Unindexed;
+    fn lease_check(check: &DueCheck, now: Timestamp, lease: Lease) -> Option<Arc<Transaction>>;
     fn index_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
     fn list(listing: &Listing) -> Vec<Listed>;

@@ -35,6 +35,24 @@ impl std::fmt::Display for AttemptToken {
     }
 }
 
+/// Names one lease on a status check; whoever made it may release it, nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseToken(Uuid);
+
+impl LeaseToken {
+    /// The token with these random bytes.
+    #[must_use]
+    pub fn new(random: Uuid) -> Self {
+        Self(random)
+    }
+}
+
+impl std::fmt::Display for LeaseToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
     pub(super) number: u32,

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use account_names::AccountNames;
 pub use amount::{Amount, BadAmount, Quoted};
 use attempt::Attempt;
-pub use attempt::{Arming, AttemptToken, Base, HeldBack};
+pub use attempt::{Arming, AttemptToken, Base, HeldBack, LeaseToken};
 pub use codes::{
     AccountName, AccountNumber, BadCode, InquiryCode, Named, ProductCode, ReferenceCode,
     SerialNumber, StatusCode, TraceCode, TransactionKey,
@@ -66,6 +66,18 @@ struct Checks {
     /// The latest attempt of which OKEBAYAR answered a check without any sign of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     absent_attempt: Option<u32>,
+    /// Counts the callbacks that asked for one. A release that does not know it leaves
+    /// it out, which reads as a new request.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    asks: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One purchase, from intent to end. The evidence is what it is; everything
@@ -105,6 +117,19 @@ pub struct Change {
     pub from: Option<Base>,
     /// True when a reader can see the change, so that it is an event.
     pub is_event: bool,
+    /// The lease on a status check that ends with this change.
+    pub releases: Option<LeaseToken>,
+}
+
+impl Change {
+    /// The change that also ends a lease, if its caller still holds it.
+    #[must_use]
+    pub fn releasing(self, lease: LeaseToken) -> Self {
+        Self {
+            releases: Some(lease),
+            ..self
+        }
+    }
 }
 
 /// A stored transaction that contradicts itself.
@@ -157,6 +182,7 @@ impl Transaction {
                 asked_at: None,
                 passed_over_until: None,
                 absent_attempt: None,
+                asks: 0,
             },
             revision: 1,
             version: 1,
@@ -168,6 +194,7 @@ impl Transaction {
             transaction,
             from: None,
             is_event: true,
+            releases: None,
         }
     }
 
@@ -257,29 +284,60 @@ impl Transaction {
         now: Timestamp,
         schedule: &Schedule,
     ) -> Change {
-        self.observe_checked(self.clone(), said, now, schedule)
+        self.observe_check_since(self, said, now, schedule)
+    }
+
+    /// Adds what a status check said that began when the transaction was `began`. A
+    /// check that a callback asked for meanwhile is still to be made.
+    #[must_use]
+    pub fn observe_check_since(
+        &self,
+        began: &Self,
+        said: Option<Statement>,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Change {
+        self.observe_checked(began, said, false, now, schedule)
     }
 
     /// The same of a check that OKEBAYAR answered without any sign of the transaction: it
     /// proves nothing, but an operator may rest a decision on it.
     #[must_use]
-    pub fn observe_absence(&self, now: Timestamp, schedule: &Schedule) -> Change {
-        let mut checked = self.clone();
-        checked.checks.absent_attempt = Some(self.attempt.number);
-        self.observe_checked(checked, None, now, schedule)
+    pub fn observe_absence_since(
+        &self,
+        began: &Self,
+        now: Timestamp,
+        schedule: &Schedule,
+    ) -> Change {
+        self.observe_checked(began, None, true, now, schedule)
     }
 
     fn observe_checked(
         &self,
-        mut checked: Self,
+        began: &Self,
         said: Option<Statement>,
+        is_absent: bool,
         now: Timestamp,
         schedule: &Schedule,
     ) -> Change {
+        // What a check said of one attempt says nothing of a later one, which may be in
+        // flight now; but a success is money spent, whichever attempt spent it.
+        let is_of_this = began.token() == self.token();
+        let said = said.filter(|said| is_of_this || said.finding == Finding::Succeeded);
+        let mut checked = self.clone();
+        if is_absent && is_of_this {
+            checked.checks.absent_attempt = Some(self.attempt.number);
+        }
         let due = checked.checks.next_at.is_some_and(|next| next <= now);
         checked.checks.last_at = Some(now);
         checked.checks.asked_at = None;
         checked.checks.passed_over_until = None;
+        // SUBTLE: 1. the check begins; 2. a callback asks for one, which changes no time
+        // if one is asked for already; 3. the check ends. Its answer may be older than
+        // what the callback reports, so the request of 2 stands.
+        if self.checks.asked_at.is_some() && self.checks.asks != began.checks.asks {
+            checked.checks.asked_at = Some(schedule.after_callback(Some(now), now));
+        }
         if due {
             checked.checks.made += 1;
         }
@@ -361,6 +419,7 @@ impl Transaction {
         let is_repeated = agrees && self.standing().state.is_final();
         if !is_repeated && !self.is_too_old(now, schedule) {
             next.ask(now, schedule);
+            next.checks.asks += 1;
         }
         let is_event = next.evidence.add(report, self.seen_at(now)) == Added::New;
         (next != *self).then(|| next.changed(self, now, schedule, is_event))
@@ -436,6 +495,7 @@ impl Transaction {
             transaction: Arc::new(self.rescheduled(now, schedule)),
             from: Some(from.base()),
             is_event,
+            releases: None,
         }
     }
 
@@ -564,6 +624,12 @@ impl Transaction {
             .into_iter()
             .chain(self.checks.asked_at)
             .min()
+    }
+
+    /// When a check is due that a callback or a caller asked for; `None` when none is.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.checks.asked_at
     }
 
     /// The configured account that pays.

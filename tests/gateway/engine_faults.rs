@@ -24,8 +24,9 @@ use okebayar_gateway::{
         verdict::CodeLists,
     },
     store::{
-        Commit, Cursor, Events, History, Identity, Keep, List, Listed, Listing, Put, Store,
-        StoreError, Wake, guard::GuardSettings, guard::Seals, redb::RedbStore,
+        Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, Lease, List, Listed,
+        Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings, guard::Seals,
+        redb::RedbStore,
     },
     telemetry::Metrics,
     transaction::{
@@ -83,16 +84,29 @@ impl Store for Faulty {
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
         self.inner.history(key, after).await
     }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        self.inner.due(now, limit).await
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.inner.due(now, accounts, limit).await
+    }
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        self.inner.unindexed(now, accounts, page).await
     }
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.inner.lease_check(key, now, until).await
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.inner.lease_check(check, now, lease).await
     }
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         self.inner.listen(wake).await
@@ -252,6 +266,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             checking: 1,
             watchers: 4,
             waiters: 4,
+            checking_max: 1,
         },
         send_within: Duration::from_secs(10),
         schedule: schedule(),

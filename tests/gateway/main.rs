@@ -9,6 +9,7 @@
 
 mod support;
 
+mod abandonment;
 mod account_names;
 mod accounts;
 mod amounts;
@@ -40,6 +41,7 @@ mod payments;
 mod properties;
 mod purchase;
 mod queries;
+mod reconciler;
 mod reference_codes;
 mod refused;
 mod replicas;

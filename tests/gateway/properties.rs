@@ -916,7 +916,9 @@ fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
     assert_eq!(release(&start).unwrap_err(), Kept::NotChecked);
     let unanswered = start.observe_check(None, at(10), &schedule()).transaction;
     assert_eq!(release(&unanswered).unwrap_err(), Kept::NotChecked);
-    let absent = start.observe_absence(at(10), &schedule()).transaction;
+    let absent = start
+        .observe_absence_since(&start, at(10), &schedule())
+        .transaction;
     for (source, finding, kept) in [
         (Source::Callback, Finding::Reported, Kept::CalledBack),
         (

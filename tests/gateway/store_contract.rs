@@ -5,21 +5,22 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        Claim, Commit, Cursor, Event, Events, Heard, History, Identity, Keep, LIST_MAX, List,
-        Listed, Listing, Put, Store, claim,
+        Claim, Commit, Cursor, DueCheck, Event, Events, Heard, History, Identity, Keep, LIST_MAX,
+        Lease, List, Listed, Listing, Put, Store, claim,
         inbox::{self, Orphan, OrphanCheck},
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
     },
     transaction::{
-        AccountName, AccountNames, AttemptToken, Change, Finding, ReferenceCode, Source, Statement,
-        TraceCode, Transaction,
+        AccountName, AccountNames, AttemptToken, Change, Finding, LeaseToken, ReferenceCode,
+        Source, Statement, TraceCode, Transaction, TransactionKey,
     },
 };
 
 use crate::support::{
     core::{RULES, arming, at, begin, schedule, wish},
     on_both_stores,
+    process::PATIENCE,
     redis::Redis,
     world::StoreKind,
 };
@@ -200,6 +201,30 @@ async fn history_is_complete_and_in_order(kind: StoreKind) {
     }
 }
 
+/// What is due for the account of these tests.
+pub async fn due(store: &dyn Store, now: Timestamp) -> Vec<TransactionKey> {
+    let due = store.due(now, &[account()], 100).await.unwrap();
+    due.checks.into_iter().map(|check| check.key).collect()
+}
+
+fn check_of(transaction: &Transaction) -> DueCheck {
+    DueCheck {
+        key: transaction.key(),
+        account: transaction.account().clone(),
+        is_asked: false,
+    }
+}
+
+fn lease(number: u128, lasts: Duration) -> Lease {
+    Lease {
+        token: LeaseToken::new(uuid::Uuid::from_u128(number)),
+        lasts,
+    }
+}
+
+/// Past every time of these tests, some of which Redis measures by its own clock.
+const LONG: Duration = Duration::from_hours(100_000);
+
 async fn due_is_what_has_come_and_nobody_has_leased(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
@@ -207,42 +232,170 @@ async fn due_is_what_has_come_and_nobody_has_leased(kind: StoreKind) {
     for change in &changes {
         done(store, change).await;
     }
-    let due_at = changes[0].transaction.due_at().unwrap();
+    let first = &changes[0].transaction;
+    let (check, due_at) = (check_of(first), first.due_at().unwrap());
     let before = due_at - SignedDuration::from_millis(1);
-    assert_eq!(store.due(before, 100).await.unwrap(), []);
-    assert_eq!(store.due(due_at, 100).await.unwrap().len(), 20);
-    assert_eq!(store.due(due_at, 7).await.unwrap().len(), 7);
+    assert_eq!(due(store, before).await, []);
+    assert_eq!(due(store, due_at).await.len(), 20);
+    let few = store.due(due_at, &[account()], 7).await.unwrap();
+    assert_eq!((few.checks.len(), few.count), (7, 20));
+    assert!(few.checks.iter().all(|check| !check.is_asked));
+    let other = AccountName::parse("other").unwrap();
+    assert_eq!(store.due(due_at, &[other], 7).await.unwrap().count, 0);
+    assert_eq!(store.due(due_at, &[], 7).await.unwrap().count, 0);
 
-    let key = changes[0].transaction.key();
-    let until = due_at + SignedDuration::from_secs(60);
-    assert!(
-        !store.lease_check(&key, before, until).await.unwrap(),
-        "it is not due yet"
-    );
-    assert!(store.lease_check(&key, due_at, until).await.unwrap());
-    assert!(
-        !store.lease_check(&key, due_at, until).await.unwrap(),
-        "it is leased"
-    );
-    assert!(!store.due(due_at, 100).await.unwrap().contains(&key));
-    assert!(
-        store.due(until, 100).await.unwrap().contains(&key),
-        "the lease runs out"
-    );
+    let acquire = async |now, lease| store.lease_check(&check, now, lease).await.unwrap();
+    assert!(acquire(before, lease(1, LONG)).await.is_none(), "not due");
+    assert_eq!(acquire(due_at, lease(1, LONG)).await.unwrap(), *first);
+    assert!(acquire(due_at, lease(2, LONG)).await.is_none(), "leased");
+    assert!(!due(store, due_at).await.contains(&check.key));
 
     let said = Statement::bare(
         Source::Answer,
         Finding::Failed(okebayar_gateway::transaction::FailureReason::Cancelled),
     );
-    let settled = changes[0]
-        .transaction
-        .observe([said], at(1), &schedule())
-        .unwrap();
+    let settled = first.observe([said], at(1), &schedule()).unwrap();
     done(store, &settled).await;
     assert!(
-        !store.due(Timestamp::MAX, 100).await.unwrap().contains(&key),
+        !due(store, Timestamp::MAX).await.contains(&check.key),
         "a final one is never due"
     );
+}
+
+async fn a_lease_ends_by_its_holder_or_by_time_and_by_no_other_commit(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let first = begin(1).transaction;
+    done(store, &begin(1)).await;
+    let (check, due_at) = (check_of(&first), first.due_at().unwrap());
+    let acquire = async |lease| store.lease_check(&check, due_at, lease).await.unwrap();
+    let held = lease(1, LONG);
+    assert!(acquire(held).await.is_some());
+
+    // Callbacks about it, and one that is final: all while the check is being made.
+    let report = Statement::bare(Source::Callback, Finding::Reported);
+    let asked = first
+        .observe_report(report, false, at(1), &schedule())
+        .unwrap();
+    done(store, &asked).await;
+    assert_eq!(due(store, due_at).await, []);
+    assert!(acquire(lease(2, LONG)).await.is_none());
+    // Another lease than the one that is held releases nothing.
+    let pending = pending(&asked.transaction, 2).releasing(lease(2, LONG).token);
+    done(store, &pending).await;
+    assert_eq!(due(store, due_at).await, []);
+    assert!(acquire(lease(2, LONG)).await.is_none());
+
+    let began = &first;
+    let ended = pending
+        .transaction
+        .observe_check_since(began, None, at(3), &schedule())
+        .releasing(held.token);
+    done(store, &ended).await;
+    let found = store.due(due_at, &[account()], 10).await.unwrap();
+    assert_eq!(found.checks.len(), 1, "the callback asked for another one");
+    assert!(found.checks[0].is_asked);
+
+    // A holder that dies.
+    let short = lease(3, Duration::from_millis(200));
+    assert!(acquire(short).await.is_some());
+    let runs_out = async {
+        while acquire(lease(4, LONG)).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, runs_out)
+        .await
+        .expect("the lease never ends");
+    // The first holder comes back too late: the lease is another's.
+    let late = ended
+        .transaction
+        .observe_check(None, at(4), &schedule())
+        .releasing(short.token);
+    done(store, &late).await;
+    assert!(acquire(lease(5, LONG)).await.is_none());
+}
+
+async fn what_was_asked_for_is_due_before_what_was_scheduled(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    for seed in 1..=20 {
+        done(store, &begin(seed)).await;
+    }
+    let now = at(100);
+    let report = Statement::bare(Source::Callback, Finding::Reported);
+    let asked = begin(7)
+        .transaction
+        .observe_report(report, false, now, &schedule())
+        .unwrap();
+    done(store, &asked).await;
+    let found = store.due(now, &[account()], 5).await.unwrap();
+    assert_eq!(found.count, 20);
+    assert_eq!(found.checks[0].key, asked.transaction.key());
+    let asked_for = found.checks.iter().map(|check| check.is_asked);
+    assert_eq!(asked_for.filter(|is_asked| *is_asked).count(), 1);
+}
+
+async fn a_gateway_without_the_account_meets_no_backlog_of_it(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    for seed in 1..=20 {
+        done(store, &begin(seed)).await;
+    }
+    let ours = [AccountName::parse("other").unwrap()];
+    let now = at(100);
+    assert_eq!(store.due(now, &ours, 5).await.unwrap().checks, []);
+    let unindexed = store.unindexed(now, &ours, 0).await.unwrap();
+    assert_eq!((unindexed.keys.len(), unindexed.is_last), (20, true));
+    let unindexed = store.unindexed(now, &[account()], 0).await.unwrap();
+    assert_eq!((unindexed.keys.len(), unindexed.is_last), (0, true));
+}
+
+/// The release before the leases commits to the complete index alone.
+#[tokio::test]
+async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
+    let first = begin(1).transaction;
+    done(&store, &begin(1)).await;
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut each_partition = async |command: &str, index: &str, more: &[String]| {
+        let mut changed = 0;
+        for partition in 0..8 {
+            let mut asked = redis::cmd(command);
+            asked.arg(format!("okb:{{{partition}}}:{index}")).arg(more);
+            let count: i64 = asked.query_async(&mut connection).await.unwrap();
+            changed += count;
+        }
+        changed
+    };
+    let (check, due_at) = (check_of(&first), first.due_at().unwrap());
+    let member = check.key.to_string();
+
+    // It made the check due earlier than the index of the account says.
+    let late = ["XX", "CH", "9000000000000", &member].map(str::to_owned);
+    assert_eq!(each_partition("ZADD", "due:main", &late).await, 1);
+    let ours = [account()];
+    let unindexed = store.unindexed(due_at, &ours, 0).await.unwrap();
+    assert_eq!(unindexed.keys, std::slice::from_ref(&check.key));
+    // It stored the transaction.
+    let members = std::slice::from_ref(&member);
+    assert_eq!(each_partition("ZREM", "due:main", members).await, 1);
+    assert_eq!(due(&store, due_at).await, []);
+    let unindexed = store.unindexed(due_at, &ours, 0).await.unwrap();
+    assert_eq!(unindexed.keys, std::slice::from_ref(&check.key));
+    let held = store.lease_check(&check, due_at, lease(1, LONG)).await;
+    assert!(held.unwrap().is_some());
+
+    // It makes the check due by a commit, although it is leased here.
+    let early = ["XX", "CH", "1000", &member].map(str::to_owned);
+    assert_eq!(each_partition("ZADD", "due", &early).await, 1);
+    let other = store.lease_check(&check, due_at, lease(2, LONG)).await;
+    assert!(other.unwrap().is_none());
+    let unindexed = store.unindexed(due_at, &[], 0).await.unwrap();
+    assert_eq!(unindexed.keys, [], "the lease counts again");
 }
 
 async fn a_trace_code_finds_its_transaction(kind: StoreKind) {
@@ -622,7 +775,7 @@ async fn the_embedded_store_keeps_everything_over_a_restart() {
     let key = first.transaction.key();
     assert_eq!(store.load(&key).await.unwrap().unwrap(), second.transaction);
     assert_eq!(
-        store.due(Timestamp::MAX, 10).await.unwrap(),
+        due(&store, Timestamp::MAX).await,
         std::slice::from_ref(&key)
     );
     assert!(
@@ -673,7 +826,7 @@ async fn every_key_of_one_commit_lies_in_one_slot() {
         .await
         .unwrap();
     let tag = |key: &String| key.split_once('}').map(|(tag, _)| tag.to_owned());
-    assert_eq!(keys.len(), 5, "{keys:?}");
+    assert_eq!(keys.len(), 6, "{keys:?}");
     assert!(keys.iter().all(|key| tag(key) == tag(&keys[0])), "{keys:?}");
     // The partition is fixed by design: SHA-256(reference) mod 8.
     let digest = <sha2::Sha256 as sha2::Digest>::digest(b"reference1");
@@ -705,6 +858,9 @@ on_both_stores!(
     one_of_many_claims_wins,
     history_is_complete_and_in_order,
     due_is_what_has_come_and_nobody_has_leased,
+    a_lease_ends_by_its_holder_or_by_time_and_by_no_other_commit,
+    what_was_asked_for_is_due_before_what_was_scheduled,
+    a_gateway_without_the_account_meets_no_backlog_of_it,
     a_trace_code_finds_its_transaction,
     orphans_are_bounded_newest_first,
     a_note_is_written_only_over_what_was_seen,

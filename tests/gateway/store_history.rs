@@ -12,7 +12,7 @@ use okebayar_gateway::{
 };
 
 use crate::{
-    store_contract::{identity, open, open_redb, open_redis},
+    store_contract::{due, identity, open, open_redb, open_redis},
     support::{
         core::{RULES, arming, at, begin, schedule, wish},
         on_both_stores,
@@ -43,7 +43,7 @@ async fn a_commit_is_refused_in_another_history(kind: StoreKind) {
     assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
     let key = first.transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
-    assert!(store.due(Timestamp::MAX, 10).await.unwrap().is_empty());
+    assert_eq!(due(store, Timestamp::MAX).await, []);
     let committed = store.commit(&first, Some(&history)).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
 }
@@ -63,7 +63,7 @@ async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: 
     let stored = opened.store.load(&key).await.unwrap().unwrap();
     assert!(stored.is_held_back());
     let soon = at(10 + 2);
-    assert_eq!(opened.store.due(soon, 10).await.unwrap(), [key]);
+    assert_eq!(due(&*opened.store, soon).await, [key]);
 }
 
 async fn a_guard_is_on_from_a_loss_until_it_is_over_or_ended(kind: StoreKind) {

@@ -15,6 +15,7 @@
 //!
 //! So every read that begins after step 1 waits for the end of that write, or fails as well.
 
+mod due;
 mod keeper;
 mod look;
 mod notes;
@@ -30,8 +31,8 @@ use tokio::sync::{Semaphore, watch};
 use keeper::Keeper;
 
 use super::{
-    Commit, Cursor, Event, Events, Heard, History, Keep, List, Listed, Listing, Position, Put,
-    Store, StoreError, Wake,
+    Commit, Cursor, Due, DueCheck, Event, Events, Heard, History, Keep, Lease, List, Listed,
+    Listing, Position, Put, Store, StoreError, Unindexed, Wake,
     guard::{Seals, parts_of},
     identity, record,
 };
@@ -89,6 +90,7 @@ pub struct RedbStore {
     writing: Arc<Semaphore>,
     /// How many writes timed out and are still running.
     late: watch::Sender<usize>,
+    leases: Arc<due::Leases>,
 }
 
 impl RedbStore {
@@ -100,6 +102,7 @@ impl RedbStore {
             reading: Arc::new(Semaphore::new(READS_MAX)),
             writing: Arc::new(Semaphore::new(1)),
             late: watch::Sender::new(0),
+            leases: Arc::default(),
         }
     }
 
@@ -184,19 +187,6 @@ fn unavailable(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
 }
 
-fn set_due(write: &WriteTransaction, key: &str, due: Option<i64>) -> Result<(), redb::Error> {
-    let mut due_of = write.open_table(DUE_OF)?;
-    let mut index = write.open_table(DUE)?;
-    if let Some(old) = due_of.remove(key)? {
-        index.remove((old.value(), key))?;
-    }
-    if let Some(due) = due {
-        due_of.insert(key, due)?;
-        index.insert((due, key), ())?;
-    }
-    Ok(())
-}
-
 fn save(
     write: &WriteTransaction,
     key: &str,
@@ -220,11 +210,7 @@ fn save(
     }
     let (state, listed) = record::listed(transaction);
     listing.insert((state, listed.created_ms, key), ())?;
-    set_due(
-        write,
-        key,
-        transaction.due_at().map(Timestamp::as_millisecond),
-    )
+    due::set_due(write, key, transaction)
 }
 
 fn count_verification(write: &WriteTransaction) -> Result<(), redb::Error> {
@@ -257,37 +243,44 @@ impl Store for RedbStore {
             transaction,
             from,
             is_event,
+            releases,
         } = change.clone();
         let body = record::encode(&transaction)?;
-        self.write(move |write| {
-            let is_sealed = || notes::seal(write).map(|borne| borne.as_deref() == Some(&*seal));
-            if !seal.is_empty() && !is_sealed().map_err(unavailable)? {
-                return Ok(Commit::OtherHistory);
-            }
-            let key = transaction.key();
-            let name = key.to_string();
-            let stored = {
-                let table = write.open_table(RECORDS).map_err(unavailable)?;
-                let bytes = table.get(name.as_str()).map_err(unavailable)?;
-                bytes
-                    .map(|bytes| record::decode(&key, bytes.value()))
-                    .transpose()?
-            };
-            if stored.as_ref().map(|stored| stored.base()) != from {
-                return Ok(Commit::Conflict(stored));
-            }
-            save(
-                write,
-                &name,
-                stored.as_deref(),
-                &transaction,
-                &body,
-                is_event,
-            )
-            .map_err(unavailable)?;
-            Ok(Commit::Done)
-        })
-        .await
+        let name = transaction.key().to_string();
+        let leased = name.clone();
+        let committed = self
+            .write(move |write| {
+                let is_sealed = || notes::seal(write).map(|borne| borne.as_deref() == Some(&*seal));
+                if !seal.is_empty() && !is_sealed().map_err(unavailable)? {
+                    return Ok(Commit::OtherHistory);
+                }
+                let key = transaction.key();
+                let stored = {
+                    let table = write.open_table(RECORDS).map_err(unavailable)?;
+                    let bytes = table.get(name.as_str()).map_err(unavailable)?;
+                    bytes
+                        .map(|bytes| record::decode(&key, bytes.value()))
+                        .transpose()?
+                };
+                if stored.as_ref().map(|stored| stored.base()) != from {
+                    return Ok(Commit::Conflict(stored));
+                }
+                save(
+                    write,
+                    &name,
+                    stored.as_deref(),
+                    &transaction,
+                    &body,
+                    is_event,
+                )
+                .map_err(unavailable)?;
+                Ok(Commit::Done)
+            })
+            .await?;
+        if let (Commit::Done, Some(lease)) = (&committed, releases) {
+            self.leases.release(&leased, lease);
+        }
+        Ok(committed)
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
@@ -318,42 +311,38 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        self.read(move |read| {
-            let table = read.open_table(DUE).map_err(unavailable)?;
-            let past_now = (now.as_millisecond() + 1, "");
-            let mut keys = Vec::new();
-            for entry in table.range(..past_now).map_err(unavailable)?.take(limit) {
-                let (due, _) = entry.map_err(unavailable)?;
-                keys.push(record::parse_key(due.value().1)?);
-            }
-            Ok(keys)
-        })
-        .await
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        let (accounts, leases) = (accounts.to_vec(), Arc::clone(&self.leases));
+        self.read(move |read| due::due(read, &leases, now, &accounts, limit))
+            .await
+    }
+
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        let accounts = accounts.to_vec();
+        self.read(move |read| due::unindexed(read, now, &accounts, page))
+            .await
     }
 
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let name = key.to_string();
-        self.write(move |write| {
-            let due = {
-                let due_of = write.open_table(DUE_OF).map_err(unavailable)?;
-                due_of
-                    .get(name.as_str())
-                    .map_err(unavailable)?
-                    .map(|due| due.value())
-            };
-            if due.is_none_or(|due| due > now.as_millisecond()) {
-                return Ok(false);
-            }
-            set_due(write, &name, Some(until.as_millisecond())).map_err(unavailable)?;
-            Ok(true)
-        })
-        .await
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let (keeper, leases) = (Arc::clone(&self.keeper), Arc::clone(&self.leases));
+        let check = check.clone();
+        let acquire = move || keeper.with(|database| leases.acquire(database, &check, now, lease));
+        self.within(blocking(acquire)).await
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {

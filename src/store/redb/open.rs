@@ -17,7 +17,7 @@ use redb::{
 
 use super::{
     DUE, DUE_OF, EVENTS, IDENTITY, Keeper, LISTING, LOG, RECORDS, RedbSettings, RedbStore, TRACES,
-    blocking, notes, unavailable,
+    blocking, due, notes, unavailable,
 };
 use crate::store::{
     Identity, StoreError, UserIdBefore, UserIdChange, guard,
@@ -310,6 +310,7 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(EVENTS)?;
     write.open_table(DUE)?;
     write.open_table(DUE_OF)?;
+    due::make_tables(write)?;
     write.open_table(TRACES)?;
     write.open_table(LOG)?;
     write.open_table(LISTING)?;

@@ -2,13 +2,15 @@
 -- listing together, all in one slot.
 --
 -- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events,
---       6 seal of the partition
+--       6 due index of the account, 7 asked index of the account,
+--       8 seal of the partition
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
 --       9 the history that this must be ('' = any): run id and replication id,
 --       10 the attempt that the version it was made from is about,
---       11 the seal that the partition must bear ('' = any)
+--       11 asked for at, in ms ('' = not), 12 the lease that it ends ('' = none),
+--       13 the seal that the partition must bear ('' = any)
 -- Returns {1}, or {0, stored record or false}, or {-1} in another history.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
@@ -26,7 +28,7 @@ if ARGV[9] ~= '' then
   end
 end
 -- Redis that was emptied while it ran keeps its ids, but not the seal.
-if ARGV[11] ~= '' and redis.call('GET', KEYS[6]) ~= ARGV[11] then
+if ARGV[13] ~= '' and redis.call('GET', KEYS[8]) ~= ARGV[13] then
   return {-1}
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
@@ -45,11 +47,24 @@ if listed ~= ARGV[8] then
   redis.call('ZADD', KEYS[4], 0, ARGV[8])
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3], 'listed', ARGV[8])
-if ARGV[5] == '' then
-  redis.call('ZREM', KEYS[2], ARGV[4])
-else
-  redis.call('ZADD', KEYS[2], ARGV[5], ARGV[4])
+-- Only its holder, or its time, ends a lease: until then the check is due for nobody.
+local lease_ends = 0
+local lease = redis.call('HMGET', KEYS[1], 'lease', 'lease_ends')
+if lease[1] and lease[1] == ARGV[12] then
+  redis.call('HDEL', KEYS[1], 'lease', 'lease_ends')
+elseif lease[2] then
+  lease_ends = tonumber(lease[2])
 end
+local function index(key, at)
+  if at == '' then
+    redis.call('ZREM', key, ARGV[4])
+  else
+    redis.call('ZADD', key, string.format('%.0f', math.max(tonumber(at), lease_ends)), ARGV[4])
+  end
+end
+index(KEYS[2], ARGV[5])
+index(KEYS[6], ARGV[5])
+index(KEYS[7], ARGV[11])
 if ARGV[6] ~= '' then
   local number = redis.call('INCR', KEYS[5])
   local id = redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[7], '*',

@@ -58,6 +58,16 @@ pub(super) fn due_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:due")
 }
 
+/// The due index of one account: a part of the due index of the partition.
+pub(super) fn account_due_key(partition: u64, account: &AccountName) -> String {
+    format!("okb:{{{partition}}}:due:{account}")
+}
+
+/// The due checks of one account that callbacks and callers asked for.
+pub(super) fn account_asked_key(partition: u64, account: &AccountName) -> String {
+    format!("okb:{{{partition}}}:asked:{account}")
+}
+
 pub(super) fn events_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:events")
 }

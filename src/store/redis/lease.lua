@@ -1,10 +1,43 @@
--- Takes the check of a transaction that is due.
+-- Acquires the lease on the check of a transaction that is due.
 --
--- KEYS: 1 due index.  ARGV: 1 member, 2 now in ms, 3 leased until in ms
--- Returns 1 when taken, 0 when it is not due.
-local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if due and tonumber(due) <= tonumber(ARGV[2]) then
-  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-  return 1
+-- The lease is a field of the record. The indexes only follow it, so that nobody finds
+-- the check due meanwhile; the earlier release, which knows no lease, may set them back.
+--
+-- KEYS: 1 record, 2 due index, 3 due index of the account, 4 asked index of the account
+-- ARGV: 1 member, 2 the caller's time in ms, 3 token of the lease, 4 how long it lasts,
+--       in ms
+-- Returns {0, record} when acquired, {0, false} when the check is not due, or leased.
+local member = ARGV[1]
+local function defer(at)
+  redis.call('ZADD', KEYS[2], at, member)
+  redis.call('ZADD', KEYS[3], at, member)
+  redis.call('ZADD', KEYS[4], 'XX', at, member)
 end
-return 0
+local due, body = redis.call('ZSCORE', KEYS[2], member), redis.call('HGET', KEYS[1], 'body')
+if not due or not body then
+  for index = 2, 4 do
+    redis.call('ZREM', KEYS[index], member)
+  end
+  return {0, false}
+end
+if tonumber(due) > tonumber(ARGV[2]) then
+  -- The earlier release commits to the first index alone: it is the one that is right.
+  redis.call('ZADD', KEYS[3], due, member)
+  local asked = redis.call('ZSCORE', KEYS[4], member)
+  if asked and tonumber(asked) < tonumber(due) then
+    redis.call('ZREM', KEYS[4], member)
+  end
+  return {0, false}
+end
+-- Holders on different machines: only the clock of this server measures a lease.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local ends = redis.call('HGET', KEYS[1], 'lease_ends')
+if ends and tonumber(ends) > now then
+  defer(ends)
+  return {0, false}
+end
+ends = string.format('%.0f', now + tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'lease', ARGV[3], 'lease_ends', ends)
+defer(ends)
+return {0, body}

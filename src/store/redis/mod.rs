@@ -9,8 +9,10 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `okb:{p}:tx:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id) |
-//! | `okb:{p}:due` | sorted set | `<reference>` by due time in ms |
+//! | `okb:{p}:tx:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id), `lease` and `lease_ends` (of its check) |
+//! | `okb:{p}:due` | sorted set | `<reference>` by due time in ms, or by the end of its lease |
+//! | `okb:{p}:due:<account>` | sorted set | the same of one account; what an earlier release stored last may be missing |
+//! | `okb:{p}:asked:<account>` | sorted set | those whose check a callback or a caller asked for |
 //! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <reference>`, by that text |
 //! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
 //! | `okb:{p}:number` | string | the number of the last event |
@@ -22,6 +24,7 @@
 //! | `okb:verify` | string | nothing; each verification writes it, and it expires |
 
 mod connection;
+mod due;
 mod feed;
 mod keys;
 
@@ -33,11 +36,13 @@ use jiff::{SignedDuration, Timestamp};
 use redis::{AsyncTypedCommands, FromRedisValue, RedisError, RedisResult, Script, Value};
 
 use connection::Connection;
-use keys::{due_key, listing_key, listing_member, read_listing_member, seal_key};
+use keys::{
+    account_asked_key, account_due_key, listing_key, listing_member, read_listing_member, seal_key,
+};
 
 use super::{
-    Commit, Cursor, Events, Heard, History, Identity, Keep, LIST_MAX, List, Listed, Listing, Put,
-    Store, StoreError, UserIdBefore, UserIdChange, Wake,
+    Commit, Cursor, Due, DueCheck, Events, Heard, History, Identity, Keep, LIST_MAX, Lease, List,
+    Listed, Listing, Put, Store, StoreError, Unindexed, UserIdBefore, UserIdChange, Wake,
     guard::{Seals, parts_of},
     identity::{self, Facts},
     record,
@@ -93,17 +98,18 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] when it cannot be reached, and
     /// [`StoreError::Unsuitable`] when it evicts keys or belongs to something else.
     pub async fn open(settings: RedisSettings, identity: &Identity) -> Result<Self, StoreError> {
-        let store = Self::connect(settings).await?;
+        let store = Self::connect(settings)?;
         store.verify_policy().await?;
         store.take_identity(identity).await?;
         Ok(store)
     }
 
-    /// Connects, and writes nothing: for a look at it.
+    /// Builds a store that connects with its first call, and writes nothing by itself: for
+    /// a look at it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached.
-    pub async fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
+    /// [`StoreError::Unsuitable`] when the URL cannot be read.
+    pub fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
         // Errors of the client can quote its URL, which may hold a password.
         let client = connection::client(&settings.url, settings.timeout)
             .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
@@ -228,6 +234,7 @@ impl Store for RedisStore {
             transaction,
             from,
             is_event,
+            releases,
         } = change;
         let key = transaction.key();
         let keys = self.keys(&key);
@@ -241,6 +248,8 @@ impl Store for RedisStore {
             .key(keys.events)
             .key(keys.listing)
             .key(keys.number)
+            .key(account_due_key(keys.partition, transaction.account()))
+            .key(account_asked_key(keys.partition, transaction.account()))
             .key(keys.seal)
             .arg(text(from.map(|from| from.version)))
             .arg(transaction.version())
@@ -252,6 +261,8 @@ impl Store for RedisStore {
             .arg(listing_member(state, &listed))
             .arg(history)
             .arg(text(from.map(|from| from.token)))
+            .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
+            .arg(text(*releases))
             .arg(seal);
         let mut connection = self.connection.clone();
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
@@ -303,42 +314,31 @@ impl Store for RedisStore {
         self.read_history(key, after).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionKey>, StoreError> {
-        let mut connection = self.connection.clone();
-        let mut pipeline = redis::pipe();
-        for partition in 0..self.settings.partitions {
-            pipeline
-                .cmd("ZRANGEBYSCORE")
-                .arg(due_key(partition))
-                .arg("-inf")
-                .arg(now.as_millisecond())
-                .arg("WITHSCORES")
-                .arg("LIMIT")
-                .arg(0)
-                .arg(limit);
-        }
-        let found: Vec<Vec<(String, f64)>> =
-            self.within(pipeline.query_async(&mut connection)).await?;
-        let mut due: Vec<(String, f64)> = found.into_iter().flatten().collect();
-        due.sort_by(|a, b| a.1.total_cmp(&b.1));
-        due.into_iter()
-            .take(limit)
-            .map(|(key, _)| record::parse_key(&key))
-            .collect()
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.read_due(now, accounts, limit).await
+    }
+
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        self.read_unindexed(now, accounts, page).await
     }
 
     async fn lease_check(
         &self,
-        key: &TransactionKey,
+        check: &DueCheck,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
-        let mut call = self.lease.key(self.keys(key).due);
-        call.arg(key.to_string())
-            .arg(now.as_millisecond())
-            .arg(until.as_millisecond());
-        self.within(call.invoke_async(&mut connection)).await
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.acquire_lease(check, now, lease).await
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {

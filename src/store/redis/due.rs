@@ -1,0 +1,195 @@
+//! Due checks and their leases. `commit.lua` keeps the indexes, `lease.lua` the leases.
+//!
+//! The due index of a partition is complete; those of the accounts are parts of it, so
+//! that no account's backlog hides another's checks, and a gateway never meets those of
+//! an account that it lacks. An earlier release writes the complete one alone.
+
+use std::{collections::HashSet, sync::Arc};
+
+use jiff::Timestamp;
+use redis::{FromRedisValue, RedisResult, Value};
+
+use super::{
+    RedisStore, Reply,
+    keys::{account_asked_key, account_due_key, due_key},
+    read_reply, unavailable,
+};
+use crate::{
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, record},
+    transaction::{AccountName, Transaction},
+};
+
+/// How many of each partition one page of [`RedisStore::read_unindexed`] looks at.
+const PAGE: usize = 16;
+/// The least that is read of each partition; what is due is spread over them evenly.
+const LEAST_OF_PARTITION: usize = 4;
+
+/// Members of an index, with their times.
+type Members = Vec<(String, f64)>;
+
+impl RedisStore {
+    pub(super) async fn read_due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        let partitions = usize::try_from(self.settings.partitions).unwrap_or(usize::MAX);
+        let limit_each = (limit.div_ceil(partitions) * LEAST_OF_PARTITION).min(limit);
+        let now = now.as_millisecond();
+        let mut pipeline = redis::pipe();
+        for account in accounts {
+            for partition in 0..self.settings.partitions {
+                let due = account_due_key(partition, account);
+                for index in [&account_asked_key(partition, account), &due] {
+                    let read = pipeline.cmd("ZRANGEBYSCORE").arg(index);
+                    read.arg("-inf").arg(now).arg("WITHSCORES");
+                    read.arg("LIMIT").arg(0).arg(limit_each);
+                }
+                pipeline.cmd("ZCOUNT").arg(due).arg("-inf").arg(now);
+            }
+        }
+        if accounts.is_empty() {
+            return Ok(Due::default());
+        }
+        let mut connection = self.connection.clone();
+        let replies: Vec<Value> = self.within(pipeline.query_async(&mut connection)).await?;
+        let of_account = replies.len() / accounts.len();
+        let mut found = Found::default();
+        for (account, replies) in accounts.iter().zip(replies.chunks(of_account)) {
+            found
+                .add(account, replies, limit)
+                .map_err(|error| unavailable(&error))?;
+        }
+        found.into_due()
+    }
+
+    pub(super) async fn read_unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        #[expect(clippy::cast_precision_loss, reason = "a score is a float")]
+        let now_ms = now.as_millisecond() as f64;
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            let read = pipeline.cmd("ZRANGEBYSCORE").arg(due_key(partition));
+            read.arg("-inf").arg(now_ms);
+            read.arg("LIMIT").arg(page * PAGE).arg(PAGE);
+        }
+        let mut connection = self.connection.clone();
+        let found: Vec<Vec<String>> = self.within(pipeline.query_async(&mut connection)).await?;
+        let is_last = found.iter().all(|members| members.len() < PAGE);
+        let mut pipeline = redis::pipe();
+        let mut asked = Vec::new();
+        for (partition, members) in (0..).zip(&found).filter(|(_, members)| !members.is_empty()) {
+            for account in accounts {
+                let index = account_due_key(partition, account);
+                pipeline.cmd("ZMSCORE").arg(index).arg(members);
+                asked.push(members);
+            }
+        }
+        let scores: Vec<Vec<Option<f64>>> = if asked.is_empty() {
+            Vec::new()
+        } else {
+            self.within(pipeline.query_async(&mut connection)).await?
+        };
+        let indexed: HashSet<&String> = asked
+            .into_iter()
+            .zip(&scores)
+            .flat_map(|(members, scores)| members.iter().zip(scores))
+            // The earlier release may have made one due that stands later in ours.
+            .filter(|(_, score)| score.is_some_and(|score| score <= now_ms))
+            .map(|(member, _)| member)
+            .collect();
+        let keys = found
+            .iter()
+            .flatten()
+            .filter(|member| !indexed.contains(member))
+            .map(|member| record::parse_key(member));
+        Ok(Unindexed {
+            keys: keys.collect::<Result<_, _>>()?,
+            is_last,
+        })
+    }
+
+    pub(super) async fn acquire_lease(
+        &self,
+        check: &DueCheck,
+        now: Timestamp,
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let keys = self.keys(&check.key);
+        let mut call = self.lease.key(keys.record);
+        call.key(keys.due)
+            .key(account_due_key(keys.partition, &check.account))
+            .key(account_asked_key(keys.partition, &check.account))
+            .arg(check.key.to_string())
+            .arg(now.as_millisecond())
+            .arg(lease.token.to_string())
+            .arg(u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX));
+        let mut connection = self.connection.clone();
+        let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
+        match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
+            Reply::Stored(Some(bytes)) => record::decode(&check.key, &bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What the indexes hold, in the order of its times.
+#[derive(Default)]
+struct Found {
+    asked: Vec<(f64, String, AccountName)>,
+    scheduled: Vec<(f64, String, AccountName)>,
+    count: u64,
+}
+
+impl Found {
+    /// Adds the replies about one account: of each partition, the members of both
+    /// indexes and the count.
+    fn add(&mut self, account: &AccountName, replies: &[Value], limit: usize) -> RedisResult<()> {
+        let mut kinds: [Members; 2] = [Vec::new(), Vec::new()];
+        for of_partition in replies.chunks_exact(3) {
+            for (kind, reply) in kinds.iter_mut().zip(of_partition) {
+                kind.extend(Members::from_redis_value(reply.clone())?);
+            }
+            self.count += u64::from_redis_value(of_partition[2].clone())?;
+        }
+        let [asked, scheduled] = kinds.map(|mut members| {
+            members.sort_by(|one, other| one.1.total_cmp(&other.1));
+            members.truncate(limit);
+            let named = members.into_iter();
+            named.map(|(member, at)| (at, member, account.clone()))
+        });
+        self.asked.extend(asked);
+        self.scheduled.extend(scheduled);
+        Ok(())
+    }
+
+    fn into_due(mut self) -> Result<Due, StoreError> {
+        self.asked.sort_by(|one, other| one.0.total_cmp(&other.0));
+        self.scheduled
+            .sort_by(|one, other| one.0.total_cmp(&other.0));
+        // What was asked for is in both indexes.
+        let mut seen = HashSet::new();
+        let mut checks = Vec::new();
+        for (found, is_asked) in [(self.asked, true), (self.scheduled, false)] {
+            for (_, member, account) in found {
+                let key = record::parse_key(&member)?;
+                if seen.insert(member) {
+                    checks.push(DueCheck {
+                        key,
+                        account,
+                        is_asked,
+                    });
+                }
+            }
+        }
+        Ok(Due {
+            checks,
+            count: self.count,
+        })
+    }
+}
