@@ -120,7 +120,7 @@ impl WatchAll {
             };
             match told.as_deref() {
                 Ok(Told::Event(passed)) => {
-                    if let Some(told) = self.take(passed)? {
+                    if let Some(told) = self.take(passed).await? {
                         return Ok(told);
                     }
                 }
@@ -141,11 +141,13 @@ impl WatchAll {
     }
 
     /// Takes an event of the reader, if it is the next one of its partition.
-    fn take(&mut self, passed: &Passed) -> Result<Option<WatchedAll>, WatchError> {
+    async fn take(&mut self, passed: &Passed) -> Result<Option<WatchedAll>, WatchError> {
         let Passed { event, after, .. } = passed;
-        let seen = self.cursor.positions.get(event.partition);
+        let seen = self.cursor.positions.get(event.partition).copied();
         let Some(seen) = seen.filter(|_| after.epoch == self.cursor.epoch) else {
-            return Err(OUT_OF_RANGE);
+            // The store refuses our cursor, or the reader stands in an epoch that is past.
+            self.read().await?;
+            return Ok(None);
         };
         if event.position.number <= seen.number {
             // Read from the store before.
@@ -189,7 +191,10 @@ impl WatchAll {
         };
         let own = &self.cursor;
         if goal.epoch != own.epoch || goal.positions.len() != own.positions.len() {
-            return Err(OUT_OF_RANGE);
+            // The store was read with our cursor, which it would have refused in another
+            // epoch. So the reader stands in an epoch that is past, and will begin again.
+            self.goal = None;
+            return Ok(false);
         }
         let pairs = || own.positions.iter().zip(&goal.positions);
         if pairs().any(|(own, goal)| own.number < goal.number) {

@@ -56,11 +56,11 @@ fn a_check_that_was_passed_over_is_no_check_made() {
     let schedule = schedule();
     let first = begin(1).transaction;
     let passed = first
-        .pass_over(true, at(65), &schedule)
+        .pass_over(true, at(125), &schedule)
         .unwrap()
         .transaction;
     let due = passed.due_at().unwrap();
-    assert!(due > at(65));
+    assert!(due > at(125));
     let checked = passed.observe_check(None, due, &schedule).transaction;
     // A minute after the first check, 20 % more or less, and no sooner.
     let next = checked.due_at().unwrap().duration_since(due).as_secs();

@@ -58,7 +58,7 @@ fn closing(connection: usize, request: usize) -> Closing {
         0 => Closing::AfterAnswer,
         1 => Closing::Later(Duration::from_micros(200)),
         2 => Closing::Later(Duration::from_millis(2)),
-        3 if request > 3 => Closing::AtFirstByte,
+        3 if request > 0 => Closing::AtFirstByte,
         _ => Closing::KeepAlive,
     }
 }

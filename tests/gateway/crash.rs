@@ -26,7 +26,8 @@ async fn a_kill_after_the_post_still_ends_in_success(kind: StoreKind) {
     // The new process waits for the old one's POST to be over: scaled down.
     world
         .set("accounts.main.timeout", "1s")
-        .set("limits.queue_timeout", "500ms");
+        .set("limits.queue_timeout", "500ms")
+        .set("store.timeout", "2s");
     let accounts = [
         PLAIN,
         SLOW,

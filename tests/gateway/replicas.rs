@@ -35,7 +35,7 @@ const AT_ONCE: usize = 100;
 /// Watches to the end, cutting the stream after a few messages and resuming, and
 /// returns the revisions seen.
 async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64> {
-    let mut revisions = vec![1];
+    let mut revisions: Vec<i64> = vec![1];
     for attempt in 0.. {
         // Between none and two messages, then a cut.
         let take = (seed * 7 + attempt * 3) % 3;
@@ -51,7 +51,14 @@ async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64
             .into_inner();
         for _ in 0..=take {
             match updates.message().await.unwrap() {
-                Some(update) => revisions.push(update.transaction.unwrap().revision),
+                Some(update) => {
+                    let revision = update.transaction.unwrap().revision;
+                    if revisions.last() == Some(&revision) {
+                        // Resumed at the end: the state that ends a watch is told again.
+                        return revisions;
+                    }
+                    revisions.push(revision);
+                }
                 None => return revisions,
             }
         }

@@ -322,7 +322,7 @@ async fn what_was_asked_for_is_due_before_what_was_scheduled(kind: StoreKind) {
     for seed in 1..=20 {
         done(store, &begin(seed)).await;
     }
-    let now = at(100);
+    let now = at(200);
     let report = Statement::bare(Source::Callback, Finding::Reported);
     let asked = begin(7)
         .transaction
@@ -343,7 +343,7 @@ async fn a_gateway_without_the_account_meets_no_backlog_of_it(kind: StoreKind) {
         done(store, &begin(seed)).await;
     }
     let ours = [AccountName::parse("other").unwrap()];
-    let now = at(100);
+    let now = at(200);
     assert_eq!(store.due(now, &ours, 5).await.unwrap().checks, []);
     let unindexed = store.unindexed(now, &ours, 0).await.unwrap();
     assert_eq!((unindexed.keys.len(), unindexed.is_last), (20, true));

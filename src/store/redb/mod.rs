@@ -566,7 +566,7 @@ mod tests {
     async fn no_read_overtakes_a_write_that_timed_out() {
         let folder = tempfile::tempdir().unwrap();
         let identity = Identity {
-            accounts: BTreeMap::new(),
+            accounts: BTreeMap::from([(AccountName::parse("main").unwrap(), String::new())]),
             names: AccountNames::default(),
             epoch: Uuid::from_u128(1),
         };
