@@ -11,10 +11,12 @@ use super::{
     wait::{Waited, leave_before},
 };
 use crate::{
-    okebayar::client::NothingLearnt,
+    okebayar::{client::NothingLearnt, verdict},
     store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
-    transaction::{AccountName, InquiriesMade, LeaseToken, Named, Transaction, TransactionKey},
+    transaction::{
+        AccountName, Finding, InquiriesMade, LeaseToken, Named, Transaction, TransactionKey,
+    },
 };
 
 /// What a lease allows beyond the upstream time-out.
@@ -267,6 +269,15 @@ impl Engine {
                 None
             }
         };
+        let denies =
+            is_absent || matches!(&said, Some(said) if said.finding == Finding::NotReceived);
+        let (said, is_absent) = if denies && due.is_held_back() {
+            let elsewhere = self.known_elsewhere(&due).await?;
+            let said = said.filter(|_| elsewhere == Elsewhere::NotReceived);
+            (said, is_absent && elsewhere != Elsewhere::MayBeKnown)
+        } else {
+            (said, is_absent)
+        };
         let observe = |current: &Transaction| {
             let now = self.now();
             // Rules about time count from when an answer is stored, so one that waited
@@ -283,4 +294,49 @@ impl Engine {
         self.update(Arc::clone(&due), observe).await?;
         Ok(())
     }
+
+    /// Asks the OKEBAYAR of every other account about the reference code of a transaction
+    /// that is held back.
+    ///
+    /// SUBTLE: the store may have lost which account paid:
+    /// 1. account A buys the reference code, and the store loses the record;
+    /// 2. a caller that names no account, or another one, is held back under account B;
+    /// 3. B's OKEBAYAR says that it never received it. A's did.
+    ///
+    /// So a denial counts only if every account denies it, those included that this gateway
+    /// does not have and so cannot ask.
+    async fn known_elsewhere(&self, about: &Transaction) -> Result<Elsewhere, StoreError> {
+        let names = self.store.account_names().await?;
+        if names.iter().any(|name| self.upstream(name).is_none()) {
+            return Ok(Elsewhere::MayBeKnown);
+        }
+        let inquired = inquiries::inquired(&*self.store, &about.key()).await?;
+        let own = self.names.current(about.account());
+        let mut elsewhere = Elsewhere::NotReceived;
+        for (name, upstream) in self.upstreams.iter().filter(|(name, _)| *name != own) {
+            let asked = upstream.client.check_unknown(about.reference_code()).await;
+            let lists = upstream.client.code_lists();
+            match asked {
+                Ok(code) if lists.not_received.contains(&code) && !inquired.may_have_got(code) => {}
+                Ok(code) if verdict::may_be_unknown(code, lists) => elsewhere = Elsewhere::Absent,
+                asked => {
+                    let code = asked.ok().map(|code| code.to_string());
+                    debug!(key = %about.key(), account = %name, code, "another account may know it");
+                    return Ok(Elsewhere::MayBeKnown);
+                }
+            }
+        }
+        Ok(elsewhere)
+    }
+}
+
+/// What the other accounts' OKEBAYAR says of a reference code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Elsewhere {
+    /// Every one never received it.
+    NotReceived,
+    /// None shows a sign of it.
+    Absent,
+    /// One knows it, or cannot tell.
+    MayBeKnown,
 }

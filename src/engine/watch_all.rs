@@ -110,7 +110,7 @@ impl WatchAll {
                 }
                 continue;
             }
-            if self.is_behind()? {
+            if self.is_behind() {
                 self.read().await?;
                 continue;
             }
@@ -185,27 +185,27 @@ impl WatchAll {
     }
 
     /// Returns true while the store is to be read, up to the goal.
-    fn is_behind(&mut self) -> Result<bool, WatchError> {
+    fn is_behind(&mut self) -> bool {
         let Some(goal) = &self.goal else {
-            return Ok(false);
+            return false;
         };
         let own = &self.cursor;
         if goal.epoch != own.epoch || goal.positions.len() != own.positions.len() {
             // The store was read with our cursor, which it would have refused in another
             // epoch. So the reader stands in an epoch that is past, and will begin again.
             self.goal = None;
-            return Ok(false);
+            return false;
         }
         let pairs = || own.positions.iter().zip(&goal.positions);
         if pairs().any(|(own, goal)| own.number < goal.number) {
-            return Ok(true);
+            return true;
         }
         if pairs().all(|(own, goal)| own.number == goal.number) {
             // In step with the reader from here on, to the letter.
             self.cursor.clone_from(goal);
         }
         self.goal = None;
-        Ok(false)
+        false
     }
 
     /// Reads from the store.
@@ -216,7 +216,7 @@ impl WatchAll {
         let Events::Next(events) = self.engine.store.events_after(&self.cursor).await? else {
             return Err(OUT_OF_RANGE);
         };
-        if events.is_empty() && self.is_behind()? {
+        if events.is_empty() && self.is_behind() {
             // What the reader has passed on is gone: the store went back.
             return Err(OUT_OF_RANGE);
         }

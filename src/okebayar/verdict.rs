@@ -209,7 +209,7 @@ pub fn of_ignored_check(
 ) -> Option<Statement> {
     let code = answer.status_code();
     let shows = match ignored {
-        Ignored::AboutAnother | Ignored::AboutInquiry => false,
+        Ignored::AboutAnother | Ignored::AboutAnotherMember | Ignored::AboutInquiry => false,
         // Purchase or inquiry: either way the reference code is known there.
         Ignored::MayBeInquiry if code.is_some_and(|code| is_outcome(code, lists)) => true,
         _ => shows_record(answer) || names_own_trace(answer, asked.transaction),
@@ -233,13 +233,19 @@ fn is_outcome(code: StatusCode, lists: &CodeLists) -> bool {
 /// that paid the bill.
 #[must_use]
 pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
-    let may_be_unknown = |code: StatusCode| {
-        let is_refused = matches!(meaning_of(code, lists), Meaning::Refused(_));
-        lists.not_received.contains(&code) || is_refused && code.number() != 401
-    };
     matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
         && !shows_record(answer)
-        && answer.status_code().is_some_and(may_be_unknown)
+        && answer
+            .status_code()
+            .is_some_and(|code| may_be_unknown(code, lists))
+}
+
+/// True for the codes of a check that may mean that OKEBAYAR does not know the reference
+/// code.
+#[must_use]
+pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
+    let is_refused = matches!(meaning_of(code, lists), Meaning::Refused(_));
+    lists.not_received.contains(&code) || is_refused && code.number() != 401
 }
 
 /// Returns the status that a check's answer gives of a reference code of which nothing
@@ -250,6 +256,9 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
 pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<StatusCode, Ignored> {
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
+    }
+    if answer.names_another_member {
+        return Err(Ignored::AboutAnotherMember);
     }
     let named = answer.reference_code.as_ref();
     if named.is_none() || other(named, reference_code) {

@@ -133,6 +133,8 @@ struct Found {
     noted: Option<Note>,
     seals: Seals,
     history: String,
+    /// There is no note, and other gateways are connected that must have had one.
+    is_emptied_in_use: bool,
 }
 
 impl Found {
@@ -148,11 +150,16 @@ impl Found {
         let history = store
             .history_name(seen.map(|seen| seen.history.as_str()))
             .await?;
+        // SUBTLE: a gateway listens only after its first look wrote the note. (1) Two gateways
+        // start on a new store, (2) one writes the note and then listens, (3) the other
+        // reads the note. Whoever finds listeners and no note is on an emptied store.
+        let is_emptied_in_use = noted.is_none() && store.listeners().await? > 0;
         Ok(Self {
             text,
             noted,
             seals,
             history,
+            is_emptied_in_use,
         })
     }
 
@@ -170,8 +177,12 @@ impl Found {
     fn judge(&self, known: Option<&Guard>, now: Timestamp) -> (Loss, Option<String>) {
         let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
-            // A store that is empty looks like a new one to whoever comes first.
-            let loss = known.map_or(Loss::NoneKnown, |_| Loss::Since(now));
+            let is_loss = known.is_some() || self.is_emptied_in_use;
+            let loss = if is_loss {
+                Loss::Since(now)
+            } else {
+                Loss::NoneKnown
+            };
             return (loss, None);
         };
         if self.is_lost_since(noted) {
@@ -345,6 +356,7 @@ pub(super) fn shown(
         noted,
         seals,
         history,
+        is_emptied_in_use: false,
     };
     Ok(found.shown())
 }
@@ -352,6 +364,7 @@ pub(super) fn shown(
 impl Found {
     fn shown(self) -> Shown {
         match self.noted.clone() {
+            None if self.is_emptied_in_use => Shown::Unnoticed,
             None => Shown::Unused,
             Some(noted) if self.is_lost_since(&noted) => Shown::Unnoticed,
             Some(noted) => Shown::Noted(Guard::new(noted)),

@@ -368,6 +368,10 @@ pub trait Store: Send + Sync {
     /// Returns every account name that the store has been used with.
     async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError>;
 
+    /// Counts the processes that listen for changes, this one included. Where the store
+    /// looks new and somebody listens already, it was emptied while it was in use.
+    async fn listeners(&self) -> Result<u64, StoreError>;
+
     /// Verifies that the store answers and may be used (promise 10).
     async fn verify(&self) -> Result<(), StoreError>;
 }

@@ -99,5 +99,6 @@ measured! {
     fn push(list: List, item: &str) -> ();
     fn items(list: List) -> Vec<String>;
     fn account_names() -> BTreeSet<AccountName>;
+    fn listeners() -> u64;
     fn verify() -> ();
 }

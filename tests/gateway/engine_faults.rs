@@ -173,6 +173,9 @@ impl Store for Faulty {
     async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
         self.inner.account_names().await
     }
+    async fn listeners(&self) -> Result<u64, StoreError> {
+        self.inner.listeners().await
+    }
     async fn verify(&self) -> Result<(), StoreError> {
         self.inner.verify().await
     }

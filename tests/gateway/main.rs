@@ -47,6 +47,7 @@ mod refused;
 mod replicas;
 mod review;
 mod rolling_records;
+mod rounds;
 mod sandbox;
 mod scenarios;
 mod secrets;

@@ -527,6 +527,14 @@ impl Store for RedisStore {
         Ok(identity::account_names(&self.read_identity().await?))
     }
 
+    async fn listeners(&self) -> Result<u64, StoreError> {
+        let mut count = redis::cmd("PUBSUB");
+        count.arg("NUMSUB").arg(WAKE_CHANNEL);
+        let mut connection = self.connection.clone();
+        let (_, count): (String, u64) = self.within(count.query_async(&mut connection)).await?;
+        Ok(count)
+    }
+
     async fn verify(&self) -> Result<(), StoreError> {
         self.verify_policy().await?;
         // A write notices what no read does: a read-only replica, a full disk or memory,

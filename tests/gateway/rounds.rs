@@ -1,0 +1,319 @@
+//! Rounds of everything that once made a second purchase, in random order, over two
+//! gateways on one Redis that are stopped, killed, frozen and reconfigured in between:
+//! every reference code is in the ledger at most once (promise 1).
+
+use std::time::Duration;
+
+use okebayar_gateway::grpc::v1::PurchasePrepaidRequest;
+use tonic::Request;
+
+use crate::support::{
+    ports,
+    process::{CANARY_PIN, PATIENCE, Process},
+    redis::Redis,
+    world::{
+        BINARY, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World,
+        order,
+    },
+};
+
+const ROUNDS: usize = 50;
+/// Calls with one reference code at once.
+const TWINS: usize = 4;
+
+/// A generator of pseudo-random numbers (splitmix64): a failure names its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
+    }
+}
+
+/// A reference code that tells when it was made, as the guard wants it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may ask the machine for the time and randomness"
+)]
+fn dated_reference() -> String {
+    let ms = u128::from(jiff::Timestamp::now().as_millisecond().unsigned_abs());
+    // Version 7 and the variant; the rest is random (RFC 9562, section 5.7).
+    let random = uuid::Uuid::new_v4().as_u128() & (0xFFF << 64 | ((1 << 62) - 1));
+    uuid::Uuid::from_u128(ms << 80 | 7 << 76 | 0b10 << 62 | random).to_string()
+}
+
+struct Rounds {
+    world: World,
+    gateways: Vec<Gateway>,
+    sandboxes: [u16; 2],
+    /// The present name of the second account, and how often it was renamed.
+    renamed: usize,
+    bought: Vec<(String, &'static str)>,
+    dice: Dice,
+    /// The actions, and the logs of the gateways that have ended.
+    log: Vec<String>,
+}
+
+const ACCOUNT_NUMBERS: [&str; 4] = [PLAIN, SLOW, PENDING_THEN_SUCCESS, PENDING_FOR_EVER];
+
+impl Rounds {
+    async fn begin(seed: u64) -> (Self, [Process; 1]) {
+        let mut world = World::new(StoreKind::Redis).await;
+        let always = ["--appendonly", "yes", "--appendfsync", "always"];
+        let redis = Redis::start_with(world.path(), &always).await;
+        let port = ports::free();
+        let second = world.sandbox_with(port, "second-member", &[]).await;
+        world
+            .set("store.url", &redis.url)
+            .set("store.timeout", "2s")
+            .set("limits.queue_timeout", "1s")
+            .set("accounts.main.not_received_codes", "400")
+            .set("default_account", "main")
+            .set(
+                "accounts.second-0.url",
+                &format!("http://127.0.0.1:{port}/"),
+            )
+            .set("accounts.second-0.userid", "second-member")
+            .set("accounts.second-0.pin", CANARY_PIN);
+        world.redis = Some(redis);
+        let gateways = vec![world.start_replica().await, world.start_replica().await];
+        let sandboxes = [world.sandbox_port, port];
+        let rounds = Self {
+            world,
+            gateways,
+            sandboxes,
+            renamed: 0,
+            bought: Vec::new(),
+            dice: Dice(seed),
+            log: Vec::new(),
+        };
+        (rounds, [second])
+    }
+
+    fn redis(&self) -> &Redis {
+        self.world.redis.as_ref().unwrap()
+    }
+
+    /// Stops or kills one gateway, and starts it as the configuration is now.
+    async fn restart_one(&mut self) {
+        let index = self.dice.roll(2);
+        let gateway = &mut self.gateways[index];
+        if self.dice.roll(2) == 0 {
+            gateway.process.signal("-TERM");
+            gateway.process.ended().await;
+        } else {
+            gateway.process.kill().await;
+        }
+        let started = self.world.start_replica().await;
+        let ended = std::mem::replace(&mut self.gateways[index], started);
+        self.log.extend(ended.process.output());
+    }
+
+    fn change_default_account(&mut self) {
+        let second = format!("second-{}", self.renamed);
+        let name = if self.dice.roll(2) == 0 {
+            "main"
+        } else {
+            &second
+        };
+        self.world.set("default_account", name);
+    }
+
+    fn rename_account(&mut self) {
+        let (old, new) = (
+            format!("second-{}", self.renamed),
+            format!("second-{}", self.renamed + 1),
+        );
+        let former: Vec<String> = (0..=self.renamed).map(|n| format!("second-{n}")).collect();
+        self.world
+            .rename_account(&old, &new)
+            .set(&format!("accounts.{new}.formerly"), &former.join(","))
+            .set("default_account", "main");
+        self.renamed += 1;
+    }
+
+    /// Empties Redis; the next to look is an operator, another gateway, or nobody.
+    async fn lose_everything(&mut self) -> Option<Gateway> {
+        self.redis().command(&["FLUSHALL"]).await;
+        match self.dice.roll(3) {
+            0 => {
+                let environment = self.world.environment();
+                let folder = self.world.path();
+                let mut show = Process::start(BINARY, &["guard", "show"], &environment, folder);
+                assert!(show.ended().await.success(), "{}", show.text());
+                None
+            }
+            1 => Some(self.world.start_replica().await),
+            _ => None,
+        }
+    }
+
+    /// Freezes one gateway until what it claimed must not be sent any more.
+    async fn freeze_one(&mut self) {
+        let index = self.dice.roll(2);
+        let calls = self.calls(2);
+        self.gateways[index].process.signal("-STOP");
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        self.gateways[index].process.signal("-CONT");
+        join(calls).await;
+    }
+
+    /// Has OKEBAYAR deny what it is processing, and a stranger report it, meanwhile.
+    async fn lie_about(&mut self) {
+        let denied = r#"{"transactionstatus":"400"}"#;
+        self.world.misprint(PENDING_FOR_EVER, denied).await;
+        let (code, _) = self.dice.pick(&self.bought).clone();
+        let url = format!(
+            "http://{}/callbacks/main?referencecode={code}&status=000&serialnumber=1",
+            self.gateways[0].callbacks
+        );
+        assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+        let calls = self.calls(2);
+        join(calls).await;
+        self.world.misprint(PENDING_FOR_EVER, "{}").await;
+    }
+
+    /// Starts calls with reference codes, new and old, several with each at once.
+    fn calls(&mut self, codes: usize) -> Vec<tokio::task::JoinHandle<()>> {
+        let mut calls = Vec::new();
+        for _ in 0..codes {
+            let is_old = !self.bought.is_empty() && self.dice.roll(3) > 0;
+            let (code, account_number) = if is_old {
+                self.dice.pick(&self.bought).clone()
+            } else {
+                let wanted = (dated_reference(), *self.dice.pick(&ACCOUNT_NUMBERS));
+                self.bought.push(wanted.clone());
+                wanted
+            };
+            for _ in 0..TWINS {
+                let account = match self.dice.roll(4) {
+                    0 => "main".to_owned(),
+                    1 => format!("second-{}", self.renamed),
+                    _ => String::new(),
+                };
+                let mut request = Request::new(PurchasePrepaidRequest {
+                    account,
+                    ..order(&code, account_number)
+                });
+                request.set_timeout(Duration::from_secs(3));
+                let grpc = self.dice.pick(&self.gateways).grpc;
+                calls.push(tokio::spawn(async move {
+                    let channel = tonic::transport::Channel::from_shared(format!("http://{grpc}"));
+                    // It may be frozen, or gone: whatever it answers, the ledger counts.
+                    if let Ok(channel) = channel.unwrap().connect().await {
+                        let mut client = crate::support::world::Client::new(channel);
+                        let _ = client.purchase_prepaid(request).await;
+                    }
+                }));
+            }
+        }
+        calls
+    }
+
+    async fn assert_bought_once(&self, seed: u64) {
+        for (code, _) in &self.bought {
+            let mut received = 0;
+            for port in self.sandboxes {
+                let url = format!("http://127.0.0.1:{port}/ledger/{code}");
+                let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+                let entry: serde_json::Value = serde_json::from_str(&text).unwrap();
+                received += entry["received"].as_u64().unwrap();
+            }
+            if received > 1 {
+                self.tell_of(code);
+            }
+            assert!(
+                received <= 1,
+                "{code} was sent {received} times; seed {seed}"
+            );
+        }
+    }
+}
+
+impl Rounds {
+    /// Prints the actions, and what was logged about a reference code.
+    fn tell_of(&self, code: &str) {
+        let running = self.gateways.iter();
+        let running = running.flat_map(|gateway| gateway.process.output());
+        let key = code.replace('-', "");
+        for line in self.log.iter().cloned().chain(running) {
+            if [code, &key, "round "]
+                .iter()
+                .any(|part| line.contains(part))
+            {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
+    for call in calls {
+        let called = tokio::time::timeout(PATIENCE, call).await;
+        called.expect("a call hangs").unwrap();
+    }
+}
+
+/// The seed of `OKEBAYAR_SEED`, else one of the machine's.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may ask the machine for randomness"
+)]
+fn seed() -> u64 {
+    let given = std::env::var("OKEBAYAR_SEED").ok();
+    given.map_or_else(
+        || uuid::Uuid::new_v4().as_u64_pair().0,
+        |seed| seed.parse().expect("OKEBAYAR_SEED is no number"),
+    )
+}
+
+#[tokio::test]
+async fn fifty_rounds_of_what_bought_twice_buy_every_reference_code_once() {
+    let seed = seed();
+    let (mut rounds, _sandboxes) = Rounds::begin(seed).await;
+    let first = rounds.calls(4);
+    join(first).await;
+    for round in 0..ROUNDS {
+        let calls = rounds.calls(2);
+        let mut newcomer = None;
+        let action = rounds.dice.roll(16);
+        rounds.log.push(format!("round {round}: action {action}"));
+        match action {
+            0..=2 => rounds.change_default_account(),
+            3 | 4 => rounds.rename_account(),
+            5 | 6 => {
+                let evict = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
+                rounds.redis().command(&evict).await;
+            }
+            7 | 8 => newcomer = rounds.lose_everything().await,
+            9 => rounds.freeze_one().await,
+            10..=12 => rounds.lie_about().await,
+            13 => {
+                let redis = rounds.world.redis.as_mut().unwrap();
+                redis.kill().await;
+                redis.start_again().await;
+            }
+            _ => rounds.restart_one().await,
+        }
+        let again = rounds.calls(2);
+        join(calls).await;
+        join(again).await;
+        let keep = ["CONFIG", "SET", "maxmemory-policy", "noeviction"];
+        rounds.redis().command(&keep).await;
+        if round % 3 == 0 {
+            rounds.restart_one().await;
+        }
+        drop(newcomer);
+    }
+    rounds.assert_bought_once(seed).await;
+    let codes = rounds.bought.len();
+    assert!(codes > ROUNDS, "{codes} reference codes only; seed {seed}");
+}
