@@ -26,7 +26,8 @@ use crate::{
 pub enum Action {
     /// Say whether it is on, and why it was ended; writes nothing.
     Show,
-    /// Turn it on: the store has lost records.
+    /// Turn it on: the store has lost records. Where there is no store yet, this makes it:
+    /// in the place of one that cannot be used any more.
     Start,
     /// Turn it off: the store has lost nothing. What it held back becomes NOT_SENT where
     /// no callback named it and OKEBAYAR answered a check without any sign of it.
@@ -99,10 +100,17 @@ async fn open(settings: &Settings, ambient: Ambient, is_lost: bool) -> Result<Ar
     else {
         return open_store(&settings.store, &identity, (ambient.now)()).await;
     };
-    verify_exists(path)?;
-    let opened = if is_lost {
+    let opened = if is_lost && path.exists() {
         RedbStore::open_restored(path, &identity).await
+    } else if is_lost {
+        // In the place of a store that cannot be used any more: see docs/OPERATIONS.md.
+        let how = RedbSettings {
+            must_exist: false,
+            ..*how
+        };
+        RedbStore::open_with(path, &identity, how).await
     } else {
+        verify_exists(path)?;
         let how = RedbSettings {
             must_exist: true,
             ..*how

@@ -192,6 +192,10 @@ impl Engine {
                 return Ok(());
             };
             let is_behind = events.len() >= EVENTS_BEHIND;
+            if is_behind {
+                // The read was cut: any partition that was asked for may hold more.
+                wanted.extend(&asked);
+            }
             for event in &events {
                 cursor.advance(event);
                 // A read is bounded: this partition may hold more.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
@@ -99,6 +100,17 @@ impl Engine {
         inbox::orphan_check(&*self.store, orphan).await
     }
 
+    /// Returns true when a reference code tells that it is young enough to be asked about:
+    /// a check past `checks.age_max` may become a new sale, and a callback may name any
+    /// reference code, however old.
+    fn is_young(&self, reference: &ReferenceCode, now: Timestamp) -> bool {
+        let skew = self.settings.guard.clock_skew;
+        reference.minted_at().is_some_and(|minted| {
+            let age = now.duration_since(minted);
+            -skew <= age && age.saturating_add(skew) <= self.schedule().age_max
+        })
+    }
+
     /// Asks OKEBAYAR, if the store may have lost this reference code and nobody asked
     /// before. Returns true when it was asked.
     async fn check_orphan(
@@ -107,6 +119,9 @@ impl Engine {
         reference: &ReferenceCode,
     ) -> Result<bool, StoreError> {
         let now = self.now();
+        if !self.is_young(reference, now) {
+            return Ok(false);
+        }
         // Read anew: the callback may come before anybody noticed the loss.
         let guard = self.refresh_guard().await?;
         let (Some(_), Some(upstream)) = (

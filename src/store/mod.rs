@@ -228,8 +228,9 @@ fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
         return StoreError::Unsuitable(format!(
             "it has schema {stored}, this release needs schema {ours}: reference codes are \
              unique in the whole store now. Let the release that made it settle what is open, \
-             start this one on a new store, and run `okebayar-gateway guard start` on that, so \
-             that reference codes of the old store are not bought again"
+             stop every gateway, run `okebayar-gateway guard start` on a new store (it makes \
+             one), and only then start this release on that, so that reference codes of the \
+             old store are not bought again"
         ));
     }
     StoreError::Unsuitable(format!(

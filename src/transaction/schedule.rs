@@ -110,8 +110,10 @@ impl Schedule {
             Phase::Sending => {
                 return Next::CheckAt(self.post_over_at(past.armed_at, past.clock_skew));
             }
+            // Checks that callers and callbacks ask for push the scheduled ones ahead, but not
+            // the end.
             Phase::Open
-                if past.made > 0
+                if past.last_at.is_some_and(|last| last >= past.phase_since)
                     && since.duration_since(past.armed_at)
                         >= self.give_up_after.saturating_add(past.clock_skew) =>
             {

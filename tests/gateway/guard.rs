@@ -26,7 +26,7 @@ use crate::support::{
     redis::Redis,
     world::{
         BINARY, Client, Gateway, PENDING_FOR_EVER, PLAIN, SLOW, StoreKind, USER_ID, WATER, World,
-        assert_refused, assert_succeeded, bought, buy, error_info, get, order, pay,
+        assert_refused, assert_succeeded, bought, buy, error_info, get, minted, order, pay,
         prepaid_question, reference,
     },
 };
@@ -86,18 +86,6 @@ async fn guard(world: &World, action: &str) -> String {
 
 fn short_skew(world: &mut World) -> &mut World {
     world.set("store.clock_skew", "1s")
-}
-
-/// A code that tells when it was made: that long after now, or before.
-fn minted(milliseconds: i64) -> String {
-    let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-    let at = i64::try_from(now.as_millis()).unwrap() + milliseconds;
-    let random = uuid::Uuid::parse_str(&reference()).unwrap().into_bytes();
-    let random: [u8; 10] = random[6..].try_into().unwrap();
-    uuid::Builder::from_unix_timestamp_millis(at.try_into().unwrap(), &random)
-        .into_uuid()
-        .to_string()
 }
 
 fn assert_held_back(transaction: &Transaction) {

@@ -12,7 +12,7 @@ use crate::support::{
     process::{PATIENCE, Process},
     world::{
         BINARY, Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, buy, get,
-        reference,
+        minted, reference,
     },
 };
 
@@ -79,7 +79,7 @@ async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(ki
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
-    let code = reference();
+    let code = minted(0);
     assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
     stop(gateway).await;
     lose_everything(&world).await;
@@ -111,7 +111,7 @@ async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(ki
 
     // The same again, in another spelling, and one that OKEBAYAR does not know either.
     call_back(&world, &code.replace('-', "").to_ascii_uppercase(), "000").await;
-    let unknown = reference();
+    let unknown = minted(0);
     call_back(&world, &unknown, "000").await;
     let all = until_checked(&gateway).await;
     let codes: Vec<&str> = all.iter().map(|one| one.reference_code.as_str()).collect();
@@ -131,7 +131,7 @@ async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(ki
 async fn orphan_is_not_asked_about_while_the_guard_is_off() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
-    let (before, after) = (reference(), reference());
+    let (before, after) = (minted(0), minted(0));
     call_back(&world, &before, "000").await;
     call_back(&world, "no reference code!", "000").await;
     start_guard(&world).await;
@@ -147,7 +147,7 @@ async fn orphan_is_not_asked_about_while_the_guard_is_off() {
 async fn orphans_are_listed_in_pages_of_their_accounts(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
-    let codes: Vec<String> = (0..5).map(|_| reference()).collect();
+    let codes: Vec<String> = (0..5).map(|_| minted(0)).collect();
     for code in &codes {
         call_back(&world, code, "203").await;
     }
@@ -178,6 +178,26 @@ async fn orphans_are_listed_in_pages_of_their_accounts(kind: StoreKind) {
     for field in ["accounts: ", "page_token: "] {
         assert!(status.message().contains(field), "{status}");
     }
+}
+
+/// A check of a very old purchase may become a new sale.
+#[tokio::test]
+async fn orphan_that_may_be_old_is_kept_and_not_asked_about() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("checks.age_max", "1h");
+    start_guard(&world).await;
+    let gateway = world.start_gateway().await;
+    let hours = 3_600_000;
+    let (undated, old, ahead) = (reference(), minted(-2 * hours), minted(hours));
+    let young = minted(0);
+    for code in [&undated, &old, &ahead, &young] {
+        call_back(&world, code, "000").await;
+    }
+    // They are asked about in their order, so the last one shows that the others were not.
+    let all = until_checked(&gateway).await;
+    assert_eq!(all[0].reference_code, young);
+    assert!(all[1..].iter().all(|one| one.check.is_none()), "{all:#?}");
+    assert_eq!(world.ledger(&old).await.checks, 0);
 }
 
 on_both_stores!(

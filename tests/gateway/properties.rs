@@ -674,6 +674,25 @@ fn what_was_held_back_is_open_until_something_is_proven() {
 }
 
 #[test]
+fn a_caller_who_keeps_asking_does_not_keep_it_from_a_human() {
+    let schedule = schedule();
+    let pending = Statement::bare(Source::Answer, Finding::Pending);
+    let mut current = transaction(1)
+        .observe([pending], at(1), &schedule)
+        .unwrap()
+        .transaction;
+    for asked in (60..).step_by(60) {
+        assert!(asked < 74 * 3600, "it is asked about for ever");
+        current = current
+            .observe_check(None, at(asked), &schedule)
+            .transaction;
+        if matches!(current.standing().state, State::NeedsReview { .. }) {
+            return;
+        }
+    }
+}
+
+#[test]
 fn an_attempt_after_one_that_was_held_back_begins_anew() {
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let (intent, order) = wish("reference-1", "PULSA10");

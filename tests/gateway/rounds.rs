@@ -13,7 +13,7 @@ use crate::support::{
     redis::Redis,
     world::{
         BINARY, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World,
-        order,
+        minted, order,
     },
 };
 
@@ -36,18 +36,6 @@ impl Dice {
     fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.roll(from.len())]
     }
-}
-
-/// A reference code that tells when it was made, as the guard wants it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may ask the machine for the time and randomness"
-)]
-fn dated_reference() -> String {
-    let ms = u128::from(jiff::Timestamp::now().as_millisecond().unsigned_abs());
-    // Version 7 and the variant; the rest is random (RFC 9562, section 5.7).
-    let random = uuid::Uuid::new_v4().as_u128() & (0xFFF << 64 | ((1 << 62) - 1));
-    uuid::Uuid::from_u128(ms << 80 | 7 << 76 | 0b10 << 62 | random).to_string()
 }
 
 struct Rounds {
@@ -189,7 +177,7 @@ impl Rounds {
             let (code, account_number) = if is_old {
                 self.dice.pick(&self.bought).clone()
             } else {
-                let wanted = (dated_reference(), *self.dice.pick(&ACCOUNT_NUMBERS));
+                let wanted = (minted(0), *self.dice.pick(&ACCOUNT_NUMBERS));
                 self.bought.push(wanted.clone());
                 wanted
             };

@@ -473,6 +473,18 @@ pub fn reference() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
+/// A code that tells when it was made: that long after now, or before.
+pub fn minted(milliseconds: i64) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let at = i64::try_from(now.as_millis()).unwrap() + milliseconds;
+    let random = uuid::Uuid::parse_str(&reference()).unwrap().into_bytes();
+    let random: [u8; 10] = random[6..].try_into().unwrap();
+    uuid::Builder::from_unix_timestamp_millis(at.try_into().unwrap(), &random)
+        .into_uuid()
+        .to_string()
+}
+
 pub fn order(reference_code: &str, account_number: &str) -> PurchasePrepaidRequest {
     PurchasePrepaidRequest {
         reference_code: reference_code.to_owned(),
