@@ -270,6 +270,45 @@ async fn an_inquiry_code_of_two_accounts_needs_the_account() {
     assert_eq!(paid.transaction.unwrap().account, "main");
 }
 
+/// After a loss a caller may come to another account than the one that paid.
+#[tokio::test]
+async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
+    let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
+    world
+        .set("accounts.main.not_received_codes", "400")
+        .set("accounts.second.not_received_codes", "400")
+        .set("limits.queue_timeout", "500ms")
+        .set("store.timeout", "2s");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (paid, unknown) = (reference(), reference());
+    let bought = client.purchase_prepaid(naming("second", &paid)).await;
+    assert!(bought.is_ok());
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    // Both are held back under the default account, whose OKEBAYAR knows neither.
+    for code in [&paid, &unknown] {
+        let held = buy(&mut client, code, PLAIN).await;
+        assert_eq!(
+            (held.account.as_str(), held.state()),
+            ("main", State::Confirming)
+        );
+    }
+    // What no account's OKEBAYAR knows becomes free, and is bought.
+    let freed = gateway
+        .until(&unknown, |one| one.state() == State::NotSent)
+        .await;
+    assert_eq!(freed.account, "main");
+    assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
+    // What one of them knows is asked about as often, and is not.
+    let checks = world.ledger(&unknown).await.checks;
+    let at_least = format!("checks={}", checks + 2);
+    world.ledger_when(&paid, &at_least).await;
+    let held = buy(&mut client, &paid, PLAIN).await;
+    assert_eq!(held.state(), State::Confirming, "{held:#?}");
+    assert_eq!(received(second, &paid).await, 1);
+    assert_eq!(world.ledger(&paid).await.received, 0);
+}
+
 async fn a_callback_at_another_accounts_address_is_an_orphan(kind: StoreKind) {
     let (mut world, _sandbox, _) = two_accounts(kind).await;
     world.check_rarely();
