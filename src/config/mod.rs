@@ -391,8 +391,13 @@ fn read_rules(
 }
 
 fn read_drain(reader: &mut Reader, least: Option<SignedDuration>) -> Option<Duration> {
+    // Read before the sum is looked at: a fault in a part of the sum makes no key unknown.
+    let default = least.map_or_else(
+        || "1m".to_owned(),
+        |least| format!("{}ms", least.as_millis()),
+    );
+    let drain = reader.duration("shutdown.drain", &default)?;
     let least = least?;
-    let drain = reader.duration("shutdown.drain", &format!("{}ms", least.as_millis()))?;
     if drain < least {
         reader.fault(
             "shutdown.drain",
@@ -424,6 +429,13 @@ mod tests {
 
     fn faults(changes: &[(&'static str, &str)]) -> String {
         with(changes).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_fault_in_the_longest_purchase_leaves_the_drain_a_known_key() {
+        let told = faults(&[("limits.queue_timeout", "soon"), ("shutdown.drain", "2m")]);
+        assert!(told.contains("limits.queue_timeout"), "{told}");
+        assert!(!told.contains("shutdown.drain"), "{told}");
     }
 
     #[test]
