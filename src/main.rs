@@ -76,8 +76,8 @@ enum Command {
     Sandbox(SandboxArguments),
     /// Call a running gateway. The exit code tells a script how it ended: 0 done, or
     /// SUCCEEDED; 1 refused; 2 wrong arguments; 3 no money spent: FAILED, NOT_SENT,
-    /// REVERSED; 4 open: SENDING, PENDING, CONFIRMING; 5 NEEDS_REVIEW; 6 a purchase may
-    /// have been sent: call again under the same reference code.
+    /// REVERSED; 4 open: SENDING, PENDING, CONFIRMING; 5 NEEDS_REVIEW; 6 something
+    /// may have been sent under the reference code: repeat the very same call, or read it.
     Call(call::Arguments),
     /// Run gateway and sandbox on loopback, and buy one product.
     Dev {

@@ -1,8 +1,9 @@
 //! The only map from what went wrong to `tonic::Status`.
 //!
 //! Every status carries one `ErrorInfo`; its `sent` is about the reference code, not
-//! about the call: `no` only when the store was read and shows that nothing was sent under
-//! it (promise 3). What the store's client reports stays in the log: it may quote a URL.
+//! about the call: `no` only when the request is about none, or the store was read and shows
+//! that nothing was sent under it (promise 3). What the store's client reports stays in the
+//! log: it may quote a URL.
 
 use std::{collections::HashMap, time::Duration};
 
