@@ -340,7 +340,7 @@ mod tests {
         }
     }
 
-    /// How many checks like this one begin.
+    /// Counts the checks like this one that begin.
     fn begun(running: &mut Running, check: &DueCheck, slots: usize, accounts: usize) -> usize {
         let begin = |_: &usize| running.begin(check, &check.account, slots, accounts);
         (0..1000).take_while(begin).count()

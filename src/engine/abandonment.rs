@@ -73,7 +73,7 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Room for a multiple of what the queue holds.
+    /// Makes room for a multiple of what the queue holds.
     pub(super) fn new(queue: usize) -> Self {
         let places = queue
             .saturating_mul(PLACES_PER_QUEUED)
@@ -84,7 +84,7 @@ impl Unfinished {
         }
     }
 
-    /// Room for one more; `None` while the store holds up too many.
+    /// Reserves room for one more; `None` while the store holds up too many.
     pub(super) fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
     }

@@ -91,7 +91,8 @@ impl Engine {
         inbox::orphans(&*self.store).await
     }
 
-    /// What the check of an orphan's reference code brought; `None` when none was made.
+    /// Returns the result of the check of an orphan's reference code; `None` when none was
+    /// made.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.

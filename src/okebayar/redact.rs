@@ -40,7 +40,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// True for the name of a secret field, in any case.
+/// Returns true for the name of a secret field, in any case.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.trim();
@@ -140,7 +140,7 @@ impl Layer {
         self.at(place.checked_sub(1)?)
     }
 
-    /// Where a text stands, in any case; nowhere when it is empty.
+    /// Finds where a text stands, in any case; nowhere when it is empty.
     fn matches<'a>(&'a self, text: &'a [char]) -> impl Iterator<Item = Range<usize>> + 'a {
         let length = text.len();
         let windows = self.chars.windows(length.max(1)).enumerate();
@@ -175,7 +175,7 @@ impl Layer {
         }
     }
 
-    /// Where the tag of an element's name begins, with or without a prefix.
+    /// Finds where the tag of an element's name begins, with or without a prefix.
     fn tag(&self, name: usize) -> Option<usize> {
         let mut start = name;
         if self.before(start) == Some(':') {

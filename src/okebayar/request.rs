@@ -79,7 +79,7 @@ impl Body {
         self
     }
 
-    /// Until when it may leave; `None` where it does not matter.
+    /// Returns the time until which it may leave; `None` where it does not matter.
     #[must_use]
     pub fn send_by(&self) -> Option<SendBy> {
         self.send_by

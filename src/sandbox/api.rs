@@ -364,7 +364,7 @@ impl Sandbox {
     }
 }
 
-/// True for a purchase or payment, not for the inquiry before it.
+/// Returns true for a purchase or payment, not for the inquiry before it.
 fn is_order(asked: &Parameters) -> bool {
     match asked.get("transactioncode") {
         PREPAID => asked.get("querycode") != "inquiry",

@@ -107,7 +107,7 @@ pub async fn keep_orphan_check(
         .map(drop)
 }
 
-/// What the check of an orphan's reference code brought; `None` when none was made.
+/// Returns the result of the check of an orphan's reference code; `None` when none was made.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be read.

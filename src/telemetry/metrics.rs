@@ -242,8 +242,8 @@ impl Metrics {
         self.unresolved.record(count, &[KeyValue::new("age", age)]);
     }
 
-    /// How many transactions in a state are open, of accounts that are not configured. No
-    /// account is a label: only configured ones may be.
+    /// Records how many transactions in a state are open, of accounts that are not configured.
+    /// No account is a label: only configured ones may be.
     pub fn unconfigured(&self, state: &'static str, count: u64) {
         self.unconfigured
             .record(count, &[KeyValue::new("state", state)]);
@@ -260,7 +260,7 @@ impl Metrics {
         self.checks.add(1, &labels);
     }
 
-    /// How many status checks are due for the accounts of this gateway, and how many it
+    /// Records how many status checks are due for the accounts of this gateway, and how many it
     /// is making.
     pub fn checks_at_work(&self, due: u64, running: usize) {
         self.checks_due.record(due, &[]);

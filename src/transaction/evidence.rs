@@ -104,13 +104,13 @@ impl EvidenceSet {
         }
     }
 
-    /// True when OKEBAYAR showed that it received the reference code.
+    /// Returns true when OKEBAYAR showed that it received the reference code.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
         self.0.keys().any(Statement::shows_receipt)
     }
 
-    /// When anything was last seen.
+    /// Returns the time at which anything was last seen.
     pub(super) fn last_seen(&self) -> Option<Timestamp> {
         self.0.values().map(|entry| entry.seen.last).max()
     }

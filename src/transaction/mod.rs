@@ -300,7 +300,7 @@ impl Transaction {
         self.observe_checked(began, said, false, now, schedule)
     }
 
-    /// The same of a check that OKEBAYAR answered without any sign of the transaction: it
+    /// Adds what a check showed that OKEBAYAR answered without any sign of the transaction: it
     /// proves nothing, but an operator may rest a decision on it.
     #[must_use]
     pub fn observe_absence_since(
@@ -450,8 +450,8 @@ impl Transaction {
         sending_until.map_or(earliest, |until| earliest.max(until))
     }
 
-    /// Until when the POST may be in flight; `None` when it has been answered, or is known
-    /// not to be answered.
+    /// Returns the time until which the POST may be in flight; `None` when it has been
+    /// answered, or is known not to be answered.
     #[must_use]
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
@@ -466,7 +466,7 @@ impl Transaction {
         was_sent && !self.is_too_old(now, schedule)
     }
 
-    /// True when it is, or may be, too old for any check, whichever gateway armed it.
+    /// Returns true when it is, or may be, too old for any check, whichever gateway armed it.
     #[must_use]
     pub fn is_too_old(&self, now: Timestamp, schedule: &Schedule) -> bool {
         let at_most = later(self.seen_at(now), self.rules.clock_skew);
@@ -595,7 +595,7 @@ impl Transaction {
         Ok(self)
     }
 
-    /// The same, read from a record that holds more than this release knows.
+    /// Builds the transaction of a record that holds more than this release knows.
     #[must_use]
     pub fn with_unrecognized(self, unrecognized: Unrecognized) -> Self {
         Self {
@@ -604,7 +604,7 @@ impl Transaction {
         }
     }
 
-    /// What a later release stored with it, to be stored again.
+    /// Returns what a later release stored with it, to be stored again.
     #[must_use]
     pub fn unrecognized(&self) -> &Unrecognized {
         &self.unrecognized
@@ -626,7 +626,8 @@ impl Transaction {
             .min()
     }
 
-    /// When a check is due that a callback or a caller asked for; `None` when none is.
+    /// Returns the time at which a check is due that a callback or a caller asked for; `None`
+    /// when none is.
     #[must_use]
     pub fn asked_at(&self) -> Option<Timestamp> {
         self.checks.asked_at

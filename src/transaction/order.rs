@@ -92,7 +92,7 @@ impl Bill {
         }
     }
 
-    /// What is to be paid: `nominal + adminfee`. `None` when that cannot be told.
+    /// Returns what is to be paid: `nominal + adminfee`. `None` when it cannot be computed.
     #[must_use]
     pub fn total(&self) -> Option<Amount> {
         self.nominal.amount()?.checked_add(self.fee()?)

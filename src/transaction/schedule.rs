@@ -146,7 +146,8 @@ impl Schedule {
         }
     }
 
-    /// When the POST of an attempt is certainly over, whichever gateway reads the clock.
+    /// Returns the time at which the POST of an attempt is certainly over, whichever gateway
+    /// reads the clock.
     #[must_use]
     pub fn post_over_at(&self, armed_at: Timestamp, clock_skew: SignedDuration) -> Timestamp {
         later(armed_at, self.sending.saturating_add(clock_skew))
@@ -169,7 +170,7 @@ impl Schedule {
         if end > now { next.min(end) } else { next }
     }
 
-    /// True when the time of the schedule is up, whatever was checked.
+    /// Returns true when the time of the schedule is up, whatever was checked.
     #[must_use]
     pub fn has_run_out(
         &self,

@@ -37,7 +37,7 @@ impl RedbStore {
         Self::open_with(file, identity, RedbSettings::default()).await
     }
 
-    /// The same with settings.
+    /// Opens the store with settings, as [`RedbStore::open`] does without.
     ///
     /// # Errors
     /// As [`RedbStore::open`]; and when there is none and one must exist.
