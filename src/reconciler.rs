@@ -245,7 +245,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A failure of the store is told once, not at every look.
+    /// Logs a failure of the store once, not at every look.
     fn note(&mut self, looked: &Result<(), StoreError>) {
         if let (Err(error), true) = (looked, self.store_answers) {
             warn!(%error, "due transactions cannot be looked up");

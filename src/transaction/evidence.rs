@@ -39,7 +39,7 @@ pub enum Added {
 const ENTRIES_MAX: usize = 48;
 const REPORTED_MAX: usize = 16;
 /// How often doubtful checks of one code begin to agree anew: an OKEBAYAR that goes back
-/// and forth more often is left to a human.
+/// and forth more often escalates to manual review.
 const RUNS_MAX: usize = 8;
 /// What the doubtful checks beyond that name; the fold never believes them.
 pub(super) const NEVER_AGREES: Timestamp = Timestamp::MAX;
