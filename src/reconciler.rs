@@ -35,7 +35,7 @@ pub struct Concurrency {
 const DUE_PER_SLOT: u64 = 16;
 
 impl Concurrency {
-    /// The slots while so many checks are due.
+    /// Returns the slots while so many checks are due.
     fn slots(self, due: u64) -> usize {
         let wanted = usize::try_from(due / DUE_PER_SLOT).unwrap_or(usize::MAX);
         wanted.clamp(self.least, self.most.max(self.least))
@@ -45,7 +45,7 @@ impl Concurrency {
 /// The part of the slots that each kind of check leaves to the other, at least one.
 const LEFT_TO_OTHER_KIND: usize = 8;
 
-/// The slots that checks of one kind may take.
+/// Returns the slots that checks of one kind may take.
 fn kind_max(slots: usize) -> usize {
     if slots < 2 {
         slots
@@ -54,7 +54,7 @@ fn kind_max(slots: usize) -> usize {
     }
 }
 
-/// The slots that checks of one account may take: half, where there are others.
+/// Returns the slots that checks of one account may take: half, where there are others.
 fn account_max(slots: usize, accounts: usize) -> usize {
     if accounts < 2 {
         slots

@@ -83,7 +83,7 @@ impl Engine {
         self.stopping.run_until_cancelled(checking).await;
     }
 
-    /// The orphans, newest first.
+    /// Returns the orphans, newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.

@@ -101,7 +101,7 @@ impl Misprints {
     }
 }
 
-/// A text with what it quotes of the request.
+/// Builds a text with what it quotes of the request.
 #[must_use]
 pub fn quoting(text: &str, body: &[u8], asked: Option<&Parameters>) -> String {
     let Some(asked) = asked else {

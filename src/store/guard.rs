@@ -76,7 +76,7 @@ enum Loss {
 /// The seal of each part of a store; `None` where there is none.
 pub type Seals = Vec<Option<String>>;
 
-/// The history's name and the seal that a claim names; the seal is empty where it names
+/// Returns the history's name and the seal that a claim names; the seal is empty where it names
 /// none.
 #[must_use]
 pub fn parts_of(name: &str) -> (&str, &str) {
@@ -90,7 +90,7 @@ impl Guard {
         Self { note, name }
     }
 
-    /// The name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
         &self.name

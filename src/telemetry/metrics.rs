@@ -267,7 +267,7 @@ impl Metrics {
         self.checks_running.record(running as u64, &[]);
     }
 
-    /// An answer, or a trusted callback, that names another member.
+    /// Counts an answer, or a trusted callback, that names another member.
     pub fn another_member(&self, account: &AccountName, operation: &'static str) {
         let labels = [
             account_label(account),
@@ -305,12 +305,12 @@ impl Metrics {
         self.watchers.add(change, &[KeyValue::new("kind", kind)]);
     }
 
-    /// A call that began to wait for an outcome (1) or ended (-1).
+    /// Counts a call that began to wait for an outcome (1) or ended (-1).
     pub fn waiter(&self, change: i64) {
         self.waiters.add(change, &[]);
     }
 
-    /// A status check about a reference code that the store does not know.
+    /// Counts a status check about a reference code that the store does not know.
     pub fn orphan_check(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.orphan_checks.add(1, &labels);

@@ -115,10 +115,10 @@ impl EvidenceSet {
         self.0.values().map(|entry| entry.seen.last).max()
     }
 
-    /// The statement as it is added now: a doubtful check names the last answer that
-    /// contradicts it, so that it joins only doubtful checks that came after the same
-    /// one. That happens where evidence is made, not where sets are joined: the order in
-    /// which sets are joined must not matter.
+    /// Returns the statement as it is added now: a doubtful check names the last answer that
+    /// contradicts it, so that it joins only doubtful checks that came after the same one. That
+    /// happens where evidence is made, not where sets are joined: the order in which sets are
+    /// joined must not matter.
     pub(super) fn place(&self, statement: Statement) -> Statement {
         if statement.source != Source::Check || !matches!(statement.finding, Finding::Doubtful(_)) {
             return statement;

@@ -122,7 +122,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The change that also ends a lease, if its caller still holds it.
+    /// Returns the change that also ends a lease, if its caller still holds it.
     #[must_use]
     pub fn releasing(self, lease: LeaseToken) -> Self {
         Self {
@@ -144,7 +144,7 @@ pub struct CannotArm {
     state: &'static str,
 }
 
-/// The statement that a transaction was still SENDING when its POST was certainly over.
+/// Builds the statement that a transaction was still SENDING when its POST was certainly over.
 fn sender_lost() -> Statement {
     Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost))
 }
@@ -227,7 +227,7 @@ impl Transaction {
         Ok(next.changed(self, arming.at, schedule, true))
     }
 
-    /// The latest time in the record, by whichever clock.
+    /// Returns the latest time in the record, by whichever clock.
     fn last_known_at(&self) -> Timestamp {
         let known = [
             Some(self.updated_at),
@@ -238,7 +238,7 @@ impl Transaction {
         known.into_iter().flatten().max().unwrap_or(self.updated_at)
     }
 
-    /// The time at which something is seen: later than everything seen before. A clock
+    /// Returns the time at which something is seen: later than everything seen before. A clock
     /// that goes back would else stretch the time between two observations, and settle a
     /// transaction early.
     fn seen_at(&self, now: Timestamp) -> Timestamp {
@@ -443,7 +443,7 @@ impl Transaction {
         self.checks.asked_at = Some(asked);
     }
 
-    /// The earliest moment for a check out of turn: none overtakes the POST.
+    /// Returns the earliest moment for a check out of turn: none overtakes the POST.
     fn earliest_check(&self, now: Timestamp, schedule: &Schedule) -> Timestamp {
         let earliest = schedule.after_callback(self.checks.last_at, now);
         let sending_until = self.sending_until(schedule);

@@ -159,8 +159,8 @@ impl Schedule {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))
     }
 
-    /// The time until which the schedule goes on without checks, for want of the account:
-    /// about as long again as since the attempt, but not past the end of the schedule.
+    /// Returns the time until which the schedule goes on without checks, for want of the
+    /// account: about as long again as since the attempt, but not past the end of the schedule.
     #[must_use]
     pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
         let longest = self.day_delay.max(self.interval_min);

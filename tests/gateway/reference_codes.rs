@@ -27,7 +27,7 @@ use crate::support::{
     },
 };
 
-/// A world with a second account, and the port of its sandbox.
+/// Makes a world with a second account, and the port of its sandbox.
 async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
     let mut world = World::new(kind).await;
     let port = ports::free();
