@@ -271,7 +271,7 @@ impl Callbacks {
     }
 }
 
-/// True when the sender calls the body a form.
+/// Returns true when the sender calls the body a form.
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();

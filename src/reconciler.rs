@@ -35,7 +35,7 @@ pub struct Concurrency {
 const DUE_PER_SLOT: u64 = 16;
 
 impl Concurrency {
-    /// The slots while so many checks are due.
+    /// Returns the slots while so many checks are due.
     fn slots(self, due: u64) -> usize {
         let wanted = usize::try_from(due / DUE_PER_SLOT).unwrap_or(usize::MAX);
         wanted.clamp(self.least, self.most.max(self.least))
@@ -45,7 +45,7 @@ impl Concurrency {
 /// The part of the slots that each kind of check leaves to the other, at least one.
 const LEFT_TO_OTHER_KIND: usize = 8;
 
-/// The slots that checks of one kind may take.
+/// Returns the slots that checks of one kind may take.
 fn kind_max(slots: usize) -> usize {
     if slots < 2 {
         slots
@@ -54,7 +54,7 @@ fn kind_max(slots: usize) -> usize {
     }
 }
 
-/// The slots that checks of one account may take: half, where there are others.
+/// Returns the slots that checks of one account may take: half, where there are others.
 fn account_max(slots: usize, accounts: usize) -> usize {
     if accounts < 2 {
         slots
@@ -245,7 +245,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A failure of the store is told once, not at every look.
+    /// Logs a failure of the store once, not at every look.
     fn note(&mut self, looked: &Result<(), StoreError>) {
         if let (Err(error), true) = (looked, self.store_answers) {
             warn!(%error, "due transactions cannot be looked up");
@@ -340,7 +340,7 @@ mod tests {
         }
     }
 
-    /// How many checks like this one begin.
+    /// Counts the checks like this one that begin.
     fn begun(running: &mut Running, check: &DueCheck, slots: usize, accounts: usize) -> usize {
         let begin = |_: &usize| running.begin(check, &check.account, slots, accounts);
         (0..1000).take_while(begin).count()

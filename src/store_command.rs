@@ -135,7 +135,7 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
     Ok(told)
 }
 
-/// Counts the transactions that are still checked; what waits for a human is not.
+/// Counts the transactions that are still checked; those in NEEDS_REVIEW are not.
 async fn open_of(store: &dyn Store, account: &UserIdBefore) -> Result<u64> {
     let counts = unresolved::by_account(store).await?;
     let ours = counts

@@ -67,7 +67,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     }
 }
 
-/// Where the gateway is called, without what else the address may hold.
+/// Returns the address of the gateway, without what else the address may hold.
 fn address(endpoint: &Endpoint) -> String {
     let uri = endpoint.uri();
     let scheme = uri.scheme_str().unwrap_or("http");

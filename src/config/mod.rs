@@ -249,7 +249,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     })
 }
 
-/// From a claim to the last moment at which its POST may leave.
+/// Computes the time from a claim to the last moment at which its POST may leave.
 fn send_within(limits: Option<Limits>, store_timeout: Option<Duration>) -> Option<Duration> {
     limits?.queue_timeout.checked_add(store_timeout?)
 }

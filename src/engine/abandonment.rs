@@ -73,7 +73,7 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Room for a multiple of what the queue holds.
+    /// Makes room for a multiple of what the queue holds.
     pub(super) fn new(queue: usize) -> Self {
         let places = queue
             .saturating_mul(PLACES_PER_QUEUED)
@@ -84,7 +84,7 @@ impl Unfinished {
         }
     }
 
-    /// Room for one more; `None` while the store holds up too many.
+    /// Reserves room for one more; `None` while the store holds up too many.
     pub(super) fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
     }
@@ -164,7 +164,7 @@ impl Engine {
     pub fn log_unfinished(&self) {
         let entries = self.unfinished.entries();
         for Unconfirmed { key, .. } in entries.claims.values() {
-            error!(%key, "a claim could not be given up: nothing was sent, and the store may say SENDING");
+            error!(%key, "a claim could not be given up: nothing was sent; the record may remain SENDING until status checks settle it");
         }
         for key in entries.outcomes.values() {
             error!(%key, "an outcome could not be stored: the purchase was sent, and status checks must settle it");
@@ -287,7 +287,7 @@ impl Engine {
             return Ok(Abandoned::Absent);
         };
         if stored.token() != token {
-            // Armed by somebody else, so ours can no longer be stored; but over
+            // Armed by another call, so ours can no longer be stored; but over
             // NOT_SENT it still could.
             let is_free = matches!(stored.standing().state, State::NotSent(_));
             return Ok(if is_free {

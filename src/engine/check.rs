@@ -59,7 +59,7 @@ pub struct LeasedCheck {
 }
 
 impl LeasedCheck {
-    /// True when another process may hold the lease by now.
+    /// Returns true when another process may hold the lease by now.
     fn has_ended(&self, now: Timestamp) -> bool {
         let (began_at, began) = self.began;
         let by_wall_clock = Duration::try_from(now.duration_since(began_at));

@@ -67,7 +67,7 @@ pub(super) struct Feed {
 pub(super) struct Subscriber {
     /// The messages from now on.
     pub(super) told: broadcast::Receiver<Arc<Told>>,
-    /// Where the reader stood; `None` when it will tell where it begins.
+    /// Where the reader stood; `None` when [`Told::Began`] follows.
     pub(super) at: Option<Cursor>,
 }
 
@@ -82,7 +82,7 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Subscribes a watcher, and wakes the reader if it rests.
+    /// Subscribes a watcher, and notifies the reader if it rests.
     pub(super) fn subscribe(&self) -> Subscriber {
         let at = self.at();
         let subscriber = Subscriber {

@@ -54,8 +54,8 @@ impl Engine {
         Ok(guard)
     }
 
-    /// True when a reference code may have been sent although the caller cannot be shown
-    /// a transaction: another account's is stored under it, or the store may have lost it
+    /// Returns true when a reference code may have been sent although the caller cannot be
+    /// shown a transaction: another account's is stored under it, or the store may have lost it
     /// and the code is not provably newer.
     pub async fn may_have_sent(&self, key: Option<&TransactionKey>) -> bool {
         if let Some(key) = key
@@ -66,8 +66,8 @@ impl Engine {
         self.may_have_forgotten(key).await
     }
 
-    /// True when a reference code that the store does not hold may have been sent all the
-    /// same: the store may have lost it, and the code is not provably newer.
+    /// Returns true when a reference code that the store does not hold may have been sent all
+    /// the same: the store may have lost it, and the code is not provably newer.
     pub(super) async fn may_have_forgotten(&self, key: Option<&TransactionKey>) -> bool {
         let Ok(guard) = self.refresh_guard().await else {
             return true;

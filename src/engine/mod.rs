@@ -189,7 +189,7 @@ impl Engine {
         &self.tasks
     }
 
-    /// True when the account is configured, under this name.
+    /// Returns true when the account is configured, under this name.
     #[must_use]
     pub fn has_account(&self, account: &AccountName) -> bool {
         self.upstreams.contains_key(account)
@@ -228,8 +228,8 @@ impl Engine {
         &self.settings.default_account
     }
 
-    /// True when a transaction of `account` is what a caller means who names `named`, by
-    /// any of its names.
+    /// Returns true when a transaction of `account` is what a caller means who names `named`,
+    /// by any of its names.
     fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
         named.is_none_or(|named| self.names.is_same(named, account))
     }

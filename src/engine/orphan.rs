@@ -84,7 +84,7 @@ impl Engine {
         self.stopping.run_until_cancelled(checking).await;
     }
 
-    /// The orphans, newest first.
+    /// Returns the orphans, newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
@@ -92,7 +92,8 @@ impl Engine {
         inbox::orphans(&*self.store).await
     }
 
-    /// What the check of an orphan's reference code brought; `None` when none was made.
+    /// Returns the result of the check of an orphan's reference code; `None` when none was
+    /// made.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.

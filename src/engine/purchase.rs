@@ -102,7 +102,7 @@ pub enum PurchaseError {
 }
 
 impl PurchaseError {
-    /// Whether something can have been sent under the reference code.
+    /// Returns whether something can have been sent under the reference code.
     #[must_use]
     pub fn sent(&self) -> Sent {
         match self {

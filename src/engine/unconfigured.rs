@@ -47,7 +47,7 @@ pub(super) struct SetAside(Mutex<BTreeMap<TransactionKey, Seen>>);
 
 /// A transaction that was seen due.
 struct Seen {
-    /// Another version means that somebody took it meanwhile.
+    /// Another version means that another process leased or settled it.
     version: u64,
     due_for: SignedDuration,
     last: Timestamp,
@@ -69,7 +69,7 @@ impl SetAside {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts again: the store did not tell what is due.
+    /// Starts again: the store did not return what is due.
     pub(super) fn forget(&self) {
         self.seen().clear();
     }

@@ -44,7 +44,7 @@ pub enum WatchError {
 const TRIMMED: WatchError =
     WatchError::OutOfRange("changes after that revision are no longer kept");
 const WENT_BACK: WatchError = WatchError::OutOfRange(
-    "the store went back to an earlier state, and no longer holds what was told",
+    "the store went back to an earlier state, and no longer holds the revisions that were sent",
 );
 
 /// One watcher.

@@ -344,7 +344,7 @@ pub(super) fn of_store(error: &StoreError) -> Status {
     status(code, reason, Sent::Maybe, problem)
 }
 
-/// What a caller may know of a store's fault.
+/// Maps a store's fault to what a caller may know of it.
 fn store_problem(error: &StoreError) -> (Code, &'static str, &'static str) {
     match error {
         StoreError::Corrupt { .. } => (

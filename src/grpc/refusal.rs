@@ -62,7 +62,7 @@ where
     }
 }
 
-/// True for the health and reflection services, whose contract is not ours.
+/// Returns true for the health and reflection services, whose contract is not ours.
 fn is_standard(path: &str) -> bool {
     path.starts_with("/grpc.")
 }

@@ -335,7 +335,7 @@ pub(super) struct Slice {
     pub(super) scope: Scope,
 }
 
-/// Which notices are listed.
+/// Reads which notices are listed.
 pub(super) fn notices(
     accounts: &Accounts,
     request: &v1::ListNoticesRequest,
@@ -352,7 +352,7 @@ pub(super) fn notices(
     slice(accounts, &request.accounts, page, scope)
 }
 
-/// Which orphan callbacks are listed.
+/// Reads which orphan callbacks are listed.
 pub(super) fn orphans(
     accounts: &Accounts,
     request: &v1::ListOrphanCallbacksRequest,

@@ -39,7 +39,8 @@ impl Transactions {
         }
     }
 
-    /// There is no such transaction; none is named where only a trace code is known.
+    /// Returns the error that there is no such transaction; none is named where only a trace
+    /// code is known.
     async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
         error::not_found(self.engine.may_have_sent(key).await)
     }

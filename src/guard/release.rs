@@ -147,8 +147,8 @@ impl Mentions {
         }
     }
 
-    /// True when a callback named it at any address, or may have: between the loss and the
-    /// moment it was held back, which is at most as long as the guard lasts.
+    /// Returns true when a callback named it at any address, or may have: between the loss and
+    /// the moment it was held back, which is at most as long as the guard lasts.
     fn may_name(&self, transaction: &Transaction) -> bool {
         let is_complete = self.complete_since.is_none_or(|since| {
             let window = self.guard.lasts.saturating_add(self.guard.clock_skew);

@@ -160,7 +160,7 @@ const FREE_TEXTS: [&str; 12] = [
     "pesan",
 ];
 
-/// True for the name of an amount, in any case.
+/// Returns true for the name of an amount, in any case.
 pub(super) fn is_amount(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let own = name.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -497,7 +497,7 @@ impl Observer {
     }
 }
 
-/// As much of a text as a log line needs.
+/// Returns as much of a text as a log line needs.
 fn shortened(text: &str) -> String {
     text.chars().take(USER_ID_CHARS_MAX).collect()
 }

@@ -91,7 +91,7 @@ pub fn read_callback(body: &[u8]) -> Result<Fields, Unreadable> {
     }
 }
 
-/// True when the body begins with a name and an equals sign, as neither format does.
+/// Returns true when the body begins with a name and an equals sign, as neither format does.
 fn looks_like_form(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+%".contains(byte);

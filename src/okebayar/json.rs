@@ -84,8 +84,8 @@ pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
 /// The most digits of a number whose exponent is read, and the largest exponent.
 const SCIENTIFIC_DIGITS_MAX: usize = 32;
 
-/// The same number in plain digits; `None` when the value is no number with an exponent,
-/// or a longer one than any amount.
+/// Returns the same number in plain digits; `None` when the value is no number with an
+/// exponent, or a longer one than any amount.
 ///
 /// Only a number is read so: `1.5E3` as text is no amount. The plain digits go back in a
 /// payment, so they are exact.

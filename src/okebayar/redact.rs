@@ -40,7 +40,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// True for the name of a secret field, in any case.
+/// Returns true for the name of a secret field, in any case.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.trim();
@@ -48,7 +48,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 impl Secrets {
-    /// The PIN, and the signature computed for one request.
+    /// Combines the PIN and the signature computed for one request.
     #[must_use]
     pub fn new(pin: SecretString, signature: SecretString) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Secrets {
     }
 }
 
-/// The text without these parts, some of which may overlap.
+/// Returns the text without these parts, some of which may overlap.
 fn remove(text: &str, mut parts: Vec<Range<usize>>) -> Cow<'_, str> {
     if parts.is_empty() {
         return Cow::Borrowed(text);
@@ -140,7 +140,7 @@ impl Layer {
         self.at(place.checked_sub(1)?)
     }
 
-    /// Where a text stands, in any case; nowhere when it is empty.
+    /// Finds where a text stands, in any case; nowhere when it is empty.
     fn matches<'a>(&'a self, text: &'a [char]) -> impl Iterator<Item = Range<usize>> + 'a {
         let length = text.len();
         let windows = self.chars.windows(length.max(1)).enumerate();
@@ -156,14 +156,14 @@ impl Layer {
         !is_word(self.before(part.start)) && !is_word(self.at(part.end))
     }
 
-    /// The quoted fields of a name, name and value.
+    /// Finds the quoted fields of a name, name and value.
     fn fields(&self, name: &str) -> impl Iterator<Item = Range<usize>> {
         let name: Vec<char> = name.chars().collect();
         let found: Vec<Range<usize>> = self.matches(&name).collect();
         found.into_iter().filter_map(|at| self.field(&at))
     }
 
-    /// The field whose name stands here; `None` where it is a word in a sentence.
+    /// Finds the field whose name stands here; `None` where it is a word in a sentence.
     fn field(&self, name: &Range<usize>) -> Option<Range<usize>> {
         let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_-".contains(c));
         if joins(self.before(name.start)) || joins(self.at(name.end)) {
@@ -175,7 +175,7 @@ impl Layer {
         }
     }
 
-    /// Where the tag of an element's name begins, with or without a prefix.
+    /// Finds where the tag of an element's name begins, with or without a prefix.
     fn tag(&self, name: usize) -> Option<usize> {
         let mut start = name;
         if self.before(start) == Some(':') {
@@ -258,7 +258,7 @@ impl Layer {
             .unwrap_or(end)
     }
 
-    /// The text without one layer of encoding; `None` where there is none.
+    /// Returns the text without one layer of encoding; `None` where there is none.
     fn decoded(&self) -> Option<Self> {
         let mut next = Self {
             chars: Vec::with_capacity(self.chars.len()),

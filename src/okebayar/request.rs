@@ -79,13 +79,13 @@ impl Body {
         self
     }
 
-    /// Until when it may leave; `None` where it does not matter.
+    /// Returns the time until which it may leave; `None` where it does not matter.
     #[must_use]
     pub fn send_by(&self) -> Option<SendBy> {
         self.send_by
     }
 
-    /// The secrets that it holds, which its answer may quote.
+    /// Returns the secrets that it holds, which its answer may quote.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
@@ -103,8 +103,8 @@ const INQUIRY: &str = "inquiry";
 /// What JSON writes as numbers, where the account does.
 const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
 
-/// The name of a text that the account's format cannot carry back to the letter, if there
-/// is one. Nothing may be sent then: OKEBAYAR would get another text.
+/// Returns the name of a text that the account's format cannot carry back to the letter, if
+/// there is one. Nothing may be sent then: OKEBAYAR would get another text.
 #[must_use]
 pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
     let mut texts = order.inquired.iter().flat_map(Inquired::texts);
@@ -227,7 +227,7 @@ pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCo
     )
 }
 
-/// The status of a reference code of which nothing else is known.
+/// Builds a check of a reference code of which nothing else is known.
 #[must_use]
 pub fn check_unknown(account: &Account, reference_code: &str) -> Body {
     let code = &account.transaction_codes.check;

@@ -197,8 +197,8 @@ pub fn of_check(
     ))
 }
 
-/// What a check's answer that changes nothing shows all the same: that OKEBAYAR received
-/// the reference code. That settles nothing, and contradicts "never received" whenever
+/// Returns what a check's answer that changes nothing shows all the same: that OKEBAYAR
+/// received the reference code. That settles nothing, and contradicts "never received" whenever
 /// that is said.
 #[must_use]
 pub fn of_ignored_check(
@@ -218,7 +218,7 @@ pub fn of_ignored_check(
     shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
 }
 
-/// True for the codes of something that was received, whatever became of it.
+/// Returns true for the codes of something that was received, whatever became of it.
 fn is_outcome(code: StatusCode, lists: &CodeLists) -> bool {
     let is_not_received = lists.not_received.contains(&code);
     !is_not_received
@@ -228,9 +228,9 @@ fn is_outcome(code: StatusCode, lists: &CodeLists) -> bool {
         )
 }
 
-/// True when a check's answer that changes nothing shows no sign of the transaction: it
-/// may mean that OKEBAYAR does not know the reference code. 401 does not: it may be ours
-/// that paid the bill.
+/// Returns true when a check's answer that changes nothing shows no sign of the transaction: it
+/// may mean that OKEBAYAR does not know the reference code. 401 does not: it may be ours that
+/// paid the bill.
 #[must_use]
 pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
     matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
@@ -240,8 +240,8 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
             .is_some_and(|code| may_be_unknown(code, lists))
 }
 
-/// True for the codes of a check that may mean that OKEBAYAR does not know the reference
-/// code.
+/// Returns true for the codes of a check that may mean that OKEBAYAR does not know the
+/// reference code.
 #[must_use]
 pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
     let is_refused = matches!(meaning_of(code, lists), Meaning::Refused(_));

@@ -39,7 +39,7 @@ pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// True when XML can hold every character of the text: it has no way to write a control
+/// Returns true when XML can hold every character of the text: it has no way to write a control
 /// character other than tab, line feed and carriage return (XML 1.0, section 2.2).
 #[must_use]
 pub fn can_hold(text: &str) -> bool {

@@ -331,7 +331,7 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    /// The member whom answers about an account number name.
+    /// Returns the member whom answers about an account number name.
     pub(super) fn member(&self, account_number: &str) -> String {
         let own = &self.settings.user_id;
         match script_for(account_number).member {
@@ -364,7 +364,7 @@ impl Sandbox {
     }
 }
 
-/// True for a purchase or payment, not for the inquiry before it.
+/// Returns true for a purchase or payment, not for the inquiry before it.
 fn is_order(asked: &Parameters) -> bool {
     match asked.get("transactioncode") {
         PREPAID => asked.get("querycode") != "inquiry",

@@ -61,8 +61,8 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// True when a request says a field as the answer printed it; `text` is what it prints
-    /// without misprints.
+    /// Returns true when a request says a field as the answer printed it; `text` is what it
+    /// prints without misprints.
     pub fn is_said(&self, name: &str, text: &str, said: &str) -> bool {
         match self.misprints.get(name) {
             Some(printed) => printed.is_said_by(said),
@@ -70,7 +70,7 @@ impl Inquiry {
         }
     }
 
-    /// What the answer printed in a field.
+    /// Returns what the answer printed in a field.
     pub fn told<'a>(&'a self, name: &str, text: &'a str) -> &'a str {
         self.misprints.get(name).map_or(text, Printed::text)
     }

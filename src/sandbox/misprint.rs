@@ -31,7 +31,7 @@ pub enum Printed {
 }
 
 impl Printed {
-    /// True when a request says what was printed: a text to the letter, a number as the
+    /// Returns true when a request says what was printed: a text to the letter, a number as the
     /// same number.
     #[must_use]
     pub fn is_said_by(&self, text: &str) -> bool {
@@ -49,7 +49,7 @@ impl Printed {
         }
     }
 
-    /// As it was printed.
+    /// Returns the text as it was printed.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -89,7 +89,7 @@ impl Misprints {
         all.insert(account_number, fields);
     }
 
-    /// What an answer about these account numbers carries.
+    /// Returns the fields that an answer about these account numbers carries.
     #[must_use]
     pub fn of(&self, account_numbers: &[&str]) -> Fields {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +101,7 @@ impl Misprints {
     }
 }
 
-/// A text with what it quotes of the request.
+/// Builds a text with what it quotes of the request.
 #[must_use]
 pub fn quoting(text: &str, body: &[u8], asked: Option<&Parameters>) -> String {
     let Some(asked) = asked else {

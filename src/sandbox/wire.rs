@@ -68,7 +68,7 @@ impl Parameters {
         all
     }
 
-    /// Every parameter.
+    /// Iterates over every parameter.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -138,7 +138,7 @@ enum Field {
     Number(String),
 }
 
-/// A text in XML; white space other than blanks as references, so that it is no layout.
+/// Writes a text in XML; white space other than blanks as references, so that it is no layout.
 fn xml_text(text: &str) -> String {
     escape(text)
         .replace('\t', "&#9;")
@@ -226,7 +226,7 @@ impl Answer {
         self
     }
 
-    /// The text of a field; empty where it has none.
+    /// Returns the text of a field; empty where it has none.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);

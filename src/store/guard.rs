@@ -76,7 +76,7 @@ enum Loss {
 /// The seal of each part of a store; `None` where there is none.
 pub type Seals = Vec<Option<String>>;
 
-/// The history's name and the seal that a claim names; the seal is empty where it names
+/// Returns the history's name and the seal that a claim names; the seal is empty where it names
 /// none.
 #[must_use]
 pub fn parts_of(name: &str) -> (&str, &str) {
@@ -90,7 +90,7 @@ impl Guard {
         Self { note, name }
     }
 
-    /// The name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
         &self.name
@@ -167,13 +167,13 @@ impl Found {
         self.seals.iter().all(|seal| seal.as_deref() == Some(id))
     }
 
-    /// True when the history is another one than the note's, or a part was emptied.
+    /// Returns true when the history is another one than the note's, or a part was emptied.
     fn is_lost_since(&self, noted: &Note) -> bool {
         let is_torn = || !noted.id.as_deref().is_some_and(|id| self.bears(id));
         noted.history != self.history || noted.is_sealed && is_torn()
     }
 
-    /// What is known of a loss now, and the id to keep.
+    /// Returns what is known of a loss now, and the id to keep.
     fn judge(&self, known: Option<&Guard>, now: Timestamp) -> (Loss, Option<String>) {
         let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
@@ -341,7 +341,7 @@ pub async fn show(store: &dyn Store) -> Result<Shown, StoreError> {
     Ok(Found::read(store, None).await?.shown())
 }
 
-/// The same of what was read from a store that cannot be opened as one.
+/// Looks at what was read from a store that cannot be opened as one, as [`show`] does.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when the note cannot be read.

@@ -107,7 +107,7 @@ pub async fn keep_orphan_check(
         .map(drop)
 }
 
-/// What the check of an orphan's reference code brought; `None` when none was made.
+/// Returns the result of the check of an orphan's reference code; `None` when none was made.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be read.
@@ -130,7 +130,7 @@ fn check_kept(now: Timestamp) -> Keep {
     }
 }
 
-/// The note of a check: one for all spellings of a reference code.
+/// Returns the name of the note of a check: one for all spellings of a reference code.
 fn check_of(account: &AccountName, reference: &str) -> String {
     let letters = reference.bytes().filter(u8::is_ascii_alphanumeric);
     let letters: Vec<u8> = letters.map(|byte| byte.to_ascii_lowercase()).collect();

@@ -242,8 +242,8 @@ impl Metrics {
         self.unresolved.record(count, &[KeyValue::new("age", age)]);
     }
 
-    /// How many transactions in a state are open, of accounts that are not configured. No
-    /// account is a label: only configured ones may be.
+    /// Records how many transactions in a state are open, of accounts that are not configured.
+    /// No account is a label: only configured ones may be.
     pub fn unconfigured(&self, state: &'static str, count: u64) {
         self.unconfigured
             .record(count, &[KeyValue::new("state", state)]);
@@ -260,14 +260,14 @@ impl Metrics {
         self.checks.add(1, &labels);
     }
 
-    /// How many status checks are due for the accounts of this gateway, and how many it
+    /// Records how many status checks are due for the accounts of this gateway, and how many it
     /// is making.
     pub fn checks_at_work(&self, due: u64, running: usize) {
         self.checks_due.record(due, &[]);
         self.checks_running.record(running as u64, &[]);
     }
 
-    /// An answer, or a trusted callback, that names another member.
+    /// Counts an answer, or a trusted callback, that names another member.
     pub fn another_member(&self, account: &AccountName, operation: &'static str) {
         let labels = [
             account_label(account),
@@ -305,12 +305,12 @@ impl Metrics {
         self.watchers.add(change, &[KeyValue::new("kind", kind)]);
     }
 
-    /// A call that began to wait for an outcome (1) or ended (-1).
+    /// Counts a call that began to wait for an outcome (1) or ended (-1).
     pub fn waiter(&self, change: i64) {
         self.waiters.add(change, &[]);
     }
 
-    /// A status check about a reference code that the store does not know.
+    /// Counts a status check about a reference code that the store does not know.
     pub fn orphan_check(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.orphan_checks.add(1, &labels);

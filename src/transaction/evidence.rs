@@ -39,7 +39,7 @@ pub enum Added {
 const ENTRIES_MAX: usize = 48;
 const REPORTED_MAX: usize = 16;
 /// How often doubtful checks of one code begin to agree anew: an OKEBAYAR that goes back
-/// and forth more often is left to a human.
+/// and forth more often escalates to manual review.
 const RUNS_MAX: usize = 8;
 /// What the doubtful checks beyond that name; the fold never believes them.
 pub(super) const NEVER_AGREES: Timestamp = Timestamp::MAX;
@@ -104,21 +104,21 @@ impl EvidenceSet {
         }
     }
 
-    /// True when OKEBAYAR showed that it received the reference code.
+    /// Returns true when OKEBAYAR showed that it received the reference code.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
         self.0.keys().any(Statement::shows_receipt)
     }
 
-    /// When anything was last seen.
+    /// Returns the time at which anything was last seen.
     pub(super) fn last_seen(&self) -> Option<Timestamp> {
         self.0.values().map(|entry| entry.seen.last).max()
     }
 
-    /// The statement as it is added now: a doubtful check names the last answer that
-    /// contradicts it, so that it joins only doubtful checks that came after the same
-    /// one. That happens where evidence is made, not where sets are joined: the order in
-    /// which sets are joined must not matter.
+    /// Returns the statement as it is added now: a doubtful check names the last answer that
+    /// contradicts it, so that it joins only doubtful checks that came after the same one. That
+    /// happens where evidence is made, not where sets are joined: the order in which sets are
+    /// joined must not matter.
     pub(super) fn place(&self, statement: Statement) -> Statement {
         if statement.source != Source::Check || !matches!(statement.finding, Finding::Doubtful(_)) {
             return statement;

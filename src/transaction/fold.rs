@@ -36,7 +36,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// True when `to` is at least `wait` after `from`, whichever gateways read the clock.
+    /// Returns true when `to` is at least `wait` after `from`, whichever gateways read the
+    /// clock.
     fn are_apart(&self, from: Timestamp, to: Timestamp, wait: SignedDuration) -> bool {
         to.duration_since(from) >= wait.saturating_add(self.clock_skew)
     }

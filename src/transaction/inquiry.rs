@@ -136,7 +136,8 @@ impl InquiriesMade {
             .any(|(_, got)| got.is_none_or(|got| got == code))
     }
 
-    /// The same of the inquiries that the store remembers.
+    /// Returns true when one that the store remembers was, or may have been, answered with this
+    /// code.
     #[must_use]
     pub fn is_known_to_get(&self, code: StatusCode) -> bool {
         self.0

@@ -122,7 +122,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The change that also ends a lease, if its caller still holds it.
+    /// Returns the change that also ends a lease, if its caller still holds it.
     #[must_use]
     pub fn releasing(self, lease: LeaseToken) -> Self {
         Self {
@@ -144,7 +144,7 @@ pub struct CannotArm {
     state: &'static str,
 }
 
-/// The statement that a transaction was still SENDING when its POST was certainly over.
+/// Builds the statement that a transaction was still SENDING when its POST was certainly over.
 fn sender_lost() -> Statement {
     Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost))
 }
@@ -227,7 +227,7 @@ impl Transaction {
         Ok(next.changed(self, arming.at, schedule, true))
     }
 
-    /// The latest time in the record, by whichever clock.
+    /// Returns the latest time in the record, by whichever clock.
     fn last_known_at(&self) -> Timestamp {
         let known = [
             Some(self.updated_at),
@@ -238,7 +238,7 @@ impl Transaction {
         known.into_iter().flatten().max().unwrap_or(self.updated_at)
     }
 
-    /// The time at which something is seen: later than everything seen before. A clock
+    /// Returns the time at which something is seen: later than everything seen before. A clock
     /// that goes back would else stretch the time between two observations, and settle a
     /// transaction early.
     fn seen_at(&self, now: Timestamp) -> Timestamp {
@@ -300,7 +300,7 @@ impl Transaction {
         self.observe_checked(began, said, false, now, schedule)
     }
 
-    /// The same of a check that OKEBAYAR answered without any sign of the transaction: it
+    /// Adds what a check showed that OKEBAYAR answered without any sign of the transaction: it
     /// proves nothing, but an operator may rest a decision on it.
     #[must_use]
     pub fn observe_absence_since(
@@ -443,15 +443,15 @@ impl Transaction {
         self.checks.asked_at = Some(asked);
     }
 
-    /// The earliest moment for a check out of turn: none overtakes the POST.
+    /// Returns the earliest moment for a check out of turn: none overtakes the POST.
     fn earliest_check(&self, now: Timestamp, schedule: &Schedule) -> Timestamp {
         let earliest = schedule.after_callback(self.checks.last_at, now);
         let sending_until = self.sending_until(schedule);
         sending_until.map_or(earliest, |until| earliest.max(until))
     }
 
-    /// Until when the POST may be in flight; `None` when it has been answered, or is known
-    /// not to be answered.
+    /// Returns the time until which the POST may be in flight; `None` when it has been
+    /// answered, or is known not to be answered.
     #[must_use]
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
@@ -466,7 +466,7 @@ impl Transaction {
         was_sent && !self.is_too_old(now, schedule)
     }
 
-    /// True when it is, or may be, too old for any check, whichever gateway armed it.
+    /// Returns true when it is, or may be, too old for any check, whichever gateway armed it.
     #[must_use]
     pub fn is_too_old(&self, now: Timestamp, schedule: &Schedule) -> bool {
         let at_most = later(self.seen_at(now), self.rules.clock_skew);
@@ -595,7 +595,7 @@ impl Transaction {
         Ok(self)
     }
 
-    /// The same, read from a record that holds more than this release knows.
+    /// Builds the transaction of a record that holds more than this release knows.
     #[must_use]
     pub fn with_unrecognized(self, unrecognized: Unrecognized) -> Self {
         Self {
@@ -604,7 +604,7 @@ impl Transaction {
         }
     }
 
-    /// What a later release stored with it, to be stored again.
+    /// Returns what a later release stored with it, to be stored again.
     #[must_use]
     pub fn unrecognized(&self) -> &Unrecognized {
         &self.unrecognized
@@ -626,7 +626,8 @@ impl Transaction {
             .min()
     }
 
-    /// When a check is due that a callback or a caller asked for; `None` when none is.
+    /// Returns the time at which a check is due that a callback or a caller asked for; `None`
+    /// when none is.
     #[must_use]
     pub fn asked_at(&self) -> Option<Timestamp> {
         self.checks.asked_at

@@ -83,7 +83,7 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// The fee; an absent one is zero. `None` when it cannot be read.
+    /// Returns the fee; an absent one is zero. `None` when it cannot be read.
     #[must_use]
     pub fn fee(&self) -> Option<Amount> {
         match Quoted::read(self.admin_fee.as_str()) {
@@ -92,13 +92,13 @@ impl Bill {
         }
     }
 
-    /// What is to be paid: `nominal + adminfee`. `None` when that cannot be told.
+    /// Returns what is to be paid: `nominal + adminfee`. `None` when it cannot be computed.
     #[must_use]
     pub fn total(&self) -> Option<Amount> {
         self.nominal.amount()?.checked_add(self.fee()?)
     }
 
-    /// Every text that goes back to OKEBAYAR to the letter, by its name.
+    /// Returns every text that goes back to OKEBAYAR to the letter, by its name.
     fn texts(&self) -> [(&'static str, &Verbatim); 6] {
         let [one, two, three] = &self.account_numbers;
         [
@@ -113,7 +113,7 @@ impl Bill {
 }
 
 impl Inquired {
-    /// Every text that goes back to OKEBAYAR to the letter, by its name.
+    /// Returns every text that goes back to OKEBAYAR to the letter, by its name.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &Verbatim)> {
         let refs = ["ref1", "ref2", "ref3"].into_iter().zip(&self.refs);
         let refs = refs.filter_map(|(name, text)| Some((name, text.as_ref()?)));

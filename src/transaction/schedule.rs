@@ -148,7 +148,8 @@ impl Schedule {
         }
     }
 
-    /// When the POST of an attempt is certainly over, whichever gateway reads the clock.
+    /// Returns the time at which the POST of an attempt is certainly over, whichever gateway
+    /// reads the clock.
     #[must_use]
     pub fn post_over_at(&self, armed_at: Timestamp, clock_skew: SignedDuration) -> Timestamp {
         later(armed_at, self.sending.saturating_add(clock_skew))
@@ -160,8 +161,8 @@ impl Schedule {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))
     }
 
-    /// The time until which the schedule goes on without checks, for want of the account:
-    /// about as long again as since the attempt, but not past the end of the schedule.
+    /// Returns the time until which the schedule goes on without checks, for want of the
+    /// account: about as long again as since the attempt, but not past the end of the schedule.
     #[must_use]
     pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
         let longest = self.day_delay.max(self.interval_min);
@@ -171,7 +172,7 @@ impl Schedule {
         if end > now { next.min(end) } else { next }
     }
 
-    /// True when the time of the schedule is up, whatever was checked.
+    /// Returns true when the time of the schedule is up, whatever was checked.
     #[must_use]
     pub fn has_run_out(
         &self,

@@ -353,11 +353,11 @@ impl Statement {
         self.finding != Finding::Reported
     }
 
-    /// True when OKEBAYAR shows by this statement that it received the reference code,
-    /// though not what became of it: a pending status, a doubtful or inconclusive check
-    /// that came with OKEBAYAR's record, or an answer to the POST that carries a trace
-    /// code, 208 or 510. "Never received" contradicts it. A proven failure is left out:
-    /// it agrees with "never received" that no money was spent.
+    /// Returns true when OKEBAYAR shows by this statement that it received the reference code,
+    /// though not what became of it: a pending status, a doubtful or inconclusive check that
+    /// came with OKEBAYAR's record, or an answer to the POST that carries a trace code, 208 or
+    /// 510. "Never received" contradicts it. A proven failure is left out: it agrees with
+    /// "never received" that no money was spent.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
         let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
@@ -374,8 +374,8 @@ impl Statement {
         }
     }
 
-    /// True when this statement, seen between two doubtful checks like `doubtful`, keeps
-    /// them from agreeing.
+    /// Returns true when this statement, seen between two doubtful checks like `doubtful`,
+    /// keeps them from agreeing.
     pub(super) fn contradicts_doubt(&self, doubtful: &Self) -> bool {
         match self.finding {
             Finding::Pending | Finding::NotReceived => true,

@@ -45,7 +45,7 @@ impl Unrecognized {
         Self::of_object(read, ours)
     }
 
-    /// True when this release knows everything.
+    /// Returns true when this release knows everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -43,7 +43,7 @@ async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
     render_as(&[], values, changes).await
 }
 
-/// The same with options of `render.py`.
+/// Renders the chart as [`render`] does, with options of `render.py`.
 async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Vec<Value>, String> {
     let folder = tempfile::tempdir().unwrap();
     let over = folder.path().join("over.json");

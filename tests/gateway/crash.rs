@@ -334,7 +334,7 @@ async fn buy_new(gateway: &Gateway) -> Transaction {
     bought(buy_again(gateway, &reference(), PLAIN).await)
 }
 
-/// The same with a store that is restarted, at every moment. A restart counts as a loss,
+/// Asserts the same of a store that is restarted, at every moment. A restart counts as a loss,
 /// because the gateway cannot know how Redis keeps its data: the failover guard is on.
 async fn assert_crashes_turn_the_guard_on(victim: Victim) {
     for moment in MOMENTS {

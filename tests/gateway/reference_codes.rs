@@ -27,7 +27,7 @@ use crate::support::{
     },
 };
 
-/// A world with a second account, and the port of its sandbox.
+/// Makes a world with a second account, and the port of its sandbox.
 async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
     let mut world = World::new(kind).await;
     let port = ports::free();
@@ -42,7 +42,7 @@ async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
     (world, sandbox, port)
 }
 
-/// How many purchases of a reference code the sandbox on a port received.
+/// Counts the purchases of a reference code that the sandbox on a port received.
 async fn received(port: u16, code: &str) -> u64 {
     let url = format!("http://127.0.0.1:{port}/ledger/{code}");
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();

@@ -201,7 +201,7 @@ async fn history_is_complete_and_in_order(kind: StoreKind) {
     }
 }
 
-/// What is due for the account of these tests.
+/// Returns what is due for the account of these tests.
 pub async fn due(store: &dyn Store, now: Timestamp) -> Vec<TransactionKey> {
     let due = store.due(now, &[account()], 100).await.unwrap();
     due.checks.into_iter().map(|check| check.key).collect()

@@ -120,7 +120,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 const STORE_CALLS: &str = "okebayar_store_operation_duration_seconds";
 
-/// How long one commit takes on average between two looks at the metrics.
+/// Computes how long one commit takes on average between two looks at the metrics.
 fn commit_mean(before: &str, after: &str) -> f64 {
     let grown = |what: &str| {
         let name = format!("{STORE_CALLS}_{what}");
@@ -181,7 +181,7 @@ async fn claims_keep_their_pace_while_many_watch_everything() {
     );
 }
 
-/// How often events were read from the store.
+/// Counts how often events were read from the store.
 async fn reads(gateway: &Gateway) -> f64 {
     let metrics = metrics::metrics(gateway).await;
     let name = format!("{STORE_CALLS}_count");

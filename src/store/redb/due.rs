@@ -129,7 +129,7 @@ pub(super) fn set_due(
     Ok(())
 }
 
-/// The due checks of some accounts.
+/// Returns the due checks of some accounts.
 pub(super) fn due(
     read: &ReadTransaction,
     leases: &Leases,
@@ -183,7 +183,7 @@ pub(super) fn due(
     })
 }
 
-/// A page of what is due and not in the indexes of some accounts.
+/// Returns a page of what is due and not in the indexes of some accounts.
 pub(super) fn unindexed(
     read: &ReadTransaction,
     now: Timestamp,

@@ -68,7 +68,7 @@ pub struct RedbSettings {
 }
 
 impl Default for RedbSettings {
-    /// As a command uses it, which nobody waits for.
+    /// Returns the settings of a command, which nobody waits for.
     fn default() -> Self {
         Self {
             timeout: Duration::from_mins(1),

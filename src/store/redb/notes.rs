@@ -29,7 +29,7 @@ pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>,
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 
-/// The seal, as of a write that has begun.
+/// Returns the seal, as of a write that has begun.
 pub(super) fn seal(write: &WriteTransaction) -> Result<Option<String>, redb::Error> {
     let notes = write.open_table(NOTES)?;
     let note = notes.get(SEAL)?;

@@ -37,7 +37,7 @@ impl RedbStore {
         Self::open_with(file, identity, RedbSettings::default()).await
     }
 
-    /// The same with settings.
+    /// Opens the store with settings, as [`RedbStore::open`] does without.
     ///
     /// # Errors
     /// As [`RedbStore::open`]; and when there is none and one must exist.
@@ -201,8 +201,8 @@ fn missing(file: &Path) -> StoreError {
     unusable(file, &problem)
 }
 
-/// The error of a file that is no whole store. Taking it away is not the first advice:
-/// a new store knows nothing of what was bought.
+/// Builds the error of a file that is no whole store. Taking it away is not the first advice: a
+/// new store knows nothing of what was bought.
 fn damaged(file: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     let problem = format!(
         "{problem}; restore a backup as {} (docs/OPERATIONS.md); move it away only if this \

@@ -71,7 +71,7 @@ impl Redis {
         assert_eq!(replicas.1, 1);
     }
 
-    /// How many keys it holds.
+    /// Counts the keys that it holds.
     pub async fn count(&self) -> u64 {
         let mut connection = self.connection().await;
         redis::cmd("DBSIZE")
@@ -87,7 +87,7 @@ impl Redis {
         let _: Value = asked.query_async(&mut connection).await.unwrap();
     }
 
-    /// How many connections listen to a channel.
+    /// Counts the connections that listen to a channel.
     pub async fn subscribers(&self, channel: &str) -> u64 {
         let mut asked = redis::cmd("PUBSUB");
         asked.arg("NUMSUB").arg(channel);

@@ -367,7 +367,7 @@ impl Gateway {
         Self::start_release(BINARY, arguments, environment, folder).await
     }
 
-    /// The same by another program: another release, or a shell that becomes it.
+    /// Starts one by another program: another release, or a shell that becomes it.
     pub async fn start_release(
         binary: &str,
         arguments: &[&str],
