@@ -33,11 +33,11 @@ use crate::support::{
 fn a_schedule_without_checks_ends_in_time() {
     let schedule = schedule();
     let mut current = begin(1).transaction;
-    assert!(current.pass_over(true, at(64), &schedule).is_none());
+    assert!(current.pass_over(at(64), &schedule).is_none());
     for turn in 0.. {
         assert!(turn < 200, "it is passed over too often");
         let due = current.due_at().unwrap();
-        current = current.pass_over(true, due, &schedule).unwrap().transaction;
+        current = current.pass_over(due, &schedule).unwrap().transaction;
         assert_eq!(current.last_checked_at(), None);
         match current.standing().state {
             Standing::Confirming(_) => assert!(current.due_at().unwrap() > due),
@@ -55,24 +55,13 @@ fn a_schedule_without_checks_ends_in_time() {
 fn a_check_that_was_passed_over_is_no_check_made() {
     let schedule = schedule();
     let first = begin(1).transaction;
-    let passed = first
-        .pass_over(true, at(125), &schedule)
-        .unwrap()
-        .transaction;
+    let passed = first.pass_over(at(125), &schedule).unwrap().transaction;
     let due = passed.due_at().unwrap();
     assert!(due > at(125));
     let checked = passed.observe_check(None, due, &schedule).transaction;
     // A minute after the first check, 20 % more or less, and no sooner.
     let next = checked.due_at().unwrap().duration_since(due).as_secs();
     assert!((60..=72).contains(&next), "{next}");
-    // Where others may still have the account, however late, nothing is given up.
-    let late = at(100 * 3600);
-    let left = passed
-        .pass_over(false, late, &schedule)
-        .unwrap()
-        .transaction;
-    assert!(matches!(left.standing().state, Standing::Confirming(_)));
-    assert!(left.due_at().unwrap() > late);
 }
 
 /// Runs a command that must fail, and returns what it says.
