@@ -153,8 +153,9 @@ impl Engine {
         let names = self.store.account_names().await?;
         // Every record carries a name that the identity knows: see `store/identity.rs`.
         if names.iter().any(|name| self.upstream(name).is_none()) {
-            let counts = unresolved::by_account(&*self.store).await?;
-            let unconfigured = counts
+            let unresolved = unresolved::count(&*self.store).await?;
+            let unconfigured = unresolved
+                .by_account
                 .into_iter()
                 .filter(|(account, _)| self.upstream(account).is_none());
             for (account, counts) in unconfigured {
