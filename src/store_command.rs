@@ -7,12 +7,12 @@ use clap::Subcommand;
 
 use crate::{
     ambient::Ambient,
-    config::{Settings, StoreSettings},
+    config::{AccountSettings, Settings, StoreSettings},
     store::{
         Identity, Store, UserIdBefore, UserIdChange,
         redb::RedbStore,
         redis::RedisStore,
-        unresolved::{self, UNRESOLVED},
+        unresolved::{self, UNRESOLVED, Unresolved},
     },
     transaction::{AccountName, AccountNames},
 };
@@ -29,8 +29,10 @@ pub enum Action {
         /// Do it.
         #[arg(long)]
         yes: bool,
-        /// Do it although transactions of the account are open. They are checked under the new
-        /// user id from then on: see docs/OPERATIONS.md.
+        /// Do it although transactions of the account are open, which are checked under the new
+        /// user id from then on, or records cannot be read; and although codes are configured
+        /// (`not_received_codes`, `failed_codes`) by which such a check may call a purchase FAILED
+        /// that was made under the old user id: see docs/OPERATIONS.md.
         #[arg(long)]
         despite_open: bool,
     },
@@ -114,12 +116,39 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
         "account {account}: user id SHA-256 {} in the store, {to} in the configuration\n",
         before.hash
     );
-    let open = open_of(opened.store(), &before).await?;
+    let unresolved = unresolved::count(opened.store()).await?;
+    let open = open_of(&unresolved, &before);
     writeln!(told, "transactions whose outcome is open: {open}")?;
-    if open > 0 && !despite_open {
+    let unreadable = &unresolved.unreadable;
+    if !unreadable.is_empty() {
+        let some: Vec<&str> = unreadable.iter().take(10).map(String::as_str).collect();
+        writeln!(
+            told,
+            "records that cannot be read, whose account is unknown; they count as open: {} ({}{})",
+            unreadable.len(),
+            some.join(", "),
+            if some.len() < unreadable.len() {
+                ", ..."
+            } else {
+                ""
+            }
+        )?;
+    }
+    if (open > 0 || !unreadable.is_empty()) && !despite_open {
         bail!(
             "{told}they would be checked under the new user id, and OKEBAYAR may not know them \
              there: let them settle first, or add --despite-open; nothing is changed"
+        );
+    }
+    let believed = believed_codes(account, configured);
+    if !believed.is_empty() && !despite_open {
+        bail!(
+            "{told}{}: OKEBAYAR may answer with such a code when one gateway checks under the new \
+             user id what another one bought under the old one, and the purchase would become \
+             FAILED. Take the codes out of every gateway's configuration first, and put them back \
+             once everything claimed before the end of the rollout has settled, or add \
+             --despite-open; nothing is changed",
+            believed.join(" and ")
         );
     }
     if !yes {
@@ -135,13 +164,24 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
     Ok(told)
 }
 
+/// Returns the keys of an account whose codes prove that nothing was bought.
+fn believed_codes(account: &AccountName, configured: &AccountSettings) -> Vec<String> {
+    let lists = &configured.account.code_lists;
+    [
+        ("not_received_codes", &lists.not_received),
+        ("failed_codes", &lists.failed),
+    ]
+    .into_iter()
+    .filter(|(_, codes)| !codes.is_empty())
+    .map(|(key, _)| format!("accounts.{account}.{key}"))
+    .collect()
+}
+
 /// Counts the transactions that are still checked; those in NEEDS_REVIEW are not.
-async fn open_of(store: &dyn Store, account: &UserIdBefore) -> Result<u64> {
-    let counts = unresolved::by_account(store).await?;
-    let ours = counts
-        .iter()
-        .filter(|(name, _)| account.names.contains(*name));
+fn open_of(unresolved: &Unresolved, account: &UserIdBefore) -> u64 {
+    let all = unresolved.by_account.iter();
+    let ours = all.filter(|(name, _)| account.names.contains(*name));
     let open = ours.flat_map(|(_, counts)| UNRESOLVED.into_iter().zip(counts));
     let checked = open.filter(|(state, _)| *state != "NEEDS_REVIEW");
-    Ok(checked.map(|(_, count)| count).sum())
+    checked.map(|(_, count)| count).sum()
 }

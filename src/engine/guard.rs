@@ -55,12 +55,11 @@ impl Engine {
     }
 
     /// Returns true when a reference code may have been sent although the caller cannot be
-    /// shown a transaction: another account's is stored under it, or the store may have lost it
-    /// and the code is not provably newer.
-    pub async fn may_have_sent(&self, key: Option<&TransactionKey>) -> bool {
-        if let Some(key) = key
-            && !matches!(self.store.load(key).await, Ok(None))
-        {
+    /// shown a transaction: another account's is stored under it, a claim of it has begun, or
+    /// the store may have lost it and the code is not provably newer.
+    pub async fn may_have_sent(&self, key: &TransactionKey) -> bool {
+        let is_being_claimed = self.claims.contains(key);
+        if is_being_claimed || !matches!(self.store.load(key).await, Ok(None)) {
             return true;
         }
         self.may_have_forgotten(key).await
@@ -68,12 +67,12 @@ impl Engine {
 
     /// Returns true when a reference code that the store does not hold may have been sent all
     /// the same: the store may have lost it, and the code is not provably newer.
-    pub(super) async fn may_have_forgotten(&self, key: Option<&TransactionKey>) -> bool {
+    pub(super) async fn may_have_forgotten(&self, key: &TransactionKey) -> bool {
         let Ok(guard) = self.refresh_guard().await else {
             return true;
         };
-        let reference = key.and_then(|key| ReferenceCode::parse(key.as_str()).ok());
-        let minted_at = reference.and_then(|reference| reference.minted_at());
+        let reference = ReferenceCode::parse(key.as_str());
+        let minted_at = reference.ok().and_then(|reference| reference.minted_at());
         guard.holds_back(minted_at, &self.settings.guard, self.now())
     }
 

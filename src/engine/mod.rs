@@ -8,6 +8,7 @@ mod abandonment;
 mod bill;
 mod callback;
 mod check;
+mod claims;
 mod feed;
 mod guard;
 mod limits;
@@ -53,6 +54,7 @@ use crate::{
     },
 };
 use abandonment::Unfinished;
+use claims::Claims;
 use feed::Feed;
 use orphan::Orphans;
 
@@ -134,6 +136,8 @@ pub struct Engine {
     sending: Semaphore,
     /// Purchases that wait for the store alone.
     unfinished: Unfinished,
+    /// Claims that have begun and not ended.
+    claims: Claims,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
@@ -165,6 +169,7 @@ impl Engine {
             feed: Feed::default(),
             orphans: Orphans::default(),
             unfinished: Unfinished::new(settings.limits.queue),
+            claims: Claims::default(),
             store,
             store_problem: Mutex::new(None),
             upstreams,

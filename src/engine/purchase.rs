@@ -11,6 +11,7 @@ use tracing::{Instrument, info_span, warn};
 use super::{
     Engine, Wait,
     bill::{Ordered, Wanted},
+    claims::Claiming,
 };
 use crate::{
     okebayar::{client::Outcome, send_by::SendBy},
@@ -206,7 +207,8 @@ impl Engine {
         };
         let (tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
-        let task = async move { engine.claim_and_send(intent, slot, tell).await };
+        let claiming = self.claims.begin(intent.key());
+        let task = async move { engine.claim_and_send(intent, slot, claiming, tell).await };
         self.tasks.spawn(task.in_current_span());
         told.await.unwrap_or_else(|_| {
             Err(PurchaseError::OutcomeUnreadable(
@@ -224,15 +226,22 @@ impl Engine {
         refusal: impl FnOnce(Sent) -> PurchaseError,
     ) -> Result<Begun, PurchaseError> {
         let key = intent.key();
+        // Before the store is read: a claim that ends in between is in one of the two.
+        let is_being_claimed = self.claims.contains(&key);
         let sent = match self.store.load(&key).await {
             Ok(Some(stored)) => {
                 self.verify_same(&stored, intent)?;
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
-                Sent::No
+                if is_being_claimed {
+                    Sent::Maybe
+                } else {
+                    Sent::No
+                }
             }
-            Ok(None) if !self.may_have_forgotten(Some(&key)).await => Sent::No,
+            Ok(None) if is_being_claimed => Sent::Maybe,
+            Ok(None) if !self.may_have_forgotten(&key).await => Sent::No,
             Ok(None) | Err(_) => Sent::Maybe,
         };
         Err(refusal(sent))
@@ -242,19 +251,22 @@ impl Engine {
         self: Arc<Self>,
         intent: Intent,
         slot: OwnedSemaphorePermit,
+        claiming: Claiming,
         tell: oneshot::Sender<Result<Begun, PurchaseError>>,
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
         let Some(place) = self.unfinished.place() else {
-            drop(slot);
+            drop((slot, claiming));
             let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
             let _ = tell.send(refused);
             return;
         };
         // Taken before the claim, so that no check of it can be due earlier.
         let send_by = SendBy::after(self.settings.send_within, self.ambient);
-        match self.claim(intent).instrument(info_span!("claim")).await {
+        let claimed = self.claim(intent).instrument(info_span!("claim")).await;
+        drop(claiming);
+        match claimed {
             Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
@@ -282,7 +294,7 @@ impl Engine {
         let wanted = match self.order(&intent).await {
             Ok(Ordered::Taken(stored)) => return Ok(Claimed::Taken(stored)),
             Ok(Ordered::Wanted(wanted)) => *wanted,
-            Err(error) => return Err(ClaimFault::Refused(self.doubted(&intent, error).await)),
+            Err(error) => return self.doubted(&intent, error).await,
         };
         let token = self.token();
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
@@ -305,6 +317,14 @@ impl Engine {
                 let known = stored.map(Claimed::Taken);
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
+            // Preparing a payment takes time, in which the store may have become unfit.
+            if self.store_problem().is_some() {
+                let refused = self.replay_or(&intent, PurchaseError::StoreUnfit).await;
+                return match refused {
+                    Ok(Begun::Theirs(found) | Begun::Ours(found)) => Ok(Claimed::Taken(found)),
+                    Err(error) => Err(ClaimFault::Refused(error)),
+                };
+            }
             let outcome = claim(&*self.store, change, guard.history()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
@@ -377,20 +397,35 @@ impl Engine {
         Err(PurchaseError::OtherContents { field, sent })
     }
 
-    /// A refusal, or the doubt whether an earlier call was sent that the store forgot:
-    /// nobody may conclude from a lost inquiry that nothing was paid.
-    async fn doubted(&self, intent: &Intent, refusal: PurchaseError) -> PurchaseError {
+    /// Returns the transaction that another call has begun since under the reference code, a
+    /// refusal, or the doubt whether an earlier call was sent that the store forgot: nobody may
+    /// conclude from a lost inquiry that nothing was paid.
+    async fn doubted(
+        &self,
+        intent: &Intent,
+        refusal: PurchaseError,
+    ) -> Result<Claimed, ClaimFault> {
         let is_about_inquiry = matches!(
             refusal,
             PurchaseError::NoSuchInquiry
+                | PurchaseError::AmbiguousInquiry
                 | PurchaseError::NotPayable(_)
                 | PurchaseError::InquiryAlreadyUsed
         );
-        if is_about_inquiry && self.may_have_forgotten(Some(&intent.key())).await {
-            PurchaseError::MayBeForgotten(refusal.to_string())
-        } else {
-            refusal
+        if !is_about_inquiry {
+            return Err(ClaimFault::Refused(refusal));
         }
+        let key = intent.key();
+        let refused = match self.store.load(&key).await {
+            Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
+                self.verify_same(&stored, intent)
+                    .map_err(ClaimFault::Refused)?;
+                return Ok(Claimed::Taken(stored));
+            }
+            Ok(_) if !self.may_have_forgotten(&key).await => refusal,
+            Ok(_) | Err(_) => PurchaseError::MayBeForgotten(refusal.to_string()),
+        };
+        Err(ClaimFault::Refused(refused))
     }
 
     /// Builds what is stored to begin, or to begin again where nothing was sent; `None`

@@ -40,7 +40,7 @@ impl Engine {
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
         let Some(mut current) = self.load(named).await? else {
-            let may_be_sent = self.may_have_sent(Some(&named.key)).await;
+            let may_be_sent = self.may_have_sent(&named.key).await;
             return Err(ResolveError::NotFound { may_be_sent });
         };
         loop {

@@ -34,7 +34,8 @@ use crate::{
     transaction::{AccountName, Transaction, TransactionKey},
 };
 
-/// How many are set aside at once. Further ones are postponed, and never given up.
+/// How many are set aside at once. Further ones are left until there is room: nothing is
+/// changed that was not seen due for the whole grace.
 const SET_ASIDE_MAX: usize = 4096;
 
 /// In how many parts the grace is counted at least: a sight counts for no more than one,
@@ -58,8 +59,6 @@ struct Seen {
 enum Turn {
     /// Leave it to a gateway that has the account.
     Leave,
-    /// Move the schedule on, but do not end it.
-    Postpone,
     /// Move the schedule on, or end it.
     PassOver,
 }
@@ -99,7 +98,7 @@ impl SetAside {
         if all.len() >= SET_ASIDE_MAX && !all.contains_key(key) {
             all.retain(|_, seen| now.duration_since(seen.last) <= grace);
             if all.len() >= SET_ASIDE_MAX {
-                return Turn::Postpone;
+                return Turn::Leave;
             }
         }
         let seen = Seen {
@@ -121,14 +120,13 @@ impl Engine {
     pub(super) async fn pass_over(&self, due: Arc<Transaction>) -> Result<(), StoreError> {
         let key = due.key();
         let grace = self.schedule().unconfigured_grace;
-        let may_end = match self.set_aside.turn(&key, due.version(), self.now(), grace) {
-            Turn::Leave => return Ok(()),
-            Turn::Postpone => false,
-            Turn::PassOver => true,
-        };
+        let turn = self.set_aside.turn(&key, due.version(), self.now(), grace);
+        if turn == Turn::Leave {
+            return Ok(());
+        }
         let passed = self
             .update(due, |current| {
-                current.pass_over(may_end, self.now(), self.schedule())
+                current.pass_over(self.now(), self.schedule())
             })
             .await?;
         info!(
@@ -155,8 +153,9 @@ impl Engine {
         let names = self.store.account_names().await?;
         // Every record carries a name that the identity knows: see `store/identity.rs`.
         if names.iter().any(|name| self.upstream(name).is_none()) {
-            let counts = unresolved::by_account(&*self.store).await?;
-            let unconfigured = counts
+            let unresolved = unresolved::count(&*self.store).await?;
+            let unconfigured = unresolved
+                .by_account
                 .into_iter()
                 .filter(|(account, _)| self.upstream(account).is_none());
             for (account, counts) in unconfigured {
@@ -234,13 +233,19 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_postponed() {
+    fn what_finds_no_room_is_left_alone_until_there_is_room() {
         let aside = SetAside::default();
         let turn = |number, seconds| aside.turn(&key(number), 1, at(seconds), GRACE);
         for number in 0..SET_ASIDE_MAX {
             assert_eq!(turn(number, 0), Turn::Leave);
         }
-        assert_eq!(turn(SET_ASIDE_MAX, 1), Turn::Postpone);
-        assert_eq!(turn(SET_ASIDE_MAX, 601), Turn::Leave, "the others are gone");
+        for seconds in [1, 150, 300, 450, 600] {
+            assert_eq!(turn(SET_ASIDE_MAX, seconds), Turn::Leave, "{seconds}");
+        }
+        // The others were not seen for longer than the grace: there is room.
+        for seconds in [601, 751, 901, 1051] {
+            assert_eq!(turn(SET_ASIDE_MAX, seconds), Turn::Leave, "{seconds}");
+        }
+        assert_eq!(turn(SET_ASIDE_MAX, 1201), Turn::PassOver);
     }
 }

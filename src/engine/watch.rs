@@ -75,7 +75,7 @@ impl Engine {
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&named.key);
         let Some(current) = self.load(&named).await? else {
-            let may_be_sent = self.may_have_sent(Some(&named.key)).await;
+            let may_be_sent = self.may_have_sent(&named.key).await;
             return Err(WatchError::NotFound { may_be_sent });
         };
         link(&Span::current(), current.trace());

@@ -60,8 +60,8 @@ fn with_metadata(
 #[derive(Default)]
 pub(super) struct Violations {
     found: Vec<FieldViolation>,
-    /// The request names a reference code that an earlier call may have sent.
-    names_reference_code: bool,
+    /// The request is about a reference code, or a transaction, that may have been sent.
+    may_be_sent: bool,
 }
 
 impl Violations {
@@ -69,7 +69,15 @@ impl Violations {
     pub(super) fn about(reference_code: &str) -> Self {
         Self {
             found: Vec::new(),
-            names_reference_code: ReferenceCode::parse(reference_code).is_ok(),
+            may_be_sent: ReferenceCode::parse(reference_code).is_ok(),
+        }
+    }
+
+    /// Starts with something that was sent, or may have been.
+    pub(super) fn about_sent() -> Self {
+        Self {
+            found: Vec::new(),
+            may_be_sent: true,
         }
     }
 
@@ -116,7 +124,7 @@ impl Violations {
             .join("; ");
         let mut details = ErrorDetails::new();
         details.set_bad_request(self.found);
-        let sent = if self.names_reference_code {
+        let sent = if self.may_be_sent {
             Sent::Maybe
         } else {
             Sent::No

@@ -1,13 +1,13 @@
 //! `NoticeService`.
 
-use futures::future::try_join_all;
+use futures::{TryFutureExt, future::try_join_all};
 use tonic::{Request, Response, Status};
 
 use super::{
     accounts::Accounts,
     convert::timestamp,
     error, page,
-    request::{self, Slice},
+    request::{self, Slice, deadline, in_time},
     v1::{self, notice_service_server::NoticeService},
 };
 use crate::{
@@ -35,9 +35,13 @@ impl NoticeService for Notices {
         &self,
         request: Request<v1::ListNoticesRequest>,
     ) -> Result<Response<v1::ListNoticesResponse>, Status> {
+        let caller_deadline = deadline(request.metadata());
         let slice = request::notices(&self.0, &request.into_inner())?;
-        let all = self.0.engine.notices().await;
-        let all = all.map_err(|error| error::of_store(&error))?;
+        let reading = async {
+            let all = self.0.engine.notices().await;
+            all.map_err(|error| error::of_store(&error))
+        };
+        let all = in_time(caller_deadline, reading).await?;
         let names = self.0.engine.names();
         let (page, next_page_token) = cut(all, &slice, names, |notice| &notice.account);
         Ok(Response::new(v1::ListNoticesResponse {
@@ -50,21 +54,25 @@ impl NoticeService for Notices {
         &self,
         request: Request<v1::ListOrphanCallbacksRequest>,
     ) -> Result<Response<v1::ListOrphanCallbacksResponse>, Status> {
+        let caller_deadline = deadline(request.metadata());
         let slice = request::orphans(&self.0, &request.into_inner())?;
         let engine = &self.0.engine;
-        let all = engine.orphans().await;
-        let all = all.map_err(|error| error::of_store(&error))?;
-        let names = engine.names();
-        let (page, next_page_token) = cut(all, &slice, names, |orphan| &orphan.account);
-        let checked = page.into_iter().map(async |one| {
-            let check = engine.orphan_check(&one).await?;
-            Ok(orphan(one, check))
-        });
-        let orphans: Result<_, StoreError> = try_join_all(checked).await;
-        Ok(Response::new(v1::ListOrphanCallbacksResponse {
-            orphan_callbacks: orphans.map_err(|error| error::of_store(&error))?,
-            next_page_token,
-        }))
+        let reading = async {
+            let all = engine.orphans().await?;
+            let names = engine.names();
+            let (page, next_page_token) = cut(all, &slice, names, |orphan| &orphan.account);
+            let checked = page.into_iter().map(async |one| {
+                let check = engine.orphan_check(&one).await?;
+                Ok(orphan(one, check))
+            });
+            let orphan_callbacks = try_join_all(checked).await?;
+            Ok(v1::ListOrphanCallbacksResponse {
+                orphan_callbacks,
+                next_page_token,
+            })
+        };
+        let reading = reading.map_err(|error: StoreError| error::of_store(&error));
+        Ok(Response::new(in_time(caller_deadline, reading).await?))
     }
 }
 

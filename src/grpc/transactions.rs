@@ -39,9 +39,8 @@ impl Transactions {
         }
     }
 
-    /// Returns the error that there is no such transaction; none is named where only a trace
-    /// code is known.
-    async fn not_found(&self, key: Option<&TransactionKey>) -> Status {
+    /// Returns the error that there is no such transaction.
+    async fn not_found(&self, key: &TransactionKey) -> Status {
         error::not_found(self.engine.may_have_sent(key).await)
     }
 
@@ -50,7 +49,7 @@ impl Transactions {
         account: &str,
         trace_code: &str,
     ) -> Result<Arc<Transaction>, Status> {
-        let mut violations = Violations::default();
+        let mut violations = Violations::about_sent();
         let account = request::named_account(account, &mut violations);
         let trace_code = violations.keep("trace_code", TraceCode::parse(trace_code));
         let Some(trace_code) = trace_code.filter(|_| violations.is_empty()) else {
@@ -64,7 +63,8 @@ impl Transactions {
         }
         match found.pop() {
             Some(found) => Ok(found),
-            None => Err(self.not_found(None).await),
+            // Not every trace code is indexed: this proves nothing about any purchase.
+            None => Err(error::not_found(true)),
         }
     }
 
@@ -77,7 +77,7 @@ impl Transactions {
         let found = self.engine.load(&named).await;
         match found.map_err(|error| error::of_store(&error))? {
             Some(found) => Ok(found),
-            None => Err(self.not_found(Some(&named.key)).await),
+            None => Err(self.not_found(&named.key).await),
         }
     }
 
@@ -170,7 +170,7 @@ impl TransactionService for Transactions {
             let checked = self.engine.check_now(&named, caller_deadline).await;
             match checked.map_err(|error| error::of_check(&error))? {
                 Some(checked) => Ok(checked),
-                None => Err(self.not_found(Some(&named.key)).await),
+                None => Err(self.not_found(&named.key).await),
             }
         };
         let checked = in_time(caller_deadline, checking).await?;

@@ -272,10 +272,11 @@ pub async fn start(
     }
 }
 
-/// Turns the guard off: an operator knows that nothing is lost, and says why.
+/// Turns the guard off: an operator knows that nothing is lost, and says why. A loss that nobody
+/// has noticed is not what the operator knows of.
 ///
 /// # Errors
-/// [`StoreError`] when that may not be stored.
+/// [`StoreError`] when that may not be stored, and after a loss that nobody has noticed.
 pub async fn end(
     store: &dyn Store,
     reason: &str,
@@ -291,6 +292,17 @@ pub async fn end(
     store.push(List::GuardEndings, &item).await?;
     loop {
         let found = Found::read(store, None).await?;
+        if found
+            .noted
+            .as_ref()
+            .is_some_and(|noted| found.is_lost_since(noted))
+        {
+            return Err(StoreError::Unsuitable(
+                "it may have lost something that no gateway has noticed yet: run guard start, \
+                 look at what is held back, then end the guard"
+                    .to_owned(),
+            ));
+        }
         // The id stays: another one would be a loss to those that remember this one.
         let id = found.noted.as_ref().and_then(|noted| noted.id.clone());
         let note = Note {

@@ -1,10 +1,11 @@
 //! The transactions whose outcome is open, by account: an index for listing has states and
 //! times only, so each record is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use jiff::Timestamp;
+use tracing::warn;
 
 use super::{Listed, Listing, Store, StoreError};
 use crate::transaction::AccountName;
@@ -22,13 +23,22 @@ const RECORDS: usize = 64;
 /// The number of transactions in each state of [`UNRESOLVED`].
 pub type PerState = [u64; UNRESOLVED.len()];
 
-/// Counts the transactions whose outcome is open, by the account name of their records. A
-/// transaction that changes its state meanwhile may be missing.
+/// The transactions whose outcome is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Their number by the account name of their records.
+    pub by_account: BTreeMap<AccountName, PerState>,
+    /// The reference codes of those whose records cannot be read: their account is unknown.
+    pub unreadable: BTreeSet<String>,
+}
+
+/// Counts the transactions whose outcome is open. A transaction that changes its state
+/// meanwhile may be missing. A record that cannot be read is logged, and hides no other.
 ///
 /// # Errors
-/// [`StoreError`] when the store does not answer, or a record cannot be read.
-pub async fn by_account(store: &dyn Store) -> Result<BTreeMap<AccountName, PerState>, StoreError> {
-    let mut counts: BTreeMap<AccountName, PerState> = BTreeMap::new();
+/// [`StoreError`] when the store does not answer.
+pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
+    let mut counted = Unresolved::default();
     for (index, state) in UNRESOLVED.into_iter().enumerate() {
         let mut after = Listed {
             created_ms: Listed::MS_MAX,
@@ -45,11 +55,23 @@ pub async fn by_account(store: &dyn Store) -> Result<BTreeMap<AccountName, PerSt
             for entries in found.chunks(RECORDS) {
                 let loads = entries
                     .iter()
-                    .map(async |entry| store.load(&entry.key()?).await);
-                for transaction in try_join_all(loads).await?.into_iter().flatten() {
-                    if transaction.standing().state.name() == state {
-                        let account = transaction.account().clone();
-                        counts.entry(account).or_default()[index] += 1;
+                    .map(async |entry| (entry, load(store, entry).await));
+                for (entry, loaded) in join_all(loads).await {
+                    match loaded {
+                        Ok(Some((account, now))) if now == state => {
+                            counted.by_account.entry(account).or_default()[index] += 1;
+                        }
+                        Ok(_) => {}
+                        Err(error @ StoreError::Corrupt { .. }) => {
+                            if counted.unreadable.insert(entry.name.clone()) {
+                                warn!(
+                                    key = entry.name, %error,
+                                    "an open transaction cannot be read: it is not counted for \
+                                     its account"
+                                );
+                            }
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
             }
@@ -59,5 +81,17 @@ pub async fn by_account(store: &dyn Store) -> Result<BTreeMap<AccountName, PerSt
             }
         }
     }
-    Ok(counts)
+    Ok(counted)
+}
+
+/// Reads the account and the state of an entry of the index.
+async fn load(
+    store: &dyn Store,
+    entry: &Listed,
+) -> Result<Option<(AccountName, &'static str)>, StoreError> {
+    let transaction = store.load(&entry.key()?).await?;
+    Ok(transaction.map(|transaction| {
+        let account = transaction.account().clone();
+        (account, transaction.standing().state.name())
+    }))
 }

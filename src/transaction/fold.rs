@@ -63,6 +63,21 @@ impl About {
     fn concerns(self, at: Timestamp) -> bool {
         self.attempt == 1 || at >= self.armed_at
     }
+
+    /// Reads an attempt that was held back as one that was sent, once a gateway has reported a
+    /// POST under its reference code whose outcome is unknown: "never received" does not free
+    /// the reference code then.
+    fn given(self, evidence: &EvidenceSet) -> Self {
+        let was_sent = evidence.iter().any(|(said, seen)| {
+            matches!(said.source, Source::Gateway | Source::Answer)
+                && matches!(said.finding, Finding::Unknown(_))
+                && self.concerns(seen.last)
+        });
+        Self {
+            is_held_back: self.is_held_back && !was_sent,
+            ..self
+        }
+    }
 }
 
 type Entry<'a> = (&'a Statement, &'a Seen);
@@ -70,6 +85,7 @@ type Entry<'a> = (&'a Statement, &'a Seen);
 /// What the evidence amounts to.
 #[must_use]
 pub fn fold(evidence: &EvidenceSet, about: About, rules: &Rules) -> Standing {
+    let about = about.given(evidence);
     let (state, code) =
         resolved(evidence, about, rules).unwrap_or_else(|| conclude(evidence, about, rules));
     let reported = latest(evidence, |said, _| {
@@ -106,6 +122,7 @@ pub(super) fn proofs<'a>(
     about: About,
     rules: &Rules,
 ) -> impl Iterator<Item = &'a Statement> {
+    let about = about.given(evidence);
     let entries = evidence.iter();
     entries.filter_map(move |entry| proof(entry, about, rules).map(|_| entry.0))
 }
@@ -116,6 +133,7 @@ pub(super) fn not_sent_at(
     about: About,
     rules: &Rules,
 ) -> Option<Timestamp> {
+    let about = about.given(evidence);
     let entries = evidence.iter();
     let times =
         entries.filter_map(|(said, seen)| unsent(said, seen, about, rules).map(|_| seen.last));

@@ -362,10 +362,10 @@ impl Transaction {
     }
 
     /// Moves the schedule on without a check, because no gateway has the account: this
-    /// counts as no check made, so that only time ends the schedule, and that only where
-    /// `may_end`. Checks go on when the account returns. `None` when nothing is due.
+    /// counts as no check made, so that only time ends the schedule. Checks go on when the
+    /// account returns. `None` when nothing is due.
     #[must_use]
-    pub fn pass_over(&self, may_end: bool, now: Timestamp, schedule: &Schedule) -> Option<Change> {
+    pub fn pass_over(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
         if self.due_at().is_none_or(|due| due > now) {
             return None;
         }
@@ -373,7 +373,7 @@ impl Transaction {
             phase, phase_since, ..
         } = self.checks;
         let armed_at = self.attempt.armed_at;
-        if may_end && schedule.has_run_out(phase, armed_at, phase_since, now) {
+        if schedule.has_run_out(phase, armed_at, phase_since, now) {
             return self.give_up(now, schedule);
         }
         let is_lost =

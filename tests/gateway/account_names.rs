@@ -10,11 +10,14 @@ use okebayar_gateway::{
         get_transaction_request::Code,
     },
     store::{
-        Identity, Store, UserIdChange,
+        Commit, Identity, Store, UserIdChange,
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
+        unresolved::{self, UNRESOLVED},
     },
-    transaction::{AccountName, AccountNames, ReviewCause, State as Standing},
+    transaction::{
+        AccountName, AccountNames, ReviewCause, State as Standing, Transaction as CoreTransaction,
+    },
 };
 use serde_json::Value;
 
@@ -33,11 +36,11 @@ use crate::support::{
 fn a_schedule_without_checks_ends_in_time() {
     let schedule = schedule();
     let mut current = begin(1).transaction;
-    assert!(current.pass_over(true, at(64), &schedule).is_none());
+    assert!(current.pass_over(at(64), &schedule).is_none());
     for turn in 0.. {
         assert!(turn < 200, "it is passed over too often");
         let due = current.due_at().unwrap();
-        current = current.pass_over(true, due, &schedule).unwrap().transaction;
+        current = current.pass_over(due, &schedule).unwrap().transaction;
         assert_eq!(current.last_checked_at(), None);
         match current.standing().state {
             Standing::Confirming(_) => assert!(current.due_at().unwrap() > due),
@@ -55,24 +58,13 @@ fn a_schedule_without_checks_ends_in_time() {
 fn a_check_that_was_passed_over_is_no_check_made() {
     let schedule = schedule();
     let first = begin(1).transaction;
-    let passed = first
-        .pass_over(true, at(125), &schedule)
-        .unwrap()
-        .transaction;
+    let passed = first.pass_over(at(125), &schedule).unwrap().transaction;
     let due = passed.due_at().unwrap();
     assert!(due > at(125));
     let checked = passed.observe_check(None, due, &schedule).transaction;
     // A minute after the first check, 20 % more or less, and no sooner.
     let next = checked.due_at().unwrap().duration_since(due).as_secs();
     assert!((60..=72).contains(&next), "{next}");
-    // Where others may still have the account, however late, nothing is given up.
-    let late = at(100 * 3600);
-    let left = passed
-        .pass_over(false, late, &schedule)
-        .unwrap()
-        .transaction;
-    assert!(matches!(left.standing().state, Standing::Confirming(_)));
-    assert!(left.due_at().unwrap() > late);
 }
 
 /// Runs a command that must fail, and returns what it says.
@@ -266,6 +258,91 @@ async fn a_user_id_is_not_changed_while_transactions_are_open(kind: StoreKind) {
     let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
     assert!(told.contains("changed: "), "{told}");
     world.start_gateway().await;
+}
+
+/// A gateway with the old user id may buy while one with the new user id makes the checks.
+async fn a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let mut gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    gateway.process.kill().await;
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main", "--yes"];
+    world.set("accounts.main.not_received_codes", "400");
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("accounts.main.not_received_codes: ")
+            && told.contains("every gateway's configuration")
+            && told.contains("--despite-open"),
+        "{told}"
+    );
+    world.set("accounts.main.failed_codes", "299");
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("accounts.main.not_received_codes and accounts.main.failed_codes: "),
+        "{told}"
+    );
+    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(told.contains("changed: "), "{told}");
+    let told = done(&world, &command).await;
+    assert!(told.contains("nothing is changed"), "{told}");
+}
+
+/// Overwrites the record of a transaction with text that is none.
+async fn damage(redis: &Redis, transaction: &CoreTransaction) {
+    let mut keys = redis::cmd("KEYS");
+    keys.arg(format!("okb:*:tx:{}", transaction.key()));
+    let mut connection = redis.connection().await;
+    let found: Vec<String> = keys.query_async(&mut connection).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    redis.command(&["HSET", &found[0], "body", "{}"]).await;
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other_open_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let identity = identity("main", "hash");
+    let store = RedisStore::open(redis_settings(&redis), &identity).await;
+    let store = store.unwrap();
+    for number in 1..=3 {
+        let stored = store.commit(&begin(number), None).await.unwrap();
+        assert!(matches!(stored, Commit::Done));
+    }
+    let damaged = begin(2).transaction;
+    damage(&redis, &damaged).await;
+    let counted = unresolved::count(&store).await.unwrap();
+    let sending = UNRESOLVED.iter().position(|state| *state == "SENDING");
+    assert_eq!(counted.by_account[&name("main")][sending.unwrap()], 2);
+    assert_eq!(
+        counted.unreadable,
+        BTreeSet::from([damaged.key().to_string()])
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_counts_as_open_when_a_user_id_is_changed() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let mut gateway = world.start_gateway().await;
+    gateway.process.kill().await;
+    let redis = world.redis.as_ref().unwrap();
+    let mut settings = redis_settings(redis);
+    settings.partitions = 64; // the default, which the gateway made the store with
+    let store = RedisStore::connect(settings).unwrap();
+    let stored = store.commit(&begin(1), None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    damage(redis, &begin(1).transaction).await;
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main", "--yes"];
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("whose outcome is open: 0")
+            && told.contains("they count as open: 1 (")
+            && told.contains("--despite-open"),
+        "{told}"
+    );
+    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(told.contains("changed: "), "{told}");
 }
 
 fn name(text: &str) -> AccountName {
@@ -507,6 +584,7 @@ on_both_stores!(
     a_rename_is_taken_back_as_explicitly,
     a_changed_user_id_is_refused_until_it_is_stated,
     a_user_id_is_not_changed_while_transactions_are_open,
+    a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought,
     the_user_id_of_another_account_cannot_be_taken,
     what_nobody_can_check_ends_in_review,
     checks_go_on_when_the_account_returns,

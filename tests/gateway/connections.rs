@@ -58,7 +58,7 @@ fn closing(connection: usize, request: usize) -> Closing {
         0 => Closing::AfterAnswer,
         1 => Closing::Later(Duration::from_micros(200)),
         2 => Closing::Later(Duration::from_millis(2)),
-        3 if request > 0 && connection % 4 == 0 => Closing::AtFirstByte,
+        3 if request > 0 && connection.is_multiple_of(4) => Closing::AtFirstByte,
         _ => Closing::KeepAlive,
     }
 }

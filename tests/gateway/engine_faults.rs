@@ -33,6 +33,7 @@ use okebayar_gateway::{
         AccountName, AccountNames, Change, Intent, State, TraceCode, Transaction, TransactionKey,
     },
 };
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::core::{RULES, schedule, wish};
@@ -48,12 +49,16 @@ enum Fault {
     NotStored,
     /// A load fails.
     LoadFails,
+    /// The commit waits until the test lets it go on, and is stored then.
+    Late,
 }
 
 struct Faulty {
     inner: RedbStore,
     commits: Mutex<VecDeque<Fault>>,
     loads: Mutex<VecDeque<Fault>>,
+    /// What late commits wait for.
+    go_on: Notify,
 }
 
 fn lost() -> StoreError {
@@ -69,6 +74,10 @@ impl Store for Faulty {
         let fault = self.commits.lock().unwrap().pop_front();
         match fault {
             Some(Fault::ReplyLost) => self.inner.commit(change, history).await.and(Err(lost())),
+            Some(Fault::Late) => {
+                self.go_on.notified().await;
+                self.inner.commit(change, history).await
+            }
             None | Some(Fault::None) => self.inner.commit(change, history).await,
             Some(_) => Err(lost()),
         }
@@ -229,6 +238,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             .unwrap(),
         commits: Mutex::new(commits.iter().copied().collect()),
         loads: Mutex::new(loads.iter().copied().collect()),
+        go_on: Notify::new(),
     });
     let transport = Arc::new(Counting::default());
     let client = Client::new(
@@ -380,6 +390,22 @@ async fn a_claim_that_cannot_be_read_back_is_given_up_as_not_sent() {
         State::Succeeded { .. }
     ));
     assert_eq!((transaction.attempt(), bench.posts()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_under_way_when_its_deadline_comes_may_be_sent() {
+    let bench = bench(&[Fault::Late], &[]).await;
+    let wait = Wait {
+        until: WaitUntil::Answered,
+        caller_deadline: Some(Instant::now() + Duration::from_millis(200)),
+    };
+    let bought = bench.engine.purchase(intent(), wait).await;
+    assert!(matches!(bought, Err(PurchaseError::OutOfTime)));
+    assert!(bench.stored().await.is_none());
+    assert!(bench.engine.may_have_sent(&intent().key()).await);
+    bench.store.go_on.notify_one();
+    bench.settle().await;
+    assert_eq!(bench.posts(), 1);
 }
 
 #[tokio::test]

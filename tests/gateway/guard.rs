@@ -644,6 +644,23 @@ async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
 }
 
 #[tokio::test]
+async fn the_guard_does_not_end_over_a_loss_that_nobody_has_noticed() {
+    let mut world = World::new(StoreKind::Redis).await;
+    stop(world.start_gateway().await).await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut ending = start_guard(&world, "end");
+    assert!(!ending.ended().await.success());
+    let text = ending.text();
+    assert!(text.contains("no gateway has noticed yet"), "{text}");
+    assert!(guard(&world, "start").await.contains(" is on since "));
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+}
+
+#[tokio::test]
 async fn guard_show_writes_nothing_to_an_embedded_store() {
     let world = World::new(StoreKind::Embedded).await;
     stop(world.start_gateway().await).await;

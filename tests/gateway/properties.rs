@@ -671,6 +671,18 @@ fn what_was_held_back_is_open_until_something_is_proven() {
         state(&[(&not_received, 660), (&pending, 700)]),
         "NEEDS_REVIEW"
     );
+    // A gateway that sent it before the store lost the record tells late how that ended.
+    for (source, why) in [
+        (Source::Gateway, Unknown::TimedOut),
+        (Source::Gateway, Unknown::Broken),
+        (Source::Answer, Unknown::HttpStatus(500)),
+        (Source::Answer, Unknown::Unreadable),
+    ] {
+        let sent = bare(source, Finding::Unknown(why));
+        assert_eq!(state(&[(&sent, 45), (&not_received, 659)]), "CONFIRMING");
+        assert_eq!(state(&[(&sent, 45), (&not_received, 660)]), "FAILED");
+        assert_eq!(state(&[(&not_received, 660), (&sent, 700)]), "FAILED");
+    }
 }
 
 #[test]

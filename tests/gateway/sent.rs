@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, ListTransactionsRequest, WatchTransactionRequest,
+    CheckTransactionRequest, GetTransactionRequest, ListNoticesRequest, ListOrphanCallbacksRequest,
+    ListTransactionsRequest, WatchTransactionRequest, get_transaction_request::Code as Named,
+    notice_service_client::NoticeServiceClient,
 };
 use tokio::process::Command;
 use tonic::{Code, Request, Status};
@@ -65,6 +67,18 @@ async fn a_purchase_repeated_while_redis_is_down_may_have_been_sent() {
     };
     let watched = client.watch_transaction(request).await.map(drop);
     assert_refused(watched, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+}
+
+#[tokio::test]
+async fn a_trace_code_that_is_not_found_proves_nothing() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let request = GetTransactionRequest {
+        account: String::new(),
+        code: Some(Named::TraceCode("unknown".to_owned())),
+    };
+    let found = gateway.client().await.get_transaction(request).await;
+    assert_refused(found, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
 }
 
 #[tokio::test]
@@ -131,6 +145,16 @@ async fn an_answer_leaves_before_the_deadline_although_redis_hangs() {
     list.set_timeout(deadline);
     let listed = client.list_transactions(list).await;
     assert_eq!(error_info(&listed.unwrap_err()).0, "DEADLINE_TOO_SHORT");
+    let url = format!("http://{}", gateway.grpc);
+    let mut notices = NoticeServiceClient::connect(url).await.unwrap();
+    let mut orphans = Request::new(ListOrphanCallbacksRequest::default());
+    orphans.set_timeout(deadline);
+    let orphans = notices.list_orphan_callbacks(orphans).await;
+    assert_eq!(error_info(&orphans.unwrap_err()).0, "DEADLINE_TOO_SHORT");
+    let mut texts = Request::new(ListNoticesRequest::default());
+    texts.set_timeout(deadline);
+    let texts = notices.list_notices(texts).await;
+    assert_eq!(error_info(&texts.unwrap_err()).0, "DEADLINE_TOO_SHORT");
     world.redis.as_ref().unwrap().thaw();
 }
 
