@@ -6,7 +6,13 @@
 //!   arrived on the connection meanwhile. A host that went dark closes nothing;
 //! - the server takes no writes (`READONLY`, `MASTERDOWN`): behind the same address there may
 //!   be another one by now;
-//! - it is not, or no longer, authenticated (`NOAUTH`, `WRONGPASS`, `NOPERM`).
+//! - it is not, or no longer, authenticated (`NOAUTH`, `WRONGPASS`, `NOPERM`);
+//! - the server refuses writes for now (`NOREPLICAS`, `MISCONF`, `OOM`, `CLUSTERDOWN`). It may
+//!   be the right one, so a connection is left for this only once it is [`AT_REST`] old: a
+//!   server that goes on refusing is not connected to again for each call.
+//!
+//! A subscription ends when the connection of the calls is left for an error: it may be one
+//! to a server to which nobody writes any more, and which still answers pings.
 //!
 //! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to a host that is gone. An error
 //! while connecting, a refused password among them, is never remembered for longer than
@@ -33,7 +39,7 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// How long a connection may be idle before the kernel asks for a sign of life, and how
 /// often it then asks.
@@ -46,6 +52,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The codes of a server that must be left.
 const LEAVE_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
+
+/// The codes of a server that may be the right one, but takes no writes now.
+const REFUSAL_CODES: [&str; 4] = ["NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN"];
+/// How old a connection must be to be left because of [`REFUSAL_CODES`].
+const AT_REST: Duration = Duration::from_secs(1);
 
 /// A connection that is made again where that is needed. Clones share it.
 #[derive(Clone)]
@@ -60,12 +71,15 @@ struct Shared {
     connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
     /// Counts the connections that were made.
     made: AtomicU64,
+    /// Counts the connections that were left for an error.
+    left: watch::Sender<u64>,
 }
 
 /// One connection that was made.
 #[derive(Clone)]
 struct Live {
     number: u64,
+    since: Instant,
     connection: MultiplexedConnection,
     /// Counts the replies that it brought.
     replies: Arc<AtomicU64>,
@@ -101,6 +115,7 @@ impl Connection {
             live: Mutex::new(None),
             connecting: tokio::sync::Mutex::new(None),
             made: AtomicU64::new(0),
+            left: watch::Sender::new(0),
         }))
     }
 
@@ -110,6 +125,7 @@ impl Connection {
     ) -> RedisResult<T> {
         let Live {
             number,
+            since,
             mut connection,
             replies,
         } = self.0.live().await?;
@@ -127,14 +143,24 @@ impl Connection {
         }
         replies.fetch_add(1, Ordering::SeqCst);
         drop(waiting);
-        let must_leave = match &result {
-            Ok(reply) => reply.must_leave(),
-            Err(error) => is_to_leave(error),
+        let trouble = match &result {
+            Ok(reply) => reply.trouble(),
+            Err(error) => trouble_of(error),
         };
-        if must_leave {
-            self.0.leave(number);
+        let must_leave = match trouble {
+            Trouble::None => false,
+            Trouble::Refusal => since.elapsed() >= AT_REST,
+            Trouble::Useless => true,
+        };
+        if must_leave && self.0.leave(number) {
+            self.0.left.send_modify(|left| *left += 1);
         }
         result
+    }
+
+    /// Watches the number of connections that were left for an error.
+    pub(super) fn left(&self) -> watch::Receiver<u64> {
+        self.0.left.subscribe()
     }
 }
 
@@ -170,6 +196,7 @@ impl Shared {
         };
         let live = Live {
             number: self.made.fetch_add(1, Ordering::SeqCst),
+            since: Instant::now(),
             connection,
             replies: Arc::default(),
         };
@@ -177,12 +204,14 @@ impl Shared {
         Ok(live)
     }
 
-    /// Leaves a connection, unless another call did. Calls that still wait on it go on.
-    fn leave(&self, number: u64) {
+    /// Leaves a connection; false when another call did. Calls that still wait on it go on.
+    fn leave(&self, number: u64) -> bool {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.as_ref().is_some_and(|live| live.number == number) {
+        let is_current = live.as_ref().is_some_and(|live| live.number == number);
+        if is_current {
             *live = None;
         }
+        is_current
     }
 }
 
@@ -205,24 +234,48 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What a reply says of its connection, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    None,
+    /// The server takes no writes now.
+    Refusal,
+    /// The connection must be left.
+    Useless,
+}
+
 /// A reply that may hold errors of the server.
 trait Reply {
-    fn must_leave(&self) -> bool;
+    fn trouble(&self) -> Trouble;
 }
 
 impl Reply for Value {
-    fn must_leave(&self) -> bool {
-        matches!(self, Self::ServerError(error) if LEAVE_CODES.contains(&error.code()))
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::ServerError(error) => trouble_of_code(error.code()),
+            _ => Trouble::None,
+        }
     }
 }
 
 impl Reply for Vec<Value> {
-    fn must_leave(&self) -> bool {
-        self.iter().any(Reply::must_leave)
+    fn trouble(&self) -> Trouble {
+        let worst = self.iter().map(Reply::trouble).max();
+        worst.unwrap_or(Trouble::None)
     }
 }
 
-fn is_to_leave(error: &RedisError) -> bool {
+fn trouble_of_code(code: &str) -> Trouble {
+    if LEAVE_CODES.contains(&code) {
+        Trouble::Useless
+    } else if REFUSAL_CODES.contains(&code) {
+        Trouble::Refusal
+    } else {
+        Trouble::None
+    }
+}
+
+fn trouble_of(error: &RedisError) -> Trouble {
     let is_refused = matches!(
         error.kind(),
         ErrorKind::AuthenticationFailed
@@ -230,8 +283,14 @@ fn is_to_leave(error: &RedisError) -> bool {
                 ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::NoPerm
             )
     );
-    let has_code = error.code().is_some_and(|code| LEAVE_CODES.contains(&code));
-    is_refused || has_code || error.is_io_error() || error.is_unrecoverable_error()
+    if is_refused {
+        return Trouble::Useless;
+    }
+    // The code counts first, whatever the client thinks of the connection.
+    match error.code().map_or(Trouble::None, trouble_of_code) {
+        Trouble::None if error.is_io_error() || error.is_unrecoverable_error() => Trouble::Useless,
+        trouble => trouble,
+    }
 }
 
 impl ConnectionLike for Connection {
@@ -261,14 +320,16 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// Calls `hear` with every message of a subscription until its connection ends. It is pinged,
-/// or the silence of a host that went dark would be taken for one of nothing to tell.
+/// Calls `hear` with every message of a subscription until its connection ends, or `left`
+/// changes: the server is one that calls turned away from. It is pinged, or the silence of
+/// a host that went dark would be taken for one of nothing to tell.
 ///
 /// # Errors
 /// When it does not answer a ping within `timeout`.
 pub(super) async fn hear_all(
     pubsub: PubSub,
     timeout: Duration,
+    mut left: watch::Receiver<u64>,
     hear: impl Fn(&redis::Msg),
 ) -> RedisResult<()> {
     let (mut sink, mut messages) = pubsub.split();
@@ -290,5 +351,6 @@ pub(super) async fn hear_all(
     tokio::select! {
         error = pinging => Err(error),
         () = hearing => Ok(()),
+        _ = left.changed() => Ok(()),
     }
 }

@@ -342,6 +342,8 @@ impl Store for RedisStore {
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        // Counted from before it connects: it may reach the server that is being left.
+        let left = self.connection.left();
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
         wake(Heard::Listening);
@@ -356,7 +358,7 @@ impl Store for RedisStore {
                 wake(Heard::Change(key, version));
             }
         };
-        let heard = connection::hear_all(pubsub, self.settings.timeout, hear).await;
+        let heard = connection::hear_all(pubsub, self.settings.timeout, left, hear).await;
         heard.map_err(|error| unavailable(&error))
     }
 
