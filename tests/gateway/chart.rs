@@ -45,6 +45,12 @@ async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
 
 /// Renders the chart as [`render`] does, with options of `render.py`.
 async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Vec<Value>, String> {
+    let rendered = render_all(options, values, changes).await?;
+    Ok(rendered["documents"].as_array().unwrap().clone())
+}
+
+/// The documents and the notes.
+async fn render_all(options: &[&str], values: &str, changes: &Value) -> Result<Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let over = folder.path().join("over.json");
     std::fs::write(&over, changes.to_string()).unwrap();
@@ -62,7 +68,7 @@ async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Ve
     }
     let rendered: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!rendered["notes"].as_str().unwrap().is_empty());
-    Ok(rendered["documents"].as_array().unwrap().clone())
+    Ok(rendered)
 }
 
 /// The one document of a kind, and of a name if several have it.
@@ -454,6 +460,11 @@ async fn an_embedded_store_must_exist_after_the_first_install() {
         let toml = config["data"]["gateway.toml"].as_str().unwrap();
         let line = format!("must_exist = {expected}\n");
         assert!(toml.contains(&line), "{options:?} {changes}: {toml}");
+        // Until it is set for good, a rollback to the first install takes it back.
+        let rendered = render_all(options, "dev", changes).await.unwrap();
+        let notes = rendered["notes"].as_str().unwrap();
+        let asks = notes.contains("Set store.embedded.mustExist: true");
+        assert_eq!(asks, *changes == none, "{options:?} {changes}: {notes}");
     }
 }
 
