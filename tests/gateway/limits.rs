@@ -94,6 +94,8 @@ async fn purchase_over_the_limit_of_waiters_is_refused_before_its_claim() {
         async move { client.purchase_prepaid(request).await }
     });
     metrics::until(&gateway, "okebayar_waiters", "", |count| count >= 1.0).await;
+    // The waiter is counted before the claim.
+    world.ledger_when(&code, "received=1").await;
     gateway
         .until(&code, |one| one.state() == State::Pending)
         .await;
