@@ -217,7 +217,7 @@ impl App {
     }
 }
 
-/// What runs beside the calls and callbacks.
+/// The settings of the tasks beside the calls and callbacks.
 struct Background {
     checks: Concurrency,
     poll_interval: Duration,

@@ -26,7 +26,7 @@ pub async fn run(engine: Arc<Engine>, interval: Duration, stopping: Cancellation
     }
 }
 
-/// How much longer the gateway rests than it counted, where records had to be read.
+/// The rest after a count that had to read records, as a multiple of the time it took.
 const REST: u32 = 10;
 
 /// Counts the open transactions of accounts that are not configured, at once and then every

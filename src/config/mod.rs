@@ -41,7 +41,7 @@ pub enum StoreSettings {
     Embedded {
         /// The file.
         path: PathBuf,
-        /// How it is opened and used.
+        /// The options with which it is opened and used.
         settings: RedbSettings,
     },
     /// In Redis.
@@ -110,9 +110,9 @@ pub struct Settings {
     pub rules: Rules,
     /// How often due checks are looked for.
     pub poll_interval: Duration,
-    /// How often a waiter reads the store while wake-ups do not arrive.
+    /// The time between two reads of a waiter while wake-ups do not arrive.
     pub events_poll_interval: Duration,
-    /// How often it does so while they arrive.
+    /// The time between two reads of a waiter while they arrive.
     pub events_safety_poll_interval: Duration,
     /// The longest a shutdown waits for what has begun.
     pub drain: Duration,

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// How many purchases may be unfinished for each one that the queue holds. An entry
+/// The purchases that may be unfinished for each one that the queue holds. An entry
 /// takes some hundred bytes, and that of an outcome also its transaction.
 const PLACES_PER_QUEUED: usize = 16;
 

@@ -22,7 +22,7 @@ pub(super) enum Ordered {
     Wanted(Box<Wanted>),
 }
 
-/// What is to be claimed, and who pays.
+/// An order to be claimed, and the account that pays.
 pub(super) struct Wanted {
     pub(super) account: AccountName,
     pub(super) order: Order,

@@ -25,7 +25,7 @@ const LEASE_EXTRA: Duration = Duration::from_secs(10);
 /// What a caller that asks for a check allows beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
 
-/// Why a caller is not told what a check brought.
+/// The reason why a caller is not told what a check brought.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// Too many callers wait at once.

@@ -98,9 +98,9 @@ pub struct Settings {
     pub rules: Rules,
     /// What is held back after the store may have lost something.
     pub guard: GuardSettings,
-    /// How often a waiter reads the store while wake-ups do not arrive.
+    /// The time between two reads of a waiter while wake-ups do not arrive.
     pub poll_interval: Duration,
-    /// How often it does so while they arrive.
+    /// The time between two reads of a waiter while they arrive.
     pub safety_poll_interval: Duration,
     /// Where it is measured.
     pub metrics: Metrics,

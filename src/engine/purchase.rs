@@ -228,22 +228,18 @@ impl Engine {
         let key = intent.key();
         // Before the store is read: a claim that ends in between is in one of the two.
         let is_being_claimed = self.claims.contains(&key);
-        let sent = match self.store.load(&key).await {
+        let is_unsent = match self.store.load(&key).await {
             Ok(Some(stored)) => {
                 self.verify_same(&stored, intent)?;
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
-                if is_being_claimed {
-                    Sent::Maybe
-                } else {
-                    Sent::No
-                }
+                !is_being_claimed
             }
-            Ok(None) if is_being_claimed => Sent::Maybe,
-            Ok(None) if !self.may_have_forgotten(&key).await => Sent::No,
-            Ok(None) | Err(_) => Sent::Maybe,
+            Ok(None) => !is_being_claimed && !self.may_have_forgotten(&key).await,
+            Err(_) => false,
         };
+        let sent = if is_unsent { Sent::No } else { Sent::Maybe };
         Err(refusal(sent))
     }
 
