@@ -13,6 +13,7 @@ mod abandonment;
 mod account_names;
 mod accounts;
 mod amounts;
+mod answers;
 mod call;
 mod callbacks;
 mod chart;
