@@ -10,7 +10,7 @@ use super::{
 };
 use crate::transaction::{
     AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
-    Quoted, Verbatim,
+    Quoted, StatusCode, Verbatim,
 };
 
 /// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
@@ -118,6 +118,47 @@ pub(super) fn is_another_in(answer: &Answer, order: &Order) -> bool {
     is_other_two || is_other_three
 }
 
+/// The reference code, product and account number that an inquiry named.
+type Named<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
+
+/// Returns true when an answer to a prepaid inquiry is that of a purchase: `querycode` may
+/// have been ignored, and money spent.
+pub(super) fn is_prepaid_sale(answer: &Answer, named: Named<'_>) -> bool {
+    answer.inquiry_code.is_none() && shows_sale(answer) && may_be_sale_of(answer, named)
+}
+
+/// Returns true when an answer to a postpaid inquiry is that of a payment.
+pub(super) fn is_payment(answer: &Answer, named: Named<'_>) -> bool {
+    // Printed for payments only.
+    let has_period = answer
+        .fields
+        .iter()
+        .any(|(name, text)| name.eq_ignore_ascii_case("billingperiod") && !text.trim().is_empty());
+    (has_period || shows_sale(answer)) && may_be_sale_of(answer, named)
+}
+
+/// Returns true for an answer with what only a purchase or payment has (API page,
+/// section 3). A price that cannot be read is one all the same.
+fn shows_sale(answer: &Answer) -> bool {
+    let details = &answer.details;
+    let is_unread = |(name, _): &(String, String)| name == "harga" || name == "balance";
+    details.serial_number.is_some()
+        || details.price.is_some_and(|price| price > Amount::ZERO)
+        || details.balance.is_some()
+        || details.unread.iter().any(is_unread)
+}
+
+/// Returns true when an answer is of no failure, of no inquiry, and not about another
+/// one.
+fn may_be_sale_of(answer: &Answer, (reference_code, product_code, number): Named<'_>) -> bool {
+    let code = answer.status_code().map(StatusCode::number);
+    code.is_some_and(|code| code < 200)
+        && !answer.is_inquiry
+        && !other(answer.reference_code.as_ref(), reference_code)
+        && !other(answer.product_code.as_ref(), product_code.as_str())
+        && !other(answer.account_number.as_ref(), number.as_str())
+}
+
 /// Returns true for a text that stands for no number at all.
 fn is_placeholder(named: &str) -> bool {
     named.bytes().all(|byte| b"-0".contains(&byte))
@@ -125,8 +166,8 @@ fn is_placeholder(named: &str) -> bool {
 
 /// Returns true when a number is named, and it is not `ours`.
 fn is_other_number(named: &str, ours: &str) -> bool {
-    let is_ours = named.eq_ignore_ascii_case(ours);
-    !is_ours && !(ours.is_empty() && is_placeholder(named))
+    let names_nobody = ours.is_empty() && is_placeholder(named);
+    !names_nobody && !named.eq_ignore_ascii_case(ours)
 }
 
 /// The same for a number of months, which may have leading zeros.

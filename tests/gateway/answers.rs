@@ -1,6 +1,9 @@
 //! Answers that contradict themselves, or name another customer: what a fact twice
 //! told makes of them (promises 8, 16 and 17), in both formats and in any order.
 
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
 use okebayar_gateway::grpc::v1::{
     BpjsCustomer, CheckTransactionRequest, GetBalanceRequest, InquirePostpaidRequest, Inquiry,
     PstnCustomer, Reason, State, Transaction, account_service_client::AccountServiceClient,
@@ -26,10 +29,10 @@ use crate::{
 /// for itself.
 type Pairs = Vec<(&'static str, &'static str)>;
 
-const REFERENCE: &str = "{reference}";
+pub const REFERENCE: &str = "{reference}";
 
 /// Writes an answer, repetitions included.
-fn written(format: &str, pairs: &Pairs, reference_code: &str) -> String {
+pub fn written(format: &str, pairs: &[(&str, &str)], reference_code: &str) -> String {
     let text = |text: &str| text.replace(REFERENCE, reference_code);
     let parts = pairs.iter().map(|(name, value)| match format {
         "json" => format!("\"{name}\":{}", Value::from(text(value))),
@@ -46,16 +49,29 @@ fn written(format: &str, pairs: &Pairs, reference_code: &str) -> String {
 }
 
 /// Serves the same answer to every request, with the reference code that it names.
-pub async fn serve(port: u16, answer: impl Fn(&str) -> String + Send + Sync + 'static) {
+async fn serve(port: u16, answer: impl Fn(&str) -> String + Send + Sync + 'static) {
+    serve_later(port, move |reference_code| {
+        Box::pin(std::future::ready(Some(answer(&reference_code))))
+    })
+    .await;
+}
+
+/// What is answered about a reference code, and when; `None` breaks the connection.
+type Later = BoxFuture<'static, Option<String>>;
+
+/// Serves an answer to each request that is known later.
+pub async fn serve_later(port: u16, answer: impl Fn(String) -> Later + Send + Sync + 'static) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let answer = Arc::new(answer);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            answer_one(stream, &answer).await;
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move { answer_one(stream, &*answer).await });
         }
     });
 }
 
-async fn answer_one(mut stream: TcpStream, answer: &(impl Fn(&str) -> String + Sync)) {
+async fn answer_one(mut stream: TcpStream, answer: &(impl Fn(String) -> Later + Sync)) {
     let mut request = Vec::new();
     while !(request.ends_with(b"}") || request.ends_with(b"</transaction>")) {
         if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
@@ -70,7 +86,9 @@ async fn answer_one(mut stream: TcpStream, answer: &(impl Fn(&str) -> String + S
     let reference_code = after("\"referencecode\":\"", '"')
         .or_else(|| after("<referencecode>", '<'))
         .unwrap();
-    let body = answer(&reference_code);
+    let Some(body) = answer(reference_code).await else {
+        return;
+    };
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     // The peer may refuse to read a body that is too long.
@@ -235,13 +253,17 @@ fn member() -> Customer {
     })
 }
 
+/// A product, the account number of its misprint, the customer, the misprint, and what
+/// comes of it.
+type Case<T> = (&'static str, &'static str, fn() -> Customer, Value, T);
+
 fn plain() -> Customer {
     Customer::AccountNumber("7100001".into())
 }
 
 #[tokio::test]
 async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill() {
-    let cases: [(&str, &str, fn() -> Customer, Value, bool); 13] = [
+    let cases: [Case<bool>; 13] = [
         (
             "HTELEPON",
             "021",
@@ -335,7 +357,15 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
                 assert_refused(found, Code::Unavailable, "NO_USABLE_ANSWER", "maybe");
             }
         }
-        // The same before a prepaid purchase.
+    }
+}
+
+#[tokio::test]
+async fn a_prepaid_inquiry_answered_about_a_second_number_finds_nothing() {
+    for format in FORMATS {
+        let mut world = World::new(StoreKind::Embedded).await;
+        world.set("accounts.main.format", format);
+        let gateway = world.start_gateway().await;
         world
             .misprint(PLAIN, json!({"accnumber2": "081234567891"}).to_string())
             .await;
@@ -347,7 +377,7 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
 
 #[tokio::test]
 async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
-    let cases: [(&str, &str, fn() -> Customer, Value, State); 6] = [
+    let cases: [Case<State>; 6] = [
         (
             "HTELEPON",
             "021",

@@ -54,6 +54,7 @@ mod scenarios;
 mod secrets;
 mod sent;
 mod shutdown;
+mod sold;
 mod store_connection;
 mod store_contract;
 mod store_history;
