@@ -32,6 +32,9 @@ impl Engine {
     /// Finds what is sent for a request (design, "Inquiry to payment"). The transaction
     /// comes first: a replay never consults the inquiry.
     pub(super) async fn order(&self, intent: &Intent) -> Result<Ordered, PurchaseError> {
+        if let Some(taken) = self.verify_not_sold(intent).await? {
+            return Ok(taken);
+        }
         let inquiry_code = match &intent.contents {
             Contents::PurchasePrepaid {
                 product_code,

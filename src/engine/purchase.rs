@@ -17,8 +17,8 @@ use crate::{
     okebayar::{client::Outcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
-        State, Statement, Transaction,
+        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent,
+        ReferenceCode, Source, State, Statement, Transaction,
     },
 };
 
@@ -72,6 +72,16 @@ pub enum PurchaseError {
     /// The inquiry belongs to another reference code.
     #[error("the inquiry was used under another reference code; use that one, or inquire again")]
     InquiryAlreadyUsed,
+    /// An inquiry for the same may have been sold, and nobody has settled that yet.
+    #[error(
+        "nothing was sent: OKEBAYAR may have sold this product for this account number already, \
+         when it answered an inquiry like a purchase; an operator must settle the transaction \
+         under reference code {reference_code} first"
+    )]
+    SoldByInquiry {
+        /// The reference code of that inquiry.
+        reference_code: ReferenceCode,
+    },
     /// The inquiry cannot be used, and an earlier call may have been sent: the store
     /// may have forgotten it.
     #[error("{0}; but the store may have forgotten an earlier call, which may have been sent")]
@@ -117,7 +127,9 @@ impl PurchaseError {
             | Self::NotPayable(_)
             | Self::InquiryAlreadyUsed
             | Self::NothingSent(_) => Sent::No,
-            Self::MayBeForgotten(_)
+            // Not of this reference code, but the customer may have it.
+            Self::SoldByInquiry { .. }
+            | Self::MayBeForgotten(_)
             | Self::Overtaken
             | Self::NotClaimed(_)
             | Self::OutOfTime

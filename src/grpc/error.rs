@@ -183,6 +183,13 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             let reason = "INQUIRY_ALREADY_USED";
             status(Code::FailedPrecondition, reason, sent, message)
         }
+        PurchaseError::SoldByInquiry { reference_code } => {
+            let metadata = HashMap::from([(
+                "reference_code".to_owned(),
+                reference_code.as_str().to_owned(),
+            )]);
+            sold_by_inquiry(message, metadata)
+        }
         PurchaseError::MayBeForgotten(_) => {
             let message = format!("{message}; ask OKEBAYAR about the reference code");
             status(Code::FailedPrecondition, "MAY_BE_FORGOTTEN", sent, message)
@@ -317,6 +324,15 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
         QuestionError::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
         }
+        QuestionError::SoldInstead(sale) => {
+            let texts = [
+                ("reference_code", Some(sale.reference_code.clone())),
+                ("status_code", sale.code.map(|code| code.to_string())),
+                ("price", sale.price.map(|price| price.to_string())),
+            ];
+            let given = |(name, text): (&str, Option<String>)| Some((name.to_owned(), text?));
+            sold_by_inquiry(message, texts.into_iter().filter_map(given).collect())
+        }
         QuestionError::Refused { code, refusal } => {
             let (grpc_code, reason) = refused(*refusal);
             let metadata = HashMap::from([("status_code".to_owned(), code.to_string())]);
@@ -330,6 +346,14 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
             )
         }
     }
+}
+
+/// Reports that an inquiry may have been sold, to its caller or to whoever buys the same:
+/// not to be repeated by any retry policy.
+fn sold_by_inquiry(message: String, metadata: HashMap<String, String>) -> Status {
+    let (code, reason) = (Code::FailedPrecondition, "INQUIRY_ANSWERED_AS_PURCHASE");
+    let details = ErrorDetails::new();
+    with_metadata(code, reason, Sent::Maybe, message, details, metadata)
 }
 
 /// Never UNAUTHENTICATED for our own credentials: that would tell the caller to

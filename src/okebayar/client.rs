@@ -154,6 +154,9 @@ pub enum QueryError {
     /// The answer lacks what was asked for.
     #[error("OKEBAYAR's answer has no {0}")]
     Incomplete(&'static str),
+    /// The answer to an inquiry is that of a purchase or payment: it may have been one.
+    #[error("OKEBAYAR answered an inquiry like a purchase")]
+    SoldInstead(Box<Answer>),
     /// An echo returned something else.
     #[error("OKEBAYAR returned another message")]
     OtherMessage,
@@ -174,6 +177,7 @@ impl Client {
     #[must_use]
     pub fn observed_by(mut self, observer: Observer) -> Self {
         observer.metrics.await_another_member(&observer.account);
+        observer.metrics.await_inquiry_sold(&observer.account);
         self.observer = Some(observer);
         self
     }
@@ -276,7 +280,9 @@ impl Client {
             let for_whom = asker.asked(reference_code, now);
             inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
         };
-        self.inquire(body, asker, read).await
+        let about = (reference_code, product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
+        self.inquire(body, asker, is_sale, read).await
     }
 
     /// Inquires for a bill. Beside what was found, or why not, it tells the status code
@@ -292,13 +298,20 @@ impl Client {
             let for_whom = asker.asked(reference_code, now);
             inquiry::found_postpaid(answer, &for_whom, question)
         };
-        self.inquire(body, asker, read).await
+        let about = (
+            reference_code,
+            &question.product_code,
+            question.customer.account_number(),
+        );
+        let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
+        self.inquire(body, asker, is_sale, read).await
     }
 
     async fn inquire(
         &self,
         body: Body,
         asker: Asker<'_>,
+        is_sale: impl Fn(&Answer) -> bool,
         read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
     ) -> Inquired {
         let answer = match self.question(body).await {
@@ -308,6 +321,7 @@ impl Client {
         let code = answer.status_code();
         let found = match code {
             None => Err(QueryError::Incomplete("status")),
+            Some(_) if is_sale(&answer) => Err(QueryError::SoldInstead(Box::new(answer))),
             Some(_) => refused(&answer).and_then(|()| read(answer, (asker.now)())),
         };
         (code, found)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::answer::Answer;
+use super::{answer::Answer, inquiry};
 use crate::transaction::{
     Amount, FailureReason, Finding, InquiriesMade, InquiryCode, Source, Statement, StatusCode,
     TraceCode, Transaction, Unknown,
@@ -403,6 +403,7 @@ fn names_another(answer: &Answer, about: &Transaction) -> bool {
             answer.account_number.as_ref(),
             order.account_number.as_str(),
         )
+        || inquiry::is_another_in(answer, order)
         || inquiry.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours))
 }
 

@@ -10,7 +10,7 @@ use super::{
     bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
     inquiry::is_number,
-    scenario::{Checks, Member, Reply, SICK_CHECKS, script_for},
+    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, script_for},
     wire::{Answer, Format, Parameters},
 };
 
@@ -93,7 +93,7 @@ impl Sandbox {
 
     fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
         let operation = asked.get("transactioncode");
-        let is_inquiry = asked.get("querycode") == "inquiry";
+        let is_inquiry = is_prepaid_inquiry(asked);
         let is_payment = asked.has("inquirycode");
         if is_order(asked) {
             let parameters = asked.without_secrets();
@@ -364,10 +364,15 @@ impl Sandbox {
     }
 }
 
+/// Returns true for an inquiry before a purchase that is treated as one.
+fn is_prepaid_inquiry(asked: &Parameters) -> bool {
+    asked.get("querycode") == "inquiry" && asked.get("accnumber") != SELLS_INQUIRIES
+}
+
 /// Returns true for a purchase or payment, not for the inquiry before it.
 fn is_order(asked: &Parameters) -> bool {
     match asked.get("transactioncode") {
-        PREPAID => asked.get("querycode") != "inquiry",
+        PREPAID => !is_prepaid_inquiry(asked),
         POSTPAID => asked.has("inquirycode"),
         _ => false,
     }

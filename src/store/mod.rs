@@ -41,6 +41,7 @@ pub mod inquiries;
 mod record;
 pub mod redb;
 pub mod redis;
+pub mod sold;
 pub mod unresolved;
 
 use std::{

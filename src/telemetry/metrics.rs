@@ -61,6 +61,7 @@ pub struct Metrics {
     callbacks: Counter<u64>,
     checks: Counter<u64>,
     another_member: Counter<u64>,
+    inquiries_sold: Counter<u64>,
     checks_due: Gauge<u64>,
     checks_running: Gauge<u64>,
     replays: Counter<u64>,
@@ -138,6 +139,10 @@ impl Metrics {
             another_member: counter(
                 "okebayar.answers.another_member",
                 "Answers and trusted callbacks that name another member",
+            ),
+            inquiries_sold: counter(
+                "okebayar.inquiries.answered_as_purchase",
+                "Inquiries that OKEBAYAR answered like purchases, and may have sold",
             ),
             checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
             checks_running: gauge("okebayar.checks.running", "Status checks being made"),
@@ -274,6 +279,16 @@ impl Metrics {
             KeyValue::new("okebayar.operation", operation),
         ];
         self.another_member.add(1, &labels);
+    }
+
+    /// Counts an inquiry that OKEBAYAR may have sold.
+    pub fn inquiry_sold(&self, account: &AccountName) {
+        self.inquiries_sold.add(1, &[account_label(account)]);
+    }
+
+    /// Shows the counter of inquiries that may have been sold before the first.
+    pub fn await_inquiry_sold(&self, account: &AccountName) {
+        self.inquiries_sold.add(0, &[account_label(account)]);
     }
 
     /// Shows the counter of another member's answers before the first: an alert at the

@@ -117,6 +117,13 @@ impl InquiriesMade {
         self.note(FORGOTTEN, None);
     }
 
+    /// Returns true when one besides `id` has no known answer.
+    #[must_use]
+    pub fn has_unanswered_beside(&self, id: &str) -> bool {
+        let mut made = self.0.iter();
+        made.any(|(known, got)| known != id && known != FORGOTTEN && got.is_none())
+    }
+
     /// Takes back an inquiry that was not sent after all.
     pub fn forget(&mut self, id: &str) {
         self.0.retain(|(known, _)| known != id);
