@@ -87,6 +87,14 @@ impl App {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
+        for warning in settings.warnings() {
+            warn!(
+                key = warning.key,
+                remedy = warning.remedy,
+                "{}",
+                warning.problem
+            );
+        }
         let metrics = Metrics::default();
         let identity = settings.identity((ambient.random)());
         let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
