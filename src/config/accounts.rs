@@ -232,7 +232,11 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             connect_timeout: connect_timeout?,
             proxy,
         },
-        callback_secret: callback_secret?,
+        callback_secret: match callback_secret {
+            Secret::Given(secret) => Some(secret),
+            Secret::Absent => None,
+            Secret::Faulty => return None,
+        },
         callback_trusted: callback_trusted?,
         own_inquiry_reference: own_inquiry_reference?,
         formerly: formerly?,
@@ -325,23 +329,17 @@ fn callback_secret_problem(text: &str) -> Option<(String, String)> {
     Some((problem, remedy.to_owned()))
 }
 
-/// The outer `None` starts nothing; the inner one is an account without a secret.
-fn read_callback_secret(
-    reader: &mut Reader,
-    key: &str,
-    pin: Option<&SecretString>,
-) -> Option<Option<SecretString>> {
-    let secret = match reader.secret(key, callback_secret_problem) {
-        Secret::Absent => return Some(None),
-        Secret::Faulty => return None,
-        Secret::Given(secret) => secret,
+fn read_callback_secret(reader: &mut Reader, key: &str, pin: Option<&SecretString>) -> Secret {
+    let secret = reader.secret(key, callback_secret_problem);
+    let is_pin = |secret: &SecretString| {
+        pin.is_some_and(|pin| pin.expose_secret() == secret.expose_secret())
     };
-    if pin.is_some_and(|pin| pin.expose_secret() == secret.expose_secret()) {
+    if matches!(&secret, Secret::Given(secret) if is_pin(secret)) {
         let remedy = "give another one: addresses stand in the logs of proxies";
         reader.fault(key, "it is the PIN", remedy);
-        return None;
+        return Secret::Faulty;
     }
-    Some(Some(secret))
+    secret
 }
 
 /// A callback that is believed settles a transaction, so that not everybody may send one.
