@@ -232,6 +232,14 @@ pub(super) fn out_of_time() -> Status {
     status(code, reason, Sent::Maybe, message)
 }
 
+/// Reports a `grpc-timeout` that cannot be read. The request itself was not read.
+pub(super) fn unreadable_timeout() -> Status {
+    let message = "the deadline (grpc-timeout) cannot be read; give one, of 1 to 8 digits and a \
+                   unit (H, M, S, m, u or n), or none";
+    let (code, reason) = (Code::InvalidArgument, "DEADLINE_UNREADABLE");
+    status(code, reason, Sent::Maybe, message)
+}
+
 /// Rejects one field of a request that is well-formed.
 fn invalid(field: &str, problem: &str, sent: Sent) -> Status {
     let mut details = ErrorDetails::new();

@@ -523,13 +523,28 @@ fn time(
     read.ok()
 }
 
-/// The caller's deadline, from the `grpc-timeout` header: up to 8 digits and a
-/// unit (gRPC over HTTP/2, "Timeout").
+/// The caller's deadline. [`RefusalLayer`](super::RefusalLayer) has refused a call whose
+/// `grpc-timeout` cannot be read.
 pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let text = metadata.get(TIMEOUT_HEADER)?.to_str().ok()?;
+    Instant::now().checked_add(read_timeout(text)?)
+}
+
+/// The header in which a caller says how long it waits.
+pub(super) const TIMEOUT_HEADER: &str = "grpc-timeout";
+
+/// The most digits of a timeout; with more, hours overflow a [`Duration`].
+const TIMEOUT_DIGITS_MAX: usize = 8;
+
+/// Reads a timeout: 1 to 8 digits and a unit (gRPC over HTTP/2, "Timeout").
+pub(super) fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits || digits.len() > TIMEOUT_DIGITS_MAX {
+        return None;
+    }
     let count: u64 = digits.parse().ok()?;
-    let left = match unit {
+    Some(match unit {
         "H" => Duration::from_hours(count),
         "M" => Duration::from_mins(count),
         "S" => Duration::from_secs(count),
@@ -537,8 +552,7 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
         "u" => Duration::from_micros(count),
         "n" => Duration::from_nanos(count),
         _ => return None,
-    };
-    Instant::now().checked_add(left)
+    })
 }
 
 /// The share of the time left that an answer about a missed deadline leaves before it, and

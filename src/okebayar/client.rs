@@ -421,10 +421,10 @@ impl Client {
         let answer = self.answer(body).instrument(span.clone()).await;
         match &answer {
             Ok(answer) => {
-                span.record(
-                    "okebayar.status",
-                    answer.status.as_deref().unwrap_or_default(),
-                );
+                if answer.status.is_some() {
+                    let code = answer.status_code().map(|code| code.to_string());
+                    span.record("okebayar.status", code.as_deref().unwrap_or(OTHER_STATUS));
+                }
                 span.record("http.response.status_code", 200);
             }
             Err(nothing) => {
@@ -510,6 +510,9 @@ impl Observer {
         }
     }
 }
+
+/// What a span shows of a status that is none: its text may be long, and hold anything.
+const OTHER_STATUS: &str = "_OTHER";
 
 /// Returns as much of a text as a log line needs.
 fn shortened(text: &str) -> String {

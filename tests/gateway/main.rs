@@ -21,6 +21,7 @@ mod checks;
 mod clients;
 mod codes;
 mod commands;
+mod configuration;
 mod connections;
 mod crash;
 mod duplicates;
