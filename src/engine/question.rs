@@ -11,10 +11,13 @@ use crate::{
         transport::TransportError,
         verdict::Refusal,
     },
-    store::{StoreError, inquiries},
+    store::{
+        StoreError,
+        inquiries::{self, NotKept},
+    },
     transaction::{
         AccountName, AccountNumber, Amount, Details, ProductCode, ReferenceCode, StatusCode,
-        TransactionKey,
+        TooManyUnderCode, TransactionKey,
     },
 };
 
@@ -39,6 +42,9 @@ pub enum QuestionError {
     /// OKEBAYAR answered, and that could not be stored, so it could not be paid either.
     #[error("the inquiry could not be kept: {0}")]
     NotKept(StoreError),
+    /// OKEBAYAR answered with an inquiry code that it gave out too often.
+    #[error("the inquiry could not be kept: {0}; inquire again later")]
+    TooManyUnderCode(TooManyUnderCode),
     /// OKEBAYAR refused.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {
@@ -137,18 +143,27 @@ impl Engine {
     ) -> Result<Found, QuestionError> {
         let (upstream, _slot) = self.admit_query(account).await?;
         let own = self.own_reference();
+        // What was paid after this moment may not be in the answer, however late that comes.
+        let asked_at = self.now();
         let (_, found) = upstream
             .client
             .inquire_postpaid(&own, question, self.asker(account))
             .await;
-        self.keep(found?).await
+        let mut found = found?;
+        if let Some(inquired) = &mut found.inquiry.order.inquired {
+            inquired.at = inquired.at.map(|answered| answered.min(asked_at));
+        }
+        self.keep(found).await
     }
 
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
     async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
         inquiries::save(&*self.store, &found.inquiry, self.now())
             .await
-            .map_err(QuestionError::NotKept)?;
+            .map_err(|problem| match problem {
+                NotKept::Store(error) => QuestionError::NotKept(error),
+                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+            })?;
         Ok(found)
     }
 

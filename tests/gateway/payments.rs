@@ -324,7 +324,7 @@ async fn what_does_not_fit_the_inquiry_is_refused_before_anything_is_sent() {
         .into_inner();
     assert_eq!(paid.transaction.unwrap().state(), State::Succeeded);
     // The fingerprint is the request: another stated total is another request.
-    right.total = None;
+    right.total = rupiah(53_501);
     let refused = client.pay_postpaid(right).await;
     assert_refused(
         refused,
@@ -438,11 +438,14 @@ async fn already_paid_may_be_us() {
     // Two inquiries for one bill; the first payment's answer is lost.
     let first = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
     let second = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
-    let third = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
-    let (open, contested, late) = (reference(), reference(), reference());
+    let (open, contested) = (reference(), reference());
     let lost = pay(&mut client, &open, &first).await.unwrap();
     assert_eq!(lost.state(), State::Confirming);
-    let answer = pay(&mut client, &contested, &second).await.unwrap();
+    // An operator thinks that it will not pay.
+    let mut beside = payment(&contested, &second);
+    beside.acknowledged_open_reference_codes = vec![open.clone()];
+    let answer = client.pay_postpaid(beside).await.unwrap().into_inner();
+    let answer = answer.transaction.unwrap();
     assert_eq!(answer.status_code, "401");
     assert_eq!(
         (answer.state(), answer.reason()),
@@ -462,22 +465,34 @@ async fn already_paid_may_be_us() {
         .into_inner();
     assert_eq!(settled.transaction.unwrap().state(), State::Succeeded);
     resolve_failed(&mut client, &contested, answer.revision).await;
-    let answer = pay(&mut client, &late, &third).await.unwrap();
+    let executed = async |code: &str| world.ledger(code).await.executed;
+    assert_eq!((executed(&open).await, executed(&contested).await), (1, 0));
+}
+
+#[tokio::test]
+async fn already_paid_by_somebody_else_is_a_plain_failure() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let inquiry = gateway.bill(WATER, "1111111").await;
+    let mut elsewhere = World::without_sandbox(StoreKind::Embedded).await;
+    let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
+    elsewhere.set("accounts.main.url", &url);
+    let other = elsewhere.start_gateway().await;
+    let theirs = other.bill(WATER, "1111111").await;
+    pay(&mut other.client().await, &reference(), &theirs)
+        .await
+        .unwrap();
+    let late = reference();
+    let answer = pay(&mut gateway.client().await, &late, &inquiry)
+        .await
+        .unwrap();
     assert_eq!(
         (answer.state(), answer.reason()),
         (State::Failed, Reason::BillRefused)
     );
     assert_eq!(answer.status_code, "401");
     assert!(answer.safe_to_refund);
-    let executed = async |code: &str| world.ledger(code).await.executed;
-    assert_eq!(
-        (
-            executed(&open).await,
-            executed(&contested).await,
-            executed(&late).await
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!(world.ledger(&late).await.executed, 0);
 }
 
 async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
