@@ -13,6 +13,8 @@ mod abandonment;
 mod account_names;
 mod accounts;
 mod amounts;
+mod bill_rounds;
+mod bills;
 mod call;
 mod callbacks;
 mod chart;

@@ -349,14 +349,26 @@ async fn an_inquiry_is_free_again_once_its_payment_failed(kind: StoreKind) {
 }
 
 /// A way to the sandbox that can be closed: then no connection can be made.
-struct Way {
+pub struct Way {
     from: u16,
     to: u16,
     open: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Way {
-    async fn open(&mut self) {
+    /// A way to the sandbox of a world, for its gateway; it is closed at first.
+    pub fn to_sandbox(world: &mut World) -> Self {
+        let way = Self {
+            from: ports::free(),
+            to: world.sandbox_port,
+            open: None,
+        };
+        let url = format!("http://127.0.0.1:{}/", way.from);
+        world.set("accounts.main.url", &url);
+        way
+    }
+
+    pub async fn open(&mut self) {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.from)).await;
         let (listener, to) = (listener.unwrap(), self.to);
         self.open = Some(tokio::spawn(async move {
@@ -374,7 +386,7 @@ impl Way {
     }
 
     /// Closes it, and waits until its port refuses.
-    async fn close(&mut self) {
+    pub async fn close(&mut self) {
         let open = self.open.take().unwrap();
         open.abort();
         let _ = open.await;
@@ -385,15 +397,7 @@ const ROUNDS: usize = 25;
 
 async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
     let mut world = World::new(kind).await;
-    let mut way = Way {
-        from: ports::free(),
-        to: world.sandbox_port,
-        open: None,
-    };
-    world.set(
-        "accounts.main.url",
-        &format!("http://127.0.0.1:{}/", way.from),
-    );
+    let mut way = Way::to_sandbox(&mut world);
     way.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -495,7 +499,7 @@ async fn already_paid_by_somebody_else_is_a_plain_failure() {
     assert_eq!(world.ledger(&late).await.executed, 0);
 }
 
-async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
+pub async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
     let request = ResolveTransactionRequest {
         reference_code: code.to_owned(),
         revision,
