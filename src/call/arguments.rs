@@ -165,7 +165,13 @@ pub struct Payment {
     inquiry_code: String,
     /// The total that the customer was shown, in rupiah; another one is refused.
     #[arg(long, value_parser = read_amount)]
-    total: Option<v1::Money>,
+    total: v1::Money,
+    /// The customer's number, as it was inquired; another customer's bill is refused.
+    #[arg(long, default_value = "")]
+    account_number: String,
+    /// An open payment of the same bill that you know will not pay it; may be repeated.
+    #[arg(long = "acknowledge-open", value_name = "REFERENCE_CODE")]
+    acknowledged_open_reference_codes: Vec<String>,
     #[command(flatten)]
     pub(super) wait: WaitFor,
 }
@@ -177,7 +183,9 @@ impl Payment {
             wait_until: self.wait.until(),
             reference_code: self.reference_code,
             inquiry_code: self.inquiry_code,
-            total: self.total,
+            total: Some(self.total),
+            account_number: self.account_number,
+            acknowledged_open_reference_codes: self.acknowledged_open_reference_codes,
         }
     }
 }

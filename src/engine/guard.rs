@@ -68,9 +68,15 @@ impl Engine {
     /// Returns true when a reference code that the store does not hold may have been sent all
     /// the same: the store may have lost it, and the code is not provably newer.
     pub(super) async fn may_have_forgotten(&self, key: &TransactionKey) -> bool {
-        let Ok(guard) = self.refresh_guard().await else {
-            return true;
-        };
+        match self.refresh_guard().await {
+            Ok(guard) => self.may_be_lost(&guard, key),
+            Err(_) => true,
+        }
+    }
+
+    /// Returns true when the store, of which nothing is loaded under a reference code, may have
+    /// lost its record.
+    pub(super) fn may_be_lost(&self, guard: &Guard, key: &TransactionKey) -> bool {
         let reference = ReferenceCode::parse(key.as_str());
         let minted_at = reference.ok().and_then(|reference| reference.minted_at());
         guard.holds_back(minted_at, &self.settings.guard, self.now())

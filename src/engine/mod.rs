@@ -6,6 +6,7 @@
 
 mod abandonment;
 mod bill;
+mod bill_guard;
 mod callback;
 mod check;
 mod claims;
@@ -62,7 +63,7 @@ use orphan::Orphans;
 pub use callback::Received;
 pub use check::{CheckError, Checked, LeasedCheck};
 pub use list::{ListQuery, Page};
-pub use purchase::{Purchase, PurchaseError, Sent};
+pub use purchase::{Holder, Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
 pub use review::ResolveError;
 pub use sale::{Kept, Sale};

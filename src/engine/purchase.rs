@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
@@ -70,8 +71,35 @@ pub enum PurchaseError {
     #[error(transparent)]
     NotPayable(#[from] NotPayable),
     /// The inquiry belongs to another reference code.
-    #[error("the inquiry was used under another reference code; use that one, or inquire again")]
-    InquiryAlreadyUsed,
+    #[error("the inquiry was used under the reference code {reference_code}; {}", .holder.advice())]
+    InquiryAlreadyUsed {
+        /// The other one.
+        reference_code: String,
+        /// What became of it.
+        holder: Holder,
+    },
+    /// Another payment of the bill is open, of which the caller does not say that it knows.
+    #[error(
+        "the bill may be being paid under the reference code {reference_code}, whose outcome is \
+         open; wait for that outcome (watch it), then use this reference code again if it FAILED. \
+         Never pay under another reference code meanwhile"
+    )]
+    BillPaymentOpen {
+        /// The other one.
+        reference_code: String,
+    },
+    /// Another payment of the bill succeeded after the inquiry was made, or may have.
+    #[error(
+        "the bill was paid under the reference code {reference_code}, and the inquiry was made \
+         before that, or less than {skew} after it (store.clock_skew); should the customer still \
+         owe something, inquire again"
+    )]
+    InquiryOutdated {
+        /// The other one.
+        reference_code: String,
+        /// By how much clocks may differ.
+        skew: SignedDuration,
+    },
     /// An inquiry for the same may have been sold, and nobody has settled that yet.
     #[error(
         "nothing was sent: OKEBAYAR may have sold this product for this account number already, \
@@ -112,6 +140,30 @@ pub enum PurchaseError {
     OutcomeUnreadable(String),
 }
 
+/// What became of the transaction that holds an inquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Its outcome is open, or may be.
+    Open,
+    /// It paid, or was reversed.
+    Settled,
+    /// It has no record: it was refused, or is about to be claimed.
+    Unclaimed,
+}
+
+impl Holder {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Open => {
+                "its outcome is open: wait for that (watch it), and never pay under another \
+                 reference code meanwhile"
+            }
+            Self::Settled => "read that transaction before you decide anything",
+            Self::Unclaimed => "use that one, or inquire again",
+        }
+    }
+}
+
 impl PurchaseError {
     /// Returns whether something can have been sent under the reference code.
     #[must_use]
@@ -125,7 +177,9 @@ impl PurchaseError {
             Self::NoSuchInquiry
             | Self::AmbiguousInquiry
             | Self::NotPayable(_)
-            | Self::InquiryAlreadyUsed
+            | Self::InquiryAlreadyUsed { .. }
+            | Self::BillPaymentOpen { .. }
+            | Self::InquiryOutdated { .. }
             | Self::NothingSent(_) => Sent::No,
             // Not of this reference code, but the customer may have it.
             Self::SoldByInquiry { .. }
@@ -337,14 +391,10 @@ impl Engine {
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
-                    return if self
-                        .still_bound(permit.transaction())
-                        .await
-                        .map_err(not_claimed)?
-                    {
-                        Ok(Claimed::Won(permit))
-                    } else {
-                        Err(unconfirmed(PurchaseError::InquiryAlreadyUsed))
+                    let verified = self.verify_claimed(permit.transaction(), &wanted, &intent);
+                    return match verified.await.map_err(not_claimed)? {
+                        Ok(()) => Ok(Claimed::Won(permit)),
+                        Err(refused) => Err(unconfirmed(refused)),
                     };
                 }
                 Claim::HeldBack(transaction) => {
@@ -391,8 +441,10 @@ impl Engine {
             Some("spelling of the reference code")
         } else if !self.is_account(stored.account(), intent.named_account()) {
             Some("account")
+        } else if !is_for(stored, intent) {
+            Some("account_number")
         } else {
-            stored.contents().difference(&intent.contents)
+            stored.stated_contents().difference(&intent.contents)
         };
         let Some(field) = difference else {
             return Ok(());
@@ -418,7 +470,9 @@ impl Engine {
             PurchaseError::NoSuchInquiry
                 | PurchaseError::AmbiguousInquiry
                 | PurchaseError::NotPayable(_)
-                | PurchaseError::InquiryAlreadyUsed
+                | PurchaseError::InquiryAlreadyUsed { .. }
+                | PurchaseError::BillPaymentOpen { .. }
+                | PurchaseError::InquiryOutdated { .. }
         );
         if !is_about_inquiry {
             return Err(ClaimFault::Refused(refusal));
@@ -492,6 +546,13 @@ impl Engine {
         }
         (claimed, statement)
     }
+}
+
+/// Returns true when a stored transaction is for the customer that the caller names, if it names
+/// one.
+fn is_for(stored: &Transaction, intent: &Intent) -> bool {
+    let named = intent.bill.account_number.as_ref();
+    named.is_none_or(|number| stored.order().is_for(number))
 }
 
 /// What became of the claim of a reference code.

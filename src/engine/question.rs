@@ -17,10 +17,13 @@ use crate::{
         transport::TransportError,
         verdict::Refusal,
     },
-    store::{StoreError, inquiries},
+    store::{
+        StoreError,
+        inquiries::{self, NotKept},
+    },
     transaction::{
         AccountName, AccountNumber, Amount, Details, ProductCode, ReferenceCode, State, StatusCode,
-        TransactionKey,
+        TooManyUnderCode, TransactionKey,
     },
 };
 
@@ -48,6 +51,9 @@ pub enum QuestionError {
     /// OKEBAYAR answered an inquiry like a purchase: money may be spent.
     #[error("{0}")]
     SoldInstead(Sale),
+    /// OKEBAYAR answered with an inquiry code that it gave out too often.
+    #[error("the inquiry could not be kept: {0}; inquire again later")]
+    TooManyUnderCode(TooManyUnderCode),
     /// OKEBAYAR refused.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {
@@ -225,24 +231,33 @@ impl Engine {
     ) -> Result<Found, QuestionError> {
         let (upstream, _slot) = self.admit_query(account).await?;
         let own = self.own_reference();
+        // What was paid after this moment may not be in the answer, however late that comes.
+        let asked_at = self.now();
         let (_, found) = upstream
             .client
             .inquire_postpaid(&own, question, self.asker(account))
             .await;
-        match found {
+        let mut found = match found {
             Err(QueryError::SoldInstead(answer)) => {
                 let sale = self.keep_payment(account, &own, &answer).await;
-                Err(QuestionError::SoldInstead(sale))
+                return Err(QuestionError::SoldInstead(sale));
             }
-            found => self.keep(found?).await,
+            found => found?,
+        };
+        if let Some(inquired) = &mut found.inquiry.order.inquired {
+            inquired.at = inquired.at.map(|answered| answered.min(asked_at));
         }
+        self.keep(found).await
     }
 
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
     async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
         inquiries::save(&*self.store, &found.inquiry, self.now())
             .await
-            .map_err(QuestionError::NotKept)?;
+            .map_err(|problem| match problem {
+                NotKept::Store(error) => QuestionError::NotKept(error),
+                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+            })?;
         Ok(found)
     }
 

@@ -20,8 +20,9 @@ use crate::{
         sold,
     },
     transaction::{
-        AccountName, AccountNumber, Amount, Arming, AttemptToken, Contents, Finding, Intent, Order,
-        ProductCode, ReferenceCode, Source, State, Statement, StatusCode, Transaction,
+        AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
+        Intent, Order, ProductCode, ReferenceCode, Source, State, Statement, StatusCode,
+        Transaction,
     },
 };
 
@@ -227,6 +228,7 @@ impl Engine {
                 account_number: made.account_number.clone(),
                 inquiry_code: None,
             },
+            bill: BillGuards::default(),
             trace: None,
         };
         let mut guard = self.guard().await?;

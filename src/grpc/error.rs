@@ -11,7 +11,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{CheckError, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError},
+    engine::{
+        CheckError, Holder, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError,
+    },
     store::StoreError,
     transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };
@@ -176,12 +178,17 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
                 NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
                 NotPayable::Unsendable(_) => "INQUIRY_UNSENDABLE",
                 NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
+                NotPayable::Ambiguous => "AMBIGUOUS_INQUIRY",
             };
             status(Code::FailedPrecondition, reason, sent, message)
         }
-        PurchaseError::InquiryAlreadyUsed => {
-            let reason = "INQUIRY_ALREADY_USED";
-            status(Code::FailedPrecondition, reason, sent, message)
+        PurchaseError::InquiryAlreadyUsed {
+            reference_code,
+            holder,
+        } => {
+            let is_open = *holder == Holder::Open;
+            let open = is_open.then_some(reference_code);
+            of_bill("INQUIRY_ALREADY_USED", sent, message, open)
         }
         PurchaseError::SoldByInquiry { reference_code } => {
             let metadata = HashMap::from([(
@@ -190,6 +197,10 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             )]);
             sold_by_inquiry(message, metadata)
         }
+        PurchaseError::BillPaymentOpen { reference_code } => {
+            of_bill("BILL_PAYMENT_OPEN", sent, message, Some(reference_code))
+        }
+        PurchaseError::InquiryOutdated { .. } => of_bill("INQUIRY_OUTDATED", sent, message, None),
         PurchaseError::MayBeForgotten(_) => {
             let message = format!("{message}; ask OKEBAYAR about the reference code");
             status(Code::FailedPrecondition, "MAY_BE_FORGOTTEN", sent, message)
@@ -222,6 +233,14 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             status(Code::Unknown, "OUTCOME_UNREADABLE", sent, message)
         }
     }
+}
+
+/// Refuses a payment for what another one of its bill did. Its metadata name one that is open.
+fn of_bill(reason: &str, sent: Sent, message: String, open: Option<&String>) -> Status {
+    let named = open.map(|code| ("open_reference_code".to_owned(), code.clone()));
+    let (code, details) = (Code::FailedPrecondition, ErrorDetails::new());
+    let metadata = named.into_iter().collect();
+    with_metadata(code, reason, sent, message, details, metadata)
 }
 
 /// Reports that the caller's deadline leaves no time for an answer from the store.
@@ -328,6 +347,10 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
             let (_, _, problem) = store_problem(error);
             let message = format!("the inquiry could not be kept: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
+        }
+        QuestionError::TooManyUnderCode(_) => {
+            let reason = "INQUIRY_CODE_CROWDED";
+            status(Code::Unavailable, reason, Sent::Maybe, message)
         }
         QuestionError::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)

@@ -167,6 +167,7 @@ impl Sandbox {
             account_number,
             script,
             pays: None,
+            owed_until_told: false,
         };
         self.book_order(asked, &order, format)
     }
@@ -189,6 +190,9 @@ impl Sandbox {
         };
         self.settle_later(order.reference_code, &purchase, format);
         let reply = order.script.reply;
+        if matches!(reply, Reply::Answer | Reply::Slow) {
+            self.book.told(order.reference_code, trace_code);
+        }
         let answer = match (reply, &purchase.paid) {
             (Reply::LikeInquiry, _) => self.inquiry(order.reference_code, trace_code, &purchase),
             (_, Some((inquiry_code, inquiry))) => {
@@ -257,6 +261,7 @@ impl Sandbox {
             ),
             _ => {
                 let shown = named.unwrap_or(trace_code);
+                self.book.told(reference_code, &purchase.trace_code);
                 (Reply::Answer, self.status(reference_code, shown, &purchase))
             }
         }

@@ -6,6 +6,7 @@
 
 mod api;
 mod bill;
+mod billing;
 mod book;
 mod inquiry;
 mod misprint;
@@ -22,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use self::{
+    billing::Billings,
     book::{Book, Purchase},
     misprint::Misprints,
     wire::Format,
@@ -64,6 +66,7 @@ pub struct Sandbox {
     settings: Settings,
     book: Book,
     misprints: Misprints,
+    billings: Billings,
     callback_url: watch::Sender<Option<String>>,
     http: reqwest::Client,
     ambient: Ambient,
@@ -95,6 +98,7 @@ impl Sandbox {
         Ok(Arc::new(Self {
             book: Book::new(settings.deposit),
             misprints: Misprints::default(),
+            billings: Billings::default(),
             settings,
             callback_url: watch::Sender::new(callback_url),
             http,

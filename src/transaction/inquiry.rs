@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     amount::Amount,
     codes::{AccountName, InquiryCode, StatusCode},
-    intent::Contents,
     order::Order,
 };
 
@@ -41,50 +40,27 @@ pub enum NotPayable {
          and if it stays so ask the gateway's operator for an account in the other format"
     )]
     Unsendable(&'static str),
+    /// Inquiries of several customers fit the request.
+    #[error(
+        "OKEBAYAR gave the inquiry code to several customers; give account_number as it was \
+         inquired, or inquire again"
+    )]
+    Ambiguous,
     /// The caller showed another total to the customer.
     #[error("the inquiry's total is IDR {0}, not the stated one; show the customer that one")]
     OtherTotal(Amount),
 }
 
 impl Inquiry {
-    /// What is sent for a request that names this inquiry.
+    /// Returns what is sent for a request that means this inquiry.
     ///
     /// # Errors
-    /// [`NotPayable`] when the two do not fit, or it is too late.
-    pub fn order_for(&self, contents: &Contents, now: Timestamp) -> Result<Order, NotPayable> {
-        let bill = self
-            .order
-            .inquired
-            .as_ref()
-            .and_then(|inquired| inquired.bill.as_ref());
-        match (contents, bill) {
-            (
-                Contents::PurchasePrepaid {
-                    product_code,
-                    account_number,
-                    ..
-                },
-                None,
-            ) => {
-                if *product_code != self.order.product_code {
-                    return Err(NotPayable::OtherContents("product_code"));
-                }
-                if *account_number != self.order.account_number {
-                    return Err(NotPayable::OtherContents("account_number"));
-                }
-            }
-            (Contents::PayPostpaid { total: stated, .. }, Some(bill)) => {
-                let total = bill.total().ok_or(NotPayable::TotalUnknown)?;
-                if stated.is_some_and(|stated| stated != total) {
-                    return Err(NotPayable::OtherTotal(total));
-                }
-            }
-            _ => return Err(NotPayable::OtherContents("operation")),
-        }
+    /// [`NotPayable::Expired`] when it is too late.
+    pub fn order(&self, now: Timestamp) -> Result<&Order, NotPayable> {
         if now >= self.expires_at {
             return Err(NotPayable::Expired);
         }
-        Ok(self.order.clone())
+        Ok(&self.order)
     }
 }
 

@@ -12,6 +12,7 @@ mod attempt;
 mod codes;
 mod evidence;
 mod fold;
+mod inquiries;
 mod inquiry;
 mod intent;
 mod meaning;
@@ -38,8 +39,9 @@ pub use codes::{
 };
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
+pub use inquiries::{Inquiries, Meant, Numbered, TooManyUnderCode};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
-pub use intent::{Contents, Intent, Operation, TraceContext};
+pub use intent::{BillGuards, Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
 pub use release::{Kept, Release};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
@@ -560,6 +562,40 @@ impl Transaction {
     #[must_use]
     pub fn not_sent_at(&self) -> Option<Timestamp> {
         fold::not_sent_at(&self.evidence, self.about(), &self.rules)
+    }
+
+    /// Returns the contents with the total that is paid, which an earlier release did not want
+    /// stated.
+    #[must_use]
+    pub fn stated_contents(&self) -> Contents {
+        match &self.contents {
+            Contents::PayPostpaid {
+                inquiry_code,
+                total: None,
+            } => Contents::PayPostpaid {
+                inquiry_code: inquiry_code.clone(),
+                total: self.order.bill().and_then(Bill::total),
+            },
+            stated => stated.clone(),
+        }
+    }
+
+    /// Returns when the success was learnt that stands, at the latest; `None` in any other state.
+    #[must_use]
+    pub fn succeeded_at(&self) -> Option<Timestamp> {
+        if !matches!(self.standing().state, State::Succeeded { .. }) {
+            return None;
+        }
+        let is_success = |finding| {
+            matches!(
+                finding,
+                Finding::Succeeded | Finding::Resolved(Verdict::Succeeded)
+            )
+        };
+        let entries = self.evidence.iter();
+        let times = entries.filter(|(said, _)| is_success(said.finding));
+        let learnt = times.map(|(_, seen)| seen.first).max();
+        Some(learnt.unwrap_or(self.updated_at))
     }
 
     /// The statements that settle something by themselves, and the resolutions.

@@ -14,6 +14,8 @@ mod account_names;
 mod accounts;
 mod amounts;
 mod answers;
+mod bill_rounds;
+mod bills;
 mod call;
 mod callbacks;
 mod chart;

@@ -22,10 +22,10 @@ const ROUNDS: usize = 50;
 const TWINS: usize = 4;
 
 /// A generator of pseudo-random numbers (splitmix64): a failure names its seed.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,7 +33,7 @@ impl Dice {
         usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.roll(from.len())]
     }
 }
@@ -272,7 +272,7 @@ async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
     clippy::disallowed_methods,
     reason = "a test may ask the machine for randomness"
 )]
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("OKEBAYAR_SEED").ok();
     given.map_or_else(
         || uuid::Uuid::new_v4().as_u64_pair().0,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use okebayar_gateway::grpc::v1::{
-    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry,
+    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry, Money,
     PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
     WatchTransactionRequest, get_transaction_request::Code, inquire_postpaid_request::Customer,
     inquiry_service_client::InquiryServiceClient,
@@ -331,6 +331,26 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
+    /// Has the sandbox bill a customer otherwise or, for `*`, every one.
+    pub async fn bill_as(&self, account_number: &str, billing: Value) {
+        let url = format!(
+            "http://127.0.0.1:{}/bills/{account_number}",
+            self.sandbox_port
+        );
+        let body = billing.to_string();
+        let set = reqwest::Client::new().put(url).body(body).send();
+        assert_eq!(set.await.unwrap().status(), 204);
+    }
+
+    /// The bills that were paid more than once, as the sandbox tells.
+    pub async fn paid_twice(&self) -> Vec<Value> {
+        let bills = self.ask_sandbox("bills").await;
+        let paid = bills.as_array().unwrap().iter();
+        paid.filter(|bill| bill["reference_codes"].as_array().unwrap().len() > 1)
+            .cloned()
+            .collect()
+    }
+
     /// What the sandbox tells beside the API.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
@@ -538,6 +558,11 @@ pub fn payment(reference_code: &str, inquiry: &Inquiry) -> PayPostpaidRequest {
     PayPostpaidRequest {
         reference_code: reference_code.to_owned(),
         inquiry_code: inquiry.inquiry_code.clone(),
+        // One that cannot be told is refused whatever is stated.
+        total: inquiry.total.clone().or(Some(Money {
+            units: 1,
+            ..Money::default()
+        })),
         ..PayPostpaidRequest::default()
     }
 }
