@@ -89,7 +89,7 @@ impl Engine {
         let stored = self.store.load(&intent.key()).await;
         let stored = stored.map_err(PurchaseError::NotClaimed)?;
         if let Some(stored) = &stored {
-            self.verify_same(stored, intent)?;
+            self.verify_same(stored, intent).await?;
             if !matches!(stored.standing().state, State::NotSent(_)) {
                 return Ok(Ordered::Taken(Arc::clone(stored)));
             }

@@ -261,8 +261,8 @@ impl Engine {
         self.listed(&others).await
     }
 
-    /// "Already paid" is a failure, unless another transaction for the same bill is
-    /// open: then it may be ours that paid, and a human decides.
+    /// Weighs "already paid": a failure, unless another transaction for the same bill is open, or
+    /// the store may have lost one. Then it may be ours that paid, and a human decides.
     pub(super) async fn weigh(
         &self,
         about: &Transaction,
@@ -277,7 +277,10 @@ impl Engine {
         let others = self
             .others_of_bill(&inquired.customer, &about.key())
             .await?;
-        if others.iter().any(Listed::is_open) {
+        // The store may have lost the payment of ours that paid it.
+        let guard = self.guard().await?;
+        let may_be_lost = guard.on(&self.settings.guard, self.now()).is_some();
+        if may_be_lost || others.iter().any(Listed::is_open) {
             return Ok(Statement {
                 finding: Finding::PaidMeanwhile,
                 ..said

@@ -392,12 +392,12 @@ impl Engine {
         let mut committed = committed?;
         if matches!(committed, Commit::Conflict(None)) {
             warn!(key = %current.key(), "the store has lost a record; it is written again");
-            let anew = Change {
-                from: None,
-                is_event: true,
-                ..next.clone()
-            };
+            let anew = next.rewritten();
             committed = self.store.commit(&anew, None).await?;
+            if matches!(committed, Commit::Done) {
+                self.committed(current, &anew, (&before, &after));
+                return Ok(Ok(anew.transaction));
+            }
         }
         match committed {
             Commit::Done => {

@@ -19,7 +19,7 @@ use crate::{
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
         AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent,
-        ReferenceCode, Source, State, Statement, Transaction,
+        ReferenceCode, Source, State, Statement, Transaction, TransactionKey,
     },
 };
 
@@ -165,6 +165,17 @@ impl Holder {
 }
 
 impl PurchaseError {
+    /// Returns the same error where another call may be sending under the reference code.
+    fn in_doubt(self) -> Self {
+        match self {
+            Self::OtherContents { field, .. } => Self::OtherContents {
+                field,
+                sent: Sent::Maybe,
+            },
+            other => other,
+        }
+    }
+
     /// Returns whether something can have been sent under the reference code.
     #[must_use]
     pub fn sent(&self) -> Sent {
@@ -296,11 +307,18 @@ impl Engine {
         let is_being_claimed = self.claims.contains(&key);
         let is_unsent = match self.store.load(&key).await {
             Ok(Some(stored)) => {
-                self.verify_same(&stored, intent)?;
+                let same = self.verify_same(&stored, intent).await;
+                same.map_err(|error| {
+                    if is_being_claimed {
+                        error.in_doubt()
+                    } else {
+                        error
+                    }
+                })?;
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
-                !is_being_claimed
+                !is_being_claimed && self.is_unsent(&stored).await
             }
             Ok(None) => !is_being_claimed && !self.may_have_forgotten(&key).await,
             Err(_) => false,
@@ -404,7 +422,10 @@ impl Engine {
                 }
                 Claim::Taken(found) => {
                     self.verify_same(&found, &intent)
-                        .and_then(|()| self.verify_rearmable(&found))
+                        .await
+                        .map_err(ClaimFault::Refused)?;
+                    self.verify_rearmable(&found)
+                        .await
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
@@ -418,12 +439,12 @@ impl Engine {
     }
 
     /// Refuses to arm a transaction again whose account is not configured.
-    fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
+    async fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
         if is_free && self.upstream(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),
-                sent: Sent::No,
+                sent: self.sent_before(&stored.key()).await,
             });
         }
         Ok(())
@@ -432,7 +453,7 @@ impl Engine {
     /// Verifies that a stored transaction is what the call wants: the same contents,
     /// under the same spelling, and paid by the account that it names, if it names one
     /// (promise 5).
-    pub(super) fn verify_same(
+    pub(super) async fn verify_same(
         &self,
         stored: &Transaction,
         intent: &Intent,
@@ -449,12 +470,19 @@ impl Engine {
         let Some(field) = difference else {
             return Ok(());
         };
-        let sent = if matches!(stored.standing().state, State::NotSent(_)) {
-            Sent::No
-        } else {
-            Sent::Maybe
-        };
+        let sent = self.sent_before(&stored.key()).await;
         Err(PurchaseError::OtherContents { field, sent })
+    }
+
+    /// Returns whether something can have been sent under a reference code that the store holds,
+    /// for a call that has begun one claim of it at most.
+    async fn sent_before(&self, key: &TransactionKey) -> Sent {
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(key);
+        match self.store.load(key).await {
+            Ok(Some(stored)) if !is_contended && self.is_unsent(&stored).await => Sent::No,
+            _ => Sent::Maybe,
+        }
     }
 
     /// Returns the transaction that another call has begun since under the reference code, a
@@ -478,13 +506,18 @@ impl Engine {
             return Err(ClaimFault::Refused(refusal));
         }
         let key = intent.key();
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(&key);
         let refused = match self.store.load(&key).await {
             Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
                 self.verify_same(&stored, intent)
+                    .await
                     .map_err(ClaimFault::Refused)?;
                 return Ok(Claimed::Taken(stored));
             }
-            Ok(_) if !self.may_have_forgotten(&key).await => refusal,
+            _ if is_contended => PurchaseError::Overtaken,
+            Ok(Some(stored)) if self.is_unsent(&stored).await => refusal,
+            Ok(None) if !self.may_have_forgotten(&key).await => refusal,
             Ok(_) | Err(_) => PurchaseError::MayBeForgotten(refusal.to_string()),
         };
         Err(ClaimFault::Refused(refused))

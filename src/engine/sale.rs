@@ -298,7 +298,7 @@ impl Engine {
                 continue;
             }
             if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
-                self.verify_same(&stored, intent)?;
+                self.verify_same(&stored, intent).await?;
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Some(Ordered::Taken(stored)));
                 }

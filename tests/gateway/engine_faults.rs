@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     ambient::Ambient,
     config::Limits,
-    engine::{Engine, Purchase, PurchaseError, Settings, Upstream, Wait, WaitUntil},
+    engine::{Engine, Purchase, PurchaseError, Sent, Settings, Upstream, Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
         format::Format,
@@ -55,6 +55,8 @@ enum Fault {
     LoadFails,
     /// The commit waits until the test lets it go on, and is stored then.
     Late,
+    /// The commit fails, and is stored when the test has it arrive.
+    Delayed,
 }
 
 struct Faulty {
@@ -69,6 +71,8 @@ struct Faulty {
     late: Mutex<Option<&'static str>>,
     /// The verification fails.
     is_unfit: AtomicBool,
+    /// A delayed commit.
+    delayed: Mutex<Option<Change>>,
 }
 
 impl Faulty {
@@ -106,10 +110,15 @@ impl Store for Faulty {
                 self.inner.commit(change, history).await
             }
             None | Some(Fault::None) => self.inner.commit(change, history).await,
+            Some(Fault::Delayed) => {
+                *self.delayed.lock().unwrap() = Some(change.clone());
+                Err(lost())
+            }
             Some(_) => Err(lost()),
         }
     }
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.wait_if_late("load").await;
         let fault = self.loads.lock().unwrap().pop_front();
         if fault.is_some() {
             Err(lost())
@@ -273,6 +282,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         waiting: Notify::new(),
         late: Mutex::new(None),
         is_unfit: AtomicBool::new(false),
+        delayed: Mutex::new(None),
     });
     let transport = Arc::new(Counting::default());
     let client = Client::new(
@@ -517,4 +527,70 @@ async fn purchase_begun_while_its_inquiry_is_looked_up_is_returned_not_refused()
     let joined = buying.await.unwrap().unwrap();
     assert!(joined.replayed);
     assert_eq!(bench.posts(), 0);
+}
+
+/// Makes the reference code NOT_SENT: its claim cannot be confirmed, and is given up.
+async fn not_sent() -> Bench {
+    let bench = bench(
+        &[Fault::ReplyLost, Fault::NotStored],
+        &[Fault::LoadFails; 3],
+    )
+    .await;
+    bench.buy().await.unwrap_err();
+    bench.settle().await;
+    let stored = bench.stored().await.unwrap();
+    assert!(matches!(stored.standing().state, State::NotSent(_)));
+    bench
+}
+
+#[tokio::test]
+async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
+    let bench = not_sent().await;
+    // The first one finds the NOT_SENT.
+    let faults = [Fault::None, Fault::Delayed];
+    bench.store.commits.lock().unwrap().extend(faults);
+    let buying = bench.begin_late("load", intent()).await;
+    bench.store.is_unfit.store(true, Ordering::SeqCst);
+    bench.engine.verify_store().await.unwrap_err();
+    bench.store.go_on.notify_one();
+    buying.await.unwrap().unwrap_err();
+    let delayed = bench.store.delayed.lock().unwrap().take().unwrap();
+    let stored = bench.store.inner.commit(&delayed, None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    bench.settle().await;
+    let stored = bench.stored().await.unwrap();
+    assert!(
+        matches!(stored.standing().state, State::NotSent(_)),
+        "{stored:?}"
+    );
+    assert_eq!(bench.posts(), 0);
+}
+
+#[tokio::test]
+async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
+    let bench = not_sent().await;
+    bench.store.commits.lock().unwrap().push_back(Fault::Late);
+    let engine = Arc::clone(&bench.engine);
+    let buying = tokio::spawn(async move { buy(&engine, intent()).await });
+    let claimed = async {
+        while !bench.store.commits.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, claimed).await.unwrap();
+    let (other, _) = wish("reference-1", "PULSA5");
+    let refused = buy(&bench.engine, other).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            PurchaseError::OtherContents {
+                sent: Sent::Maybe,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    bench.store.go_on.notify_one();
+    buying.await.unwrap().unwrap();
+    assert_eq!(bench.posts(), 1);
 }
