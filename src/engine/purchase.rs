@@ -392,7 +392,7 @@ impl Engine {
                 }
                 Claim::Taken(found) => {
                     self.verify_same(&found, &intent)
-                        .and_then(|()| self.verify_rearmable(&found))
+                        .and_then(|()| self.verify_rearmable(&found, &wanted))
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
@@ -405,9 +405,16 @@ impl Engine {
         Err(ClaimFault::Refused(PurchaseError::Overtaken))
     }
 
-    /// Refuses to arm a transaction again whose account is not configured.
-    fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
+    /// Refuses to arm a transaction again whose account is not configured, or for another bill:
+    /// the inquiry code may have been given out again while two calls looked it up.
+    fn verify_rearmable(&self, stored: &Transaction, wanted: &Wanted) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
+        if is_free && !stored.order().is_same_bill(&wanted.order) {
+            return Err(PurchaseError::OtherContents {
+                field: "account_number",
+                sent: Sent::No,
+            });
+        }
         if is_free && self.upstream(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),
