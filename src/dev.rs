@@ -219,7 +219,7 @@ okebayar-gateway):
 
   find a bill, and pay it by its inquiry_code
     okebayar-gateway call --address http://{address} inquire-postpaid HPLNPASCA 512345678902 --contact-number 0812
-    okebayar-gateway call --address http://{address} pay-postpaid order-2026-000002 <inquiry_code> --watch
+    okebayar-gateway call --address http://{address} pay-postpaid order-2026-000002 <inquiry_code> --total 108000 --watch
 
   see that OKEBAYAR executed it once
     curl http://{SANDBOX}/ledger/{reference_code}

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     store::{
         StoreError,
-        inquiries::{self, Binding, Bond},
+        inquiries::{self, Binding, BindingNote},
     },
     transaction::{
         AccountName, Contents, Inquiries, InquiryCode, Intent, Meant, NotPayable, Order, State,
@@ -31,7 +31,7 @@ pub(super) struct Wanted {
     pub(super) account: AccountName,
     pub(super) order: Order,
     /// Binds the inquiry, if there is one.
-    pub(super) bond: Option<Bond>,
+    pub(super) binding: Option<BindingNote>,
 }
 
 /// Returns what a request says of the inquiry that it means; `before` is what its reference code
@@ -75,7 +75,7 @@ impl Engine {
                 return Ok(Ordered::Wanted(Box::new(Wanted {
                     account: intent.account.clone(),
                     order,
-                    bond: None,
+                    binding: None,
                 })));
             }
             Contents::PurchasePrepaid {
@@ -118,9 +118,9 @@ impl Engine {
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
             Err(NotPayable::Unsendable(name))?;
         }
-        let bond = Bond::of(picked);
-        let bound = self.bind(&bond, &key).await.map_err(not_claimed)?;
-        if let Err(holder) = bound {
+        let note = BindingNote::of(picked);
+        let is_ours = self.bind(&note, &key).await.map_err(not_claimed)?;
+        if let Err(holder) = is_ours {
             let refused = self.already_used(Some(holder)).await;
             return Err(refused.map_err(not_claimed)?);
         }
@@ -131,7 +131,7 @@ impl Engine {
         Ok(Wanted {
             account: picked.inquiry.account.clone(),
             order,
-            bond: Some(bond),
+            binding: Some(note),
         })
     }
 
@@ -190,7 +190,7 @@ impl Engine {
     /// look after it, one sees the other.
     async fn bind(
         &self,
-        bond: &Bond,
+        note: &BindingNote,
         key: &TransactionKey,
     ) -> Result<Result<(), TransactionKey>, StoreError> {
         let bind = async |from: Option<&Binding>| {
@@ -198,7 +198,7 @@ impl Engine {
                 holder: key.clone(),
                 previous: from.map(|from| from.holder.clone()),
             };
-            inquiries::bind(&*self.store, bond, from, to, self.now()).await
+            inquiries::bind(&*self.store, note, from, to, self.now()).await
         };
         let mut binding = bind(None).await?;
         if binding.holder != *key {

@@ -1,7 +1,7 @@
 //! One bill, one payment at a time: what a bill's other transactions forbid.
 //!
 //! Two reference codes may pay one bill, each with an inquiry of its own, so the reference code
-//! alone does not keep them apart ([decision 12](../../docs/decisions/0012-one-bill-one-payment.md)).
+//! alone does not keep them apart (docs/decisions/0012-one-bill-one-payment.md).
 //! Each payment is listed under its bill before its claim, and reads the others after it.
 //!
 //! SUBTLE: 1. A is listed; 2. B is listed; 3. A is claimed; 4. B is claimed; 5. each reads the
@@ -110,8 +110,8 @@ impl Engine {
         intent: &Intent,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
         let key = claimed.key();
-        if let Some(bond) = &wanted.bond {
-            let holder = inquiries::bound_to(&*self.store, bond).await?;
+        if let Some(note) = &wanted.binding {
+            let holder = inquiries::bound_to(&*self.store, note).await?;
             if holder.as_ref() != Some(&key) {
                 return Ok(Err(self.already_used(holder).await?));
             }
@@ -194,9 +194,10 @@ impl Engine {
     async fn listed(&self, keys: &[TransactionKey]) -> Result<Vec<Listed>, StoreError> {
         let records = keys.iter().map(|key| self.store.load(key));
         let records = futures::future::try_join_all(records).await?;
-        let guard: Option<Guard> = match records.iter().any(Option::is_none) {
-            true => Some(self.refresh_guard().await?),
-            false => None,
+        let guard: Option<Guard> = if records.iter().any(Option::is_none) {
+            Some(self.refresh_guard().await?)
+        } else {
+            None
         };
         let listed = keys.iter().zip(records).map(|(key, record)| Listed {
             key: key.clone(),

@@ -424,7 +424,7 @@ impl Engine {
                     self.verify_same(&found, &intent)
                         .await
                         .map_err(ClaimFault::Refused)?;
-                    self.verify_rearmable(&found)
+                    self.verify_rearmable(&found, &wanted)
                         .await
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
@@ -438,9 +438,20 @@ impl Engine {
         Err(ClaimFault::Refused(PurchaseError::Overtaken))
     }
 
-    /// Refuses to arm a transaction again whose account is not configured.
-    async fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
+    /// Refuses to arm a transaction again whose account is not configured, or for another bill:
+    /// the inquiry code may have been given out again while two calls looked it up.
+    async fn verify_rearmable(
+        &self,
+        stored: &Transaction,
+        wanted: &Wanted,
+    ) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
+        if is_free && !stored.order().is_same_bill(&wanted.order) {
+            return Err(PurchaseError::OtherContents {
+                field: "account_number",
+                sent: self.sent_before(&stored.key()).await,
+            });
+        }
         if is_free && self.upstream(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),

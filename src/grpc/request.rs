@@ -88,15 +88,11 @@ pub(super) fn payment(
         ReferenceCode::parse(request.reference_code),
     );
     let inquiry = violations.keep("inquiry_code", InquiryCode::parse(request.inquiry_code));
-    let total = match &request.total {
-        Some(total) => violations.keep("total", money(total)),
-        None => {
-            let problem = "it is empty; give the total that the inquiry returned and the customer \
-                           was shown";
-            violations.add("total", problem);
-            None
-        }
-    };
+    let total = request
+        .total
+        .as_ref()
+        .ok_or("it is empty; give the total that the inquiry returned and the customer was shown");
+    let total = violations.keep("total", total.and_then(money));
     let account_number = violations.keep_some("account_number", &request.account_number, |text| {
         AccountNumber::parse(text)
     });

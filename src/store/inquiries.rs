@@ -115,12 +115,12 @@ impl Binding {
 
 /// The note that binds one inquiry, and how long it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bond {
+pub struct BindingNote {
     name: String,
     expires_at: Timestamp,
 }
 
-impl Bond {
+impl BindingNote {
     /// Names the note of an inquiry. The first one under a code has the name that an earlier
     /// release knows.
     #[must_use]
@@ -145,13 +145,13 @@ impl Bond {
 /// [`StoreError`] when that is not known.
 pub async fn bind(
     store: &dyn Store,
-    bond: &Bond,
+    note: &BindingNote,
     from: Option<&Binding>,
     to: Binding,
     now: Timestamp,
 ) -> Result<Binding, StoreError> {
-    let name = &bond.name;
-    let keep = keep(now, bond.expires_at.max(now), INQUIRY_KEPT);
+    let name = &note.name;
+    let keep = keep(now, note.expires_at.max(now), INQUIRY_KEPT);
     let from = from.map(Binding::write);
     let text = to.write();
     match store.put_note(name, from.as_deref(), &text, keep).await? {
@@ -167,9 +167,9 @@ pub async fn bind(
 /// [`StoreError`] when that is not known.
 pub async fn bound_to(
     store: &dyn Store,
-    bond: &Bond,
+    note: &BindingNote,
 ) -> Result<Option<TransactionKey>, StoreError> {
-    let stored = store.note(&bond.name).await?;
+    let stored = store.note(&note.name).await?;
     let binding = stored.map(|stored| Binding::read(&stored)).transpose()?;
     Ok(binding.map(|binding| binding.holder))
 }

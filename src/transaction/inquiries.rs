@@ -234,3 +234,132 @@ fn is_same(one: &Order, other: &Order) -> bool {
     };
     one.is_same_bill(other) && owed(one) == owed(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transaction::{AccountName, Inquired, InquiryCode, Verbatim};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn number(text: &str) -> AccountNumber {
+        AccountNumber::parse(text).unwrap()
+    }
+
+    fn inquiry(customer: &str, nominal: &str, ref1: &str, expires: i64) -> Inquiry {
+        let bill = Bill {
+            account_numbers: [customer, "", ""].map(Verbatim::new),
+            contact_number: Verbatim::new("0812"),
+            nominal: Verbatim::new(nominal),
+            admin_fee: Verbatim::new("2500.00"),
+        };
+        Inquiry {
+            account: AccountName::parse("main").unwrap(),
+            inquiry_code: InquiryCode::parse("CODE").unwrap(),
+            expires_at: at(expires),
+            order: Order {
+                product_code: ProductCode::parse("HPDAM").unwrap(),
+                account_number: number(customer),
+                inquired: Some(Inquired {
+                    refs: [Some(Verbatim::new(ref1)), None, None],
+                    at: Some(at(0)),
+                    customer: Verbatim::new(format!("{customer}/")),
+                    bill: Some(bill),
+                }),
+            },
+        }
+    }
+
+    fn meant(total: &str, account_number: Option<&AccountNumber>) -> Meant<'static> {
+        Meant::Bill {
+            total: Some(Amount::parse(total).unwrap()),
+            account_number: account_number
+                .cloned()
+                .map(|number| &*Box::leak(Box::new(number))),
+            before: None,
+        }
+    }
+
+    fn ref1(picked: &Numbered) -> &str {
+        let inquired = picked.inquiry.order.inquired.as_ref().unwrap();
+        inquired.refs[0].as_ref().unwrap().as_str()
+    }
+
+    #[test]
+    fn an_earlier_release_reads_the_newest_and_its_notes_are_read() {
+        let first = inquiry("111", "1000.00", "a", 100);
+        let second = inquiry("222", "1000.00", "b", 100);
+        let both = Inquiries::new(first.clone())
+            .add(second.clone(), at(1))
+            .unwrap();
+        let text = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<Inquiry>(&text).unwrap(), second);
+        assert_eq!(serde_json::from_str::<Inquiries>(&text).unwrap(), both);
+        let earlier = serde_json::to_string(&first).unwrap();
+        let alone = Inquiries::new(first);
+        assert_eq!(serde_json::from_str::<Inquiries>(&earlier).unwrap(), alone);
+        // What has one inquiry is written as that release writes it.
+        assert_eq!(serde_json::to_string(&alone).unwrap(), earlier);
+    }
+
+    #[test]
+    fn the_same_bill_keeps_its_number_and_the_newest_references() {
+        let all = Inquiries::new(inquiry("111", "1000.00", "a", 100));
+        let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
+        let all = all.add(inquiry("111", "1000", "c", 100), at(1)).unwrap();
+        let anna = number("111");
+        let picked = all.pick(&meant("3500", Some(&anna))).unwrap();
+        assert_eq!((picked.number, ref1(picked)), (0, "c"));
+        let budi = number("222");
+        let picked = all.pick(&meant("3500", Some(&budi))).unwrap();
+        assert_eq!((picked.number, ref1(picked)), (1, "b"));
+        assert_eq!(all.pick(&meant("3500", None)), Err(NotPayable::Ambiguous));
+    }
+
+    #[test]
+    fn what_its_reference_code_was_to_pay_decides_when_it_is_armed_again() {
+        let before = inquiry("111", "1000.00", "a", 100);
+        let all = Inquiries::new(before.clone());
+        let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
+        let total = Some(Amount::parse("3500").unwrap());
+        let again = |order| Meant::Bill {
+            total,
+            account_number: None,
+            before: Some(order),
+        };
+        assert_eq!(ref1(all.pick(&again(&before.order)).unwrap()), "a");
+        let gone = inquiry("333", "1000.00", "x", 100);
+        let refused = all.pick(&again(&gone.order));
+        assert_eq!(refused, Err(NotPayable::OtherContents("account_number")));
+    }
+
+    #[test]
+    fn expired_ones_that_were_forgotten_still_make_a_total_ambiguous() {
+        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 10));
+        for customer in 101..120 {
+            let next = inquiry(&customer.to_string(), "1000.00", "a", 10);
+            all = all.add(next, at(20)).unwrap();
+        }
+        // The first of them is no longer kept.
+        let all = all
+            .add(inquiry("200", "7000.00", "b", 100), at(20))
+            .unwrap();
+        assert_eq!(all.pick(&meant("9500", None)), Err(NotPayable::Ambiguous));
+        let named = number("200");
+        assert!(all.pick(&meant("9500", Some(&named))).is_ok());
+    }
+
+    #[test]
+    fn a_live_inquiry_is_never_evicted() {
+        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 100));
+        for customer in 101..100 + i64::try_from(LIVE_MAX).unwrap() {
+            let next = inquiry(&customer.to_string(), "1000.00", "a", 100);
+            all = all.add(next, at(1)).unwrap();
+        }
+        let next = inquiry("200", "1000.00", "a", 100);
+        assert_eq!(all.clone().add(next.clone(), at(1)), Err(TooManyUnderCode));
+        assert!(all.add(next, at(100)).is_ok(), "they have expired");
+    }
+}

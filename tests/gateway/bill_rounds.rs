@@ -135,7 +135,7 @@ impl Rounds {
             let free = |area: &&&'static str| households.iter().all(|other| other.area != **area);
             let areas: Vec<&'static str> = AREAS.iter().filter(free).copied().collect();
             households.push(Household {
-                area: *self.dice.pick(areas.as_slice()),
+                area: areas[self.dice.roll(areas.len())],
                 line: format!("{line}{round:05}"),
                 codes: (0..CODES).map(|_| reference()).collect(),
                 inquiries: Vec::new(),

@@ -177,6 +177,110 @@ async fn an_inquiry_from_before_a_payment_is_outdated(kind: StoreKind) {
     }
 }
 
+/// A way to the sandbox on which answers wait until they are let through.
+struct Held {
+    port: u16,
+    open: tokio::sync::watch::Sender<bool>,
+}
+
+impl Held {
+    async fn to(sandbox_port: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (open, is_open) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((near, _)) = listener.accept().await {
+                let mut is_open = is_open.clone();
+                connections.spawn(async move {
+                    let far = tokio::net::TcpStream::connect(("127.0.0.1", sandbox_port));
+                    let (mut far_read, mut far_write) = far.await.unwrap().into_split();
+                    let (mut near_read, mut near_write) = near.into_split();
+                    let asked = tokio::io::copy(&mut near_read, &mut far_write);
+                    let answered = async {
+                        is_open.wait_for(|open| *open).await.unwrap();
+                        tokio::io::copy(&mut far_read, &mut near_write).await
+                    };
+                    let _ = tokio::join!(asked, answered);
+                });
+            }
+        });
+        Self { port, open }
+    }
+}
+
+/// The answer of an inquiry may come long after what it says was so.
+#[tokio::test]
+async fn an_inquiry_counts_from_when_it_was_asked() {
+    let mut world = gullible(StoreKind::Redis, "json").await;
+    let direct = world.start_replica().await;
+    let held = Held::to(world.sandbox_port).await;
+    let url = format!("http://127.0.0.1:{}/", held.port);
+    let slow = world.set("accounts.main.url", &url).start_replica().await;
+    let held_code = json!({ "owed_until_told": true, "inquirycode": "HELD" });
+    world.bill_as(ANNA, held_code).await;
+    let mut inquirer = slow.inquirer().await;
+    let inquiry = tokio::spawn(async move {
+        let found = inquirer.inquire_postpaid(question(WATER, ANNA)).await;
+        found.unwrap().into_inner().inquiry.unwrap()
+    });
+    let answered = async {
+        let url = format!("http://127.0.0.1:{}/inquiry/HELD", world.sandbox_port);
+        while reqwest::get(&url).await.unwrap().status() != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
+    world
+        .bill_as(ANNA, json!({ "owed_until_told": true }))
+        .await;
+    let fresh = direct.bill(WATER, ANNA).await;
+    let mut client = direct.client().await;
+    let paid = pay(&mut client, &reference(), &fresh).await.unwrap();
+    assert_eq!(paid.state(), State::Succeeded);
+    // More than the clocks may differ.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    held.open.send_replace(true);
+    let inquiry = inquiry.await.unwrap();
+    let code = reference();
+    let refused = pay(&mut client, &code, &inquiry).await;
+    let reason = "INQUIRY_OUTDATED";
+    assert_refused(refused, Code::FailedPrecondition, reason, "no");
+    assert_eq!(world.ledger(&code).await.received, 0);
+}
+
+/// Whoever reads a full list takes the place of one that it finds without a record: a claim that it
+/// did not see must end that.
+#[tokio::test]
+async fn a_claim_in_a_full_list_moves_to_its_end() {
+    let mut world = gullible(StoreKind::Redis, "json").await;
+    let mut way = Way::to_sandbox(&mut world);
+    way.open().await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, ANNA).await;
+    let code = reference();
+    way.close().await;
+    let unsent = pay(&mut client, &code, &inquiry).await;
+    assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    for _ in 1..64 {
+        list_without_record(&world, ANNA, &reference()).await;
+    }
+    let listed = async || {
+        let store = store_of(&world).await;
+        let customer = Verbatim::new(format!("{ANNA}/"));
+        inquiries::of_bill(&store, &customer).await.unwrap()
+    };
+    let before = listed().await;
+    assert!(before.is_full());
+    assert_eq!(before.keys().first(), Some(&key(&code)));
+    way.open().await;
+    pay(&mut client, &code, &inquiry).await.unwrap();
+    let after = listed().await;
+    assert_eq!(after.keys().last(), Some(&key(&code)));
+    assert_eq!(after.keys().len(), 64);
+}
+
 const RACES: usize = 30;
 
 /// Two gateways, each with an inquiry of its own for one bill; in every other race the first

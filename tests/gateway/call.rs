@@ -391,6 +391,10 @@ async fn a_bill_is_found_and_paid_from_a_script() {
             inquiry_code,
             "--total",
             total,
+            "--account-number",
+            TWO_BILLS,
+            "--acknowledge-open",
+            "an-open-payment-1",
             "--final",
         ]
     };
