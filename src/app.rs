@@ -27,7 +27,7 @@ use crate::{
     ambient::Ambient,
     callback::{self, Callbacks},
     census,
-    config::{AccountSettings, Settings, StoreSettings},
+    config::{AccountSettings, Fault, Settings, StoreSettings},
     engine::{self, Engine, Upstream},
     events,
     grpc::{
@@ -92,14 +92,7 @@ impl App {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
-        for warning in settings.warnings() {
-            warn!(
-                key = warning.key,
-                remedy = warning.remedy,
-                "{}",
-                warning.problem
-            );
-        }
+        log_warnings(&settings);
         let metrics = Metrics::default();
         let identity = settings.identity((ambient.random)());
         let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
@@ -173,7 +166,13 @@ impl App {
         let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
         let (store, hub) = engine.events();
-        let keeping = notices::run(Arc::clone(&store), told, ambient, drained.clone());
+        let keeping = notices::run(
+            Arc::clone(&store),
+            told,
+            engine.metrics().clone(),
+            ambient,
+            drained.clone(),
+        );
         start(&mut last, keeping);
         let relaying = events::relay(store, hub, stopping.clone());
         start(&mut servers, relaying);
@@ -295,6 +294,17 @@ pub(crate) async fn open_store(
         }
     };
     Ok(store)
+}
+
+fn log_warnings(settings: &Settings) {
+    for warning in settings.warnings() {
+        let Fault {
+            key,
+            problem,
+            remedy,
+        } = warning;
+        warn!(key, remedy, "{problem}");
+    }
 }
 
 /// The sockets on which a gateway is reached.

@@ -8,7 +8,11 @@ use tracing::warn;
 
 use crate::{
     ambient::Ambient,
-    store::{Store, inbox},
+    store::{
+        Store,
+        notices::{self, Noted},
+    },
+    telemetry::Metrics,
     transaction::AccountName,
 };
 
@@ -19,6 +23,7 @@ pub const WAITING_MAX: usize = 256;
 pub async fn run(
     store: Arc<dyn Store>,
     mut texts: mpsc::Receiver<(AccountName, String)>,
+    metrics: Metrics,
     ambient: Ambient,
     stopping: CancellationToken,
 ) {
@@ -31,11 +36,18 @@ pub async fn run(
         let Some((account, text)) = next else {
             return;
         };
-        let kept = inbox::add_notice(&*store, &account, &text, (ambient.now)()).await;
+        let noted = notices::add_notice(&*store, &account, &text, (ambient.now)()).await;
+        let result = match &noted {
+            Ok(Noted::Kept) => "kept",
+            Ok(Noted::Repeated) => "repeated",
+            Ok(Noted::TooMany) => "too_many",
+            Err(_) => "not_stored",
+        };
+        metrics.notice(&account, result);
         // A failure is told once, not for every text.
-        if let (Err(error), true) = (&kept, store_answers) {
+        if let (Err(error), true) = (&noted, store_answers) {
             warn!(%error, "a text from OKEBAYAR could not be kept");
         }
-        store_answers = kept.is_ok();
+        store_answers = noted.is_ok();
     }
 }

@@ -84,12 +84,12 @@ impl Engine {
         self.stopping.run_until_cancelled(checking).await;
     }
 
-    /// Returns the orphans, newest first.
+    /// Returns up to `limit` orphans after the newest `start`, newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        inbox::orphans(&*self.store).await
+    pub async fn orphans(&self, start: usize, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        inbox::orphans(&*self.store, start, limit).await
     }
 
     /// Returns the result of the check of an orphan's reference code; `None` when none was

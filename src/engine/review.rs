@@ -6,7 +6,7 @@ use super::Engine;
 use crate::{
     store::{
         StoreError,
-        inbox::{self, Notice},
+        notices::{self, Notice},
     },
     transaction::{CannotResolve, Named, Ruling, Transaction},
 };
@@ -54,11 +54,20 @@ impl Engine {
         }
     }
 
-    /// OKEBAYAR's texts to the partner, the one that is new last first.
+    /// Returns up to `limit` of OKEBAYAR's texts to the partner after the newest `start`,
+    /// without their mentions; the one that is new last is the first.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn notices(&self) -> Result<Vec<Notice>, StoreError> {
-        inbox::notices(&*self.store).await
+    pub async fn notices(&self, start: usize, limit: usize) -> Result<Vec<Notice>, StoreError> {
+        notices::notices(&*self.store, start, limit).await
+    }
+
+    /// Returns a text with its mentions so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn counted(&self, notice: Notice) -> Result<Notice, StoreError> {
+        notices::counted(&*self.store, notice).await
     }
 }

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     store::{
         Listed, StoreError,
-        inbox::{Notice, Orphan, OrphanCheck},
+        inbox::{Orphan, OrphanCheck},
+        notices::Notice,
     },
     transaction::{AccountName, AccountNames, StatusCode},
 };
@@ -37,17 +38,20 @@ impl NoticeService for Notices {
     ) -> Result<Response<v1::ListNoticesResponse>, Status> {
         let caller_deadline = deadline(request.metadata());
         let slice = request::notices(&self.0, &request.into_inner())?;
+        let engine = &self.0.engine;
         let reading = async {
-            let all = self.0.engine.notices().await;
-            all.map_err(|error| error::of_store(&error))
+            let names = engine.names();
+            let read = |start, limit| engine.notices(start, limit);
+            let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
+            let counted = page.into_iter().map(|one| engine.counted(one));
+            let counted = try_join_all(counted).await?;
+            Ok(v1::ListNoticesResponse {
+                notices: counted.into_iter().map(notice).collect(),
+                next_page_token,
+            })
         };
-        let all = in_time(caller_deadline, reading).await?;
-        let names = self.0.engine.names();
-        let (page, next_page_token) = cut(all, &slice, names, |notice| &notice.account);
-        Ok(Response::new(v1::ListNoticesResponse {
-            notices: page.into_iter().map(notice).collect(),
-            next_page_token,
-        }))
+        let reading = reading.map_err(|error: StoreError| error::of_store(&error));
+        Ok(Response::new(in_time(caller_deadline, reading).await?))
     }
 
     async fn list_orphan_callbacks(
@@ -58,9 +62,9 @@ impl NoticeService for Notices {
         let slice = request::orphans(&self.0, &request.into_inner())?;
         let engine = &self.0.engine;
         let reading = async {
-            let all = engine.orphans().await?;
             let names = engine.names();
-            let (page, next_page_token) = cut(all, &slice, names, |orphan| &orphan.account);
+            let read = |start, limit| engine.orphans(start, limit);
+            let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
             let checked = page.into_iter().map(async |one| {
                 let check = engine.orphan_check(&one).await?;
                 Ok(orphan(one, check))
@@ -76,28 +80,56 @@ impl NoticeService for Notices {
     }
 }
 
-/// One page of a list, and the token of the next one; empty at the end.
-fn cut<T>(
-    mut all: Vec<T>,
+/// The most items that are looked through for one page of some accounts.
+const LOOKED_THROUGH_MAX: usize = 400;
+
+/// Reads one page of a list, and returns the token of the next one with it; empty at the
+/// end. Of some accounts a page may hold less than it could, and not be the last.
+async fn cut<T, Reading>(
+    read: impl Fn(usize, usize) -> Reading,
     slice: &Slice,
     names: &AccountNames,
     account: impl Fn(&T) -> &AccountName,
-) -> (Vec<T>, String) {
-    all.retain(|item| {
+) -> Result<(Vec<T>, String), StoreError>
+where
+    Reading: Future<Output = Result<Vec<T>, StoreError>>,
+{
+    let is_wanted = |item: &T| {
         slice.accounts.is_empty() || slice.accounts.contains(names.current(account(item)))
-    });
-    let end = slice.start.saturating_add(slice.size);
-    let next_page_token = if all.len() > end {
-        let next = Listed {
-            created_ms: i64::try_from(end).unwrap_or(i64::MAX),
-            name: String::new(),
-        };
-        page::token(&slice.scope, &next)
-    } else {
-        String::new()
     };
-    let page = all.into_iter().skip(slice.start).take(slice.size);
-    (page.collect(), next_page_token)
+    // One more tells whether there is another page.
+    let at_once = if slice.accounts.is_empty() {
+        slice.size.saturating_add(1)
+    } else {
+        LOOKED_THROUGH_MAX / 4
+    };
+    let mut at = slice.start;
+    let (mut page, last) = (Vec::new(), at.saturating_add(LOOKED_THROUGH_MAX));
+    loop {
+        let items = read(at, at_once).await?;
+        let is_end = items.len() < at_once;
+        for item in items {
+            if page.len() == slice.size {
+                return Ok((page, next_page(slice, at)));
+            }
+            at += 1;
+            page.extend(Some(item).filter(is_wanted));
+        }
+        if is_end {
+            return Ok((page, String::new()));
+        }
+        if at >= last {
+            return Ok((page, next_page(slice, at)));
+        }
+    }
+}
+
+fn next_page(slice: &Slice, start: usize) -> String {
+    let next = Listed {
+        created_ms: i64::try_from(start).unwrap_or(i64::MAX),
+        name: String::new(),
+    };
+    page::token(&slice.scope, &next)
 }
 
 fn orphan(orphan: Orphan, check: Option<OrphanCheck>) -> v1::OrphanCallback {

@@ -59,7 +59,7 @@ pub(super) async fn release(
 ) -> Result<Released, StoreError> {
     let entries = confirming(store).await?;
     // After the listing: a callback about a transaction that is listed is no orphan.
-    let mentions = Mentions::of(&inbox::orphans(store).await?, settings.guard);
+    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings.guard);
     let mut released = Released::default();
     for entry in entries {
         match release_one(store, settings, by, ambient, &entry, &mentions).await {

@@ -14,6 +14,7 @@ use super::{
     answer::{self, Answer, Reading, Unreadable},
     format::{self, Format},
     inquiry::{self, Asked, Found, Question},
+    personal,
     redact::Secrets,
     request::{self, Body, Credentials, TransactionCodes},
     send_by::SendBy,
@@ -417,7 +418,7 @@ impl Client {
 
     async fn ask(&self, body: Body) -> Result<Answer, NothingLearnt> {
         let (operation, began) = (body.operation(), Instant::now());
-        let span = self.span(&body);
+        let (span, asked) = (self.span(&body), body.personal().to_vec());
         let answer = self.answer(body).instrument(span.clone()).await;
         match &answer {
             Ok(answer) => {
@@ -436,7 +437,7 @@ impl Client {
             }
         }
         if let Some(observer) = &self.observer {
-            observer.observe(operation, &answer, began.elapsed());
+            observer.observe(operation, &answer, began.elapsed(), &asked);
         }
         answer
     }
@@ -478,6 +479,7 @@ impl Observer {
         operation: &'static str,
         answer: &Result<Answer, NothingLearnt>,
         took: Duration,
+        asked: &[String],
     ) {
         let result = match answer {
             Ok(answer) if answer.names_another_member => "another_member",
@@ -505,8 +507,22 @@ impl Observer {
             self.metrics.balance(&self.account, balance);
         }
         if let Some(info) = &answer.details.info {
-            // Nothing waits for a text to be kept; one too many at once is lost.
-            let _ = self.texts.try_send((self.account.clone(), info.clone()));
+            self.tell(info, answer, asked);
+        }
+    }
+}
+
+impl Observer {
+    /// Has a text to the partner kept, unless it is about one customer. Nothing waits for
+    /// that; one too many at once is lost.
+    fn tell(&self, info: &str, answer: &Answer, asked: &[String]) {
+        if personal::is_about_one(info, answer, asked) {
+            self.metrics.notice(&self.account, "about_customer");
+            return;
+        }
+        let text = (self.account.clone(), info.to_owned());
+        if self.texts.try_send(text).is_err() {
+            self.metrics.notice(&self.account, "lost");
         }
     }
 }

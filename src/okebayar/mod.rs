@@ -14,6 +14,7 @@ pub mod client;
 pub mod format;
 pub mod inquiry;
 pub mod json;
+pub mod personal;
 pub mod pln;
 pub mod redact;
 pub mod request;

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    client::Account, format::Format, inquiry::Question, redact::Secrets, send_by::SendBy,
+    client::Account, format::Format, inquiry::Question, personal, redact::Secrets, send_by::SendBy,
     signature::sign, xml,
 };
 use crate::transaction::{
@@ -45,6 +45,7 @@ pub struct Body {
     bytes: Vec<u8>,
     send_by: Option<SendBy>,
     secrets: Secrets,
+    personal: Vec<String>,
 }
 
 impl Body {
@@ -89,6 +90,12 @@ impl Body {
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// Returns the values in it that name a customer: never to be logged.
+    #[must_use]
+    pub fn personal(&self) -> &[String] {
+        &self.personal
     }
 
     /// The bytes to send, PIN included: never to be logged.
@@ -283,5 +290,6 @@ fn signed(
         send_by: None,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
         secrets: Secrets::new(pin.clone(), signature),
+        personal: personal::of_request(parameters),
     }
 }

@@ -1,5 +1,5 @@
-//! What OKEBAYAR says beside the transactions: callbacks about unknown reference
-//! codes, and texts to the partner (API page, section 3).
+//! What OKEBAYAR says beside the transactions: callbacks about unknown reference codes. Its
+//! texts to the partner are in `notices.rs`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -27,15 +27,19 @@ pub struct Orphan {
 /// # Errors
 /// [`StoreError`] when it may not be stored.
 pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreError> {
-    store.push(List::Orphans, &write(orphan)?).await
+    store.push(List::Orphans, &write(orphan)?).await.map(drop)
 }
 
-/// The orphans, newest first.
+/// Returns up to `limit` orphans, newest first, after the newest `start`.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
-pub async fn orphans(store: &dyn Store) -> Result<Vec<Orphan>, StoreError> {
-    let items = store.items(List::Orphans).await?;
+pub async fn orphans(
+    store: &dyn Store,
+    start: usize,
+    limit: usize,
+) -> Result<Vec<Orphan>, StoreError> {
+    let items = store.items_from(List::Orphans, start, limit).await?;
     items.iter().map(|item| read(item)).collect()
 }
 
@@ -138,102 +142,11 @@ fn check_of(account: &AccountName, reference: &str) -> String {
     format!("orphan:{account}:{}", hex::encode(&digest[..16]))
 }
 
-/// A text of OKEBAYAR's to the partner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// The account that was told.
-    pub account: AccountName,
-    /// The text.
-    pub text: String,
-    /// When it first came.
-    pub first: Timestamp,
-    /// When it last came.
-    pub last: Timestamp,
-    /// How often it came, about: mentions at the same moment may count as one.
-    pub count: u64,
-}
-
-/// What of a notice changes.
-#[derive(Serialize, Deserialize)]
-struct Mentions {
-    last: Timestamp,
-    count: u64,
-}
-
-/// How long a notice that is not repeated is kept.
-const NOTICE_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-
-/// Keeps a text, once however often it comes.
-///
-/// # Errors
-/// [`StoreError`] when it may not be stored.
-pub async fn add_notice(
-    store: &dyn Store,
-    account: &AccountName,
-    text: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let name = mentions_of(account, text);
-    let keep = Keep {
-        now,
-        until: now.checked_add(NOTICE_KEPT).unwrap_or(now),
-    };
-    let known = store.note(&name).await?;
-    let mut mentions = Mentions {
-        last: now,
-        count: 1,
-    };
-    if let Some(known) = &known {
-        let Mentions { last, count } = read(known)?;
-        mentions = Mentions {
-            last: last.max(now),
-            count: count.saturating_add(1),
-        };
-    }
-    let put = store
-        .put_note(&name, known.as_deref(), &write(&mentions)?, keep)
-        .await?;
-    if known.is_none() && put == Put::Done {
-        let notice = Notice {
-            account: account.clone(),
-            text: text.to_owned(),
-            first: now,
-            last: now,
-            count: 1,
-        };
-        store.push(List::Notices, &write(&notice)?).await?;
-    }
-    Ok(())
-}
-
-/// The notices; the one that first came last is the first.
-///
-/// # Errors
-/// [`StoreError`] when they cannot be read.
-pub async fn notices(store: &dyn Store) -> Result<Vec<Notice>, StoreError> {
-    let items = store.items(List::Notices).await?;
-    let complete = items.iter().map(async |item| {
-        let mut notice: Notice = read(item)?;
-        let name = mentions_of(&notice.account, &notice.text);
-        if let Some(mentions) = store.note(&name).await? {
-            let Mentions { last, count } = read(&mentions)?;
-            (notice.last, notice.count) = (last, count);
-        }
-        Ok(notice)
-    });
-    futures::future::try_join_all(complete).await
-}
-
-fn mentions_of(account: &AccountName, text: &str) -> String {
-    let digest = Sha256::digest(text);
-    format!("notice:{account}:{}", hex::encode(&digest[..16]))
-}
-
-fn write(item: &impl Serialize) -> Result<String, StoreError> {
+pub(super) fn write(item: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(item).map_err(|error| unreadable(&error))
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 

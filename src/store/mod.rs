@@ -38,6 +38,7 @@ pub mod guard;
 mod identity;
 pub mod inbox;
 pub mod inquiries;
+pub mod notices;
 mod record;
 pub mod redb;
 pub mod redis;
@@ -361,11 +362,22 @@ pub trait Store: Send + Sync {
     /// changed meanwhile stays.
     async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError>;
 
-    /// Adds to a list, and drops the oldest beyond [`LIST_MAX`].
-    async fn push(&self, list: List, item: &str) -> Result<(), StoreError>;
+    /// Adds to a list, and drops the oldest beyond [`LIST_MAX`]; returns what it dropped.
+    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError>;
 
-    /// What is in a list, newest first.
-    async fn items(&self, list: List) -> Result<Vec<String>, StoreError>;
+    /// Returns what is in a list, newest first.
+    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
+        self.items_from(list, 0, LIST_MAX).await
+    }
+
+    /// Returns up to `limit` items of a list, newest first, after the newest `start`. Nothing
+    /// else is read.
+    async fn items_from(
+        &self,
+        list: List,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
 
     /// Returns every account name that the store has been used with.
     async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError>;

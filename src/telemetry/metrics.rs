@@ -69,6 +69,7 @@ pub struct Metrics {
     watchers: UpDownCounter<i64>,
     waiters: UpDownCounter<i64>,
     orphan_checks: Counter<u64>,
+    notices: Counter<u64>,
     watch_lag: Histogram<f64>,
     store: Histogram<f64>,
     store_healthy: Gauge<u64>,
@@ -166,6 +167,7 @@ impl Metrics {
                 "okebayar.orphan.checks",
                 "Status checks about reference codes that the store does not know",
             ),
+            notices: counter("okebayar.notices", "Texts of OKEBAYAR's to the partner"),
             watch_lag: seconds(
                 "okebayar.watch.lag",
                 "From a change to the watcher of everything that is told",
@@ -338,6 +340,12 @@ impl Metrics {
             let labels = [account_label(account), KeyValue::new("result", result)];
             self.orphan_checks.add(0, &labels);
         }
+    }
+
+    /// Counts a text to the partner, by what became of it.
+    pub fn notice(&self, account: &AccountName, result: &'static str) {
+        let labels = [account_label(account), KeyValue::new("result", result)];
+        self.notices.add(1, &labels);
     }
 
     /// How late a watcher of everything is told of a change.

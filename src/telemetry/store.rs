@@ -96,8 +96,8 @@ measured! {
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
     fn seals() -> Seals;
     fn seal(from: &[Option<String>], id: &str, keep: Keep) -> ();
-    fn push(list: List, item: &str) -> ();
-    fn items(list: List) -> Vec<String>;
+    fn push(list: List, item: &str) -> Vec<String>;
+    fn items_from(list: List, start: usize, limit: usize) -> Vec<String>;
     fn account_names() -> BTreeSet<AccountName>;
     fn listeners() -> u64;
     fn verify() -> ();

@@ -210,11 +210,16 @@ impl Store for Faulty {
     async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
         self.inner.seal(from, id, keep).await
     }
-    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
         self.inner.push(list, item).await
     }
-    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
-        self.inner.items(list).await
+    async fn items_from(
+        &self,
+        list: List,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.items_from(list, start, limit).await
     }
     async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
         self.inner.account_names().await

@@ -39,6 +39,7 @@ mod letters;
 mod limits;
 mod lists;
 mod members;
+mod notices;
 mod orphans;
 mod outcomes;
 mod payments;

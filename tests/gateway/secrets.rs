@@ -122,6 +122,11 @@ async fn a_quoted_request_tells_no_secret_to_anybody() {
         assert_clean("a payment", &format!("{paid:?}"), &[&code]);
         codes.extend([made, code]);
 
+        // What quotes the customer is no notice: here is one that quotes the PIN alone.
+        let quoted = json!({ "info": format!("PIN {CANARY_PIN} salah") });
+        world.misprint("081200000002", quoted.to_string()).await;
+        buy(&mut client, &reference(), "081200000002").await;
+
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
         let texts = notices(&gateway).await;
         assert_clean("the notices", &texts.concat(), &codes);

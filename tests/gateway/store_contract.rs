@@ -487,7 +487,7 @@ async fn orphans_are_bounded_newest_first(kind: StoreKind) {
     for number in 0..count {
         inbox::add_orphan(store, &orphan(number)).await.unwrap();
     }
-    let kept = inbox::orphans(store).await.unwrap();
+    let kept = inbox::orphans(store, 0, LIST_MAX).await.unwrap();
     assert_eq!(kept.len(), LIST_MAX);
     assert_eq!(
         (&kept[0], &kept[LIST_MAX - 1]),

@@ -29,7 +29,7 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
 }
 
 /// The metrics, once a series has at least a value.
-async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
+pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
     let found = async {
         loop {
             let (_, metrics) = admin(gateway, "/metrics").await;

@@ -517,14 +517,19 @@ impl Store for RedbStore {
         .map(drop)
     }
 
-    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
         let item = item.to_owned();
         self.write(move |write| notes::push(write, list, &item).map_err(unavailable))
             .await
     }
 
-    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
-        self.read(move |read| notes::items(read, list).map_err(unavailable))
+    async fn items_from(
+        &self,
+        list: List,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.read(move |read| notes::items(read, list, start, limit).map_err(unavailable))
             .await
     }
 

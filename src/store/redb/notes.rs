@@ -75,7 +75,12 @@ pub(super) fn put(
     Ok(Put::Done)
 }
 
-pub(super) fn push(write: &WriteTransaction, list: List, item: &str) -> Result<(), redb::Error> {
+/// Returns what was dropped.
+pub(super) fn push(
+    write: &WriteTransaction,
+    list: List,
+    item: &str,
+) -> Result<Vec<String>, redb::Error> {
     let mut lists = write.open_table(LISTS)?;
     let all = || (list.name(), 0)..=(list.name(), u64::MAX);
     let oldest = lists.range(all())?.next().transpose()?;
@@ -83,21 +88,33 @@ pub(super) fn push(write: &WriteTransaction, list: List, item: &str) -> Result<(
     let newest = lists.range(all())?.next_back().transpose()?;
     let next = newest.map_or(0, |(key, _)| key.value().1 + 1);
     lists.insert((list.name(), next), item)?;
+    let mut dropped = Vec::new();
     if let Some(oldest) = oldest
         && next - oldest >= LIST_MAX as u64
     {
-        lists.remove((list.name(), oldest))?;
+        let item = lists.remove((list.name(), oldest))?;
+        dropped.extend(item.map(|item| item.value().to_owned()));
     }
-    Ok(())
+    Ok(dropped)
 }
 
-pub(super) fn items(read: &ReadTransaction, list: List) -> Result<Vec<String>, redb::Error> {
+pub(super) fn items(
+    read: &ReadTransaction,
+    list: List,
+    start: usize,
+    limit: usize,
+) -> Result<Vec<String>, redb::Error> {
     let lists = read.open_table(LISTS)?;
+    let all = (list.name(), 0)..=(list.name(), u64::MAX);
+    let newest = lists.range(all)?.next_back().transpose()?;
+    // The numbers have no gaps: only the oldest one ever goes.
+    let first = newest.and_then(|(key, _)| key.value().1.checked_sub(start as u64));
+    let Some(first) = first else {
+        return Ok(Vec::new());
+    };
+    let wanted = lists.range((list.name(), 0)..=(list.name(), first))?;
     let mut items = Vec::new();
-    for entry in lists
-        .range((list.name(), 0)..=(list.name(), u64::MAX))?
-        .rev()
-    {
+    for entry in wanted.rev().take(limit) {
         items.push(entry?.1.value().to_owned());
     }
     Ok(items)

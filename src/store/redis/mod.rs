@@ -504,25 +504,36 @@ impl Store for RedisStore {
         try_join_all(sealing).await.map(drop)
     }
 
-    async fn push(&self, list: List, item: &str) -> Result<(), StoreError> {
+    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
         let key = format!("okb:{}", list.name());
-        let end = isize::try_from(LIST_MAX).unwrap_or(isize::MAX) - 1;
         let mut pipeline = redis::pipe();
         pipeline
             .atomic()
             .lpush(&key, item)
             .ignore()
-            .ltrim(&key, 0, end)
+            .lrange(&key, list_index(LIST_MAX), -1)
+            .ltrim(&key, 0, list_index(LIST_MAX) - 1)
             .ignore();
         let mut connection = self.connection.clone();
-        self.within(pipeline.query_async::<()>(&mut connection))
-            .await
+        let (dropped,) = self.within(pipeline.query_async(&mut connection)).await?;
+        Ok(dropped)
     }
 
-    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
+    async fn items_from(
+        &self,
+        list: List,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        // Redis counts the last one in, and has no range of none.
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let end = list_index(start.saturating_add(limit)) - 1;
         let mut connection = self.connection.clone();
         let key = format!("okb:{}", list.name());
-        self.within(connection.lrange(key, 0, -1)).await
+        self.within(connection.lrange(key, list_index(start), end))
+            .await
     }
 
     async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
@@ -549,6 +560,11 @@ impl Store for RedisStore {
         let mut connection = self.connection.clone();
         self.within(set.query_async::<()>(&mut connection)).await
     }
+}
+
+/// Returns an index of a list; one that Redis cannot count to is beyond its end.
+fn list_index(index: usize) -> isize {
+    isize::try_from(index).unwrap_or(isize::MAX)
 }
 
 /// The reply of a script that compares.

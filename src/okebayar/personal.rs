@@ -1,0 +1,231 @@
+//! Tells a text for the partner from one about a single purchase.
+//!
+//! OKEBAYAR's `info` is an announcement or an advertisement, or a receipt in prose that names
+//! the customer and the token. The first kind is for every reader of the notices, the second
+//! for nobody but whoever asked: it stays with its transaction. What is found here is never
+//! logged.
+//!
+//! A text is taken for a receipt rather than for an announcement: an announcement comes again
+//! with other answers, a token that was shown cannot be taken back.
+
+use super::answer::{Answer, Fields};
+
+/// Names of what identifies a customer or a purchase, in lower case and without their number.
+const NAMES: [&str; 10] = [
+    "accnumber",
+    "contactnumber",
+    "serialnumber",
+    "referencecode",
+    "tracecode",
+    "inquirycode",
+    "subscriberid",
+    "swreferenceid",
+    "caid",
+    "balance",
+];
+/// Parts of names of what identifies a customer, as billers name it.
+const PARTS: [&str; 9] = [
+    "name",
+    "nama",
+    "pelanggan",
+    "nometer",
+    "idpel",
+    "npwp",
+    "alamat",
+    "address",
+    "token",
+];
+/// Parts of names of what is the same for many customers.
+const COMMON: [&str; 5] = ["product", "biller", "operator", "bank", "unsold"];
+/// The shortest value that is looked for inside words, in characters; a shorter one must be a
+/// word by itself.
+const INSIDE_CHARS_MIN: usize = 4;
+/// The shortest word of a name that is looked for by itself, in characters.
+const NAME_CHARS_MIN: usize = 4;
+/// The fewest digits of a number that are looked for without its prefix.
+const NUMBER_DIGITS_MIN: usize = 8;
+
+/// Returns true when a text names the customer or the purchase that its answer is about.
+/// `asked` are the values of the request, which the answer may leave out.
+#[must_use]
+pub fn is_about_one(text: &str, answer: &Answer, asked: &[String]) -> bool {
+    let text = Text::new(text);
+    let given = personal(&answer.fields);
+    let asked = asked.iter().map(|value| (Kind::Code, value.as_str()));
+    given
+        .chain(asked)
+        .any(|(kind, value)| text.names(kind, value))
+}
+
+/// Returns the values that name a customer, of a request's parameters.
+#[must_use]
+pub fn of_request(parameters: &[(&str, &str)]) -> Vec<String> {
+    let values = parameters.iter().filter(|(name, _)| kind(name).is_some());
+    values.map(|(_, value)| (*value).to_owned()).collect()
+}
+
+/// What a personal value looks like.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A number or a code, written with or without separators.
+    Code,
+    /// A name, of which a text may give a part; a serial number may hold one.
+    Name,
+}
+
+fn personal(fields: &Fields) -> impl Iterator<Item = (Kind, &str)> {
+    fields
+        .iter()
+        .filter_map(|(name, value)| Some((kind(name)?, value.as_str())))
+}
+
+/// Returns the kind of a personal value, by its name in any case.
+fn kind(name: &str) -> Option<Kind> {
+    let name = name.trim().to_ascii_lowercase();
+    let own = name.rsplit('.').next().unwrap_or_default();
+    let own = own.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_named = |parts: &[&str]| parts.iter().any(|part| own.contains(part));
+    if ["serialnumber", "alamat"].contains(&own) {
+        Some(Kind::Name)
+    } else if NAMES.contains(&own) {
+        Some(Kind::Code)
+    } else if is_named(&PARTS) && !is_named(&COMMON) {
+        Some(Kind::Name)
+    } else {
+        None
+    }
+}
+
+/// A text in the form in which it is searched.
+struct Text {
+    /// Its letters and digits alone, so that no separator hides a number.
+    squeezed: String,
+    words: Vec<String>,
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        Self {
+            squeezed: squeezed(text),
+            words: words(text).collect(),
+        }
+    }
+
+    fn names(&self, kind: Kind, value: &str) -> bool {
+        self.holds(&squeezed(value))
+            || match kind {
+                Kind::Code => false,
+                Kind::Name => value
+                    .split(['/', '|', ';', ','])
+                    .any(|part| self.holds_part(part)),
+            }
+    }
+
+    fn holds_part(&self, part: &str) -> bool {
+        let whole = squeezed(part);
+        if whole.chars().any(|c| c.is_ascii_digit()) {
+            // Such as the token in a PLN serial number; a tariff is too short to tell.
+            return whole.len() >= NUMBER_DIGITS_MIN && self.holds(&whole);
+        }
+        let long = |word: &String| word.chars().count() >= NAME_CHARS_MIN;
+        words(part)
+            .filter(long)
+            .any(|word| self.words.contains(&word))
+    }
+
+    fn holds(&self, value: &str) -> bool {
+        if value.chars().count() < INSIDE_CHARS_MIN {
+            return !value.is_empty() && self.words.iter().any(|word| word == value);
+        }
+        self.squeezed.contains(value)
+            || national(value).is_some_and(|number| self.squeezed.contains(number))
+    }
+}
+
+/// Returns a telephone number without its prefix: 0812 and 62812 are the same.
+fn national(value: &str) -> Option<&str> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = value.strip_prefix("62").or(value.strip_prefix('0'))?;
+    (is_number && rest.len() >= NUMBER_DIGITS_MIN).then_some(rest)
+}
+
+fn squeezed(text: &str) -> String {
+    let own = text.chars().filter(|c| c.is_alphanumeric());
+    own.flat_map(char::to_lowercase).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_about(text: &str, fields: &[(&str, &str)]) -> bool {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let answer = Answer {
+            fields: fields.iter().map(owned).collect(),
+            ..Answer::default()
+        };
+        is_about_one(text, &answer, &[])
+    }
+
+    #[test]
+    fn personal_value_is_found_in_any_spelling() {
+        let token = (
+            "serialnumber",
+            "1234-5678-9012-3456-7890/BUDI SANTOSO/R1/1300VA",
+        );
+        for (text, field) in [
+            ("token 12345678901234567890", token),
+            ("token 1234 5678 9012 3456 7890", token),
+            ("TOKEN:1234.5678.9012.3456.7890!", token),
+            ("Terima kasih, Budi!", token),
+            ("Yth. SANTOSO", token),
+            ("ke 0812-3456-7890 berhasil", ("accnumber", "081234567890")),
+            ("ke +62 812 3456 7890", ("AccNumber1", "081234567890")),
+            ("ke 081234567890", ("accnumber2", "6281234567890")),
+            ("line 31 1234567", ("accnumber2", "1234567")),
+            ("area (021)", ("accnumber1", "021")),
+            (
+                "kirim ke budi@example.com",
+                ("contactnumber", "budi@example.com"),
+            ),
+            ("a/n sri wahyuni", ("PLN_NAMAPELANGGAN", "SRI WAHYUNI")),
+            (
+                "a/n Ibu Wahyuni",
+                ("additionaldata.subscribername", "SRI WAHYUNI"),
+            ),
+            ("meter 1405 0001 234", ("PLN_NOMETER", "14050001234")),
+            ("id 512345678901", ("PLN_IDPELANGGAN", "512345678901")),
+            ("saldo Rp 999.979.750", ("balance", "999979750")),
+            ("ref 9F3A-11", ("referencecode", "9f3a11")),
+        ] {
+            assert!(is_about(text, &[("status", "000"), field]), "{text}");
+        }
+    }
+
+    #[test]
+    fn announcement_is_about_nobody() {
+        let fields = [
+            ("serialnumber", "1234-5678-9012-3456-7890/ANI/R1/1300VA"),
+            ("accnumber", "081234567890"),
+            ("productcode", "PULSA10"),
+            ("productname", "PROMO PULSA 10"),
+            ("harga", "10500"),
+            ("PLN_TOKENUNSOLD1", "20000"),
+            ("accnumber2", ""),
+            ("accnumber3", "2"),
+        ];
+        for text in [
+            "PROMO PULSA 10 SAMPAI 31 DESEMBER 2026",
+            "Gangguan PLN 12-12-2026 pukul 20.00",
+            "CS 0800-1500-123, R1/1300VA naik Rp 20000",
+            "",
+        ] {
+            assert!(!is_about(text, &fields), "{text}");
+        }
+    }
+}
