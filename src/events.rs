@@ -28,8 +28,9 @@ use crate::{
     transaction::{Transaction, TransactionKey},
 };
 
-/// The pause before a broken connection is made again.
-const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// The pause before a broken connection is made again. What looks like a new store is one only
+/// when nobody listens for longer than that (`store/guard.rs`).
+pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What is known of the newest version of a transaction.
 #[derive(Clone, Default)]

@@ -304,10 +304,15 @@ impl Engine {
     /// 3. B's OKEBAYAR says that it never received it. A's did.
     ///
     /// So a denial counts only if every account denies it, those included that this gateway
-    /// does not have and so cannot ask.
+    /// does not have and so cannot ask. The store knows their names; while names are gone that
+    /// this gateway saw, and until a verification wrote them again, others may be gone as well.
+    ///
+    /// Another gateway may know a name that this one never saw, and writes it with its next
+    /// verification, within seconds. That is before a denial counts: `checks.not_received_after`
+    /// is at least 10 minutes.
     async fn known_elsewhere(&self, about: &Transaction) -> Result<Elsewhere, StoreError> {
-        let names = self.store.account_names().await?;
-        if names.iter().any(|name| self.upstream(name).is_none()) {
+        let known = self.store.account_names().await?;
+        if !known.is_whole || known.names.iter().any(|name| self.upstream(name).is_none()) {
             return Ok(Elsewhere::MayBeKnown);
         }
         let inquired = inquiries::inquired(&*self.store, &about.key()).await?;

@@ -150,7 +150,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let mut total = PerState::default();
         let mut found = BTreeSet::new();
-        let names = self.store.account_names().await?;
+        let names = self.store.account_names().await?.names;
         // Every record carries a name that the identity knows: see `store/identity.rs`.
         if names.iter().any(|name| self.upstream(name).is_none()) {
             let unresolved = unresolved::count(&*self.store).await?;

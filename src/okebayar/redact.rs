@@ -16,6 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// The names whose values are secret, in lower case.
 const NAMES: [&str; 2] = ["userpin", "signature"];
+/// The same in quoted text, where each spelling is looked for.
+const QUOTED_NAMES: [&str; 4] = ["userpin", "user_pin", "user-pin", "signature"];
+/// How the product fields begin, which are never secret.
+const PRODUCT_PREFIX: &str = "pln_";
 /// What stands in the place of what was removed.
 const REMOVED: &str = "***";
 /// How often a text is decoded, once for each encoding inside another, counting none.
@@ -40,11 +44,25 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Returns true for the name of a secret field, in any case.
+/// Returns true for the name of a secret field, in any case, with or without a namespace or a
+/// path before or after it: `t:userpin`, `request[userPin]`, `body.user_pin`. A product field
+/// (`PLN_...`) is never secret.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    let name = name.trim();
-    NAMES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+    let name = name.to_ascii_lowercase();
+    let parts = name.split(|c: char| !c.is_alphanumeric() && !is_joint(c));
+    let words = parts.flat_map(|part| {
+        let is_product = part.starts_with(PRODUCT_PREFIX);
+        part.split(move |c| !is_product && is_joint(c))
+    });
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let is_name = |word: &str| NAMES.contains(&word);
+    words.iter().any(|word| is_name(word)) || words.windows(2).any(|pair| is_name(&pair.concat()))
+}
+
+/// Returns true for what joins words to one name.
+fn is_joint(c: char) -> bool {
+    "_-".contains(c)
 }
 
 impl Secrets {
@@ -80,7 +98,7 @@ impl Secrets {
         let mut layer = Some(Layer::new(text));
         for _ in 0..LAYERS_MAX {
             let Some(view) = layer else { break };
-            for name in NAMES {
+            for name in QUOTED_NAMES {
                 found.extend(view.fields(name).map(|field| view.source(&field)));
             }
             found.extend(view.matches(&signature).map(|at| view.source(&at)));
@@ -165,8 +183,9 @@ impl Layer {
 
     /// Finds the field whose name stands here; `None` where it is a word in a sentence.
     fn field(&self, name: &Range<usize>) -> Option<Range<usize>> {
-        let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_-".contains(c));
-        if joins(self.before(name.start)) || joins(self.at(name.end)) {
+        let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let goes_on = is_word(self.at(name.end)) || self.at(name.end).is_some_and(is_joint);
+        if is_word(self.before(name.start)) || goes_on || self.is_product(name.start) {
             return None;
         }
         match self.tag(name.start) {
@@ -175,10 +194,22 @@ impl Layer {
         }
     }
 
+    /// Returns true where a product field's name began before this place.
+    fn is_product(&self, place: usize) -> bool {
+        let length = PRODUCT_PREFIX.len();
+        let before = place
+            .checked_sub(length)
+            .map(|from| &self.chars[from..place]);
+        before.is_some_and(|before| {
+            let mut pairs = before.iter().zip(PRODUCT_PREFIX.chars());
+            pairs.all(|(one, other)| one.eq_ignore_ascii_case(&other))
+        })
+    }
+
     /// Finds where the tag of an element's name begins, with or without a prefix.
     fn tag(&self, name: usize) -> Option<usize> {
         let mut start = name;
-        if self.before(start) == Some(':') {
+        if self.before(start).is_some_and(|c| ":._-".contains(c)) {
             let in_prefix = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
             for _ in 0..GAP_CHARS_MAX {
                 if !self.before(start).is_some_and(in_prefix) {
@@ -361,6 +392,11 @@ mod tests {
             "{\"userpin\":123456,\"signature\":\"0badc0de".into(),
             "torn <signature>0badc0de".into(),
             "torn <userpin>123456".into(),
+            "<t:user_pin>123456</t:user_pin> <a.b:signature>0badc0de</a.b:signature>".into(),
+            "<request_userpin>123456</request_userpin><x-signature>0badc0de</x-signature>".into(),
+            r#"{"request.userPin":"123456","request.Signature":"0badc0de"}"#.into(),
+            r#"{"request_userpin":"123456","x-signature":"0badc0de"}"#.into(),
+            "request[user-pin]=123456&request[signature]=0badc0de".into(),
         ] {
             let (found, stripped) = (secrets("other-pin"), text.clone());
             let stripped = found.strip(&stripped);
@@ -372,6 +408,45 @@ mod tests {
             assert!(!plain.contains("123456"), "{text}\n{stripped}");
             assert!(!plain.contains("0badc0de"), "{text}\n{stripped}");
             assert!(stripped.contains(REMOVED), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_secret_in_any_case_spelling_and_place() {
+        for name in [
+            "userpin",
+            " USERPIN ",
+            "userPin",
+            "user_pin",
+            "User-Pin",
+            "t:userpin",
+            "additionaldata.s:Envelope.t:userpin",
+            "request.userpin",
+            "request[userpin]",
+            "request[user_pin][]",
+            "request_userpin",
+            "@signature",
+            "x-Signature",
+            "user.pin",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "",
+            "userid",
+            "pin",
+            "user",
+            "spinner",
+            "mysignature",
+            "signatures",
+            "PLN_IDPELANGGAN",
+            "PLN_SIGNATURE",
+            "additionaldata.PLN_USERPIN",
+            "PLN_USER_PIN",
+            "ref1",
+            "serialnumber",
+        ] {
+            assert!(!is_secret(name), "{name}");
         }
     }
 
@@ -392,6 +467,7 @@ mod tests {
             "Invalid signature: please call us",
             "wrong signature, userpin or userid",
             "userpin_hint=1 mysignature=2 signatures: 3",
+            r#"{"PLN_SIGNATURE":"1","PLN_USERPIN":"2"} <PLN_SIGNATURE>3</PLN_SIGNATURE>"#,
             "100% <b> & done \\ %zz &nope; \\u12",
             "userpin=",
         ] {

@@ -18,16 +18,29 @@
 //! All copies come from the one note, so two gateways that start together write the same.
 //! A seal that is missing although the note says "sealed" is a loss of that part.
 //!
+//! A gateway that starts remembers nothing. Where it finds no note, others that run show that
+//! the store is none that is new: they listen for changes, or their next look writes a note.
+//! One whose connection broke needs a moment for that, so the starter waits for as long.
+//!
 //! For a while from then on a reference code is sent only if it provably was not sent
 //! before. Any other one is held back, and status checks find out.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Keep, List, Put, Store, StoreError};
+use crate::events::LISTEN_AGAIN_AFTER;
 
 pub(super) const NOTE: &str = "guard";
+/// How long a store without a note must stay without another gateway before it is new: longer
+/// than one that runs takes to connect again.
+const NEW_AFTER: Duration = LISTEN_AGAIN_AFTER.saturating_add(Duration::from_millis(400));
+/// The pause between two looks for another gateway.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longer than any store.
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
@@ -135,6 +148,8 @@ struct Found {
     history: String,
     /// There is no note, and other gateways are connected that must have had one.
     is_emptied_in_use: bool,
+    /// There is no note, and no other gateway is connected, but one may be soon.
+    may_be_new: bool,
 }
 
 impl Found {
@@ -151,16 +166,46 @@ impl Found {
             .history_name(seen.map(|seen| seen.history.as_str()))
             .await?;
         // SUBTLE: a gateway listens only after its first look wrote the note. (1) Two gateways
-        // start on a new store, (2) one writes the note and then listens, (3) the other
-        // reads the note. Whoever finds listeners and no note is on an emptied store.
-        let is_emptied_in_use = noted.is_none() && store.listeners().await? > 0;
+        // start on a new store, and one reads no note, (2) the other writes the note and then
+        // listens, (3) the first finds a listener. So it reads the note again: whoever finds
+        // listeners, and no note after that, is on an emptied store.
+        let (mut is_emptied_in_use, mut may_be_new) = (false, false);
+        if noted.is_none() {
+            let listeners = store.listeners().await?;
+            is_emptied_in_use =
+                listeners.is_some_and(|count| count > 0) && store.note(NOTE).await?.is_none();
+            may_be_new = known.is_none() && listeners == Some(0);
+        }
         Ok(Self {
             text,
             noted,
             seals,
             history,
             is_emptied_in_use,
+            may_be_new,
         })
+    }
+
+    /// Reads everything. What may be a new store is read again once other gateways had the
+    /// time to show that it is none.
+    ///
+    /// SUBTLE: Redis without persistence restarts while gateway A runs and B starts. (1) The
+    /// connections of A break, (2) B connects and finds neither a note nor a listener, (3) A
+    /// listens again, after [`LISTEN_AGAIN_AFTER`]. Without the wait B takes the store for a
+    /// new one between (2) and (3), and buys what A sold.
+    async fn read_settled(store: &dyn Store, known: Option<&Guard>) -> Result<Self, StoreError> {
+        let found = Self::read(store, known).await?;
+        if !found.may_be_new {
+            return Ok(found);
+        }
+        let until = Instant::now() + NEW_AFTER;
+        while Instant::now() < until {
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            if store.listeners().await? != Some(0) || store.note(NOTE).await?.is_some() {
+                break;
+            }
+        }
+        Self::read(store, known).await
     }
 
     fn bears(&self, id: &str) -> bool {
@@ -228,7 +273,7 @@ pub async fn observe(
     random: impl Fn() -> Uuid,
 ) -> Result<Guard, StoreError> {
     loop {
-        let found = Found::read(store, known).await?;
+        let found = Found::read_settled(store, known).await?;
         let (loss, id) = found.judge(known, now);
         let id = id.unwrap_or_else(|| random().to_string());
         let note = Note {
@@ -291,12 +336,9 @@ pub async fn end(
     let item = serde_json::to_string(&ending).map_err(|error| unreadable(&error))?;
     store.push(List::GuardEndings, &item).await?;
     loop {
-        let found = Found::read(store, None).await?;
-        if found
-            .noted
-            .as_ref()
-            .is_some_and(|noted| found.is_lost_since(noted))
-        {
+        let found = Found::read_settled(store, None).await?;
+        let noted = found.noted.as_ref();
+        if found.is_emptied_in_use || noted.is_some_and(|noted| found.is_lost_since(noted)) {
             return Err(StoreError::Unsuitable(
                 "it may have lost something that no gateway has noticed yet: run guard start, \
                  look at what is held back, then end the guard"
@@ -369,6 +411,7 @@ pub(super) fn shown(
         seals,
         history,
         is_emptied_in_use: false,
+        may_be_new: false,
     };
     Ok(found.shown())
 }

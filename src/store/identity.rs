@@ -19,6 +19,10 @@
 //! 2. both write, and the store has two names for one user id.
 //!
 //! With it the second writer reads again and is refused. A crash leaves all facts or none.
+//!
+//! A Redis that is emptied loses its identity, and a gateway of another one could take it. So
+//! each gateway keeps in memory every fact that it has seen, and each verification writes
+//! those that are gone again: the union of what all running gateways know, in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,6 +129,61 @@ fn take_account(
     facts.insert(account_fact(name.as_str()), hash.to_owned());
     facts.insert(user_id_fact(hash), name.to_string());
     Ok(())
+}
+
+/// The identity as a running gateway knows it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) identity: Identity,
+    /// Every fact that was seen in the store.
+    pub(super) seen: Facts,
+}
+
+impl Kept {
+    /// Returns true when facts are gone that were seen before. Others may be gone as well.
+    pub(super) fn is_torn(&self, stored: &Facts) -> bool {
+        self.seen.keys().any(|fact| !stored.contains_key(fact))
+    }
+
+    /// Returns the facts that are gone, to be written again. Facts with another value stay: an
+    /// account may be renamed, or get another user id, while gateways run.
+    pub(super) fn restore(
+        &self,
+        partitions: Option<u64>,
+        stored: &Facts,
+    ) -> Result<Facts, StoreError> {
+        for (fact, ours) in Identity::facts(partitions) {
+            if let Some(stored) = stored.get(&fact)
+                && *stored != ours
+            {
+                return Err(belongs_elsewhere(&fact, stored, &ours));
+            }
+        }
+        for (name, hash) in &self.identity.accounts {
+            if !may_be_ours(stored, name.as_str(), hash) {
+                return Err(StoreError::Unsuitable(format!(
+                    "it was emptied, and a gateway with another user id or name for account \
+                     {name} has taken it: stop that gateway and correct its configuration, then \
+                     restore the store (docs/OPERATIONS.md)"
+                )));
+            }
+        }
+        let mut gone = self.seen.clone();
+        gone.retain(|fact, _| !stored.contains_key(fact));
+        Ok(gone)
+    }
+}
+
+/// Returns true where nothing stored contradicts that an account has this user id, or had it
+/// before it was renamed or got another one: both leave the former facts behind.
+fn may_be_ours(stored: &Facts, name: &str, hash: &str) -> bool {
+    let known = stored.get(&account_fact(name));
+    match (stored.get(&user_id_fact(hash)), known) {
+        (None, None) => true,
+        (None, Some(known)) => known == hash,
+        (Some(present), None) => present == name,
+        (Some(present), Some(_)) => present == name || stored.get(&account_fact(present)) == known,
+    }
 }
 
 fn other_user_id(name: &AccountName, known: &str, ours: &str) -> StoreError {
@@ -318,6 +377,78 @@ mod tests {
         let b = identity(&[("b", "1")], &[]);
         assert!(after(&one("account:a", "1"), &b).is_err());
         assert!(after(&one("userid:1", "a"), &b).is_err());
+    }
+
+    fn kept(seen: &Facts, accounts: &[(&str, &str)]) -> Kept {
+        Kept {
+            identity: identity(accounts, &[]),
+            seen: seen.clone(),
+        }
+    }
+
+    #[test]
+    fn facts_that_are_gone_are_restored_and_nothing_else_is() {
+        let facts = after(&Facts::new(), &identity(&[("old", "1"), ("b", "2")], &[])).unwrap();
+        let kept = kept(&facts, &[("b", "2")]);
+        assert!(!kept.is_torn(&facts) && kept.is_torn(&Facts::new()));
+        assert_eq!(kept.restore(None, &facts).unwrap(), Facts::new());
+        assert_eq!(kept.restore(None, &Facts::new()).unwrap(), facts);
+        // Another gateway that knew less came first.
+        let less = after(&Facts::new(), &identity(&[("b", "2"), ("c", "3")], &[])).unwrap();
+        let restored = kept.restore(None, &less).unwrap();
+        assert!(is(&restored, "account:old", "1") && is(&restored, "userid:1", "old"));
+        assert_eq!(restored.len(), 2);
+        // An earlier one that served the account wins where they differ.
+        let renamed = identity(&[("new", "1"), ("b", "2")], &[("old", "new")]);
+        let renamed = after(&Facts::new(), &renamed).unwrap();
+        assert_eq!(kept.restore(None, &renamed).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn another_identity_in_the_place_of_the_one_that_is_gone_is_refused() {
+        let facts = after(&Facts::new(), &identity(&[("a", "1"), ("b", "2")], &[])).unwrap();
+        let kept = kept(&facts, &[("a", "1"), ("b", "2")]);
+        for other in [
+            &[("a", "3")][..],
+            &[("c", "1")],
+            &[("a", "2"), ("b", "1")],
+            &[("a", "2"), ("c", "1")],
+        ] {
+            let other = after(&Facts::new(), &identity(other, &[])).unwrap();
+            assert!(kept.restore(None, &other).is_err(), "{other:?}");
+        }
+        let schema = Facts::from([("schema".to_owned(), "0".to_owned())]);
+        assert!(kept.restore(None, &schema).is_err());
+        let partitions = Facts::from([("partitions".to_owned(), "4".to_owned())]);
+        assert!(kept.restore(Some(8), &partitions).is_err());
+        assert!(kept.restore(Some(4), &partitions).is_ok());
+    }
+
+    #[test]
+    fn a_rename_and_another_user_id_do_not_stop_what_runs() {
+        let facts = after(&Facts::new(), &identity(&[("old", "1")], &[])).unwrap();
+        let kept = kept(&facts, &[("old", "1")]);
+        let to = |facts: &Facts, account: &str, to: &str| {
+            let (account, to) = (name(account), to.to_owned());
+            let written = UserIdChange { account, to }.plan(facts).unwrap().1;
+            let mut facts = facts.clone();
+            facts.extend(written);
+            facts
+        };
+        let new = identity(&[("new", "1")], &[("old", "new")]);
+        let renamed = after(&facts, &new).unwrap();
+        for changed in [
+            to(&facts, "old", "2"),
+            to(&renamed, "new", "2"),
+            renamed.clone(),
+            after(
+                &to(&facts, "old", "2"),
+                &identity(&[("new", "2")], &[("old", "new")]),
+            )
+            .unwrap(),
+        ] {
+            assert_eq!(kept.restore(None, &changed).unwrap(), Facts::new());
+        }
     }
 
     #[test]

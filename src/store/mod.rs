@@ -224,6 +224,15 @@ impl Identity {
     }
 }
 
+/// The accounts that a store has been used with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAccounts {
+    /// Their names, former ones included.
+    pub names: BTreeSet<AccountName>,
+    /// False when names that this process saw are gone: others may be gone as well.
+    pub is_whole: bool,
+}
+
 /// Builds the identity-mismatch error.
 fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
     if fact == SCHEMA_FACT {
@@ -380,13 +389,15 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<String>, StoreError>;
 
     /// Returns every account name that the store has been used with.
-    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError>;
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError>;
 
     /// Counts the processes that listen for changes, this one included. Where the store
-    /// looks new and somebody listens already, it was emptied while it was in use.
-    async fn listeners(&self) -> Result<u64, StoreError>;
+    /// looks new and somebody listens already, it was emptied while it was in use. `None` for a
+    /// store that no other process can use.
+    async fn listeners(&self) -> Result<Option<u64>, StoreError>;
 
-    /// Verifies that the store answers and may be used (promise 10).
+    /// Verifies that the store answers and may be used (promise 10), and writes the facts of
+    /// its identity again that are gone.
     async fn verify(&self) -> Result<(), StoreError>;
 }
 

@@ -1,6 +1,6 @@
 //! A store whose calls are measured.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,8 +9,8 @@ use tracing::{Instrument, Span, info_span};
 use super::Metrics;
 use crate::{
     store::{
-        Commit, Cursor, Due, DueCheck, Events, History, Keep, Lease, List, Listed, Listing, Put,
-        Store, StoreError, Unindexed, Wake, guard::Seals,
+        Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,
+        Listing, Put, Store, StoreError, Unindexed, Wake, guard::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -98,7 +98,7 @@ measured! {
     fn seal(from: &[Option<String>], id: &str, keep: Keep) -> ();
     fn push(list: List, item: &str) -> Vec<String>;
     fn items_from(list: List, start: usize, limit: usize) -> Vec<String>;
-    fn account_names() -> BTreeSet<AccountName>;
-    fn listeners() -> u64;
+    fn account_names() -> KnownAccounts;
+    fn listeners() -> Option<u64>;
     fn verify() -> ();
 }

@@ -395,6 +395,84 @@ async fn gateways_that_start_at_once_agree_on_one_name_for_a_user_id() {
     }
 }
 
+/// Redis loses its identity, and the running gateways write again what they know of it.
+#[tokio::test]
+async fn an_identity_that_is_gone_is_written_again_with_the_next_verification() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let open = async |identity: &Identity| RedisStore::open(redis_settings(&redis), identity).await;
+    let both = Identity {
+        accounts: BTreeMap::from([
+            (name("main"), "one".to_owned()),
+            (name("removed"), "two".to_owned()),
+        ]),
+        ..identity("main", "one")
+    };
+    drop(open(&both).await.unwrap());
+    let running = open(&identity("main", "one")).await.unwrap();
+    let late = Identity {
+        accounts: BTreeMap::from([
+            (name("main"), "one".to_owned()),
+            (name("late"), "three".to_owned()),
+        ]),
+        ..identity("main", "one")
+    };
+    let other = open(&late).await.unwrap();
+    running.verify().await.unwrap();
+    let known = BTreeSet::from([name("main"), name("removed"), name("late")]);
+    let seen = running.account_names().await.unwrap();
+    assert_eq!((seen.names, seen.is_whole), (known.clone(), true));
+
+    redis.command(&["FLUSHALL"]).await;
+    for store in [&running, &other] {
+        assert!(!store.account_names().await.unwrap().is_whole);
+    }
+    // A gateway that knows less comes first.
+    drop(open(&identity("main", "one")).await.unwrap());
+    let seen = running.account_names().await.unwrap();
+    assert!(!seen.is_whole && seen.names.len() == 1);
+    let (one, two) = tokio::join!(running.verify(), other.verify());
+    one.and(two).unwrap();
+    for store in [&running, &other] {
+        let seen = store.account_names().await.unwrap();
+        assert_eq!((seen.names, seen.is_whole), (known.clone(), true));
+    }
+
+    // A gateway with another identity comes first.
+    let wider = RedisSettings {
+        partitions: 16,
+        ..redis_settings(&redis)
+    };
+    for (settings, theirs, wanted) in [
+        (wider, identity("main", "one"), "partitions = 16"),
+        (
+            redis_settings(&redis),
+            identity("main", "nine"),
+            "account main",
+        ),
+        (
+            redis_settings(&redis),
+            identity("mine", "one"),
+            "account main",
+        ),
+    ] {
+        redis.command(&["FLUSHALL"]).await;
+        drop(RedisStore::open(settings, &theirs).await.unwrap());
+        let refused = running.verify().await.unwrap_err().to_string();
+        assert!(refused.contains(wanted), "{refused}");
+    }
+    // What an operator changes while gateways run is none.
+    redis.command(&["FLUSHALL"]).await;
+    running.verify().await.unwrap();
+    let change = UserIdChange {
+        account: name("main"),
+        to: "four".to_owned(),
+    };
+    running.change_user_id(&change, true).await.unwrap();
+    running.verify().await.unwrap();
+    assert!(open(&identity("main", "four")).await.is_ok());
+}
+
 async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
     let folder = tempfile::tempdir().unwrap();
     let both = Identity {
@@ -421,7 +499,7 @@ async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
                 before.hash, "one",
                 "nothing was written without confirmation"
             );
-            assert_eq!(store.account_names().await.unwrap(), known);
+            assert_eq!(store.account_names().await.unwrap().names, known);
             drop(store);
             assert!(RedbStore::open(&file, &both).await.is_err());
             let changed = RedbStore::open(&file, &identity("main", "three")).await;
@@ -441,7 +519,7 @@ async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
                 before.hash, "one",
                 "nothing was written without confirmation"
             );
-            assert_eq!(store.account_names().await.unwrap(), known);
+            assert_eq!(store.account_names().await.unwrap().names, known);
             assert!(open(&both).await.is_err());
             assert!(open(&identity("main", "three")).await.is_ok());
         }

@@ -13,6 +13,9 @@ use crate::support::{
     },
 };
 
+/// What the embedded database has before its first page, in bytes.
+const HEAD_BYTES: usize = 4096;
+
 /// Starts a gateway that must refuse to run, and returns what it says.
 async fn refused(world: &World) -> String {
     let mut gateway = Process::start(BINARY, &["serve"], &world.environment(), world.path());
@@ -51,6 +54,31 @@ async fn a_file_that_is_no_whole_store_is_refused_and_left_alone() {
     let gateway = world.start_gateway().await;
     let again = buy(&mut gateway.client().await, &code, PLAIN).await;
     assert_succeeded(&again);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+/// The embedded database panics over such a file, at each start.
+#[tokio::test]
+async fn a_backup_replaces_a_file_whose_damage_panics() {
+    let world = World::new(StoreKind::Embedded).await;
+    let code = reference();
+    let mut gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(&mut gateway).await;
+    let whole = fs::read(world.store_file()).unwrap();
+    let mut damaged = whole.clone();
+    damaged[HEAD_BYTES..].fill(0xFF);
+    fs::write(world.store_file(), &damaged).unwrap();
+    let told = refused(&world).await;
+    assert!(told.contains("panicked"), "{told}");
+    assert!(told.contains("gateway.redb.restore"), "{told}");
+    let backup = world.store_file().with_extension("redb.restore");
+    fs::write(&backup, &whole).unwrap();
+    let gateway = world.start_gateway().await;
+    assert!(!backup.exists());
+    let replaced = world.store_file().with_extension("redb.replaced");
+    assert_eq!(fs::read(replaced).unwrap(), damaged);
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 

@@ -2,7 +2,7 @@
 //! that fails on demand, and a transport that counts POSTs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,9 +24,9 @@ use okebayar_gateway::{
         verdict::CodeLists,
     },
     store::{
-        Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, Lease, List, Listed,
-        Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings, guard::Seals,
-        redb::RedbStore,
+        Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,
+        Listed, Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings,
+        guard::Seals, redb::RedbStore,
     },
     telemetry::Metrics,
     transaction::{
@@ -221,10 +221,10 @@ impl Store for Faulty {
     ) -> Result<Vec<String>, StoreError> {
         self.inner.items_from(list, start, limit).await
     }
-    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError> {
         self.inner.account_names().await
     }
-    async fn listeners(&self) -> Result<u64, StoreError> {
+    async fn listeners(&self) -> Result<Option<u64>, StoreError> {
         self.inner.listeners().await
     }
     async fn verify(&self) -> Result<(), StoreError> {

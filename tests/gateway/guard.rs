@@ -799,6 +799,31 @@ async fn the_guard_does_not_end_over_a_loss_that_nobody_has_noticed() {
 }
 
 #[tokio::test]
+async fn the_guard_does_not_end_over_an_emptied_redis_that_gateways_use() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let way = way_to_redis(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_ref().unwrap();
+    let fails = async || {
+        let mut ending = start_guard(&world, "end");
+        assert!(!ending.ended().await.success(), "{}", ending.text());
+        let text = ending.text();
+        assert!(text.contains("no gateway has noticed yet"), "{text}");
+    };
+    // The gateway looks seconds later.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    fails().await;
+    assert_held_back(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    // Its connections break as well.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    way.target.send(redis.port()).unwrap();
+    fails().await;
+    assert_held_back(&buy_until_held_back(&mut gateway.client().await).await);
+}
+
+#[tokio::test]
 async fn guard_show_writes_nothing_to_an_embedded_store() {
     let world = World::new(StoreKind::Embedded).await;
     stop(world.start_gateway().await).await;
@@ -867,6 +892,29 @@ async fn an_emptied_redis_buys_nothing_again_although_guard_show_looked_first() 
 #[tokio::test]
 async fn an_emptied_redis_buys_nothing_again_although_another_gateway_started_first() {
     an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
+}
+
+/// The connections of the running gateway break with it, as when Redis restarts.
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_another_gateway_connected_first() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let direct = world.redis.as_ref().unwrap().url.clone();
+    let way = way_to_redis(&mut world).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    world.set("store.url", &direct);
+    let redis = world.redis.as_ref().unwrap();
+    // It looks seconds later.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    way.target.send(redis.port()).unwrap();
+    let newcomer = world.start_replica().await;
+    for gateway in [&newcomer, &gateway] {
+        assert_held_back(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    }
+    assert_eq!(world.ledger(&code).await.received, 1);
 }
 
 #[tokio::test]
@@ -972,6 +1020,21 @@ async fn await_verification(redis: &Redis) {
     tokio::time::timeout(PATIENCE, verified)
         .await
         .expect("the store is not verified");
+    // It asks twice, first for the policy and last for the history.
+    let ended = async {
+        let mut calls = info_calls(redis).await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = info_calls(redis).await;
+            if now == calls + 1 {
+                return;
+            }
+            calls = now;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("the store is verified for ever");
 }
 
 /// A replica takes over the address, and no connection breaks: only that each claim

@@ -309,6 +309,44 @@ async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
     assert_eq!(world.ledger(&paid).await.received, 0);
 }
 
+/// A rollout removes an account, and Redis is emptied: what remains cannot ask the OKEBAYAR
+/// of the account that paid.
+#[tokio::test]
+async fn a_denial_where_the_paying_account_is_removed_frees_nothing_after_redis_was_emptied() {
+    let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
+    world
+        .set("accounts.main.not_received_codes", "400")
+        .set("checks.give_up_after", "8s")
+        .set("limits.queue_timeout", "500ms")
+        .set("store.timeout", "2s");
+    let mut leaving = world.start_gateway().await;
+    world.remove_account("second");
+    let staying = world.start_replica().await;
+    let code = reference();
+    let mut client = leaving.client().await;
+    let bought = client.purchase_prepaid(naming("second", &code)).await;
+    assert!(bought.is_ok());
+    leaving.process.signal("-TERM");
+    assert!(leaving.process.ended().await.success());
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    let mut client = staying.client().await;
+    let held = buy(&mut client, &code, PLAIN).await;
+    assert_eq!(
+        (held.account.as_str(), held.state()),
+        ("main", State::Confirming)
+    );
+    // Longer than until the next verification: with and without the names of the accounts.
+    let settled = staying
+        .until(&code, |one| one.state() != State::Confirming)
+        .await;
+    assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
+    let again = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
+    assert!(again.into_inner().replayed);
+    assert!(world.ledger(&code).await.checks > 2);
+    assert_eq!(received(second, &code).await, 1);
+    assert_eq!(world.ledger(&code).await.received, 0);
+}
+
 async fn a_callback_at_another_accounts_address_is_an_orphan(kind: StoreKind) {
     let (mut world, _sandbox, _) = two_accounts(kind).await;
     world.check_rarely();

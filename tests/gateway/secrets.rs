@@ -177,6 +177,74 @@ async fn a_callback_that_quotes_the_request_tells_no_secret() {
     assert_clean("the store", &String::from_utf8_lossy(&stored), &[&code]);
 }
 
+/// Names that say userpin or signature in other words.
+const SPELLINGS: [&str; 6] = [
+    "t:userpin",
+    "request.userpin",
+    "userPin",
+    "user_pin",
+    "request_user-pin",
+    "t:Signature",
+];
+
+#[tokio::test]
+async fn a_secret_under_another_spelling_of_its_name_reaches_nobody() {
+    for format in FORMATS {
+        let mut world = World::new(StoreKind::Embedded).await;
+        world.set("accounts.main.format", format);
+        let mut gateway = world.start_gateway().await;
+        let mut fields = serde_json::Map::new();
+        for name in SPELLINGS {
+            fields.insert(name.to_owned(), CANARY_PIN.into());
+        }
+        let envelope = format!(
+            "<s:Envelope><t:userpin>{CANARY_PIN}</t:userpin><t:USER_PIN>{CANARY_PIN}</t:USER_PIN>\
+             <t:caid>7</t:caid></s:Envelope>"
+        );
+        fields.insert("additionaldata".to_owned(), envelope.into());
+        fields.insert("PLN_SIGNATURE".to_owned(), "8".into());
+        let fields = serde_json::Value::from(fields).to_string();
+        for number in ["081200000001", "7100001", "080000000009"] {
+            world.misprint(number, fields.clone()).await;
+        }
+        let code = reference();
+        let bought = buy(&mut gateway.client().await, &code, "081200000001").await;
+        assert_eq!(bought.state(), State::Succeeded, "{format}");
+        let inquiry = gateway.bill(WATER, "7100001").await;
+        for fields in [&bought.fields, &inquiry.fields] {
+            let value = |name: &str| {
+                let found = fields.iter().find(|field| field.name == name);
+                found.map(|field| field.value.as_str())
+            };
+            let inside = "additionaldata.s:Envelope.t:caid";
+            assert_eq!(value(inside), Some("7"), "{format}: {fields:?}");
+            assert_eq!(value("PLN_SIGNATURE"), Some("8"), "{format}: {fields:?}");
+        }
+        assert_clean("a transaction", &format!("{bought:?}"), &[&code]);
+        assert_clean("an inquiry", &format!("{inquiry:?}"), &[]);
+
+        let code = reference();
+        let mut client = gateway.client().await;
+        buy(&mut client, &code, PENDING_FOR_EVER).await;
+        let form = format!(
+            "referencecode={code}&status=000&serialnumber=1&info=x&request[userpin]={CANARY_PIN}\
+             &request%5Buser_pin%5D={CANARY_PIN}"
+        );
+        let called = reqwest::Client::new()
+            .post(world.callback_url())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send();
+        assert_eq!(called.await.unwrap().status(), 200, "{format}");
+        let told = get(&mut client, &code).await.unwrap();
+        assert_clean("a transaction", &format!("{told:?}"), &[&code]);
+        gateway.process.signal("-TERM");
+        assert!(gateway.process.ended().await.success());
+        let stored = std::fs::read(world.store_file()).unwrap();
+        assert_clean("the store", &String::from_utf8_lossy(&stored), &[&code]);
+    }
+}
+
 /// A PIN like real ones.
 const SHORT_PIN: &str = "123456";
 

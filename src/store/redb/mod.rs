@@ -21,7 +21,7 @@ mod look;
 mod notes;
 mod open;
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -31,8 +31,8 @@ use tokio::sync::{Semaphore, watch};
 use keeper::Keeper;
 
 use super::{
-    Commit, Cursor, Due, DueCheck, Event, Events, Heard, History, Keep, Lease, List, Listed,
-    Listing, Position, Put, Store, StoreError, Unindexed, Wake,
+    Commit, Cursor, Due, DueCheck, Event, Events, Heard, History, Keep, KnownAccounts, Lease, List,
+    Listed, Listing, Position, Put, Store, StoreError, Unindexed, Wake,
     guard::{Seals, parts_of},
     identity, record,
 };
@@ -533,18 +533,20 @@ impl Store for RedbStore {
             .await
     }
 
-    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError> {
         self.read(|read| {
             let table = read.open_table(IDENTITY).map_err(unavailable)?;
             let facts = open::read_facts(&table).map_err(unavailable)?;
-            Ok(identity::account_names(&facts))
+            Ok(KnownAccounts {
+                names: identity::account_names(&facts),
+                is_whole: true,
+            })
         })
         .await
     }
 
-    async fn listeners(&self) -> Result<u64, StoreError> {
-        // Its one process is the one that asks.
-        Ok(0)
+    async fn listeners(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     async fn verify(&self) -> Result<(), StoreError> {

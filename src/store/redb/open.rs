@@ -101,9 +101,8 @@ impl RedbStore {
             };
             if file.exists() {
                 // A store that is damaged may be replaced, one that is in use may not.
-                let current = Database::open(&file);
-                if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = &current {
-                    return Err(problem(error));
+                if is_in_use(&file) {
+                    return Err(problem(&DatabaseError::DatabaseAlreadyOpen));
                 }
                 fs::rename(&file, &replaced).map_err(|error| problem(&error))?;
             }
@@ -185,6 +184,18 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 
 fn unusable(file: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unsuitable(format!("{}: {problem}", file.display()))
+}
+
+/// Returns true when another process has a store open. redb panics over some kinds of damage:
+/// such a store is damaged, and not in use.
+fn is_in_use(file: &Path) -> bool {
+    let open = || {
+        matches!(
+            Database::open(file),
+            Err(DatabaseError::DatabaseAlreadyOpen)
+        )
+    };
+    std::panic::catch_unwind(open).unwrap_or(false)
 }
 
 fn is_damage(error: &io::Error) -> bool {

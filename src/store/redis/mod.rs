@@ -28,7 +28,11 @@ mod due;
 mod feed;
 mod keys;
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
@@ -41,10 +45,11 @@ use keys::{
 };
 
 use super::{
-    Commit, Cursor, Due, DueCheck, Events, Heard, History, Identity, Keep, LIST_MAX, Lease, List,
-    Listed, Listing, Put, Store, StoreError, Unindexed, UserIdBefore, UserIdChange, Wake,
+    Commit, Cursor, Due, DueCheck, Events, Heard, History, Identity, Keep, KnownAccounts, LIST_MAX,
+    Lease, List, Listed, Listing, Put, Store, StoreError, Unindexed, UserIdBefore, UserIdChange,
+    Wake,
     guard::{Seals, parts_of},
-    identity::{self, Facts},
+    identity::{self, Facts, Kept},
     record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
@@ -85,6 +90,8 @@ pub struct RedisStore {
     client: redis::Client,
     connection: Connection,
     settings: RedisSettings,
+    /// `None` for a look, which takes no identity.
+    kept: Mutex<Option<Kept>>,
     commit: Script,
     lease: Script,
     put_note: Script,
@@ -118,6 +125,7 @@ impl RedisStore {
             client,
             connection,
             settings,
+            kept: Mutex::new(None),
             commit: Script::new(include_str!("commit.lua")),
             lease: Script::new(include_str!("lease.lua")),
             put_note: Script::new(include_str!("put_note.lua")),
@@ -127,8 +135,37 @@ impl RedisStore {
 
     async fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let partitions = Some(self.settings.partitions);
-        let take = |stored: &Facts| Ok(((), identity::take(identity, partitions, stored)?));
-        self.amend_identity(take).await
+        let take = |stored: &Facts| {
+            let taken = identity::take(identity, partitions, stored)?;
+            Ok((with(stored, &taken), taken))
+        };
+        let seen = self.amend_identity(take).await?;
+        *self.kept() = Some(Kept {
+            identity: identity.clone(),
+            seen,
+        });
+        Ok(())
+    }
+
+    /// Writes the facts again that this process saw and that are gone, and notes new ones.
+    async fn keep_identity(&self) -> Result<(), StoreError> {
+        let partitions = Some(self.settings.partitions);
+        let restore = |stored: &Facts| {
+            let gone = match &*self.kept() {
+                Some(kept) => kept.restore(partitions, stored)?,
+                None => Facts::new(),
+            };
+            Ok((with(stored, &gone), gone))
+        };
+        let seen = self.amend_identity(restore).await?;
+        if let Some(kept) = &mut *self.kept() {
+            kept.seen.extend(seen);
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the user id of an account, and returns what the store held before. Without
@@ -196,6 +233,12 @@ impl RedisStore {
     async fn within<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
         within(self.settings.timeout, call).await
     }
+}
+
+fn with(stored: &Facts, written: &Facts) -> Facts {
+    let mut facts = stored.clone();
+    facts.extend(written.clone());
+    facts
 }
 
 /// A value of what Redis tells of itself; empty where it does not tell it.
@@ -536,20 +579,29 @@ impl Store for RedisStore {
             .await
     }
 
-    async fn account_names(&self) -> Result<BTreeSet<AccountName>, StoreError> {
-        Ok(identity::account_names(&self.read_identity().await?))
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError> {
+        let stored = self.read_identity().await?;
+        let is_torn = self
+            .kept()
+            .as_ref()
+            .is_some_and(|kept| kept.is_torn(&stored));
+        Ok(KnownAccounts {
+            names: identity::account_names(&stored),
+            is_whole: !is_torn,
+        })
     }
 
-    async fn listeners(&self) -> Result<u64, StoreError> {
+    async fn listeners(&self) -> Result<Option<u64>, StoreError> {
         let mut count = redis::cmd("PUBSUB");
         count.arg("NUMSUB").arg(WAKE_CHANNEL);
         let mut connection = self.connection.clone();
         let (_, count): (String, u64) = self.within(count.query_async(&mut connection)).await?;
-        Ok(count)
+        Ok(Some(count))
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
         self.verify_policy().await?;
+        self.keep_identity().await?;
         // A write notices what no read does: a read-only replica, a full disk or memory,
         // too few replicas.
         let mut set = redis::cmd("SET");

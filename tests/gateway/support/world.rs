@@ -160,6 +160,11 @@ impl World {
         self
     }
 
+    /// A setting, which must be there.
+    pub fn setting(&self, key: &str) -> String {
+        self.settings[key].clone()
+    }
+
     pub fn unset(&mut self, key: &str) -> &mut Self {
         self.settings.remove(key);
         self
