@@ -12,6 +12,7 @@ use crate::{
         client::Account,
         format::Format,
         request::{Credentials, TransactionCodes},
+        subject::AccountNumberForms,
         transport::HttpSettings,
         verdict::CodeLists,
     },
@@ -198,6 +199,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let formerly = reader.account_names(&key("formerly"));
     let not_received = reader.codes(&key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
+    let account_numbers = reader.read(
+        &key("account_number_forms"),
+        "exact",
+        AccountNumberForms::parse,
+        "give exact or msisdn",
+    );
     let hours = |text: &str| {
         text.parse::<i8>()
             .ok()
@@ -237,6 +244,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             code_lists: CodeLists {
                 not_received: not_received?,
                 failed: failed?,
+                account_numbers: account_numbers?,
             },
             json_numbers: !json_strings?,
             verify_user_id: verify_user_id?,

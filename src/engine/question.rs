@@ -107,17 +107,22 @@ impl Engine {
         let key = TransactionKey::new(&shared);
         let id = self.own_reference();
         let store = &*self.store;
-        inquiries::note_inquired(store, &key, &id, None, self.now())
+        inquiries::note_inquired(store, &key, &id, self.now())
             .await
             .map_err(QuestionError::Store)?;
-        let (code, found) = client
+        let (answered, found) = client
             .inquire_prepaid(shared.as_str(), product_code, account_number, asker)
             .await;
         let found = found.map_err(QuestionError::from);
-        let noted = if matches!(found, Err(QuestionError::Unreachable(_))) {
-            inquiries::forget_inquired(store, &key, &id, self.now()).await
-        } else {
-            inquiries::note_inquired(store, &key, &id, code, self.now()).await
+        let noted = match &answered {
+            _ if matches!(found, Err(QuestionError::Unreachable(_))) => {
+                inquiries::forget_inquired(store, &key, &id, self.now()).await
+            }
+            Some((code, details)) => {
+                let answered = (*code, details);
+                inquiries::note_answered(store, &key, &id, answered, self.now()).await
+            }
+            None => Ok(()),
         };
         if let Err(error) = noted {
             // It then counts as answered with any code, which is the careful reading.

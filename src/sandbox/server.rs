@@ -3,7 +3,12 @@
 //! It speaks over hyper itself, because an answer may be that the connection is
 //! reset.
 
-use std::{convert::Infallible, net::TcpStream, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::TcpStream,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -46,6 +51,7 @@ pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .route("/ledger/{reference}", get(ledger_entry))
         .route("/inquiry/{code}", get(inquiry))
         .route("/misprints/{account_number}", put(set_misprints))
+        .route("/not-found-code/{code}", put(set_not_found_code))
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
@@ -201,6 +207,9 @@ struct AtLeast {
     callbacks: u64,
 }
 
+/// Status codes have three digits.
+const STATUS_CODE_MAX: u16 = 999;
+
 /// The longest a reader waits.
 const LEDGER_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -252,6 +261,18 @@ async fn set_misprints(
         return StatusCode::BAD_REQUEST;
     };
     sandbox.misprints.set(account_number, fields);
+    StatusCode::NO_CONTENT
+}
+
+/// Sets the status code with which checks about unknown reference codes are answered.
+async fn set_not_found_code(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(code): Path<u16>,
+) -> StatusCode {
+    if code > STATUS_CODE_MAX {
+        return StatusCode::BAD_REQUEST;
+    }
+    sandbox.not_found_code.store(code, Ordering::Relaxed);
     StatusCode::NO_CONTENT
 }
 

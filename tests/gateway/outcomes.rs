@@ -11,7 +11,7 @@ use okebayar_gateway::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::codes::{Script, serve};
+use crate::codes::{Script, Shape, serve};
 use crate::support::{
     on_both_stores,
     process::PATIENCE,
@@ -391,6 +391,7 @@ async fn doubtful_checks_agree_only_without_a_pending_one_between() {
     let script = Arc::new(Mutex::new(Script {
         code: 202,
         prepare: Some("order"),
+        shape: Shape::Full,
     }));
     let format = Format::parse("json").unwrap();
     serve(world.sandbox_port, format, Arc::clone(&script)).await;
