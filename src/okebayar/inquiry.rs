@@ -6,7 +6,7 @@ use super::{
     answer::{Answer, Fields, Unreadable},
     client::{NothingLearnt, QueryError},
     pln::{PlnPostpaid, PlnPrepaid},
-    subject::{AccountNumberForms, Mismatch, other, other_account},
+    subject::{AccountNumberForms, Mismatch, other, other_account, other_reference},
     verdict::Ignored,
 };
 use crate::transaction::{
@@ -220,7 +220,7 @@ fn found(
     order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
 ) -> Result<Found, QueryError> {
     let unreadable = |error: Unreadable| QueryError::NoAnswer(NothingLearnt::Unreadable(error));
-    if other(answer.reference_code.as_ref(), asked.reference_code)
+    if other_reference(answer.reference_code.as_ref(), asked.reference_code)
         || other(answer.product_code.as_ref(), product_code.as_str())
     {
         return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));

@@ -8,7 +8,7 @@ use super::{
     answer::Answer,
     verdict::{Asked, CodeLists},
 };
-use crate::transaction::{Amount, InquiryCode, Transaction};
+use crate::transaction::{Amount, InquiryCode, Source, TraceCode, Transaction};
 
 /// The forms in which OKEBAYAR may name an account number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(super) fn mismatch(
     let order = about.order();
     let inquiry = about.contents().inquiry_code().map(InquiryCode::as_str);
     let ours = about.reference_code().as_str();
-    let is_other_reference = other(answer.reference_code.as_ref(), ours);
+    let is_other_reference = other_reference(answer.reference_code.as_ref(), ours);
     let is_other_product = other(answer.product_code.as_ref(), order.product_code.as_str());
     let is_other_account = other_account(
         answer.account_number.as_ref(),
@@ -130,6 +130,21 @@ pub(super) fn mismatch(
 /// Returns true when something is named, and it is not ours.
 pub(super) fn other(named: Option<&String>, ours: &str) -> bool {
     named.is_some_and(|named| !named.eq_ignore_ascii_case(ours))
+}
+
+/// Returns true when a reference code is named, and it is not ours. OKEBAYAR may leave out its
+/// hyphens: no two reference codes of a store differ only in them or in case.
+pub(super) fn other_reference(named: Option<&String>, ours: &str) -> bool {
+    named.is_some_and(|named| !same_letters(named, ours))
+}
+
+/// Returns true for texts that are one without case, hyphens and other separators.
+fn same_letters(one: &str, other: &str) -> bool {
+    fn letters(text: &str) -> impl Iterator<Item = char> {
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.map(|c| c.to_ascii_lowercase())
+    }
+    letters(one).eq(letters(other))
 }
 
 /// Returns true when an account number is named, and it is not ours in any form.
@@ -155,9 +170,15 @@ pub(super) fn shows_record(answer: &Answer) -> bool {
 /// or a price that no inquiry under the same reference code was answered with.
 pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
     let details = &answer.details;
-    let serial_number = details.serial_number.as_ref();
-    let has_serial_number =
-        serial_number.is_some_and(|number| !asked.inquired.may_have_told_serial_number(number));
+    let reference = asked.transaction.reference_code().as_str();
+    let has_serial_number = details.serial_number.as_ref().is_some_and(|number| {
+        // One that only returns what a check told is no proof of delivery.
+        let text = number.expose();
+        let mut traces = own_trace_codes(asked.transaction);
+        let is_echo =
+            same_letters(text, reference) || traces.any(|own| same_letters(text, own.as_str()));
+        !is_echo && !asked.inquired.may_have_told_serial_number(number)
+    });
     let price = details.price.filter(|price| *price > Amount::ZERO);
     has_serial_number || price.is_some_and(|price| !asked.inquired.told_price(price))
 }
@@ -165,10 +186,18 @@ pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
 /// Returns true when an answer carries the trace code of the POST's own answer, and that is no
 /// inquiry's. In the answer to a check it may be an echo.
 pub(super) fn names_own_trace(answer: &Answer, asked: Asked<'_>) -> bool {
-    let own = asked.transaction.standing().trace_code;
-    own.as_ref().is_some_and(|own| {
-        answer.details.trace_code.as_ref() == Some(own) && !asked.inquired.told_trace_code(own)
+    answer.details.trace_code.as_ref().is_some_and(|named| {
+        own_trace_codes(asked.transaction).any(|own| own == named)
+            && !asked.inquired.told_trace_code(named)
     })
+}
+
+/// Returns the trace codes of the POST's own answers. Once the outcome is settled a transaction
+/// also shows that of a callback, which anybody may have sent.
+fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
+    let said = of.evidence().iter().map(|(said, _)| said);
+    let own = said.filter(|said| said.source == Source::Answer);
+    own.filter_map(|said| said.details.trace_code.as_ref())
 }
 
 fn has_price(answer: &Answer) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     answer::Answer,
     subject::{
-        AccountNumberForms, Mismatch, mismatch, names_own_trace, other, shows_purchase,
+        AccountNumberForms, Mismatch, mismatch, names_own_trace, other_reference, shows_purchase,
         shows_record, shows_record_of,
     },
 };
@@ -354,7 +354,7 @@ pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<Heard, Ignore
         return Err(Ignored::AboutAnotherMember);
     }
     let named = answer.reference_code.as_ref();
-    if named.is_none() || other(named, reference_code) {
+    if named.is_none() || other_reference(named, reference_code) {
         return Err(Ignored::AboutAnother);
     }
     match answer.status_code() {

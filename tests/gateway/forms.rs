@@ -179,4 +179,24 @@ async fn a_number_in_another_form_is_ours_where_the_account_says_so() {
     }
 }
 
+/// OKEBAYAR leaves out the hyphens of a reference code, in every answer.
+#[tokio::test]
+async fn a_reference_code_without_its_hyphens_is_ours() {
+    for format in FORMATS {
+        let mut world = World::new(StoreKind::Embedded).await;
+        world.check_rarely().set("accounts.main.format", format);
+        let gateway = world.start_gateway().await;
+        let code = reference();
+        let named = code.replace('-', "").to_uppercase();
+        assert_ne!(named, code);
+        let fields = serde_json::json!({ "referencecode": named, "transactionstatus": "002" });
+        world.misprint(NUMBER, fields.to_string()).await;
+        let bought = buy(&mut gateway.client().await, &code, NUMBER).await;
+        assert_eq!(bought.state(), State::Pending, "{format}");
+        let fields = serde_json::json!({ "referencecode": named });
+        world.misprint(NUMBER, fields.to_string()).await;
+        assert_succeeded(&check(&gateway, &code).await);
+    }
+}
+
 on_both_stores!(a_number_in_another_form_is_kept_unbelieved_and_counted);

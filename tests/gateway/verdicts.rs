@@ -451,6 +451,78 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
     }
 }
 
+/// What a check told, in the place of a serial number or in another form.
+#[test]
+fn a_serial_number_that_only_returns_what_was_told_proves_nothing() {
+    let (intent, order) = wish("abcd-1234-EFGH", "productCode");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(1));
+    let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
+    let own = Details {
+        trace_code: TraceCode::parse("own-1").ok(),
+        ..Details::default()
+    };
+    let pending = Statement::new(Source::Answer, Finding::Pending, None, own);
+    let asked = begun.transaction.observe([pending], at(1), &schedule());
+    let asked = asked.unwrap().transaction;
+    let check = |reference: &str, serial_number: &str| {
+        let fields = [
+            ("status", "000"),
+            ("referencecode", reference),
+            ("serialnumber", serial_number),
+        ];
+        let about = Asked {
+            transaction: &asked,
+            inquired: &InquiriesMade::default(),
+        };
+        let answer = read(&fields, Format::Json);
+        proves(verdict::of_check(&answer, about, &CodeLists::default()))
+    };
+    let nothing = Proves::Nothing(Ignored::MayMeanTheCheck);
+    for echo in ["abcd-1234-EFGH", "ABCD1234EFGH", "own-1", "OWN1", "-"] {
+        assert_eq!(check("abcd-1234-EFGH", echo), nothing, "{echo}");
+    }
+    // OKEBAYAR may leave out the hyphens of our reference code.
+    for ours in ["abcd-1234-EFGH", "ABCD1234EFGH", "abcd1234-efgh"] {
+        assert_eq!(check(ours, "99887766"), Proves::Success, "{ours}");
+    }
+    let another = Proves::Nothing(Ignored::AboutAnother);
+    for other in ["abcd-1234-EFG", "abcd1234efgh1", "-"] {
+        assert_eq!(check(other, "99887766"), another, "{other}");
+    }
+}
+
+/// A callback that anybody may have sent gives a settled transaction its trace code.
+#[test]
+fn the_trace_code_of_a_callback_is_not_that_of_the_post() {
+    let (intent, order) = wish(REFERENCE, "productCode");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(1));
+    let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
+    let forged = Details {
+        trace_code: TraceCode::parse("forged").ok(),
+        ..Details::default()
+    };
+    let code = StatusCode::read("000");
+    let reported = Statement::new(Source::Callback, Finding::Reported, code, forged);
+    let found = Statement::new(Source::Check, Finding::Succeeded, code, Details::default());
+    let observed = begun
+        .transaction
+        .observe([reported, found], at(1), &schedule());
+    let asked = observed.unwrap().transaction;
+    assert_eq!(asked.standing().trace_code, TraceCode::parse("forged").ok());
+    let fields = [
+        ("status", "200"),
+        ("referencecode", REFERENCE),
+        ("tracecode", "forged"),
+    ];
+    let about = Asked {
+        transaction: &asked,
+        inquired: &InquiriesMade::default(),
+    };
+    let answer = read(&fields, Format::Json);
+    let said = verdict::of_trusted_callback(&answer, about, &CodeLists::default());
+    assert_eq!(proves(said), Proves::Nothing(Ignored::MayMeanNotFound));
+}
+
 #[test]
 fn an_own_answer_counts_with_our_reference_code_or_a_trace_code() {
     let asked = asked();
