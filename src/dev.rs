@@ -68,6 +68,7 @@ pub async fn run(
             check_delay: Duration::ZERO,
             callback_method: CallbackMethod::Post,
             inquiry_valid: scenario::INQUIRY_VALID_DEFAULT,
+            not_found_code: scenario::NOT_FOUND_DEFAULT,
         },
         None,
         ambient,

@@ -113,6 +113,10 @@ struct SandboxArguments {
     /// How long an inquiry may be used.
     #[arg(long, default_value = "30m")]
     inquiry_valid: SignedDuration,
+    /// The status code with which a check about an unknown reference code is answered.
+    #[arg(long, default_value_t = sandbox::scenario::NOT_FOUND_DEFAULT,
+        value_parser = clap::value_parser!(u16).range(..1000))]
+    not_found_code: u16,
     /// The deposit, in rupiah.
     #[arg(long, default_value_t = 10_000_000)]
     deposit: u64,
@@ -220,6 +224,7 @@ async fn run_sandbox(
         check_delay: arguments.check_delay.unsigned_abs(),
         callback_method: arguments.callback_method,
         inquiry_valid: arguments.inquiry_valid.unsigned_abs(),
+        not_found_code: arguments.not_found_code,
     };
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(

@@ -16,6 +16,7 @@ use crate::{
         client::Account,
         format::Format,
         request::{Credentials, TransactionCodes},
+        subject::AccountNumberForms,
         transport::HttpSettings,
         verdict::CodeLists,
     },
@@ -214,6 +215,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         not_received.as_ref(),
         failed.as_ref(),
     );
+    let account_numbers = reader.read(
+        &key("account_number_forms"),
+        "exact",
+        AccountNumberForms::parse,
+        "give exact or msisdn",
+    );
     let hours = |text: &str| {
         text.parse::<i8>()
             .ok()
@@ -257,6 +264,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             code_lists: CodeLists {
                 not_received: not_received?,
                 failed: failed?,
+                account_numbers: account_numbers?,
             },
             json_numbers: !json_strings?,
             verify_user_id: verify_user_id?,

@@ -9,7 +9,7 @@ use super::{Engine, Upstream};
 use crate::{
     okebayar::{
         answer::{Answer, Fields, Unreadable},
-        verdict::{self, Asked, CodeLists, Ignored},
+        verdict::{self, Asked, Ignored},
     },
     store::{
         StoreError,
@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let lists = upstream.client.code_lists();
         let believed = if upstream.callback_trusted {
-            self.believed(&transaction, report, lists).await?
+            self.believed(&transaction, upstream, report).await?
         } else {
             None
         };
@@ -116,9 +116,10 @@ impl Engine {
     async fn believed(
         &self,
         about: &Transaction,
+        upstream: &Upstream,
         report: &Answer,
-        lists: &CodeLists,
     ) -> Result<Option<Statement>, StoreError> {
+        let lists = upstream.client.code_lists();
         let inquired = self.inquired(about).await?;
         let asked = Asked {
             transaction: about,
@@ -126,6 +127,12 @@ impl Engine {
         };
         match verdict::of_trusted_callback(report, asked, lists) {
             Ok(said) => self.weigh(about, said).await.map(Some),
+            Err(Ignored::Differs(differs)) => {
+                let ours = about.order().account_number.as_str();
+                let client = &upstream.client;
+                client.report_difference("callback", differs, report, ours);
+                Ok(None)
+            }
             Err(ignored) => {
                 if ignored == Ignored::AboutAnotherMember {
                     warn!(

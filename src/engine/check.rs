@@ -321,11 +321,16 @@ impl Engine {
         for (name, upstream) in self.upstreams.iter().filter(|(name, _)| *name != own) {
             let asked = upstream.client.check_unknown(about.reference_code()).await;
             let lists = upstream.client.code_lists();
-            match asked {
-                Ok(code) if lists.not_received.contains(&code) && !inquired.may_have_got(code) => {}
-                Ok(code) if verdict::may_be_unknown(code, lists) => elsewhere = Elsewhere::Absent,
-                asked => {
-                    let code = asked.ok().map(|code| code.to_string());
+            // A record is a sign, whatever the status.
+            let absent = asked.as_ref().ok().filter(|heard| !heard.shows_record);
+            match absent.map(|heard| heard.code) {
+                Some(code)
+                    if lists.not_received.contains(&code) && !inquired.may_have_got(code) => {}
+                Some(code) if verdict::may_be_unknown(code, lists) => {
+                    elsewhere = Elsewhere::Absent;
+                }
+                _ => {
+                    let code = asked.ok().map(|heard| heard.code.to_string());
                     debug!(key = %about.key(), account = %name, code, "another account may know it");
                     return Ok(Elsewhere::MayBeKnown);
                 }

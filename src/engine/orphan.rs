@@ -141,6 +141,7 @@ impl Engine {
             return Ok(false);
         };
         let said = upstream.client.check_unknown(reference).await;
+        let said = said.map(|heard| heard.code);
         let result = match &said {
             Ok(code) => verdict::class(*code),
             Err(nothing) => nothing.kind(),

@@ -159,20 +159,23 @@ impl Engine {
         let key = TransactionKey::new(&shared);
         let id = self.own_reference();
         let store = &*self.store;
-        inquiries::note_inquired(store, &key, &id, None, self.now())
+        inquiries::note_inquired(store, &key, &id, self.now())
             .await
             .map_err(QuestionError::Store)?;
-        let (code, found) = asking.await;
+        let (answered, found) = asking.await;
         let is_unsent = matches!(
             &found,
             Err(QueryError::NoAnswer(NothingLearnt::NoAnswer(
                 TransportError::NotSent(_)
             )))
         );
-        let noted = if is_unsent {
-            inquiries::forget_inquired(store, &key, &id, self.now()).await
-        } else {
-            inquiries::note_inquired(store, &key, &id, code, self.now()).await
+        let noted = match &answered {
+            _ if is_unsent => inquiries::forget_inquired(store, &key, &id, self.now()).await,
+            Some((code, details)) => {
+                let answered = (*code, details);
+                inquiries::note_answered(store, &key, &id, answered, self.now()).await
+            }
+            None => Ok(()),
         };
         if let Err(error) = noted {
             // It then counts as answered with any code, which is the careful reading.

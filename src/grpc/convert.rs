@@ -177,6 +177,9 @@ fn description(said: &Statement) -> String {
         Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
             "OKEBAYAR knows the reference code; the status decides nothing".to_owned()
         }
+        Finding::Unknown(Unknown::AboutAnother) => {
+            format!("not believed: {}", unknown(Unknown::AboutAnother)) + &named(said)
+        }
         Finding::Unknown(why) => format!("outcome unknown: {}", unknown(why)),
         Finding::Reported => "reported, not confirmed".to_owned(),
         Finding::Pending => "pending".to_owned(),
@@ -212,13 +215,28 @@ fn description(said: &Statement) -> String {
         .collect()
 }
 
+/// Returns what an answer named that is not ours, and what came along with it.
+fn named(said: &Statement) -> String {
+    let price = said.details.price.map(|price| ("harga", price.to_string()));
+    let texts = said.details.extra.iter();
+    let texts = texts
+        .map(|(name, text)| (name, text.to_owned()))
+        .chain(price);
+    let texts: Vec<String> = texts.map(|(name, text)| format!("{name} {text}")).collect();
+    if texts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", texts.join(", "))
+    }
+}
+
 fn unknown(why: Unknown) -> String {
     match why {
         Unknown::TimedOut => "no answer in time".to_owned(),
         Unknown::Broken => "the connection broke".to_owned(),
         Unknown::HttpStatus(status) => format!("HTTP status {status}"),
         Unknown::Unreadable => "the answer is unreadable".to_owned(),
-        Unknown::AboutAnother => "the answer names another transaction".to_owned(),
+        Unknown::AboutAnother => "the answer is about something else".to_owned(),
         Unknown::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
         Unknown::Inconclusive => "the status says nothing about the outcome".to_owned(),
         Unknown::SenderLost => "the sending process gave no sign in time".to_owned(),

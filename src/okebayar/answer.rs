@@ -277,10 +277,7 @@ fn details(known: &Known, extra: Fields, zone: &TimeZone) -> Details {
     let balance = read(&mut unread, &known.balance, amount);
     let time = read(&mut unread, &known.time, |text| read_time(text, zone));
     Details {
-        trace_code: known
-            .trace_code
-            .text()
-            .and_then(|text| TraceCode::parse(text).ok()),
+        trace_code: known.trace_code.text().as_deref().and_then(TraceCode::read),
         serial_number: known
             .serial_number
             .text()

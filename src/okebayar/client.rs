@@ -19,8 +19,9 @@ use super::{
     request::{self, Body, Credentials, TransactionCodes},
     send_by::SendBy,
     signature::sign,
+    subject::{self, AccountNumberForms, Mismatch},
     transport::{Transport, TransportError},
-    verdict::{self, CodeLists, Ignored, Refusal},
+    verdict::{self, CodeLists, Heard, Ignored, Refusal},
 };
 use crate::{
     store::SendPermit,
@@ -90,17 +91,23 @@ pub struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    fn asked(self, reference_code: &'a str, now: Timestamp) -> Asked<'a> {
+    fn asked(
+        self,
+        reference_code: &'a str,
+        now: Timestamp,
+        forms: AccountNumberForms,
+    ) -> Asked<'a> {
         Asked {
             account: self.account,
             reference_code,
             now,
+            forms,
         }
     }
 }
 
-/// The status code of an inquiry's answer, and what was found or why not.
-pub type Inquired = (Option<StatusCode>, Result<Found, QueryError>);
+/// The status code and details of an inquiry's answer, and what was found or why not.
+pub type Inquired = (Option<(StatusCode, Details)>, Result<Found, QueryError>);
 
 /// Why a status check brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +186,8 @@ impl Client {
     pub fn observed_by(mut self, observer: Observer) -> Self {
         observer.metrics.await_another_member(&observer.account);
         observer.metrics.await_inquiry_sold(&observer.account);
+        let fields = [Mismatch::AccountNumber, Mismatch::ProductCode].map(Mismatch::field);
+        observer.metrics.await_difference(&observer.account, fields);
         self.observer = Some(observer);
         self
     }
@@ -190,9 +199,15 @@ impl Client {
     pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> Outcome {
         let wanted = permit.into_transaction();
         let body = request::order(&self.account, &wanted).sent_by(send_by);
+        let operation = body.operation();
         let (source, finding, problem) = match self.ask(body).await {
             Ok(answer) => {
-                let statement = verdict::of_purchase(&answer, &wanted, &self.account.code_lists);
+                let lists = &self.account.code_lists;
+                let statement = verdict::of_purchase(&answer, &wanted, lists);
+                if let Some(differs) = verdict::difference(&answer, &wanted, lists) {
+                    let ours = wanted.order().account_number.as_str();
+                    self.report_difference(operation, differs, &answer, ours);
+                }
                 return Outcome {
                     statement,
                     problem: None,
@@ -242,8 +257,13 @@ impl Client {
             Ok(statement) => return Ok(statement),
             Err(ignored) => ignored,
         };
+        let shown = verdict::of_ignored_check(&answer, lists, ignored);
+        if let Ignored::Differs(differs) = ignored {
+            let ours = about.order().account_number.as_str();
+            self.report_difference("check", differs, &answer, ours);
+            return shown.ok_or(ignored.into());
+        }
         // Once is enough: promise 16 keeps such answers from changing anything else.
-        let shown = verdict::of_ignored_check(&answer, asked, lists, ignored);
         match shown.filter(|_| !about.evidence().shows_receipt()) {
             Some(shown) => Ok(shown),
             None if verdict::shows_no_sign(&answer, lists, ignored) => {
@@ -260,7 +280,7 @@ impl Client {
     pub async fn check_unknown(
         &self,
         reference_code: &ReferenceCode,
-    ) -> Result<StatusCode, NothingLearnt> {
+    ) -> Result<Heard, NothingLearnt> {
         let body = request::check_unknown(&self.account, reference_code.as_str());
         let answer = self.ask(body).await?;
         Ok(verdict::of_unknown(&answer, reference_code.as_str())?)
@@ -278,12 +298,14 @@ impl Client {
         let body =
             request::prepaid_inquiry(&self.account, reference_code, product_code, account_number);
         let read = |answer, now| {
-            let for_whom = asker.asked(reference_code, now);
+            let for_whom =
+                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
             inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
         };
         let about = (reference_code, product_code, account_number);
         let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
-        self.inquire(body, asker, is_sale, read).await
+        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+            .await
     }
 
     /// Inquires for a bill. Beside what was found, or why not, it tells the status code
@@ -296,36 +318,44 @@ impl Client {
     ) -> Inquired {
         let body = request::postpaid_inquiry(&self.account, reference_code, question);
         let read = |answer, now| {
-            let for_whom = asker.asked(reference_code, now);
+            let for_whom =
+                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
             inquiry::found_postpaid(answer, &for_whom, question)
         };
-        let about = (
-            reference_code,
-            &question.product_code,
-            question.customer.account_number(),
-        );
+        let account_number = question.customer.account_number();
+        let about = (reference_code, &question.product_code, account_number);
         let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
-        self.inquire(body, asker, is_sale, read).await
+        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+            .await
     }
 
     async fn inquire(
         &self,
         body: Body,
+        account_number: &str,
         asker: Asker<'_>,
         is_sale: impl Fn(&Answer) -> bool,
         read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
     ) -> Inquired {
+        let operation = body.operation();
         let answer = match self.question(body).await {
             Ok(answer) => answer,
             Err(error) => return (None, Err(error)),
         };
-        let code = answer.status_code();
-        let found = match code {
-            None => Err(QueryError::Incomplete("status")),
-            Some(_) if is_sale(&answer) => Err(QueryError::SoldInstead(Box::new(answer))),
-            Some(_) => refused(&answer).and_then(|()| read(answer, (asker.now)())),
+        let Some(code) = answer.status_code() else {
+            return (None, Err(QueryError::Incomplete("status")));
         };
-        (code, found)
+        let answered = (code, answer.details.clone());
+        if is_sale(&answer) {
+            let sold = QueryError::SoldInstead(Box::new(answer));
+            return (Some(answered), Err(sold));
+        }
+        let found = refused(&answer).and_then(|()| read(answer.clone(), (asker.now)()));
+        if let Err(QueryError::NoAnswer(NothingLearnt::Ignored(Ignored::Differs(differs)))) = &found
+        {
+            self.report_difference(operation, *differs, &answer, account_number);
+        }
+        (Some(answered), found)
     }
 
     /// Asks for the deposit, under a reference code of the gateway's own.
@@ -387,6 +417,20 @@ impl Client {
         let reference_code = about.map_or("", |(_, code)| code.trim());
         let secrets = Secrets::new(pin.clone(), sign(user_id, pin, reference_code));
         self.interpret(fields, &secrets)
+    }
+
+    /// Counts and logs an answer that names our reference code and another account number or
+    /// product than ours, for which alone it proves nothing.
+    pub fn report_difference(
+        &self,
+        operation: &'static str,
+        differs: Mismatch,
+        answer: &Answer,
+        account_number: &str,
+    ) {
+        if let Some(observer) = &self.observer {
+            observer.differs(operation, differs, answer, account_number);
+        }
     }
 
     fn interpret(&self, fields: answer::Fields, secrets: &Secrets) -> Result<Answer, Unreadable> {
@@ -525,6 +569,46 @@ impl Observer {
             self.metrics.notice(&self.account, "lost");
         }
     }
+
+    /// Reports an answer that names another account number or product than was asked about.
+    fn differs(
+        &self,
+        operation: &'static str,
+        differs: Mismatch,
+        answer: &Answer,
+        account_number: &str,
+    ) {
+        self.metrics.difference(&self.account, differs.field());
+        let named = answer.account_number.as_deref();
+        let other = named.filter(|named| !named.eq_ignore_ascii_case(account_number));
+        if let (Mismatch::AccountNumber, Some(named)) = (differs, other) {
+            warn!(
+                account = %self.account,
+                operation,
+                named = verdict::masked(named),
+                asked = verdict::masked(account_number),
+                is_same_mobile_number = subject::same_mobile(named, account_number),
+                "answer names another accnumber than was asked about and proves nothing; if it \
+                 is the same mobile number in another form, set \
+                 accounts.<name>.account_number_forms = \"msisdn\""
+            );
+        } else if differs == Mismatch::AccountNumber {
+            warn!(
+                account = %self.account,
+                operation,
+                "answer names another accnumber2 or accnumber3 than was asked about and proves \
+                 nothing; ask OKEBAYAR"
+            );
+        } else {
+            warn!(
+                account = %self.account,
+                operation,
+                productcode = answer.product_code.as_deref().map(shortened),
+                "answer names another productcode than was asked about and proves nothing; ask \
+                 OKEBAYAR for the product code that its answers name, and buy that"
+            );
+        }
+    }
 }
 
 /// What a span shows of a status that is none: its text may be long, and hold anything.
@@ -535,7 +619,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(USER_ID_CHARS_MAX).collect()
 }
 
-/// The longest user id that is logged, in characters.
+/// The longest user id or product code that is logged, in characters.
 const USER_ID_CHARS_MAX: usize = 64;
 
 fn refused(answer: &Answer) -> Result<(), QueryError> {

@@ -6,7 +6,8 @@ use super::{
     answer::{Answer, Fields, Unreadable},
     client::{NothingLearnt, QueryError},
     pln::{PlnPostpaid, PlnPrepaid},
-    verdict::{Ignored, other},
+    subject::{AccountNumberForms, Mismatch, other, other_account, other_reference},
+    verdict::Ignored,
 };
 use crate::transaction::{
     AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
@@ -267,6 +268,7 @@ pub(super) struct Asked<'a> {
     pub account: &'a AccountName,
     pub reference_code: &'a str,
     pub now: Timestamp,
+    pub forms: AccountNumberForms,
 }
 
 /// What the answer to a prepaid inquiry tells.
@@ -349,11 +351,14 @@ fn found(
     order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
 ) -> Result<Found, QueryError> {
     let unreadable = |error: Unreadable| QueryError::NoAnswer(NothingLearnt::Unreadable(error));
-    if other(answer.reference_code.as_ref(), asked.reference_code)
+    if other_reference(answer.reference_code.as_ref(), asked.reference_code)
         || other(answer.product_code.as_ref(), product_code.as_str())
-        || other(answer.account_number.as_ref(), account_number)
     {
         return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
+    }
+    if other_account(answer.account_number.as_ref(), account_number, asked.forms) {
+        let differs = Ignored::Differs(Mismatch::AccountNumber);
+        return Err(QueryError::NoAnswer(differs.into()));
     }
     let code = answer.inquiry_code.as_deref().map(InquiryCode::parse);
     let Some(Ok(inquiry_code)) = code else {

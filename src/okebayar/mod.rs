@@ -20,6 +20,7 @@ pub mod redact;
 pub mod request;
 pub mod send_by;
 pub mod signature;
+pub mod subject;
 pub mod transport;
 pub mod verdict;
 pub mod xml;

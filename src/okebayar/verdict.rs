@@ -3,27 +3,39 @@
 
 use std::collections::BTreeSet;
 
-use super::{answer::Answer, inquiry};
+use super::{
+    answer::Answer,
+    subject::{
+        AccountNumberForms, Mismatch, mismatch, names_own_trace, other_reference, shows_purchase,
+        shows_record, shows_record_of,
+    },
+};
 use crate::transaction::{
-    Amount, FailureReason, Finding, InquiriesMade, InquiryCode, Source, Statement, StatusCode,
-    TraceCode, Transaction, Unknown,
+    Details, Extra, FailureReason, Finding, InquiriesMade, Source, Statement, StatusCode,
+    Transaction, Unknown,
 };
 
-/// Codes whose meaning a deployment knows and the documentation does not.
+/// What a deployment knows of its OKEBAYAR and the documentation does not: the meaning of codes,
+/// and the forms of account numbers.
 #[derive(Clone, Debug, Default)]
 pub struct CodeLists {
     /// In a check: OKEBAYAR never received the reference code.
     pub not_received: BTreeSet<StatusCode>,
     /// Undocumented final codes that prove a failure at once.
     pub failed: BTreeSet<StatusCode>,
+    /// The forms in which answers may name an account number.
+    pub account_numbers: AccountNumberForms,
 }
 
 /// Why a check's answer changes nothing (promise 16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
-    /// It names another reference, product or account, or no reference.
+    /// It names another reference or inquiry, several other things, or no reference.
     #[error("it is not about this transaction")]
     AboutAnother,
+    /// It names our reference code, and one thing that is not ours.
+    #[error("it names another {}", .0.field())]
+    Differs(Mismatch),
     /// It names another member: nothing in it is about us.
     #[error("it names another member")]
     AboutAnotherMember,
@@ -36,6 +48,9 @@ pub enum Ignored {
     /// It may mean that the reference is not known, which settles nothing.
     #[error("it may mean that the transaction was not found")]
     MayMeanNotFound,
+    /// It says success and shows nothing of the purchase: the check itself may have succeeded.
+    #[error("it says success and shows nothing of the purchase")]
+    MayMeanTheCheck,
     /// Its status is not three digits.
     #[error("its status is no status code")]
     NoStatus,
@@ -146,6 +161,11 @@ pub fn class(code: StatusCode) -> &'static str {
 }
 
 /// What the purchase's own answer proves.
+///
+/// A success or a failure counts only if the answer carries our reference code or a trace code:
+/// a bare status may be that of a gateway or proxy in between, which answers 200, 401, 404 or
+/// 500 in its own sense. Only a refusal of our credentials may lack both, because OKEBAYAR may
+/// not read further; nothing was processed then.
 #[must_use]
 pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {
     let unknown = |why| {
@@ -163,13 +183,22 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
     if answer.is_inquiry {
         return unknown(Unknown::AboutInquiry);
     }
-    if names_another(answer, asked) {
-        return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+    match mismatch(answer, asked, lists) {
+        None => {}
+        Some(Mismatch::Transaction) => {
+            return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+        }
+        Some(differs) => return unbelieved(Source::Answer, answer, differs),
     }
     let Some(code) = answer.status_code() else {
         return unknown(Unknown::Unreadable);
     };
+    let is_signed = answer.reference_code.is_some() || answer.details.trace_code.is_some();
     let finding = match meaning_of(code, lists) {
+        Meaning::Failure(why @ FailureReason::GatewayCredentials) => Finding::Failed(why),
+        Meaning::Success | Meaning::Failure(_) | Meaning::Refused(_) if !is_signed => {
+            return unknown(Unknown::Inconclusive);
+        }
         Meaning::Success => Finding::Succeeded,
         Meaning::Pending => Finding::Pending,
         Meaning::Failure(why) | Meaning::Refused(why) => Finding::Failed(why),
@@ -177,6 +206,53 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
         Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
     };
     Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
+}
+
+/// Returns the difference for which alone an answer to the order proves nothing; `None` when
+/// there is none, or another reason.
+#[must_use]
+pub fn difference(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Option<Mismatch> {
+    let is_ours = !answer.names_another_member && !answer.is_inquiry;
+    let found = is_ours.then(|| mismatch(answer, asked, lists)).flatten();
+    found.filter(|differs| *differs != Mismatch::Transaction)
+}
+
+/// Builds what is kept of an answer that names our reference code and one thing that is not
+/// ours. Nothing in it is believed: its trace code must not become ours, so it is only a text,
+/// and its serial number may be somebody else's, so it is not kept.
+fn unbelieved(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
+    let named = match differs {
+        Mismatch::AccountNumber => answer.account_number.as_deref().map(masked),
+        _ => answer.product_code.clone(),
+    };
+    let trace_code = answer.details.trace_code.as_ref();
+    // Each check has a trace code of its own: kept, every check would be an entry of its own.
+    let trace_code = trace_code.filter(|_| source == Source::Answer);
+    let texts = [
+        (differs.field(), named),
+        ("tracecode", trace_code.map(ToString::to_string)),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)));
+    Statement {
+        code: answer.status_code(),
+        details: Details {
+            price: answer.details.price,
+            extra: Extra::keep(texts.collect()),
+            ..Details::default()
+        },
+        ..Statement::bare(source, Finding::Unknown(Unknown::AboutAnother))
+    }
+}
+
+/// Returns the last four characters of an account number behind asterisks.
+#[must_use]
+pub fn masked(account_number: &str) -> String {
+    let count = account_number.chars().count();
+    let shown = if count > 4 { count - 4 } else { count };
+    let shown: String = account_number.chars().skip(shown).collect();
+    format!("****{shown}")
 }
 
 /// What a status check's answer proves about the transaction asked about.
@@ -188,7 +264,7 @@ pub fn of_check(
     asked: Asked<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
-    let finding = settled_elsewhere(answer, asked, lists, true)?;
+    let finding = settled_elsewhere(answer, asked, lists, Source::Check)?;
     Ok(Statement::new(
         Source::Check,
         finding,
@@ -198,34 +274,33 @@ pub fn of_check(
 }
 
 /// Returns what a check's answer that changes nothing shows all the same: that OKEBAYAR
-/// received the reference code. That settles nothing, and contradicts "never received" whenever
-/// that is said.
+/// received the reference code, which settles nothing and contradicts "never received" whenever
+/// that is said; or what is kept, and not believed, of an answer that names another account
+/// number or product.
 #[must_use]
-pub fn of_ignored_check(
-    answer: &Answer,
-    asked: Asked<'_>,
-    lists: &CodeLists,
-    ignored: Ignored,
-) -> Option<Statement> {
+pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> Option<Statement> {
     let code = answer.status_code();
     let shows = match ignored {
+        Ignored::Differs(differs) => return Some(unbelieved(Source::Check, answer, differs)),
         Ignored::AboutAnother | Ignored::AboutAnotherMember | Ignored::AboutInquiry => false,
-        // Purchase or inquiry: either way the reference code is known there.
-        Ignored::MayBeInquiry if code.is_some_and(|code| is_outcome(code, lists)) => true,
-        _ => shows_record(answer) || names_own_trace(answer, asked.transaction),
+        // Purchase, inquiry or the check itself: the reference code may be known there.
+        Ignored::MayBeInquiry | Ignored::MayMeanTheCheck
+            if code.is_some_and(|code| is_receipt(code, lists)) =>
+        {
+            true
+        }
+        // The trace code of the POST may be an echo, and the POST's own answer showed it.
+        _ => shows_record(answer),
     };
     let finding = Finding::Unknown(Unknown::Inconclusive);
     shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
 }
 
-/// Returns true for the codes of something that was received, whatever became of it.
-fn is_outcome(code: StatusCode, lists: &CodeLists) -> bool {
+/// Returns true for the codes of something that was received. A failure is left out: any of
+/// them may be what OKEBAYAR answers for a reference code that it does not have.
+fn is_receipt(code: StatusCode, lists: &CodeLists) -> bool {
     let is_not_received = lists.not_received.contains(&code);
-    !is_not_received
-        && matches!(
-            meaning_of(code, lists),
-            Meaning::Success | Meaning::Pending | Meaning::Failure(_)
-        )
+    !is_not_received && matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
 }
 
 /// Returns true when a check's answer that changes nothing shows no sign of the transaction: it
@@ -241,11 +316,29 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
 }
 
 /// Returns true for the codes of a check that may mean that OKEBAYAR does not know the
-/// reference code.
+/// reference code: any failure, unless it is about the check itself.
 #[must_use]
 pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
-    let is_refused = matches!(meaning_of(code, lists), Meaning::Refused(_));
-    lists.not_received.contains(&code) || is_refused && code.number() != 401
+    let is_failure = matches!(
+        meaning_of(code, lists),
+        Meaning::Failure(_) | Meaning::Refused(_)
+    );
+    let is_ours = code.number() == 401 || is_about_the_check(code);
+    lists.not_received.contains(&code) || is_failure && !is_ours
+}
+
+/// Returns true for codes that a check gets about itself: its form, credentials, address or age.
+fn is_about_the_check(code: StatusCode) -> bool {
+    matches!(code.number(), 206 | 207 | 211..=214)
+}
+
+/// The status of a reference code of which nothing else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The status code.
+    pub code: StatusCode,
+    /// The answer shows a record under the reference code, whatever the status.
+    pub shows_record: bool,
 }
 
 /// Returns the status that a check's answer gives of a reference code of which nothing
@@ -253,7 +346,7 @@ pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
 ///
 /// # Errors
 /// [`Ignored`] when the answer is about something else.
-pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<StatusCode, Ignored> {
+pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<Heard, Ignored> {
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
     }
@@ -261,12 +354,15 @@ pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<StatusCode, I
         return Err(Ignored::AboutAnotherMember);
     }
     let named = answer.reference_code.as_ref();
-    if named.is_none() || other(named, reference_code) {
+    if named.is_none() || other_reference(named, reference_code) {
         return Err(Ignored::AboutAnother);
     }
     match answer.status_code() {
-        Some(code) if matches!(code.number(), 206 | 207 | 211..=214) => Err(Ignored::AboutTheCheck),
-        Some(code) => Ok(code),
+        Some(code) if is_about_the_check(code) => Err(Ignored::AboutTheCheck),
+        Some(code) => Ok(Heard {
+            code,
+            shows_record: shows_record(answer),
+        }),
         None => Err(Ignored::NoStatus),
     }
 }
@@ -281,7 +377,7 @@ pub fn of_trusted_callback(
     about: Asked<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
-    let finding = settled_elsewhere(report, about, lists, false)?;
+    let finding = settled_elsewhere(report, about, lists, Source::Callback)?;
     Ok(Statement::new(
         Source::Callback,
         finding,
@@ -314,100 +410,79 @@ pub fn agrees(code: StatusCode, with: &crate::transaction::State, lists: &CodeLi
     }
 }
 
+/// Returns what an answer that is not the POST's own proves.
 fn settled_elsewhere(
     answer: &Answer,
     asked: Asked<'_>,
     lists: &CodeLists,
-    may_say_not_received: bool,
+    source: Source,
 ) -> Result<Finding, Ignored> {
-    let about = asked.transaction;
     if answer.names_another_member {
         return Err(Ignored::AboutAnotherMember);
     }
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
     }
-    if answer.reference_code.is_none() || names_another(answer, about) {
-        return Err(Ignored::AboutAnother);
+    match mismatch(answer, asked.transaction, lists) {
+        None if answer.reference_code.is_some() => {}
+        None | Some(Mismatch::Transaction) => return Err(Ignored::AboutAnother),
+        Some(differs) => return Err(Ignored::Differs(differs)),
     }
     let code = answer.status_code().ok_or(Ignored::NoStatus)?;
     if lists.not_received.contains(&code) {
-        return if shows_record(answer) || names_own_trace(answer, about) {
-            Err(Ignored::ContradictsItself)
-        } else if asked.inquired.is_known_to_get(code) {
-            // An inquiry that the store may have forgotten does not count here: the code
-            // would else never be believed of what is held back.
-            Err(Ignored::MayBeInquiry)
-        } else if may_say_not_received {
-            Ok(Finding::NotReceived)
-        } else {
-            Err(Ignored::MayMeanNotFound)
-        };
+        return not_received(answer, asked, code, source);
     }
-    if matches!(code.number(), 206 | 207 | 211..=214) {
+    if is_about_the_check(code) {
         return Err(Ignored::AboutTheCheck);
     }
     let meaning = meaning_of(code, lists);
+    let is_own_hit = names_own_trace(answer, asked);
     let is_ambiguous = match meaning {
-        Meaning::Success => asked.inquired.any() && !shows_purchase(answer),
+        Meaning::Success => asked.inquired.any() && !shows_purchase(answer, asked),
         _ => asked.inquired.may_have_got(code),
     };
-    if is_ambiguous && !names_own_trace(answer, about) {
+    if is_ambiguous && !is_own_hit {
         return Err(Ignored::MayBeInquiry);
     }
+    // Of a check, the trace code may be an echo. A callback was told nothing.
+    let is_told = is_own_hit && source == Source::Callback;
+    let has_record = is_told || shows_record_of(answer, asked.transaction);
     match meaning {
-        Meaning::Success => Ok(Finding::Succeeded),
+        Meaning::Success if has_record || shows_purchase(answer, asked) => Ok(Finding::Succeeded),
+        Meaning::Success => Err(Ignored::MayMeanTheCheck),
         Meaning::Pending => Ok(Finding::Pending),
-        Meaning::Failure(why) => Ok(Finding::Failed(why)),
+        // Any of these may be what OKEBAYAR answers for a reference code that it cannot find.
+        Meaning::Failure(why) if has_record => Ok(Finding::Failed(why)),
+        // 400 to 405 may say so of a record as well: of the bill, not of the purchase. Only
+        // the POST's own trace code ties them to it.
+        Meaning::Refused(why) if has_record && is_own_hit => Ok(Finding::Failed(why)),
+        // A check that is answered so never settles by itself, however often it is made: the
+        // schedule ends in NEEDS_REVIEW, unless the configuration lists the code as "never
+        // received".
+        Meaning::Failure(_) | Meaning::Refused(_) => Err(Ignored::MayMeanNotFound),
         // A sick OKEBAYAR answers so to the check as well: only an answer that shows
         // its record of this very purchase counts.
-        Meaning::Doubtful(why) if shows_record(answer) => Ok(Finding::Doubtful(why)),
+        Meaning::Doubtful(why) if has_record => Ok(Finding::Doubtful(why)),
         Meaning::Doubtful(_) | Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
-        // 400 to 405: OKEBAYAR gives them for a reference that it cannot find as well. A
-        // check that is answered so never settles by itself, however often it is made: the
-        // schedule ends in NEEDS_REVIEW. What settles is the trace code of the POST's own
-        // answer in it, or a code that the configuration lists as "never received".
-        Meaning::Refused(why) if names_own_trace(answer, about) => Ok(Finding::Failed(why)),
-        Meaning::Refused(_) => Err(Ignored::MayMeanNotFound),
     }
 }
 
-/// True when the answer names a product and an account, which a check does not
-/// tell: they come from OKEBAYAR's record.
-fn shows_record(answer: &Answer) -> bool {
-    answer.product_code.is_some() && answer.account_number.is_some()
-}
-
-/// True when the answer holds what only a purchase has (API page, 3.2).
-fn shows_purchase(answer: &Answer) -> bool {
-    let details = &answer.details;
-    details.serial_number.is_some() || details.price.is_some_and(|price| price > Amount::ZERO)
-}
-
-/// True when the answer carries the trace code of the POST's own answer.
-fn names_own_trace(answer: &Answer, about: &Transaction) -> bool {
-    let own: Option<TraceCode> = about.standing().trace_code;
-    own.is_some() && answer.details.trace_code == own
-}
-
-/// True when the answer names a reference, product, account or inquiry other than
-/// ours. What it leaves out names nothing.
-fn names_another(answer: &Answer, about: &Transaction) -> bool {
-    let order = about.order();
-    let inquiry = about.contents().inquiry_code().map(InquiryCode::as_str);
-    other(
-        answer.reference_code.as_ref(),
-        about.reference_code().as_str(),
-    ) || other(answer.product_code.as_ref(), order.product_code.as_str())
-        || other(
-            answer.account_number.as_ref(),
-            order.account_number.as_str(),
-        )
-        || inquiry::is_another_in(answer, order)
-        || inquiry.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours))
-}
-
-/// True when something is named, and it is not ours.
-pub(super) fn other(named: Option<&String>, ours: &str) -> bool {
-    named.is_some_and(|named| !named.eq_ignore_ascii_case(ours))
+/// Returns what an answer proves whose code the configuration lists as "never received".
+fn not_received(
+    answer: &Answer,
+    asked: Asked<'_>,
+    code: StatusCode,
+    source: Source,
+) -> Result<Finding, Ignored> {
+    if shows_record(answer) || names_own_trace(answer, asked) {
+        Err(Ignored::ContradictsItself)
+    } else if asked.inquired.is_known_to_get(code) {
+        // An inquiry that the store may have forgotten does not count here: the code
+        // would else never be believed of what is held back.
+        Err(Ignored::MayBeInquiry)
+    } else if source == Source::Check {
+        Ok(Finding::NotReceived)
+    } else {
+        Err(Ignored::MayMeanNotFound)
+    }
 }

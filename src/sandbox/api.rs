@@ -10,7 +10,7 @@ use super::{
     bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
     inquiry::is_number,
-    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, script_for},
+    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, Script, script_for},
     wire::{Answer, Format, Parameters},
 };
 
@@ -51,8 +51,6 @@ pub(super) const DATA_DIFFER: u16 = 402;
 pub(super) const INQUIRY_EXPIRED: u16 = 403;
 pub(super) const WRONG_CUSTOMER: u16 = 404;
 pub(super) const NO_INQUIRY: u16 = 405;
-/// What a check for an unknown reference gets: not documented, so a choice.
-const NOT_FOUND: u16 = 400;
 
 /// The product whose purchase brings an advertisement along.
 const ADVERTISED: &str = "DATA1GB";
@@ -157,7 +155,7 @@ impl Sandbox {
         }
         let script = script_for(account_number);
         if script.reply == Reply::ResetBefore {
-            return (script.reply, Answer::default());
+            return self.lose(asked, script);
         }
         let order = Order {
             reference_code: asked.get("referencecode"),
@@ -170,6 +168,14 @@ impl Sandbox {
             owed_until_told: false,
         };
         self.book_order(asked, &order, format)
+    }
+
+    /// Resets the connection before anything is processed.
+    pub(super) fn lose(&self, asked: &Parameters, script: Script) -> Said {
+        if let Checks::Sick(code) = script.checks {
+            self.book.never_received(asked.get("referencecode"), code);
+        }
+        (script.reply, Answer::default())
     }
 
     /// Books a purchase or payment and answers it as its script says.
@@ -246,10 +252,12 @@ impl Sandbox {
         let reference_code = asked.get("referencecode");
         let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
         let Some(purchase) = self.book.find(reference_code, named) else {
-            return match self.book.inquiry_under(reference_code) {
-                Some(inquiry) => (Reply::Answer, self.found_inquiry(&inquiry, trace_code)),
-                None => self.decline(asked, trace_code, NOT_FOUND),
-            };
+            if let Some(inquiry) = self.book.inquiry_under(reference_code) {
+                return (Reply::Answer, self.found_inquiry(&inquiry, trace_code));
+            }
+            let own = self.book.not_found_code(reference_code);
+            let code = own.unwrap_or_else(|| self.not_found_code());
+            return self.decline(asked, trace_code, code);
         };
         let is_well = self.book.read(reference_code).checks > SICK_CHECKS;
         match purchase.script.checks {

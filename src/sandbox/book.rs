@@ -88,6 +88,8 @@ struct Books {
     ledger: HashMap<String, Entry>,
     /// Reference code to the number of status checks that are being answered.
     checking: HashMap<String, u64>,
+    /// Reference code that was never received to what checks of it are answered with.
+    not_received: HashMap<String, u16>,
     /// Inquiry code to the inquiries that were given it, the latest last.
     inquiries: HashMap<String, Vec<Inquiry>>,
     /// Product, customer and number of a bill to the reference codes that paid it.
@@ -303,6 +305,18 @@ impl Book {
             Some(inquiry) if now >= inquiry.expires_at => Err(Unusable::Expired),
             Some(inquiry) => Ok(inquiry.clone()),
         }
+    }
+
+    /// Has checks of a reference code that was never received answered with a code.
+    pub fn never_received(&self, reference_code: &str, code: u16) {
+        let mut books = self.books();
+        books.not_received.insert(reference_code.to_owned(), code);
+    }
+
+    /// Returns the code with which checks of such a reference code are answered, if it has one
+    /// of its own.
+    pub fn not_found_code(&self, reference_code: &str) -> Option<u16> {
+        self.books().not_received.get(reference_code).copied()
     }
 
     /// Notes that a check was received.

@@ -187,7 +187,7 @@ impl Sandbox {
                 Ok(price) => {
                     let script = script_for(&inquiry.account_numbers[0]);
                     if script.reply == Reply::ResetBefore {
-                        return (script.reply, Answer::default());
+                        return self.lose(asked, script);
                     }
                     let account_number = inquiry.account_numbers[0].clone();
                     let order = Order {

@@ -14,7 +14,13 @@ pub mod scenario;
 mod server;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -59,6 +65,8 @@ pub struct Settings {
     pub callback_method: CallbackMethod,
     /// How long an inquiry may be used.
     pub inquiry_valid: Duration,
+    /// The status code with which a check about an unknown reference code is answered.
+    pub not_found_code: u16,
 }
 
 /// The sandbox. A library and a program: `dev` runs it in its own process.
@@ -67,6 +75,7 @@ pub struct Sandbox {
     book: Book,
     misprints: Misprints,
     billings: Billings,
+    not_found_code: AtomicU16,
     callback_url: watch::Sender<Option<String>>,
     http: reqwest::Client,
     ambient: Ambient,
@@ -99,6 +108,7 @@ impl Sandbox {
             book: Book::new(settings.deposit),
             misprints: Misprints::default(),
             billings: Billings::default(),
+            not_found_code: AtomicU16::new(settings.not_found_code),
             settings,
             callback_url: watch::Sender::new(callback_url),
             http,
@@ -116,6 +126,11 @@ impl Sandbox {
     /// Serves until it is stopped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         server::serve(self, listener).await;
+    }
+
+    /// Returns the status code with which a check about an unknown reference code is answered.
+    fn not_found_code(&self) -> u16 {
+        self.not_found_code.load(Ordering::Relaxed)
     }
 
     fn time(&self) -> String {

@@ -34,7 +34,8 @@ pub enum Reply {
 pub enum Checks {
     /// With the status of the purchase.
     Well,
-    /// The first few are answered with this code, which is not the purchase's.
+    /// The first few are answered with this code, which is not the purchase's; every one, where
+    /// nothing was processed.
     Sick(u16),
     /// The connections of the first few are reset.
     Reset,
@@ -231,7 +232,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
     row(
         "080000000014",
-        "the connection is reset before anything is processed; checks say 400",
+        "the connection is reset before anything is processed; checks say so (`--not-found-code`)",
         Script {
             reply: Reply::ResetBefore,
             ..SUCCESS
@@ -370,6 +371,19 @@ pub const INQUIRY_CODE_PREFIX: &str = "080000008";
 /// status code that the digits say.
 pub const CODE_PREFIX: &str = "080000009";
 
+/// Account numbers of this beginning and three digits are queued and the connection is reset:
+/// the first checks are answered with the status code that the digits say, as of a reference
+/// code that was never received, and in the end it succeeds.
+pub const QUEUED_PREFIX: &str = "080000007";
+
+/// Account numbers of this beginning and three digits are never received: the connection is
+/// reset, and checks are answered with the status code that the digits say.
+pub const NOT_RECEIVED_PREFIX: &str = "080000006";
+
+/// The status code with which a check about an unknown reference code is answered: not
+/// documented, so a choice.
+pub const NOT_FOUND_DEFAULT: u16 = 400;
+
 /// What happens to a purchase for this account number.
 #[must_use]
 pub fn script_for(account_number: &str) -> Script {
@@ -378,6 +392,20 @@ pub fn script_for(account_number: &str) -> Script {
         .find(|row| row.account_number == account_number)
     {
         return row.script;
+    }
+    if let Some(code) = code_in(account_number, QUEUED_PREFIX) {
+        return Script {
+            reply: Reply::Reset,
+            checks: Checks::Sick(code),
+            ..ONLY_CHECKS
+        };
+    }
+    if let Some(code) = code_in(account_number, NOT_RECEIVED_PREFIX) {
+        return Script {
+            reply: Reply::ResetBefore,
+            checks: Checks::Sick(code),
+            ..SUCCESS
+        };
     }
     Script {
         first: code_in(account_number, CODE_PREFIX).unwrap_or(SUCCESS.first),

@@ -3,7 +3,12 @@
 //! It speaks over hyper itself, because an answer may be that the connection is
 //! reset.
 
-use std::{convert::Infallible, net::TcpStream, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::TcpStream,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -49,6 +54,7 @@ pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .route("/misprints/{account_number}", put(set_misprints))
         .route("/bills", get(paid_bills))
         .route("/bills/{account_number}", put(set_billing))
+        .route("/not-found-code/{code}", put(set_not_found_code))
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
@@ -204,6 +210,9 @@ struct AtLeast {
     callbacks: u64,
 }
 
+/// Status codes have three digits.
+const STATUS_CODE_MAX: u16 = 999;
+
 /// The longest a reader waits.
 const LEDGER_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -274,6 +283,18 @@ async fn set_billing(
 /// Lists the bills that were paid, and under which reference codes.
 async fn paid_bills(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<PaidBill>> {
     Json(sandbox.book.paid_bills())
+}
+
+/// Sets the status code with which checks about unknown reference codes are answered.
+async fn set_not_found_code(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(code): Path<u16>,
+) -> StatusCode {
+    if code > STATUS_CODE_MAX {
+        return StatusCode::BAD_REQUEST;
+    }
+    sandbox.not_found_code.store(code, Ordering::Relaxed);
+    StatusCode::NO_CONTENT
 }
 
 async fn ledger_entry(

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Keep, Put, Store, StoreError, record};
 use crate::transaction::{
-    AccountName, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
+    AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
     TooManyUnderCode, TransactionKey, Verbatim,
 };
 
@@ -174,8 +174,8 @@ pub async fn bound_to(
     Ok(binding.map(|binding| binding.holder))
 }
 
-/// Notes that a reference code is used for an inquiry, and what that was answered: a
-/// check may then find the inquiry (API page, 3.2).
+/// Notes that a reference code is used for an inquiry: a check may then find the inquiry (API
+/// page, 3.2).
 ///
 /// # Errors
 /// [`StoreError`] when it may not be stored; then do not inquire.
@@ -183,10 +183,24 @@ pub async fn note_inquired(
     store: &dyn Store,
     key: &TransactionKey,
     id: &str,
-    answered: Option<StatusCode>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.note(id, answered)).await
+    change_inquired(store, key, now, |made| made.note(id)).await
+}
+
+/// Notes what such an inquiry was answered, its texts as hashes.
+///
+/// # Errors
+/// [`StoreError`] when that is not stored; any answer then counts as its own, which is the
+/// careful reading.
+pub async fn note_answered(
+    store: &dyn Store,
+    key: &TransactionKey,
+    id: &str,
+    (code, details): (StatusCode, &Details),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    change_inquired(store, key, now, |made| made.note_answer(id, code, details)).await
 }
 
 /// Takes back the note of an inquiry that provably was not sent.

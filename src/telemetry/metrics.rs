@@ -62,6 +62,7 @@ pub struct Metrics {
     checks: Counter<u64>,
     another_member: Counter<u64>,
     inquiries_sold: Counter<u64>,
+    differing: Counter<u64>,
     checks_due: Gauge<u64>,
     checks_running: Gauge<u64>,
     replays: Counter<u64>,
@@ -144,6 +145,11 @@ impl Metrics {
             inquiries_sold: counter(
                 "okebayar.inquiries.answered_as_purchase",
                 "Inquiries that OKEBAYAR answered like purchases, and may have sold",
+            ),
+            differing: counter(
+                "okebayar.answers.differing",
+                "Answers and trusted callbacks about our reference code that name another account \
+                 number or product",
             ),
             checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
             checks_running: gauge("okebayar.checks.running", "Status checks being made"),
@@ -302,6 +308,26 @@ impl Metrics {
                 KeyValue::new("okebayar.operation", operation),
             ];
             self.another_member.add(0, &labels);
+        }
+    }
+
+    /// Counts an answer, or a trusted callback, about our reference code in which this field
+    /// alone is not ours.
+    pub fn difference(&self, account: &AccountName, field: &'static str) {
+        let labels = [account_label(account), KeyValue::new("field", field)];
+        self.differing.add(1, &labels);
+    }
+
+    /// Shows the counter of such answers before the first: an alert at the first must see it
+    /// rise.
+    pub fn await_difference(
+        &self,
+        account: &AccountName,
+        fields: impl IntoIterator<Item = &'static str>,
+    ) {
+        for field in fields {
+            let labels = [account_label(account), KeyValue::new("field", field)];
+            self.differing.add(0, &labels);
         }
     }
 

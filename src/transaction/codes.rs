@@ -218,6 +218,15 @@ impl AccountNumber {
     }
 }
 
+impl TraceCode {
+    /// Reads the trace code of an answer; `None` when it is none, or a placeholder such as `-`,
+    /// `0` or `null`. What a record holds is parsed: it was read before.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|_| !is_placeholder(text))
+    }
+}
+
 /// Proof of delivery. For an electricity token it is the token, which is money:
 /// `Debug` never shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -227,12 +236,51 @@ pub struct SerialNumber(String);
 /// The longest serial number kept, in characters; the rest is cut off.
 const SERIAL_NUMBER_CHARS_MAX: usize = 512;
 
+/// Words that stand where a number or code is still to come, or will never come; in any case
+/// and with any punctuation.
+const PLACEHOLDERS: [&str; 22] = [
+    "na",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "nul",
+    "undefined",
+    "unknown",
+    "empty",
+    "blank",
+    "void",
+    "pending",
+    "process",
+    "processing",
+    "waiting",
+    "tbd",
+    "false",
+    "kosong",
+    "belumada",
+    "tidakada",
+    "proses",
+    "menunggu",
+];
+
+/// Returns true for a text that stands for no code at all: one without a letter or digit other
+/// than zero, one of nothing but x, and the words of [`PLACEHOLDERS`].
+fn is_placeholder(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphanumeric());
+    let plain: String = letters.flat_map(char::to_lowercase).collect();
+    plain.chars().all(|c| c == '0')
+        || plain.chars().all(|c| c == 'x')
+        || PLACEHOLDERS.contains(&plain.as_str())
+}
+
 impl SerialNumber {
-    /// The serial number, or `None` when the text is blank.
+    /// Reads a serial number; `None` when the text is blank or a placeholder, such as `-`, `0`,
+    /// `N/A` or `null`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();
-        (!text.is_empty()).then(|| Self(text.chars().take(SERIAL_NUMBER_CHARS_MAX).collect()))
+        let is_one = !is_placeholder(text);
+        is_one.then(|| Self(text.chars().take(SERIAL_NUMBER_CHARS_MAX).collect()))
     }
 
     /// The number itself, for the caller who bought it.
@@ -407,6 +455,62 @@ mod tests {
         let serial = SerialNumber::read(" 1122 ").unwrap();
         assert!(!format!("{serial:?}").contains("1122"));
         assert_eq!(serial.expose(), "1122");
+    }
+
+    #[test]
+    fn placeholders_are_no_serial_number_and_no_trace_code() {
+        for text in [
+            "",
+            " ",
+            "-",
+            "--",
+            "0",
+            "000",
+            "0-0",
+            "00.00",
+            ".",
+            "*",
+            "***",
+            "\u{2014}",
+            "N/A",
+            "n.a.",
+            "NA",
+            "null",
+            "NULL",
+            "(none)",
+            "None",
+            "nil",
+            "undefined",
+            "Pending",
+            "pending...",
+            "xxx",
+            "XXXX-XXXX",
+            "x",
+            "NaN",
+            "unknown",
+            "Belum ada",
+            "tidak ada",
+            "KOSONG",
+        ] {
+            assert_eq!(SerialNumber::read(text), None, "{text:?}");
+            assert_eq!(TraceCode::read(text), None, "{text:?}");
+        }
+        for text in [
+            "1",
+            "0001",
+            "A",
+            "x1",
+            "nana",
+            "1122-3344",
+            "****1234",
+            "null1",
+            "S/N 5",
+        ] {
+            assert!(SerialNumber::read(text).is_some(), "{text:?}");
+            let is_code = !text.contains(' ');
+            assert_eq!(TraceCode::read(text).is_some(), is_code, "{text:?}");
+        }
+        assert!(TraceCode::parse("-").is_ok(), "a stored one stays readable");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     amount::Amount,
-    codes::{AccountName, InquiryCode, StatusCode},
+    codes::{AccountName, InquiryCode, SerialNumber, StatusCode, TraceCode},
     order::Order,
+    statement::Details,
 };
 
 /// A stored inquiry: everything that a purchase or payment of it sends.
@@ -66,6 +68,9 @@ impl Inquiry {
 
 /// The inquiries that were made under one reference code: a check of a purchase
 /// under the same one may find them (API page, 3.2).
+///
+/// Each is an id and the status code of its answer. What else the answer told follows the id,
+/// as hashes: an earlier release takes the whole for an id, and keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 
@@ -73,36 +78,117 @@ pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 const INQUIRIES_MAX: usize = 32;
 /// Stands for an inquiry that the store may have forgotten; no inquiry has this id.
 const FORGOTTEN: &str = "forgotten";
+/// Stands between an id and the hashes of what the answer told.
+const TOLD: char = ' ';
+/// The most hashes kept of one answer, and the bytes of each.
+const HASHES_MAX: usize = 16;
+const HASH_BYTES: usize = 12;
+
+/// What an inquiry tells that a purchase tells too, by the letter before its hash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    SerialNumber,
+    TraceCode,
+    Price,
+}
+
+impl Kind {
+    fn letter(self) -> char {
+        match self {
+            Self::SerialNumber => 's',
+            Self::TraceCode => 't',
+            Self::Price => 'p',
+        }
+    }
+}
+
+/// How the names of texts begin that a purchase may repeat as its serial number.
+const LIKE_SERIAL_NUMBERS: [&str; 3] = ["PLN_TOKEN", "PLN_NOREF", "REF"];
+
+/// Returns the hash of a text of one inquiry, by which the text is known again in any case and
+/// with any separators. The id is its salt.
+fn hash(id: &str, kind: Kind, text: &str) -> String {
+    let letters = text.chars().filter(|c| c.is_alphanumeric());
+    let plain: String = letters.flat_map(char::to_lowercase).collect();
+    let digest = Sha256::digest(format!("{id}/{}/{plain}", kind.letter()));
+    format!("{}{}", kind.letter(), hex::encode(&digest[..HASH_BYTES]))
+}
+
+/// Returns the one written form of an amount.
+fn written(amount: Amount) -> String {
+    let (units, nanos) = amount.units_and_nanos();
+    format!("{units}n{nanos}")
+}
+
+/// Returns the id of an entry, and the hashes of what its answer told; `None` when that is not
+/// known.
+fn parts(entry: &str) -> (&str, Option<&str>) {
+    match entry.split_once(TOLD) {
+        Some((id, told)) => (id, Some(told)),
+        None => (entry, None),
+    }
+}
 
 impl InquiriesMade {
-    /// Adds an inquiry, or what it was answered; `id` is unique to it.
-    pub fn note(&mut self, id: &str, answered: Option<StatusCode>) {
-        let known = self.0.iter_mut().find(|(known, _)| known == id);
-        if let Some((_, code)) = known {
-            *code = answered.or(*code);
-        } else if self.0.len() < INQUIRIES_MAX {
-            self.0.push((id.to_owned(), answered));
-        } else if let Some((_, code)) = self.0.last_mut() {
-            *code = None;
+    /// Adds an inquiry that is about to be sent; `id` is unique to it, and holds no blank.
+    pub fn note(&mut self, id: &str) {
+        if self.0.iter().any(|(entry, _)| parts(entry).0 == id) {
+            return;
         }
+        if self.0.len() < INQUIRIES_MAX {
+            self.0.push((id.to_owned(), None));
+        } else if let Some((entry, code)) = self.0.last_mut() {
+            *code = None;
+            entry.truncate(parts(entry).0.len());
+        }
+    }
+
+    /// Adds what an inquiry was answered. One that was never noted, or no longer is, stays
+    /// unknown.
+    pub fn note_answer(&mut self, id: &str, code: StatusCode, details: &Details) {
+        let is_full = self.0.len() >= INQUIRIES_MAX;
+        let place = self.0.iter().position(|(entry, _)| parts(entry).0 == id);
+        // The last of a full list stands for several.
+        let Some(place) = place.filter(|place| !is_full || place + 1 < INQUIRIES_MAX) else {
+            return;
+        };
+        let serial_number = details.serial_number.as_ref().map(SerialNumber::expose);
+        let is_like_one = |name: &str| {
+            let name = name.to_ascii_uppercase();
+            LIKE_SERIAL_NUMBERS
+                .iter()
+                .any(|start| name.starts_with(start))
+        };
+        let extra = details.extra.iter();
+        let like_ones = extra.filter_map(|(name, text)| is_like_one(name).then_some(text));
+        let trace_code = details.trace_code.as_ref().map(TraceCode::as_str);
+        let price = details.price.map(written);
+        let of = |kind| move |text: &str| hash(id, kind, text);
+        let serial_numbers = serial_number.into_iter().chain(like_ones);
+        let hashes: Vec<String> = (trace_code.map(of(Kind::TraceCode)).into_iter())
+            .chain(price.as_deref().map(of(Kind::Price)))
+            .chain(serial_numbers.map(of(Kind::SerialNumber)))
+            .take(HASHES_MAX)
+            .collect();
+        self.0[place] = (format!("{id}{TOLD}{}", hashes.join(",")), Some(code));
     }
 
     /// Adds an inquiry that the store may have forgotten, if there was one: any answer may
     /// be that one's.
     pub fn note_forgotten(&mut self) {
-        self.note(FORGOTTEN, None);
+        self.note(FORGOTTEN);
     }
 
     /// Returns true when one besides `id` has no known answer.
     #[must_use]
     pub fn has_unanswered_beside(&self, id: &str) -> bool {
         let mut made = self.0.iter();
-        made.any(|(known, got)| known != id && known != FORGOTTEN && got.is_none())
+        made.any(|(entry, got)| got.is_none() && ![id, FORGOTTEN].contains(&parts(entry).0))
     }
 
     /// Takes back an inquiry that was not sent after all.
     pub fn forget(&mut self, id: &str) {
-        self.0.retain(|(known, _)| known != id);
+        self.0.retain(|(entry, _)| parts(entry).0 != id);
     }
 
     /// True when there was one.
@@ -125,31 +211,131 @@ impl InquiriesMade {
     pub fn is_known_to_get(&self, code: StatusCode) -> bool {
         self.0
             .iter()
-            .any(|(id, got)| id != FORGOTTEN && got.is_none_or(|got| got == code))
+            .any(|(entry, got)| entry != FORGOTTEN && got.is_none_or(|got| got == code))
+    }
+
+    /// Returns true when one told, or may have told, this serial number: an inquiry's answer may
+    /// have one (API page, section 3), so that one whose answer is unknown may have told any.
+    #[must_use]
+    pub fn may_have_told_serial_number(&self, number: &SerialNumber) -> bool {
+        self.has_told(Kind::SerialNumber, number.expose(), true)
+    }
+
+    /// Returns true when one told this price. No inquiry before a purchase is printed with one,
+    /// so that one whose answer is unknown told none.
+    #[must_use]
+    pub fn told_price(&self, price: Amount) -> bool {
+        self.has_told(Kind::Price, &written(price), false)
+    }
+
+    /// Returns true when one told this trace code. Each hit has its own, so that one whose
+    /// answer is unknown did not tell that of the POST.
+    #[must_use]
+    pub fn told_trace_code(&self, code: &TraceCode) -> bool {
+        self.has_told(Kind::TraceCode, code.as_str(), false)
+    }
+
+    fn has_told(&self, kind: Kind, text: &str, unknown: bool) -> bool {
+        self.0.iter().any(|(entry, _)| match parts(entry) {
+            (_, None) => unknown,
+            (id, Some(told)) => {
+                let wanted = hash(id, kind, text);
+                told.split(',').any(|hash| hash == wanted)
+            }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::statement::Extra, *};
+
+    fn code(text: &str) -> StatusCode {
+        StatusCode::read(text).unwrap()
+    }
+
+    fn number(text: &str) -> SerialNumber {
+        SerialNumber::read(text).unwrap()
+    }
 
     #[test]
     fn an_inquiry_may_have_got_any_code_until_it_is_answered() {
-        let code = |text| StatusCode::read(text).unwrap();
         let mut made = InquiriesMade::default();
         assert!(!made.any() && !made.may_have_got(code("204")));
-        made.note("a", None);
+        made.note("a");
         assert!(made.any() && made.may_have_got(code("204")));
-        made.note("a", Some(code("000")));
+        made.note_answer("a", code("000"), &Details::default());
         assert!(made.any() && !made.may_have_got(code("204")));
-        made.note("b", Some(code("204")));
+        made.note("b");
+        made.note_answer("b", code("204"), &Details::default());
         assert!(made.may_have_got(code("204")) && !made.may_have_got(code("205")));
-        made.note("c", None);
+        made.note("c");
         made.forget("c");
         assert!(!made.may_have_got(code("205")), "it was not sent");
         for number in 0..100 {
-            made.note(&number.to_string(), Some(code("000")));
+            let id = number.to_string();
+            made.note(&id);
+            made.note_answer(&id, code("000"), &Details::default());
         }
         assert!(made.may_have_got(code("205")), "too many to remember");
+        assert!(made.may_have_told_serial_number(&number("1")));
+    }
+
+    #[test]
+    fn what_an_inquiry_told_is_known_again_and_cannot_be_read() {
+        let token = "1234-5678-9012-3456-7890";
+        let extra = vec![("PLN_TOKENUNSOLD1".to_owned(), "77 88".to_owned())];
+        let details = Details {
+            serial_number: SerialNumber::read(token),
+            trace_code: TraceCode::parse("Trace-1").ok(),
+            price: Amount::parse("10500").ok(),
+            extra: Extra::keep(extra),
+            ..Details::default()
+        };
+        let mut made = InquiriesMade::default();
+        made.note("a");
+        assert!(
+            made.may_have_told_serial_number(&number("5")),
+            "not answered yet"
+        );
+        made.note_answer("a", code("000"), &details);
+        let text = serde_json::to_string(&made).unwrap();
+        for secret in [
+            token,
+            "12345678901234567890",
+            "Trace-1",
+            "10500",
+            "7788",
+            "77 88",
+        ] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        let made: InquiriesMade = serde_json::from_str(&text).unwrap();
+        for told in [token, "12345678901234567890", "7788"] {
+            assert!(made.may_have_told_serial_number(&number(told)), "{told}");
+        }
+        assert!(!made.may_have_told_serial_number(&number("5")));
+        let trace_code = |text| TraceCode::parse(text).unwrap();
+        assert!(made.told_trace_code(&trace_code("trace1")));
+        assert!(!made.told_trace_code(&trace_code("trace2")));
+        assert!(made.told_price(Amount::parse("10500.00").unwrap()));
+        assert!(!made.told_price(Amount::parse("10501").unwrap()));
+    }
+
+    #[test]
+    fn earlier_and_later_releases_read_each_others_notes() {
+        // What an earlier release wrote: nothing is known of what was told.
+        let earlier = r#"[["a","000"],["b",null]]"#;
+        let made: InquiriesMade = serde_json::from_str(earlier).unwrap();
+        assert!(made.may_have_told_serial_number(&number("5")));
+        assert_eq!(serde_json::to_string(&made).unwrap(), earlier);
+        let mut made = InquiriesMade::default();
+        made.note("a");
+        made.note_answer("a", code("000"), &Details::default());
+        // What an earlier release reads: pairs of an id and a code.
+        let text = serde_json::to_string(&made).unwrap();
+        let read: Vec<(String, Option<StatusCode>)> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].1, Some(code("000")));
     }
 }

@@ -347,22 +347,27 @@ impl Statement {
         }
     }
 
-    /// False for what is shown and never believed.
+    /// Returns false for what is shown and never believed: an unconfirmed callback, and an answer
+    /// about another account number, product or transaction.
     #[must_use]
     pub fn believed(&self) -> bool {
-        self.finding != Finding::Reported
+        let unbelieved = [Finding::Reported, Finding::Unknown(Unknown::AboutAnother)];
+        !unbelieved.contains(&self.finding)
     }
 
     /// Returns true when OKEBAYAR shows by this statement that it received the reference code,
     /// though not what became of it: a pending status, a doubtful or inconclusive check that
     /// came with OKEBAYAR's record, or an answer to the POST that carries a trace code, 208 or
-    /// 510. "Never received" contradicts it. A proven failure is left out: it agrees with
+    /// 510, or any answer that names our reference code and another account number or product.
+    /// "Never received" contradicts it. A proven failure is left out: it agrees with
     /// "never received" that no money was spent.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
         let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
+            // Where it names another reference code, its code is not kept (verdict.rs).
+            (_, Finding::Unknown(Unknown::AboutAnother)) => self.code.is_some(),
             (
                 Source::Answer,
                 Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,

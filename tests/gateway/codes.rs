@@ -95,6 +95,18 @@ const TABLE: [Row; 42] = [
 pub struct Script {
     pub code: u16,
     pub prepare: Option<&'static str>,
+    pub shape: Shape,
+}
+
+/// What answers name beside the status.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Shape {
+    /// Everything that is documented.
+    Full,
+    /// To a check: only what the check itself told, the trace code of the POST included.
+    Echo,
+    /// To an order: nothing.
+    Bare,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -136,7 +148,11 @@ async fn answer_one(mut stream: TcpStream, format: Format, script: Shared) {
         "OkeBayar-cek-status" => "check",
         _ => "question",
     };
-    let Script { code, prepare } = *script.lock().unwrap();
+    let Script {
+        code,
+        prepare,
+        shape,
+    } = *script.lock().unwrap();
     let code = match (prepare, operation) {
         (Some("inquiry"), "inquiry") => 0,
         (Some("order"), "order") => 2,
@@ -169,7 +185,12 @@ async fn answer_one(mut stream: TcpStream, format: Format, script: Shared) {
     } else if code == 0 {
         fields.push(("serialnumber", "11223344"));
     }
-    if operation == "check" {
+    if (operation, shape) == ("order", Shape::Bare) {
+        fields.truncate(1);
+    } else if (operation, shape) == ("check", Shape::Echo) {
+        fields.truncate(1);
+        fields.extend(["referencecode", "tracecode"].map(|name| (name, get(name))));
+    } else if operation == "check" {
         fields.extend([("productcode", "PULSA10"), ("accnumber", "081234567890")]);
     } else if operation == "inquiry" || operation == "order" {
         fields.push(("accnumber1", account_number.as_str()));
@@ -220,10 +241,55 @@ struct Bench {
 
 impl Bench {
     fn answer(&self, row: &Row, prepare: Option<&'static str>) {
+        self.answer_in(row, prepare, Shape::Full);
+    }
+
+    fn answer_in(&self, row: &Row, prepare: Option<&'static str>, shape: Shape) {
         *self.script.lock().unwrap() = Script {
             code: row.0,
             prepare,
+            shape,
         };
+    }
+
+    /// Buys, has the purchase answered 002, and checks it.
+    async fn check(&self) -> (Transaction, Transaction) {
+        let mut client = self.gateway.client().await;
+        let open = reference();
+        let pending = buy(&mut client, &open, "081234567890").await;
+        assert_eq!(pending.state(), State::Pending);
+        let request = CheckTransactionRequest {
+            account: String::new(),
+            reference_code: open,
+        };
+        let checked = client.check_transaction(request).await.unwrap();
+        let checked = checked.into_inner();
+        assert!(checked.checked);
+        (pending, checked.transaction.unwrap())
+    }
+
+    /// Answers that name nothing of the purchase, or only what was told.
+    async fn unsigned(&self, row: &Row) {
+        let Row(code, expected, ..) = *row;
+        let format = self.format;
+        let mut client = self.gateway.client().await;
+        self.answer_in(row, None, Shape::Bare);
+        let bought = buy(&mut client, &reference(), "081234567890").await;
+        // Whoever answers a bare status, it may not be OKEBAYAR. It may refuse credentials so.
+        let expected = match expected {
+            Succeeded | Awaited => Unknown,
+            Failed(why) if why != CREDENTIALS => Unknown,
+            expected => expected,
+        };
+        assert_outcome(&bought, expected, &format!("bare {code:03} {format}"));
+
+        self.answer_in(row, Some("order"), Shape::Echo);
+        let (pending, checked) = self.check().await;
+        let case = format!("check {code:03} on the reference code alone {format}");
+        assert_outcome(&checked, Pending, &case);
+        if expected != Pending {
+            assert_eq!(checked.revision, pending.revision, "{case}");
+        }
     }
 
     async fn orders(&self, row: &Row) {
@@ -242,20 +308,7 @@ impl Bench {
         assert_outcome(&paid, expected, &format!("payment {code:03} {format}"));
 
         self.answer(row, Some("order"));
-        let open = reference();
-        let pending = buy(&mut client, &open, "081234567890").await;
-        assert_eq!(pending.state(), State::Pending);
-        let request = CheckTransactionRequest {
-            account: String::new(),
-            reference_code: open,
-        };
-        let checked = client
-            .check_transaction(request)
-            .await
-            .unwrap()
-            .into_inner();
-        assert!(checked.checked);
-        let checked = checked.transaction.unwrap();
+        let (pending, checked) = self.check().await;
         let case = format!("check {code:03} {format}");
         assert_outcome(&checked, by_check.unwrap_or(Pending), &case);
         if by_check.is_none() {
@@ -294,6 +347,7 @@ async fn every_code(format: &'static str) {
     let script = Arc::new(Mutex::new(Script {
         code: 0,
         prepare: None,
+        shape: Shape::Full,
     }));
     let codec = Format::parse(format).unwrap();
     serve(world.sandbox_port, codec, Arc::clone(&script)).await;
@@ -307,6 +361,7 @@ async fn every_code(format: &'static str) {
     };
     for row in &TABLE {
         bench.orders(row).await;
+        bench.unsigned(row).await;
         bench.questions(row, &mut accounts).await;
     }
 }

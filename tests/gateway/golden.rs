@@ -12,6 +12,7 @@ use okebayar_gateway::{
         format::Format,
         json,
         request::{self, Credentials, TransactionCodes},
+        subject::Mismatch,
         transport::{HttpAnswer, Transport, TransportError},
         verdict::{self, Asked, CodeLists, Ignored, of_purchase},
         xml,
@@ -65,6 +66,12 @@ fn account(format: Format) -> Account {
         verify_user_id: true,
         zone: wib(),
     }
+}
+
+/// Notes an inquiry and the status code of its answer.
+fn note(made: &mut InquiriesMade, id: &str, code: &str) {
+    made.note(id);
+    made.note_answer(id, StatusCode::read(code).unwrap(), &Details::default());
 }
 
 /// What a check's answer proves where nothing was inquired.
@@ -233,7 +240,12 @@ fn a_payment_answered_about_an_inquiry_or_another_one_proves_nothing() {
         let answer = interpret(fields, &wib()).unwrap();
         of_purchase(&answer, &payment(), &CodeLists::default()).finding
     };
-    let own = [("responsecode", "000"), ("inquirycode", "inquiry-1")];
+    let reference = ("referencecode", "kodeReferensiPartner");
+    let own = [
+        reference,
+        ("responsecode", "000"),
+        ("inquirycode", "inquiry-1"),
+    ];
     assert_eq!(about(&own), Finding::Succeeded);
     let cases = [
         (("inquiryexpired", "200325200912"), Unknown::AboutInquiry),
@@ -271,8 +283,8 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
         .unwrap()
         .transaction;
     let mut made = InquiriesMade::default();
-    made.note("one", StatusCode::read("204"));
-    made.note("two", StatusCode::read("000"));
+    note(&mut made, "one", "204");
+    note(&mut made, "two", "000");
     let check = |inquired: &InquiriesMade, more: &[(&str, &str)]| {
         let fields = [&base[..], more].concat();
         let fields = fields
@@ -308,7 +320,7 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
     ));
     let exhausted = ("transactionstatus", "203");
     assert!(matches!(check(&made, &[exhausted]), Ok(Finding::Failed(_))));
-    made.note("three", None);
+    made.note("three");
     assert_eq!(
         check(&made, &[exhausted]),
         doubted,
@@ -342,7 +354,7 @@ fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
             Ok(said) => return (Ok(said.finding), false, false),
             Err(ignored) => ignored,
         };
-        let shown = verdict::of_ignored_check(&answer, asked, &lists, ignored);
+        let shown = verdict::of_ignored_check(&answer, &lists, ignored);
         assert!(shown.as_ref().is_none_or(Statement::shows_receipt));
         let no_sign = verdict::shows_no_sign(&answer, &lists, ignored);
         (Err(ignored), shown.is_some(), no_sign)
@@ -353,7 +365,7 @@ fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
     ];
     let none = InquiriesMade::default();
     let mut made = InquiriesMade::default();
-    made.note("one", StatusCode::read("000"));
+    note(&mut made, "one", "000");
     let believed = (Ok(Finding::NotReceived), false, false);
     assert_eq!(check(&none, "400", &[]), believed);
     assert_eq!(check(&made, "400", &[]), believed);
@@ -362,8 +374,10 @@ fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
     assert_eq!(check(&made, "400", &[]), believed);
     let may_be_inquiry = Err(Ignored::MayBeInquiry);
     assert_eq!(check(&made, "002", &[]), (may_be_inquiry, true, false));
-    assert_eq!(check(&made, "204", &[]), (may_be_inquiry, true, false));
-    made.note("two", StatusCode::read("400"));
+    // Any failure may be what OKEBAYAR answers for a reference code that it does not have.
+    assert_eq!(check(&made, "204", &[]), (may_be_inquiry, false, true));
+    assert_eq!(check(&made, "204", &record), (may_be_inquiry, true, false));
+    note(&mut made, "two", "400");
     assert_eq!(check(&made, "400", &[]), (may_be_inquiry, false, true));
     let itself = Err(Ignored::ContradictsItself);
     assert_eq!(check(&none, "400", &record), (itself, true, false));
@@ -503,16 +517,24 @@ fn an_answer_about_something_else_proves_nothing() {
         about(base.clone()),
         (Finding::Succeeded, Ok(Finding::Succeeded))
     );
-    for other in [
-        base.replace("kodeReferensiPartner", "another-reference"),
-        base.replace("productCode", "PULSA5"),
-        base.replace("081234567890", "081234567891"),
-    ] {
-        let another = (
-            Finding::Unknown(Unknown::AboutAnother),
-            Err(Ignored::AboutAnother),
-        );
-        assert_eq!(about(other), another);
+    let others = [
+        (
+            ("kodeReferensiPartner", "another-reference"),
+            Ignored::AboutAnother,
+        ),
+        (
+            ("productCode", "PULSA5"),
+            Ignored::Differs(Mismatch::ProductCode),
+        ),
+        (
+            ("081234567890", "081234567891"),
+            Ignored::Differs(Mismatch::AccountNumber),
+        ),
+    ];
+    for ((ours, another), ignored) in others {
+        let found = about(base.replace(ours, another));
+        let unknown = Finding::Unknown(Unknown::AboutAnother);
+        assert_eq!(found, (unknown, Err(ignored)), "{another}");
     }
     let nobody = base.replace("\"referencecode\"", "\"othercode\"");
     assert_eq!(

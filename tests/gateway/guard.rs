@@ -376,6 +376,8 @@ async fn call_back(gateway: &Gateway, code: &str) {
 async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
+    // Which code it is stands nowhere, and none is configured.
+    world.not_found_code("204").await;
     let gateway = world.start_gateway().await;
     stop(gateway).await;
     back_up(&world).await;

@@ -11,7 +11,7 @@ use okebayar_gateway::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::codes::{Script, serve};
+use crate::codes::{Script, Shape, serve};
 use crate::support::{
     on_both_stores,
     process::PATIENCE,
@@ -305,6 +305,11 @@ async fn a_check_that_may_mean_not_found_settles_nothing() {
         .set("checks.not_received_after", "100ms");
     let gateway = world.start_gateway().await;
     let code = buy_unheard(&mut world, &gateway).await;
+    // Whichever it is.
+    for not_found in ["204", "500", "000"] {
+        world.ledger_when(&code, "checks=1").await;
+        world.not_found_code(not_found).await;
+    }
     let transaction = gateway
         .until(&code, |transaction| {
             transaction.state() == State::NeedsReview
@@ -312,6 +317,28 @@ async fn a_check_that_may_mean_not_found_settles_nothing() {
         .await;
     assert_needs_review(&transaction);
     assert!(world.ledger(&code).await.checks >= 1);
+}
+
+/// A number that OKEBAYAR writes in another form, and then "never received": somebody received
+/// it.
+#[tokio::test]
+async fn never_received_against_an_answer_about_another_number_is_put_before_a_human() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("accounts.main.not_received_codes", "400")
+        .set("limits.queue_timeout", "500ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let printed = r#"{"accnumber": "6281234567890", "tracecode": null}"#;
+    world.misprint(PLAIN, printed).await;
+    let bought = buy(&mut gateway.client().await, &code, PLAIN).await;
+    assert_eq!(bought.reason(), Reason::UnclearAnswer);
+    world.sandbox.take().unwrap().kill().await;
+    world.start_sandbox().await;
+    let settled = until_settled(&gateway, &code).await;
+    assert_eq!(settled.reason(), Reason::Contradicted, "{settled:#?}");
+    assert!(!settled.safe_to_refund && !settled.safe_to_buy_again);
 }
 
 #[tokio::test]
@@ -391,6 +418,7 @@ async fn doubtful_checks_agree_only_without_a_pending_one_between() {
     let script = Arc::new(Mutex::new(Script {
         code: 202,
         prepare: Some("order"),
+        shape: Shape::Full,
     }));
     let format = Format::parse("json").unwrap();
     serve(world.sandbox_port, format, Arc::clone(&script)).await;

@@ -270,20 +270,26 @@ async fn an_inquiry_code_of_two_accounts_needs_the_account() {
     assert_eq!(paid.transaction.unwrap().account, "main");
 }
 
+const DECLINED: &str = "080000009404";
+
 /// After a loss a caller may come to another account than the one that paid.
 #[tokio::test]
 async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
     let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
     world
         .set("accounts.main.not_received_codes", "400")
-        .set("accounts.second.not_received_codes", "400")
+        .set("accounts.second.not_received_codes", "400,404")
         .set("limits.queue_timeout", "500ms")
         .set("store.timeout", "2s");
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    let (paid, unknown) = (reference(), reference());
+    let (paid, unknown, declined) = (reference(), reference(), reference());
     let bought = client.purchase_prepaid(naming("second", &paid)).await;
     assert!(bought.is_ok());
+    // A record, though with a code that says "never received" where there is none.
+    let mut request = naming("second", &declined);
+    request.account_number = DECLINED.into();
+    assert!(client.purchase_prepaid(request).await.is_ok());
     world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
     // Both are held back under the default account, whose OKEBAYAR knows neither.
     for code in [&paid, &unknown] {
@@ -293,6 +299,8 @@ async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
             ("main", State::Confirming)
         );
     }
+    let held = buy(&mut client, &declined, DECLINED).await;
+    assert_eq!(held.state(), State::Confirming);
     // What no account's OKEBAYAR knows becomes free, and is bought.
     let freed = gateway
         .until(&unknown, |one| one.state() == State::NotSent)
@@ -304,6 +312,9 @@ async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
     let at_least = format!("checks={}", checks + 2);
     world.ledger_when(&paid, &at_least).await;
     let held = buy(&mut client, &paid, PLAIN).await;
+    assert_eq!(held.state(), State::Confirming, "{held:#?}");
+    world.ledger_when(&declined, &at_least).await;
+    let held = buy(&mut client, &declined, DECLINED).await;
     assert_eq!(held.state(), State::Confirming, "{held:#?}");
     assert_eq!(received(second, &paid).await, 1);
     assert_eq!(world.ledger(&paid).await.received, 0);

@@ -66,6 +66,25 @@ async fn ask(port: u16, parameters: &Parameters, format: Format) -> String {
 }
 
 #[tokio::test]
+async fn the_code_for_what_is_not_found_is_a_choice() {
+    let world = World::without_sandbox(StoreKind::Embedded).await;
+    let port = world.sandbox_port;
+    let arguments = ["--not-found-code", "234"];
+    let _sandbox = world.sandbox_with(port, USER_ID, &arguments).await;
+    let check = || {
+        let check = with(
+            purchase(&reference()),
+            "transactioncode",
+            "OkeBayar-cek-status",
+        );
+        without(without(check, "productcode"), "accnumber")
+    };
+    assert_eq!(ask(port, &check(), Format::Json).await, "234");
+    world.not_found_code("204").await;
+    assert_eq!(ask(port, &check(), Format::Xml).await, "204");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_gets_its_code() {
     let world = World::new(StoreKind::Embedded).await;
     let port = world.sandbox_port;

@@ -356,6 +356,16 @@ impl World {
             .collect()
     }
 
+    /// Has the sandbox answer checks about unknown reference codes with another status code.
+    pub async fn not_found_code(&self, code: &str) {
+        let url = format!(
+            "http://127.0.0.1:{}/not-found-code/{code}",
+            self.sandbox_port
+        );
+        let set = reqwest::Client::new().put(url).send();
+        assert_eq!(set.await.unwrap().status(), 204);
+    }
+
     /// What the sandbox tells beside the API.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
