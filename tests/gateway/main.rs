@@ -36,6 +36,7 @@ mod letters;
 mod limits;
 mod lists;
 mod members;
+mod memory;
 mod orphans;
 mod outcomes;
 mod payments;
