@@ -23,17 +23,28 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 use tracing::{Instrument, Span, info, info_span, warn};
 
 use crate::{
     config::CallbackSettings,
     engine::{Engine, Received},
-    okebayar::{answer::Answer, format},
+    okebayar::{
+        answer::{Answer, Fields},
+        format,
+    },
     transaction::AccountName,
 };
 
 /// The longest body that is read, in bytes; hyper bounds a head, and so a query.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How many callbacks are taken apart at once. For that moment one takes up to 64 times its
+/// length; before it no more than its length, and after it what is kept.
+const READ_AT_ONCE: usize = 4;
+
+/// The longest callback that is taken apart at once where it came, in bytes.
+const LONG_BYTES: usize = 4 * 1024;
 
 /// The address of an account's callbacks; a secret may follow.
 const ROUTE: &str = "/callbacks/{account}";
@@ -44,6 +55,8 @@ pub struct Callbacks {
     secrets: BTreeMap<AccountName, Option<SecretString>>,
     settings: CallbackSettings,
     rate: DefaultDirectRateLimiter,
+    /// One for each callback that is being taken apart.
+    turns: Semaphore,
 }
 
 /// Why a callback was not taken.
@@ -172,6 +185,7 @@ impl Callbacks {
             secrets,
             settings,
             rate,
+            turns: Semaphore::new(READ_AT_ONCE),
         }
     }
 
@@ -235,22 +249,14 @@ impl Callbacks {
     }
 
     async fn read(&self, account: &AccountName, request: Request<Body>) -> Result<Answer, Refused> {
-        let fields = if request.method() == Method::POST {
+        let came = if request.method() == Method::POST {
             let is_form = is_form(request.headers());
             let body = self.body(request.into_body()).await?;
-            let read = if is_form {
-                format::read_form_callback(&body)
-            } else {
-                format::read_callback(&body)
-            };
-            read.map_err(|_| Refused::Malformed("the body is neither JSON, XML nor a form\n"))?
+            Came::Body { body, is_form }
         } else {
-            format::read_query(request.uri().query().unwrap_or_default())
+            Came::Query(request.uri().query().unwrap_or_default().to_owned())
         };
-        let report = self
-            .engine
-            .read_report(account, fields)
-            .map_err(|_| Refused::Malformed("one fact is given twice, differently\n"))?;
+        let report = self.report(account, came).await?;
         if report.reference_code.is_none() {
             return Err(Refused::Malformed("referencecode is missing\n"));
         }
@@ -260,6 +266,29 @@ impl Callbacks {
             ));
         }
         Ok(report)
+    }
+
+    /// Takes a callback apart, a long one beside the threads that serve everything else.
+    async fn report(&self, account: &AccountName, came: Came) -> Result<Answer, Refused> {
+        let _turn = self.turns.acquire().await;
+        let (engine, account) = (Arc::clone(&self.engine), account.clone());
+        let is_long = came.length() > LONG_BYTES;
+        let read = move || {
+            let fields = came.read()?;
+            drop(came);
+            let report = engine.read_report(&account, fields);
+            let conflict = Refused::Malformed("one fact is given twice, differently\n");
+            // The details have what is kept; the rest must not wait for the store.
+            Ok(Answer {
+                fields: Vec::new(),
+                ..report.map_err(|_| conflict)?
+            })
+        };
+        if !is_long {
+            return read();
+        }
+        let reading = tokio::task::spawn_blocking(read).await;
+        reading.unwrap_or(Err(Refused::Malformed("it cannot be read\n")))
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Refused> {
@@ -288,6 +317,33 @@ fn named_address(entry: &str) -> Option<IpAddr> {
             let inner = entry.strip_prefix('[')?.strip_suffix(']')?;
             Some(inner.parse::<Ipv6Addr>().ok()?.into())
         })
+}
+
+/// What came of a callback.
+enum Came {
+    Body { body: Bytes, is_form: bool },
+    Query(String),
+}
+
+impl Came {
+    fn length(&self) -> usize {
+        match self {
+            Self::Body { body, .. } => body.len(),
+            Self::Query(query) => query.len(),
+        }
+    }
+
+    fn read(&self) -> Result<Fields, Refused> {
+        let read = match self {
+            Self::Body {
+                body,
+                is_form: true,
+            } => format::read_form_callback(body),
+            Self::Body { body, .. } => format::read_callback(body),
+            Self::Query(query) => format::read_query(query),
+        };
+        read.map_err(|_| Refused::Malformed("it is neither JSON, XML nor a form\n"))
+    }
 }
 
 /// Returns true when the sender calls the body a form.

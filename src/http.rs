@@ -22,6 +22,10 @@ pub struct Limits {
     pub head_timeout: Duration,
 }
 
+/// The most that a connection buffers of what it reads, in bytes; it bounds a head, and so
+/// a query.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
 /// The pause after an accept that failed, such as for too many open files.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
@@ -75,6 +79,7 @@ async fn serve_connection(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
+            .max_buf_size(BUFFER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
     // A peer that breaks off is its own affair.

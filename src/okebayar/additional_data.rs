@@ -3,7 +3,6 @@
 //! without one root, inside a JSON string, or as a JSON object; all read the same.
 
 use quick_xml::{Reader, escape::unescape, events::Event};
-use serde_json::value::RawValue;
 
 use super::{
     answer::{DEPTH_MAX, FIELDS_MAX, Fields},
@@ -13,35 +12,55 @@ use super::{
 /// The name in an answer, and what a wrapping element may be called.
 pub const NAME: &str = "additionaldata";
 
+/// The most bytes of names and texts that come of all `additionaldata` in one answer. A
+/// name inside is a path, so one long name above many leaves would else be many. The
+/// longest documented one, of four electricity bills, takes less than 8 KiB.
+pub const BYTES_MAX: usize = 64 * 1024;
+
+/// What may still come of the `additionaldata` in one answer.
+#[derive(Clone, Debug)]
+pub struct Room {
+    names: usize,
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            names: FIELDS_MAX,
+            bytes: BYTES_MAX,
+        }
+    }
+}
+
 /// The names and texts inside, nested names joined with points, all under
-/// [`NAME`]. What cannot be read is kept whole as one text: nothing is dropped.
+/// [`NAME`]. What cannot be read, or has no room, is kept whole as one text: nothing is
+/// dropped.
 #[must_use]
-pub fn read(text: &str) -> Fields {
+pub fn read(text: &str, room: &mut Room) -> Fields {
+    let mut leaves = Leaves {
+        path: String::new(),
+        fields: Fields::new(),
+        room: room.clone(),
+    };
     let trimmed = text.trim();
     let inside = match trimmed.as_bytes().first() {
-        Some(b'<') => read_xml(trimmed),
-        Some(b'&') => unescape(trimmed).ok().and_then(|text| read_xml(&text)),
+        Some(b'<') => leaves.read_xml(trimmed),
+        Some(b'&') => unescape(trimmed)
+            .ok()
+            .and_then(|text| leaves.read_xml(&text)),
         // Stray braces may stand round XML as well.
         Some(b'{') => match without_braces(trimmed) {
-            Some(inside) => read_xml(inside),
-            None => read_json(trimmed),
+            Some(inside) => leaves.read_xml(inside),
+            None => leaves.read_json(trimmed),
         },
         _ => None,
     };
-    let named = |(path, text): (String, String)| {
-        let path = path.strip_prefix(NAME).unwrap_or(&path);
-        let path = path.trim_start_matches('.');
-        let name = if path.is_empty() {
-            NAME.to_owned()
-        } else {
-            format!("{NAME}.{path}")
-        };
-        (name, text)
-    };
-    match inside {
-        Some(fields) if !fields.is_empty() => fields.into_iter().map(named).collect(),
-        _ => vec![(NAME.to_owned(), text.to_owned())],
+    if inside.is_none() || leaves.fields.is_empty() {
+        return vec![(NAME.to_owned(), text.to_owned())];
     }
+    *room = leaves.room;
+    leaves.fields
 }
 
 /// The XML between stray braces, if that is what it is.
@@ -54,113 +73,162 @@ fn without_braces(text: &str) -> Option<&str> {
 /// An open element.
 #[derive(Default)]
 struct Element {
-    path: String,
+    /// The length of its parent's path.
+    parent: usize,
     text: String,
     has_elements: bool,
 }
 
-/// The leaves of a fragment, by path; `None` when it is not one.
-fn read_xml(text: &str) -> Option<Fields> {
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().allow_dangling_amp = true;
-    let mut open = vec![Element::default()];
-    let mut fields = Fields::new();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(element) => start(&mut open, element.name().into_inner())?,
-            Event::Empty(element) => {
-                start(&mut open, element.name().into_inner())?;
-                end(&mut open, &mut fields)?;
+/// The leaves found so far, and the path to what is read. Every reader of it ends with
+/// `None` where there is no such thing, or no room for it.
+struct Leaves {
+    path: String,
+    fields: Fields,
+    room: Room,
+}
+
+impl Leaves {
+    /// Adds a leaf at the path, if there is room for it.
+    fn push(&mut self, text: &str) -> Option<()> {
+        let path = self.path.strip_prefix(NAME).unwrap_or(&self.path);
+        let path = path.trim_start_matches('.');
+        let length = NAME.len() + 1 + path.len() + text.len();
+        self.room.names = self.room.names.checked_sub(1)?;
+        self.room.bytes = self.room.bytes.checked_sub(length)?;
+        let name = if path.is_empty() {
+            NAME.to_owned()
+        } else {
+            format!("{NAME}.{path}")
+        };
+        self.fields.push((name, text.to_owned()));
+        Some(())
+    }
+
+    /// Goes down to a name; returns where to come back to.
+    fn enter(&mut self, name: &str) -> usize {
+        let parent = self.path.len();
+        if parent > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        parent
+    }
+
+    /// Reads the leaves of a fragment, by path.
+    fn read_xml(&mut self, text: &str) -> Option<()> {
+        let mut reader = Reader::from_str(text);
+        reader.config_mut().allow_dangling_amp = true;
+        let mut open = vec![Element::default()];
+        loop {
+            match reader.read_event().ok()? {
+                Event::Start(element) => self.start(&mut open, element.name().into_inner())?,
+                Event::Empty(element) => {
+                    self.start(&mut open, element.name().into_inner())?;
+                    self.end(&mut open)?;
+                }
+                Event::End(_) => self.end(&mut open)?,
+                Event::Text(text) => open.last_mut()?.text.push_str(&text),
+                Event::CData(text) => open.last_mut()?.text.push_str(&text),
+                Event::GeneralRef(reference) => {
+                    open.last_mut()?.text.push_str(&xml::entity(&reference)?);
+                }
+                Event::DocType(_) => return None,
+                Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
+                Event::Eof => break,
             }
-            Event::End(_) => end(&mut open, &mut fields)?,
-            Event::Text(text) => open.last_mut()?.text.push_str(&text),
-            Event::CData(text) => open.last_mut()?.text.push_str(&text),
-            Event::GeneralRef(reference) => {
-                open.last_mut()?.text.push_str(&xml::entity(&reference)?);
+        }
+        let outside = open.pop()?;
+        if !open.is_empty() {
+            return None;
+        }
+        self.keep_text(&outside)
+    }
+
+    fn start(&mut self, open: &mut Vec<Element>, name: &str) -> Option<()> {
+        open.last_mut()?.has_elements = true;
+        open.push(Element {
+            parent: self.enter(name),
+            ..Element::default()
+        });
+        (open.len() <= DEPTH_MAX).then_some(())
+    }
+
+    fn end(&mut self, open: &mut Vec<Element>) -> Option<()> {
+        let element = open.pop()?;
+        if element.has_elements {
+            self.keep_text(&element)?;
+        } else {
+            self.push(&element.text)?;
+        }
+        self.path.truncate(element.parent);
+        Some(())
+    }
+
+    /// Keeps text between elements, where it is more than layout.
+    fn keep_text(&mut self, element: &Element) -> Option<()> {
+        let text = element
+            .text
+            .trim_matches(|c: char| c.is_whitespace() || "{}".contains(c));
+        if text.is_empty() {
+            return Some(());
+        }
+        self.push(text)
+    }
+
+    fn read_json(&mut self, text: &str) -> Option<()> {
+        let mended = json::mended(text).ok()?;
+        self.object(&mended, 0)?;
+        Some(())
+    }
+
+    /// Adds the leaves of a JSON object; `None` when it is none.
+    fn object(&mut self, text: &str, depth: usize) -> Option<()> {
+        for (name, value) in json::members(text).ok()? {
+            let parent = self.enter(&name);
+            match json::plain_amount(&name, value.get()) {
+                Some(amount) => self.push(&amount)?,
+                None => self.value(value.get(), depth + 1)?,
             }
-            Event::DocType(_) => return None,
-            Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
-            Event::Eof => break,
+            self.path.truncate(parent);
+        }
+        Some(())
+    }
+
+    /// Adds the leaves of a JSON value.
+    fn value(&mut self, value: &str, depth: usize) -> Option<()> {
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        match value.as_bytes().first() {
+            Some(b'{') if json::members(value).is_ok() => self.object(value, depth),
+            Some(b'[') => match json::items(value) {
+                Ok(items) => self.list(&items, depth),
+                Err(_) => self.push(value),
+            },
+            Some(b'"') => self.text(&json::text_of(value).ok()?, depth),
+            _ => self.push(&json::text_of(value).ok()?),
         }
     }
-    let outside = open.pop()?;
-    if !open.is_empty() {
-        return None;
-    }
-    keep_text(outside, &mut fields);
-    Some(fields)
-}
 
-/// The path of a name below another.
-fn below(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
-}
-
-fn start(open: &mut Vec<Element>, name: &str) -> Option<()> {
-    let parent = open.last_mut()?;
-    parent.has_elements = true;
-    let path = below(&parent.path, name);
-    open.push(Element {
-        path,
-        ..Element::default()
-    });
-    (open.len() <= DEPTH_MAX).then_some(())
-}
-
-fn end(open: &mut Vec<Element>, fields: &mut Fields) -> Option<()> {
-    let element = open.pop()?;
-    if element.has_elements {
-        keep_text(element, fields);
-    } else {
-        fields.push((element.path, element.text));
-    }
-    (fields.len() <= FIELDS_MAX).then_some(())
-}
-
-/// Text between elements, where it is more than layout.
-fn keep_text(element: Element, fields: &mut Fields) {
-    let text = element
-        .text
-        .trim_matches(|c: char| c.is_whitespace() || "{}".contains(c));
-    if !text.is_empty() {
-        fields.push((element.path, text.to_owned()));
-    }
-}
-
-fn read_json(text: &str) -> Option<Fields> {
-    let mut fields = Fields::new();
-    flatten(String::new(), text.to_owned(), 0, &mut fields)?;
-    Some(fields)
-}
-
-/// Adds the leaves of a JSON value; a text is one that [`json::read`] gave.
-fn flatten(path: String, text: String, depth: usize, fields: &mut Fields) -> Option<()> {
-    if depth > DEPTH_MAX || fields.len() > FIELDS_MAX {
-        return None;
-    }
-    if text.starts_with('{')
-        && let Ok(inside) = json::read(text.as_bytes())
-    {
-        for (name, text) in inside {
-            flatten(below(&path, &name), text, depth + 1, fields)?;
+    fn list(&mut self, items: &[&serde_json::value::RawValue], depth: usize) -> Option<()> {
+        for (number, value) in items.iter().enumerate() {
+            let parent = self.enter(&number.to_string());
+            self.value(value.get(), depth + 1)?;
+            self.path.truncate(parent);
         }
-    } else if text.starts_with('[')
-        && let Ok(inside) = serde_json::from_str::<Vec<Box<RawValue>>>(&text)
-    {
-        for (number, value) in inside.iter().enumerate() {
-            let text = json::text_of(value.get()).ok()?;
-            flatten(below(&path, &number.to_string()), text, depth + 1, fields)?;
-        }
-    } else if depth == 0 {
-        return None;
-    } else {
-        fields.push((path, text));
+        Some(())
     }
-    Some(())
+
+    /// Adds a text, or the leaves of the JSON that it is.
+    fn text(&mut self, text: &str, depth: usize) -> Option<()> {
+        if text.starts_with(['{', '['])
+            && let Ok(mended) = json::mended(text)
+            && (json::members(&mended).is_ok() || json::items(&mended).is_ok())
+        {
+            return self.value(&mended, depth);
+        }
+        self.push(text)
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +240,51 @@ mod tests {
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect()
+    }
+
+    fn read_alone(text: &str) -> Fields {
+        read(text, &mut Room::default())
+    }
+
+    /// The attack: one long name above many leaves.
+    fn multiplied(name: usize, leaves: usize) -> [String; 3] {
+        let name = "n".repeat(name);
+        let elements = "<a/>".repeat(leaves);
+        let members = vec!["\"a\":0"; leaves].join(",");
+        let items = vec!["0"; leaves].join(",");
+        [
+            format!("<{name}>{elements}</{name}>"),
+            format!("{{\"{name}\":{{{members}}}}}"),
+            format!("{{\"{name}\":[{items}]}}"),
+        ]
+    }
+
+    fn bytes(fields: &Fields) -> usize {
+        fields
+            .iter()
+            .map(|(name, text)| name.len() + text.len())
+            .sum()
+    }
+
+    #[test]
+    fn one_long_name_above_many_leaves_is_kept_whole() {
+        for text in multiplied(20_000, 500) {
+            assert_eq!(read_alone(&text), fields(&[(NAME, &text)]));
+        }
+        for text in multiplied(100, 500) {
+            let found = read_alone(&text);
+            assert_eq!(found.len(), 500);
+            assert!(bytes(&found) <= BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn all_additionaldata_of_one_answer_share_their_room() {
+        for text in multiplied(100, 200) {
+            let mut room = Room::default();
+            let found: Vec<usize> = (0..4).map(|_| read(&text, &mut room).len()).collect();
+            assert_eq!(found, [200, 200, 1, 1]);
+        }
     }
 
     #[test]
@@ -191,14 +304,14 @@ mod tests {
             r#"{"caid":"0001","subscribername":"A & B","blth1":null}"#.to_owned(),
             r#"{"additionaldata":{"caid":"0001","subscribername":"A & B","blth1":""}}"#.to_owned(),
         ] {
-            assert_eq!(read(&text), expected, "{text}");
+            assert_eq!(read_alone(&text), expected, "{text}");
         }
     }
 
     #[test]
     fn nested_names_are_paths_and_lists_are_numbered() {
         assert_eq!(
-            read("<data><bill><n>1</n></bill><bill><n>2</n> note </bill></data>"),
+            read_alone("<data><bill><n>1</n></bill><bill><n>2</n> note </bill></data>"),
             fields(&[
                 ("additionaldata.data.bill.n", "1"),
                 ("additionaldata.data.bill.n", "2"),
@@ -206,7 +319,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            read(r#"{"bills":[{"n":1.50},{"n":"x"}]}"#),
+            read_alone(r#"{"bills":[{"n":1.50},{"n":"x"}]}"#),
             fields(&[
                 ("additionaldata.bills.0.n", "1.50"),
                 ("additionaldata.bills.1.n", "x"),
@@ -229,7 +342,7 @@ mod tests {
             "<!DOCTYPE x><a/>",
             deep.as_str(),
         ] {
-            assert_eq!(read(text), fields(&[(NAME, text)]), "{text}");
+            assert_eq!(read_alone(text), fields(&[(NAME, text)]), "{text}");
         }
     }
 }

@@ -11,7 +11,9 @@ use super::{
     additional_data,
     redact::{self, Secrets},
 };
-use crate::transaction::{Details, Extra, Quoted, SerialNumber, StatusCode, TraceCode};
+use crate::transaction::{
+    Details, Extra, ExtraKeeper, Quoted, SerialNumber, StatusCode, TraceCode,
+};
 
 /// Names and texts in the order in which they came.
 pub type Fields = Vec<(String, String)>;
@@ -66,6 +68,8 @@ pub struct Answer {
     pub details: Details,
     /// Every name and text in order, `additionaldata` taken apart; no secret.
     pub fields: Fields,
+    /// How many names `details` has no room for; `fields` has them.
+    pub left_out: usize,
     /// Names of texts that were left out because they quoted a secret.
     pub withheld: Vec<&'static str>,
 }
@@ -205,17 +209,20 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
     let Reading { zone, secrets, .. } = *reading;
     let mut known = Known::default();
     let mut all = Fields::new();
-    let mut extra = Fields::new();
+    let mut extra = ExtraKeeper::default();
+    let mut room = additional_data::Room::default();
     let mut withheld = Vec::new();
     for (name, text) in fields {
+        let name = plain_name(name);
         let plain = name.to_ascii_lowercase();
         if redact::is_secret(&plain) || matches!(secrets.strip(&name), Cow::Owned(_)) {
             continue;
         }
         if plain == additional_data::NAME {
-            let inside = inside(&without_controls(&text), secrets);
-            extra.extend(inside.iter().cloned());
-            all.extend(inside);
+            for (name, text) in inside(&without_controls(&text), &mut room, secrets) {
+                extra.keep(&name, &text);
+                all.push((name, text));
+            }
             continue;
         }
         let verbatim = VERBATIM.into_iter().find(|name| *name == plain);
@@ -239,7 +246,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
         };
         let slot = known.slot(&plain);
         if slot.as_ref().is_none_or(|slot| slot.is_shown) {
-            extra.push((name.clone(), safe.clone().into_owned()));
+            extra.keep(&name, &safe);
         }
         if let Some(slot) = slot {
             slot.fill(without_controls(&safe).trim())?;
@@ -251,6 +258,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
         _ => false,
     };
     let expiry = known.inquiry_expired.text();
+    let (extra, left_out) = extra.finish();
     Ok(Answer {
         status: known.status.text(),
         reference_code: known.reference_code.text(),
@@ -266,11 +274,12 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
         inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
         details: details(&known, extra, zone),
         fields: all,
+        left_out,
         withheld,
     })
 }
 
-fn details(known: &Known, extra: Fields, zone: &TimeZone) -> Details {
+fn details(known: &Known, extra: Extra, zone: &TimeZone) -> Details {
     let amount = |text: &str| Quoted::read(text).amount();
     let mut unread = Vec::new();
     let price = read(&mut unread, &known.price, amount);
@@ -291,7 +300,7 @@ fn details(known: &Known, extra: Fields, zone: &TimeZone) -> Details {
             .joined()
             .map(|text| text.chars().take(INFO_CHARS_MAX).collect()),
         unread,
-        extra: Extra::keep(extra),
+        extra,
     }
 }
 
@@ -302,14 +311,29 @@ fn without_controls(text: &str) -> String {
         .replace(|c: char| c.is_ascii_control(), " ")
 }
 
+/// A name with a blank for each control character, and none at its ends.
+fn plain_name(name: String) -> String {
+    if name.contains(|c: char| c.is_ascii_control()) {
+        without_controls(&name).trim().to_owned()
+    } else {
+        name
+    }
+}
+
 /// The inside of `additionaldata`, without secret fields.
-fn inside(text: &str, secrets: &Secrets) -> Fields {
-    let inside = additional_data::read(text).into_iter();
+fn inside(
+    text: &str,
+    room: &mut additional_data::Room,
+    secrets: &Secrets,
+) -> impl Iterator<Item = (String, String)> {
+    let inside = additional_data::read(text, room).into_iter();
+    let inside = inside.map(|(name, text)| (plain_name(name), text));
     let is_secret = |name: &str| name.rsplit('.').any(redact::is_secret);
     inside
-        .filter(|(name, _)| !is_secret(name) && matches!(secrets.strip(name), Cow::Borrowed(_)))
+        .filter(move |(name, _)| {
+            !is_secret(name) && matches!(secrets.strip(name), Cow::Borrowed(_))
+        })
         .map(|(name, text)| (name, secrets.strip(&without_controls(&text)).into_owned()))
-        .collect()
 }
 
 /// How a text may be altered to keep a secret.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::mpsc;
-use tracing::{Instrument, Span, info_span, warn};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 use super::{
     answer::{self, Answer, Reading, Unreadable},
@@ -53,10 +53,18 @@ pub struct Account {
 
 /// Talks to OKEBAYAR for one account.
 pub struct Client {
-    account: Account,
+    account: Arc<Account>,
     transport: Arc<dyn Transport>,
     observer: Option<Observer>,
+    /// One for each answer that is being taken apart.
+    turns: Semaphore,
 }
+
+/// How many answers are taken apart at once, which for that moment takes many times their
+/// length.
+const READ_AT_ONCE: usize = 4;
+/// The longest answer that is taken apart at once where it came, in bytes.
+const LONG_BYTES: usize = 16 * 1024;
 
 /// Who is told of what OKEBAYAR answers, beside whoever asked.
 pub struct Observer {
@@ -175,9 +183,10 @@ impl Client {
     #[must_use]
     pub fn new(account: Account, transport: Arc<dyn Transport>) -> Self {
         Self {
-            account,
+            account: Arc::new(account),
             transport,
             observer: None,
+            turns: Semaphore::new(READ_AT_ONCE),
         }
     }
 
@@ -416,7 +425,7 @@ impl Client {
             .find(|(name, _)| name.eq_ignore_ascii_case("referencecode"));
         let reference_code = about.map_or("", |(_, code)| code.trim());
         let secrets = Secrets::new(pin.clone(), sign(user_id, pin, reference_code));
-        self.interpret(fields, &secrets)
+        self.account.interpret(fields, &secrets)
     }
 
     /// Counts and logs an answer that names our reference code and another account number or
@@ -431,21 +440,6 @@ impl Client {
         if let Some(observer) = &self.observer {
             observer.differs(operation, differs, answer, account_number);
         }
-    }
-
-    fn interpret(&self, fields: answer::Fields, secrets: &Secrets) -> Result<Answer, Unreadable> {
-        let Account {
-            credentials,
-            verify_user_id,
-            zone,
-            ..
-        } = &self.account;
-        let reading = Reading {
-            zone,
-            secrets,
-            member: verify_user_id.then_some(credentials.user_id.as_str()),
-        };
-        answer::interpret_for(fields, &reading)
     }
 
     /// The name of a text that cannot be sent back to the letter, if there is one.
@@ -512,8 +506,45 @@ impl Client {
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
-        let fields = format::read_answer(&http.body)?;
-        Ok(self.interpret(fields, &secrets)?)
+        let _turn = self.turns.acquire().await;
+        let account = Arc::clone(&self.account);
+        let is_long = http.body.len() > LONG_BYTES;
+        let read = move || account.read(http.body, &secrets);
+        let answer = if is_long {
+            // Beside the threads that serve everything else.
+            let reading = tokio::task::spawn_blocking(read).await;
+            reading.unwrap_or_else(|_| {
+                Err(Unreadable::Malformed {
+                    format: "an answer",
+                    problem: "its reader failed".to_owned(),
+                })
+            })?
+        } else {
+            read()?
+        };
+        if answer.left_out > 0 {
+            let left_out = answer.left_out;
+            info!(left_out, "an answer has more names than a record keeps");
+        }
+        Ok(answer)
+    }
+}
+
+impl Account {
+    fn read(&self, body: Vec<u8>, secrets: &Secrets) -> Result<Answer, Unreadable> {
+        let fields = format::read_answer(&body)?;
+        drop(body);
+        self.interpret(fields, secrets)
+    }
+
+    fn interpret(&self, fields: answer::Fields, secrets: &Secrets) -> Result<Answer, Unreadable> {
+        let user_id = self.credentials.user_id.as_str();
+        let reading = Reading {
+            zone: &self.zone,
+            secrets,
+            member: self.verify_user_id.then_some(user_id),
+        };
+        answer::interpret_for(fields, &reading)
     }
 }
 

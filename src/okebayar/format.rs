@@ -1,7 +1,7 @@
 //! The two formats of the API, and what they have in common.
 
 use super::{
-    answer::{Fields, Unreadable},
+    answer::{FIELDS_MAX, Fields, Unreadable},
     json, xml,
 };
 
@@ -83,7 +83,7 @@ pub fn read_answer(body: &[u8]) -> Result<Fields, Unreadable> {
 /// [`Unreadable::Malformed`] when it is none of them.
 pub fn read_callback(body: &[u8]) -> Result<Fields, Unreadable> {
     if looks_like_form(body) {
-        return Ok(read_form(body));
+        return read_form(body);
     }
     match shape(body) {
         Format::Xml => xml::read(body, None),
@@ -107,24 +107,34 @@ fn looks_like_form(body: &[u8]) -> bool {
 pub fn read_form_callback(body: &[u8]) -> Result<Fields, Unreadable> {
     match body.trim_ascii_start().first() {
         Some(b'{' | b'<') => read_callback(body),
-        _ => Ok(read_form(body)),
+        _ => read_form(body),
     }
 }
 
 /// The names and texts of a form (`application/x-www-form-urlencoded`).
-fn read_form(body: &[u8]) -> Fields {
+fn read_form(body: &[u8]) -> Result<Fields, Unreadable> {
     read_query(&String::from_utf8_lossy(body.trim_ascii()))
 }
 
 /// The names and texts of a callback's query, percent-decoded.
-#[must_use]
-pub fn read_query(query: &str) -> Fields {
-    // Any base does: only the query is read.
-    let Ok(mut url) = reqwest::Url::parse("http://callback/") else {
-        return Fields::new();
+///
+/// # Errors
+/// [`Unreadable::Malformed`] when it has too many names, as in every format.
+pub fn read_query(query: &str) -> Result<Fields, Unreadable> {
+    let malformed = |problem: String| Unreadable::Malformed {
+        format: "a form",
+        problem,
     };
+    // Any base does: only the query is read.
+    let url = reqwest::Url::parse("http://callback/");
+    let mut url = url.map_err(|error| malformed(error.to_string()))?;
     url.set_query(Some(query));
-    url.query_pairs()
+    let pairs = url.query_pairs().take(FIELDS_MAX + 1);
+    let fields: Fields = pairs
         .map(|(name, text)| (name.into_owned(), text.into_owned()))
-        .collect()
+        .collect();
+    if fields.len() > FIELDS_MAX {
+        return Err(malformed(format!("more than {FIELDS_MAX} names")));
+    }
+    Ok(fields)
 }

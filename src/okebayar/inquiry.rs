@@ -346,7 +346,7 @@ fn refs(answer: &Answer) -> Result<[Option<Verbatim>; 3], Unreadable> {
 type About<'a> = (&'a Asked<'a>, &'a ProductCode, &'a str);
 
 fn found(
-    answer: Answer,
+    mut answer: Answer,
     (asked, product_code, account_number): About<'_>,
     order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
 ) -> Result<Found, QueryError> {
@@ -382,7 +382,7 @@ fn found(
     let expires_at = answer
         .inquiry_expires
         .or_else(|| asked.now.checked_add(VALID_DEFAULT).ok());
-    let mut fields = answer.fields.clone();
+    let mut fields = std::mem::take(&mut answer.fields);
     fields.retain(|(name, _)| {
         let name = name.to_ascii_lowercase();
         let is_read = match name.as_str() {

@@ -2,7 +2,7 @@
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
@@ -46,18 +46,42 @@ fn is_number(text: &str) -> bool {
 pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
     let text = String::from_utf8_lossy(body);
     let text = mended(text.trim_start_matches('\u{feff}'))?;
-    let Flat(raw) = serde_json::from_str(&text).map_err(|error| unparsable(&error))?;
-    if raw.len() > FIELDS_MAX {
-        return Err(malformed(&format!("more than {FIELDS_MAX} names")));
-    }
-    raw.into_iter()
+    let members = members(&text)?.into_iter();
+    members
         .map(|(name, value)| {
-            let (name, value) = (name.trim().to_owned(), value.get());
-            let plain = is_amount(&name).then(|| without_exponent(value)).flatten();
-            let text = plain.map_or_else(|| text_of(value), Ok)?;
+            let amount = plain_amount(&name, value.get());
+            let text = amount.map_or_else(|| text_of(value.get()), Ok)?;
             Ok((name, text))
         })
         .collect()
+}
+
+/// Returns the names and raw values of an object whose text is mended, in order,
+/// repetitions included.
+pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
+    let Flat(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    if members.len() > FIELDS_MAX {
+        return Err(too_many());
+    }
+    Ok(members)
+}
+
+/// Returns the raw values of a list whose text is mended.
+pub(super) fn items(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
+    let Listed(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    if items.len() > FIELDS_MAX {
+        return Err(too_many());
+    }
+    Ok(items)
+}
+
+/// Returns the plain digits of an amount that is a number with an exponent.
+pub(super) fn plain_amount(name: &str, value: &str) -> Option<String> {
+    is_amount(name).then(|| without_exponent(value)).flatten()
+}
+
+fn too_many() -> Unreadable {
+    malformed(&format!("more than {FIELDS_MAX} names"))
 }
 
 fn malformed(problem: &str) -> Unreadable {
@@ -125,7 +149,7 @@ fn without_exponent(value: &str) -> Option<String> {
 }
 
 /// Escapes raw control characters inside strings, and bounds the nesting.
-fn mended(text: &str) -> Result<String, Unreadable> {
+pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
     let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
     let mut mended = String::with_capacity(text.len());
     for c in text.chars() {
@@ -153,26 +177,53 @@ fn mended(text: &str) -> Result<String, Unreadable> {
     Ok(mended)
 }
 
-/// The names and raw values of an object, in order, repetitions included.
-struct Flat(Vec<(String, Box<RawValue>)>);
+/// The names, trimmed, and raw values of an object, and no more of them than one too many.
+struct Flat<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Flat {
+impl<'de> Deserialize<'de> for Flat<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
-            type Value = Flat;
+            type Value = Flat<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flat, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flat<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    if members.len() <= FIELDS_MAX {
+                        members.push((name.trim().to_owned(), value));
+                    }
                 }
-                Ok(Flat(fields))
+                Ok(Flat(members))
             }
         }
         deserializer.deserialize_map(Names)
+    }
+}
+
+/// The raw values of a list, and no more of them than one too many.
+struct Listed<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Listed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
+            type Value = Listed<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(value) = list.next_element::<&RawValue>()? {
+                    if items.len() <= FIELDS_MAX {
+                        items.push(value);
+                    }
+                }
+                Ok(Listed(items))
+            }
+        }
+        deserializer.deserialize_seq(Items)
     }
 }
 

@@ -11,8 +11,8 @@ use super::{
     },
 };
 use crate::transaction::{
-    Details, Extra, FailureReason, Finding, InquiriesMade, Source, Statement, StatusCode,
-    Transaction, Unknown,
+    Details, FailureReason, Finding, InquiriesMade, Source, Statement, StatusCode, Transaction,
+    Unknown,
 };
 
 /// What a deployment knows of its OKEBAYAR and the documentation does not: the meaning of codes,
@@ -239,7 +239,7 @@ fn unbelieved(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
         code: answer.status_code(),
         details: Details {
             price: answer.details.price,
-            extra: Extra::keep(texts.collect()),
+            extra: texts.collect(),
             ..Details::default()
         },
         ..Statement::bare(source, Finding::Unknown(Unknown::AboutAnother))

@@ -101,6 +101,10 @@ impl Metrics {
         let gauge = |name: &'static str, about: &'static str| {
             meter.u64_gauge(name).with_description(about).build()
         };
+        let level = |name: &'static str, about: &'static str| {
+            let level = meter.i64_up_down_counter(name);
+            level.with_description(about).build()
+        };
         let info = gauge("okebayar.build.info", "1; what is running");
         info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Self {
@@ -161,14 +165,8 @@ impl Metrics {
                 .f64_gauge("okebayar.deposit.balance")
                 .with_description("The deposit as OKEBAYAR last told it, in rupiah")
                 .build(),
-            watchers: meter
-                .i64_up_down_counter("okebayar.watchers")
-                .with_description("Open watch streams")
-                .build(),
-            waiters: meter
-                .i64_up_down_counter("okebayar.waiters")
-                .with_description("Calls that wait for an outcome")
-                .build(),
+            watchers: level("okebayar.watchers", "Open watch streams"),
+            waiters: level("okebayar.waiters", "Calls that wait for an outcome"),
             orphan_checks: counter(
                 "okebayar.orphan.checks",
                 "Status checks about reference codes that the store does not know",

@@ -248,7 +248,7 @@ impl InquiriesMade {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::statement::Extra, *};
+    use super::*;
 
     fn code(text: &str) -> StatusCode {
         StatusCode::read(text).unwrap()
@@ -289,7 +289,7 @@ mod tests {
             serial_number: SerialNumber::read(token),
             trace_code: TraceCode::parse("Trace-1").ok(),
             price: Amount::parse("10500").ok(),
-            extra: Extra::keep(extra),
+            extra: extra.into_iter().collect(),
             ..Details::default()
         };
         let mut made = InquiriesMade::default();

@@ -48,7 +48,9 @@ pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
 use schedule::later;
 pub use schedule::{Next, Past, Phase, Schedule};
 pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
-pub use statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown};
+pub use statement::{
+    Details, Extra, ExtraKeeper, FailureReason, Finding, NotSent, Source, Statement, Unknown,
+};
 pub use unrecognized::Unrecognized;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

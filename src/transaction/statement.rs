@@ -212,20 +212,57 @@ pub struct Extra(Vec<(String, String)>);
 /// The most bytes that a record keeps of one answer's extra texts.
 const EXTRA_BYTES_MAX: usize = 16 * 1024;
 
-impl Extra {
-    /// As many of the first names and texts as a record may keep.
-    #[must_use]
-    pub fn keep(fields: Vec<(String, String)>) -> Self {
-        let mut left = EXTRA_BYTES_MAX;
-        let fits = |(name, text): &(String, String)| {
-            let size = name.len() + text.len();
-            let fits = size <= left;
-            left = left.saturating_sub(size);
-            fits
-        };
-        Self(fields.into_iter().take_while(fits).collect())
+/// Keeps as many of the first names and texts as a record may keep.
+#[derive(Debug)]
+pub struct ExtraKeeper {
+    kept: Extra,
+    bytes_left: usize,
+    left_out: usize,
+}
+
+impl Default for ExtraKeeper {
+    fn default() -> Self {
+        Self {
+            kept: Extra::default(),
+            bytes_left: EXTRA_BYTES_MAX,
+            left_out: 0,
+        }
+    }
+}
+
+impl ExtraKeeper {
+    /// Keeps a name and its text, or counts that they were left out: from the first for
+    /// which there is no room.
+    pub fn keep(&mut self, name: &str, text: &str) {
+        let size = name.len() + text.len();
+        match self.bytes_left.checked_sub(size) {
+            Some(left) if self.left_out == 0 => {
+                self.bytes_left = left;
+                self.kept.0.push((name.to_owned(), text.to_owned()));
+            }
+            _ => self.left_out += 1,
+        }
     }
 
+    /// Returns what was kept, and how many names were left out.
+    #[must_use]
+    pub fn finish(self) -> (Extra, usize) {
+        (self.kept, self.left_out)
+    }
+}
+
+impl FromIterator<(String, String)> for Extra {
+    /// Keeps as many of the first names and texts as a record may keep.
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
+        let mut keeper = ExtraKeeper::default();
+        for (name, text) in fields {
+            keeper.keep(&name, &text);
+        }
+        keeper.finish().0
+    }
+}
+
+impl Extra {
     /// The names and texts, for the caller whose purchase it is.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0

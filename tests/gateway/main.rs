@@ -40,6 +40,7 @@ mod letters;
 mod limits;
 mod lists;
 mod members;
+mod memory;
 mod notices;
 mod orphans;
 mod outcomes;
