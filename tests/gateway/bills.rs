@@ -438,6 +438,13 @@ async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
         assert_eq!(info.metadata["open_reference_code"], open);
         assert!(!status.message().contains("inquire again"), "{status}");
     }
+    // The embedded store has one process.
+    if kind == StoreKind::Redis {
+        let store = store_of(&world).await;
+        let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
+        let listed = inquiries::of_bill(&store, &customer).await.unwrap();
+        assert_eq!(listed.keys(), [key(&open)], "a refused call is not listed");
+    }
     let contested = reference();
     let answer = pay_beside(&mut client, &contested, &second, &[&open]).await;
     let answer = answer.unwrap();
