@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How often, and how far apart, a payment looks whether one that gives way to it has done so.
-const LOOKS: u32 = 20;
+const LOOKS: u32 = 40;
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
 
 /// What forbids a payment.

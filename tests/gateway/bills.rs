@@ -10,10 +10,12 @@ use okebayar_gateway::{
         inquire_postpaid_request::Customer,
     },
     store::{
-        Identity, inquiries,
+        Identity, Keep, Put, Store, inquiries,
         redis::{RedisSettings, RedisStore},
     },
-    transaction::{AccountNames, ReferenceCode, TransactionKey, Verbatim},
+    transaction::{
+        AccountName, AccountNames, InquiryCode, ReferenceCode, TransactionKey, Verbatim,
+    },
 };
 use redis::AsyncTypedCommands;
 use serde_json::{Value, json};
@@ -438,6 +440,13 @@ async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
         assert_eq!(info.metadata["open_reference_code"], open);
         assert!(!status.message().contains("inquire again"), "{status}");
     }
+    // The embedded store has one process.
+    if kind == StoreKind::Redis {
+        let store = store_of(&world).await;
+        let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
+        let listed = inquiries::of_bill(&store, &customer).await.unwrap();
+        assert_eq!(listed.keys(), [key(&open)], "a refused call is not listed");
+    }
     let contested = reference();
     let answer = pay_beside(&mut client, &contested, &second, &[&open]).await;
     let answer = answer.unwrap();
@@ -624,6 +633,50 @@ async fn an_expired_inquiry_pays_nobody_elses_bill(kind: StoreKind) {
     assert_eq!(sent(&world, &code).await["accnumber1"], BUDI);
 }
 
+/// A reference code of which nothing was sent is for the bill that it was for, although the total
+/// alone would fit another customer's too.
+async fn a_payment_that_was_not_sent_keeps_its_customer(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let given = json!({ "inquirycode": "GIVEN-TWICE" });
+    world.bill_as("*", given).await;
+    let mut way = Way::to_sandbox(&mut world);
+    way.open().await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let annas = gateway.bill(WATER, ANNA).await;
+    let codes = [reference(), reference()];
+    way.close().await;
+    for code in &codes {
+        let unsent = pay(&mut client, code, &annas).await;
+        assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    }
+    way.open().await;
+    let budis = gateway.bill(WATER, BUDI).await;
+    assert_eq!(annas.total, budis.total);
+    if kind == StoreKind::Redis {
+        // An earlier release keeps only the newest.
+        let store = store_of(&world).await;
+        let code = InquiryCode::parse("GIVEN-TWICE").unwrap();
+        let account = AccountName::parse("main").unwrap();
+        let known = inquiries::load(&store, &account, &code).await.unwrap();
+        let newest = serde_json::to_string(known.unwrap().newest()).unwrap();
+        let name = "inquiry:main:GIVEN-TWICE";
+        let both = store.note(name).await.unwrap();
+        let until = jiff::Timestamp::from_second(4_000_000_000).unwrap();
+        let keep = Keep { now: until, until };
+        let put = store.put_note(name, both.as_deref(), &newest, keep).await;
+        assert_eq!(put.unwrap(), Put::Done);
+        let refused = pay(&mut client, &codes[0], &annas).await;
+        let reason = "INQUIRY_MISMATCH";
+        assert_refused(refused, Code::FailedPrecondition, reason, "no");
+        assert_eq!(world.ledger(&codes[0]).await.received, 0);
+        gateway.bill(WATER, ANNA).await;
+    }
+    let paid = pay(&mut client, &codes[1], &annas).await;
+    assert_eq!(paid.unwrap().state(), State::Succeeded);
+    assert_eq!(sent(&world, &codes[1]).await["accnumber1"], ANNA);
+}
+
 #[tokio::test]
 async fn a_code_given_out_too_often_refuses_the_inquiry_and_keeps_the_others() {
     let world = World::new(StoreKind::Redis).await;
@@ -764,6 +817,7 @@ on_both_stores!(
     a_bill_is_free_once_its_open_payment_failed,
     an_inquiry_from_before_a_payment_is_outdated,
     a_payment_that_was_not_sent_is_not_armed_again_beside_an_open_one,
+    a_payment_that_was_not_sent_keeps_its_customer,
     refused_calls_never_hide_the_open_payment,
     only_settled_payments_make_room_in_a_full_list,
     a_code_given_to_two_customers_pays_what_each_was_shown,
