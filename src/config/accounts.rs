@@ -8,17 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     CallbackSettings,
-    codes::{read_failed_codes, read_not_received_codes, verify_lists},
+    codes::{read_failed_codes, read_not_received_codes, read_transaction_codes, verify_lists},
     reader::{Fault, Leaves, Reader, Secret, give_secret, variable},
 };
 use crate::{
     okebayar::{
-        client::Account,
-        format::Format,
-        request::{Credentials, TransactionCodes},
-        subject::AccountNumberForms,
-        transport::HttpSettings,
-        verdict::CodeLists,
+        client::Account, format::Format, request::Credentials, subject::AccountNumberForms,
+        transport::HttpSettings, verdict::CodeLists,
     },
     transaction::AccountName,
 };
@@ -180,6 +176,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let timeout = reader.span(&key("timeout"), "45s");
     let connect_timeout = reader.span(&key("connect_timeout"), "10s");
     let proxy = read_proxy(reader, &key("proxy"));
+    verify_plain_proxy(reader, &key("proxy"), url.as_ref(), proxy.as_ref());
     let callback_secret = read_callback_secret(reader, &key("callback_secret"), pin.as_ref());
     let callback_trusted = reader.flag(&key("callback_trusted"));
     let own_inquiry_reference = reader.read(
@@ -200,12 +197,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         |text| text.parse().ok(),
         "give true or false",
     );
-    let prepaid = reader.word_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
-    let inquiry = reader.word_or(&key("transactioncode_inquiry"), "OkeBayar-inquiry");
-    let payment = reader.word_or(&key("transactioncode_payment"), "OkeBayar-inquiry");
-    let check = reader.word_or(&key("transactioncode_check"), "OkeBayar-cek-status");
-    let balance = reader.word_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
-    let echo = reader.word_or(&key("transactioncode_echo"), "OkeBayar-echo");
+    let transaction_codes = read_transaction_codes(reader, &key("transactioncode"));
     let formerly = reader.account_names(&key("formerly"));
     let not_received = read_not_received_codes(reader, &key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
@@ -253,14 +245,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
                 user_id: user_id?,
                 pin: pin?,
             },
-            transaction_codes: TransactionCodes {
-                prepaid: prepaid?,
-                inquiry: inquiry?,
-                payment: payment?,
-                check: check?,
-                balance: balance?,
-                echo: echo?,
-            },
+            transaction_codes: transaction_codes?,
             code_lists: CodeLists {
                 not_received: not_received?,
                 failed: failed?,
@@ -407,6 +392,23 @@ fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url
             );
             None
         }
+    }
+}
+
+/// Plain http to this machine goes over the network all the same where a proxy elsewhere is
+/// asked for it.
+fn verify_plain_proxy(
+    reader: &mut Reader,
+    key: &str,
+    url: Option<&reqwest::Url>,
+    proxy: Option<&reqwest::Url>,
+) {
+    let (Some(url), Some(proxy)) = (url, proxy) else {
+        return;
+    };
+    if url.scheme() == "http" && is_loopback(url) && !is_loopback(proxy) {
+        let problem = "plain http would send the PIN readable to the proxy";
+        reader.fault(key, problem, "leave it out, or give an https URL");
     }
 }
 

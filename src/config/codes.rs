@@ -1,9 +1,10 @@
-//! The status codes whose meaning only a deployment knows, as far as it may say.
+//! The codes that only a deployment knows: what operations are called, and what some status
+//! codes mean, as far as it may say.
 
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::transaction::StatusCode;
+use crate::{okebayar::request::TransactionCodes, transaction::StatusCode};
 
 /// Codes from here on are final, as is 000 (API page, section 5).
 const FINAL_FROM: u16 = 200;
@@ -15,6 +16,45 @@ fn says_otherwise(code: StatusCode) -> bool {
     let number = code.number();
     number < FINAL_FROM
         || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
+}
+
+/// `key` is the beginning of the six keys.
+pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
+    let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
+    let prepaid = code("prepaid", "OkeBayar-prabayar");
+    let inquiry = code("inquiry", "OkeBayar-inquiry");
+    let payment = code("payment", "OkeBayar-inquiry");
+    let check = code("check", "OkeBayar-cek-status");
+    let balance = code("balance", "OkeBayar-cek-balance");
+    let echo = code("echo", "OkeBayar-echo");
+    let codes = TransactionCodes {
+        prepaid: prepaid?,
+        inquiry: inquiry?,
+        payment: payment?,
+        check: check?,
+        balance: balance?,
+        echo: echo?,
+    };
+    verify_questions(reader, key, &codes);
+    Some(codes)
+}
+
+/// A question under the code of a purchase may be taken for a purchase, and checks are made
+/// again and again. OKEBAYAR prints one code for a payment and its inquiry.
+fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
+    let (prepaid, payment) = (&codes.prepaid, &codes.payment);
+    for (leaf, code, others) in [
+        ("check", &codes.check, &[prepaid, payment][..]),
+        ("balance", &codes.balance, &[prepaid, payment]),
+        ("echo", &codes.echo, &[prepaid, payment]),
+        ("inquiry", &codes.inquiry, &[prepaid]),
+    ] {
+        if others.iter().any(|other| other.eq_ignore_ascii_case(code)) {
+            let problem = "it is the code of a purchase or payment: a question could buy";
+            let remedy = "give the code that OKEBAYAR has for the question";
+            reader.fault(&format!("{key}_{leaf}"), problem, remedy);
+        }
+    }
 }
 
 pub(super) fn read_not_received_codes(

@@ -42,6 +42,8 @@ const COMMON: [&str; 5] = ["product", "biller", "operator", "bank", "unsold"];
 const INSIDE_CHARS_MIN: usize = 4;
 /// The shortest word of a name that is looked for by itself, in characters.
 const NAME_CHARS_MIN: usize = 4;
+/// The part of a value that is looked for, in characters.
+const VALUE_CHARS_MAX: usize = 512;
 /// The fewest digits of a number that are looked for without its prefix.
 const NUMBER_DIGITS_MIN: usize = 8;
 
@@ -112,6 +114,8 @@ impl Text {
     }
 
     fn names(&self, kind: Kind, value: &str) -> bool {
+        let end = value.char_indices().nth(VALUE_CHARS_MAX);
+        let value = end.map_or(value, |(end, _)| &value[..end]);
         self.holds(&squeezed(value))
             || match kind {
                 Kind::Code => false,

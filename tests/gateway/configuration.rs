@@ -286,6 +286,13 @@ async fn value_that_breaks_every_call_is_refused() {
             "accounts.main.transactioncode_check",
             " OkeBayar-cek-status",
         ),
+        ("accounts.main.transactioncode_check", "okebayar-PRABAYAR"),
+        ("accounts.main.transactioncode_check", "OkeBayar-inquiry"),
+        ("accounts.main.transactioncode_balance", "OkeBayar-prabayar"),
+        ("accounts.main.transactioncode_echo", "OkeBayar-inquiry"),
+        ("accounts.main.transactioncode_inquiry", "OkeBayar-prabayar"),
+        // The sandbox's URL is plain http on loopback.
+        ("accounts.main.proxy", "http://192.0.2.1:3128"),
         ("accounts.main.url", "https://user:pass@okebayar.example/"),
         ("accounts.main.url", "https://user@okebayar.example/"),
         ("accounts.main.url", "https://okebayar.example/#part"),

@@ -180,7 +180,7 @@ async fn what_falls_out_of_the_list_leaves_no_note(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let main = AccountName::parse("main").unwrap();
-    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let start: Timestamp = "2100-01-01T00:00:00Z".parse().unwrap();
     let day = |number: usize| {
         let hours = 24 * i64::try_from(number).unwrap();
         start
@@ -225,6 +225,31 @@ async fn what_falls_out_of_the_list_leaves_no_note(kind: StoreKind) {
         Noted::Kept,
         "the one before pushed it out"
     );
+}
+
+/// Gateways whose clocks stand on both sides of midnight.
+async fn clock_of_the_day_before_frees_no_place(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let main = AccountName::parse("main").unwrap();
+    let before: Timestamp = "2100-06-01T23:59:59Z".parse().unwrap();
+    let after: Timestamp = "2100-06-02T00:00:00Z".parse().unwrap();
+    let mut kept = 0;
+    for number in 0..60 {
+        let now = if number % 2 == 0 { before } else { after };
+        let text = format!("text {}", word(number));
+        let noted = notices::add_notice(store, &main, &text, now).await.unwrap();
+        kept += u32::from(noted == Noted::Kept);
+    }
+    // One more before the first that is after midnight.
+    assert_eq!(kept, 25);
+    let later: Timestamp = "2100-06-03T00:00:00Z".parse().unwrap();
+    let noted = notices::add_notice(store, &main, "tomorrow", later).await;
+    assert_eq!(noted.unwrap(), Noted::Kept);
+    // Another account has its own.
+    let other = AccountName::parse("other").unwrap();
+    let noted = notices::add_notice(store, &other, "text", after).await;
+    assert_eq!(noted.unwrap(), Noted::Kept);
 }
 
 #[tokio::test]
@@ -289,6 +314,7 @@ async fn page_of_notices_reads_one_page() {
 }
 
 on_both_stores!(
+    clock_of_the_day_before_frees_no_place,
     text_about_a_customer_is_no_notice,
     texts_of_one_form_do_not_fill_the_list,
     what_falls_out_of_the_list_leaves_no_note,

@@ -387,7 +387,7 @@ async fn lease_written_by_a_clock_that_was_ahead_ends_after_a_failover() {
         )
         .unwrap();
     done(&store, &reported).await;
-    assert_eq!(due(&store, due_at).await, [check.key.clone()]);
+    assert_eq!(due(&store, due_at).await, std::slice::from_ref(&check.key));
     assert!(acquire(lease(2, minute)).await.is_some());
     assert!(acquire(lease(3, minute)).await.is_none());
     let released = reported

@@ -15,8 +15,8 @@ use okebayar_gateway::{
     },
     sandbox::scenario::NOT_RECEIVED_PREFIX,
     transaction::{
-        Amount, AttemptToken, Contents, Details, Extra, Finding, InquiriesMade, InquiryCode,
-        SerialNumber, Source, Statement, StatusCode, TraceCode, Transaction, Unknown,
+        Amount, AttemptToken, Contents, Details, Finding, InquiriesMade, InquiryCode, SerialNumber,
+        Source, Statement, StatusCode, TraceCode, Transaction, Unknown,
     },
 };
 
@@ -382,7 +382,9 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
         serial_number: SerialNumber::read("1122-3344"),
         trace_code: TraceCode::parse("own").ok(),
         price: Amount::parse("10500").ok(),
-        extra: Extra::keep(vec![("PLN_TOKENUNSOLD1".into(), "5566".into())]),
+        extra: [("PLN_TOKENUNSOLD1".into(), "5566".into())]
+            .into_iter()
+            .collect(),
         ..Details::default()
     };
     let mut answered = InquiriesMade::default();
