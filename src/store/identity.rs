@@ -27,7 +27,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Identity, StoreError, belongs_elsewhere};
-use crate::transaction::AccountName;
+use crate::transaction::{AccountName, AccountNames};
 
 /// Fact to value, as stored.
 pub(super) type Facts = BTreeMap<String, String>;
@@ -160,11 +160,12 @@ impl Kept {
             }
         }
         for (name, hash) in &self.identity.accounts {
-            if !may_be_ours(stored, name.as_str(), hash) {
+            if !may_be_ours(stored, &self.identity.names, name, hash) {
                 return Err(StoreError::Unsuitable(format!(
-                    "it was emptied, and a gateway with another user id or name for account \
-                     {name} has taken it: stop that gateway and correct its configuration, then \
-                     restore the store (docs/OPERATIONS.md)"
+                    "it was emptied or restored, and has account {name} with another user id or \
+                     name now. If a gateway with another configuration has taken it: stop that one, \
+                     and see docs/OPERATIONS.md. If a backup from before a change of the user id \
+                     was restored: okebayar-gateway store change-userid --account {name} again"
                 )));
             }
         }
@@ -176,13 +177,17 @@ impl Kept {
 
 /// Returns true where nothing stored contradicts that an account has this user id, or had it
 /// before it was renamed or got another one: both leave the former facts behind.
-fn may_be_ours(stored: &Facts, name: &str, hash: &str) -> bool {
-    let known = stored.get(&account_fact(name));
+fn may_be_ours(stored: &Facts, names: &AccountNames, name: &AccountName, hash: &str) -> bool {
+    let known = stored.get(&account_fact(name.as_str()));
+    let is_name = |present: &str| present == name.as_str();
     match (stored.get(&user_id_fact(hash)), known) {
         (None, None) => true,
         (None, Some(known)) => known == hash,
-        (Some(present), None) => present == name,
-        (Some(present), Some(_)) => present == name || stored.get(&account_fact(present)) == known,
+        // A backup from before it was renamed.
+        (Some(present), None) => {
+            is_name(present) || names.former(name).any(|former| former.as_str() == present)
+        }
+        (Some(present), Some(_)) => is_name(present) || stored.get(&account_fact(present)) == known,
     }
 }
 
@@ -272,7 +277,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::transaction::AccountNames;
 
     fn name(text: &str) -> AccountName {
         AccountName::parse(text).unwrap()
@@ -449,6 +453,15 @@ mod tests {
         ] {
             assert_eq!(kept.restore(None, &changed).unwrap(), Facts::new());
         }
+        // A backup from before the rename is restored while the renamed one runs.
+        let kept = Kept {
+            identity: new,
+            seen: renamed,
+        };
+        let mut restored = facts;
+        restored.extend(kept.restore(None, &restored).unwrap());
+        assert!(is(&restored, "account:new", "1"));
+        assert_eq!(kept.restore(None, &restored).unwrap(), Facts::new());
     }
 
     #[test]
