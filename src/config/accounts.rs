@@ -282,7 +282,8 @@ fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
     url
 }
 
-/// The user id is part of every signature: white space round it would make all of them wrong.
+/// Reads the user id. It is part of every signature: white space round it would make all of
+/// them wrong.
 fn read_user_id(reader: &mut Reader, key: &str) -> Option<String> {
     let user_id = reader.required(key, "give the member id that OKEBAYAR assigned")?;
     if user_id.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -306,8 +307,8 @@ fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
 /// The shortest secret of a callback address, in characters: nobody guesses that many.
 const CALLBACK_SECRET_CHARS_MIN: usize = 16;
 
-/// What a URL carries to the letter: a proxy or OKEBAYAR may write anything else otherwise
-/// (RFC 3986, section 2.3).
+/// Returns what is wrong with a callback secret, and the remedy. It must be what a URL carries
+/// to the letter: a proxy or OKEBAYAR may write anything else otherwise (RFC 3986, section 2.3).
 fn callback_secret_problem(text: &str) -> Option<(String, String)> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
     let problem = if !text.bytes().all(is_plain) {
@@ -335,7 +336,8 @@ fn read_callback_secret(reader: &mut Reader, key: &str, pin: Option<&SecretStrin
     secret
 }
 
-/// A callback that is believed settles a transaction, so that not everybody may send one.
+/// Refuses to believe callbacks that everybody may send: one that is believed settles a
+/// transaction.
 pub(super) fn verify_trusted(
     reader: &mut Reader,
     accounts: &Accounts,
@@ -395,8 +397,8 @@ fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url
     }
 }
 
-/// Plain http to this machine goes over the network all the same where a proxy elsewhere is
-/// asked for it.
+/// Refuses plain http to this machine by a proxy elsewhere, which it would reach over the
+/// network.
 fn verify_plain_proxy(
     reader: &mut Reader,
     key: &str,

@@ -18,7 +18,7 @@ fn says_otherwise(code: StatusCode) -> bool {
         || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
 }
 
-/// `key` is the beginning of the six keys.
+/// Reads what the operations are called; `key` is the beginning of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
     let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
     let prepaid = code("prepaid", "OkeBayar-prabayar");
@@ -39,7 +39,7 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
     Some(codes)
 }
 
-/// A question under the code of a purchase may be taken for a purchase, and checks are made
+/// Refuses questions under the code of a purchase. One may be taken for a purchase, and checks are made
 /// again and again. OKEBAYAR prints one code for a payment and its inquiry.
 fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
@@ -87,7 +87,7 @@ pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeS
     Some(codes)
 }
 
-/// One code has one meaning.
+/// Refuses codes that stand in both lists: one code has one meaning.
 pub(super) fn verify_lists(
     reader: &mut Reader,
     key: &str,

@@ -339,8 +339,8 @@ fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-/// A list that is configured and empty may be meant to let nobody call, and would let
-/// everybody.
+/// Reads who may call. A list that is configured and empty may be meant to let nobody call,
+/// and would let everybody.
 fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.allow";
     let is_given = reader.has(key);
@@ -352,7 +352,8 @@ fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     Some(allow)
 }
 
-/// Whoever is a trusted proxy names the sender: the whole internet cannot be.
+/// Reads whose `X-Forwarded-For` is believed. A trusted proxy names the sender: the whole
+/// internet cannot be one.
 fn read_trusted_proxies(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.trusted_proxies";
     let proxies = reader.networks(key)?;

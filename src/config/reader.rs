@@ -101,7 +101,7 @@ pub(super) fn in_environment(key: &str) -> Option<String> {
     (!key.contains('-')).then(|| format!("in the environment as {}", variable(key)))
 }
 
-/// The remedy where a secret is not given as it must be.
+/// Builds the remedy where a secret is not given as it must be.
 pub(super) fn give_secret(key: &str) -> String {
     match in_environment(key) {
         Some(how) => format!("give it {how}, or name a file that holds it in {key}_file"),
@@ -186,7 +186,7 @@ impl Reader {
         text
     }
 
-    /// The value of a key, or of its default, as a word: not empty, without white space.
+    /// Reads a key, or its default, as a word: not empty, without white space.
     pub(super) fn word_or(&mut self, key: &str, default: &str) -> Option<String> {
         let remedy = "give printable ASCII characters without spaces, or leave the key out";
         self.read(key, default, word, remedy)
