@@ -611,8 +611,7 @@ impl Observer {
     ) {
         self.metrics.difference(&self.account, differs.field());
         let named = answer.account_number.as_deref();
-        let other = named.filter(|named| !named.eq_ignore_ascii_case(account_number));
-        if let (Mismatch::AccountNumber, Some(named)) = (differs, other) {
+        if let (Mismatch::AccountNumber, Some(named)) = (differs, named) {
             warn!(
                 account = %self.account,
                 operation,
@@ -622,13 +621,6 @@ impl Observer {
                 "answer names another accnumber than was asked about and proves nothing; if it \
                  is the same mobile number in another form, set \
                  accounts.<name>.account_number_forms = \"msisdn\""
-            );
-        } else if differs == Mismatch::AccountNumber {
-            warn!(
-                account = %self.account,
-                operation,
-                "answer names another accnumber2 or accnumber3 than was asked about and proves \
-                 nothing; ask OKEBAYAR"
             );
         } else {
             warn!(

@@ -155,9 +155,14 @@ fn may_be_sale_of(answer: &Answer, (reference_code, product_code, number): Named
     let code = answer.status_code().map(StatusCode::number);
     code.is_some_and(|code| code < 200)
         && !answer.is_inquiry
-        && !other(answer.reference_code.as_ref(), reference_code)
+        && !other_reference(answer.reference_code.as_ref(), reference_code)
         && !other(answer.product_code.as_ref(), product_code.as_str())
-        && !other(answer.account_number.as_ref(), number.as_str())
+        // In any form: it is money.
+        && !other_account(
+            answer.account_number.as_ref(),
+            number.as_str(),
+            AccountNumberForms::Msisdn,
+        )
 }
 
 /// Returns true for a text that stands for no number at all.

@@ -221,6 +221,12 @@ impl InquiriesMade {
         self.has_told(Kind::SerialNumber, number.expose(), true)
     }
 
+    /// Returns true when one is known to have told this serial number.
+    #[must_use]
+    pub fn told_serial_number(&self, number: &SerialNumber) -> bool {
+        self.has_told(Kind::SerialNumber, number.expose(), false)
+    }
+
     /// Returns true when one told this price. No inquiry before a purchase is printed with one,
     /// so that one whose answer is unknown told none.
     #[must_use]
