@@ -58,6 +58,8 @@ const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 /// Probes and scrapes at once, and how long the head of one may take.
 const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the admin port and the keeper of texts may take to end, after the drain.
+const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an idle connection of a caller is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -71,7 +73,10 @@ pub struct App {
     pub admin: SocketAddr,
     engine: Arc<Engine>,
     servers: JoinSet<Result<()>>,
+    /// What serves until everything else has ended: the admin port, and the keeper of texts.
+    last: JoinSet<Result<()>>,
     stopping: CancellationToken,
+    drained: CancellationToken,
     drain: Duration,
 }
 
@@ -87,6 +92,14 @@ impl App {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Result<Self> {
+        for warning in settings.warnings() {
+            warn!(
+                key = warning.key,
+                remedy = warning.remedy,
+                "{}",
+                warning.problem
+            );
+        }
         let metrics = Metrics::default();
         let identity = settings.identity((ambient.random)());
         let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
@@ -95,14 +108,8 @@ impl App {
             StoreSettings::Redis(_) => "redis",
         };
         let store = Arc::new(MeasuredStore::new(store, system, metrics.clone()));
-        let grpc_listener = bind(settings.grpc_listen, "grpc.listen").await?;
-        let callbacks_listener = bind(settings.callbacks.listen, "callbacks.listen").await?;
-        let admin_listener = bind(settings.admin_listen, "admin.listen").await?;
-        let (grpc, callbacks, admin) = (
-            grpc_listener.local_addr()?,
-            callbacks_listener.local_addr()?,
-            admin_listener.local_addr()?,
-        );
+        let listeners = Listeners::bind(&settings).await?;
+        let (grpc, callbacks, admin) = listeners.addresses()?;
 
         let background = Background {
             checks: Concurrency {
@@ -132,7 +139,7 @@ impl App {
         let accounts = Accounts::new(Arc::clone(&engine));
         let (reporter, health) = tonic_health::server::health_reporter();
         servers.spawn(serve_grpc(
-            grpc_listener,
+            listeners.grpc,
             accounts,
             health,
             metrics,
@@ -150,9 +157,10 @@ impl App {
             connections: ADMIN_CONNECTIONS,
             head_timeout: ADMIN_TIMEOUT,
         };
+        let (mut last, drained) = (JoinSet::new(), CancellationToken::new());
         let router = admin::router(readiness, registry);
-        let serving = http::serve(admin_listener, router, limits, stopping.clone());
-        start(&mut servers, serving);
+        let serving = http::serve(listeners.admin, router, limits, drained.clone());
+        start(&mut last, serving);
         let limits = http::Limits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
@@ -162,11 +170,11 @@ impl App {
             secrets,
             settings.callbacks,
         ));
-        let serving = http::serve(callbacks_listener, router, limits, stopping.clone());
+        let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
         let (store, hub) = engine.events();
-        let keeping = notices::run(Arc::clone(&store), told, ambient, stopping.clone());
-        start(&mut servers, keeping);
+        let keeping = notices::run(Arc::clone(&store), told, ambient, drained.clone());
+        start(&mut last, keeping);
         let relaying = events::relay(store, hub, stopping.clone());
         start(&mut servers, relaying);
         start_background(&mut servers, &engine, &background, &stopping);
@@ -177,13 +185,17 @@ impl App {
             admin,
             engine,
             servers,
+            last,
             stopping,
+            drained,
             drain: settings.drain,
         })
     }
 
     /// Runs until it is told to stop, or a part fails. Then nothing new is
-    /// accepted, and what has begun is finished within the drain time (promise 14).
+    /// accepted, and what has begun is finished within the drain time (promise 14). The admin
+    /// port serves until then: probes see a process that is alive and not ready, and the last
+    /// scrape finds what was counted.
     ///
     /// # Errors
     /// When a part failed, or something was still running when the time was up.
@@ -191,6 +203,7 @@ impl App {
         let failed = tokio::select! {
             () = self.stopping.cancelled() => None,
             Some(ended) = self.servers.join_next() => Some(ended),
+            Some(ended) = self.last.join_next() => Some(ended),
         };
         self.stopping.cancel();
         info!("stopping");
@@ -201,7 +214,11 @@ impl App {
             while self.servers.join_next().await.is_some() {}
             tasks.wait().await;
         });
-        if drained.await.is_err() {
+        let was_in_time = drained.await.is_ok();
+        self.drained.cancel();
+        let ending = async { while self.last.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_TIMEOUT, ending).await;
+        if !was_in_time {
             let unfinished = tasks.len();
             error!(unfinished, "the drain time is up");
             self.engine.log_unfinished();
@@ -278,6 +295,31 @@ pub(crate) async fn open_store(
         }
     };
     Ok(store)
+}
+
+/// The sockets on which a gateway is reached.
+struct Listeners {
+    grpc: TcpListener,
+    callbacks: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            grpc: bind(settings.grpc_listen, "grpc.listen").await?,
+            callbacks: bind(settings.callbacks.listen, "callbacks.listen").await?,
+            admin: bind(settings.admin_listen, "admin.listen").await?,
+        })
+    }
+
+    fn addresses(&self) -> Result<(SocketAddr, SocketAddr, SocketAddr)> {
+        Ok((
+            self.grpc.local_addr()?,
+            self.callbacks.local_addr()?,
+            self.admin.local_addr()?,
+        ))
+    }
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {

@@ -7,14 +7,14 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
     http::{HeaderMap, Method, Request, StatusCode, header},
     routing::{MethodRouter, get},
 };
@@ -107,7 +107,7 @@ type Address = BTreeMap<String, String>;
 async fn receive(
     State(callbacks): State<Arc<Callbacks>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(address): Path<Address>,
+    address: Result<Path<Address>, PathRejection>,
     request: Request<Body>,
 ) -> (StatusCode, &'static str) {
     let method = request.method().clone();
@@ -121,6 +121,8 @@ async fn receive(
         http.response.status_code = tracing::field::Empty,
         okebayar.account = tracing::field::Empty,
     );
+    // An address that cannot be read is nobody's.
+    let address = address.map_or_else(|_| Address::new(), |Path(address)| address);
     let receiving = callbacks.receive(peer.ip(), &address, request);
     let received = receiving.instrument(span.clone()).await;
     let result = match &received {
@@ -208,7 +210,7 @@ impl Callbacks {
                 if !is_proxy(sender) {
                     return Some(sender);
                 }
-                sender = name.trim().parse().ok()?;
+                sender = named_address(name)?;
             }
         }
         Some(sender)
@@ -269,6 +271,23 @@ impl Callbacks {
             Err(_) => Err(Refused::TooSlow),
         }
     }
+}
+
+/// Reads an entry of `X-Forwarded-For`. Some proxies add the port, and then write IPv6 in
+/// brackets; some quote that.
+fn named_address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let unquoted = entry
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let entry = unquoted.unwrap_or(entry);
+    let plain = entry.parse().ok();
+    plain
+        .or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip()))
+        .or_else(|| {
+            let inner = entry.strip_prefix('[')?.strip_suffix(']')?;
+            Some(inner.parse::<Ipv6Addr>().ok()?.into())
+        })
 }
 
 /// Returns true when the sender calls the body a form.

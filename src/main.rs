@@ -157,6 +157,9 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Serve { config, check } => {
             let settings = Settings::load(config.as_deref())?;
             if check {
+                for warning in settings.warnings() {
+                    println!("warning: {warning}");
+                }
                 println!("the configuration can be used");
                 return Ok(ExitCode::SUCCESS);
             }

@@ -1,5 +1,12 @@
 //! The arguments of `call`, and the messages that they make.
 
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,8 +29,8 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub json: bool,
     /// The longest one call may take, such as 30s; a purchase goes on all the same.
-    #[arg(long, global = true)]
-    pub timeout: Option<SignedDuration>,
+    #[arg(long, global = true, value_parser = read_timeout)]
+    pub timeout: Option<Duration>,
     /// What to call.
     #[command(subcommand)]
     pub command: Command,
@@ -158,7 +165,13 @@ pub struct Payment {
     inquiry_code: String,
     /// The total that the customer was shown, in rupiah; another one is refused.
     #[arg(long, value_parser = read_amount)]
-    total: Option<v1::Money>,
+    total: v1::Money,
+    /// The customer's number, as it was inquired; another customer's bill is refused.
+    #[arg(long, default_value = "")]
+    account_number: String,
+    /// An open payment of the same bill that you know will not pay it; may be repeated.
+    #[arg(long = "acknowledge-open", value_name = "REFERENCE_CODE")]
+    acknowledged_open_reference_codes: Vec<String>,
     #[command(flatten)]
     pub(super) wait: WaitFor,
 }
@@ -170,7 +183,9 @@ impl Payment {
             wait_until: self.wait.until(),
             reference_code: self.reference_code,
             inquiry_code: self.inquiry_code,
-            total: self.total,
+            total: Some(self.total),
+            account_number: self.account_number,
+            acknowledged_open_reference_codes: self.acknowledged_open_reference_codes,
         }
     }
 }
@@ -289,9 +304,11 @@ pub struct Ruling {
     /// On what evidence, such as a ticket of OKEBAYAR's customer service.
     #[arg(long)]
     note: String,
-    /// The serial number that OKEBAYAR told you.
-    #[arg(long, default_value = "")]
-    serial_number: String,
+    /// The file that holds the serial number that OKEBAYAR told you, in one line; `-` for
+    /// standard input. Never an argument itself: a token is money, and arguments stand in the
+    /// shell's history and the list of processes.
+    #[arg(long, value_name = "FILE")]
+    serial_number_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -305,22 +322,76 @@ enum ResolutionName {
 }
 
 impl Ruling {
-    pub(super) fn message(self, account: String) -> v1::ResolveTransactionRequest {
+    /// # Errors
+    /// When the serial number cannot be read.
+    pub(super) fn message(self, account: String) -> Result<v1::ResolveTransactionRequest, String> {
+        let serial_number = match &self.serial_number_file {
+            Some(file) => read_serial_number(file)?,
+            None => String::new(),
+        };
         let resolution = match self.resolution {
             ResolutionName::Succeeded => v1::Resolution::Succeeded,
             ResolutionName::Failed => v1::Resolution::Failed,
             ResolutionName::Reversed => v1::Resolution::Reversed,
         };
-        v1::ResolveTransactionRequest {
+        Ok(v1::ResolveTransactionRequest {
             account,
             reference_code: self.reference_code,
             revision: self.revision,
             resolution: resolution.into(),
             operator: self.operator,
             note: self.note,
-            serial_number: self.serial_number,
-        }
+            serial_number,
+        })
     }
+}
+
+/// The longest file of a serial number, in bytes.
+const SERIAL_NUMBER_BYTES_MAX: u64 = 4096;
+
+/// Reads the one line of a file, or of standard input; no error quotes it.
+fn read_serial_number(file: &Path) -> Result<String, String> {
+    let problem = |problem: &str| {
+        let file = file.display();
+        format!(
+            "--serial-number-file: {file}: {problem}; name a file of one line, or - for \
+                 standard input"
+        )
+    };
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        let stdin = std::io::stdin().lock();
+        stdin
+            .take(SERIAL_NUMBER_BYTES_MAX + 1)
+            .read_to_string(&mut text)
+    } else {
+        File::open(file).and_then(|file| {
+            let mut file = file.take(SERIAL_NUMBER_BYTES_MAX + 1);
+            file.read_to_string(&mut text)
+        })
+    };
+    read.map_err(|error| problem(&error.to_string()))?;
+    let line = text.trim();
+    if text.len() as u64 > SERIAL_NUMBER_BYTES_MAX {
+        Err(problem("it is too long"))
+    } else if line.is_empty() {
+        Err(problem("it is empty"))
+    } else if line.contains(char::is_control) {
+        Err(problem("it has several lines, or control characters"))
+    } else {
+        Ok(line.to_owned())
+    }
+}
+
+/// The longest time that a call may take; the wire has no room for a much longer one.
+const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+fn read_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = text.parse::<SignedDuration>().ok();
+    timeout
+        .filter(|timeout| timeout.is_positive() && *timeout <= TIMEOUT_MAX)
+        .map(SignedDuration::unsigned_abs)
+        .ok_or_else(|| "give a time above zero, at most 8760h, such as 30s".to_owned())
 }
 
 /// What will be bought, and for whom.

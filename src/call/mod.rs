@@ -11,7 +11,6 @@ mod show;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::SignedDuration;
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{Channel, Endpoint},
@@ -49,7 +48,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let address = address(&endpoint);
     let caller = Caller {
         channel: endpoint.connect_lazy(),
-        timeout: arguments.timeout.map(SignedDuration::unsigned_abs),
+        timeout: arguments.timeout,
         account: arguments.account,
         printer,
         progress: Progress::new(),
@@ -242,7 +241,14 @@ impl Caller {
     }
 
     async fn resolve(&self, ruling: Ruling, account: String) -> Result<Outcome, Status> {
-        let request = self.request(ruling.message(account));
+        let message = match ruling.message(account) {
+            Ok(message) => message,
+            Err(problem) => {
+                self.printer.problem(&problem);
+                return Ok(Outcome::Refused);
+            }
+        };
+        let request = self.request(message);
         let answer = self
             .wait(self.transactions().resolve_transaction(request))
             .await?;

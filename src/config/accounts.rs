@@ -1,12 +1,16 @@
 //! The sections `[accounts.<name>]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::reader::{Fault, Leaves, Reader, variable};
+use super::{
+    CallbackSettings,
+    codes::{read_failed_codes, read_not_received_codes, verify_lists},
+    reader::{Fault, Leaves, Reader, Secret, give_secret, variable},
+};
 use crate::{
     okebayar::{
         client::Account,
@@ -16,11 +20,8 @@ use crate::{
         transport::HttpSettings,
         verdict::CodeLists,
     },
-    transaction::{AccountName, StatusCode},
+    transaction::AccountName,
 };
-
-/// Codes from here on are final, as is 000 (API page, section 5).
-const FINAL_FROM: u16 = 200;
 
 /// One OKEBAYAR account.
 #[derive(Debug)]
@@ -52,19 +53,28 @@ impl AccountSettings {
 
 /// Faults for secrets that stand in the TOML file.
 pub(super) fn secrets_in(leaves: &Leaves) -> Vec<Fault> {
-    let secret = |key: &&String| {
+    let fault = |(key, values): (&String, &Vec<String>)| {
         let leaf = key.rsplit('.').next().unwrap_or_default();
-        key.starts_with("accounts.") && ["pin", "callback_secret"].contains(&leaf)
+        let is_of_account = key.starts_with("accounts.");
+        if is_of_account && ["pin", "callback_secret"].contains(&leaf) {
+            return Some(Fault {
+                key: key.clone(),
+                problem: "a secret stands in the TOML file".to_owned(),
+                remedy: give_secret(key),
+            });
+        }
+        let may_hold_password = key == "store.url" || is_of_account && leaf == "proxy";
+        let holds_password = || {
+            let url = values.join(",").parse::<reqwest::Url>().ok();
+            url.is_some_and(|url| url.password().is_some())
+        };
+        (may_hold_password && holds_password()).then(|| Fault {
+            key: key.clone(),
+            problem: "a password stands in the TOML file".to_owned(),
+            remedy: format!("give the URL in the environment as {}", variable(key)),
+        })
     };
-    let fault = |key: &String| Fault {
-        key: key.clone(),
-        problem: "a secret stands in the TOML file".to_owned(),
-        remedy: format!(
-            "give it in the environment as {}, or as {key}_file",
-            variable(key)
-        ),
-    };
-    leaves.keys().filter(secret).map(fault).collect()
+    leaves.iter().filter_map(fault).collect()
 }
 
 /// The account of requests that name none; may be left out where there is one.
@@ -164,13 +174,13 @@ fn verify_former_names(reader: &mut Reader, accounts: &Accounts) {
 fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let key = |leaf: &str| format!("accounts.{name}.{leaf}");
     let url = read_url(reader, &key("url"), &key("allow_plain_http"));
-    let user_id = reader.required(&key("userid"), "give the member id that OKEBAYAR assigned");
+    let user_id = read_user_id(reader, &key("userid"));
     let pin = read_pin(reader, &key("pin"));
     let format = reader.read(&key("format"), "json", Format::parse, "give json or xml");
     let timeout = reader.span(&key("timeout"), "45s");
     let connect_timeout = reader.span(&key("connect_timeout"), "10s");
     let proxy = read_proxy(reader, &key("proxy"));
-    let callback_secret = reader.secret(&key("callback_secret"));
+    let callback_secret = read_callback_secret(reader, &key("callback_secret"), pin.as_ref());
     let callback_trusted = reader.flag(&key("callback_trusted"));
     let own_inquiry_reference = reader.read(
         &key("prepaid_inquiry_reference"),
@@ -190,20 +200,26 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         |text| text.parse().ok(),
         "give true or false",
     );
-    let prepaid = reader.text_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
-    let inquiry = reader.text_or(&key("transactioncode_inquiry"), "OkeBayar-inquiry");
-    let payment = reader.text_or(&key("transactioncode_payment"), "OkeBayar-inquiry");
-    let check = reader.text_or(&key("transactioncode_check"), "OkeBayar-cek-status");
-    let balance = reader.text_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
-    let echo = reader.text_or(&key("transactioncode_echo"), "OkeBayar-echo");
+    let prepaid = reader.word_or(&key("transactioncode_prepaid"), "OkeBayar-prabayar");
+    let inquiry = reader.word_or(&key("transactioncode_inquiry"), "OkeBayar-inquiry");
+    let payment = reader.word_or(&key("transactioncode_payment"), "OkeBayar-inquiry");
+    let check = reader.word_or(&key("transactioncode_check"), "OkeBayar-cek-status");
+    let balance = reader.word_or(&key("transactioncode_balance"), "OkeBayar-cek-balance");
+    let echo = reader.word_or(&key("transactioncode_echo"), "OkeBayar-echo");
     let formerly = reader.account_names(&key("formerly"));
-    let not_received = reader.codes(&key("not_received_codes"));
+    let not_received = read_not_received_codes(reader, &key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
     let account_numbers = reader.read(
         &key("account_number_forms"),
         "exact",
         AccountNumberForms::parse,
         "give exact or msisdn",
+    );
+    verify_lists(
+        reader,
+        &key("not_received_codes"),
+        not_received.as_ref(),
+        failed.as_ref(),
     );
     let hours = |text: &str| {
         text.parse::<i8>()
@@ -223,7 +239,11 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             connect_timeout: connect_timeout?,
             proxy,
         },
-        callback_secret,
+        callback_secret: match callback_secret {
+            Secret::Given(secret) => Some(secret),
+            Secret::Absent => None,
+            Secret::Faulty => return None,
+        },
         callback_trusted: callback_trusted?,
         own_inquiry_reference: own_inquiry_reference?,
         formerly: formerly?,
@@ -234,12 +254,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
                 pin: pin?,
             },
             transaction_codes: TransactionCodes {
-                prepaid,
-                inquiry,
-                payment,
-                check,
-                balance,
-                echo,
+                prepaid: prepaid?,
+                inquiry: inquiry?,
+                payment: payment?,
+                check: check?,
+                balance: balance?,
+                echo: echo?,
             },
             code_lists: CodeLists {
                 not_received: not_received?,
@@ -277,29 +297,83 @@ fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
     url
 }
 
-fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
-    let pin = reader.secret(key);
-    if pin.is_none() {
-        let remedy = format!(
-            "give it in the environment as {}, or name a file in {key}_file",
-            variable(key)
-        );
-        reader.fault(key, "the PIN is missing", remedy);
+/// The user id is part of every signature: white space round it would make all of them wrong.
+fn read_user_id(reader: &mut Reader, key: &str) -> Option<String> {
+    let user_id = reader.required(key, "give the member id that OKEBAYAR assigned")?;
+    if user_id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        reader.fault(key, "it holds white space", "give the member id alone");
+        return None;
     }
-    pin
+    Some(user_id)
 }
 
-fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
-    let codes = reader.codes(key)?;
-    for code in &codes {
-        let remedy = "list only final codes that OKEBAYAR does not document";
-        if let Some(meaning) = code.documented() {
-            reader.fault(key, format!("{code} is documented: {meaning}"), remedy);
-        } else if code.number() < FINAL_FROM {
-            reader.fault(key, format!("{code} is not final"), remedy);
+fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
+    match reader.secret(key, |_| None) {
+        Secret::Given(pin) => Some(pin),
+        Secret::Faulty => None,
+        Secret::Absent => {
+            reader.fault(key, "the PIN is missing", give_secret(key));
+            None
         }
     }
-    Some(codes)
+}
+
+/// The shortest secret of a callback address, in characters: nobody guesses that many.
+const CALLBACK_SECRET_CHARS_MIN: usize = 16;
+
+/// What a URL carries to the letter: a proxy or OKEBAYAR may write anything else otherwise
+/// (RFC 3986, section 2.3).
+fn callback_secret_problem(text: &str) -> Option<(String, String)> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    let problem = if !text.bytes().all(is_plain) {
+        "it holds characters that a URL does not carry to the letter".to_owned()
+    } else if text.len() < CALLBACK_SECRET_CHARS_MIN {
+        format!("it is shorter than {CALLBACK_SECRET_CHARS_MIN} characters")
+    } else {
+        return None;
+    };
+    let remedy = "give letters, digits, '.', '_', '~' or '-'; `openssl rand -hex 16` makes one, \
+                  which is then registered with OKEBAYAR";
+    Some((problem, remedy.to_owned()))
+}
+
+fn read_callback_secret(reader: &mut Reader, key: &str, pin: Option<&SecretString>) -> Secret {
+    let secret = reader.secret(key, callback_secret_problem);
+    let is_pin = |secret: &SecretString| {
+        pin.is_some_and(|pin| pin.expose_secret() == secret.expose_secret())
+    };
+    if matches!(&secret, Secret::Given(secret) if is_pin(secret)) {
+        let remedy = "give another one: addresses stand in the logs of proxies";
+        reader.fault(key, "it is the PIN", remedy);
+        return Secret::Faulty;
+    }
+    secret
+}
+
+/// A callback that is believed settles a transaction, so that not everybody may send one.
+pub(super) fn verify_trusted(
+    reader: &mut Reader,
+    accounts: &Accounts,
+    callbacks: Option<&CallbackSettings>,
+) {
+    let is_open = callbacks.is_some_and(CallbackSettings::lets_everybody_call);
+    for (name, settings) in accounts {
+        let is_at_risk = |settings: &AccountSettings| {
+            settings.callback_trusted && settings.callback_secret.is_none()
+        };
+        if is_open && settings.as_ref().is_some_and(is_at_risk) {
+            let remedy = format!(
+                "give accounts.{name}.callback_secret_file (`openssl rand -hex 16` makes a \
+                 secret), or list OKEBAYAR's addresses in callbacks.allow"
+            );
+            let problem = "anybody could send a callback, and settle a transaction with it";
+            reader.fault(
+                &format!("accounts.{name}.callback_trusted"),
+                problem,
+                remedy,
+            );
+        }
+    }
 }
 
 fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url> {
@@ -309,6 +383,14 @@ fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url
         reader.fault(key, "it is no URL", "give https://host/path");
         return None;
     };
+    // The value may hold a password.
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    if has_credentials || url.fragment().is_some() || url.port() == Some(0) {
+        let problem = "it holds a user, a password, a fragment or port 0";
+        let remedy = "give https://host/path; OKEBAYAR knows the account by userid and PIN";
+        reader.fault(key, problem, remedy);
+        return None;
+    }
     match url.scheme() {
         "https" => Some(url),
         "http" if plain_allowed || is_loopback(&url) => Some(url),

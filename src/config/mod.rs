@@ -5,7 +5,9 @@
 //! from a file of their own, never from the TOML file.
 
 mod accounts;
+mod codes;
 mod reader;
+mod short_times;
 
 use std::{
     collections::BTreeMap,
@@ -24,8 +26,9 @@ use crate::{
     store::{Identity, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
-use accounts::{read_accounts, read_default_account, secrets_in};
+use accounts::{read_accounts, read_default_account, secrets_in, verify_trusted};
 use reader::{Reader, leaves};
+use short_times::Times;
 pub use {
     accounts::AccountSettings,
     reader::{Fault, Faults},
@@ -84,6 +87,23 @@ pub struct CallbackSettings {
     pub read_timeout: Duration,
 }
 
+impl CallbackSettings {
+    /// Returns true where no list restricts who may call.
+    #[must_use]
+    pub fn lets_everybody_call(&self) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(is_everybody)
+    }
+}
+
+/// Returns true for a network that holds a large part of all addresses.
+fn is_everybody(network: &IpNet) -> bool {
+    let restricts_from = match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 16,
+    };
+    network.prefix_len() < restricts_from
+}
+
 /// The whole configuration, valid. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub struct Settings {
@@ -120,6 +140,8 @@ pub struct Settings {
     pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// The account of requests that name none.
     pub default_account: AccountName,
+    /// Times are allowed that are too short for OKEBAYAR itself.
+    pub allow_short_times: bool,
 }
 
 impl Settings {
@@ -167,6 +189,31 @@ impl Settings {
         read(Reader::new(leaves, Vec::new()))
     }
 
+    /// Returns what is allowed, and risky: for the log at start, and for `serve --check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Fault> {
+        let mut warnings = Vec::new();
+        if self.allow_short_times {
+            warnings.push(short_times::warning());
+        }
+        let is_reachable = !self.callbacks.listen.ip().is_loopback();
+        let is_open = is_reachable && self.callbacks.lets_everybody_call();
+        for (name, account) in &self.accounts {
+            if is_open && account.callback_secret.is_none() {
+                warnings.push(Fault {
+                    key: format!("accounts.{name}.callback_secret_file"),
+                    problem: "anybody who reaches callbacks.listen can send callbacks, each of \
+                              which makes a status check"
+                        .to_owned(),
+                    remedy: "give a secret (`openssl rand -hex 16` makes one), or list \
+                             OKEBAYAR's addresses in callbacks.allow"
+                        .to_owned(),
+                });
+            }
+        }
+        warnings
+    }
+
     /// What the store must belong to; `epoch` names one that is made now.
     #[must_use]
     pub fn identity(&self, epoch: Uuid) -> Identity {
@@ -211,6 +258,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let guard = read_guard(reader);
     let limits = read_limits(reader);
     let accounts = read_accounts(reader);
+    verify_trusted(reader, &accounts, callbacks.as_ref());
     let default_account = read_default_account(reader, &accounts);
     let timeout_max = accounts
         .values()
@@ -221,7 +269,16 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let send_within = send_within(limits, store_timeout);
     let in_flight_max = in_flight_max(send_within, timeout_max, margin);
     let schedule = read_schedule(reader, in_flight_max);
-    let rules = read_rules(reader, send_within, guard);
+    let not_received_after = reader.duration("checks.not_received_after", "10m");
+    let rules = read_rules(reader, send_within, not_received_after, guard);
+    let allow_short_times = reader.flag("allow_short_times");
+    let times = Times {
+        not_received_after,
+        doubtful_gap: rules.map(|rules| rules.doubtful_gap),
+        clock_skew: guard.map(|guard| guard.clock_skew),
+        failover_guard: guard.map(|guard| guard.lasts),
+    };
+    times.verify(reader, allow_short_times == Some(true));
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
     let events_safety_poll_interval = reader.span("events.safety_poll_interval", "60s");
@@ -246,6 +303,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         drain: drain?,
         accounts: accounts.collect::<Option<_>>()?,
         default_account: default_account?,
+        allow_short_times: allow_short_times?,
     })
 }
 
@@ -266,8 +324,8 @@ fn in_flight_max(
 
 fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     let listen = reader.address("callbacks.listen", "0.0.0.0:8080");
-    let allow = reader.networks("callbacks.allow");
-    let trusted_proxies = reader.networks("callbacks.trusted_proxies");
+    let allow = read_allowed(reader);
+    let trusted_proxies = read_trusted_proxies(reader);
     let rate_per_second = reader.count("callbacks.rate_per_second", "500");
     let connections = reader.count("callbacks.connections", "512");
     let read_timeout = reader.span("callbacks.read_timeout", "10s");
@@ -281,13 +339,42 @@ fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
+/// A list that is configured and empty may be meant to let nobody call, and would let
+/// everybody.
+fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
+    let key = "callbacks.allow";
+    let is_given = reader.has(key);
+    let allow = reader.networks(key)?;
+    if is_given && allow.is_empty() {
+        let remedy = "list OKEBAYAR's addresses, or leave the key out to let everybody call";
+        reader.fault(key, "it is configured, and empty", remedy);
+    }
+    Some(allow)
+}
+
+/// Whoever is a trusted proxy names the sender: the whole internet cannot be.
+fn read_trusted_proxies(reader: &mut Reader) -> Option<Vec<IpNet>> {
+    let key = "callbacks.trusted_proxies";
+    let proxies = reader.networks(key)?;
+    for wide in proxies.iter().filter(|network| is_everybody(network)) {
+        let problem = format!("{wide} lets everybody name another sender in X-Forwarded-For");
+        reader.fault(key, problem, "list your own proxies only");
+    }
+    Some(proxies)
+}
+
 fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
-            let path = reader.text_or("store.path", "okebayar-data/gateway.redb");
+            let path = reader.read(
+                "store.path",
+                "okebayar-data/gateway.redb",
+                |text| (!text.trim().is_empty()).then(|| text.to_owned()),
+                "give a file on a disk that lasts",
+            );
             let must_exist = reader.flag("store.must_exist");
             Some(StoreSettings::Embedded {
-                path: path.into(),
+                path: path?.into(),
                 settings: RedbSettings {
                     timeout: timeout?,
                     must_exist: must_exist?,
@@ -356,7 +443,7 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     let serial_number = reader.durations("checks.serial_number", "1m, 5m, 15m, 1h, 6h, 24h");
     let interval_min = reader.duration("checks.interval_min", "60s");
     let callback_interval_min = reader.duration("checks.callback_interval_min", "5s");
-    let age_max = reader.duration("checks.age_max", "720h");
+    let age_max = read_age_max(reader);
     Some(Schedule {
         sending: sending?,
         unknown_first: unknown_first?,
@@ -374,13 +461,26 @@ fn read_schedule(reader: &mut Reader, sending: Option<SignedDuration>) -> Option
     })
 }
 
+/// OKEBAYAR may take a check of something older for a new sale.
+const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+fn read_age_max(reader: &mut Reader) -> Option<SignedDuration> {
+    let key = "checks.age_max";
+    let age_max = reader.duration(key, "720h")?;
+    if age_max > AGE_MAX {
+        let problem = format!("{age_max:#}: a check of what is that old may become a new sale");
+        reader.fault(key, problem, "give at most 720h");
+    }
+    Some(age_max)
+}
+
 fn read_rules(
     reader: &mut Reader,
     send_within: Option<Duration>,
+    not_received_after: Option<SignedDuration>,
     guard: Option<GuardSettings>,
 ) -> Option<Rules> {
     let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
-    let not_received_after = reader.duration("checks.not_received_after", "10m");
     // The rule counts from the POST, which leaves at the latest then.
     let latest = SignedDuration::try_from(send_within?).ok()?;
     Some(Rules {

@@ -95,6 +95,54 @@ pub(super) fn variable(key: &str) -> String {
     )
 }
 
+/// Returns how a key is given in the environment. `None` where its name has a hyphen: no
+/// shell sets such a variable.
+pub(super) fn in_environment(key: &str) -> Option<String> {
+    (!key.contains('-')).then(|| format!("in the environment as {}", variable(key)))
+}
+
+/// The remedy where a secret is not given as it must be.
+pub(super) fn give_secret(key: &str) -> String {
+    match in_environment(key) {
+        Some(how) => format!("give it {how}, or name a file that holds it in {key}_file"),
+        None => format!(
+            "name a file that holds it in {key}_file: no shell sets a variable with a hyphen"
+        ),
+    }
+}
+
+/// A secret as configured.
+pub(super) enum Secret {
+    /// Neither the key nor its file is configured.
+    Absent,
+    /// It is configured, and cannot be used; the fault is noted.
+    Faulty,
+    /// It can be used.
+    Given(SecretString),
+}
+
+/// A rule that secrets of a kind obey beside the common ones: the problem and the remedy, or
+/// `None`.
+pub(super) type SecretRule = fn(&str) -> Option<(String, String)>;
+
+/// The longest secret, in bytes: a longer one is another file.
+const SECRET_BYTES_MAX: usize = 256;
+
+/// Returns what is wrong with any secret, never quoting it.
+fn secret_problem(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("it is configured, and empty")
+    } else if text.contains(char::is_whitespace) {
+        Some("it holds white space")
+    } else if text.len() > SECRET_BYTES_MAX {
+        Some("it is longer than 256 bytes")
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some("it holds characters that are not printable ASCII")
+    } else {
+        None
+    }
+}
+
 /// Takes keys out one by one. A key that was never asked for does not exist.
 pub(super) struct Reader {
     leaves: Leaves,
@@ -129,12 +177,19 @@ impl Reader {
     }
 
     pub(super) fn required(&mut self, key: &str, remedy: &str) -> Option<String> {
-        let text = self.text(key).filter(|text| !text.is_empty());
+        let text = self.text(key).filter(|text| !text.trim().is_empty());
         if text.is_none() {
-            let remedy = format!("{remedy} (in the environment: {})", variable(key));
+            let how = in_environment(key).map(|how| format!(" ({how})"));
+            let remedy = format!("{remedy}{}", how.unwrap_or_default());
             self.fault(key, "it is missing", remedy);
         }
         text
+    }
+
+    /// The value of a key, or of its default, as a word: not empty, without white space.
+    pub(super) fn word_or(&mut self, key: &str, default: &str) -> Option<String> {
+        let remedy = "give printable ASCII characters without spaces, or leave the key out";
+        self.read(key, default, word, remedy)
     }
 
     /// The value of a key, or of its default.
@@ -154,16 +209,17 @@ impl Reader {
     }
 
     pub(super) fn duration(&mut self, key: &str, default: &str) -> Option<SignedDuration> {
-        let remedy = "give a duration above zero, such as 500ms, 45s, 5m or 24h";
+        let remedy = "give a duration above zero, such as 500ms, 45s, 5m or 24h, and at most \
+                      87600h";
         self.read(key, default, parse_duration, remedy)
     }
 
     pub(super) fn duration_or_zero(&mut self, key: &str, default: &str) -> Option<SignedDuration> {
         let parse = |text: &str| {
             let parsed = text.parse::<SignedDuration>().ok();
-            parsed.filter(|duration| !duration.is_negative())
+            parsed.filter(|duration| !duration.is_negative() && *duration <= DURATION_MAX)
         };
-        let remedy = "give a duration such as 45s, 5m or 24h, or 0s for none";
+        let remedy = "give a duration such as 45s, 5m or 24h, at most 87600h, or 0s for none";
         self.read(key, default, parse, remedy)
     }
 
@@ -234,9 +290,12 @@ impl Reader {
 
     pub(super) fn networks(&mut self, key: &str) -> Option<Vec<IpNet>> {
         let one = |part: &str| {
-            part.parse()
-                .ok()
-                .or_else(|| Some(part.parse::<IpAddr>().ok()?.into()))
+            let network = part.parse::<IpNet>().ok();
+            let network = network.or_else(|| Some(part.parse::<IpAddr>().ok()?.into()))?;
+            // Senders are compared as IPv4 where they are: such a network has none.
+            let is_mapped = matches!(network.addr(), IpAddr::V6(address)
+                if address.to_ipv4_mapped().is_some());
+            (!is_mapped).then_some(network)
         };
         let all = |text: &str| {
             let parts = text
@@ -245,40 +304,49 @@ impl Reader {
                 .filter(|part| !part.is_empty());
             parts.map(one).collect()
         };
-        self.read(
-            key,
-            "",
-            all,
-            "give a list of addresses or networks, such as 203.0.113.0/24",
-        )
+        let remedy = "give a list of addresses or networks, such as 203.0.113.0/24; IPv4 as IPv4";
+        self.read(key, "", all, remedy)
     }
 
-    /// A secret from the environment, or from the file that `<key>_file` names.
-    pub(super) fn secret(&mut self, key: &str) -> Option<SecretString> {
+    /// Returns true for a key that is configured, whatever it holds.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.leaves.contains_key(key)
+    }
+
+    /// Reads a secret from the environment, or from the file that `<key>_file` names. What
+    /// is configured must be usable: an empty secret never means "none".
+    pub(super) fn secret(&mut self, key: &str, rule: SecretRule) -> Secret {
         let file_key = format!("{key}_file");
-        let text = match (self.text(key), self.text(&file_key)) {
+        let (at, text) = match (self.text(key), self.text(&file_key)) {
+            (None, None) => return Secret::Absent,
             (Some(_), Some(_)) => {
-                self.fault(
-                    key,
-                    "it is given twice",
-                    format!("give {key} or {file_key}, not both"),
-                );
-                None
+                let remedy = format!("give {key} or {file_key}, not both");
+                self.fault(key, "it is given twice", remedy);
+                return Secret::Faulty;
             }
-            (direct, None) => direct,
+            (Some(text), None) => (key, text),
             (None, Some(file)) => match std::fs::read_to_string(&file) {
-                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Ok(text) => (file_key.as_str(), text),
                 Err(error) => {
-                    self.fault(
-                        &file_key,
-                        format!("{file}: {error}"),
-                        "name a readable file",
-                    );
-                    None
+                    let problem = format!("{file:?} cannot be read: {error}");
+                    self.fault(&file_key, problem, "name a readable file of one line");
+                    return Secret::Faulty;
                 }
             },
         };
-        text.filter(|text| !text.is_empty()).map(SecretString::from)
+        // Editors and Kubernetes Secrets end a line.
+        let text = text.trim_end_matches(['\r', '\n']);
+        let common = secret_problem(text).map(|problem| {
+            let remedy = format!("{}; leave both out for none", give_secret(key));
+            (problem.to_owned(), remedy)
+        });
+        match common.or_else(|| rule(text)) {
+            None => Secret::Given(SecretString::from(text.to_owned())),
+            Some((problem, remedy)) => {
+                self.fault(at, problem, remedy);
+                Secret::Faulty
+            }
+        }
     }
 
     /// The second parts of the keys in a section.
@@ -306,8 +374,16 @@ impl Reader {
     }
 }
 
+/// The longest duration, ten years: sums of several stay far below what a clock can hold.
+const DURATION_MAX: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
+
 fn parse_duration(text: &str) -> Option<SignedDuration> {
     text.parse::<SignedDuration>()
         .ok()
-        .filter(SignedDuration::is_positive)
+        .filter(|duration| duration.is_positive() && *duration <= DURATION_MAX)
+}
+
+fn word(text: &str) -> Option<String> {
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_word.then(|| text.to_owned())
 }

@@ -208,10 +208,23 @@ impl Engine {
         let observe = |current: &Transaction| {
             // What one attempt did not send says nothing of another one.
             let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });
-            if is_unsent && current.token() != claimed.token() {
+            let is_other = current.token() != claimed.token();
+            if is_unsent && is_other {
                 return None;
             }
-            current.observe([weighed.clone()], self.now(), self.schedule())
+            // The store lost the record, and holds something else under its reference code.
+            let is_for_another = is_other && !current.is_same_order(claimed);
+            if is_for_another {
+                error!(
+                    key = %claimed.key(),
+                    "the outcome of a POST belongs to another order than the store holds; an \
+                     operator must settle it"
+                );
+            }
+            let review =
+                is_for_another.then(|| Statement::bare(Source::Gateway, Finding::ChecksExhausted));
+            let said = std::iter::once(weighed.clone()).chain(review);
+            current.observe(said, self.now(), self.schedule())
         };
         self.update(Arc::clone(claimed), observe).await.map(drop)
     }

@@ -1,16 +1,20 @@
-//! Bills: which inquiry a transaction may use, and what "already paid" means.
+//! Inquiries: which one a request means, and which transaction may use it.
 
 use std::sync::Arc;
 
-use super::{Engine, purchase::PurchaseError};
+use super::{
+    Engine,
+    bill_guard::is_open,
+    purchase::{Holder, PurchaseError},
+};
 use crate::{
     store::{
         StoreError,
-        inquiries::{self, Binding},
+        inquiries::{self, Binding, Bond},
     },
     transaction::{
-        AccountName, Contents, FailureReason, Finding, Inquiry, InquiryCode, Intent, NotPayable,
-        Order, State, Statement, Transaction, TransactionKey,
+        AccountName, Contents, Inquiries, InquiryCode, Intent, Meant, NotPayable, Order, State,
+        Transaction, TransactionKey,
     },
 };
 
@@ -26,12 +30,37 @@ pub(super) enum Ordered {
 pub(super) struct Wanted {
     pub(super) account: AccountName,
     pub(super) order: Order,
+    /// Binds the inquiry, if there is one.
+    pub(super) bond: Option<Bond>,
+}
+
+/// Returns what a request says of the inquiry that it means; `before` is what its reference code
+/// was to pay before.
+fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<'a> {
+    match &intent.contents {
+        Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } => Meant::Prepaid {
+            product_code,
+            account_number,
+        },
+        Contents::PayPostpaid { total, .. } => Meant::Bill {
+            total: *total,
+            account_number: intent.bill.account_number.as_ref(),
+            before,
+        },
+    }
 }
 
 impl Engine {
     /// Finds what is sent for a request (design, "Inquiry to payment"). The transaction
     /// comes first: a replay never consults the inquiry.
     pub(super) async fn order(&self, intent: &Intent) -> Result<Ordered, PurchaseError> {
+        if let Some(taken) = self.verify_not_sold(intent).await? {
+            return Ok(taken);
+        }
         let inquiry_code = match &intent.contents {
             Contents::PurchasePrepaid {
                 product_code,
@@ -43,8 +72,11 @@ impl Engine {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
-                let account = intent.account.clone();
-                return Ok(Ordered::Wanted(Box::new(Wanted { account, order })));
+                return Ok(Ordered::Wanted(Box::new(Wanted {
+                    account: intent.account.clone(),
+                    order,
+                    bond: None,
+                })));
             }
             Contents::PurchasePrepaid {
                 inquiry_code: Some(code),
@@ -54,45 +86,67 @@ impl Engine {
                 inquiry_code: code, ..
             } => code,
         };
-        let (store, key) = (&*self.store, intent.key());
-        let not_claimed = PurchaseError::NotClaimed;
-        let mut account = intent.named_account().cloned();
-        if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
-            self.verify_same(&stored, intent)?;
+        let stored = self.store.load(&intent.key()).await;
+        let stored = stored.map_err(PurchaseError::NotClaimed)?;
+        if let Some(stored) = &stored {
+            self.verify_same(stored, intent).await?;
             if !matches!(stored.standing().state, State::NotSent(_)) {
-                return Ok(Ordered::Taken(stored));
+                return Ok(Ordered::Taken(Arc::clone(stored)));
             }
-            account = Some(stored.account().clone());
         }
-        let inquiry = self.inquiry(account.as_ref(), inquiry_code).await?;
-        let order = inquiry.order_for(&intent.contents, self.now())?;
-        let upstream = self.upstream(&inquiry.account);
+        let wanted = self.inquired_order(intent, inquiry_code, stored.as_deref());
+        Ok(Ordered::Wanted(Box::new(wanted.await?)))
+    }
+
+    /// Finds the inquiry of a request, binds it, and lists the transaction under its bill, in this
+    /// order: a call that is refused is not listed. `before` is what the store holds under the
+    /// reference code, of which nothing was sent.
+    async fn inquired_order(
+        &self,
+        intent: &Intent,
+        inquiry_code: &InquiryCode,
+        before: Option<&Transaction>,
+    ) -> Result<Wanted, PurchaseError> {
+        let (key, not_claimed) = (intent.key(), PurchaseError::NotClaimed);
+        let account = before
+            .map(Transaction::account)
+            .or_else(|| intent.named_account());
+        let inquiries = self.inquiries(account, inquiry_code).await?;
+        let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
+        let order = picked.inquiry.order(self.now())?.clone();
+        let upstream = self.upstream(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
             Err(NotPayable::Unsendable(name))?;
         }
-        if let Some(inquired) = &order.inquired {
-            inquiries::note_bill(store, &inquired.customer, &key, self.now())
-                .await
-                .map_err(not_claimed)?;
+        let bond = Bond::of(picked);
+        let bound = self.bind(&bond, &key).await.map_err(not_claimed)?;
+        if let Err(holder) = bound {
+            let refused = self.already_used(Some(holder)).await;
+            return Err(refused.map_err(not_claimed)?);
         }
-        if !self.bind(&inquiry, &key).await.map_err(not_claimed)? {
-            return Err(PurchaseError::InquiryAlreadyUsed);
-        }
-        let account = inquiry.account;
-        Ok(Ordered::Wanted(Box::new(Wanted { account, order })))
+        let verified = self.verify_bill(&order, intent).await;
+        verified.map_err(not_claimed)??;
+        let listed = self.list_under_bill(&order, &key).await;
+        listed.map_err(not_claimed)??;
+        Ok(Wanted {
+            account: picked.inquiry.account.clone(),
+            order,
+            bond: Some(bond),
+        })
     }
 
-    /// Loads an inquiry: that of the named account, or the only one of all accounts.
-    async fn inquiry(
+    /// Loads the inquiries under a code: those of the named account, or the only ones of all
+    /// accounts.
+    async fn inquiries(
         &self,
         account: Option<&AccountName>,
         code: &InquiryCode,
-    ) -> Result<Inquiry, PurchaseError> {
+    ) -> Result<Inquiries, PurchaseError> {
         let mut found = None;
         for name in self.names_of(account) {
             let loaded = inquiries::load(&*self.store, name, code).await;
-            if let Some(inquiry) = loaded.map_err(PurchaseError::NotClaimed)?
-                && found.replace(inquiry).is_some()
+            if let Some(inquiries) = loaded.map_err(PurchaseError::NotClaimed)?
+                && found.replace(inquiries).is_some()
             {
                 return Err(PurchaseError::AmbiguousInquiry);
             }
@@ -100,34 +154,63 @@ impl Engine {
         found.ok_or(PurchaseError::NoSuchInquiry)
     }
 
+    /// Builds the refusal of a call whose inquiry another transaction holds.
+    pub(super) async fn already_used(
+        &self,
+        holder: Option<TransactionKey>,
+    ) -> Result<PurchaseError, StoreError> {
+        let Some(key) = holder else {
+            return Ok(PurchaseError::NoSuchInquiry);
+        };
+        let record = self.store.load(&key).await?;
+        let holder = match &record {
+            Some(record) if is_open(record) => Holder::Open,
+            Some(_) => Holder::Settled,
+            None if self.may_have_forgotten(&key).await => Holder::Open,
+            None => Holder::Unclaimed,
+        };
+        let reference_code = match record {
+            Some(record) => record.reference_code().to_string(),
+            None => key.to_string(),
+        };
+        Ok(PurchaseError::InquiryAlreadyUsed {
+            reference_code,
+            holder,
+        })
+    }
+
     /// Gives an inquiry to a transaction: to the first that wants it, or to the next
     /// once that one is FAILED or NOT_SENT. A holder without a record may be about to
-    /// claim, so it keeps the inquiry.
+    /// claim, so it keeps the inquiry. Returns the holder when that is another one.
     ///
     /// Two transactions may want it at once, each in several calls. What keeps them
     /// apart: a holder sends only if it still holds the inquiry after its claim
-    /// ([`Engine::still_bound`]), and only if the holder before it was seen to have sent
+    /// ([`Engine::verify_claimed`]), and only if the holder before it was seen to have sent
     /// nothing after the inquiry had changed hands. Of a claim before that change and a
     /// look after it, one sees the other.
-    async fn bind(&self, inquiry: &Inquiry, key: &TransactionKey) -> Result<bool, StoreError> {
+    async fn bind(
+        &self,
+        bond: &Bond,
+        key: &TransactionKey,
+    ) -> Result<Result<(), TransactionKey>, StoreError> {
         let bind = async |from: Option<&Binding>| {
             let to = Binding {
                 holder: key.clone(),
                 previous: from.map(|from| from.holder.clone()),
             };
-            inquiries::bind(&*self.store, inquiry, from, to, self.now()).await
+            inquiries::bind(&*self.store, bond, from, to, self.now()).await
         };
         let mut binding = bind(None).await?;
         if binding.holder != *key {
             if !self.sent_nothing(&binding.holder).await? {
-                return Ok(false);
+                return Ok(Err(binding.holder));
             }
             binding = bind(Some(&binding)).await?;
         }
-        match &binding.previous {
-            _ if binding.holder != *key => Ok(false),
-            Some(previous) => self.sent_nothing(previous).await,
-            None => Ok(true),
+        match binding.previous {
+            _ if binding.holder != *key => Ok(Err(binding.holder)),
+            Some(previous) if !self.sent_nothing(&previous).await? => Ok(Err(previous)),
+            _ => Ok(Ok(())),
         }
     }
 
@@ -139,45 +222,5 @@ impl Engine {
                 State::Failed(_) | State::NotSent(_)
             )
         }))
-    }
-
-    /// True when a claimed transaction still has its inquiry, or needs none.
-    pub(super) async fn still_bound(&self, claimed: &Transaction) -> Result<bool, StoreError> {
-        let Some(code) = claimed.contents().inquiry_code() else {
-            return Ok(true);
-        };
-        let holder = inquiries::bound_to(&*self.store, claimed.account(), code).await?;
-        Ok(holder == Some(claimed.key()))
-    }
-
-    /// "Already paid" is a failure, unless another transaction for the same bill is
-    /// open: then it may be ours that paid, and a human decides.
-    pub(super) async fn weigh(
-        &self,
-        about: &Transaction,
-        said: Statement,
-    ) -> Result<Statement, StoreError> {
-        let inquired = about.order().inquired.as_ref();
-        let (Finding::Failed(FailureReason::AlreadyPaid), Some(inquired)) =
-            (said.finding, inquired)
-        else {
-            return Ok(said);
-        };
-        for other in inquiries::of_bill(&*self.store, &inquired.customer).await? {
-            if other == about.key() {
-                continue;
-            }
-            let open = self.store.load(&other).await?.is_some_and(|other| {
-                let state = other.standing().state;
-                !state.is_settled() || matches!(state, State::NeedsReview { .. })
-            });
-            if open {
-                return Ok(Statement {
-                    finding: Finding::PaidMeanwhile,
-                    ..said
-                });
-            }
-        }
-        Ok(said)
     }
 }

@@ -75,7 +75,7 @@ impl Engine {
             "callback",
             okebayar.account = %account,
             okebayar.referencecode = %transaction.reference_code(),
-            okebayar.status = report.status.as_deref(),
+            okebayar.status = report.status_code().map(tracing::field::display),
         );
         link(&Span::current(), transaction.trace());
         link(&span, transaction.trace());

@@ -226,11 +226,11 @@ impl Engine {
         self.ask_about(&leased, upstream).instrument(span).await
     }
 
-    /// The inquiries made under its reference code. Where a transaction is held back the
-    /// store may have forgotten one as well: any answer may be that one's.
+    /// Returns the inquiries made under its reference code. Where the store lost what it held of
+    /// that, it may have forgotten one as well: any answer may be that one's.
     pub(super) async fn inquired(&self, about: &Transaction) -> Result<InquiriesMade, StoreError> {
         let mut inquired = inquiries::inquired(&*self.store, &about.key()).await?;
-        if !about.held_back().is_empty() {
+        if about.follows_loss() {
             inquired.note_forgotten();
         }
         Ok(inquired)

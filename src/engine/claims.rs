@@ -32,6 +32,11 @@ impl Claims {
         self.counts().contains_key(key)
     }
 
+    /// Returns true while another claim than the caller's own has begun and not ended.
+    pub(super) fn is_contended(&self, key: &TransactionKey) -> bool {
+        self.counts().get(key).is_some_and(|count| *count > 1)
+    }
+
     fn counts(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

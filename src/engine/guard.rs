@@ -11,7 +11,7 @@ use crate::{
         StoreError,
         guard::{self, Guard},
     },
-    transaction::{Intent, Order, ReferenceCode, Transaction, TransactionKey},
+    transaction::{Intent, Order, ReferenceCode, State, Transaction, TransactionKey},
 };
 
 impl Engine {
@@ -68,12 +68,29 @@ impl Engine {
     /// Returns true when a reference code that the store does not hold may have been sent all
     /// the same: the store may have lost it, and the code is not provably newer.
     pub(super) async fn may_have_forgotten(&self, key: &TransactionKey) -> bool {
-        let Ok(guard) = self.refresh_guard().await else {
-            return true;
-        };
+        match self.refresh_guard().await {
+            Ok(guard) => self.may_be_lost(&guard, key),
+            Err(_) => true,
+        }
+    }
+
+    /// Returns true when the store, of which nothing is loaded under a reference code, may have
+    /// lost its record.
+    pub(super) fn may_be_lost(&self, guard: &Guard, key: &TransactionKey) -> bool {
         let reference = ReferenceCode::parse(key.as_str());
         let minted_at = reference.ok().and_then(|reference| reference.minted_at());
         guard.holds_back(minted_at, &self.settings.guard, self.now())
+    }
+
+    /// Returns true when nothing was sent under the reference code of a stored transaction: it is
+    /// NOT_SENT, and the store has not forgotten a later attempt.
+    pub(super) async fn is_unsent(&self, stored: &Transaction) -> bool {
+        if !matches!(stored.standing().state, State::NotSent(_)) {
+            return false;
+        }
+        self.refresh_guard().await.is_ok_and(|guard| {
+            !guard.holds_back(stored.not_sent_at(), &self.settings.guard, self.now())
+        })
     }
 
     fn seen_guard(&self) -> Option<Guard> {

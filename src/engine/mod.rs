@@ -6,6 +6,7 @@
 
 mod abandonment;
 mod bill;
+mod bill_guard;
 mod callback;
 mod check;
 mod claims;
@@ -17,6 +18,7 @@ mod orphan;
 mod purchase;
 mod question;
 mod review;
+mod sale;
 mod unconfigured;
 mod wait;
 mod watch;
@@ -61,9 +63,10 @@ use orphan::Orphans;
 pub use callback::Received;
 pub use check::{CheckError, Checked, LeasedCheck};
 pub use list::{ListQuery, Page};
-pub use purchase::{Purchase, PurchaseError, Sent};
+pub use purchase::{Holder, Purchase, PurchaseError, Sent};
 pub use question::QuestionError;
 pub use review::ResolveError;
+pub use sale::{Kept, Sale};
 use unconfigured::SetAside;
 pub use wait::{Wait, WaitUntil};
 pub use watch::{Watch, WatchError};
@@ -389,12 +392,12 @@ impl Engine {
         let mut committed = committed?;
         if matches!(committed, Commit::Conflict(None)) {
             warn!(key = %current.key(), "the store has lost a record; it is written again");
-            let anew = Change {
-                from: None,
-                is_event: true,
-                ..next.clone()
-            };
+            let anew = next.rewritten();
             committed = self.store.commit(&anew, None).await?;
+            if matches!(committed, Commit::Done) {
+                self.committed(current, &anew, (&before, &after));
+                return Ok(Ok(anew.transaction));
+            }
         }
         match committed {
             Commit::Done => {

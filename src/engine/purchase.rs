@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
@@ -17,8 +18,8 @@ use crate::{
     okebayar::{client::Outcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
-        State, Statement, Transaction,
+        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent,
+        ReferenceCode, Source, State, Statement, Transaction, TransactionKey,
     },
 };
 
@@ -70,8 +71,45 @@ pub enum PurchaseError {
     #[error(transparent)]
     NotPayable(#[from] NotPayable),
     /// The inquiry belongs to another reference code.
-    #[error("the inquiry was used under another reference code; use that one, or inquire again")]
-    InquiryAlreadyUsed,
+    #[error("the inquiry was used under the reference code {reference_code}; {}", .holder.advice())]
+    InquiryAlreadyUsed {
+        /// The other one.
+        reference_code: String,
+        /// What became of it.
+        holder: Holder,
+    },
+    /// Another payment of the bill is open, of which the caller does not say that it knows.
+    #[error(
+        "the bill may be being paid under the reference code {reference_code}, whose outcome is \
+         open; wait for that outcome (watch it), then use this reference code again if it FAILED. \
+         Never pay under another reference code meanwhile"
+    )]
+    BillPaymentOpen {
+        /// The other one.
+        reference_code: String,
+    },
+    /// Another payment of the bill succeeded after the inquiry was made, or may have.
+    #[error(
+        "the bill was paid under the reference code {reference_code}, and the inquiry was made \
+         before that, or less than {skew} after it (store.clock_skew); should the customer still \
+         owe something, inquire again"
+    )]
+    InquiryOutdated {
+        /// The other one.
+        reference_code: String,
+        /// By how much clocks may differ.
+        skew: SignedDuration,
+    },
+    /// An inquiry for the same may have been sold, and nobody has settled that yet.
+    #[error(
+        "nothing was sent: OKEBAYAR may have sold this product for this account number already, \
+         when it answered an inquiry like a purchase; an operator must settle the transaction \
+         under reference code {reference_code} first"
+    )]
+    SoldByInquiry {
+        /// The reference code of that inquiry.
+        reference_code: ReferenceCode,
+    },
     /// The inquiry cannot be used, and an earlier call may have been sent: the store
     /// may have forgotten it.
     #[error("{0}; but the store may have forgotten an earlier call, which may have been sent")]
@@ -102,7 +140,42 @@ pub enum PurchaseError {
     OutcomeUnreadable(String),
 }
 
+/// What became of the transaction that holds an inquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Its outcome is open, or may be.
+    Open,
+    /// It paid, or was reversed.
+    Settled,
+    /// It has no record: it was refused, or is about to be claimed.
+    Unclaimed,
+}
+
+impl Holder {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Open => {
+                "its outcome is open: wait for that (watch it), and never pay under another \
+                 reference code meanwhile"
+            }
+            Self::Settled => "read that transaction before you decide anything",
+            Self::Unclaimed => "use that one, or inquire again",
+        }
+    }
+}
+
 impl PurchaseError {
+    /// Returns the same error where another call may be sending under the reference code.
+    fn in_doubt(self) -> Self {
+        match self {
+            Self::OtherContents { field, .. } => Self::OtherContents {
+                field,
+                sent: Sent::Maybe,
+            },
+            other => other,
+        }
+    }
+
     /// Returns whether something can have been sent under the reference code.
     #[must_use]
     pub fn sent(&self) -> Sent {
@@ -115,9 +188,13 @@ impl PurchaseError {
             Self::NoSuchInquiry
             | Self::AmbiguousInquiry
             | Self::NotPayable(_)
-            | Self::InquiryAlreadyUsed
+            | Self::InquiryAlreadyUsed { .. }
+            | Self::BillPaymentOpen { .. }
+            | Self::InquiryOutdated { .. }
             | Self::NothingSent(_) => Sent::No,
-            Self::MayBeForgotten(_)
+            // Not of this reference code, but the customer may have it.
+            Self::SoldByInquiry { .. }
+            | Self::MayBeForgotten(_)
             | Self::Overtaken
             | Self::NotClaimed(_)
             | Self::OutOfTime
@@ -230,11 +307,18 @@ impl Engine {
         let is_being_claimed = self.claims.contains(&key);
         let is_unsent = match self.store.load(&key).await {
             Ok(Some(stored)) => {
-                self.verify_same(&stored, intent)?;
+                let same = self.verify_same(&stored, intent).await;
+                same.map_err(|error| {
+                    if is_being_claimed {
+                        error.in_doubt()
+                    } else {
+                        error
+                    }
+                })?;
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
-                !is_being_claimed
+                !is_being_claimed && self.is_unsent(&stored).await
             }
             Ok(None) => !is_being_claimed && !self.may_have_forgotten(&key).await,
             Err(_) => false,
@@ -325,14 +409,10 @@ impl Engine {
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.hub.publish(permit.transaction());
-                    return if self
-                        .still_bound(permit.transaction())
-                        .await
-                        .map_err(not_claimed)?
-                    {
-                        Ok(Claimed::Won(permit))
-                    } else {
-                        Err(unconfirmed(PurchaseError::InquiryAlreadyUsed))
+                    let verified = self.verify_claimed(permit.transaction(), &wanted, &intent);
+                    return match verified.await.map_err(not_claimed)? {
+                        Ok(()) => Ok(Claimed::Won(permit)),
+                        Err(refused) => Err(unconfirmed(refused)),
                     };
                 }
                 Claim::HeldBack(transaction) => {
@@ -342,7 +422,10 @@ impl Engine {
                 }
                 Claim::Taken(found) => {
                     self.verify_same(&found, &intent)
-                        .and_then(|()| self.verify_rearmable(&found))
+                        .await
+                        .map_err(ClaimFault::Refused)?;
+                    self.verify_rearmable(&found)
+                        .await
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
@@ -356,12 +439,12 @@ impl Engine {
     }
 
     /// Refuses to arm a transaction again whose account is not configured.
-    fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
+    async fn verify_rearmable(&self, stored: &Transaction) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
         if is_free && self.upstream(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),
-                sent: Sent::No,
+                sent: self.sent_before(&stored.key()).await,
             });
         }
         Ok(())
@@ -370,7 +453,7 @@ impl Engine {
     /// Verifies that a stored transaction is what the call wants: the same contents,
     /// under the same spelling, and paid by the account that it names, if it names one
     /// (promise 5).
-    pub(super) fn verify_same(
+    pub(super) async fn verify_same(
         &self,
         stored: &Transaction,
         intent: &Intent,
@@ -379,18 +462,27 @@ impl Engine {
             Some("spelling of the reference code")
         } else if !self.is_account(stored.account(), intent.named_account()) {
             Some("account")
+        } else if !is_for(stored, intent) {
+            Some("account_number")
         } else {
-            stored.contents().difference(&intent.contents)
+            stored.stated_contents().difference(&intent.contents)
         };
         let Some(field) = difference else {
             return Ok(());
         };
-        let sent = if matches!(stored.standing().state, State::NotSent(_)) {
-            Sent::No
-        } else {
-            Sent::Maybe
-        };
+        let sent = self.sent_before(&stored.key()).await;
         Err(PurchaseError::OtherContents { field, sent })
+    }
+
+    /// Returns whether something can have been sent under a reference code that the store holds,
+    /// for a call that has begun one claim of it at most.
+    async fn sent_before(&self, key: &TransactionKey) -> Sent {
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(key);
+        match self.store.load(key).await {
+            Ok(Some(stored)) if !is_contended && self.is_unsent(&stored).await => Sent::No,
+            _ => Sent::Maybe,
+        }
     }
 
     /// Returns the transaction that another call has begun since under the reference code, a
@@ -406,19 +498,26 @@ impl Engine {
             PurchaseError::NoSuchInquiry
                 | PurchaseError::AmbiguousInquiry
                 | PurchaseError::NotPayable(_)
-                | PurchaseError::InquiryAlreadyUsed
+                | PurchaseError::InquiryAlreadyUsed { .. }
+                | PurchaseError::BillPaymentOpen { .. }
+                | PurchaseError::InquiryOutdated { .. }
         );
         if !is_about_inquiry {
             return Err(ClaimFault::Refused(refusal));
         }
         let key = intent.key();
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(&key);
         let refused = match self.store.load(&key).await {
             Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
                 self.verify_same(&stored, intent)
+                    .await
                     .map_err(ClaimFault::Refused)?;
                 return Ok(Claimed::Taken(stored));
             }
-            Ok(_) if !self.may_have_forgotten(&key).await => refusal,
+            _ if is_contended => PurchaseError::Overtaken,
+            Ok(Some(stored)) if self.is_unsent(&stored).await => refusal,
+            Ok(None) if !self.may_have_forgotten(&key).await => refusal,
             Ok(_) | Err(_) => PurchaseError::MayBeForgotten(refusal.to_string()),
         };
         Err(ClaimFault::Refused(refused))
@@ -480,6 +579,13 @@ impl Engine {
         }
         (claimed, statement)
     }
+}
+
+/// Returns true when a stored transaction is for the customer that the caller names, if it names
+/// one.
+fn is_for(stored: &Transaction, intent: &Intent) -> bool {
+    let named = intent.bill.account_number.as_ref();
+    named.is_none_or(|number| stored.order().is_for(number))
 }
 
 /// What became of the claim of a reference code.

@@ -1,20 +1,29 @@
 //! Questions to OKEBAYAR that move no money: the deposit, an echo, and inquiries.
 
-use tokio::sync::SemaphorePermit;
-use tracing::debug;
+use std::sync::Arc;
 
-use super::{Engine, Upstream};
+use tokio::sync::{SemaphorePermit, oneshot};
+use tracing::{Instrument, debug};
+
+use super::{
+    Engine, Upstream,
+    sale::{Made, Sale},
+};
 use crate::{
     okebayar::{
+        answer::Answer,
         client::{Asker, NothingLearnt, QueryError},
         inquiry::{Found, Question},
         transport::TransportError,
         verdict::Refusal,
     },
-    store::{StoreError, inquiries},
+    store::{
+        StoreError,
+        inquiries::{self, NotKept},
+    },
     transaction::{
-        AccountName, AccountNumber, Amount, Details, ProductCode, ReferenceCode, StatusCode,
-        TransactionKey,
+        AccountName, AccountNumber, Amount, Details, ProductCode, ReferenceCode, State, StatusCode,
+        TooManyUnderCode, TransactionKey,
     },
 };
 
@@ -39,6 +48,12 @@ pub enum QuestionError {
     /// OKEBAYAR answered, and that could not be stored, so it could not be paid either.
     #[error("the inquiry could not be kept: {0}")]
     NotKept(StoreError),
+    /// OKEBAYAR answered an inquiry like a purchase: money may be spent.
+    #[error("{0}")]
+    SoldInstead(Sale),
+    /// OKEBAYAR answered with an inquiry code that it gave out too often.
+    #[error("the inquiry could not be kept: {0}; inquire again later")]
+    TooManyUnderCode(TooManyUnderCode),
     /// OKEBAYAR refused.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {
@@ -86,22 +101,59 @@ impl Engine {
     /// # Errors
     /// [`QuestionError`] when nothing was found.
     pub async fn inquire_prepaid(
-        &self,
+        self: &Arc<Self>,
         account: &AccountName,
         reference_code: Option<ReferenceCode>,
         product_code: &ProductCode,
         account_number: &AccountNumber,
     ) -> Result<Found, QuestionError> {
-        let (upstream, _slot) = self.admit_query(account).await?;
-        let asker = self.asker(account);
-        let client = &upstream.client;
+        let upstream = self.upstream(account).ok_or(QuestionError::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
+        let made = Made {
+            account: account.clone(),
+            reference_code: match &shared {
+                Some(shared) => shared.as_str().to_owned(),
+                None => self.own_reference(),
+            },
+            product_code: product_code.clone(),
+            account_number: account_number.clone(),
+        };
+        let (mut tell, told) = oneshot::channel();
+        let engine = Arc::clone(self);
+        // In a task of its own: a caller that goes away must not keep the gateway from
+        // seeing that OKEBAYAR sold.
+        let asking = async move {
+            let admitted = tokio::select! {
+                admitted = engine.admit_query(&made.account) => admitted,
+                () = tell.closed() => return,
+            };
+            let found = match admitted {
+                Ok((upstream, _slot)) => engine.ask_prepaid(upstream, &made, shared).await,
+                Err(error) => Err(error),
+            };
+            let _ = tell.send(found);
+        };
+        self.tasks.spawn(asking.in_current_span());
+        told.await.unwrap_or_else(|_| {
+            Err(QuestionError::NoAnswer(
+                "the inquiry was interrupted".to_owned(),
+            ))
+        })
+    }
+
+    async fn ask_prepaid(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        made: &Made,
+        shared: Option<ReferenceCode>,
+    ) -> Result<Found, QuestionError> {
+        let (product, number) = (&made.product_code, &made.account_number);
+        let asker = self.asker(&made.account);
+        let asking =
+            (upstream.client).inquire_prepaid(&made.reference_code, product, number, asker);
         let Some(shared) = shared else {
-            let own = self.own_reference();
-            let (_, found) = client
-                .inquire_prepaid(&own, product_code, account_number, asker)
-                .await;
-            return self.keep(found?).await;
+            let (_, found) = asking.await;
+            return self.keep_prepaid(made, found).await;
         };
         // Noted before it is sent: a check of the purchase may find the inquiry.
         let key = TransactionKey::new(&shared);
@@ -110,14 +162,15 @@ impl Engine {
         inquiries::note_inquired(store, &key, &id, self.now())
             .await
             .map_err(QuestionError::Store)?;
-        let (answered, found) = client
-            .inquire_prepaid(shared.as_str(), product_code, account_number, asker)
-            .await;
-        let found = found.map_err(QuestionError::from);
+        let (answered, found) = asking.await;
+        let is_unsent = matches!(
+            &found,
+            Err(QueryError::NoAnswer(NothingLearnt::NoAnswer(
+                TransportError::NotSent(_)
+            )))
+        );
         let noted = match &answered {
-            _ if matches!(found, Err(QuestionError::Unreachable(_))) => {
-                inquiries::forget_inquired(store, &key, &id, self.now()).await
-            }
+            _ if is_unsent => inquiries::forget_inquired(store, &key, &id, self.now()).await,
             Some((code, details)) => {
                 let answered = (*code, details);
                 inquiries::note_answered(store, &key, &id, answered, self.now()).await
@@ -128,7 +181,46 @@ impl Engine {
             // It then counts as answered with any code, which is the careful reading.
             debug!(%key, %error, "the answer to an inquiry could not be noted");
         }
-        self.keep(found?).await
+        let found = match found {
+            Err(QueryError::Refused { code, .. })
+                if code == StatusCode::DUPLICATE && self.may_repeat_sale(&key, &id).await =>
+            {
+                Err(QueryError::SoldInstead(Box::new(Answer {
+                    status: Some(code.to_string()),
+                    ..Answer::default()
+                })))
+            }
+            found => found,
+        };
+        self.keep_prepaid(made, found).await
+    }
+
+    /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
+    /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
+    async fn may_repeat_sale(&self, key: &TransactionKey, id: &str) -> bool {
+        let store = &*self.store;
+        let has_purchase = store.load(key).await.is_ok_and(|stored| {
+            let state = stored.map(|stored| stored.standing().state);
+            state.is_some_and(|state| !matches!(state, State::NotSent(_)))
+        });
+        let made = inquiries::inquired(store, key).await;
+        !has_purchase && made.is_ok_and(|made| made.has_unanswered_beside(id))
+    }
+
+    /// Keeps what a prepaid inquiry found, or may have bought.
+    async fn keep_prepaid(
+        self: &Arc<Self>,
+        made: &Made,
+        found: Result<Found, QueryError>,
+    ) -> Result<Found, QuestionError> {
+        match found {
+            Ok(found) => self.keep(found).await,
+            Err(QueryError::SoldInstead(answer)) => {
+                let sale = self.keep_sale(made, answer).await;
+                Err(QuestionError::SoldInstead(sale))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Inquires for a bill, under a reference code of the gateway's own.
@@ -142,18 +234,33 @@ impl Engine {
     ) -> Result<Found, QuestionError> {
         let (upstream, _slot) = self.admit_query(account).await?;
         let own = self.own_reference();
+        // What was paid after this moment may not be in the answer, however late that comes.
+        let asked_at = self.now();
         let (_, found) = upstream
             .client
             .inquire_postpaid(&own, question, self.asker(account))
             .await;
-        self.keep(found?).await
+        let mut found = match found {
+            Err(QueryError::SoldInstead(answer)) => {
+                let sale = self.keep_payment(account, &own, &answer).await;
+                return Err(QuestionError::SoldInstead(sale));
+            }
+            found => found?,
+        };
+        if let Some(inquired) = &mut found.inquiry.order.inquired {
+            inquired.at = inquired.at.map(|answered| answered.min(asked_at));
+        }
+        self.keep(found).await
     }
 
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
     async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
         inquiries::save(&*self.store, &found.inquiry, self.now())
             .await
-            .map_err(QuestionError::NotKept)?;
+            .map_err(|problem| match problem {
+                NotKept::Store(error) => QuestionError::NotKept(error),
+                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+            })?;
         Ok(found)
     }
 

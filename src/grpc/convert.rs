@@ -196,6 +196,10 @@ fn description(said: &Statement) -> String {
             "succeeded, without serial number".to_owned()
         }
         Finding::Succeeded => "succeeded, with serial number".to_owned(),
+        Finding::ChecksExhausted if said.source == Source::Answer => {
+            "OKEBAYAR answered an inquiry like a purchase; an operator must ask which it was"
+                .to_owned()
+        }
         Finding::ChecksExhausted => "the check schedule ended without a proof".to_owned(),
         Finding::SerialNumberGivenUp => "the serial number did not come in time".to_owned(),
     };

@@ -11,7 +11,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{CheckError, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError},
+    engine::{
+        CheckError, Holder, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError,
+    },
     store::StoreError,
     transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };
@@ -176,13 +178,29 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
                 NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
                 NotPayable::Unsendable(_) => "INQUIRY_UNSENDABLE",
                 NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
+                NotPayable::Ambiguous => "AMBIGUOUS_INQUIRY",
             };
             status(Code::FailedPrecondition, reason, sent, message)
         }
-        PurchaseError::InquiryAlreadyUsed => {
-            let reason = "INQUIRY_ALREADY_USED";
-            status(Code::FailedPrecondition, reason, sent, message)
+        PurchaseError::InquiryAlreadyUsed {
+            reference_code,
+            holder,
+        } => {
+            let is_open = *holder == Holder::Open;
+            let open = is_open.then_some(reference_code);
+            of_bill("INQUIRY_ALREADY_USED", sent, message, open)
         }
+        PurchaseError::SoldByInquiry { reference_code } => {
+            let metadata = HashMap::from([(
+                "reference_code".to_owned(),
+                reference_code.as_str().to_owned(),
+            )]);
+            sold_by_inquiry(message, metadata)
+        }
+        PurchaseError::BillPaymentOpen { reference_code } => {
+            of_bill("BILL_PAYMENT_OPEN", sent, message, Some(reference_code))
+        }
+        PurchaseError::InquiryOutdated { .. } => of_bill("INQUIRY_OUTDATED", sent, message, None),
         PurchaseError::MayBeForgotten(_) => {
             let message = format!("{message}; ask OKEBAYAR about the reference code");
             status(Code::FailedPrecondition, "MAY_BE_FORGOTTEN", sent, message)
@@ -217,11 +235,27 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
     }
 }
 
+/// Refuses a payment for what another one of its bill did. Its metadata name one that is open.
+fn of_bill(reason: &str, sent: Sent, message: String, open: Option<&String>) -> Status {
+    let named = open.map(|code| ("open_reference_code".to_owned(), code.clone()));
+    let (code, details) = (Code::FailedPrecondition, ErrorDetails::new());
+    let metadata = named.into_iter().collect();
+    with_metadata(code, reason, sent, message, details, metadata)
+}
+
 /// Reports that the caller's deadline leaves no time for an answer from the store.
 pub(super) fn out_of_time() -> Status {
     let message = "the deadline came before the store answered; call again with the same \
                    reference code and a later deadline";
     let (code, reason) = (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT");
+    status(code, reason, Sent::Maybe, message)
+}
+
+/// Reports a `grpc-timeout` that cannot be read. The request itself was not read.
+pub(super) fn unreadable_timeout() -> Status {
+    let message = "the deadline (grpc-timeout) cannot be read; give one, of 1 to 8 digits and a \
+                   unit (H, M, S, m, u or n), or none";
+    let (code, reason) = (Code::InvalidArgument, "DEADLINE_UNREADABLE");
     status(code, reason, Sent::Maybe, message)
 }
 
@@ -314,8 +348,21 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
             let message = format!("the inquiry could not be kept: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
         }
+        QuestionError::TooManyUnderCode(_) => {
+            let reason = "INQUIRY_CODE_CROWDED";
+            status(Code::Unavailable, reason, Sent::Maybe, message)
+        }
         QuestionError::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
+        }
+        QuestionError::SoldInstead(sale) => {
+            let texts = [
+                ("reference_code", Some(sale.reference_code.clone())),
+                ("status_code", sale.code.map(|code| code.to_string())),
+                ("price", sale.price.map(|price| price.to_string())),
+            ];
+            let given = |(name, text): (&str, Option<String>)| Some((name.to_owned(), text?));
+            sold_by_inquiry(message, texts.into_iter().filter_map(given).collect())
         }
         QuestionError::Refused { code, refusal } => {
             let (grpc_code, reason) = refused(*refusal);
@@ -330,6 +377,14 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
             )
         }
     }
+}
+
+/// Reports that an inquiry may have been sold, to its caller or to whoever buys the same:
+/// not to be repeated by any retry policy.
+fn sold_by_inquiry(message: String, metadata: HashMap<String, String>) -> Status {
+    let (code, reason) = (Code::FailedPrecondition, "INQUIRY_ANSWERED_AS_PURCHASE");
+    let details = ErrorDetails::new();
+    with_metadata(code, reason, Sent::Maybe, message, details, metadata)
 }
 
 /// Never UNAUTHENTICATED for our own credentials: that would tell the caller to

@@ -1,8 +1,9 @@
-//! Calls that tonic refuses before a handler sees them: requests that are too long or
-//! cannot be read, and methods that do not exist.
+//! Calls that are refused before a handler sees them: requests that are too long or cannot
+//! be read, methods that do not exist, and deadlines that cannot be read.
 //!
-//! Tonic answers them without our `ErrorInfo`, and a request that is too long with
-//! OUT_OF_RANGE, which the contract gives another meaning ("list again").
+//! Tonic answers the first ones without our `ErrorInfo`, and a request that is too long with
+//! OUT_OF_RANGE, which the contract gives another meaning ("list again"). A deadline that
+//! cannot be read it ignores: its caller would wait for longer than it wanted to.
 
 use std::{
     convert::Infallible,
@@ -10,11 +11,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::error;
+use super::{
+    error,
+    request::{TIMEOUT_HEADER, read_timeout},
+};
 
 /// Gives every refusal of the server itself its `ErrorInfo`.
 #[derive(Clone, Copy)]
@@ -51,6 +55,10 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Answered {
         let is_standard = is_standard(request.uri().path());
+        if !is_standard && !has_readable_timeout(request.headers()) {
+            let refused = error::unreadable_timeout().into_http();
+            return Box::pin(async { Ok(refused) });
+        }
         let answering = self.inner.call(request);
         Box::pin(async move {
             let response = answering.await?;
@@ -65,6 +73,18 @@ where
 /// Returns true for the health and reflection services, whose contract is not ours.
 fn is_standard(path: &str) -> bool {
     path.starts_with("/grpc.")
+}
+
+/// Returns true for a call without a deadline, or with one that can be read.
+fn has_readable_timeout(headers: &HeaderMap) -> bool {
+    let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
+    match (timeouts.next(), timeouts.next()) {
+        (None, _) => true,
+        (Some(timeout), None) => timeout
+            .to_str()
+            .is_ok_and(|text| read_timeout(text).is_some()),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Adds what is missing to an error that has no details. An error without a body has

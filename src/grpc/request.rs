@@ -17,8 +17,8 @@ use crate::{
     store::Cursor,
     telemetry::current_trace,
     transaction::{
-        AccountName, AccountNumber, Amount, Contents, InquiryCode, Intent, Named, ProductCode,
-        ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
+        AccountName, AccountNumber, Amount, BillGuards, Contents, InquiryCode, Intent, Named,
+        ProductCode, ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
     },
 };
 
@@ -28,6 +28,8 @@ const OPERATOR_CHARS_MAX: usize = 128;
 const NOTE_CHARS_MAX: usize = 1024;
 const CONTACT_BYTES_MAX: usize = 64;
 const MONTHS_MAX: u8 = 12;
+/// As many transactions as are remembered for one bill.
+const ACKNOWLEDGED_MAX: usize = 64;
 
 /// What a purchase wants.
 pub(super) fn purchase(
@@ -64,6 +66,7 @@ pub(super) fn purchase(
                     account: accounts.or_default(account),
                     reference_code,
                     contents,
+                    bill: BillGuards::default(),
                     trace: current_trace(),
                 },
                 until,
@@ -85,9 +88,19 @@ pub(super) fn payment(
         ReferenceCode::parse(request.reference_code),
     );
     let inquiry = violations.keep("inquiry_code", InquiryCode::parse(request.inquiry_code));
-    let total = request
-        .total
-        .and_then(|total| violations.keep("total", money(&total)));
+    let total = match &request.total {
+        Some(total) => violations.keep("total", money(total)),
+        None => {
+            let problem = "it is empty; give the total that the inquiry returned and the customer \
+                           was shown";
+            violations.add("total", problem);
+            None
+        }
+    };
+    let account_number = violations.keep_some("account_number", &request.account_number, |text| {
+        AccountNumber::parse(text)
+    });
+    let acknowledged = acknowledged(&request.acknowledged_open_reference_codes, &mut violations);
     let until = wait_until(request.wait_until, &mut violations);
     match (reference, inquiry, until) {
         (Some(reference_code), Some(inquiry_code), Some(until)) if violations.is_empty() => {
@@ -95,12 +108,17 @@ pub(super) fn payment(
                 inquiry_code,
                 total,
             };
+            let bill = BillGuards {
+                account_number,
+                acknowledged,
+            };
             Ok((
                 Intent {
                     names_account: account.is_some(),
                     account: accounts.or_default(account),
                     reference_code,
                     contents,
+                    bill,
                     trace: current_trace(),
                 },
                 until,
@@ -108,6 +126,22 @@ pub(super) fn payment(
         }
         _ => Err(violations.into_status()),
     }
+}
+
+/// Reads the open payments of the same bill that a caller knows of.
+fn acknowledged(codes: &[String], violations: &mut Violations) -> Vec<TransactionKey> {
+    let field = "acknowledged_open_reference_codes";
+    if codes.len() > ACKNOWLEDGED_MAX {
+        let problem = format!("they are {}; give {ACKNOWLEDGED_MAX} at most", codes.len());
+        violations.add(field, problem);
+        return Vec::new();
+    }
+    let mut keys = Vec::new();
+    for code in codes {
+        let code = violations.keep(field, ReferenceCode::parse(code.as_str()));
+        keys.extend(code.as_ref().map(TransactionKey::new));
+    }
+    keys
 }
 
 fn wait_until(value: i32, violations: &mut Violations) -> Option<WaitUntil> {
@@ -523,13 +557,28 @@ fn time(
     read.ok()
 }
 
-/// The caller's deadline, from the `grpc-timeout` header: up to 8 digits and a
-/// unit (gRPC over HTTP/2, "Timeout").
+/// The caller's deadline. [`RefusalLayer`](super::RefusalLayer) has refused a call whose
+/// `grpc-timeout` cannot be read.
 pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let text = metadata.get(TIMEOUT_HEADER)?.to_str().ok()?;
+    Instant::now().checked_add(read_timeout(text)?)
+}
+
+/// The header in which a caller says how long it waits.
+pub(super) const TIMEOUT_HEADER: &str = "grpc-timeout";
+
+/// The most digits of a timeout; with more, hours overflow a [`Duration`].
+const TIMEOUT_DIGITS_MAX: usize = 8;
+
+/// Reads a timeout: 1 to 8 digits and a unit (gRPC over HTTP/2, "Timeout").
+pub(super) fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits || digits.len() > TIMEOUT_DIGITS_MAX {
+        return None;
+    }
     let count: u64 = digits.parse().ok()?;
-    let left = match unit {
+    Some(match unit {
         "H" => Duration::from_hours(count),
         "M" => Duration::from_mins(count),
         "S" => Duration::from_secs(count),
@@ -537,8 +586,7 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Option<Instant> {
         "u" => Duration::from_micros(count),
         "n" => Duration::from_nanos(count),
         _ => return None,
-    };
-    Instant::now().checked_add(left)
+    })
 }
 
 /// The share of the time left that an answer about a missed deadline leaves before it, and

@@ -3,7 +3,7 @@
 //! A reader of one format (here JSON) makes a list of names and texts; this
 //! module gives them meaning, the same for every format (promise 17).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -27,7 +27,7 @@ pub enum Unreadable {
         /// What is wrong, without the text itself.
         problem: String,
     },
-    /// One fact is said twice, differently.
+    /// A fact on which the meaning rests is said twice, differently.
     #[error("it gives {0} twice, with different values")]
     Ambiguous(&'static str),
     /// What must go back to the letter holds a secret of ours, which is kept nowhere.
@@ -46,6 +46,10 @@ pub struct Answer {
     pub product_code: Option<String>,
     /// The account number it names.
     pub account_number: Option<String>,
+    /// The second account number it names (`accnumber2`).
+    pub account_number_2: Option<String>,
+    /// The third account number it names (`accnumber3`).
+    pub account_number_3: Option<String>,
     /// The message that an echo returns.
     pub message: Option<String>,
     /// The inquiry that it names.
@@ -194,8 +198,9 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
 /// Gives meaning to names and texts, for the member that asked.
 ///
 /// # Errors
-/// [`Unreadable::Ambiguous`] when one fact has two different values, under one
-/// name or under two (`transactionstatus`, `responsecode`, `status`).
+/// [`Unreadable::Ambiguous`] when the status, an identifier or the serial number has two
+/// different values, under one name or under two (`transactionstatus`, `responsecode`,
+/// `status`). Of anything else, two different values are as good as none.
 pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Unreadable> {
     let Reading { zone, secrets, .. } = *reading;
     let mut known = Known::default();
@@ -232,9 +237,12 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
                 }
             }
         };
-        match known.slot(&plain) {
-            Some(slot) => slot.fill(without_controls(&safe).trim())?,
-            None => extra.push((name.clone(), safe.clone().into_owned())),
+        let slot = known.slot(&plain);
+        if slot.as_ref().is_none_or(|slot| slot.is_shown) {
+            extra.push((name.clone(), safe.clone().into_owned()));
+        }
+        if let Some(slot) = slot {
+            slot.fill(without_controls(&safe).trim())?;
         }
         all.push((name, safe.into_owned()));
     }
@@ -248,11 +256,13 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
         reference_code: known.reference_code.text(),
         product_code: known.product_code.text(),
         account_number: known.account_number.text(),
+        account_number_2: known.account_number_2.text(),
+        account_number_3: known.account_number_3.text(),
         message: known.message.text(),
         inquiry_code: known.inquiry_code.text(),
         names_another_member,
         user_id: known.user_id.text(),
-        is_inquiry: known.inquiry_expired.text.is_some(),
+        is_inquiry: known.inquiry_expired.is_named,
         inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
         details: details(&known, extra, zone),
         fields: all,
@@ -278,7 +288,7 @@ fn details(known: &Known, extra: Fields, zone: &TimeZone) -> Details {
         time,
         info: known
             .info
-            .text()
+            .joined()
             .map(|text| text.chars().take(INFO_CHARS_MAX).collect()),
         unread,
         extra: Extra::keep(extra),
@@ -335,58 +345,86 @@ fn kind(name: &str, text: &str, zone: &TimeZone) -> Kind {
     }
 }
 
-/// The value, or `None` with the raw text kept: a slip in one value never spoils
-/// the answer.
-fn read<T>(
+/// The value, or `None` with the raw texts kept: a slip in one value never spoils the
+/// answer. Several texts that mean one value are one; several values are none.
+fn read<T: PartialEq>(
     unread: &mut Vec<(String, String)>,
     slot: &Slot,
     reader: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
-    let text = slot.text()?;
-    let value = reader(&text);
-    if value.is_none() {
-        unread.push((
-            slot.name.to_owned(),
-            text.chars().take(UNREAD_CHARS_MAX).collect(),
-        ));
+    let mut values = slot.texts.iter().map(|text| reader(text));
+    let first = values.next()?;
+    if first.is_some() && values.all(|value| value == first) {
+        return first;
     }
-    value
+    unread.extend(slot.texts.iter().map(|text| {
+        let shown = text.chars().take(UNREAD_CHARS_MAX).collect();
+        (slot.name.to_owned(), shown)
+    }));
+    None
 }
 
+/// The most different texts that are kept of one fact: the least, so that their order
+/// does not matter.
+const TEXTS_MAX: usize = 4;
+
+/// What an answer gives of one fact.
 #[derive(Debug)]
 struct Slot {
     name: &'static str,
-    text: Option<String>,
+    /// Two different texts make the whole answer unreadable: they are about what the
+    /// answer proves, and of what.
+    is_vital: bool,
+    /// The caller sees it under its own name too.
+    is_shown: bool,
+    /// It was given, maybe empty.
+    is_named: bool,
+    texts: BTreeSet<String>,
 }
 
 impl Slot {
     fn fill(&mut self, text: &str) -> Result<(), Unreadable> {
-        match &self.text {
-            Some(known) if !known.is_empty() && !text.is_empty() && *known != text => {
-                Err(Unreadable::Ambiguous(self.name))
-            }
-            Some(known) if !known.is_empty() => Ok(()),
-            _ => {
-                self.text = Some(text.to_owned());
-                Ok(())
-            }
+        self.is_named = true;
+        if text.is_empty() || self.texts.contains(text) {
+            return Ok(());
         }
+        if self.is_vital && !self.texts.is_empty() {
+            return Err(Unreadable::Ambiguous(self.name));
+        }
+        self.texts.insert(text.to_owned());
+        if self.texts.len() > TEXTS_MAX {
+            self.texts.pop_last();
+        }
+        Ok(())
     }
 
-    /// The text, or `None` when it is absent or empty.
+    /// The text, or `None` when it is absent, empty, or given twice, differently.
     fn text(&self) -> Option<String> {
-        self.text.clone().filter(|text| !text.is_empty())
+        let only = self.texts.first().filter(|_| self.texts.len() == 1);
+        only.cloned()
+    }
+
+    /// All texts in one, or `None` when there is none.
+    fn joined(&self) -> Option<String> {
+        let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+        (!texts.is_empty()).then(|| texts.join(" / "))
     }
 }
 
 macro_rules! known {
-    ($($slot:ident: $name:literal $(| $alias:literal)*),* $(,)?) => {
+    ($($kind:ident $slot:ident: $name:literal $(| $alias:literal)*),* $(,)?) => {
         #[derive(Debug)]
         struct Known { $($slot: Slot),* }
 
         impl Default for Known {
             fn default() -> Self {
-                Self { $($slot: Slot { name: $name, text: None }),* }
+                Self { $($slot: Slot {
+                    name: $name,
+                    is_vital: known!(@ $kind != tolerant),
+                    is_shown: known!(@ $kind == shown),
+                    is_named: false,
+                    texts: BTreeSet::new(),
+                }),* }
             }
         }
 
@@ -399,23 +437,29 @@ macro_rules! known {
             }
         }
     };
+    (@ tolerant != tolerant) => { false };
+    (@ $kind:ident != tolerant) => { true };
+    (@ shown == shown) => { true };
+    (@ $kind:ident == shown) => { false };
 }
 
 known! {
-    trace_code: "tracecode",
-    status: "transactionstatus" | "responsecode" | "status",
-    time: "transactiontime" | "responsetime",
-    serial_number: "serialnumber",
-    price: "harga",
-    balance: "balance",
-    product_code: "productcode",
-    account_number: "accnumber" | "accnumber1",
-    reference_code: "referencecode",
-    info: "info",
-    message: "message",
-    inquiry_code: "inquirycode",
-    inquiry_expired: "inquiryexpired",
-    user_id: "userid",
+    vital trace_code: "tracecode",
+    vital status: "transactionstatus" | "responsecode" | "status",
+    tolerant time: "transactiontime" | "responsetime",
+    vital serial_number: "serialnumber",
+    tolerant price: "harga",
+    tolerant balance: "balance",
+    vital product_code: "productcode",
+    vital account_number: "accnumber" | "accnumber1",
+    shown account_number_2: "accnumber2",
+    shown account_number_3: "accnumber3",
+    vital reference_code: "referencecode",
+    tolerant info: "info",
+    tolerant message: "message",
+    vital inquiry_code: "inquirycode",
+    vital inquiry_expired: "inquiryexpired",
+    vital user_id: "userid",
 }
 
 const TIME_DIGITS: usize = 15;

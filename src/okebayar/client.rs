@@ -161,6 +161,9 @@ pub enum QueryError {
     /// The answer lacks what was asked for.
     #[error("OKEBAYAR's answer has no {0}")]
     Incomplete(&'static str),
+    /// The answer to an inquiry is that of a purchase or payment: it may have been one.
+    #[error("OKEBAYAR answered an inquiry like a purchase")]
+    SoldInstead(Box<Answer>),
     /// An echo returned something else.
     #[error("OKEBAYAR returned another message")]
     OtherMessage,
@@ -183,6 +186,7 @@ impl Client {
         observer.metrics.await_another_member(&observer.account);
         let fields = [Mismatch::AccountNumber, Mismatch::ProductCode].map(Mismatch::field);
         observer.metrics.await_difference(&observer.account, fields);
+        observer.metrics.await_inquiry_sold(&observer.account);
         self.observer = Some(observer);
         self
     }
@@ -297,7 +301,9 @@ impl Client {
                 asker.asked(reference_code, now, self.account.code_lists.account_numbers);
             inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
         };
-        self.inquire(body, account_number.as_str(), asker, read)
+        let about = (reference_code, product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
+        self.inquire(body, account_number.as_str(), asker, is_sale, read)
             .await
     }
 
@@ -315,8 +321,15 @@ impl Client {
                 asker.asked(reference_code, now, self.account.code_lists.account_numbers);
             inquiry::found_postpaid(answer, &for_whom, question)
         };
+        let about = (
+            reference_code,
+            &question.product_code,
+            question.customer.account_number(),
+        );
+        let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
         let account_number = question.customer.account_number().as_str();
-        self.inquire(body, account_number, asker, read).await
+        self.inquire(body, account_number, asker, is_sale, read)
+            .await
     }
 
     async fn inquire(
@@ -324,6 +337,7 @@ impl Client {
         body: Body,
         account_number: &str,
         asker: Asker<'_>,
+        is_sale: impl Fn(&Answer) -> bool,
         read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
     ) -> Inquired {
         let operation = body.operation();
@@ -335,6 +349,10 @@ impl Client {
             return (None, Err(QueryError::Incomplete("status")));
         };
         let answered = (code, answer.details.clone());
+        if is_sale(&answer) {
+            let sold = QueryError::SoldInstead(Box::new(answer));
+            return (Some(answered), Err(sold));
+        }
         let found = refused(&answer).and_then(|()| read(answer.clone(), (asker.now)()));
         if let Err(QueryError::NoAnswer(NothingLearnt::Ignored(Ignored::Differs(differs)))) = &found
         {
@@ -451,10 +469,10 @@ impl Client {
         let answer = self.answer(body).instrument(span.clone()).await;
         match &answer {
             Ok(answer) => {
-                span.record(
-                    "okebayar.status",
-                    answer.status.as_deref().unwrap_or_default(),
-                );
+                if answer.status.is_some() {
+                    let code = answer.status_code().map(|code| code.to_string());
+                    span.record("okebayar.status", code.as_deref().unwrap_or(OTHER_STATUS));
+                }
                 span.record("http.response.status_code", 200);
             }
             Err(nothing) => {
@@ -573,6 +591,9 @@ impl Observer {
         }
     }
 }
+
+/// What a span shows of a status that is none: its text may be long, and hold anything.
+const OTHER_STATUS: &str = "_OTHER";
 
 /// Returns as much of a text as a log line needs.
 fn shortened(text: &str) -> String {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::transaction::{
     AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
-    Quoted, Verbatim,
+    Quoted, StatusCode, Verbatim,
 };
 
 /// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
@@ -67,11 +67,140 @@ impl Customer {
         }
     }
 
+    /// Returns true when an answer names a second or third account number that was not
+    /// asked for. What it answers goes back in the payment, so where nothing was asked it
+    /// must name nothing, but for the payer of a BPJS bill (API page, section 3).
+    fn is_another_in(&self, answer: &Answer, contact_number: &str) -> bool {
+        let months = self.months();
+        let [_, two, three] = self.account_numbers(&months);
+        let named_two = answer.account_number_2.as_deref();
+        let is_payer = |named: &str| match self {
+            Self::Bpjs { payer_phone, .. } => {
+                is_same_phone(named, payer_phone.as_str()) || is_same_phone(named, contact_number)
+            }
+            _ => false,
+        };
+        let is_other_two =
+            named_two.is_some_and(|named| is_other_number(named, two) && !is_payer(named));
+        let named_three = answer.account_number_3.as_deref();
+        is_other_two || named_three.is_some_and(|named| is_other_period(named, three))
+    }
+
     /// Names the customer, whatever is paid and by whom.
     fn identity(&self) -> Verbatim {
         let [one, two, _] = self.account_numbers("");
         Verbatim::new(format!("{one}/{two}"))
     }
+}
+
+/// Returns true when an answer about an order names another second or third account
+/// number than its payment sends. Where that sends none, none can be another one.
+pub(super) fn is_another_in(answer: &Answer, order: &Order) -> bool {
+    let inquired = order.inquired.as_ref();
+    let Some((inquired, bill)) = inquired.and_then(|it| Some((it, it.bill.as_ref()?))) else {
+        return false;
+    };
+    let [_, two, three] = bill.account_numbers.each_ref().map(Verbatim::as_str);
+    let is_other_two = answer.account_number_2.as_deref().is_some_and(|named| {
+        // A number that is no part of the customer's identity is the payer's phone.
+        let names_customer = inquired.customer.as_str().ends_with(&format!("/{two}"));
+        let is_same = if names_customer {
+            !is_other_number(named, two)
+        } else {
+            is_placeholder(named)
+                || is_same_phone(named, two)
+                || is_same_phone(named, bill.contact_number.as_str())
+        };
+        !two.is_empty() && !is_same
+    });
+    let named_three = answer.account_number_3.as_deref();
+    let is_other_three =
+        named_three.is_some_and(|named| !three.is_empty() && is_other_period(named, three));
+    is_other_two || is_other_three
+}
+
+/// The reference code, product and account number that an inquiry named.
+type Named<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
+
+/// Returns true when an answer to a prepaid inquiry is that of a purchase: `querycode` may
+/// have been ignored, and money spent.
+pub(super) fn is_prepaid_sale(answer: &Answer, named: Named<'_>) -> bool {
+    answer.inquiry_code.is_none() && shows_sale(answer) && may_be_sale_of(answer, named)
+}
+
+/// Returns true when an answer to a postpaid inquiry is that of a payment.
+pub(super) fn is_payment(answer: &Answer, named: Named<'_>) -> bool {
+    // Printed for payments only.
+    let has_period = answer
+        .fields
+        .iter()
+        .any(|(name, text)| name.eq_ignore_ascii_case("billingperiod") && !text.trim().is_empty());
+    (has_period || shows_sale(answer)) && may_be_sale_of(answer, named)
+}
+
+/// Returns true for an answer with what only a purchase or payment has (API page,
+/// section 3). A price that cannot be read is one all the same.
+fn shows_sale(answer: &Answer) -> bool {
+    let details = &answer.details;
+    let is_unread = |(name, _): &(String, String)| name == "harga" || name == "balance";
+    details.serial_number.is_some()
+        || details.price.is_some_and(|price| price > Amount::ZERO)
+        || details.balance.is_some()
+        || details.unread.iter().any(is_unread)
+}
+
+/// Returns true when an answer is of no failure, of no inquiry, and not about another
+/// one.
+fn may_be_sale_of(answer: &Answer, (reference_code, product_code, number): Named<'_>) -> bool {
+    let code = answer.status_code().map(StatusCode::number);
+    code.is_some_and(|code| code < 200)
+        && !answer.is_inquiry
+        && !other_reference(answer.reference_code.as_ref(), reference_code)
+        && !other(answer.product_code.as_ref(), product_code.as_str())
+        // In any form: it is money.
+        && !other_account(
+            answer.account_number.as_ref(),
+            number.as_str(),
+            AccountNumberForms::Msisdn,
+        )
+}
+
+/// Returns true for a text that stands for no number at all.
+fn is_placeholder(named: &str) -> bool {
+    named.bytes().all(|byte| b"-0".contains(&byte))
+}
+
+/// Returns true when a number is named, and it is not `ours`.
+fn is_other_number(named: &str, ours: &str) -> bool {
+    let names_nobody = ours.is_empty() && is_placeholder(named);
+    !names_nobody && !named.eq_ignore_ascii_case(ours)
+}
+
+/// The same for a number of months, which may have leading zeros.
+fn is_other_period(named: &str, ours: &str) -> bool {
+    let plain = |text: &str| {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = if is_number {
+            text.trim_start_matches('0')
+        } else {
+            text
+        };
+        digits.to_owned()
+    };
+    is_other_number(&plain(named), &plain(ours))
+}
+
+/// Returns true when two texts are one Indonesian phone number, with or without the
+/// country code.
+fn is_same_phone(one: &str, other: &str) -> bool {
+    let national = |text: &str| {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        match digits.strip_prefix("62") {
+            Some(rest) => format!("0{rest}"),
+            None => digits.to_owned(),
+        }
+    };
+    national(one).eq_ignore_ascii_case(&national(other))
 }
 
 /// A postpaid inquiry.
@@ -155,7 +284,11 @@ pub(super) fn found_prepaid(
     account_number: &AccountNumber,
 ) -> Result<Found, QueryError> {
     let about = (asked, product_code, account_number.as_str());
-    let customer = Customer::Plain(account_number.clone()).identity();
+    let customer = Customer::Plain(account_number.clone());
+    if customer.is_another_in(&answer, "") {
+        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
+    }
+    let customer = customer.identity();
     found(answer, about, |answer| {
         let inquired = Inquired {
             refs: refs(answer)?,
@@ -174,6 +307,9 @@ pub(super) fn found_postpaid(
     question: &Question,
 ) -> Result<Found, QueryError> {
     let customer = &question.customer;
+    if customer.is_another_in(&answer, question.contact_number.as_str()) {
+        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
+    }
     let about = (
         asked,
         &question.product_code,

@@ -6,9 +6,12 @@
 
 use super::{
     answer::Answer,
+    inquiry,
     verdict::{Asked, CodeLists},
 };
-use crate::transaction::{Amount, InquiryCode, Source, TraceCode, Transaction};
+use crate::transaction::{
+    Amount, Details, InquiryCode, SerialNumber, Source, TraceCode, Transaction,
+};
 
 /// The forms in which OKEBAYAR may name an account number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +111,7 @@ pub(super) fn mismatch(
     lists: &CodeLists,
 ) -> Option<Mismatch> {
     let order = about.order();
-    let inquiry = about.contents().inquiry_code().map(InquiryCode::as_str);
+    let paid = about.contents().inquiry_code().map(InquiryCode::as_str);
     let ours = about.reference_code().as_str();
     let is_other_reference = other_reference(answer.reference_code.as_ref(), ours);
     let is_other_product = other(answer.product_code.as_ref(), order.product_code.as_str());
@@ -117,7 +120,8 @@ pub(super) fn mismatch(
         order.account_number.as_str(),
         lists.account_numbers,
     );
-    let is_other_inquiry = inquiry.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
+    let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours))
+        || inquiry::is_another_in(answer, order);
     let names_us = answer.reference_code.is_some() && !is_other_reference && !is_other_inquiry;
     match (is_other_account, is_other_product) {
         (true, false) if names_us => Some(Mismatch::AccountNumber),
@@ -181,6 +185,15 @@ pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
     });
     let price = details.price.filter(|price| *price > Amount::ZERO);
     has_serial_number || price.is_some_and(|price| !asked.inquired.told_price(price))
+}
+
+/// Returns the details of an answer without a serial number that an inquiry told: it is not what
+/// was bought, which is still awaited.
+pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
+    let mut details = answer.details.clone();
+    let is_purchase = |number: &SerialNumber| !asked.inquired.told_serial_number(number);
+    details.serial_number = details.serial_number.filter(is_purchase);
+    details
 }
 
 /// Returns true when an answer carries the trace code of the POST's own answer, and that is no

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::{
     answer::Answer,
     subject::{
-        AccountNumberForms, Mismatch, mismatch, names_own_trace, other_reference, shows_purchase,
-        shows_record, shows_record_of,
+        self, AccountNumberForms, Mismatch, mismatch, names_own_trace, other_reference,
+        shows_purchase, shows_record, shows_record_of,
     },
 };
 use crate::transaction::{
@@ -269,7 +269,7 @@ pub fn of_check(
         Source::Check,
         finding,
         answer.status_code(),
-        answer.details.clone(),
+        subject::details(answer, asked),
     ))
 }
 
@@ -382,7 +382,7 @@ pub fn of_trusted_callback(
         Source::Callback,
         finding,
         report.status_code(),
-        report.details.clone(),
+        subject::details(report, about),
     ))
 }
 

@@ -10,7 +10,7 @@ use super::{
     bill::Inquiry,
     book::{Booked, Order, PRODUCTS, Purchase},
     inquiry::is_number,
-    scenario::{Checks, Member, Reply, SICK_CHECKS, Script, script_for},
+    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, Script, script_for},
     wire::{Answer, Format, Parameters},
 };
 
@@ -91,7 +91,7 @@ impl Sandbox {
 
     fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
         let operation = asked.get("transactioncode");
-        let is_inquiry = asked.get("querycode") == "inquiry";
+        let is_inquiry = is_prepaid_inquiry(asked);
         let is_payment = asked.has("inquirycode");
         if is_order(asked) {
             let parameters = asked.without_secrets();
@@ -165,6 +165,7 @@ impl Sandbox {
             account_number,
             script,
             pays: None,
+            owed_until_told: false,
         };
         self.book_order(asked, &order, format)
     }
@@ -195,6 +196,9 @@ impl Sandbox {
         };
         self.settle_later(order.reference_code, &purchase, format);
         let reply = order.script.reply;
+        if matches!(reply, Reply::Answer | Reply::Slow) {
+            self.book.told(order.reference_code, trace_code);
+        }
         let answer = match (reply, &purchase.paid) {
             (Reply::LikeInquiry, _) => self.inquiry(order.reference_code, trace_code, &purchase),
             (_, Some((inquiry_code, inquiry))) => {
@@ -265,6 +269,7 @@ impl Sandbox {
             ),
             _ => {
                 let shown = named.unwrap_or(trace_code);
+                self.book.told(reference_code, &purchase.trace_code);
                 (Reply::Answer, self.status(reference_code, shown, &purchase))
             }
         }
@@ -372,10 +377,15 @@ impl Sandbox {
     }
 }
 
+/// Returns true for an inquiry before a purchase that is treated as one.
+fn is_prepaid_inquiry(asked: &Parameters) -> bool {
+    asked.get("querycode") == "inquiry" && asked.get("accnumber") != SELLS_INQUIRIES
+}
+
 /// Returns true for a purchase or payment, not for the inquiry before it.
 fn is_order(asked: &Parameters) -> bool {
     match asked.get("transactioncode") {
-        PREPAID => asked.get("querycode") != "inquiry",
+        PREPAID => !is_prepaid_inquiry(asked),
         POSTPAID => asked.has("inquirycode"),
         _ => false,
     }

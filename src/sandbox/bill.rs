@@ -85,11 +85,13 @@ pub struct Bill {
     pub number: u64,
     /// Each part, in rupiah.
     pub parts: Vec<u64>,
+    /// What is added, in rupiah.
+    pub fine: u64,
 }
 
 impl Bill {
-    /// A customer's bill of this number.
-    pub fn new(biller: Biller, account_numbers: &[String; 3], number: u64) -> Self {
+    /// A customer's bill of this number, with a fine in rupiah.
+    pub fn new(biller: Biller, account_numbers: &[String; 3], number: u64, fine: u64) -> Self {
         let last_digit = account_numbers[0]
             .bytes()
             .next_back()
@@ -107,12 +109,13 @@ impl Bill {
             biller,
             number,
             parts: (1..=parts).map(amount).collect(),
+            fine,
         }
     }
 
     /// What is owed without the fee, in rupiah.
     pub fn nominal(&self) -> u64 {
-        self.parts.iter().sum()
+        self.parts.iter().sum::<u64>() + self.fine
     }
 
     /// The fee, in rupiah.

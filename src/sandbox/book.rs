@@ -43,6 +43,21 @@ pub struct Purchase {
     pub balance: u64,
     /// The inquiry that is paid; none for a prepaid purchase.
     pub paid: Option<(String, Inquiry)>,
+    /// Its bill is owed until the success is told.
+    owed_until_told: bool,
+}
+
+/// One bill, and the reference codes under which it was paid.
+#[derive(Clone, Serialize)]
+pub struct PaidBill {
+    /// The product.
+    pub product_code: String,
+    /// The customer.
+    pub customer: String,
+    /// Which of the customer's bills it is.
+    pub number: u64,
+    /// The reference codes of the payments for which the deposit was charged.
+    pub reference_codes: Vec<String>,
 }
 
 /// What was seen of one reference code.
@@ -75,8 +90,10 @@ struct Books {
     checking: HashMap<String, u64>,
     /// Reference code that was never received to what checks of it are answered with.
     not_received: HashMap<String, u16>,
-    /// Inquiry code to inquiry.
-    inquiries: HashMap<String, Inquiry>,
+    /// Inquiry code to the inquiries that were given it, the latest last.
+    inquiries: HashMap<String, Vec<Inquiry>>,
+    /// Product, customer and number of a bill to the reference codes that paid it.
+    payments: BTreeMap<(String, String, u64), Vec<String>>,
     /// Product and customer to the number of bills paid.
     bills_paid: HashMap<(String, String), u64>,
 }
@@ -125,6 +142,8 @@ pub struct Order<'a> {
     pub script: Script,
     /// The inquiry that is paid, by its code; none for a prepaid purchase.
     pub pays: Option<(String, Inquiry)>,
+    /// Its bill is owed until the success is told.
+    pub owed_until_told: bool,
 }
 
 /// Product and customer.
@@ -176,44 +195,94 @@ impl Book {
         });
     }
 
-    /// The bill that a customer has to pay next.
-    pub fn next_bill(&self, product_code: &str, biller: Biller, numbers: &[String; 3]) -> Bill {
+    /// The bill that a customer has to pay next, with a fine in rupiah.
+    pub fn next_bill(
+        &self,
+        product_code: &str,
+        biller: Biller,
+        numbers: &[String; 3],
+        fine: u64,
+    ) -> Bill {
         let customer = customer(product_code, numbers);
         let number = self.books().bills_paid.get(&customer).copied();
         let number = number.unwrap_or(0);
-        Bill::new(biller, numbers, number)
+        Bill::new(biller, numbers, number, fine)
     }
 
     /// Remembers an inquiry.
     pub fn inquired(&self, inquiry_code: &str, inquiry: Inquiry) {
         let mut books = self.books();
-        books.inquiries.insert(inquiry_code.to_owned(), inquiry);
+        let code = inquiry_code.to_owned();
+        books.inquiries.entry(code).or_default().push(inquiry);
     }
 
-    /// The inquiry of a code, whatever became of it.
+    /// The inquiries of a code, whatever became of them, the latest first.
+    pub fn inquiries(&self, inquiry_code: &str) -> Vec<Inquiry> {
+        let books = self.books();
+        let all = books.inquiries.get(inquiry_code).into_iter().flatten();
+        all.rev().cloned().collect()
+    }
+
+    /// The latest inquiry of a code, whatever became of it.
     pub fn inquiry(&self, inquiry_code: &str) -> Option<Inquiry> {
-        self.books().inquiries.get(inquiry_code).cloned()
+        self.inquiries(inquiry_code).into_iter().next()
     }
 
     /// An inquiry that was made under a reference code.
     pub fn inquiry_under(&self, reference_code: &str) -> Option<Inquiry> {
         let books = self.books();
-        let mut all = books.inquiries.values();
+        let mut all = books.inquiries.values().flatten();
         all.find(|inquiry| inquiry.reference_code == reference_code)
             .cloned()
     }
 
-    /// The inquiry of a code, if it can be paid now.
-    pub fn payable(&self, inquiry_code: &str, now: Timestamp) -> Result<Inquiry, Unusable> {
-        let inquiry = self.inquiry(inquiry_code).ok_or(Unusable::Unknown)?;
+    /// Verifies that an inquiry can be paid now.
+    pub fn verify_payable(
+        &self,
+        inquiry: &Inquiry,
+        now: Timestamp,
+        owed_until_told: bool,
+    ) -> Result<(), Unusable> {
         let bill = inquiry.bill.as_ref().ok_or(Unusable::Unknown)?;
-        if *self.books().paid(&inquiry) > bill.number {
+        if !owed_until_told && *self.books().paid(inquiry) > bill.number {
             return Err(Unusable::Paid);
         }
         if now >= inquiry.expires_at {
             return Err(Unusable::Expired);
         }
-        Ok(inquiry)
+        Ok(())
+    }
+
+    /// Notes that the success of a payment was told.
+    pub fn told(&self, reference_code: &str, trace_code: &str) {
+        let mut books = self.books();
+        let Some(purchases) = books.purchases.get(reference_code) else {
+            return;
+        };
+        let told = purchases.iter().find(|known| {
+            known.trace_code == trace_code && known.owed_until_told && known.status < 2
+        });
+        let Some((_, inquiry)) = told.and_then(|known| known.paid.clone()) else {
+            return;
+        };
+        let number = inquiry.bill.as_ref().map_or(0, |bill| bill.number);
+        let paid = books.paid(&inquiry);
+        *paid = (*paid).max(number + 1);
+    }
+
+    /// Returns every bill that was paid.
+    pub fn paid_bills(&self) -> Vec<PaidBill> {
+        let books = self.books();
+        let bill =
+            |((product_code, customer, number), codes): (&(String, String, u64), &Vec<String>)| {
+                PaidBill {
+                    product_code: product_code.clone(),
+                    customer: customer.clone(),
+                    number: *number,
+                    reference_codes: codes.clone(),
+                }
+            };
+        books.payments.iter().map(bill).collect()
     }
 
     /// The latest inquiry about a meter, if it can be used now.
@@ -229,7 +298,7 @@ impl Book {
                 && inquiry.product_code == product_code
                 && inquiry.account_numbers[0] == account_number
         };
-        let latest = books.inquiries.values().filter(about);
+        let latest = books.inquiries.values().flatten().filter(about);
         let latest = latest.max_by_key(|inquiry| inquiry.expires_at);
         match latest {
             None => Err(Unusable::Unknown),
@@ -319,10 +388,19 @@ impl Book {
                 && order.script.charges()
             {
                 let paid = books.paid(inquiry);
-                if *paid > bill.number {
-                    return Booked::Paid;
+                if !order.owed_until_told {
+                    if *paid > bill.number {
+                        return Booked::Paid;
+                    }
+                    *paid += 1;
                 }
-                *paid += 1;
+                let (product_code, customer) =
+                    customer(&inquiry.product_code, &inquiry.account_numbers);
+                let of_bill = books
+                    .payments
+                    .entry((product_code, customer, bill.number))
+                    .or_default();
+                of_bill.push(order.reference_code.to_owned());
             }
             books.deposit = deposit;
             let purchase = Purchase {
@@ -334,6 +412,7 @@ impl Book {
                 script: order.script,
                 balance: deposit,
                 paid: order.pays.clone(),
+                owed_until_told: order.owed_until_told,
             };
             let reference_code = order.reference_code.to_owned();
             books

@@ -71,7 +71,9 @@ impl Sandbox {
         let answer = self
             .begin(trace_code, SUCCESS)
             .text("productcode", product_code);
-        let mut answer = tell(answer, &inquiry, trace_code);
+        let code = self.billings.of(meter).inquirycode;
+        let code = code.unwrap_or_else(|| trace_code.to_owned());
+        let mut answer = tell(answer, &inquiry, &code);
         if product_code.starts_with("HPLN") {
             answer = pln_detail(answer, meter);
         }
@@ -82,7 +84,7 @@ impl Sandbox {
             .text("serialnumber", "")
             .text("userid", &self.member(meter))
             .text("referencecode", asked.get("referencecode"));
-        self.book.inquired(trace_code, inquiry);
+        self.book.inquired(&code, inquiry);
         (Reply::Answer, answer)
     }
 
@@ -126,7 +128,10 @@ impl Sandbox {
         if code != SUCCESS {
             return self.decline(asked, trace_code, code);
         }
-        let bill = self.book.next_bill(product_code, *biller, &numbers);
+        let billing = self.billings.of(&numbers[0]);
+        let code = billing.inquirycode.unwrap_or_else(|| trace_code.to_owned());
+        let fine = billing.fine;
+        let bill = self.book.next_bill(product_code, *biller, &numbers, fine);
         let form = bill.parts.len() - 1;
         let inquiry = Inquiry {
             reference_code: asked.get("referencecode").to_owned(),
@@ -146,7 +151,7 @@ impl Sandbox {
             account_numbers: numbers,
         };
         let answer = self.begin_bill(trace_code, SUCCESS);
-        let answer = tell(answer, &inquiry, trace_code)
+        let answer = tell(answer, &inquiry, &code)
             .text("referencecode", asked.get("referencecode"))
             .text("contactnumber", &inquiry.contact_number)
             .amount("nominal", bill.nominal())
@@ -156,7 +161,7 @@ impl Sandbox {
             .zip(&inquiry.refs)
             .fold(answer, |answer, (name, text)| answer.text(name, text))
             .additional_data(bill.additional_data(&inquiry.account_numbers[0]), form);
-        self.book.inquired(trace_code, inquiry);
+        self.book.inquired(&code, inquiry);
         (Reply::Answer, answer)
     }
 
@@ -168,7 +173,14 @@ impl Sandbox {
         trace_code: &str,
     ) -> Said {
         let inquiry_code = asked.get("inquirycode");
-        let (reply, status) = match self.book.payable(inquiry_code, (self.ambient.now)()) {
+        let now = (self.ambient.now)();
+        let billing = self.billings.of(asked.get("accnumber1"));
+        let payable = self.inquiry_to_pay(asked).and_then(|inquiry| {
+            let owed = billing.owed_until_told;
+            self.book.verify_payable(&inquiry, now, owed)?;
+            Ok(inquiry)
+        });
+        let (reply, status) = match payable {
             Err(unusable) => (Reply::Answer, unusable.into()),
             Ok(inquiry) => match verify_payment(asked, &inquiry) {
                 Err(code) => (Reply::Answer, code),
@@ -186,6 +198,7 @@ impl Sandbox {
                         account_number: &account_number,
                         script,
                         pays: Some((inquiry_code.to_owned(), inquiry)),
+                        owed_until_told: billing.owed_until_told,
                     };
                     return self.book_order(asked, &order, format);
                 }
@@ -194,6 +207,16 @@ impl Sandbox {
         let answer = self.begin_bill(trace_code, status);
         let answer = answer.text("referencecode", asked.get("referencecode"));
         (reply, answer)
+    }
+
+    /// Returns the inquiry of the given code that a payment repeats, else the latest.
+    fn inquiry_to_pay(&self, asked: &Parameters) -> Result<Inquiry, Unusable> {
+        let mut all = self.book.inquiries(asked.get("inquirycode"));
+        let same = |inquiry: &Inquiry| verify_payment(asked, inquiry).is_ok();
+        match all.iter().position(same) {
+            Some(same) => Ok(all.swap_remove(same)),
+            None => all.into_iter().next().ok_or(Unusable::Unknown),
+        }
     }
 
     fn inquiry_expires(&self) -> jiff::Timestamp {

@@ -6,6 +6,7 @@
 
 mod api;
 mod bill;
+mod billing;
 mod book;
 mod inquiry;
 mod misprint;
@@ -28,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use self::{
+    billing::Billings,
     book::{Book, Purchase},
     misprint::Misprints,
     wire::Format,
@@ -73,6 +75,7 @@ pub struct Sandbox {
     book: Book,
     misprints: Misprints,
     not_found_code: AtomicU16,
+    billings: Billings,
     callback_url: watch::Sender<Option<String>>,
     http: reqwest::Client,
     ambient: Ambient,
@@ -105,6 +108,7 @@ impl Sandbox {
             book: Book::new(settings.deposit),
             misprints: Misprints::default(),
             not_found_code: AtomicU16::new(settings.not_found_code),
+            billings: Billings::default(),
             settings,
             callback_url: watch::Sender::new(callback_url),
             http,

@@ -128,7 +128,7 @@ const fn row(account_number: &'static str, description: &'static str, script: Sc
 
 /// The account numbers with a behaviour of their own. Any other one succeeds at
 /// once, without a callback.
-pub const SCENARIOS: [Scenario; 28] = [
+pub const SCENARIOS: [Scenario; 29] = [
     row(
         "080000000001",
         "success without serial number (001), which comes later by callback",
@@ -353,7 +353,15 @@ pub const SCENARIOS: [Scenario; 28] = [
             ..SUCCESS
         },
     ),
+    row(
+        SELLS_INQUIRIES,
+        "success; an inquiry about it is sold: `querycode` is ignored",
+        SUCCESS,
+    ),
 ];
+
+/// Inquiries about this account number are purchases: `querycode` is ignored.
+pub const SELLS_INQUIRIES: &str = "080000000029";
 
 /// Inquiries about numbers of this beginning and three digits are answered with the
 /// status code that the digits say.

@@ -29,7 +29,8 @@ use super::{
     Sandbox,
     api::Reaction,
     bill::Bill,
-    book::{Book, Entry},
+    billing,
+    book::{Book, Entry, PaidBill},
     misprint,
     scenario::Reply,
     wire::rupiah,
@@ -52,6 +53,8 @@ pub(super) async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .route("/inquiry/{code}", get(inquiry))
         .route("/misprints/{account_number}", put(set_misprints))
         .route("/not-found-code/{code}", put(set_not_found_code))
+        .route("/bills", get(paid_bills))
+        .route("/bills/{account_number}", put(set_billing))
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
@@ -274,6 +277,24 @@ async fn set_not_found_code(
     }
     sandbox.not_found_code.store(code, Ordering::Relaxed);
     StatusCode::NO_CONTENT
+}
+
+/// Sets how a customer is billed.
+async fn set_billing(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(account_number): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    let Some(billing) = billing::read(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    sandbox.billings.set(account_number, billing);
+    StatusCode::NO_CONTENT
+}
+
+/// Lists the bills that were paid, and under which reference codes.
+async fn paid_bills(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<PaidBill>> {
+    Json(sandbox.book.paid_bills())
 }
 
 async fn ledger_entry(

@@ -2,8 +2,8 @@
 //!
 //! | note | holds |
 //! | --- | --- |
-//! | `inquiry:<account>:<inquiry code>` | the [`Inquiry`] |
-//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it, and the one before |
+//! | `inquiry:<account>:<inquiry code>` | the [`Inquiries`] under the code |
+//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it, and the one before; for a further inquiry under the code a blank and its number follow |
 //! | `inquired:<reference>` | the [`InquiriesMade`] under the reference code |
 //! | `bill:<hash of the customer>` | the transactions for one customer's bills |
 
@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Keep, Put, Store, StoreError, record};
 use crate::transaction::{
-    AccountName, Details, InquiriesMade, Inquiry, InquiryCode, StatusCode, TransactionKey, Verbatim,
+    AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
+    TooManyUnderCode, TransactionKey, Verbatim,
 };
 
 /// How long an inquiry is remembered after it can no longer be paid.
@@ -20,7 +21,7 @@ const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// How long it matters which reference codes were used for inquiries, and which
 /// transactions are for one bill: longer than anything is checked.
 const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// The most transactions remembered for one bill; the oldest is forgotten first.
+/// The most transactions remembered for one bill. An open one is never forgotten.
 const BILL_MAX: usize = 64;
 
 fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
@@ -30,30 +31,57 @@ fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
     }
 }
 
-/// Remembers an inquiry; the latest answer counts.
-///
-/// # Errors
-/// [`StoreError`] when it may not be stored.
-pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), StoreError> {
-    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
-    let body = serde_json::to_string(inquiry).map_err(|_| corrupt(&name))?;
-    let keep = keep(now, inquiry.expires_at.max(now), INQUIRY_KEPT);
-    set(store, &name, keep, |_| Ok(Some(body.clone()))).await
+/// Why an inquiry is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// It may not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its code has too many live ones.
+    #[error(transparent)]
+    TooMany(#[from] TooManyUnderCode),
 }
 
-/// The inquiry, if it is known.
+/// Remembers an inquiry, beside the others under its code.
 ///
 /// # Errors
-/// [`StoreError`] when it cannot be read.
+/// [`NotKept`] when it may not be stored.
+pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), NotKept> {
+    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
+    let mut known = store.note(&name).await?;
+    loop {
+        let inquiries = match known.as_deref() {
+            Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
+            None => Inquiries::new(inquiry.clone()),
+        };
+        let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
+        if known.as_ref() == Some(&body) {
+            return Ok(());
+        }
+        let keep = keep(now, inquiries.expire_at().max(now), INQUIRY_KEPT);
+        match store.put_note(&name, known.as_deref(), &body, keep).await? {
+            Put::Done => return Ok(()),
+            Put::Conflict(stored) => known = stored,
+        }
+    }
+}
+
+/// Loads the inquiries under a code, if there are any.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
 pub async fn load(
     store: &dyn Store,
     account: &AccountName,
     code: &InquiryCode,
-) -> Result<Option<Inquiry>, StoreError> {
+) -> Result<Option<Inquiries>, StoreError> {
     let name = inquiry_name(account, code);
     let body = store.note(&name).await?;
-    body.map(|body| serde_json::from_str(&body).map_err(|_| corrupt(&name)))
-        .transpose()
+    body.map(|body| read_inquiries(&name, &body)).transpose()
+}
+
+fn read_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
+    serde_json::from_str(body).map_err(|_| corrupt(name))
 }
 
 /// To whom an inquiry belongs.
@@ -85,6 +113,31 @@ impl Binding {
     }
 }
 
+/// The note that binds one inquiry, and how long it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bond {
+    name: String,
+    expires_at: Timestamp,
+}
+
+impl Bond {
+    /// Names the note of an inquiry. The first one under a code has the name that an earlier
+    /// release knows.
+    #[must_use]
+    pub fn of(numbered: &Numbered) -> Self {
+        let inquiry = &numbered.inquiry;
+        let mut name = bound_name(&inquiry.account, &inquiry.inquiry_code);
+        if numbered.number > 0 {
+            // No code holds a blank.
+            name = format!("{name} {}", numbered.number);
+        }
+        Self {
+            name,
+            expires_at: inquiry.expires_at,
+        }
+    }
+}
+
 /// Changes to whom an inquiry belongs, if that is still `from`; returns what it then
 /// is.
 ///
@@ -92,19 +145,19 @@ impl Binding {
 /// [`StoreError`] when that is not known.
 pub async fn bind(
     store: &dyn Store,
-    inquiry: &Inquiry,
+    bond: &Bond,
     from: Option<&Binding>,
     to: Binding,
     now: Timestamp,
 ) -> Result<Binding, StoreError> {
-    let name = bound_name(&inquiry.account, &inquiry.inquiry_code);
-    let keep = keep(now, inquiry.expires_at.max(now), INQUIRY_KEPT);
+    let name = &bond.name;
+    let keep = keep(now, bond.expires_at.max(now), INQUIRY_KEPT);
     let from = from.map(Binding::write);
     let text = to.write();
-    match store.put_note(&name, from.as_deref(), &text, keep).await? {
+    match store.put_note(name, from.as_deref(), &text, keep).await? {
         Put::Done => Ok(to),
         Put::Conflict(Some(stored)) => Binding::read(&stored),
-        Put::Conflict(None) => Err(corrupt(&name)),
+        Put::Conflict(None) => Err(corrupt(name)),
     }
 }
 
@@ -114,10 +167,9 @@ pub async fn bind(
 /// [`StoreError`] when that is not known.
 pub async fn bound_to(
     store: &dyn Store,
-    account: &AccountName,
-    code: &InquiryCode,
+    bond: &Bond,
 ) -> Result<Option<TransactionKey>, StoreError> {
-    let stored = store.note(&bound_name(account, code)).await?;
+    let stored = store.note(&bond.name).await?;
     let binding = stored.map(|stored| Binding::read(&stored)).transpose()?;
     Ok(binding.map(|binding| binding.holder))
 }
@@ -198,43 +250,59 @@ fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreE
     })
 }
 
-/// Notes that a transaction is for a customer's bill.
-///
-/// # Errors
-/// [`StoreError`] when it may not be stored; then do not pay.
-pub async fn note_bill(
-    store: &dyn Store,
-    customer: &Verbatim,
-    key: &TransactionKey,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let ours = key.to_string();
-    let keep = keep(now, now, MARK_KEPT);
-    set(store, &bill_name(customer), keep, |known| {
-        let mut all: Vec<&str> = known
-            .map(|known| known.split(' ').collect())
-            .unwrap_or_default();
-        if all.contains(&ours.as_str()) {
-            return Ok(None);
-        }
-        all.push(&ours);
-        let surplus = all.len().saturating_sub(BILL_MAX);
-        Ok(Some(all[surplus..].join(" ")))
-    })
-    .await
+/// The transactions for a customer's bills, whatever became of them: a reading of the note.
+#[derive(Debug)]
+pub struct BillList {
+    text: Option<String>,
+    keys: Vec<TransactionKey>,
 }
 
-/// The transactions for a customer's bills, whatever became of them.
+impl BillList {
+    /// Returns them, oldest first.
+    #[must_use]
+    pub fn keys(&self) -> &[TransactionKey] {
+        &self.keys
+    }
+
+    /// Returns true when another one needs the place of one that is listed.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= BILL_MAX
+    }
+}
+
+/// Reads the transactions for a customer's bills.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
-pub async fn of_bill(
+pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<BillList, StoreError> {
+    let text = store.note(&bill_name(customer)).await?;
+    let listed = text.as_deref().unwrap_or_default().split(' ');
+    let keys = listed.filter(|key| !key.is_empty());
+    let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
+    Ok(BillList { text, keys })
+}
+
+/// Lists a transaction as the last one for a customer's bill, in the place of `evicted`; `false`
+/// when the list is no longer as it was read.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored; then do not pay.
+pub async fn list_last(
     store: &dyn Store,
     customer: &Verbatim,
-) -> Result<Vec<TransactionKey>, StoreError> {
-    let known = store.note(&bill_name(customer)).await?.unwrap_or_default();
-    let keys = known.split(' ').filter(|key| !key.is_empty());
-    keys.map(record::parse_key).collect()
+    read: &BillList,
+    key: &TransactionKey,
+    evicted: Option<&TransactionKey>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let stay = |listed: &&TransactionKey| *listed != key && Some(*listed) != evicted;
+    let stays = read.keys.iter().filter(stay).chain([key]);
+    let text = stays.map(TransactionKey::as_str).collect::<Vec<_>>();
+    let text = text.join(" ");
+    let (name, keep) = (bill_name(customer), keep(now, now, MARK_KEPT));
+    let put = store.put_note(&name, read.text.as_deref(), &text, keep);
+    Ok(put.await? == Put::Done)
 }
 
 /// Makes a change of a note, again as long as somebody else was faster.

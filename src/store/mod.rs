@@ -41,6 +41,7 @@ pub mod inquiries;
 mod record;
 pub mod redb;
 pub mod redis;
+pub mod sold;
 pub mod unresolved;
 
 use std::{
@@ -421,14 +422,19 @@ pub enum Claim {
 /// sent and nothing may be: the caller must have the attempt given up.
 pub async fn claim(store: &dyn Store, change: Change, history: &str) -> Result<Claim, StoreError> {
     let ours = change.transaction.token();
-    let stored = match store.commit(&change, Some(history)).await {
+    let (stored, is_indeterminate) = match store.commit(&change, Some(history)).await {
         Ok(Commit::Done) => return Ok(won(change)),
         Ok(Commit::OtherHistory) => return Ok(Claim::OtherHistory),
-        Ok(Commit::Conflict(stored)) => stored,
-        Err(StoreError::Unavailable(_)) => store.load(&change.transaction.key()).await?,
+        Ok(Commit::Conflict(stored)) => (stored, false),
+        Err(StoreError::Unavailable(_)) => (store.load(&change.transaction.key()).await?, true),
         Err(error) => return Err(error),
     };
     match stored {
+        // SUBTLE: 1. the commit is on its way; 2. the version that it was made from is read
+        // back; 3. the commit arrives, and fits. Only another version rules that out.
+        Some(stored) if is_indeterminate && change.from == Some(stored.base()) => Err(
+            StoreError::Unavailable("it is not known whether the claim is stored".to_owned()),
+        ),
         // Stored after all: the reply was lost, or a client library sent it twice.
         Some(stored) if stored.token() == ours => Ok(won(change)),
         Some(stored) => Ok(Claim::Taken(stored)),

@@ -117,8 +117,8 @@ mod tests {
 
     use super::*;
     use crate::transaction::{
-        AccountName, AccountNumber, Arming, AttemptToken, Change, Contents, Finding, Intent,
-        NotSent, Order, ProductCode, ReferenceCode, Rules, Schedule, Source, Statement,
+        AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Finding,
+        Intent, NotSent, Order, ProductCode, ReferenceCode, Rules, Schedule, Source, Statement,
     };
 
     fn at(seconds: i64) -> Timestamp {
@@ -171,6 +171,7 @@ mod tests {
                 account_number: order.account_number.clone(),
                 inquiry_code: None,
             },
+            bill: BillGuards::default(),
             trace: None,
         };
         let rules = Rules {

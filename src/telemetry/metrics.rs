@@ -62,6 +62,7 @@ pub struct Metrics {
     checks: Counter<u64>,
     another_member: Counter<u64>,
     differing: Counter<u64>,
+    inquiries_sold: Counter<u64>,
     checks_due: Gauge<u64>,
     checks_running: Gauge<u64>,
     replays: Counter<u64>,
@@ -99,8 +100,7 @@ impl Metrics {
         let gauge = |name: &'static str, about: &'static str| {
             meter.u64_gauge(name).with_description(about).build()
         };
-        let info = gauge("okebayar.build.info", "1; what is running");
-        info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
+        show_build(&gauge("okebayar.build.info", "1; what is running"));
         Self {
             calls: seconds(
                 "rpc.server.call.duration",
@@ -144,6 +144,10 @@ impl Metrics {
                 "okebayar.answers.differing",
                 "Answers and trusted callbacks about our reference code that name another account \
                  number or product",
+            ),
+            inquiries_sold: counter(
+                "okebayar.inquiries.answered_as_purchase",
+                "Inquiries that OKEBAYAR answered like purchases, and may have sold",
             ),
             checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
             checks_running: gauge("okebayar.checks.running", "Status checks being made"),
@@ -282,6 +286,16 @@ impl Metrics {
         self.another_member.add(1, &labels);
     }
 
+    /// Counts an inquiry that OKEBAYAR may have sold.
+    pub fn inquiry_sold(&self, account: &AccountName) {
+        self.inquiries_sold.add(1, &[account_label(account)]);
+    }
+
+    /// Shows the counter of inquiries that may have been sold before the first.
+    pub fn await_inquiry_sold(&self, account: &AccountName) {
+        self.inquiries_sold.add(0, &[account_label(account)]);
+    }
+
     /// Shows the counter of another member's answers before the first: an alert at the
     /// first must see it rise.
     pub fn await_another_member(&self, account: &AccountName) {
@@ -380,6 +394,10 @@ impl Metrics {
         self.queued.record(waiting as u64, &[]);
         self.sending.record(sending as u64, &[]);
     }
+}
+
+fn show_build(info: &Gauge<u64>) {
+    info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
 }
 
 fn account_label(account: &AccountName) -> KeyValue {

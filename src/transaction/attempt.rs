@@ -1,8 +1,10 @@
 //! Attempts to send: what names them, how they are armed, and which were held back.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::schedule::Schedule;
 
 /// How an attempt is armed.
 #[derive(Clone, Copy, Debug)]
@@ -58,14 +60,24 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) token: AttemptToken,
     pub(super) armed_at: Timestamp,
+    /// When its POST is over, by the configuration of the gateway that armed it: another one
+    /// may have shorter time-outs. An earlier release does not store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) post_over_at: Option<Timestamp>,
 }
 
 impl Attempt {
-    pub(super) fn new(number: u32, arming: Arming) -> Self {
+    pub(super) fn new(
+        number: u32,
+        arming: Arming,
+        schedule: &Schedule,
+        clock_skew: SignedDuration,
+    ) -> Self {
         Self {
             number,
             token: arming.token,
             armed_at: arming.at,
+            post_over_at: Some(schedule.post_over_at(arming.at, clock_skew)),
         }
     }
 }

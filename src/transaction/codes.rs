@@ -304,6 +304,8 @@ pub struct StatusCode([u8; 3]);
 impl StatusCode {
     /// 000: success, and nothing to follow.
     pub const SUCCESS: Self = Self(*b"000");
+    /// 208: the same was asked before.
+    pub const DUPLICATE: Self = Self(*b"208");
 
     /// Reads three digits, surrounded by nothing; anything else is `None`.
     #[must_use]

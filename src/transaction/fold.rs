@@ -16,7 +16,7 @@ use super::{
     intent::Operation,
     resolution::{Resolution, Verdict},
     state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
-    statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement},
+    statement::{Details, Extra, FailureReason, Finding, NotSent, Source, Statement, Unknown},
 };
 
 /// The times by which evidence is judged. A transaction keeps those it began
@@ -68,11 +68,7 @@ impl About {
     /// POST under its reference code whose outcome is unknown: "never received" does not free
     /// the reference code then.
     fn given(self, evidence: &EvidenceSet) -> Self {
-        let was_sent = evidence.iter().any(|(said, seen)| {
-            matches!(said.source, Source::Gateway | Source::Answer)
-                && matches!(said.finding, Finding::Unknown(_))
-                && self.concerns(seen.last)
-        });
+        let was_sent = evidence.iter().any(|entry| reports_post(entry, self));
         Self {
             is_held_back: self.is_held_back && !was_sent,
             ..self
@@ -81,6 +77,13 @@ impl About {
 }
 
 type Entry<'a> = (&'a Statement, &'a Seen);
+
+/// Returns true when a gateway reports a POST whose outcome is unknown.
+fn reports_post((said, seen): Entry<'_>, about: About) -> bool {
+    matches!(said.source, Source::Gateway | Source::Answer)
+        && matches!(said.finding, Finding::Unknown(_))
+        && about.concerns(seen.last)
+}
 
 /// What the evidence amounts to.
 #[must_use]
@@ -233,7 +236,14 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
     let never_received = evidence.iter().any(|(said, seen)| {
         said.finding == Finding::NotReceived && was_never_received(seen, about, rules)
     });
-    let received = evidence.shows_receipt();
+    // A POST whose outcome is unknown was sent. Beside proof that nothing was, it is one of a
+    // later attempt, which the store has lost.
+    // One whose sender is lost may never have left.
+    let is_lost = |said: &Statement| said.finding == Finding::Unknown(Unknown::SenderLost);
+    let was_sent = evidence
+        .iter()
+        .any(|entry| reports_post(entry, about) && !is_lost(entry.0));
+    let received = evidence.shows_receipt() || was_sent && not_sent.is_some();
 
     let review = |cause| {
         let receipt = success.map(|_| receipt(evidence));

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use super::{
     amount::Amount,
     codes::{AccountName, InquiryCode, SerialNumber, StatusCode, TraceCode},
-    intent::Contents,
     order::Order,
     statement::Details,
 };
@@ -43,50 +42,27 @@ pub enum NotPayable {
          and if it stays so ask the gateway's operator for an account in the other format"
     )]
     Unsendable(&'static str),
+    /// Inquiries of several customers fit the request.
+    #[error(
+        "OKEBAYAR gave the inquiry code to several customers; give account_number as it was \
+         inquired, or inquire again"
+    )]
+    Ambiguous,
     /// The caller showed another total to the customer.
     #[error("the inquiry's total is IDR {0}, not the stated one; show the customer that one")]
     OtherTotal(Amount),
 }
 
 impl Inquiry {
-    /// What is sent for a request that names this inquiry.
+    /// Returns what is sent for a request that means this inquiry.
     ///
     /// # Errors
-    /// [`NotPayable`] when the two do not fit, or it is too late.
-    pub fn order_for(&self, contents: &Contents, now: Timestamp) -> Result<Order, NotPayable> {
-        let bill = self
-            .order
-            .inquired
-            .as_ref()
-            .and_then(|inquired| inquired.bill.as_ref());
-        match (contents, bill) {
-            (
-                Contents::PurchasePrepaid {
-                    product_code,
-                    account_number,
-                    ..
-                },
-                None,
-            ) => {
-                if *product_code != self.order.product_code {
-                    return Err(NotPayable::OtherContents("product_code"));
-                }
-                if *account_number != self.order.account_number {
-                    return Err(NotPayable::OtherContents("account_number"));
-                }
-            }
-            (Contents::PayPostpaid { total: stated, .. }, Some(bill)) => {
-                let total = bill.total().ok_or(NotPayable::TotalUnknown)?;
-                if stated.is_some_and(|stated| stated != total) {
-                    return Err(NotPayable::OtherTotal(total));
-                }
-            }
-            _ => return Err(NotPayable::OtherContents("operation")),
-        }
+    /// [`NotPayable::Expired`] when it is too late.
+    pub fn order(&self, now: Timestamp) -> Result<&Order, NotPayable> {
         if now >= self.expires_at {
             return Err(NotPayable::Expired);
         }
-        Ok(self.order.clone())
+        Ok(&self.order)
     }
 }
 
@@ -203,6 +179,13 @@ impl InquiriesMade {
         self.note(FORGOTTEN);
     }
 
+    /// Returns true when one besides `id` has no known answer.
+    #[must_use]
+    pub fn has_unanswered_beside(&self, id: &str) -> bool {
+        let mut made = self.0.iter();
+        made.any(|(entry, got)| parts(entry).0 != id && entry != FORGOTTEN && got.is_none())
+    }
+
     /// Takes back an inquiry that was not sent after all.
     pub fn forget(&mut self, id: &str) {
         self.0.retain(|(entry, _)| parts(entry).0 != id);
@@ -236,6 +219,12 @@ impl InquiriesMade {
     #[must_use]
     pub fn may_have_told_serial_number(&self, number: &SerialNumber) -> bool {
         self.has_told(Kind::SerialNumber, number.expose(), true)
+    }
+
+    /// Returns true when one is known to have told this serial number.
+    #[must_use]
+    pub fn told_serial_number(&self, number: &SerialNumber) -> bool {
+        self.has_told(Kind::SerialNumber, number.expose(), false)
     }
 
     /// Returns true when one told this price. No inquiry before a purchase is printed with one,

@@ -123,8 +123,20 @@ pub struct Intent {
     pub reference_code: ReferenceCode,
     /// What is bought.
     pub contents: Contents,
+    /// What the caller says of the bill, so that it pays no other one and none twice.
+    pub bill: BillGuards,
     /// The trace in which it is wanted; no part of what is wanted.
     pub trace: Option<TraceContext>,
+}
+
+/// What guards the payment of a bill. No part of its contents: a call that repeats a payment need
+/// not repeat them.
+#[derive(Clone, Debug, Default)]
+pub struct BillGuards {
+    /// The customer's number as it was inquired, if the caller gives it.
+    pub account_number: Option<AccountNumber>,
+    /// The open payments of the bill that the caller knows of and pays beside.
+    pub acknowledged: Vec<TransactionKey>,
 }
 
 impl Intent {

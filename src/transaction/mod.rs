@@ -12,6 +12,7 @@ mod attempt;
 mod codes;
 mod evidence;
 mod fold;
+mod inquiries;
 mod inquiry;
 mod intent;
 mod meaning;
@@ -38,8 +39,9 @@ pub use codes::{
 };
 pub use evidence::{Added, EvidenceSet, Seen};
 pub use fold::{About, Rules, fold};
+pub use inquiries::{Inquiries, Meant, Numbered, TooManyUnderCode};
 pub use inquiry::{InquiriesMade, Inquiry, NotPayable};
-pub use intent::{Contents, Intent, Operation, TraceContext};
+pub use intent::{BillGuards, Contents, Intent, Operation, TraceContext};
 pub use order::{Bill, Inquired, Order, Verbatim};
 pub use release::{Kept, Release};
 pub use resolution::{CannotResolve, Resolution, Ruling, Verdict};
@@ -96,6 +98,9 @@ pub struct Transaction {
     /// The attempts that were held back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     held_back: Vec<HeldBack>,
+    /// The store lost the record, and it was written again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_rewritten: bool,
     rules: Rules,
     evidence: EvidenceSet,
     checks: Checks,
@@ -122,6 +127,22 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns the change as the first version of a record that the store has lost. What else it
+    /// held of the reference code is lost as well.
+    #[must_use]
+    pub fn rewritten(&self) -> Self {
+        let transaction = Transaction {
+            is_rewritten: true,
+            ..(*self.transaction).clone()
+        };
+        Self {
+            transaction: Arc::new(transaction),
+            from: None,
+            is_event: true,
+            releases: self.releases,
+        }
+    }
+
     /// Returns the change that also ends a lease, if its caller still holds it.
     #[must_use]
     pub fn releasing(self, lease: LeaseToken) -> Self {
@@ -169,8 +190,9 @@ impl Transaction {
             trace: intent.trace,
             created_at: now,
             updated_at: now,
-            attempt: Attempt::new(1, arming),
+            attempt: Attempt::new(1, arming, schedule, rules.clock_skew),
             held_back: Vec::new(),
+            is_rewritten: false,
             rules,
             evidence: EvidenceSet::default(),
             checks: Checks {
@@ -221,7 +243,12 @@ impl Transaction {
             at: self.seen_at(arming.at),
             ..arming
         };
-        next.attempt = Attempt::new(self.attempt.number + 1, arming);
+        next.attempt = Attempt::new(
+            self.attempt.number + 1,
+            arming,
+            schedule,
+            self.rules.clock_skew,
+        );
         next.unrecognized.forget_attempt();
         next.note_held_back(arming);
         Ok(next.changed(self, arming.at, schedule, true))
@@ -455,6 +482,7 @@ impl Transaction {
     #[must_use]
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
+        let until = until.max(self.attempt.post_over_at.unwrap_or(until));
         (self.standing().state == State::Sending).then_some(until)
     }
 
@@ -529,6 +557,9 @@ impl Transaction {
     }
 
     fn next(&self, schedule: &Schedule) -> Next {
+        if let Some(until) = self.sending_until(schedule) {
+            return Next::CheckAt(until);
+        }
         let past = Past {
             armed_at: self.attempt.armed_at,
             phase_since: self.checks.phase_since,
@@ -560,6 +591,40 @@ impl Transaction {
     #[must_use]
     pub fn not_sent_at(&self) -> Option<Timestamp> {
         fold::not_sent_at(&self.evidence, self.about(), &self.rules)
+    }
+
+    /// Returns the contents with the total that is paid, which an earlier release did not want
+    /// stated.
+    #[must_use]
+    pub fn stated_contents(&self) -> Contents {
+        match &self.contents {
+            Contents::PayPostpaid {
+                inquiry_code,
+                total: None,
+            } => Contents::PayPostpaid {
+                inquiry_code: inquiry_code.clone(),
+                total: self.order.bill().and_then(Bill::total),
+            },
+            stated => stated.clone(),
+        }
+    }
+
+    /// Returns when the success was learnt that stands, at the latest; `None` in any other state.
+    #[must_use]
+    pub fn succeeded_at(&self) -> Option<Timestamp> {
+        if !matches!(self.standing().state, State::Succeeded { .. }) {
+            return None;
+        }
+        let is_success = |finding| {
+            matches!(
+                finding,
+                Finding::Succeeded | Finding::Resolved(Verdict::Succeeded)
+            )
+        };
+        let entries = self.evidence.iter();
+        let times = entries.filter(|(said, _)| is_success(said.finding));
+        let learnt = times.map(|(_, seen)| seen.first).max();
+        Some(learnt.unwrap_or(self.updated_at))
     }
 
     /// The statements that settle something by themselves, and the resolutions.
@@ -679,6 +744,21 @@ impl Transaction {
     #[must_use]
     pub fn held_back(&self) -> &[HeldBack] {
         &self.held_back
+    }
+
+    /// Returns true when the store may have lost what it held of the reference code before this
+    /// record, such as the inquiries made under it.
+    #[must_use]
+    pub fn follows_loss(&self) -> bool {
+        self.is_rewritten || !self.held_back.is_empty()
+    }
+
+    /// Returns true when another version of the record, or another record under its reference
+    /// code, is for the same order paid by the same account.
+    #[must_use]
+    pub fn is_same_order(&self, other: &Self) -> bool {
+        (&self.account, &self.contents, &self.order)
+            == (&other.account, &other.contents, &other.order)
     }
 
     /// True when the latest attempt was held back: it must not be sent.

@@ -54,6 +54,37 @@ pub struct Order {
     pub inquired: Option<Inquired>,
 }
 
+impl Order {
+    /// Returns the bill that is paid; a prepaid purchase has none.
+    #[must_use]
+    pub fn bill(&self) -> Option<&Bill> {
+        self.inquired.as_ref()?.bill.as_ref()
+    }
+
+    /// Returns true for the same bill, whatever is owed: product, customer and period.
+    #[must_use]
+    pub fn is_same_bill(&self, other: &Self) -> bool {
+        let customer = |order: &Self| {
+            let inquired = order.inquired.as_ref();
+            inquired.map(|inquired| inquired.customer.clone())
+        };
+        let period = |order: &Self| order.bill().map(|bill| bill.account_numbers[2].clone());
+        self.product_code == other.product_code
+            && self.account_number == other.account_number
+            && customer(self) == customer(other)
+            && period(self) == period(other)
+    }
+
+    /// Returns true when a caller means this customer by a number: `accnumber1` or, for a
+    /// telephone line, area code and number together.
+    #[must_use]
+    pub fn is_for(&self, number: &AccountNumber) -> bool {
+        let inquired = self.inquired.as_ref();
+        let joined = inquired.map(|inquired| inquired.customer.as_str().replacen('/', "", 1));
+        self.account_number == *number || joined.is_some_and(|joined| joined == number.as_str())
+    }
+}
+
 /// What an inquiry adds to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inquired {

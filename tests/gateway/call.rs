@@ -1,10 +1,10 @@
 //! `call`: the gateway's own client, as scripts and people use it.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use prost_reflect::DescriptorPool;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::support::{
     ports,
@@ -53,6 +53,33 @@ async fn call_at(address: &str, arguments: &[&str]) -> Called {
 
 async fn call(gateway: &Gateway, arguments: &[&str]) -> Called {
     call_at(&format!("http://{}", gateway.grpc), arguments).await
+}
+
+/// Calls with a text on standard input, and returns the arguments that others see in the list
+/// of processes as well.
+async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> (Called, String) {
+    let mut command = Command::new(BINARY);
+    let mut child = command
+        .args(["call", "--address", &format!("http://{}", gateway.grpc)])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let listed = std::fs::read(format!("/proc/{}/cmdline", child.id().unwrap())).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let output = ended.expect("the call does not end").unwrap();
+    let called = Called {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    (called, String::from_utf8(listed).unwrap())
 }
 
 #[tokio::test]
@@ -231,11 +258,45 @@ async fn an_operator_settles_what_needs_review() {
         "siti",
         "--note",
         "ticket 4711",
-        "--serial-number",
-        "55 66",
     ];
-    let resolved = call(&gateway, &ruling).await;
+    // A token is money: it stands in no history of a shell and in no list of processes.
+    let told = call(
+        &gateway,
+        &[&ruling[..], &["--serial-number", "55 66"]].concat(),
+    )
+    .await;
+    assert_eq!(told.code, 2, "{}", told.err);
+    let file = world.path().join("serial-number");
+    let path = file.to_str().unwrap();
+    let from_file = [&ruling[..], &["--serial-number-file", path]].concat();
+    for (text, problem) in [
+        (None, "No such file"),
+        (Some(""), "it is empty"),
+        (Some(" \n"), "it is empty"),
+        (Some("55 66\n77\n"), "it has several lines"),
+        (Some(&*"5".repeat(5000)), "it is too long"),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let refused = call(&gateway, &from_file).await;
+        assert_eq!(refused.code, 1, "{}", refused.err);
+        let told = refused.err;
+        assert!(
+            told.contains("--serial-number-file: ") && told.contains(problem),
+            "{told}"
+        );
+        assert!(!told.contains("55"), "it quotes the token: {told}");
+    }
+    let from_stdin = [&ruling[..], &["--serial-number-file", "-"]].concat();
+    let (refused, _) = call_with_input(&gateway, &from_stdin, "\n").await;
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    let (resolved, listed) = call_with_input(&gateway, &from_stdin, "55 66\n").await;
     assert_eq!(resolved.code, 0, "{}", resolved.err);
+    assert!(
+        listed.contains("ticket 4711") && !listed.contains("55 66"),
+        "{listed}"
+    );
     assert!(
         resolved.out.contains("  serial_number: 55 66\n"),
         "{}",
@@ -246,6 +307,21 @@ async fn an_operator_settles_what_needs_review() {
         "{}",
         resolved.out
     );
+}
+
+#[tokio::test]
+async fn timeout_that_the_wire_cannot_carry_is_a_wrong_argument() {
+    let nobody = format!("http://127.0.0.1:{}", ports::free());
+    for timeout in ["200000000000h", "8761h", "0s", "-5s", "soon"] {
+        let timeout = format!("--timeout={timeout}");
+        let called = call_at(&nobody, &["get-balance", &timeout]).await;
+        assert_eq!(called.code, 2, "{timeout}: {}", called.err);
+        assert!(
+            called.err.contains("at most 8760h"),
+            "{timeout}: {}",
+            called.err
+        );
+    }
 }
 
 #[tokio::test]

@@ -163,7 +163,8 @@ async fn a_trusted_callback_settles_without_a_check() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
-        .set("accounts.main.callback_trusted", "true");
+        .set("accounts.main.callback_trusted", "true")
+        .set("callbacks.allow", "127.0.0.1");
     let gateway = world.start_gateway().await;
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_THEN_SUCCESS).await;
@@ -365,6 +366,92 @@ async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() 
     ] {
         assert_eq!(call(port, forwarded).await, status, "{forwarded:?}");
     }
+}
+
+#[tokio::test]
+async fn sender_whom_a_trusted_proxy_names_with_a_port_is_read() {
+    let forwarded = [
+        ("203.0.113.7:4711", 200),
+        ("203.0.113.7:4711, 10.1.2.3:99", 200),
+        ("\"203.0.113.7:4711\"", 200),
+        ("[2001:db8::1]:443", 200),
+        ("\"[2001:db8::1]:443\"", 200),
+        ("\"[2001:db8::1]\"", 200),
+        ("[2001:db8::1]", 200),
+        ("[::ffff:203.0.113.7]:443", 200),
+        ("198.51.100.1:4711", 404),
+        ("203.0.113.7:1, 198.51.100.1:1", 404),
+        ("[2001:db9::1]:443", 404),
+        ("203.0.113.7:", 404),
+        ("203.0.113.7:99999", 404),
+        ("203.0.113.7:4711:1", 404),
+        ("[203.0.113.7]:1", 404),
+        ("[2001:db8::1", 404),
+        ("[2001:db8::1]x", 404),
+        ("\"203.0.113.7", 404),
+        ("unknown", 404),
+        ("_hidden", 404),
+    ];
+    for (listen, proxies) in [
+        ("127.0.0.1:0", "127.0.0.1, 10.0.0.0/8"),
+        ("[::1]:0", "::1, 10.0.0.0/8"),
+    ] {
+        let mut world = World::without_sandbox(StoreKind::Embedded).await;
+        world
+            .set("callbacks.listen", listen)
+            .set("callbacks.allow", "203.0.113.0/24, 2001:db8::/32")
+            .set("callbacks.trusted_proxies", proxies);
+        let gateway = world.start_gateway().await;
+        let address = gateway.callbacks;
+        let url = format!("http://{address}/callbacks/main?referencecode=unknown-1&status=000");
+        for (forwarded, status) in forwarded {
+            // Header names have no case.
+            let request = reqwest::Client::new().get(&url);
+            let answer = request.header("X-FORWARDED-FOR", forwarded).send().await;
+            assert_eq!(answer.unwrap().status(), status, "{listen}: {forwarded}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_most_talkative_log_tells_no_callback_address() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.variables.push(("RUST_LOG".into(), "trace".into()));
+    let open = world.callback_url();
+    let secret = world.secret().to_owned();
+    world.set("accounts.main.callback_secret", &secret);
+    let mut gateway = world.start_gateway().await;
+    // It reads the same in an address with escapes.
+    let escaped: Vec<String> = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escaped = escaped.concat();
+    let query = "referencecode=unknown-1234&status=000";
+    for (path, status) in [
+        (secret.clone(), 200),
+        (escaped.clone(), 200),
+        (format!("{secret}x"), 404),
+        (format!("{secret}/"), 404),
+        (format!("{secret}/x"), 404),
+        (format!("{secret}%2F"), 404),
+        (format!("{secret}%00"), 404),
+        // Not UTF-8.
+        (format!("{secret}%FF"), 404),
+        (secret.to_uppercase(), 404),
+    ] {
+        let url = format!("{open}/{path}?{query}");
+        let answer = reqwest::get(&url).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        let told = answer.text().await.unwrap();
+        assert!(!told.contains(&secret), "{told}");
+        // A callback that is malformed, and one that comes twice.
+        let answer = reqwest::get(format!("{open}/{path}?status=000&status=200")).await;
+        let expected = if status == 200 { 400 } else { 404 };
+        assert_eq!(answer.unwrap().status(), expected, "{path}");
+    }
+    gateway.process.add_secret(secret);
+    gateway.process.add_secret(escaped);
+    gateway.process.kill().await;
+    let told = gateway.process.text();
+    assert!(told.contains("a callback was refused"), "{told}");
 }
 
 #[tokio::test]

@@ -263,6 +263,11 @@ async fn values_that_cannot_be_meant_are_refused() {
         ("staging", json!({ "settings": { "limit": {} } }), "limit"),
         (
             "staging",
+            json!({ "settings": { "allow_short_times": true } }),
+            "allow_short_times",
+        ),
+        (
+            "staging",
             json!({ "settings": { "store": { "partitions": "7" } } }),
             "partitions",
         ),
@@ -309,6 +314,8 @@ async fn the_rendered_configuration_can_be_used() {
         // Secrets are mounted; here they lie elsewhere.
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "1234").unwrap();
+        let callback = folder.path().join("callback");
+        std::fs::write(&callback, "0123456789abcdef\n").unwrap();
         let mut command = Command::new(BINARY);
         command.args(["serve", "--check", "--config"]).arg(&config);
         command.env("OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__PIN_FILE", &secret);
@@ -316,7 +323,7 @@ async fn the_rendered_configuration_can_be_used() {
             command.env("OKEBAYAR_GATEWAY__STORE__URL", "redis://localhost");
             command.env(
                 "OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__CALLBACK_SECRET_FILE",
-                &secret,
+                &callback,
             );
         }
         let output = output(command).await;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     ambient::Ambient,
     config::Limits,
-    engine::{Engine, PurchaseError, Settings, Upstream, Wait, WaitUntil},
+    engine::{Engine, Purchase, PurchaseError, Sent, Settings, Upstream, Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
         format::Format,
@@ -30,13 +30,17 @@ use okebayar_gateway::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AccountNames, Change, Intent, State, TraceCode, Transaction, TransactionKey,
+        AccountName, AccountNames, AttemptToken, Change, Contents, InquiryCode, Intent, State,
+        TraceCode, Transaction, TransactionKey,
     },
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::core::{RULES, schedule, wish};
+use crate::support::{
+    core::{RULES, arming, schedule, wish},
+    process::PATIENCE,
+};
 
 /// What happens to the next commit or load.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +55,40 @@ enum Fault {
     LoadFails,
     /// The commit waits until the test lets it go on, and is stored then.
     Late,
+    /// The commit fails, and is stored when the test has it arrive.
+    Delayed,
 }
 
 struct Faulty {
     inner: RedbStore,
     commits: Mutex<VecDeque<Fault>>,
     loads: Mutex<VecDeque<Fault>>,
-    /// What late commits wait for.
+    /// What late calls wait for.
     go_on: Notify,
+    /// Says that a late call has begun to wait.
+    waiting: Notify,
+    /// The call that is late, by the name of its method.
+    late: Mutex<Option<&'static str>>,
+    /// The verification fails.
+    is_unfit: AtomicBool,
+    /// A delayed commit.
+    delayed: Mutex<Option<Change>>,
+}
+
+impl Faulty {
+    /// Waits, once, where the test made this method late.
+    async fn wait_if_late(&self, method: &'static str) {
+        let is_late = self
+            .late
+            .lock()
+            .unwrap()
+            .take_if(|late| *late == method)
+            .is_some();
+        if is_late {
+            self.waiting.notify_one();
+            self.go_on.notified().await;
+        }
+    }
 }
 
 fn lost() -> StoreError {
@@ -68,6 +98,7 @@ fn lost() -> StoreError {
 #[async_trait]
 impl Store for Faulty {
     async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.wait_if_late("history_name").await;
         self.inner.history_name(known).await
     }
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
@@ -79,10 +110,15 @@ impl Store for Faulty {
                 self.inner.commit(change, history).await
             }
             None | Some(Fault::None) => self.inner.commit(change, history).await,
+            Some(Fault::Delayed) => {
+                *self.delayed.lock().unwrap() = Some(change.clone());
+                Err(lost())
+            }
             Some(_) => Err(lost()),
         }
     }
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.wait_if_late("load").await;
         let fault = self.loads.lock().unwrap().pop_front();
         if fault.is_some() {
             Err(lost())
@@ -156,6 +192,7 @@ impl Store for Faulty {
         self.inner.partition_of(key)
     }
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.wait_if_late("note").await;
         self.inner.note(name).await
     }
     async fn put_note(
@@ -186,6 +223,9 @@ impl Store for Faulty {
         self.inner.listeners().await
     }
     async fn verify(&self) -> Result<(), StoreError> {
+        if self.is_unfit.load(Ordering::SeqCst) {
+            return Err(lost());
+        }
         self.inner.verify().await
     }
 }
@@ -239,6 +279,10 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         commits: Mutex::new(commits.iter().copied().collect()),
         loads: Mutex::new(loads.iter().copied().collect()),
         go_on: Notify::new(),
+        waiting: Notify::new(),
+        late: Mutex::new(None),
+        is_unfit: AtomicBool::new(false),
+        delayed: Mutex::new(None),
     });
     let transport = Arc::new(Counting::default());
     let client = Client::new(
@@ -309,11 +353,22 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
 
 impl Bench {
     async fn buy(&self) -> Result<Arc<Transaction>, PurchaseError> {
-        let wait = Wait {
-            until: WaitUntil::Answered,
-            caller_deadline: None,
-        };
-        Ok(self.engine.purchase(intent(), wait).await?.transaction)
+        Ok(buy(&self.engine, intent()).await?.transaction)
+    }
+
+    /// Begins a purchase that waits in its next call of this method until `go_on`.
+    async fn begin_late(
+        &self,
+        method: &'static str,
+        intent: Intent,
+    ) -> JoinHandle<Result<Purchase, PurchaseError>> {
+        *self.store.late.lock().unwrap() = Some(method);
+        let engine = Arc::clone(&self.engine);
+        let buying = tokio::spawn(async move { buy(&engine, intent).await });
+        tokio::time::timeout(PATIENCE, self.store.waiting.notified())
+            .await
+            .expect("it is never called");
+        buying
     }
 
     /// Waits for everything that goes on in the background.
@@ -333,6 +388,14 @@ impl Bench {
     async fn stored(&self) -> Option<Arc<Transaction>> {
         self.store.inner.load(&intent().key()).await.unwrap()
     }
+}
+
+async fn buy(engine: &Arc<Engine>, intent: Intent) -> Result<Purchase, PurchaseError> {
+    let wait = Wait {
+        until: WaitUntil::Answered,
+        caller_deadline: None,
+    };
+    engine.purchase(intent, wait).await
 }
 
 fn intent() -> Intent {
@@ -422,4 +485,112 @@ async fn an_outcome_is_stored_however_often_that_fails() {
         let stored = bench.stored().await.unwrap();
         assert_eq!(stored.revision(), 2, "a lost reply makes no second event");
     }
+}
+
+#[tokio::test]
+async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
+    let bench = bench(&[], &[]).await;
+    let buying = bench.begin_late("history_name", intent()).await;
+    bench.store.is_unfit.store(true, Ordering::SeqCst);
+    bench.engine.verify_store().await.unwrap_err();
+    bench.store.go_on.notify_one();
+    let refused = buying.await.unwrap();
+    assert!(
+        matches!(refused, Err(PurchaseError::StoreUnfit(_))),
+        "{refused:?}"
+    );
+    bench.settle().await;
+    assert_eq!(bench.posts(), 0);
+    assert!(bench.stored().await.is_none());
+    bench.store.is_unfit.store(false, Ordering::SeqCst);
+    bench.engine.verify_store().await.unwrap();
+    bench.buy().await.unwrap();
+    assert_eq!(bench.posts(), 1);
+}
+
+/// Two calls with one reference code: one is sent and its inquiry forgotten, while the other
+/// still looks for that inquiry.
+#[tokio::test]
+async fn purchase_begun_while_its_inquiry_is_looked_up_is_returned_not_refused() {
+    let bench = bench(&[], &[]).await;
+    let mut wanted = intent();
+    if let Contents::PurchasePrepaid { inquiry_code, .. } = &mut wanted.contents {
+        *inquiry_code = Some(InquiryCode::parse("inquiry-1").unwrap());
+    }
+    let buying = bench.begin_late("note", wanted.clone()).await;
+    let (_, order) = wish("reference-1", "PULSA10");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(7));
+    let begun = Transaction::begin(wanted, order, arming(token, 0), RULES, &schedule());
+    let stored = bench.store.inner.commit(&begun, None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    bench.store.go_on.notify_one();
+    let joined = buying.await.unwrap().unwrap();
+    assert!(joined.replayed);
+    assert_eq!(bench.posts(), 0);
+}
+
+/// Makes the reference code NOT_SENT: its claim cannot be confirmed, and is given up.
+async fn not_sent() -> Bench {
+    let bench = bench(
+        &[Fault::ReplyLost, Fault::NotStored],
+        &[Fault::LoadFails; 3],
+    )
+    .await;
+    bench.buy().await.unwrap_err();
+    bench.settle().await;
+    let stored = bench.stored().await.unwrap();
+    assert!(matches!(stored.standing().state, State::NotSent(_)));
+    bench
+}
+
+#[tokio::test]
+async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
+    let bench = not_sent().await;
+    // The first one finds the NOT_SENT.
+    let faults = [Fault::None, Fault::Delayed];
+    bench.store.commits.lock().unwrap().extend(faults);
+    let buying = bench.begin_late("load", intent()).await;
+    bench.store.is_unfit.store(true, Ordering::SeqCst);
+    bench.engine.verify_store().await.unwrap_err();
+    bench.store.go_on.notify_one();
+    buying.await.unwrap().unwrap_err();
+    let delayed = bench.store.delayed.lock().unwrap().take().unwrap();
+    let stored = bench.store.inner.commit(&delayed, None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    bench.settle().await;
+    let stored = bench.stored().await.unwrap();
+    assert!(
+        matches!(stored.standing().state, State::NotSent(_)),
+        "{stored:?}"
+    );
+    assert_eq!(bench.posts(), 0);
+}
+
+#[tokio::test]
+async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
+    let bench = not_sent().await;
+    bench.store.commits.lock().unwrap().push_back(Fault::Late);
+    let engine = Arc::clone(&bench.engine);
+    let buying = tokio::spawn(async move { buy(&engine, intent()).await });
+    let claimed = async {
+        while !bench.store.commits.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, claimed).await.unwrap();
+    let (other, _) = wish("reference-1", "PULSA5");
+    let refused = buy(&bench.engine, other).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            PurchaseError::OtherContents {
+                sent: Sent::Maybe,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    bench.store.go_on.notify_one();
+    buying.await.unwrap().unwrap();
+    assert_eq!(bench.posts(), 1);
 }

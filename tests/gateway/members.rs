@@ -145,7 +145,8 @@ async fn a_trusted_callback_for_another_member_settles_nothing() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
-        .set("accounts.main.callback_trusted", "true");
+        .set("accounts.main.callback_trusted", "true")
+        .set("callbacks.allow", "127.0.0.1");
     let gateway = world.start_gateway().await;
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;

@@ -324,7 +324,7 @@ async fn what_does_not_fit_the_inquiry_is_refused_before_anything_is_sent() {
         .into_inner();
     assert_eq!(paid.transaction.unwrap().state(), State::Succeeded);
     // The fingerprint is the request: another stated total is another request.
-    right.total = None;
+    right.total = rupiah(53_501);
     let refused = client.pay_postpaid(right).await;
     assert_refused(
         refused,
@@ -349,14 +349,26 @@ async fn an_inquiry_is_free_again_once_its_payment_failed(kind: StoreKind) {
 }
 
 /// A way to the sandbox that can be closed: then no connection can be made.
-struct Way {
+pub struct Way {
     from: u16,
     to: u16,
     open: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Way {
-    async fn open(&mut self) {
+    /// A way to the sandbox of a world, for its gateway; it is closed at first.
+    pub fn to_sandbox(world: &mut World) -> Self {
+        let way = Self {
+            from: ports::free(),
+            to: world.sandbox_port,
+            open: None,
+        };
+        let url = format!("http://127.0.0.1:{}/", way.from);
+        world.set("accounts.main.url", &url);
+        way
+    }
+
+    pub async fn open(&mut self) {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.from)).await;
         let (listener, to) = (listener.unwrap(), self.to);
         self.open = Some(tokio::spawn(async move {
@@ -374,7 +386,7 @@ impl Way {
     }
 
     /// Closes it, and waits until its port refuses.
-    async fn close(&mut self) {
+    pub async fn close(&mut self) {
         let open = self.open.take().unwrap();
         open.abort();
         let _ = open.await;
@@ -385,15 +397,7 @@ const ROUNDS: usize = 25;
 
 async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
     let mut world = World::new(kind).await;
-    let mut way = Way {
-        from: ports::free(),
-        to: world.sandbox_port,
-        open: None,
-    };
-    world.set(
-        "accounts.main.url",
-        &format!("http://127.0.0.1:{}/", way.from),
-    );
+    let mut way = Way::to_sandbox(&mut world);
     way.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -438,11 +442,14 @@ async fn already_paid_may_be_us() {
     // Two inquiries for one bill; the first payment's answer is lost.
     let first = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
     let second = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
-    let third = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
-    let (open, contested, late) = (reference(), reference(), reference());
+    let (open, contested) = (reference(), reference());
     let lost = pay(&mut client, &open, &first).await.unwrap();
     assert_eq!(lost.state(), State::Confirming);
-    let answer = pay(&mut client, &contested, &second).await.unwrap();
+    // An operator thinks that it will not pay.
+    let mut beside = payment(&contested, &second);
+    beside.acknowledged_open_reference_codes = vec![open.clone()];
+    let answer = client.pay_postpaid(beside).await.unwrap().into_inner();
+    let answer = answer.transaction.unwrap();
     assert_eq!(answer.status_code, "401");
     assert_eq!(
         (answer.state(), answer.reason()),
@@ -462,25 +469,37 @@ async fn already_paid_may_be_us() {
         .into_inner();
     assert_eq!(settled.transaction.unwrap().state(), State::Succeeded);
     resolve_failed(&mut client, &contested, answer.revision).await;
-    let answer = pay(&mut client, &late, &third).await.unwrap();
+    let executed = async |code: &str| world.ledger(code).await.executed;
+    assert_eq!((executed(&open).await, executed(&contested).await), (1, 0));
+}
+
+#[tokio::test]
+async fn already_paid_by_somebody_else_is_a_plain_failure() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let inquiry = gateway.bill(WATER, "1111111").await;
+    let mut elsewhere = World::without_sandbox(StoreKind::Embedded).await;
+    let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
+    elsewhere.set("accounts.main.url", &url);
+    let other = elsewhere.start_gateway().await;
+    let theirs = other.bill(WATER, "1111111").await;
+    pay(&mut other.client().await, &reference(), &theirs)
+        .await
+        .unwrap();
+    let late = reference();
+    let answer = pay(&mut gateway.client().await, &late, &inquiry)
+        .await
+        .unwrap();
     assert_eq!(
         (answer.state(), answer.reason()),
         (State::Failed, Reason::BillRefused)
     );
     assert_eq!(answer.status_code, "401");
     assert!(answer.safe_to_refund);
-    let executed = async |code: &str| world.ledger(code).await.executed;
-    assert_eq!(
-        (
-            executed(&open).await,
-            executed(&contested).await,
-            executed(&late).await
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!(world.ledger(&late).await.executed, 0);
 }
 
-async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
+pub async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
     let request = ResolveTransactionRequest {
         reference_code: code.to_owned(),
         revision,

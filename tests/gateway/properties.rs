@@ -6,12 +6,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
     About, Added, Amount, Arming, AttemptToken, Details, EvidenceSet, FailureReason, Finding, Kept,
-    NotSent, Operation, Release, ReviewCause, Ruling, SerialNumber, Source, Standing, State,
-    Statement, StatusCode, TraceCode, Transaction, Unknown, Verdict, fold,
+    NotSent, Operation, Release, ReviewCause, Ruling, Schedule, SerialNumber, Source, Standing,
+    State, Statement, StatusCode, TraceCode, Transaction, Unknown, Verdict, fold,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::support::core::{RULES, arming, at, schedule, transaction, wish};
+use crate::support::core::{RULES, arming, at, begin, schedule, transaction, wish};
 
 const ATTEMPT: u32 = 2;
 const ABOUT: About = About {
@@ -875,6 +875,58 @@ fn a_callback_brings_the_check_to_the_earliest_allowed_moment() {
         .unwrap()
         .transaction;
     assert_eq!(again.due_at(), Some(at(15)), "5 s after the last check");
+}
+
+/// Two gateways with different time-outs, as in a rollout.
+#[test]
+fn no_check_of_a_gateway_with_shorter_time_outs_overtakes_the_post() {
+    let long = Schedule {
+        sending: SignedDuration::from_mins(10),
+        ..schedule()
+    };
+    let (intent, order) = wish("reference-1", "PULSA10");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(1));
+    let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &long).transaction;
+    let over = at(0) + SignedDuration::from_mins(11);
+    assert_eq!(begun.sending_until(&schedule()), Some(over));
+    let report = Statement::bare(Source::Callback, Finding::Reported);
+    let reported = begun.observe_report(report, false, at(1), &schedule());
+    let reported = reported.unwrap().transaction;
+    assert_eq!(reported.due_at(), Some(over));
+}
+
+/// A record that was written again after a loss, and what it says of the time before.
+#[test]
+fn record_written_again_follows_a_loss() {
+    let begun = begin(1);
+    assert!(!begun.transaction.follows_loss());
+    let said = Statement::bare(Source::Gateway, Finding::Unknown(Unknown::TimedOut));
+    let next = begun.transaction.observe([said], at(1), &schedule());
+    let rewritten = next.unwrap().rewritten();
+    assert!(rewritten.from.is_none() && rewritten.is_event);
+    assert!(rewritten.transaction.follows_loss());
+}
+
+#[test]
+fn post_of_a_lost_attempt_contradicts_an_earlier_not_sent() {
+    let begun = begin(1).transaction;
+    let not_sent = Finding::NotSent {
+        attempt: 1,
+        why: NotSent::Unreachable,
+    };
+    for (why, is_contradicted) in [(Unknown::TimedOut, true), (Unknown::SenderLost, false)] {
+        let said = [not_sent, Finding::Unknown(why)].map(|it| Statement::bare(Source::Gateway, it));
+        let standing = begun.observe(said, at(1), &schedule()).unwrap();
+        let state = standing.transaction.standing().state;
+        let is_review = matches!(
+            state,
+            State::NeedsReview {
+                cause: ReviewCause::Contradicted,
+                ..
+            }
+        );
+        assert_eq!(is_review, is_contradicted, "{why:?}: {state:?}");
+    }
 }
 
 #[test]

@@ -256,7 +256,7 @@ async fn an_inquiry_code_of_two_accounts_needs_the_account() {
     let known = inquiries::load(&store, &account("main"), &code).await;
     let twin = Inquiry {
         account: account("second"),
-        ..known.unwrap().unwrap()
+        ..known.unwrap().unwrap().newest().clone()
     };
     let at = twin.expires_at;
     inquiries::save(&store, &twin, at).await.unwrap();

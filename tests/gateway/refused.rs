@@ -1,14 +1,21 @@
 //! Requests that no handler sees: every error has its `ErrorInfo`, and none says that
 //! nothing was sent under a reference code that was not even read.
 
-use okebayar_gateway::grpc::v1::{EchoResponse, WatchTransactionsRequest};
+use okebayar_gateway::grpc::v1::{
+    EchoResponse, GetBalanceRequest, ListNoticesRequest, WatchTransactionsRequest,
+    account_service_client::AccountServiceClient, notice_service_client::NoticeServiceClient,
+    transaction_service_client::TransactionServiceClient,
+};
 use prost::Message;
 use tonic::{
-    Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel,
+    Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, metadata::MetadataValue,
+    transport::Channel,
 };
 use tonic_prost::ProstCodec;
 
-use crate::support::world::{Gateway, PLAIN, StoreKind, World, assert_refused, order, reference};
+use crate::support::world::{
+    Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, order, reference,
+};
 
 /// A request that is none: its reference code is not UTF-8.
 #[derive(Clone, PartialEq, Message)]
@@ -70,4 +77,79 @@ async fn request_that_cannot_be_read_and_unknown_method_have_details() {
         let refused = call(&gateway, path, unreadable.clone()).await;
         assert_refused(refused, Code::Unimplemented, "METHOD_UNKNOWN", "maybe");
     }
+}
+
+/// Texts that are no timeout (gRPC over HTTP/2: 1 to 8 digits and a unit).
+const NO_TIMEOUTS: [&str; 17] = [
+    "99999999999999999999H",
+    "18446744073709551615H",
+    "18446744073709551615M",
+    "9999999999999999H",
+    "999999999999999999M",
+    "100000000S",
+    "000000001S",
+    "",
+    "S",
+    "5",
+    "5x",
+    "5h",
+    "+5S",
+    "-5S",
+    "5 S",
+    "5.5S",
+    " 5S",
+];
+
+fn within<T>(message: T, timeout: &'static str) -> Request<T> {
+    let mut request = Request::new(message);
+    let timeout = MetadataValue::from_static(timeout);
+    request.metadata_mut().insert("grpc-timeout", timeout);
+    request
+}
+
+#[tokio::test]
+async fn deadline_that_cannot_be_read_is_refused() {
+    let world = World::new(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    let channel = Channel::from_shared(format!("http://{}", gateway.grpc)).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let mut client = TransactionServiceClient::new(channel.clone());
+    let mut notices = NoticeServiceClient::new(channel.clone());
+    let mut accounts = AccountServiceClient::new(channel);
+    let code = reference();
+    for timeout in NO_TIMEOUTS {
+        let assert_unreadable = |refused: Result<(), Status>| {
+            assert_refused(
+                refused,
+                Code::InvalidArgument,
+                "DEADLINE_UNREADABLE",
+                "maybe",
+            );
+        };
+        let request = within(order(&code, PLAIN), timeout);
+        let refused = client.purchase_prepaid(request).await;
+        assert_unreadable(refused.map(drop));
+        let request = within(WatchTransactionsRequest::default(), timeout);
+        let refused = client.watch_transactions(request).await;
+        assert_unreadable(refused.map(drop));
+        let request = within(ListNoticesRequest::default(), timeout);
+        let refused = notices.list_notices(request).await;
+        assert_unreadable(refused.map(drop));
+        let request = within(GetBalanceRequest::default(), timeout);
+        let refused = accounts.get_balance(request).await;
+        assert_unreadable(refused.map(drop));
+    }
+    assert_eq!(world.ledger(&code).await.received, 0);
+    // The longest of each unit is one, on the same connection.
+    for timeout in ["99999999H", "99999999M", "99999999S", "99999999m"] {
+        let bought = client.purchase_prepaid(within(order(&code, PLAIN), timeout));
+        assert_succeeded(&bought.await.unwrap().into_inner().transaction.unwrap());
+        let request = within(ListNoticesRequest::default(), timeout);
+        notices.list_notices(request).await.unwrap();
+    }
+    assert_eq!(world.ledger(&code).await.received, 1);
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
+    let told = gateway.process.text();
+    assert!(!told.contains("panicked"), "{told}");
 }

@@ -138,7 +138,8 @@ async fn a_callback_that_quotes_the_request_tells_no_secret() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
-        .set("accounts.main.callback_trusted", "true");
+        .set("accounts.main.callback_trusted", "true")
+        .set("callbacks.allow", "127.0.0.1");
     let mut gateway = world.start_gateway().await;
     let code = reference();
     let mut client = gateway.client().await;

@@ -1,6 +1,8 @@
 //! Promise 14: SIGTERM stops accepting and finishes what has begun.
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::{
+    ListNoticesRequest, State, notice_service_client::NoticeServiceClient,
+};
 
 use crate::{
     support::{
@@ -10,7 +12,7 @@ use crate::{
             bought, get, order, reference,
         },
     },
-    telemetry::purchase_is_cancelled,
+    telemetry::{admin, purchase_is_cancelled},
 };
 
 /// Answers a slow purchase after three seconds.
@@ -100,7 +102,46 @@ async fn a_stop_waits_for_a_post_whose_caller_has_gone(kind: StoreKind) {
     assert_eq!(ledger.checks, 0, "the answer itself settled it");
 }
 
+async fn admin_port_answers_until_the_drain_has_ended(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    start_slow_sandbox(&mut world).await;
+    // Its answer comes while the gateway stops, with a text to the partner.
+    let fields = r#"{"info": "Maintenance tonight"}"#;
+    world.misprint(SLOW, fields).await;
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let mut client = gateway.client().await;
+    let request = order(&code, SLOW);
+    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
+    // A probe that never speaks does not hold the end up.
+    let idle = tokio::net::TcpStream::connect(gateway.admin).await.unwrap();
+    gateway.process.signal("-TERM");
+    let stopping = |line: &str| line.contains("\"stopping\"").then_some(());
+    gateway.process.line(stopping).await;
+
+    assert_eq!(gateway.readiness(503).await, "gateway: it is stopping\n");
+    assert_eq!(admin(&gateway, "/healthz").await, (200, "alive\n".into()));
+    let (status, metrics) = admin(&gateway, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("okebayar_build_info"), "{metrics}");
+    assert!(!call.is_finished(), "the POST was over too soon");
+    assert_succeeded(&bought(call.await.unwrap().unwrap().into_inner()));
+    assert!(gateway.process.ended().await.success());
+    drop(idle);
+    let told = reqwest::get(format!("http://{}/healthz", gateway.admin)).await;
+    assert!(told.is_err(), "nothing is left");
+
+    let gateway = world.start_gateway().await;
+    let url = format!("http://{}", gateway.grpc);
+    let mut client = NoticeServiceClient::connect(url).await.unwrap();
+    let listed = client.list_notices(ListNoticesRequest::default()).await;
+    let notices = listed.unwrap().into_inner().notices;
+    assert_eq!(notices.len(), 1, "the text of the last answer is kept");
+}
+
 on_both_stores!(
+    admin_port_answers_until_the_drain_has_ended,
     a_stop_waits_for_a_post_whose_caller_has_gone,
     a_stop_waits_for_the_answer_of_a_post_that_has_started,
     a_stop_stores_that_no_answer_came,

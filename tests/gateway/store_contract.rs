@@ -356,6 +356,53 @@ async fn a_gateway_without_the_account_meets_no_backlog_of_it(kind: StoreKind) {
     assert_eq!((unindexed.keys.len(), unindexed.is_last), (0, true));
 }
 
+#[tokio::test]
+async fn lease_written_by_a_clock_that_was_ahead_ends_after_a_failover() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
+    let first = begin(1).transaction;
+    done(&store, &begin(1)).await;
+    let (check, due_at) = (check_of(&first), first.due_at().unwrap());
+    let acquire = async |lease| store.lease_check(&check, due_at, lease).await.unwrap();
+    let minute = Duration::from_mins(1);
+    assert!(acquire(lease(1, minute)).await.is_some());
+    assert!(acquire(lease(2, minute)).await.is_none());
+
+    // The clock of the promoted server is a day behind.
+    let record = format!(
+        "okb:{{{}}}:tx:{}",
+        store.partition_of(&check.key),
+        check.key
+    );
+    let day = Duration::from_hours(24).as_millis().to_string();
+    let put_ahead = ["HINCRBY", &record, "lease_ends", &day];
+    redis.command(&put_ahead).await;
+    let reported = first
+        .observe_report(
+            Statement::bare(Source::Callback, Finding::Reported),
+            false,
+            at(1),
+            &schedule(),
+        )
+        .unwrap();
+    done(&store, &reported).await;
+    assert_eq!(due(&store, due_at).await, [check.key.clone()]);
+    assert!(acquire(lease(2, minute)).await.is_some());
+    assert!(acquire(lease(3, minute)).await.is_none());
+    let released = reported
+        .transaction
+        .observe_check(None, at(4), &schedule())
+        .releasing(lease(2, minute).token);
+    done(&store, &released).await;
+    let left: Vec<Option<String>> = redis::cmd("HMGET")
+        .arg(&[&record, "lease", "lease_ends", "lease_lasts"])
+        .query_async(&mut redis.connection().await)
+        .await
+        .unwrap();
+    assert_eq!(left, [None, None, None], "nothing of it stays");
+}
+
 /// The release before the leases commits to the complete index alone.
 #[tokio::test]
 async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {

@@ -341,6 +341,37 @@ async fn one_story(protocol: &str) {
 }
 
 #[tokio::test]
+async fn status_that_is_no_code_is_shown_by_a_constant() {
+    for format in crate::inquiries::FORMATS {
+        let mut world = World::new(StoreKind::Embedded).await;
+        world.check_rarely().set("accounts.main.format", format);
+        let collector = collect(&mut world, "http/protobuf").await;
+        let mut gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        let text = "token 5555-6666 of BUDI SANTOSO ";
+        for (status, shown) in [(text.repeat(1000), "_OTHER"), ("204".to_owned(), "204")] {
+            let fields = serde_json::json!({ "transactionstatus": status });
+            world.misprint(PLAIN, fields.to_string()).await;
+            buy(&mut client, &reference(), PLAIN).await;
+            let is_shown = |span: &Span| {
+                let found = attributes(span);
+                found
+                    .get("okebayar.status")
+                    .is_some_and(|code| code == shown)
+            };
+            let spans = collector.when(|spans| spans.iter().any(is_shown)).await;
+            let everything = format!("{spans:?}");
+            assert!(
+                !everything.contains("BUDI"),
+                "{format}: a status is in a span"
+            );
+        }
+        gateway.process.add_secret("BUDI".to_owned());
+        gateway.process.kill().await;
+    }
+}
+
+#[tokio::test]
 async fn what_went_wrong_is_an_error_in_its_span() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let collector = collect(&mut world, "grpc").await;

@@ -433,6 +433,21 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
             "{more:?}"
         );
     }
+    // A purchase for its price, with the inquiry's serial number: its own is still awaited.
+    let fields = [
+        ("status", "000"),
+        ("referencecode", REFERENCE),
+        ("serialnumber", "1122-3344"),
+        ("harga", "10600"),
+    ];
+    let about = Asked {
+        transaction: &asked,
+        inquired: &answered,
+    };
+    let said = verdict::of_check(&read(&fields, Format::Json), about, &CodeLists::default());
+    let said = said.unwrap();
+    assert_eq!(said.finding, Finding::Succeeded);
+    assert_eq!(said.details.serial_number, None);
     // 000 was the inquiry's; 200 was not, so a record with it is the purchase's.
     assert_eq!(check(&answered, "200", &[]), Proves::Failure);
     // The answer to the inquiry is not known: any serial number may be its own. A price is

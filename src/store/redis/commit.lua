@@ -49,11 +49,15 @@ end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3], 'listed', ARGV[8])
 -- Only its holder, or its time, ends a lease: until then the check is due for nobody.
 local lease_ends = 0
-local lease = redis.call('HMGET', KEYS[1], 'lease', 'lease_ends')
+local lease = redis.call('HMGET', KEYS[1], 'lease', 'lease_ends', 'lease_lasts')
 if lease[1] and lease[1] == ARGV[12] then
-  redis.call('HDEL', KEYS[1], 'lease', 'lease_ends')
+  redis.call('HDEL', KEYS[1], 'lease', 'lease_ends', 'lease_lasts')
 elseif lease[2] then
-  lease_ends = tonumber(lease[2])
+  local ends, time = tonumber(lease[2]), redis.call('TIME')
+  -- One that would last longer than it was acquired for has ended (lease.lua).
+  if ends - tonumber(time[1]) * 1000 <= tonumber(lease[3] or math.huge) + 1000 then
+    lease_ends = ends
+  end
 end
 local function index(key, at)
   if at == '' then

@@ -29,15 +29,18 @@ if tonumber(due) > tonumber(ARGV[2]) then
   end
   return {0, false}
 end
--- Holders on different machines: only the clock of this server measures a lease.
+-- Holders on different machines: only the clock of this server measures a lease. After a
+-- failover it may be another one, far behind: a lease that would last longer than it was
+-- acquired for was written by a clock that is gone, and has ended.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local ends = redis.call('HGET', KEYS[1], 'lease_ends')
-if ends and tonumber(ends) > now then
-  defer(ends)
+local lease = redis.call('HMGET', KEYS[1], 'lease_ends', 'lease_lasts')
+local ends, lasts = tonumber(lease[1] or 0), tonumber(lease[2] or math.huge)
+if ends > now and ends - now <= lasts then
+  defer(lease[1])
   return {0, false}
 end
 ends = string.format('%.0f', now + tonumber(ARGV[4]))
-redis.call('HSET', KEYS[1], 'lease', ARGV[3], 'lease_ends', ends)
+redis.call('HSET', KEYS[1], 'lease', ARGV[3], 'lease_ends', ends, 'lease_lasts', ARGV[4])
 defer(ends)
 return {0, body}

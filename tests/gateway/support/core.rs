@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    AccountName, AccountNumber, Arming, AttemptToken, Change, Contents, Intent, Order, ProductCode,
-    ReferenceCode, Rules, Schedule, Transaction,
+    AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Intent, Order,
+    ProductCode, ReferenceCode, Rules, Schedule, Transaction,
 };
 
 pub const RULES: Rules = Rules {
@@ -64,6 +64,7 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
             account_number: order.account_number.clone(),
             inquiry_code: None,
         },
+        bill: BillGuards::default(),
         trace: None,
     };
     (intent, order)

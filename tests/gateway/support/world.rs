@@ -7,7 +7,7 @@ use std::{
 };
 
 use okebayar_gateway::grpc::v1::{
-    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry,
+    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry, Money,
     PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
     WatchTransactionRequest, get_transaction_request::Code, inquire_postpaid_request::Customer,
     inquiry_service_client::InquiryServiceClient,
@@ -59,7 +59,8 @@ pub enum StoreKind {
 }
 
 /// Times scaled down; a POST may take as long as a busy machine needs.
-const SCALED: [(&str, &str); 21] = [
+const SCALED: [(&str, &str); 22] = [
+    ("allow_short_times", "true"),
     ("accounts.main.timeout", "20s"),
     ("accounts.main.connect_timeout", "10s"),
     ("limits.queue_timeout", "5s"),
@@ -141,7 +142,7 @@ impl World {
         );
         settings.insert("accounts.main.userid".into(), USER_ID.into());
         settings.insert("accounts.main.pin".into(), CANARY_PIN.into());
-        let secret = "callback-secret".to_owned();
+        let secret = "callback-secret_of~the.tests".to_owned();
         Self {
             settings,
             variables: Vec::new(),
@@ -280,6 +281,10 @@ impl World {
     /// The same of another release.
     pub async fn start_release(&self, binary: &str) -> Gateway {
         let mut environment = self.environment();
+        let allowed = "OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES";
+        if !knows_short_times(binary) {
+            environment.retain(|(name, _)| name != allowed);
+        }
         let listen = "OKEBAYAR_GATEWAY__CALLBACKS__LISTEN".to_owned();
         environment.push((listen, "127.0.0.1:0".to_owned()));
         Gateway::start_release(binary, &["serve"], &environment, self.path()).await
@@ -336,6 +341,26 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
+    /// Has the sandbox bill a customer otherwise or, for `*`, every one.
+    pub async fn bill_as(&self, account_number: &str, billing: Value) {
+        let url = format!(
+            "http://127.0.0.1:{}/bills/{account_number}",
+            self.sandbox_port
+        );
+        let body = billing.to_string();
+        let set = reqwest::Client::new().put(url).body(body).send();
+        assert_eq!(set.await.unwrap().status(), 204);
+    }
+
+    /// The bills that were paid more than once, as the sandbox tells.
+    pub async fn paid_twice(&self) -> Vec<Value> {
+        let bills = self.ask_sandbox("bills").await;
+        let paid = bills.as_array().unwrap().iter();
+        paid.filter(|bill| bill["reference_codes"].as_array().unwrap().len() > 1)
+            .cloned()
+            .collect()
+    }
+
     /// What the sandbox tells beside the API.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
@@ -357,6 +382,17 @@ pub struct Ledger {
     pub checks_in_flight: u64,
     /// What the last purchase or payment said.
     pub parameters: Value,
+}
+
+/// Returns true for a release that wants to be told that times are short.
+fn knows_short_times(binary: &str) -> bool {
+    binary == BINARY || {
+        let mut command = std::process::Command::new(binary);
+        command.args(["serve", "--check"]);
+        command.env("OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES", "true");
+        let told = command.output().unwrap();
+        !String::from_utf8_lossy(&told.stderr).contains("allow_short_times")
+    }
 }
 
 /// A running gateway.
@@ -532,6 +568,11 @@ pub fn payment(reference_code: &str, inquiry: &Inquiry) -> PayPostpaidRequest {
     PayPostpaidRequest {
         reference_code: reference_code.to_owned(),
         inquiry_code: inquiry.inquiry_code.clone(),
+        // One that cannot be told is refused whatever is stated.
+        total: inquiry.total.clone().or(Some(Money {
+            units: 1,
+            ..Money::default()
+        })),
         ..PayPostpaidRequest::default()
     }
 }

@@ -1,0 +1,68 @@
+//! The status codes whose meaning only a deployment knows, as far as it may say.
+
+use std::collections::BTreeSet;
+
+use super::reader::Reader;
+use crate::transaction::StatusCode;
+
+/// Codes from here on are final, as is 000 (API page, section 5).
+const FINAL_FROM: u16 = 200;
+
+/// Returns true for codes that cannot mean "never received": what is open or succeeded, a
+/// sick OKEBAYAR, what is about the check itself or a repeated request, and a bill that is
+/// paid, perhaps by the very transaction.
+fn says_otherwise(code: StatusCode) -> bool {
+    let number = code.number();
+    number < FINAL_FROM
+        || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
+}
+
+pub(super) fn read_not_received_codes(
+    reader: &mut Reader,
+    key: &str,
+) -> Option<BTreeSet<StatusCode>> {
+    let codes = reader.codes(key)?;
+    for code in codes.iter().filter(|code| says_otherwise(**code)) {
+        let problem = format!(
+            "{code} does not say that OKEBAYAR never received it: {}",
+            code.meaning()
+        );
+        let remedy = "list only the code that OKEBAYAR gives for a reference code that it never \
+                      received, as its customer service confirms";
+        reader.fault(key, problem, remedy);
+    }
+    Some(codes)
+}
+
+pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
+    let codes = reader.codes(key)?;
+    for code in &codes {
+        let remedy = "list only final codes that OKEBAYAR does not document";
+        if let Some(meaning) = code.documented() {
+            reader.fault(key, format!("{code} is documented: {meaning}"), remedy);
+        } else if code.number() < FINAL_FROM {
+            reader.fault(key, format!("{code} is not final"), remedy);
+        }
+    }
+    Some(codes)
+}
+
+/// One code has one meaning.
+pub(super) fn verify_lists(
+    reader: &mut Reader,
+    key: &str,
+    not_received: Option<&BTreeSet<StatusCode>>,
+    failed: Option<&BTreeSet<StatusCode>>,
+) {
+    let (Some(not_received), Some(failed)) = (not_received, failed) else {
+        return;
+    };
+    for code in not_received.intersection(failed) {
+        let problem = format!("{code} stands in failed_codes too");
+        reader.fault(
+            key,
+            problem,
+            "list it where OKEBAYAR means it, in one of the two",
+        );
+    }
+}

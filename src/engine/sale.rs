@@ -1,0 +1,311 @@
+//! Inquiries that OKEBAYAR answers like purchases: it may have ignored `querycode`, and
+//! sold.
+//!
+//! Money may be spent, and nobody ordered it. The answer is kept as a transaction under
+//! the reference code of the inquiry, which needs review: so nothing is bought under that
+//! reference code by any release, callbacks find it, its serial number reaches whoever
+//! may read the transaction, and an operator settles it. Until then no purchase of the
+//! same product for the same account number leaves either.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{Instrument, error};
+
+use super::{Engine, bill::Ordered, purchase::PurchaseError};
+use crate::{
+    okebayar::{answer::Answer, verdict},
+    store::{
+        Claim, StoreError, claim,
+        inbox::{self, Orphan},
+        sold,
+    },
+    transaction::{
+        AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
+        Intent, Order, ProductCode, ReferenceCode, Source, State, Statement, StatusCode,
+        Transaction,
+    },
+};
+
+/// What is told of an inquiry that may have been sold.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    /// The reference code of the inquiry.
+    pub reference_code: String,
+    /// The status code of the answer.
+    pub code: Option<StatusCode>,
+    /// The price that it names.
+    pub price: Option<Amount>,
+    /// Where it is kept.
+    pub kept: Kept,
+}
+
+/// Where an inquiry that may have been sold is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As a transaction that needs review.
+    Transaction,
+    /// Among the orphan callbacks: a transaction has the reference code already, or there
+    /// can be none.
+    Orphan,
+    /// Not yet: the store does not answer.
+    NotYet,
+}
+
+impl std::fmt::Display for Sale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            reference_code,
+            kept,
+            ..
+        } = self;
+        let kept = match kept {
+            Kept::Transaction => {
+                "it is kept as a transaction under that reference code, which an operator must \
+                 settle"
+            }
+            Kept::Orphan => "it is among the orphan callbacks; an operator must ask OKEBAYAR",
+            Kept::NotYet => "the store does not answer; an operator must ask OKEBAYAR",
+        };
+        write!(
+            f,
+            "OKEBAYAR answered the inquiry under reference code {reference_code} like a purchase \
+             and may have sold the product; do not buy it again: {kept}"
+        )
+    }
+}
+
+/// A prepaid inquiry as it was made.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) account: AccountName,
+    pub(super) reference_code: String,
+    pub(super) product_code: ProductCode,
+    pub(super) account_number: AccountNumber,
+}
+
+/// How often a lost race for the reference code is run again.
+const RACES_MAX: u32 = 8;
+/// The pause before the store is asked again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long the caller waits for the sale to be kept; keeping it goes on.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Keeps the answer to a prepaid inquiry that may have been a sale, however long the
+    /// store is away, and alerts.
+    pub(super) async fn keep_sale(self: &Arc<Self>, made: &Made, answer: Box<Answer>) -> Sale {
+        self.alert_sale(&made.account, &made.reference_code, &answer);
+        let (code, price) = (answer.status_code(), answer.details.price);
+        let (engine, sale) = (Arc::clone(self), made.clone());
+        let keeping = async move {
+            let token = engine.token();
+            loop {
+                let problem = match engine.try_keep_sale(&sale, &answer, token).await {
+                    Ok(kept) => return kept,
+                    Err(problem) => problem,
+                };
+                error!(
+                    account = %sale.account,
+                    reference_code = sale.reference_code,
+                    %problem,
+                    "an inquiry that OKEBAYAR may have sold could not be kept"
+                );
+                if !matches!(problem, StoreError::Unavailable(_)) {
+                    return Kept::NotYet;
+                }
+                tokio::time::sleep(STORE_AGAIN_AFTER).await;
+            }
+        };
+        let keeping = self.tasks.spawn(keeping.in_current_span());
+        let kept = match tokio::time::timeout(WAIT_MAX, keeping).await {
+            Ok(Ok(kept)) => kept,
+            _ => Kept::NotYet,
+        };
+        Sale {
+            reference_code: made.reference_code.clone(),
+            code,
+            price,
+            kept,
+        }
+    }
+
+    /// Keeps the answer to a postpaid inquiry that may have been a payment among the
+    /// orphans: without an inquiry there is nothing to pay, so there is no transaction.
+    pub(super) async fn keep_payment(
+        &self,
+        account: &AccountName,
+        reference_code: &str,
+        answer: &Answer,
+    ) -> Sale {
+        self.alert_sale(account, reference_code, answer);
+        let orphan = self.orphan_of_sale(account, reference_code, answer);
+        let kept = inbox::add_orphan(&*self.store, &orphan).await;
+        Sale {
+            reference_code: reference_code.to_owned(),
+            code: answer.status_code(),
+            price: answer.details.price,
+            kept: kept.map_or(Kept::NotYet, |()| Kept::Orphan),
+        }
+    }
+
+    fn alert_sale(&self, account: &AccountName, reference_code: &str, answer: &Answer) {
+        self.metrics().inquiry_sold(account);
+        let details = &answer.details;
+        error!(
+            %account,
+            reference_code,
+            status_code = answer.status_code().map(tracing::field::display),
+            trace_code = details.trace_code.as_ref().map(tracing::field::display),
+            price = details.price.map(tracing::field::display),
+            "OKEBAYAR answered an inquiry like a purchase and may have sold it; ask OKEBAYAR, \
+             then settle the transaction under this reference code"
+        );
+    }
+
+    fn orphan_of_sale(
+        &self,
+        account: &AccountName,
+        reference_code: &str,
+        answer: &Answer,
+    ) -> Orphan {
+        let code = answer.status_code();
+        Orphan {
+            account: account.clone(),
+            reference_code: reference_code.to_owned(),
+            status: code.map(|code| code.to_string()).unwrap_or_default(),
+            at: self.now(),
+        }
+    }
+
+    async fn try_keep_sale(
+        &self,
+        made: &Made,
+        answer: &Answer,
+        token: AttemptToken,
+    ) -> Result<Kept, StoreError> {
+        let Some(claimed) = self.claim_sale(made, token).await? else {
+            let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
+            inbox::add_orphan(&*self.store, &orphan).await?;
+            return Ok(Kept::Orphan);
+        };
+        let (product, number) = (&made.product_code, &made.account_number);
+        sold::note(&*self.store, product, number, &claimed.key(), self.now()).await?;
+        let Some(upstream) = self.upstream(&made.account) else {
+            return Ok(Kept::Transaction);
+        };
+        let said = verdict::of_purchase(answer, &claimed, upstream.client.code_lists());
+        // No release settles a transaction by itself that bears this one.
+        let review = Statement::bare(Source::Answer, Finding::ChecksExhausted);
+        let observe = |current: &Transaction| {
+            let said = [review.clone(), said.clone()];
+            current.observe(said, self.now(), self.schedule())
+        };
+        self.update(claimed, observe).await?;
+        Ok(Kept::Transaction)
+    }
+
+    /// Claims the reference code of an inquiry for what may have been sold; `None` where a
+    /// transaction has it already. Nothing is sent: the permit ends here.
+    async fn claim_sale(
+        &self,
+        made: &Made,
+        token: AttemptToken,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let Ok(reference_code) = ReferenceCode::parse(made.reference_code.as_str()) else {
+            return Ok(None);
+        };
+        let order = Order {
+            product_code: made.product_code.clone(),
+            account_number: made.account_number.clone(),
+            inquired: None,
+        };
+        let intent = Intent {
+            account: made.account.clone(),
+            names_account: false,
+            reference_code,
+            contents: Contents::PurchasePrepaid {
+                product_code: made.product_code.clone(),
+                account_number: made.account_number.clone(),
+                inquiry_code: None,
+            },
+            bill: BillGuards::default(),
+            trace: None,
+        };
+        let mut guard = self.guard().await?;
+        let mut stored: Option<Arc<Transaction>> = None;
+        for _ in 0..RACES_MAX {
+            let arming = Arming {
+                token,
+                at: self.now(),
+                is_held_back: false,
+            };
+            let (rules, schedule) = (self.settings.rules, self.schedule());
+            let change = match &stored {
+                None => Transaction::begin(intent.clone(), order.clone(), arming, rules, schedule),
+                Some(stored) => match stored.arm_again(order.clone(), arming, schedule) {
+                    Ok(change) => change,
+                    Err(_) => return Ok(None),
+                },
+            };
+            match claim(&*self.store, change, guard.history()).await? {
+                Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
+                Claim::HeldBack(transaction) => return Ok(Some(transaction)),
+                // What a try before this one claimed.
+                Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
+                Claim::Taken(found) => stored = Some(found),
+                Claim::OtherHistory => {
+                    guard = self.refresh_guard().await?;
+                    stored = None;
+                }
+            }
+        }
+        Err(StoreError::Unavailable(
+            "other calls with the same reference code were faster".to_owned(),
+        ))
+    }
+
+    /// Refuses a purchase of what an inquiry may have bought already, until an operator has
+    /// settled that. A purchase that has begun is returned as it is.
+    ///
+    /// # Errors
+    /// [`PurchaseError::SoldByInquiry`], or that the store cannot be read.
+    pub(super) async fn verify_not_sold(
+        &self,
+        intent: &Intent,
+    ) -> Result<Option<Ordered>, PurchaseError> {
+        let Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } = &intent.contents
+        else {
+            return Ok(None);
+        };
+        let (store, key) = (&*self.store, intent.key());
+        let not_claimed = PurchaseError::NotClaimed;
+        let noted = sold::noted(store, product_code, account_number).await;
+        for sold in noted.map_err(not_claimed)? {
+            // Its own record is found by the claim.
+            let found = if sold == key {
+                None
+            } else {
+                store.load(&sold).await.map_err(not_claimed)?
+            };
+            let Some(sale) = found else { continue };
+            let state = sale.standing().state;
+            let is_open = !state.is_settled() || matches!(state, State::NeedsReview { .. });
+            if !is_open {
+                continue;
+            }
+            if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
+                self.verify_same(&stored, intent).await?;
+                if !matches!(stored.standing().state, State::NotSent(_)) {
+                    return Ok(Some(Ordered::Taken(stored)));
+                }
+            }
+            let reference_code = sale.reference_code().clone();
+            return Err(PurchaseError::SoldByInquiry { reference_code });
+        }
+        Ok(None)
+    }
+}
