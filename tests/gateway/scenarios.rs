@@ -54,7 +54,7 @@ fn end_of(account_number: &str) -> End {
 
 /// The scaled schedule: time-out, late answer, and the age at which it gives up.
 const TIMEOUT: &str = "1500ms";
-const GIVE_UP_AFTER: &str = "6s";
+const GIVE_UP_AFTER: &str = "10s";
 /// What all of it together may take, on a busy machine.
 const SCHEDULE_ENDS: Duration = Duration::from_secs(40);
 
