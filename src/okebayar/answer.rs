@@ -149,6 +149,7 @@ const WHOLE: [&str; 8] = [
     "transactioncode",
     "querycode",
 ];
+const SERIAL_NUMBER: &str = "serialnumber";
 const STATUSES: [&str; 3] = ["transactionstatus", "responsecode", "status"];
 const TIMES: [&str; 3] = ["transactiontime", "responsetime", "inquiryexpired"];
 /// What the name of a text for readers contains: the documented `info` and
@@ -249,7 +250,11 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
             extra.keep(&name, &safe);
         }
         if let Some(slot) = slot {
-            slot.fill(without_controls(&safe).trim())?;
+            let text = without_controls(&safe);
+            let text = text.trim();
+            // A placeholder beside a serial number contradicts nothing.
+            let is_absent = plain == SERIAL_NUMBER && SerialNumber::read(text).is_none();
+            slot.fill(if is_absent { "" } else { text })?;
         }
         all.push((name, safe.into_owned()));
     }
@@ -592,6 +597,16 @@ mod tests {
         assert_eq!(read.verbatim("ref1"), Ok(Some(" a ")));
         assert_eq!(read.verbatim("ref2"), Err(Unreadable::Ambiguous("ref2")));
         assert_eq!(read.verbatim("ref3"), Ok(None));
+    }
+
+    #[test]
+    fn placeholder_beside_a_serial_number_is_no_conflict() {
+        for texts in [["-", "1122"], ["1122", "N/A"]] {
+            let read = answer(&texts.map(|text| ("serialnumber", text))).unwrap();
+            assert_eq!(read.details.serial_number, SerialNumber::read("1122"));
+        }
+        let other = answer(&[("serialnumber", "1122"), ("serialnumber", "1123")]);
+        assert_eq!(other, Err(Unreadable::Ambiguous("serialnumber")));
     }
 
     #[test]

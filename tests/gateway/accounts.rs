@@ -102,7 +102,7 @@ async fn calls_go_through_the_configured_proxy() {
         while !request.ends_with(b"}") {
             stream.read_buf(&mut request).await.unwrap();
         }
-        let body = r#"{"transactionstatus":"000","serialnumber":"1","harga":1}"#;
+        let body = r#"{"transactionstatus":"000","tracecode":"t1","serialnumber":"1","harga":1}"#;
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()

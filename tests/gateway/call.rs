@@ -327,7 +327,7 @@ async fn timeout_that_the_wire_cannot_carry_is_a_wrong_argument() {
 #[tokio::test]
 async fn health_is_an_exit_code() {
     let mut world = World::new(StoreKind::Redis).await;
-    let gateway = world.start_gateway().await;
+    let mut gateway = world.start_gateway().await;
     let address = format!("http://{}", gateway.grpc);
     let health = async || {
         let mut command = Command::new(BINARY);
@@ -348,7 +348,7 @@ async fn health_is_an_exit_code() {
     };
     let told = tokio::time::timeout(PATIENCE, unwell).await.unwrap();
     assert_eq!(told, "error: it is NOT_SERVING\n");
-    drop(gateway);
+    gateway.process.kill().await;
     let output = health().await;
     assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
