@@ -39,8 +39,8 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
     Some(codes)
 }
 
-/// Refuses questions under the code of a purchase. One may be taken for a purchase, and checks are made
-/// again and again. OKEBAYAR prints one code for a payment and its inquiry.
+/// Refuses a question under the code of a purchase: OKEBAYAR may take it for one, and checks are
+/// repeated. A payment and its inquiry may share a code, as OKEBAYAR documents.
 fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [

@@ -469,7 +469,7 @@ fn read_age_max(reader: &mut Reader) -> Option<SignedDuration> {
     let key = "checks.age_max";
     let age_max = reader.duration(key, "720h")?;
     if age_max > AGE_MAX {
-        let problem = format!("{age_max:#}: a check of what is that old may become a new sale");
+        let problem = format!("{age_max:#}: OKEBAYAR may take so late a check for a new sale");
         reader.fault(key, problem, "give at most 720h");
     }
     Some(age_max)

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How often, and how far apart, a payment looks whether one that gives way to it has done so.
+/// The number and spacing of the reads in which a payment waits for another one to give way.
 const LOOKS: u32 = 40;
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
 

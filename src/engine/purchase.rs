@@ -78,7 +78,7 @@ pub enum PurchaseError {
         /// What became of it.
         holder: Holder,
     },
-    /// Another payment of the bill is open, of which the caller does not say that it knows.
+    /// Another payment of the bill is open, and the caller does not acknowledge it.
     #[error(
         "the bill may be being paid under the reference code {reference_code}, whose outcome is \
          open; wait for that outcome (watch it), then use this reference code again if it FAILED. \
@@ -102,9 +102,9 @@ pub enum PurchaseError {
     },
     /// An inquiry for the same may have been sold, and nobody has settled that yet.
     #[error(
-        "nothing was sent: OKEBAYAR may have sold this product for this account number already, \
-         when it answered an inquiry like a purchase; an operator must settle the transaction \
-         under reference code {reference_code} first"
+        "this call sent nothing: OKEBAYAR may have sold this product for this account number \
+         already, when it answered an inquiry like a purchase; an operator must settle the \
+         transaction under reference code {reference_code} first"
     )]
     SoldByInquiry {
         /// The reference code of that inquiry.

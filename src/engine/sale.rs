@@ -1,11 +1,11 @@
-//! Inquiries that OKEBAYAR answers like purchases: it may have ignored `querycode`, and
-//! sold.
+//! Inquiries that OKEBAYAR answers like purchases: it may have ignored `querycode` and sold
+//! the product.
 //!
-//! Money may be spent, and nobody ordered it. The answer is kept as a transaction under
-//! the reference code of the inquiry, which needs review: so nothing is bought under that
-//! reference code by any release, callbacks find it, its serial number reaches whoever
-//! may read the transaction, and an operator settles it. Until then no purchase of the
-//! same product for the same account number leaves either.
+//! Money may be spent without an order. The gateway stores the answer as a transaction in
+//! NEEDS_REVIEW under the reference code of the inquiry. So no release buys anything under
+//! that reference code, callbacks find the transaction, its readers see the serial number,
+//! and an operator settles it. Until then every purchase of the same product for the same
+//! account number is refused.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// What is told of an inquiry that may have been sold.
+/// A report about an inquiry that may have been sold.
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// The reference code of the inquiry.
@@ -157,8 +157,8 @@ impl Engine {
             status_code = answer.status_code().map(tracing::field::display),
             trace_code = details.trace_code.as_ref().map(tracing::field::display),
             price = details.price.map(tracing::field::display),
-            "OKEBAYAR answered an inquiry like a purchase and may have sold it; ask OKEBAYAR, \
-             then settle the transaction under this reference code"
+            "inquiry was answered like a purchase and may have been sold; ask OKEBAYAR, then \
+             settle the transaction under this reference code, or see the orphan callbacks"
         );
     }
 

@@ -316,7 +316,7 @@ fn without_controls(text: &str) -> String {
         .replace(|c: char| c.is_ascii_control(), " ")
 }
 
-/// A name with a blank for each control character, and none at its ends.
+/// Replaces each control character of a name by a blank, and trims the name.
 fn plain_name(name: String) -> String {
     if name.contains(|c: char| c.is_ascii_control()) {
         without_controls(&name).trim().to_owned()
@@ -374,8 +374,8 @@ fn kind(name: &str, text: &str, zone: &TimeZone) -> Kind {
     }
 }
 
-/// The value, or `None` with the raw texts kept: a slip in one value never spoils the
-/// answer. Several texts that mean one value are one; several values are none.
+/// Returns the value, or `None` after moving the raw texts to `unread`: one bad value never
+/// makes the answer unreadable. Texts of equal value are one value; different values are none.
 fn read<T: PartialEq>(
     unread: &mut Vec<(String, String)>,
     slot: &Slot,
@@ -427,7 +427,7 @@ impl Slot {
         Ok(())
     }
 
-    /// The text, or `None` when it is absent, empty, or given twice, differently.
+    /// Returns the text, or `None` when it is absent, empty or conflicting.
     fn text(&self) -> Option<String> {
         let only = self.texts.first().filter(|_| self.texts.len() == 1);
         only.cloned()

@@ -272,7 +272,7 @@ impl Client {
             self.report_difference("check", differs, &answer, ours);
             return shown.ok_or(ignored.into());
         }
-        // Once is enough: promise 16 keeps such answers from changing anything else.
+        // Stored once: such an answer settles nothing (promise 16).
         match shown.filter(|_| !about.evidence().shows_receipt()) {
             Some(shown) => Ok(shown),
             None if verdict::shows_no_sign(&answer, lists, ignored) => {

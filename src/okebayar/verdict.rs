@@ -27,7 +27,7 @@ pub struct CodeLists {
     pub account_numbers: AccountNumberForms,
 }
 
-/// Why a check's answer changes nothing (promise 16).
+/// The reason why a check's answer settles nothing (promise 16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
     /// It names another reference or inquiry, several other things, or no reference.

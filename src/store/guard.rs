@@ -192,7 +192,7 @@ impl Found {
     /// SUBTLE: Redis without persistence restarts while gateway A runs and B starts. (1) The
     /// connections of A break, (2) B connects and finds neither a note nor a listener, (3) A
     /// listens again, after [`LISTEN_AGAIN_AFTER`]. Without the wait B takes the store for a
-    /// new one between (2) and (3), and buys what A sold.
+    /// new one between (2) and (3), and buys again what A bought.
     async fn read_settled(store: &dyn Store, known: Option<&Guard>) -> Result<Self, StoreError> {
         let found = Self::read(store, known).await?;
         if !found.may_be_new {

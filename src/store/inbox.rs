@@ -1,5 +1,5 @@
-//! What OKEBAYAR says beside the transactions: callbacks about unknown reference codes. Its
-//! texts to the partner are in `notices.rs`.
+//! Orphans: callbacks about unknown reference codes, and inquiries that OKEBAYAR may have sold
+//! and that no transaction can stand for.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -3,7 +3,7 @@
 //! | note | holds |
 //! | --- | --- |
 //! | `inquiry:<account>:<inquiry code>` | the [`Inquiries`] under the code |
-//! | `bound:<account>:<inquiry code>` | the one transaction that may pay it, and the one before; for a further inquiry under the code a blank and its number follow |
+//! | `bound:<account>:<inquiry code>[ <number>]` | the transaction bound to it and the one before |
 //! | `inquired:<reference>` | the [`InquiriesMade`] under the reference code |
 //! | `bill:<hash of the customer>` | the transactions for one customer's bills |
 

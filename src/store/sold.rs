@@ -62,7 +62,7 @@ pub async fn noted(
     keys.map(record::parse_key).collect()
 }
 
-/// The number itself stays out of the key.
+/// Returns the name of the note. A hash keeps the account number out of it.
 fn name(product_code: &ProductCode, account_number: &AccountNumber) -> String {
     let about = format!("{product_code}/{}", account_number.as_str());
     let digest = Sha256::digest(about.to_ascii_lowercase());

@@ -648,7 +648,7 @@ async fn failure_found_after_a_loss_may_be_that_of_a_forgotten_inquiry() {
 
 /// "Already paid" may be about a payment that the store has lost.
 #[tokio::test]
-async fn bill_that_is_paid_already_is_put_before_a_human_while_the_guard_is_on() {
+async fn already_paid_bill_escalates_to_review_while_the_guard_is_on() {
     const PAID_ALREADY: &str = "080000009401";
     let mut world = World::new(StoreKind::Redis).await;
     short_skew(&mut world).check_rarely();

@@ -17,7 +17,7 @@
 //! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
 //! | `okb:{p}:number` | string | the number of the last event |
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
-//! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `inbox.rs`, `guard.rs`); `p` is the name's own |
+//! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `sold.rs`, `inbox.rs`, `notices.rs`, `guard.rs`); `p` is the name's own |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must know (`guard.rs`) |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`List`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `identity.rs` |
