@@ -205,6 +205,15 @@ impl Engine {
             if !self.sent_nothing(&binding.holder).await? {
                 return Ok(Err(binding.holder));
             }
+            // SUBTLE: A holds it, B held it before, and neither was sent. 1. B sees that of A; 2. A
+            // claims, and is sent; 3. B takes it over, sees A and gives up. So B was not sent, and
+            // whoever takes it over from B must look at A as well.
+            if let Some(previous) = &binding.previous
+                && previous != key
+                && !self.sent_nothing(previous).await?
+            {
+                return Ok(Err(previous.clone()));
+            }
             binding = bind(Some(&binding)).await?;
         }
         match binding.previous {

@@ -279,7 +279,7 @@ impl Engine {
             .others_of_bill(&inquired.customer, &about.key())
             .await?;
         // The store may have lost the payment of ours that paid it.
-        let guard = self.guard().await?;
+        let guard = self.refresh_guard().await?;
         let may_be_lost = guard.on(&self.settings.guard, self.now()).is_some();
         if may_be_lost || others.iter().any(Listed::is_open) {
             return Ok(Statement {

@@ -227,11 +227,16 @@ impl Engine {
     }
 
     /// Returns the inquiries made under its reference code. Where the store lost what it held of
-    /// that, it may have forgotten one as well: any answer may be that one's.
+    /// that, it may have forgotten one as well: any answer may be that one's. Where OKEBAYAR
+    /// answered the POST like an inquiry, it made one of it.
     pub(super) async fn inquired(&self, about: &Transaction) -> Result<InquiriesMade, StoreError> {
         let mut inquired = inquiries::inquired(&*self.store, &about.key()).await?;
         if about.follows_loss() {
             inquired.note_forgotten();
+        }
+        let answers = about.evidence().iter().map(|(said, _)| said);
+        for answer in answers.filter(|said| said.is_about_inquiry()) {
+            inquired.note_made_of_post(answer.code);
         }
         Ok(inquired)
     }

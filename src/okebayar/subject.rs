@@ -205,11 +205,12 @@ pub(super) fn names_own_trace(answer: &Answer, asked: Asked<'_>) -> bool {
     })
 }
 
-/// Returns the trace codes of the POST's own answers. Once the outcome is settled a transaction
+/// Returns the trace codes of the POST's own answers, without those of an answer that belongs to an
+/// inquiry: a check under such a one finds the inquiry. Once the outcome is settled a transaction
 /// also shows that of a callback, which anybody may have sent.
 fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
     let said = of.evidence().iter().map(|(said, _)| said);
-    let own = said.filter(|said| said.source == Source::Answer);
+    let own = said.filter(|said| said.source == Source::Answer && !said.is_about_inquiry());
     own.filter_map(|said| said.details.trace_code.as_ref())
 }
 

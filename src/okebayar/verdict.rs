@@ -437,15 +437,15 @@ fn settled_elsewhere(
     }
     let meaning = meaning_of(code, lists);
     let is_own_hit = names_own_trace(answer, asked);
+    // Of a check, the trace code may be an echo. A callback was told nothing.
+    let is_told = is_own_hit && source == Source::Callback;
     let is_ambiguous = match meaning {
         Meaning::Success => asked.inquired.any() && !shows_purchase(answer, asked),
         _ => asked.inquired.may_have_got(code),
     };
-    if is_ambiguous && !is_own_hit {
+    if is_ambiguous && !is_told {
         return Err(Ignored::MayBeInquiry);
     }
-    // Of a check, the trace code may be an echo. A callback was told nothing.
-    let is_told = is_own_hit && source == Source::Callback;
     let has_record = is_told || shows_record_of(answer, asked.transaction);
     match meaning {
         Meaning::Success if has_record || shows_purchase(answer, asked) => Ok(Finding::Succeeded),
@@ -455,7 +455,10 @@ fn settled_elsewhere(
         Meaning::Failure(why) if has_record => Ok(Finding::Failed(why)),
         // 400 to 405 may say so of a record as well: of the bill, not of the purchase. Only
         // the POST's own trace code ties them to it.
-        Meaning::Refused(why) if has_record && is_own_hit => Ok(Finding::Failed(why)),
+        // 401 does not even then: it may be this very payment that paid the bill.
+        Meaning::Refused(why) if has_record && is_own_hit && why != FailureReason::AlreadyPaid => {
+            Ok(Finding::Failed(why))
+        }
         // A check that is answered so never settles by itself, however often it is made: the
         // schedule ends in NEEDS_REVIEW, unless the configuration lists the code as "never
         // received".

@@ -253,7 +253,8 @@ impl Sandbox {
         let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
         let Some(purchase) = self.book.find(reference_code, named) else {
             if let Some(inquiry) = self.book.inquiry_under(reference_code) {
-                return (Reply::Answer, self.found_inquiry(&inquiry, trace_code));
+                let shown = named.unwrap_or(trace_code);
+                return (Reply::Answer, self.found_inquiry(&inquiry, shown));
             }
             let own = self.book.not_found_code(reference_code);
             let code = own.unwrap_or_else(|| self.not_found_code());

@@ -157,7 +157,8 @@ pub async fn bind(
     match store.put_note(name, from.as_deref(), &text, keep).await? {
         Put::Done => Ok(to),
         Put::Conflict(Some(stored)) => Binding::read(&stored),
-        Put::Conflict(None) => Err(corrupt(name)),
+        // It ended, or was lost, since it was read.
+        Put::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
     }
 }
 

@@ -413,13 +413,14 @@ fn serial_number_status(
     }
 }
 
-/// The trace code of the POST's own answer, else that of a callback once the
-/// outcome is settled; never one first seen in a check (API page, 3.2).
+/// Returns the trace code of the POST's own answer, else that of a callback once the outcome is
+/// settled; never one first seen in a check (API page, 3.2), or that of an inquiry.
 fn trace_code(evidence: &EvidenceSet, settled: bool) -> Option<TraceCode> {
     let from = |source: Source| {
         evidence
             .iter()
             .filter(|(said, _)| said.source == source && said.details.trace_code.is_some())
+            .filter(|(said, _)| !said.is_about_inquiry())
             .max_by_key(rank)
             .and_then(|(said, _)| said.details.trace_code.clone())
     };

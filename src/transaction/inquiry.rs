@@ -78,6 +78,8 @@ pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 const INQUIRIES_MAX: usize = 32;
 /// Stands for an inquiry that the store may have forgotten; no inquiry has this id.
 const FORGOTTEN: &str = "forgotten";
+/// Stands for an inquiry that OKEBAYAR made of the POST.
+const OF_POST: &str = "post";
 /// Stands between an id and the hashes of what the answer told.
 const TOLD: char = ' ';
 /// The most hashes kept of one answer, and the bytes of each.
@@ -177,6 +179,12 @@ impl InquiriesMade {
     /// be that one's.
     pub fn note_forgotten(&mut self) {
         self.note(FORGOTTEN);
+    }
+
+    /// Adds an inquiry that OKEBAYAR made of the POST, with the code of its answer. What else it
+    /// told is not known.
+    pub fn note_made_of_post(&mut self, code: Option<StatusCode>) {
+        self.0.push((OF_POST.to_owned(), code));
     }
 
     /// Returns true when one besides `id` has no known answer.

@@ -384,6 +384,12 @@ impl Statement {
         }
     }
 
+    /// Returns true for the answer to the POST that belongs to an inquiry.
+    #[must_use]
+    pub fn is_about_inquiry(&self) -> bool {
+        self.finding == Finding::Unknown(Unknown::AboutInquiry)
+    }
+
     /// Returns false for what is shown and never believed: an unconfirmed callback, and an answer
     /// about another account number, product or transaction.
     #[must_use]

@@ -665,6 +665,29 @@ async fn already_paid_bill_escalates_to_review_while_the_guard_is_on() {
     assert_eq!(paid.reason(), Reason::PaidMeanwhile, "{paid:#?}");
 }
 
+/// The payment was sent before the loss, and is answered before anybody notices that.
+#[tokio::test]
+async fn already_paid_bill_escalates_to_review_before_the_loss_is_noticed() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    let slow = ["--settle-after", "1s"];
+    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let bill = gateway.bill(WATER, SLOW).await;
+    world.misprint(SLOW, r#"{"responsecode":"401"}"#).await;
+    let code = reference();
+    let paying = tokio::spawn({
+        let (mut client, code) = (gateway.client().await, code.clone());
+        async move { pay(&mut client, &code, &bill).await }
+    });
+    world.ledger_when(&code, "received=1").await;
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    let _ = paying.await.unwrap();
+    let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
+    let told = gateway.until(&code, is_review).await;
+    assert_eq!(told.reason(), Reason::PaidMeanwhile, "{told:#?}");
+}
+
 #[tokio::test]
 async fn what_one_attempt_did_not_send_says_nothing_of_another() {
     let mut world = World::new(StoreKind::Redis).await;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use okebayar_gateway::grpc::v1::{
     BpjsCustomer, CheckTransactionRequest, InquirePostpaidRequest, Inquiry, Money, Operation,
-    PayPostpaidRequest, PstnCustomer, Reason, Resolution, ResolveTransactionRequest, State,
-    WaitUntil, inquire_postpaid_request::Customer,
+    PayPostpaidRequest, PstnCustomer, PurchasePrepaidRequest, PurchasePrepaidResponse, Reason,
+    Resolution, ResolveTransactionRequest, State, Transaction, WaitUntil,
+    inquire_postpaid_request::Customer,
 };
 use serde_json::Value;
 use tonic::Code;
@@ -16,9 +17,10 @@ use crate::inquiries::{FORMATS, rupiah};
 use crate::support::{
     on_both_stores, ports,
     world::{
-        ANSWER_AND_CALLBACK_LOST, CONTACT, Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS,
+        ANSWER_AND_CALLBACK_LOST, CONTACT, Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN,
         RESET_AND_CALLBACK_LOST, SLOW, StoreKind, TWO_BILLS, USER_ID, WATER, World, assert_refused,
-        error_info, get, order, pay, payment, prepaid_question, question, reference,
+        assert_succeeded, bought, buy, error_info, get, order, pay, payment, prepaid_question,
+        question, reference,
     },
 };
 
@@ -438,6 +440,61 @@ async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
     }
 }
 
+/// Two reference codes passed an inquiry to and fro unsent, one of them was sent then, and the
+/// other one's late write has the inquiry now.
+#[tokio::test]
+async fn inquiry_that_was_bought_is_not_taken_over_from_one_that_was_not_sent() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let mut way = Way::to_sandbox(&mut world);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    way.open().await;
+    let question = prepaid_question("", "PULSA10", PLAIN);
+    let inquiry = gateway.inquirer().await.inquire_prepaid(question).await;
+    let inquiry_code = inquiry.unwrap().into_inner().inquiry.unwrap().inquiry_code;
+    let wanted = |code: &str| PurchasePrepaidRequest {
+        inquiry_code: inquiry_code.clone(),
+        ..order(code, PLAIN)
+    };
+    way.close().await;
+    let [bought, loser, third] = [reference(), reference(), reference()];
+    for code in [&bought, &loser, &bought] {
+        let refused = client.purchase_prepaid(wanted(code)).await;
+        assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    }
+    way.open().await;
+    assert_succeeded(&bought_now(client.purchase_prepaid(wanted(&bought)).await));
+
+    let mut redis = world.redis.as_ref().unwrap().connection().await;
+    let mut find = redis::cmd("KEYS");
+    let find = find.arg(format!("okb:*:note:bound:main:{inquiry_code}"));
+    let found: Vec<String> = find.query_async(&mut redis).await.unwrap();
+    let late = [&loser, &bought]
+        .map(|code| code.replace('-', ""))
+        .join(" ");
+    let mut write = redis::cmd("SET");
+    write
+        .arg(&found[0])
+        .arg(late)
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    let refused = client.purchase_prepaid(wanted(&third)).await;
+    assert_refused(
+        refused,
+        Code::FailedPrecondition,
+        "INQUIRY_ALREADY_USED",
+        "no",
+    );
+    assert_eq!(world.ledger(&third).await.received, 0);
+}
+
+fn bought_now(
+    answer: Result<tonic::Response<PurchasePrepaidResponse>, tonic::Status>,
+) -> Transaction {
+    bought(answer.unwrap().into_inner())
+}
+
 #[tokio::test]
 async fn already_paid_may_be_us() {
     let mut world = World::new(StoreKind::Embedded).await;
@@ -597,6 +654,33 @@ async fn a_check_that_finds_the_inquiry_never_makes_a_success() {
         );
         let ledger = world.ledger(&code).await;
         assert!(ledger.checks >= 2 && ledger.executed == 0, "{ledger:?}");
+    }
+}
+
+/// OKEBAYAR makes an inquiry of the POST, and checks find that.
+#[tokio::test]
+async fn post_that_is_taken_for_an_inquiry_never_becomes_a_success() {
+    const LIKE_INQUIRY: &str = "080000000026";
+    for format in FORMATS {
+        let mut world = World::new(StoreKind::Embedded).await;
+        world
+            .set("accounts.main.format", format)
+            .set("checks.give_up_after", "1500ms");
+        let gateway = world.start_gateway().await;
+        let bill = gateway.bill(WATER, LIKE_INQUIRY).await;
+        let found = r#"{"transactionstatus":"000","serialnumber":"","harga":""}"#;
+        world.misprint(LIKE_INQUIRY, found).await;
+        let (bought, paid) = (reference(), reference());
+        let mut client = gateway.client().await;
+        let ended = buy(&mut client, &bought, LIKE_INQUIRY).await;
+        assert_eq!(ended.trace_code, "", "it is the inquiry's");
+        pay(&mut client, &paid, &bill).await.unwrap();
+        for code in [bought, paid] {
+            let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
+            let ended = gateway.until(&code, is_review).await;
+            assert_eq!(ended.reason(), Reason::ChecksExhausted, "{format}");
+            assert!(world.ledger(&code).await.checks >= 2);
+        }
     }
 }
 
