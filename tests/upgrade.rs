@@ -23,8 +23,8 @@ use std::sync::Arc;
 use okebayar_gateway::grpc::v1::{Reason, State, WaitUntil};
 use support::world::{
     ANSWER_AND_CALLBACK_LOST, BINARY, CALLBACK_LOST, Client, Gateway, PENDING_THEN_FAILURE,
-    PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, buy, get, order,
-    reference,
+    PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, WATER, World, assert_succeeded, bought, buy, get,
+    order, pay, reference,
 };
 use tokio::sync::Semaphore;
 
@@ -120,7 +120,7 @@ async fn two_releases_share_a_store_through_a_rollout_and_back() {
     }
 }
 
-/// What release N holds back, and so writes with a field that N-1 does not know.
+/// What release N holds back, N-1 finds and settles.
 #[tokio::test]
 async fn the_earlier_release_settles_what_the_later_one_holds_back() {
     let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
@@ -143,8 +143,32 @@ async fn the_earlier_release_settles_what_the_later_one_holds_back() {
     let gateway = world.start_release(&earlier).await;
     let mut client = gateway.client().await;
     let read = get(&mut client, &code).await.unwrap();
-    assert_eq!(read.state(), State::Sending, "it knows of no holding back");
+    assert_eq!(read.state(), State::Confirming, "{read:#?}");
     assert_succeeded(&gateway.until_final(&code).await);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+/// The notes of an inquiry, its binding and its bill, written by either release.
+#[tokio::test]
+async fn each_release_pays_what_the_other_one_inquired() {
+    let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
+    let mut world = World::new(StoreKind::Redis).await;
+    let releases = [
+        world.start_release(&earlier).await,
+        world.start_gateway().await,
+    ];
+    for (asks, pays) in [(0, 1), (1, 0)] {
+        let bill = releases[asks].bill(WATER, &format!("77000{asks}")).await;
+        let code = reference();
+        let mut client = releases[pays].client().await;
+        let paid = pay(&mut client, &code, &bill).await.unwrap();
+        assert_eq!(paid.state(), State::Succeeded, "{paid:#?}");
+        // The other one knows whose inquiry it is now.
+        let mut client = releases[asks].client().await;
+        let again = pay(&mut client, &reference(), &bill).await.unwrap_err();
+        assert_eq!(again.code(), tonic::Code::FailedPrecondition, "{again}");
+        let ledger = world.ledger(&code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
 }
