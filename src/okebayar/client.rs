@@ -57,7 +57,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     observer: Option<Observer>,
     /// One for each answer that is being taken apart.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// How many answers are taken apart at once, which for that moment takes many times their
@@ -186,7 +186,7 @@ impl Client {
             account: Arc::new(account),
             transport,
             observer: None,
-            turns: Semaphore::new(READ_AT_ONCE),
+            turns: Arc::new(Semaphore::new(READ_AT_ONCE)),
         }
     }
 
@@ -506,10 +506,15 @@ impl Client {
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
-        let _turn = self.turns.acquire().await;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
         let account = Arc::clone(&self.account);
         let is_long = http.body.len() > LONG_BYTES;
-        let read = move || account.read(http.body, &secrets);
+        let read = move || {
+            // SUBTLE: a caller may give up and drop this future, but the parse goes on: the permit
+            // goes with the parse.
+            let _turn = turn;
+            account.read(http.body, &secrets)
+        };
         let answer = if is_long {
             // Beside the threads that serve everything else.
             let reading = tokio::task::spawn_blocking(read).await;
