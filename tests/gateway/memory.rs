@@ -1,17 +1,19 @@
 //! Promise 17: what one callback or answer takes is bounded, and so is what all that are
 //! admitted take together.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use okebayar_gateway::grpc::v1::State;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Barrier,
 };
 
 use crate::{
     answers::serve_later,
+    support::process::CANARY_PIN,
     support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
 };
 
@@ -133,6 +135,55 @@ async fn callbacks_whose_senders_hang_up_take_bounded_memory() {
     // Each that is taken apart holds a thread.
     let more = status(&gateway, "Threads:").saturating_sub(threads_before);
     assert!(more <= 32, "{more} more threads");
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+#[tokio::test]
+async fn longest_answers_of_many_accounts_take_bounded_memory() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let url = world.setting("accounts.main.url");
+    world
+        .check_rarely()
+        .set("default_account", "main")
+        .set("limits.sending", "64")
+        .set("limits.queue_timeout", "60s")
+        .set("store.timeout", "60s");
+    let accounts: Vec<String> = (0..24).map(|number| format!("shop{number}")).collect();
+    for account in &accounts {
+        let key = |leaf: &str| format!("accounts.{account}.{leaf}");
+        world
+            .set(&key("url"), &url)
+            .set(&key("userid"), account)
+            .set(&key("pin"), CANARY_PIN);
+    }
+    // All that are in flight are answered at once.
+    let in_flight = Arc::new(Barrier::new(60));
+    serve_later(world.sandbox_port, move |code| {
+        let body = body(&code, ANSWER_BYTES, usize::from(code.as_bytes()[0]));
+        let in_flight = Arc::clone(&in_flight);
+        Box::pin(async move {
+            in_flight.wait().await;
+            Some(body)
+        })
+    })
+    .await;
+    let gateway = world.start_gateway().await;
+    let before = peak_kib(&gateway);
+    let client = gateway.client().await;
+    let buying = (0..120).map(|number| {
+        let mut client = client.clone();
+        let mut asked = order(&reference(), PLAIN);
+        asked.account.clone_from(&accounts[number % accounts.len()]);
+        async move {
+            let mut request = tonic::Request::new(asked);
+            request.set_timeout(Duration::from_mins(5));
+            let bought = client.purchase_prepaid(request).await.unwrap();
+            bought.into_inner().transaction.unwrap().state()
+        }
+    });
+    let states = join_all(buying).await;
+    assert!(states.iter().all(|state| *state == State::Succeeded));
     let peak = peak_kib(&gateway);
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
 }
