@@ -47,6 +47,9 @@ const VALUE_CHARS_MAX: usize = 512;
 /// The fewest digits of a number that are looked for without its prefix.
 const NUMBER_DIGITS_MIN: usize = 8;
 
+/// The most groups of digits, joined to one number, of which each may be another number.
+const GROUPS_MAX: usize = 16;
+
 /// Returns true when a text names the customer or the purchase that its answer is about.
 /// `asked` are the values of the request, which the answer may leave out.
 #[must_use]
@@ -125,16 +128,14 @@ impl Text {
             }
     }
 
+    /// Returns true when a part of a value is named: the whole of it, a number in it such as
+    /// the token in a PLN serial number, or a word of a name. A tariff is too short to tell.
     fn holds_part(&self, part: &str) -> bool {
         let whole = squeezed(part);
-        if whole.chars().any(|c| c.is_ascii_digit()) {
-            // Such as the token in a PLN serial number; a tariff is too short to tell.
-            return whole.len() >= NUMBER_DIGITS_MIN && self.holds(&whole);
-        }
-        let long = |word: &String| word.chars().count() >= NAME_CHARS_MIN;
-        words(part)
-            .filter(long)
-            .any(|word| self.words.contains(&word))
+        let has_digit = whole.bytes().any(|byte| byte.is_ascii_digit());
+        has_digit && is_long_number(&whole) && self.holds(&whole)
+            || numbers(part).iter().any(|number| self.holds(number))
+            || names(part).any(|name| self.words.contains(&name))
     }
 
     fn holds(&self, value: &str) -> bool {
@@ -151,6 +152,38 @@ fn national(value: &str) -> Option<&str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let rest = value.strip_prefix("62").or(value.strip_prefix('0'))?;
     (is_number && rest.len() >= NUMBER_DIGITS_MIN).then_some(rest)
+}
+
+fn is_long_number(digits: &str) -> bool {
+    digits.len() >= NUMBER_DIGITS_MIN
+}
+
+/// Returns the long numbers in a value, each with digits alone: its groups of digits, joined over
+/// blanks, hyphens and dots. A short number may stand beside another one, such as a power beside
+/// a token, so each number is also looked for without the groups before or after it.
+fn numbers(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for number in text.split(|c: char| !c.is_ascii_digit() && !" -.".contains(c)) {
+        let groups = number.split(|c: char| !c.is_ascii_digit());
+        let groups: Vec<&str> = groups.filter(|group| !group.is_empty()).collect();
+        found.push(groups.concat());
+        if groups.len() <= GROUPS_MAX {
+            for at in 1..groups.len() {
+                found.push(groups[..at].concat());
+                found.push(groups[at..].concat());
+            }
+        }
+        found.extend(groups.into_iter().map(str::to_owned));
+    }
+    found.retain(|number| is_long_number(number));
+    found
+}
+
+/// Returns the words of a value that may be of a name: letters alone, and enough of them.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !c.is_alphabetic());
+    let long = words.filter(|word| word.chars().count() >= NAME_CHARS_MIN);
+    long.map(str::to_lowercase)
 }
 
 fn squeezed(text: &str) -> String {
@@ -208,6 +241,33 @@ mod tests {
             ("ref 9F3A-11", ("referencecode", "9f3a11")),
         ] {
             assert!(is_about(text, &[("status", "000"), field]), "{text}");
+        }
+    }
+
+    #[test]
+    fn token_and_name_are_found_in_a_serial_number_without_slashes() {
+        for serial_number in [
+            "12345678901234567890 BUDI SANTOSO R1/1300VA",
+            "12345678901234567890#BUDI#R1",
+            "1234-5678-9012-3456-7890 BUDI R1 1300VA",
+            "1234 5678 9012 3456 7890 1300VA BUDI",
+            "1234 5678 9012 3456 7890 1300 VA BUDI",
+            "R1 12345678901234567890BUDI",
+            "R1-1300 12345678901234567890 BUDI",
+        ] {
+            for text in [
+                "Token 1234 5678 9012 3456 7890, terima kasih",
+                "Token 12345678901234567890",
+                "token: 1234-5678-9012-3456-7890.",
+                "terima kasih BUDI",
+            ] {
+                let fields = [("serialnumber", serial_number)];
+                assert!(is_about(text, &fields), "{serial_number}: {text}");
+            }
+            for text in ["Tarif R1 1300VA naik 12-12-2026", "PROMO 1300 VA"] {
+                let fields = [("serialnumber", serial_number)];
+                assert!(!is_about(text, &fields), "{serial_number}: {text}");
+            }
         }
     }
 
