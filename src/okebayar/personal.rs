@@ -11,7 +11,7 @@
 use super::answer::{Answer, Fields};
 
 /// Names of what identifies a customer or a purchase, in lower case and without their number.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 9] = [
     "accnumber",
     "contactnumber",
     "serialnumber",
@@ -21,7 +21,6 @@ const NAMES: [&str; 10] = [
     "subscriberid",
     "swreferenceid",
     "caid",
-    "balance",
 ];
 /// Parts of names of what identifies a customer, as billers name it.
 const PARTS: [&str; 9] = [
@@ -49,6 +48,8 @@ const NUMBER_DIGITS_MIN: usize = 8;
 
 /// The most groups of digits, joined to one number, of which each may be another number.
 const GROUPS_MAX: usize = 16;
+/// The most decimals of an amount of rupiah; three digits are thousands.
+const DECIMALS_MAX: usize = 2;
 
 /// Returns true when a text names the customer or the purchase that its answer is about.
 /// `asked` are the values of the request, which the answer may leave out.
@@ -76,6 +77,8 @@ enum Kind {
     Code,
     /// A name, of which a text may give a part; a serial number may hold one.
     Name,
+    /// An amount of rupiah, of which a text may leave out the decimals.
+    Amount,
 }
 
 fn personal(fields: &Fields) -> impl Iterator<Item = (Kind, &str)> {
@@ -92,6 +95,8 @@ fn kind(name: &str) -> Option<Kind> {
     let is_named = |parts: &[&str]| parts.iter().any(|part| own.contains(part));
     if ["serialnumber", "alamat"].contains(&own) {
         Some(Kind::Name)
+    } else if own == "balance" {
+        Some(Kind::Amount)
     } else if NAMES.contains(&own) {
         Some(Kind::Code)
     } else if is_named(&PARTS) && !is_named(&COMMON) {
@@ -122,6 +127,7 @@ impl Text {
         self.holds(&squeezed(value))
             || match kind {
                 Kind::Code => false,
+                Kind::Amount => self.holds(&squeezed(whole_rupiah(value))),
                 Kind::Name => value
                     .split(['/', '|', ';', ','])
                     .any(|part| self.holds_part(part)),
@@ -184,6 +190,16 @@ fn names(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| !c.is_alphabetic());
     let long = words.filter(|word| word.chars().count() >= NAME_CHARS_MIN);
     long.map(str::to_lowercase)
+}
+
+/// Returns an amount without its decimals, which a text leaves out: `510000123.00` is
+/// 510.000.123.
+fn whole_rupiah(amount: &str) -> &str {
+    let amount = amount.trim();
+    match amount.rsplit_once(['.', ',']) {
+        Some((whole, decimals)) if decimals.len() <= DECIMALS_MAX => whole,
+        _ => amount,
+    }
 }
 
 fn squeezed(text: &str) -> String {
@@ -268,6 +284,28 @@ mod tests {
                 let fields = [("serialnumber", serial_number)];
                 assert!(!is_about(text, &fields), "{serial_number}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn deposit_is_found_in_whole_rupiah() {
+        for balance in [
+            "510000123",
+            "510000123.00",
+            "510000123.5",
+            "510.000.123",
+            "510.000.123,00",
+            " 510000123.00 ",
+        ] {
+            for text in [
+                "Sisa saldo Rp 510.000.123",
+                "Sisa saldo Rp 510.000.123,00",
+                "saldo 510000123.00",
+            ] {
+                assert!(is_about(text, &[("balance", balance)]), "{balance}: {text}");
+            }
+            let other = "Promo Rp 510.000";
+            assert!(!is_about(other, &[("balance", balance)]), "{balance}");
         }
     }
 
