@@ -41,7 +41,7 @@ use crate::{
     },
     http, notices,
     okebayar::{
-        client::{Client, Observer, Texts},
+        client::{Client, Observer, Texts, Turns},
         transport::HttpTransport,
     },
     reconciler::{self, Concurrency},
@@ -346,6 +346,7 @@ fn upstreams(
     metrics: &Metrics,
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    let turns = Turns::default();
     for (name, settings) in accounts {
         let (timeout, url) = (settings.http.timeout, settings.http.url.clone());
         let transport =
@@ -360,7 +361,9 @@ fn upstreams(
             ),
         };
         let upstream = Upstream {
-            client: Client::new(settings.account, Arc::new(transport)).observed_by(observer),
+            client: Client::new(settings.account, Arc::new(transport))
+                .in_turn(turns.clone())
+                .observed_by(observer),
             timeout,
             callback_trusted: settings.callback_trusted,
             own_inquiry_reference: settings.own_inquiry_reference,

@@ -56,7 +56,7 @@ pub struct Callbacks {
     settings: CallbackSettings,
     rate: DefaultDirectRateLimiter,
     /// One for each callback that is being taken apart.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// Why a callback was not taken.
@@ -185,7 +185,7 @@ impl Callbacks {
             secrets,
             settings,
             rate,
-            turns: Semaphore::new(READ_AT_ONCE),
+            turns: Arc::new(Semaphore::new(READ_AT_ONCE)),
         }
     }
 
@@ -270,10 +270,13 @@ impl Callbacks {
 
     /// Takes a callback apart, a long one beside the threads that serve everything else.
     async fn report(&self, account: &AccountName, came: Came) -> Result<Answer, Refused> {
-        let _turn = self.turns.acquire().await;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
         let (engine, account) = (Arc::clone(&self.engine), account.clone());
         let is_long = came.length() > LONG_BYTES;
         let read = move || {
+            // SUBTLE: hyper drops this handler when the sender hangs up, but the parse goes on: the
+            // permit goes with the parse, or any number of them would run at once.
+            let _turn = turn;
             let fields = came.read()?;
             drop(came);
             let report = engine.read_report(&account, fields);

@@ -56,8 +56,18 @@ pub struct Client {
     account: Arc<Account>,
     transport: Arc<dyn Transport>,
     observer: Option<Observer>,
-    /// One for each answer that is being taken apart.
-    turns: Semaphore,
+    turns: Turns,
+}
+
+/// Permits to parse answers, one for each at a time. All accounts of a process share them: the
+/// memory that answers take must not grow with the number of accounts.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READ_AT_ONCE)))
+    }
 }
 
 /// How many answers are taken apart at once, which for that moment takes many times their
@@ -179,15 +189,22 @@ pub enum QueryError {
 }
 
 impl Client {
-    /// A client of one account.
+    /// Builds a client of one account, which parses its answers independently of others.
     #[must_use]
     pub fn new(account: Account, transport: Arc<dyn Transport>) -> Self {
         Self {
             account: Arc::new(account),
             transport,
             observer: None,
-            turns: Semaphore::new(READ_AT_ONCE),
+            turns: Turns::default(),
         }
+    }
+
+    /// Parses answers in turn with the other clients of the process.
+    #[must_use]
+    pub fn in_turn(mut self, turns: Turns) -> Self {
+        self.turns = turns;
+        self
     }
 
     /// Tells an observer of every answer.
@@ -506,10 +523,15 @@ impl Client {
         if !(200..300).contains(&http.status) {
             return Err(NothingLearnt::HttpStatus(http.status));
         }
-        let _turn = self.turns.acquire().await;
+        let turn = Arc::clone(&self.turns.0).acquire_owned().await;
         let account = Arc::clone(&self.account);
         let is_long = http.body.len() > LONG_BYTES;
-        let read = move || account.read(http.body, &secrets);
+        let read = move || {
+            // SUBTLE: a caller may give up and drop this future, but the parse goes on: the permit
+            // goes with the parse.
+            let _turn = turn;
+            account.read(http.body, &secrets)
+        };
         let answer = if is_long {
             // Beside the threads that serve everything else.
             let reading = tokio::task::spawn_blocking(read).await;

@@ -11,7 +11,7 @@
 use super::answer::{Answer, Fields};
 
 /// Names of what identifies a customer or a purchase, in lower case and without their number.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 9] = [
     "accnumber",
     "contactnumber",
     "serialnumber",
@@ -21,7 +21,6 @@ const NAMES: [&str; 10] = [
     "subscriberid",
     "swreferenceid",
     "caid",
-    "balance",
 ];
 /// Parts of names of what identifies a customer, as billers name it.
 const PARTS: [&str; 9] = [
@@ -46,6 +45,11 @@ const NAME_CHARS_MIN: usize = 4;
 const VALUE_CHARS_MAX: usize = 512;
 /// The fewest digits of a number that are looked for without its prefix.
 const NUMBER_DIGITS_MIN: usize = 8;
+
+/// The most groups of digits, joined to one number, of which each may be another number.
+const GROUPS_MAX: usize = 16;
+/// The most decimals of an amount of rupiah; three digits are thousands.
+const DECIMALS_MAX: usize = 2;
 
 /// Returns true when a text names the customer or the purchase that its answer is about.
 /// `asked` are the values of the request, which the answer may leave out.
@@ -73,6 +77,8 @@ enum Kind {
     Code,
     /// A name, of which a text may give a part; a serial number may hold one.
     Name,
+    /// An amount of rupiah, of which a text may leave out the decimals.
+    Amount,
 }
 
 fn personal(fields: &Fields) -> impl Iterator<Item = (Kind, &str)> {
@@ -89,6 +95,8 @@ fn kind(name: &str) -> Option<Kind> {
     let is_named = |parts: &[&str]| parts.iter().any(|part| own.contains(part));
     if ["serialnumber", "alamat"].contains(&own) {
         Some(Kind::Name)
+    } else if own == "balance" {
+        Some(Kind::Amount)
     } else if NAMES.contains(&own) {
         Some(Kind::Code)
     } else if is_named(&PARTS) && !is_named(&COMMON) {
@@ -119,22 +127,21 @@ impl Text {
         self.holds(&squeezed(value))
             || match kind {
                 Kind::Code => false,
+                Kind::Amount => self.holds(&squeezed(whole_rupiah(value))),
                 Kind::Name => value
                     .split(['/', '|', ';', ','])
                     .any(|part| self.holds_part(part)),
             }
     }
 
+    /// Returns true when a part of a value is named: the whole of it, a number in it such as
+    /// the token in a PLN serial number, or a word of a name. A tariff is too short to tell.
     fn holds_part(&self, part: &str) -> bool {
         let whole = squeezed(part);
-        if whole.chars().any(|c| c.is_ascii_digit()) {
-            // Such as the token in a PLN serial number; a tariff is too short to tell.
-            return whole.len() >= NUMBER_DIGITS_MIN && self.holds(&whole);
-        }
-        let long = |word: &String| word.chars().count() >= NAME_CHARS_MIN;
-        words(part)
-            .filter(long)
-            .any(|word| self.words.contains(&word))
+        let has_digit = whole.bytes().any(|byte| byte.is_ascii_digit());
+        has_digit && is_long_number(&whole) && self.holds(&whole)
+            || numbers(part).iter().any(|number| self.holds(number))
+            || names(part).any(|name| self.words.contains(&name))
     }
 
     fn holds(&self, value: &str) -> bool {
@@ -151,6 +158,48 @@ fn national(value: &str) -> Option<&str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let rest = value.strip_prefix("62").or(value.strip_prefix('0'))?;
     (is_number && rest.len() >= NUMBER_DIGITS_MIN).then_some(rest)
+}
+
+fn is_long_number(digits: &str) -> bool {
+    digits.len() >= NUMBER_DIGITS_MIN
+}
+
+/// Returns the long numbers in a value, each with digits alone: its groups of digits, joined over
+/// blanks, hyphens and dots. A short number may stand beside another one, such as a power beside
+/// a token, so each number is also looked for without the groups before or after it.
+fn numbers(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for number in text.split(|c: char| !c.is_ascii_digit() && !" -.".contains(c)) {
+        let groups = number.split(|c: char| !c.is_ascii_digit());
+        let groups: Vec<&str> = groups.filter(|group| !group.is_empty()).collect();
+        found.push(groups.concat());
+        if groups.len() <= GROUPS_MAX {
+            for at in 1..groups.len() {
+                found.push(groups[..at].concat());
+                found.push(groups[at..].concat());
+            }
+        }
+        found.extend(groups.into_iter().map(str::to_owned));
+    }
+    found.retain(|number| is_long_number(number));
+    found
+}
+
+/// Returns the words of a value that may be of a name: letters alone, and enough of them.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !c.is_alphabetic());
+    let long = words.filter(|word| word.chars().count() >= NAME_CHARS_MIN);
+    long.map(str::to_lowercase)
+}
+
+/// Returns an amount without its decimals, which a text leaves out: `510000123.00` is
+/// 510.000.123.
+fn whole_rupiah(amount: &str) -> &str {
+    let amount = amount.trim();
+    match amount.rsplit_once(['.', ',']) {
+        Some((whole, decimals)) if decimals.len() <= DECIMALS_MAX => whole,
+        _ => amount,
+    }
 }
 
 fn squeezed(text: &str) -> String {
@@ -208,6 +257,55 @@ mod tests {
             ("ref 9F3A-11", ("referencecode", "9f3a11")),
         ] {
             assert!(is_about(text, &[("status", "000"), field]), "{text}");
+        }
+    }
+
+    #[test]
+    fn token_and_name_are_found_in_a_serial_number_without_slashes() {
+        for serial_number in [
+            "12345678901234567890 BUDI SANTOSO R1/1300VA",
+            "12345678901234567890#BUDI#R1",
+            "1234-5678-9012-3456-7890 BUDI R1 1300VA",
+            "1234 5678 9012 3456 7890 1300VA BUDI",
+            "1234 5678 9012 3456 7890 1300 VA BUDI",
+            "R1 12345678901234567890BUDI",
+            "R1-1300 12345678901234567890 BUDI",
+        ] {
+            for text in [
+                "Token 1234 5678 9012 3456 7890, terima kasih",
+                "Token 12345678901234567890",
+                "token: 1234-5678-9012-3456-7890.",
+                "terima kasih BUDI",
+            ] {
+                let fields = [("serialnumber", serial_number)];
+                assert!(is_about(text, &fields), "{serial_number}: {text}");
+            }
+            for text in ["Tarif R1 1300VA naik 12-12-2026", "PROMO 1300 VA"] {
+                let fields = [("serialnumber", serial_number)];
+                assert!(!is_about(text, &fields), "{serial_number}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn deposit_is_found_in_whole_rupiah() {
+        for balance in [
+            "510000123",
+            "510000123.00",
+            "510000123.5",
+            "510.000.123",
+            "510.000.123,00",
+            " 510000123.00 ",
+        ] {
+            for text in [
+                "Sisa saldo Rp 510.000.123",
+                "Sisa saldo Rp 510.000.123,00",
+                "saldo 510000123.00",
+            ] {
+                assert!(is_about(text, &[("balance", balance)]), "{balance}: {text}");
+            }
+            let other = "Promo Rp 510.000";
+            assert!(!is_about(other, &[("balance", balance)]), "{balance}");
         }
     }
 

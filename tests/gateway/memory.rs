@@ -1,13 +1,19 @@
 //! Promise 17: what one callback or answer takes is bounded, and so is what all that are
 //! admitted take together.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use okebayar_gateway::grpc::v1::State;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Barrier,
+};
 
 use crate::{
     answers::serve_later,
+    support::process::CANARY_PIN,
     support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
 };
 
@@ -47,10 +53,15 @@ fn body(reference_code: &str, length: usize, form: usize) -> String {
 }
 
 fn peak_kib(gateway: &Gateway) -> u64 {
+    status(gateway, "VmHWM:")
+}
+
+/// Returns a number of the process's status.
+fn status(gateway: &Gateway, name: &str) -> u64 {
     let status = format!("/proc/{}/status", gateway.process.pid());
     let status = std::fs::read_to_string(status).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let digits = peak.unwrap().split_whitespace().nth(1);
+    let line = status.lines().find(|line| line.starts_with(name));
+    let digits = line.unwrap().split_whitespace().nth(1);
     digits.unwrap().parse().unwrap()
 }
 
@@ -74,6 +85,105 @@ async fn hundreds_of_callbacks_at_once_take_bounded_memory() {
             assert_eq!(called.unwrap().status(), 200);
         }
     }
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+/// Sends a callback, and awaits no answer.
+async fn send_callback(port: u16, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "POST /callbacks/main HTTP/1.1\r\nhost: gateway\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).await.unwrap();
+    stream
+}
+
+/// Hangs up, and returns once the gateway let go of the connection too.
+async fn hang_up(mut stream: TcpStream) {
+    // The gateway may have answered and closed already.
+    let _ = stream.shutdown().await;
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test]
+async fn callbacks_whose_senders_hang_up_take_bounded_memory() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("callbacks.rate_per_second", "100000")
+        .set("store.timeout", "60s");
+    let gateway = world.start_gateway().await;
+    let (before, threads_before) = (peak_kib(&gateway), status(&gateway, "Threads:"));
+    let bodies = [0, 3].map(|form| body(&reference(), CALLBACK_BYTES, form));
+    for body in &bodies {
+        let mut waiting = Vec::new();
+        for _ in 0..400 {
+            waiting.push(send_callback(world.callbacks_port, body).await);
+        }
+        // In their order: whoever hangs up is being taken apart, and the next ones begin.
+        while !waiting.is_empty() {
+            let first = waiting.drain(..waiting.len().min(4));
+            join_all(first.map(hang_up)).await;
+        }
+    }
+    let client = reqwest::Client::new();
+    let honest = body(&reference(), CALLBACK_BYTES, 0);
+    let called = client.post(world.callback_url()).body(honest).send().await;
+    assert_eq!(called.unwrap().status(), 200);
+    // Each that is taken apart holds a thread.
+    let more = status(&gateway, "Threads:").saturating_sub(threads_before);
+    assert!(more <= 32, "{more} more threads");
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+#[tokio::test]
+async fn longest_answers_of_many_accounts_take_bounded_memory() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let url = world.setting("accounts.main.url");
+    world
+        .check_rarely()
+        .set("default_account", "main")
+        .set("limits.sending", "64")
+        .set("limits.queue_timeout", "60s")
+        .set("store.timeout", "60s");
+    let accounts: Vec<String> = (0..24).map(|number| format!("shop{number}")).collect();
+    for account in &accounts {
+        let key = |leaf: &str| format!("accounts.{account}.{leaf}");
+        world
+            .set(&key("url"), &url)
+            .set(&key("userid"), account)
+            .set(&key("pin"), CANARY_PIN);
+    }
+    // All that are in flight are answered at once.
+    let in_flight = Arc::new(Barrier::new(60));
+    serve_later(world.sandbox_port, move |code| {
+        let body = body(&code, ANSWER_BYTES, usize::from(code.as_bytes()[0]));
+        let in_flight = Arc::clone(&in_flight);
+        Box::pin(async move {
+            in_flight.wait().await;
+            Some(body)
+        })
+    })
+    .await;
+    let gateway = world.start_gateway().await;
+    let before = peak_kib(&gateway);
+    let client = gateway.client().await;
+    let buying = (0..120).map(|number| {
+        let mut client = client.clone();
+        let mut asked = order(&reference(), PLAIN);
+        asked.account.clone_from(&accounts[number % accounts.len()]);
+        async move {
+            let mut request = tonic::Request::new(asked);
+            request.set_timeout(Duration::from_mins(5));
+            let bought = client.purchase_prepaid(request).await.unwrap();
+            bought.into_inner().transaction.unwrap().state()
+        }
+    });
+    let states = join_all(buying).await;
+    assert!(states.iter().all(|state| *state == State::Succeeded));
     let peak = peak_kib(&gateway);
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
 }

@@ -102,6 +102,22 @@ async fn text_about_a_customer_is_no_notice(kind: StoreKind) {
             expected += 1.0;
             counted(&gateway, "about_customer", expected).await;
         }
+        // A serial number that OKEBAYAR writes without slashes, and the deposit.
+        for (serial_number, info) in [
+            (format!("{TOKEN} {NAME} R1/1300VA"), RECEIPTS[1]),
+            (format!("{TOKEN}#{NAME}#R1"), "Terima kasih Rina"),
+            (String::from("1"), "Sisa saldo Rp 510.000.123"),
+        ] {
+            let fields = json!({
+                "info": info,
+                "serialnumber": serial_number,
+                "balance": "510000123.00",
+            });
+            world.misprint(PLAIN, fields.to_string()).await;
+            purchase(&mut client, PLAIN).await;
+            expected += 1.0;
+            counted(&gateway, "about_customer", expected).await;
+        }
         // Of a payment and its inquiry, of an inquiry before a purchase, and of a check.
         tell(&world, "7100001", "Tagihan 71.000.01 lunas").await;
         let inquiry = gateway.bill(WATER, "7100001").await;
