@@ -285,7 +285,7 @@ impl Engine {
     }
 
     /// A reference code of the gateway's own making.
-    fn own_reference(&self) -> String {
+    pub(super) fn own_reference(&self) -> String {
         (self.ambient.random)().to_string()
     }
 }

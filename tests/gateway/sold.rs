@@ -30,7 +30,7 @@ use crate::{
         process::PATIENCE,
         world::{
             Client, Gateway, PLAIN, PRODUCT, PRODUCT_PRICE, StoreKind, WATER, World,
-            assert_refused, assert_succeeded, buy, get, order, prepaid_question, question,
+            assert_refused, assert_succeeded, bought, buy, get, order, prepaid_question, question,
             reference,
         },
     },
@@ -79,7 +79,10 @@ fn assert_needs_review(sold: &Transaction) {
     assert!(!sold.safe_to_refund && !sold.safe_to_buy_again);
 }
 
-on_both_stores!(inquiry_answered_like_a_purchase_is_kept_and_not_bought_again);
+on_both_stores!(
+    inquiry_answered_like_a_purchase_is_kept_and_not_bought_again,
+    sold_inquiry_under_a_taken_reference_code_is_kept_under_another,
+);
 
 async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: StoreKind) {
     for format in FORMATS {
@@ -119,8 +122,8 @@ async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: Sto
         assert_succeeded(&buy(&mut client, &reference(), PLAIN).await);
         let mut other = order(&reference(), SELLS_INQUIRIES);
         other.product_code = "PULSA100".into();
-        let other = client.purchase_prepaid(other).await.unwrap().into_inner();
-        assert_succeeded(&other.transaction.unwrap());
+        let other = client.purchase_prepaid(other).await.unwrap();
+        assert_succeeded(&bought(other.into_inner()));
         assert_eq!(world.ledger(&code).await.executed, 1, "{format}");
 
         settle(&mut client, &sold, Resolution::Succeeded).await;
@@ -182,13 +185,34 @@ async fn repeated_purchase_is_replayed_while_a_sold_inquiry_keeps_others_back() 
     inquire(&gateway, &sold, SELLS_INQUIRIES).await;
     let again = buy(&mut client, &before, SELLS_INQUIRIES).await;
     assert_succeeded(&again);
-    // An inquiry that is sold under the reference code of a purchase is among the orphans.
-    let other = reference();
-    let mut bought = order(&other, SELLS_INQUIRIES);
-    bought.product_code = "PULSA100".into();
-    client.purchase_prepaid(bought).await.unwrap();
-    inquire(&gateway, &other, SELLS_INQUIRIES).await;
-    assert_eq!(orphans(&gateway).await, [(other, "000".to_owned())]);
+}
+
+async fn sold_inquiry_under_a_taken_reference_code_is_kept_under_another(kind: StoreKind) {
+    for format in FORMATS {
+        let mut world = World::new(kind).await;
+        world.set("accounts.main.format", format);
+        let gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        let taken = reference();
+        let mut other = order(&taken, SELLS_INQUIRIES);
+        other.product_code = "PULSA100".into();
+        let before = bought(client.purchase_prepaid(other).await.unwrap().into_inner());
+        assert_succeeded(&before);
+        let status = inquire(&gateway, &taken, SELLS_INQUIRIES).await;
+        let own = metadata(&status, "reference_code");
+        assert!(own != taken && status.message().contains(&own), "{status}");
+        // The inquiry's answer changes nothing of the purchase, and its token is kept.
+        let after = get(&mut client, &taken).await.unwrap();
+        assert_eq!(after.serial_number, before.serial_number, "{format}");
+        let sold = get(&mut client, &own).await.unwrap();
+        assert_needs_review(&sold);
+        assert_eq!(sold.price, rupiah(PRODUCT_PRICE), "{format}");
+        assert!(!sold.serial_number.is_empty(), "{format}");
+        assert_eq!(orphans(&gateway).await, [(taken, "000".to_owned())]);
+        assert_buys_nothing(&mut client, &reference(), SELLS_INQUIRIES, &own).await;
+        settle(&mut client, &sold, Resolution::Succeeded).await;
+        assert_succeeded(&buy(&mut client, &reference(), SELLS_INQUIRIES).await);
+    }
 }
 
 async fn orphans(gateway: &Gateway) -> Vec<(String, String)> {
