@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{Instrument, error};
 
-use super::{Engine, bill::Ordered, purchase::PurchaseError};
+use super::{Engine, sale_guard::Keeping};
 use crate::{
     okebayar::{answer::Answer, verdict},
     store::{
@@ -22,8 +22,7 @@ use crate::{
     },
     transaction::{
         AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
-        Intent, Order, ProductCode, ReferenceCode, Source, State, Statement, StatusCode,
-        Transaction,
+        Intent, Order, ProductCode, ReferenceCode, Source, Statement, StatusCode, Transaction,
     },
 };
 
@@ -50,8 +49,10 @@ pub enum Kept {
     Transaction,
     /// Among the orphan callbacks: there can be no transaction.
     Orphan,
-    /// Not yet: the store does not answer.
+    /// Not yet: the store does not answer, and is tried again.
     NotYet,
+    /// Nowhere: the store cannot hold it.
+    Unkept,
 }
 
 impl std::fmt::Display for Sale {
@@ -76,7 +77,11 @@ impl std::fmt::Display for Sale {
             Kept::Orphan => {
                 f.write_str("it is among the orphan callbacks; an operator must ask OKEBAYAR")
             }
-            Kept::NotYet => f.write_str("the store does not answer; an operator must ask OKEBAYAR"),
+            Kept::NotYet => f.write_str(
+                "the store does not answer; once it does, it is kept as a transaction under that \
+                 reference code or one of the gateway's own, which an operator must settle",
+            ),
+            Kept::Unkept => f.write_str("the store cannot hold it; an operator must ask OKEBAYAR"),
         }
     }
 }
@@ -99,8 +104,13 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Keeps the answer to a prepaid inquiry that may have been a sale, however long the
-    /// store is away, and alerts.
-    pub(super) async fn keep_sale(self: &Arc<Self>, made: &Made, answer: Box<Answer>) -> Sale {
+    /// store is away, and alerts. Purchases of the same are refused from `keeping` on.
+    pub(super) async fn keep_sale(
+        self: &Arc<Self>,
+        made: &Made,
+        answer: Box<Answer>,
+        keeping: Keeping,
+    ) -> Sale {
         self.alert_sale(&made.account, &made.reference_code, &answer);
         let (code, price) = (answer.status_code(), answer.details.price);
         let (engine, sale) = (Arc::clone(self), made.clone());
@@ -108,12 +118,15 @@ impl Engine {
             reference_code: self.own_reference(),
             ..made.clone()
         };
-        let keeping = async move {
+        let storing = async move {
             let token = engine.token();
             loop {
                 let kept = engine.try_keep_sale(&sale, &own, &answer, token).await;
                 let problem = match kept {
-                    Ok(kept) => return kept,
+                    Ok(kept) => {
+                        drop(keeping);
+                        return kept;
+                    }
                     Err(problem) => problem,
                 };
                 error!(
@@ -123,13 +136,18 @@ impl Engine {
                     "an inquiry that OKEBAYAR may have sold could not be kept"
                 );
                 if !matches!(problem, StoreError::Unavailable(_)) {
-                    return (Kept::NotYet, sale.reference_code);
+                    // Nothing else keeps purchases back: this process does until it ends.
+                    std::mem::forget(keeping);
+                    return (
+                        engine.keep_orphan(&sale, &answer).await,
+                        sale.reference_code,
+                    );
                 }
                 tokio::time::sleep(STORE_AGAIN_AFTER).await;
             }
         };
-        let keeping = self.tasks.spawn(keeping.in_current_span());
-        let kept = match tokio::time::timeout(WAIT_MAX, keeping).await {
+        let storing = self.tasks.spawn(storing.in_current_span());
+        let kept = match tokio::time::timeout(WAIT_MAX, storing).await {
             Ok(Ok(kept)) => kept,
             _ => (Kept::NotYet, made.reference_code.clone()),
         };
@@ -140,6 +158,15 @@ impl Engine {
             code,
             price,
             kept,
+        }
+    }
+
+    /// Keeps a sale for which there can be no transaction among the orphans.
+    async fn keep_orphan(&self, made: &Made, answer: &Answer) -> Kept {
+        let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
+        match inbox::add_orphan(&*self.store, &orphan).await {
+            Ok(()) => Kept::Orphan,
+            Err(_) => Kept::Unkept,
         }
     }
 
@@ -202,7 +229,11 @@ impl Engine {
         token: AttemptToken,
     ) -> Result<(Kept, String), StoreError> {
         let mut kept_under = made;
-        let mut claimed = self.claim_sale(made, token).await?;
+        let mut claimed = match self.claim_sale(made, token).await {
+            // What is stored under that reference code cannot be read.
+            Err(StoreError::Corrupt { .. }) => None,
+            claimed => claimed?,
+        };
         if claimed.is_none() {
             kept_under = own;
             claimed = self.claim_sale(own, token).await?;
@@ -305,50 +336,5 @@ impl Engine {
         Err(StoreError::Unavailable(
             "other calls with the same reference code were faster".to_owned(),
         ))
-    }
-
-    /// Refuses a purchase of what an inquiry may have bought already, until an operator has
-    /// settled that. A purchase that has begun is returned as it is.
-    ///
-    /// # Errors
-    /// [`PurchaseError::SoldByInquiry`], or that the store cannot be read.
-    pub(super) async fn verify_not_sold(
-        &self,
-        intent: &Intent,
-    ) -> Result<Option<Ordered>, PurchaseError> {
-        let Contents::PurchasePrepaid {
-            product_code,
-            account_number,
-            ..
-        } = &intent.contents
-        else {
-            return Ok(None);
-        };
-        let (store, key) = (&*self.store, intent.key());
-        let not_claimed = PurchaseError::NotClaimed;
-        let noted = sold::noted(store, product_code, account_number).await;
-        for sold in noted.map_err(not_claimed)? {
-            // Its own record is found by the claim.
-            let found = if sold == key {
-                None
-            } else {
-                store.load(&sold).await.map_err(not_claimed)?
-            };
-            let Some(sale) = found else { continue };
-            let state = sale.standing().state;
-            let is_open = !state.is_settled() || matches!(state, State::NeedsReview { .. });
-            if !is_open {
-                continue;
-            }
-            if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
-                self.verify_same(&stored, intent).await?;
-                if !matches!(stored.standing().state, State::NotSent(_)) {
-                    return Ok(Some(Ordered::Taken(stored)));
-                }
-            }
-            let reference_code = sale.reference_code().clone();
-            return Err(PurchaseError::SoldByInquiry { reference_code });
-        }
-        Ok(None)
     }
 }

@@ -62,6 +62,12 @@ pub async fn noted(
     keys.map(record::parse_key).collect()
 }
 
+/// Returns true when a sale of the one keeps purchases of the other back.
+#[must_use]
+pub fn is_same(one: (&ProductCode, &AccountNumber), other: (&ProductCode, &AccountNumber)) -> bool {
+    name(one.0, one.1) == name(other.0, other.1)
+}
+
 /// Returns the name of the note. A hash keeps the account number out of it.
 fn name(product_code: &ProductCode, account_number: &AccountNumber) -> String {
     let about = format!("{product_code}/{}", account_number.as_str());

@@ -261,11 +261,15 @@ const SOLD: [(&str, &str); 5] = [
 ];
 
 async fn until_kept(gateway: &Gateway, code: &str) -> Transaction {
+    until_in(gateway, code, State::NeedsReview).await
+}
+
+async fn until_in(gateway: &Gateway, code: &str, state: State) -> Transaction {
     let mut client = gateway.client().await;
     let kept = async {
         loop {
             match get(&mut client, code).await {
-                Ok(found) if found.state() == State::NeedsReview => break found,
+                Ok(found) if found.state() == state => break found,
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -338,10 +342,40 @@ async fn sold_inquiry_is_kept_once_the_store_answers_again() {
         "{status}"
     );
     redis.thaw();
-    assert_eq!(until_kept(&gateway, &code).await.serial_number, "998877");
     gateway.readiness(200).await;
+    held.may_answer.notify_one();
+    assert_buys_nothing(&mut gateway.client().await, &reference(), PLAIN, &code).await;
+    assert_eq!(until_kept(&gateway, &code).await.serial_number, "998877");
     let mut client = gateway.client().await;
     assert_buys_nothing(&mut client, &reference(), PLAIN, &code).await;
+}
+
+#[tokio::test]
+async fn purchase_that_waits_for_a_slot_is_not_sent_once_an_inquiry_may_have_sold_it() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.set("limits.sending", "1");
+    let held = serve_held(&world, "json").await;
+    let gateway = world.start_gateway().await;
+    let (sold, waiting) = (reference(), reference());
+    let inquiring = async {
+        let status = inquire(&gateway, &sold, PLAIN).await;
+        held.may_answer.notify_one();
+        status
+    };
+    let buying = async {
+        held.asked.notified().await;
+        let mut client = gateway.client().await;
+        let buying = client.purchase_prepaid(order(&waiting, PLAIN));
+        let claimed = async {
+            until_in(&gateway, &waiting, State::Sending).await;
+            held.may_answer.notify_one();
+        };
+        tokio::join!(buying, claimed).0
+    };
+    let (_, bought) = tokio::join!(inquiring, buying);
+    assert_refused(bought, Code::ResourceExhausted, "OVERLOADED", "no");
+    let mut client = gateway.client().await;
+    assert_buys_nothing(&mut client, &waiting, PLAIN, &sold).await;
 }
 
 #[tokio::test]
