@@ -8,7 +8,7 @@ use tracing::{Instrument, debug};
 use super::{
     Engine, Upstream,
     sale::{Made, Sale},
-    sale_guard::Keeping,
+    sale_guard::{self, Keeping},
 };
 use crate::{
     okebayar::{
@@ -230,8 +230,8 @@ impl Engine {
     }
 
     fn begin_sale(&self, made: &Made) -> Keeping {
-        let (product, number) = (&made.product_code, &made.account_number);
-        self.sales.begin(product, number, &made.reference_code)
+        let sold = sale_guard::sold(&made.product_code, &made.account_number);
+        self.sales.begin(sold, &made.reference_code)
     }
 
     /// Inquires for a bill, under a reference code of the gateway's own.

@@ -12,7 +12,10 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{Instrument, error};
 
-use super::{Engine, sale_guard::Keeping};
+use super::{
+    Engine,
+    sale_guard::{self, Keeping},
+};
 use crate::{
     okebayar::{answer::Answer, verdict},
     store::{
@@ -244,8 +247,8 @@ impl Engine {
             inbox::add_orphan(&*self.store, &orphan).await?;
             return Ok((Kept::Orphan, reference_code));
         };
-        let (product, number) = (&made.product_code, &made.account_number);
-        sold::note(&*self.store, product, number, &claimed.key(), self.now()).await?;
+        let sold = sale_guard::sold(&made.product_code, &made.account_number);
+        sold::note(&*self.store, &sold, &claimed.key(), self.now()).await?;
         self.note_sale(claimed, answer).await?;
         if made.reference_code != reference_code {
             // Nothing else in the store links the sale to the reference code of the inquiry.

@@ -12,7 +12,11 @@ use std::{
 
 use super::{Engine, bill::Ordered, bill_guard::is_open, purchase::PurchaseError};
 use crate::{
-    store::{StoreError, sold},
+    okebayar::subject::mobile,
+    store::{
+        StoreError,
+        sold::{self, Sold},
+    },
     transaction::{AccountNumber, Contents, Intent, ProductCode, State, TransactionKey},
 };
 
@@ -20,11 +24,18 @@ use crate::{
 #[derive(Clone, Default)]
 pub(super) struct Sales(Arc<Mutex<(u64, BTreeMap<u64, Unstored>)>>);
 
-#[derive(Clone)]
 struct Unstored {
-    product_code: ProductCode,
-    account_number: AccountNumber,
+    sold: Sold,
     reference_code: String,
+}
+
+/// Names what is sold or bought. Callers write one mobile number in several forms, and other
+/// numbers with and without separators.
+pub(super) fn sold(product_code: &ProductCode, account_number: &AccountNumber) -> Sold {
+    let text = account_number.as_str();
+    let recipient =
+        mobile(text).unwrap_or_else(|| text.chars().filter(|c| c.is_alphanumeric()).collect());
+    Sold::new(product_code, &recipient)
 }
 
 /// A sale that is being stored; purchases are free of it when this is dropped.
@@ -35,18 +46,12 @@ pub(super) struct Keeping {
 
 impl Sales {
     /// Begins to store a sale.
-    pub(super) fn begin(
-        &self,
-        product_code: &ProductCode,
-        account_number: &AccountNumber,
-        reference_code: &str,
-    ) -> Keeping {
+    pub(super) fn begin(&self, sold: Sold, reference_code: &str) -> Keeping {
         let mut sales = self.lock();
         sales.0 += 1;
         let number = sales.0;
         let unstored = Unstored {
-            product_code: product_code.clone(),
-            account_number: account_number.clone(),
+            sold,
             reference_code: reference_code.to_owned(),
         };
         sales.1.insert(number, unstored);
@@ -56,15 +61,9 @@ impl Sales {
         }
     }
 
-    /// Returns the reference code of a sale of this product for this account number.
-    fn find(&self, product_code: &ProductCode, account_number: &AccountNumber) -> Option<String> {
+    fn find(&self, sold: &Sold) -> Option<String> {
         let sales = self.lock();
-        let found = sales.1.values().find(|sale| {
-            sold::is_same(
-                (&sale.product_code, &sale.account_number),
-                (product_code, account_number),
-            )
-        });
+        let found = sales.1.values().find(|sale| sale.sold == *sold);
         found.map(|sale| sale.reference_code.clone())
     }
 
@@ -122,12 +121,13 @@ impl Engine {
         else {
             return Ok(None);
         };
+        let bought = sold(product_code, account_number);
         // Before the store is read: a sale that is stored in between is found there.
-        if let Some(reference_code) = self.sales.find(product_code, account_number) {
+        if let Some(reference_code) = self.sales.find(&bought) {
             return Ok(Some(reference_code));
         }
         let store = &*self.store;
-        for sold in sold::noted(store, product_code, account_number).await? {
+        for sold in sold::noted(store, &bought).await? {
             // Its own record is found by the claim.
             let found = if sold == *key {
                 None
@@ -139,5 +139,23 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_one_number_are_one_sale_and_other_numbers_are_not() {
+        let product = ProductCode::parse("PLN20").unwrap();
+        let of = |text: &str| sold(&product, &AccountNumber::parse(text).unwrap());
+        assert_eq!(of("081234567890"), of("+62812-3456-7890"));
+        assert_eq!(of("123456789012"), of("12-3456.789012"));
+        assert_eq!(of("Player@One"), of("player.one"));
+        assert_ne!(of("123456789012"), of("0123456789012"));
+        let other = ProductCode::parse("PLN50").unwrap();
+        let number = AccountNumber::parse("081234567890").unwrap();
+        assert_ne!(sold(&product, &number), sold(&other, &number));
     }
 }

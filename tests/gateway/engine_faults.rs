@@ -25,8 +25,11 @@ use okebayar_gateway::{
     },
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,
-        Listed, Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings,
-        guard::Seals, redb::RedbStore, sold,
+        Listed, Listing, Put, Store, StoreError, Unindexed, Wake,
+        guard::GuardSettings,
+        guard::Seals,
+        redb::RedbStore,
+        sold::{self, Sold},
     },
     telemetry::Metrics,
     transaction::{
@@ -652,9 +655,8 @@ async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
     store.commit(&sold, None).await.unwrap();
     let sold = sold.transaction;
     let order = sold.order();
-    let (product, number) = (&order.product_code, &order.account_number);
-    let now = Timestamp::now();
-    sold::note(store, product, number, &sold.key(), now)
+    let what = Sold::new(&order.product_code, "81234567890");
+    sold::note(store, &what, &sold.key(), Timestamp::now())
         .await
         .unwrap();
     bench.store.go_on.notify_one();

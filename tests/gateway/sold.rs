@@ -135,6 +135,24 @@ async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: Sto
 }
 
 #[tokio::test]
+async fn sold_inquiry_keeps_purchases_back_in_every_form_of_its_number() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    inquire(&gateway, &code, SELLS_INQUIRIES).await;
+    let mut client = gateway.client().await;
+    let national = SELLS_INQUIRIES.strip_prefix('0').unwrap();
+    for form in [
+        format!("62{national}"),
+        format!("+62{national}"),
+        format!("0062-{national}"),
+        SELLS_INQUIRIES.replace("0000", "-0000-"),
+    ] {
+        assert_buys_nothing(&mut client, &reference(), &form, &code).await;
+    }
+}
+
+#[tokio::test]
 async fn inquiry_answered_as_pending_is_kept_as_well() {
     for (format, code_answered) in [("json", "002"), ("xml", "001")] {
         let mut world = World::new(StoreKind::Embedded).await;
