@@ -102,7 +102,8 @@ impl Engine {
     }
 
     /// Verifies what a claim rests on, after the claim and before the POST: the transaction still
-    /// has its inquiry, it is listed under its bill, and nothing else pays that bill.
+    /// has its inquiry, it is listed under its bill, nothing else pays that bill, and no inquiry has
+    /// bought the same.
     pub(super) async fn verify_claimed(
         &self,
         claimed: &Transaction,
@@ -110,6 +111,9 @@ impl Engine {
         intent: &Intent,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
         let key = claimed.key();
+        if let Some(reference_code) = self.sale_of(claimed.contents(), &key).await? {
+            return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
+        }
         if let Some(note) = &wanted.binding {
             let holder = inquiries::bound_to(&*self.store, note).await?;
             if holder.as_ref() != Some(&key) {

@@ -19,6 +19,7 @@ mod purchase;
 mod question;
 mod review;
 mod sale;
+mod sale_guard;
 mod unconfigured;
 mod wait;
 mod watch;
@@ -59,6 +60,7 @@ use abandonment::Unfinished;
 use claims::Claims;
 use feed::Feed;
 use orphan::Orphans;
+use sale_guard::Sales;
 
 pub use callback::Received;
 pub use check::{CheckError, Checked, LeasedCheck};
@@ -141,6 +143,8 @@ pub struct Engine {
     unfinished: Unfinished,
     /// Claims that have begun and not ended.
     claims: Claims,
+    /// Inquiries that may have been sold and are not stored yet.
+    sales: Sales,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
@@ -173,6 +177,7 @@ impl Engine {
             orphans: Orphans::default(),
             unfinished: Unfinished::new(settings.limits.queue),
             claims: Claims::default(),
+            sales: Sales::default(),
             store,
             store_problem: Mutex::new(None),
             upstreams,

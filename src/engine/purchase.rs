@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
+    sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot},
     time::Instant,
 };
 use tracing::{Instrument, info_span, warn};
@@ -18,8 +18,8 @@ use crate::{
     okebayar::{client::Outcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
-        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent,
-        ReferenceCode, Source, State, Statement, Transaction, TransactionKey,
+        AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
+        State, Statement, Transaction, TransactionKey,
     },
 };
 
@@ -108,7 +108,7 @@ pub enum PurchaseError {
     )]
     SoldByInquiry {
         /// The reference code of that inquiry.
-        reference_code: ReferenceCode,
+        reference_code: String,
     },
     /// The inquiry cannot be used, and an earlier call may have been sent: the store
     /// may have forgotten it.
@@ -567,9 +567,9 @@ impl Engine {
     ) -> (Arc<Transaction>, Statement) {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
-        let slot = tokio::time::timeout_at(queue_ends, self.sending.acquire()).await;
+        let slot = self.sending_slot(&claimed, queue_ends).await;
         let upstream = self.upstream(claimed.account());
-        let (Ok(Ok(_slot)), Some(upstream)) = (slot, upstream) else {
+        let (Some(_slot), Some(upstream)) = (slot, upstream) else {
             let finding = Finding::NotSent {
                 attempt: claimed.attempt(),
                 why: NotSent::Overloaded,
@@ -589,6 +589,24 @@ impl Engine {
             );
         }
         (claimed, statement)
+    }
+}
+
+impl Engine {
+    /// Acquires a slot to send a claimed transaction; `None` where none is free in time, or an
+    /// inquiry may have bought the same while it waited: those share the slots.
+    async fn sending_slot(
+        &self,
+        claimed: &Transaction,
+        queue_ends: Instant,
+    ) -> Option<SemaphorePermit<'_>> {
+        if let Ok(slot) = self.sending.try_acquire() {
+            return Some(slot);
+        }
+        let waiting = tokio::time::timeout_at(queue_ends, self.sending.acquire());
+        let slot = waiting.await.ok()?.ok()?;
+        let sold = self.sale_of(claimed.contents(), &claimed.key()).await;
+        matches!(sold, Ok(None)).then_some(slot)
     }
 }
 

@@ -8,6 +8,7 @@ use tracing::{Instrument, debug};
 use super::{
     Engine, Upstream,
     sale::{Made, Sale},
+    sale_guard::{self, Keeping},
 };
 use crate::{
     okebayar::{
@@ -153,7 +154,7 @@ impl Engine {
             (upstream.client).inquire_prepaid(&made.reference_code, product, number, asker);
         let Some(shared) = shared else {
             let (_, found) = asking.await;
-            return self.keep_prepaid(made, found).await;
+            return self.keep_prepaid(made, found, None).await;
         };
         // Noted before it is sent: a check of the purchase may find the inquiry.
         let key = TransactionKey::new(&shared);
@@ -163,6 +164,9 @@ impl Engine {
             .await
             .map_err(QuestionError::Store)?;
         let (answered, found) = asking.await;
+        // From here on, before the store is written.
+        let is_sold = matches!(&found, Err(QueryError::SoldInstead(_)));
+        let keeping = is_sold.then(|| self.begin_sale(made));
         let is_unsent = matches!(
             &found,
             Err(QueryError::NoAnswer(NothingLearnt::NoAnswer(
@@ -192,7 +196,7 @@ impl Engine {
             }
             found => found,
         };
-        self.keep_prepaid(made, found).await
+        self.keep_prepaid(made, found, keeping).await
     }
 
     /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
@@ -212,15 +216,22 @@ impl Engine {
         self: &Arc<Self>,
         made: &Made,
         found: Result<Found, QueryError>,
+        keeping: Option<Keeping>,
     ) -> Result<Found, QuestionError> {
         match found {
             Ok(found) => self.keep(found).await,
             Err(QueryError::SoldInstead(answer)) => {
-                let sale = self.keep_sale(made, answer).await;
+                let keeping = keeping.unwrap_or_else(|| self.begin_sale(made));
+                let sale = self.keep_sale(made, answer, keeping).await;
                 Err(QuestionError::SoldInstead(sale))
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn begin_sale(&self, made: &Made) -> Keeping {
+        let sold = sale_guard::sold(&made.product_code, &made.account_number);
+        self.sales.begin(sold, &made.reference_code)
     }
 
     /// Inquires for a bill, under a reference code of the gateway's own.
@@ -285,7 +296,7 @@ impl Engine {
     }
 
     /// A reference code of the gateway's own making.
-    fn own_reference(&self) -> String {
+    pub(super) fn own_reference(&self) -> String {
         (self.ambient.random)().to_string()
     }
 }

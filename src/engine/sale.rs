@@ -5,13 +5,17 @@
 //! NEEDS_REVIEW under the reference code of the inquiry. So no release buys anything under
 //! that reference code, callbacks find the transaction, its readers see the serial number,
 //! and an operator settles it. Until then every purchase of the same product for the same
-//! account number is refused.
+//! account number is refused. Where a transaction has that reference code already, the sale
+//! gets a reference code of the gateway's own.
 
 use std::{sync::Arc, time::Duration};
 
 use tracing::{Instrument, error};
 
-use super::{Engine, bill::Ordered, purchase::PurchaseError};
+use super::{
+    Engine,
+    sale_guard::{self, Keeping},
+};
 use crate::{
     okebayar::{answer::Answer, verdict},
     store::{
@@ -21,8 +25,7 @@ use crate::{
     },
     transaction::{
         AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
-        Intent, Order, ProductCode, ReferenceCode, Source, State, Statement, StatusCode,
-        Transaction,
+        Intent, Order, ProductCode, ReferenceCode, Source, Statement, StatusCode, Transaction,
     },
 };
 
@@ -30,6 +33,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// The reference code of the inquiry.
+    pub inquired_under: String,
+    /// The reference code of the transaction that stands for it. It differs where a
+    /// transaction had the reference code of the inquiry already.
     pub reference_code: String,
     /// The status code of the answer.
     pub code: Option<StatusCode>,
@@ -44,33 +50,42 @@ pub struct Sale {
 pub enum Kept {
     /// As a transaction that needs review.
     Transaction,
-    /// Among the orphan callbacks: a transaction has the reference code already, or there
-    /// can be none.
+    /// Among the orphan callbacks: there can be no transaction.
     Orphan,
-    /// Not yet: the store does not answer.
+    /// Not yet: the store does not answer, and is tried again.
     NotYet,
+    /// Nowhere: the store cannot hold it.
+    Unkept,
 }
 
 impl std::fmt::Display for Sale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
+            inquired_under,
             reference_code,
             kept,
             ..
         } = self;
-        let kept = match kept {
-            Kept::Transaction => {
-                "it is kept as a transaction under that reference code, which an operator must \
-                 settle"
-            }
-            Kept::Orphan => "it is among the orphan callbacks; an operator must ask OKEBAYAR",
-            Kept::NotYet => "the store does not answer; an operator must ask OKEBAYAR",
-        };
         write!(
             f,
-            "OKEBAYAR answered the inquiry under reference code {reference_code} like a purchase \
-             and may have sold the product; do not buy it again: {kept}"
-        )
+            "OKEBAYAR answered the inquiry under reference code {inquired_under} like a purchase \
+             and may have sold the product; do not buy it again: "
+        )?;
+        match kept {
+            Kept::Transaction => write!(
+                f,
+                "it is kept as a transaction under reference code {reference_code}, which an \
+                 operator must settle"
+            ),
+            Kept::Orphan => {
+                f.write_str("it is among the orphan callbacks; an operator must ask OKEBAYAR")
+            }
+            Kept::NotYet => f.write_str(
+                "the store does not answer; once it does, it is kept as a transaction under that \
+                 reference code or one of the gateway's own, which an operator must settle",
+            ),
+            Kept::Unkept => f.write_str("the store cannot hold it; an operator must ask OKEBAYAR"),
+        }
     }
 }
 
@@ -92,16 +107,29 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Keeps the answer to a prepaid inquiry that may have been a sale, however long the
-    /// store is away, and alerts.
-    pub(super) async fn keep_sale(self: &Arc<Self>, made: &Made, answer: Box<Answer>) -> Sale {
+    /// store is away, and alerts. Purchases of the same are refused from `keeping` on.
+    pub(super) async fn keep_sale(
+        self: &Arc<Self>,
+        made: &Made,
+        answer: Box<Answer>,
+        keeping: Keeping,
+    ) -> Sale {
         self.alert_sale(&made.account, &made.reference_code, &answer);
         let (code, price) = (answer.status_code(), answer.details.price);
         let (engine, sale) = (Arc::clone(self), made.clone());
-        let keeping = async move {
+        let own = Made {
+            reference_code: self.own_reference(),
+            ..made.clone()
+        };
+        let storing = async move {
             let token = engine.token();
             loop {
-                let problem = match engine.try_keep_sale(&sale, &answer, token).await {
-                    Ok(kept) => return kept,
+                let kept = engine.try_keep_sale(&sale, &own, &answer, token).await;
+                let problem = match kept {
+                    Ok(kept) => {
+                        drop(keeping);
+                        return kept;
+                    }
                     Err(problem) => problem,
                 };
                 error!(
@@ -111,21 +139,37 @@ impl Engine {
                     "an inquiry that OKEBAYAR may have sold could not be kept"
                 );
                 if !matches!(problem, StoreError::Unavailable(_)) {
-                    return Kept::NotYet;
+                    // Nothing else keeps purchases back: this process does until it ends.
+                    std::mem::forget(keeping);
+                    return (
+                        engine.keep_orphan(&sale, &answer).await,
+                        sale.reference_code,
+                    );
                 }
                 tokio::time::sleep(STORE_AGAIN_AFTER).await;
             }
         };
-        let keeping = self.tasks.spawn(keeping.in_current_span());
-        let kept = match tokio::time::timeout(WAIT_MAX, keeping).await {
+        let storing = self.tasks.spawn(storing.in_current_span());
+        let kept = match tokio::time::timeout(WAIT_MAX, storing).await {
             Ok(Ok(kept)) => kept,
-            _ => Kept::NotYet,
+            _ => (Kept::NotYet, made.reference_code.clone()),
         };
+        let (kept, reference_code) = kept;
         Sale {
-            reference_code: made.reference_code.clone(),
+            inquired_under: made.reference_code.clone(),
+            reference_code,
             code,
             price,
             kept,
+        }
+    }
+
+    /// Keeps a sale for which there can be no transaction among the orphans.
+    async fn keep_orphan(&self, made: &Made, answer: &Answer) -> Kept {
+        let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
+        match inbox::add_orphan(&*self.store, &orphan).await {
+            Ok(()) => Kept::Orphan,
+            Err(_) => Kept::Unkept,
         }
     }
 
@@ -141,6 +185,7 @@ impl Engine {
         let orphan = self.orphan_of_sale(account, reference_code, answer);
         let kept = inbox::add_orphan(&*self.store, &orphan).await;
         Sale {
+            inquired_under: reference_code.to_owned(),
             reference_code: reference_code.to_owned(),
             code: answer.status_code(),
             price: answer.details.price,
@@ -177,31 +222,63 @@ impl Engine {
         }
     }
 
+    /// Keeps a sale under the reference code of the inquiry, or under `own` where a
+    /// transaction has that one, and returns which. Idempotent with the same token and `own`.
     async fn try_keep_sale(
         &self,
         made: &Made,
+        own: &Made,
         answer: &Answer,
         token: AttemptToken,
-    ) -> Result<Kept, StoreError> {
-        let Some(claimed) = self.claim_sale(made, token).await? else {
-            let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
+    ) -> Result<(Kept, String), StoreError> {
+        let mut kept_under = made;
+        let mut claimed = match self.claim_sale(made, token).await {
+            // What is stored under that reference code cannot be read.
+            Err(StoreError::Corrupt { .. }) => None,
+            claimed => claimed?,
+        };
+        if claimed.is_none() {
+            kept_under = own;
+            claimed = self.claim_sale(own, token).await?;
+        }
+        let reference_code = kept_under.reference_code.clone();
+        let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
+        let Some(claimed) = claimed else {
             inbox::add_orphan(&*self.store, &orphan).await?;
-            return Ok(Kept::Orphan);
+            return Ok((Kept::Orphan, reference_code));
         };
-        let (product, number) = (&made.product_code, &made.account_number);
-        sold::note(&*self.store, product, number, &claimed.key(), self.now()).await?;
-        let Some(upstream) = self.upstream(&made.account) else {
-            return Ok(Kept::Transaction);
+        let sold = sale_guard::sold(&made.product_code, &made.account_number);
+        sold::note(&*self.store, &sold, &claimed.key(), self.now()).await?;
+        self.note_sale(claimed, answer).await?;
+        if made.reference_code != reference_code {
+            // Nothing else in the store links the sale to the reference code of the inquiry.
+            inbox::add_orphan(&*self.store, &orphan).await?;
+        }
+        Ok((Kept::Transaction, reference_code))
+    }
+
+    /// Adds the answer to the transaction that stands for a sale.
+    async fn note_sale(
+        &self,
+        claimed: Arc<Transaction>,
+        answer: &Answer,
+    ) -> Result<(), StoreError> {
+        let Some(upstream) = self.upstream(claimed.account()) else {
+            return Ok(());
         };
-        let said = verdict::of_purchase(answer, &claimed, upstream.client.code_lists());
+        // The answer is known to be about this inquiry, whichever reference code stands for it.
+        let answer = Answer {
+            reference_code: None,
+            ..answer.clone()
+        };
+        let said = verdict::of_purchase(&answer, &claimed, upstream.client.code_lists());
         // No release settles a transaction by itself that bears this one.
         let review = Statement::bare(Source::Answer, Finding::ChecksExhausted);
         let observe = |current: &Transaction| {
             let said = [review.clone(), said.clone()];
             current.observe(said, self.now(), self.schedule())
         };
-        self.update(claimed, observe).await?;
-        Ok(Kept::Transaction)
+        self.update(claimed, observe).await.map(drop)
     }
 
     /// Claims the reference code of an inquiry for what may have been sold; `None` where a
@@ -262,50 +339,5 @@ impl Engine {
         Err(StoreError::Unavailable(
             "other calls with the same reference code were faster".to_owned(),
         ))
-    }
-
-    /// Refuses a purchase of what an inquiry may have bought already, until an operator has
-    /// settled that. A purchase that has begun is returned as it is.
-    ///
-    /// # Errors
-    /// [`PurchaseError::SoldByInquiry`], or that the store cannot be read.
-    pub(super) async fn verify_not_sold(
-        &self,
-        intent: &Intent,
-    ) -> Result<Option<Ordered>, PurchaseError> {
-        let Contents::PurchasePrepaid {
-            product_code,
-            account_number,
-            ..
-        } = &intent.contents
-        else {
-            return Ok(None);
-        };
-        let (store, key) = (&*self.store, intent.key());
-        let not_claimed = PurchaseError::NotClaimed;
-        let noted = sold::noted(store, product_code, account_number).await;
-        for sold in noted.map_err(not_claimed)? {
-            // Its own record is found by the claim.
-            let found = if sold == key {
-                None
-            } else {
-                store.load(&sold).await.map_err(not_claimed)?
-            };
-            let Some(sale) = found else { continue };
-            let state = sale.standing().state;
-            let is_open = !state.is_settled() || matches!(state, State::NeedsReview { .. });
-            if !is_open {
-                continue;
-            }
-            if let Some(stored) = store.load(&key).await.map_err(not_claimed)? {
-                self.verify_same(&stored, intent).await?;
-                if !matches!(stored.standing().state, State::NotSent(_)) {
-                    return Ok(Some(Ordered::Taken(stored)));
-                }
-            }
-            let reference_code = sale.reference_code().clone();
-            return Err(PurchaseError::SoldByInquiry { reference_code });
-        }
-        Ok(None)
     }
 }

@@ -191,10 +191,7 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
             of_bill("INQUIRY_ALREADY_USED", sent, message, open)
         }
         PurchaseError::SoldByInquiry { reference_code } => {
-            let metadata = HashMap::from([(
-                "reference_code".to_owned(),
-                reference_code.as_str().to_owned(),
-            )]);
+            let metadata = HashMap::from([("reference_code".to_owned(), reference_code.clone())]);
             sold_by_inquiry(message, metadata)
         }
         PurchaseError::BillPaymentOpen { reference_code } => {

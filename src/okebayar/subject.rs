@@ -56,7 +56,8 @@ pub fn same_mobile(one: &str, other: &str) -> bool {
 
 /// Returns the digits of a mobile number from the 8 on; `None` for any other number, so that no
 /// meter or customer number is taken for another one.
-fn mobile(text: &str) -> Option<String> {
+#[must_use]
+pub fn mobile(text: &str) -> Option<String> {
     let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');
     let (is_international, text) = match text.trim().strip_prefix('+') {
         Some(rest) => (true, rest),

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::{Keep, Put, Store, StoreError, record};
-use crate::transaction::{AccountNumber, ProductCode, TransactionKey};
+use crate::transaction::{ProductCode, TransactionKey};
 
 /// How long the note is kept: as long as other marks of reference codes.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -13,24 +13,38 @@ const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// one is, and those that are noted keep purchases back.
 const NOTED_MAX: usize = 64;
 
+/// What was sold, and to whom, whichever form its caller wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sold(String);
+
+impl Sold {
+    /// Names what was sold. `recipient` is the one form of all texts for one recipient. A hash
+    /// keeps it out of the store and the log.
+    #[must_use]
+    pub fn new(product_code: &ProductCode, recipient: &str) -> Self {
+        let about = format!("{product_code}/{recipient}");
+        let digest = Sha256::digest(about.to_ascii_lowercase());
+        Self(format!("sold:{}", hex::encode(&digest[..16])))
+    }
+}
+
 /// Notes the transaction of an inquiry that may have been sold.
 ///
 /// # Errors
 /// [`StoreError`] when it may not be stored.
 pub async fn note(
     store: &dyn Store,
-    product_code: &ProductCode,
-    account_number: &AccountNumber,
+    sold: &Sold,
     key: &TransactionKey,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let name = name(product_code, account_number);
+    let Sold(name) = sold;
     let ours = key.to_string();
     let keep = Keep {
         now,
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
     };
-    let mut known = store.note(&name).await?;
+    let mut known = store.note(name).await?;
     loop {
         let noted: Vec<&str> = known.as_deref().unwrap_or_default().split(' ').collect();
         if noted.contains(&ours.as_str()) || noted.len() >= NOTED_MAX {
@@ -40,7 +54,7 @@ pub async fn note(
             Some(known) => format!("{known} {ours}"),
             None => ours.clone(),
         };
-        match store.put_note(&name, known.as_deref(), &text, keep).await? {
+        match store.put_note(name, known.as_deref(), &text, keep).await? {
             Put::Done => return Ok(()),
             Put::Conflict(stored) => known = stored,
         }
@@ -51,20 +65,9 @@ pub async fn note(
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
-pub async fn noted(
-    store: &dyn Store,
-    product_code: &ProductCode,
-    account_number: &AccountNumber,
-) -> Result<Vec<TransactionKey>, StoreError> {
-    let known = store.note(&name(product_code, account_number)).await?;
+pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<Vec<TransactionKey>, StoreError> {
+    let known = store.note(&sold.0).await?;
     let known = known.unwrap_or_default();
     let keys = known.split(' ').filter(|key| !key.is_empty());
     keys.map(record::parse_key).collect()
-}
-
-/// Returns the name of the note. A hash keeps the account number out of it.
-fn name(product_code: &ProductCode, account_number: &AccountNumber) -> String {
-    let about = format!("{product_code}/{}", account_number.as_str());
-    let digest = Sha256::digest(about.to_ascii_lowercase());
-    format!("sold:{}", hex::encode(&digest[..16]))
 }

@@ -25,8 +25,11 @@ use okebayar_gateway::{
     },
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,
-        Listed, Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings,
-        guard::Seals, redb::RedbStore,
+        Listed, Listing, Put, Store, StoreError, Unindexed, Wake,
+        guard::GuardSettings,
+        guard::Seals,
+        redb::RedbStore,
+        sold::{self, Sold},
     },
     telemetry::Metrics,
     transaction::{
@@ -38,7 +41,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    core::{RULES, arming, schedule, wish},
+    core::{RULES, arming, begin, schedule, wish},
     process::PATIENCE,
 };
 
@@ -598,4 +601,69 @@ async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
     bench.store.go_on.notify_one();
     buying.await.unwrap().unwrap();
     assert_eq!(bench.posts(), 1);
+}
+
+fn is_refused_as_sold(bought: &Result<Purchase, PurchaseError>, of: &str) -> bool {
+    matches!(bought, Err(PurchaseError::SoldByInquiry { reference_code }) if reference_code == of)
+}
+
+#[tokio::test]
+async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
+    let bench = bench(&[Fault::Late], &[]).await;
+    let (engine, made) = (Arc::clone(&bench.engine), intent());
+    let inquiring = tokio::spawn(async move {
+        let Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } = &made.contents
+        else {
+            unreachable!();
+        };
+        let reference_code = Some(made.reference_code);
+        engine
+            .inquire_prepaid(&made.account, reference_code, product_code, account_number)
+            .await
+    });
+    let claiming = async {
+        while !bench.store.commits.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, claiming).await.unwrap();
+    for reference_code in ["reference-1", "reference-2"] {
+        let other = wish(reference_code, "PULSA10").0;
+        let refused = buy(&bench.engine, other).await;
+        assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+    }
+    bench.store.go_on.notify_one();
+    assert!(inquiring.await.unwrap().is_err());
+    let refused = buy(&bench.engine, wish("reference-2", "PULSA10").0).await;
+    assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+    let other_product = buy(&bench.engine, wish("reference-3", "PULSA20").0).await;
+    assert!(other_product.is_ok(), "{other_product:?}");
+    assert_eq!(bench.posts(), 2);
+}
+
+#[tokio::test]
+async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
+    let bench = bench(&[], &[]).await;
+    let buying = bench.begin_late("history_name", intent()).await;
+    // Another replica stores what it was sold.
+    let sold = begin(2);
+    let store = &bench.store.inner;
+    store.commit(&sold, None).await.unwrap();
+    let sold = sold.transaction;
+    let order = sold.order();
+    let what = Sold::new(&order.product_code, "81234567890");
+    sold::note(store, &what, &sold.key(), Timestamp::now())
+        .await
+        .unwrap();
+    bench.store.go_on.notify_one();
+    let refused = buying.await.unwrap();
+    assert!(is_refused_as_sold(&refused, "reference-2"), "{refused:?}");
+    bench.settle().await;
+    assert_eq!(bench.posts(), 0);
+    let ours = bench.stored().await.unwrap();
+    assert!(matches!(ours.standing().state, State::NotSent(_)));
 }

@@ -30,7 +30,7 @@ use crate::{
         process::PATIENCE,
         world::{
             Client, Gateway, PLAIN, PRODUCT, PRODUCT_PRICE, StoreKind, WATER, World,
-            assert_refused, assert_succeeded, buy, get, order, prepaid_question, question,
+            assert_refused, assert_succeeded, bought, buy, get, order, prepaid_question, question,
             reference,
         },
     },
@@ -79,7 +79,10 @@ fn assert_needs_review(sold: &Transaction) {
     assert!(!sold.safe_to_refund && !sold.safe_to_buy_again);
 }
 
-on_both_stores!(inquiry_answered_like_a_purchase_is_kept_and_not_bought_again);
+on_both_stores!(
+    inquiry_answered_like_a_purchase_is_kept_and_not_bought_again,
+    sold_inquiry_under_a_taken_reference_code_is_kept_under_another,
+);
 
 async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: StoreKind) {
     for format in FORMATS {
@@ -119,8 +122,8 @@ async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: Sto
         assert_succeeded(&buy(&mut client, &reference(), PLAIN).await);
         let mut other = order(&reference(), SELLS_INQUIRIES);
         other.product_code = "PULSA100".into();
-        let other = client.purchase_prepaid(other).await.unwrap().into_inner();
-        assert_succeeded(&other.transaction.unwrap());
+        let other = client.purchase_prepaid(other).await.unwrap();
+        assert_succeeded(&bought(other.into_inner()));
         assert_eq!(world.ledger(&code).await.executed, 1, "{format}");
 
         settle(&mut client, &sold, Resolution::Succeeded).await;
@@ -128,6 +131,24 @@ async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: Sto
         let again = reference();
         assert_succeeded(&buy(&mut client, &again, SELLS_INQUIRIES).await);
         assert_eq!(world.ledger(&again).await.executed, 1);
+    }
+}
+
+#[tokio::test]
+async fn sold_inquiry_keeps_purchases_back_in_every_form_of_its_number() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    inquire(&gateway, &code, SELLS_INQUIRIES).await;
+    let mut client = gateway.client().await;
+    let national = SELLS_INQUIRIES.strip_prefix('0').unwrap();
+    for form in [
+        format!("62{national}"),
+        format!("+62{national}"),
+        format!("0062-{national}"),
+        SELLS_INQUIRIES.replace("0000", "-0000-"),
+    ] {
+        assert_buys_nothing(&mut client, &reference(), &form, &code).await;
     }
 }
 
@@ -182,13 +203,34 @@ async fn repeated_purchase_is_replayed_while_a_sold_inquiry_keeps_others_back() 
     inquire(&gateway, &sold, SELLS_INQUIRIES).await;
     let again = buy(&mut client, &before, SELLS_INQUIRIES).await;
     assert_succeeded(&again);
-    // An inquiry that is sold under the reference code of a purchase is among the orphans.
-    let other = reference();
-    let mut bought = order(&other, SELLS_INQUIRIES);
-    bought.product_code = "PULSA100".into();
-    client.purchase_prepaid(bought).await.unwrap();
-    inquire(&gateway, &other, SELLS_INQUIRIES).await;
-    assert_eq!(orphans(&gateway).await, [(other, "000".to_owned())]);
+}
+
+async fn sold_inquiry_under_a_taken_reference_code_is_kept_under_another(kind: StoreKind) {
+    for format in FORMATS {
+        let mut world = World::new(kind).await;
+        world.set("accounts.main.format", format);
+        let gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        let taken = reference();
+        let mut other = order(&taken, SELLS_INQUIRIES);
+        other.product_code = "PULSA100".into();
+        let before = bought(client.purchase_prepaid(other).await.unwrap().into_inner());
+        assert_succeeded(&before);
+        let status = inquire(&gateway, &taken, SELLS_INQUIRIES).await;
+        let own = metadata(&status, "reference_code");
+        assert!(own != taken && status.message().contains(&own), "{status}");
+        // The inquiry's answer changes nothing of the purchase, and its token is kept.
+        let after = get(&mut client, &taken).await.unwrap();
+        assert_eq!(after.serial_number, before.serial_number, "{format}");
+        let sold = get(&mut client, &own).await.unwrap();
+        assert_needs_review(&sold);
+        assert_eq!(sold.price, rupiah(PRODUCT_PRICE), "{format}");
+        assert!(!sold.serial_number.is_empty(), "{format}");
+        assert_eq!(orphans(&gateway).await, [(taken, "000".to_owned())]);
+        assert_buys_nothing(&mut client, &reference(), SELLS_INQUIRIES, &own).await;
+        settle(&mut client, &sold, Resolution::Succeeded).await;
+        assert_succeeded(&buy(&mut client, &reference(), SELLS_INQUIRIES).await);
+    }
 }
 
 async fn orphans(gateway: &Gateway) -> Vec<(String, String)> {
@@ -237,11 +279,15 @@ const SOLD: [(&str, &str); 5] = [
 ];
 
 async fn until_kept(gateway: &Gateway, code: &str) -> Transaction {
+    until_in(gateway, code, State::NeedsReview).await
+}
+
+async fn until_in(gateway: &Gateway, code: &str, state: State) -> Transaction {
     let mut client = gateway.client().await;
     let kept = async {
         loop {
             match get(&mut client, code).await {
-                Ok(found) if found.state() == State::NeedsReview => break found,
+                Ok(found) if found.state() == state => break found,
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -314,10 +360,40 @@ async fn sold_inquiry_is_kept_once_the_store_answers_again() {
         "{status}"
     );
     redis.thaw();
-    assert_eq!(until_kept(&gateway, &code).await.serial_number, "998877");
     gateway.readiness(200).await;
+    held.may_answer.notify_one();
+    assert_buys_nothing(&mut gateway.client().await, &reference(), PLAIN, &code).await;
+    assert_eq!(until_kept(&gateway, &code).await.serial_number, "998877");
     let mut client = gateway.client().await;
     assert_buys_nothing(&mut client, &reference(), PLAIN, &code).await;
+}
+
+#[tokio::test]
+async fn purchase_that_waits_for_a_slot_is_not_sent_once_an_inquiry_may_have_sold_it() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.set("limits.sending", "1");
+    let held = serve_held(&world, "json").await;
+    let gateway = world.start_gateway().await;
+    let (sold, waiting) = (reference(), reference());
+    let inquiring = async {
+        let status = inquire(&gateway, &sold, PLAIN).await;
+        held.may_answer.notify_one();
+        status
+    };
+    let buying = async {
+        held.asked.notified().await;
+        let mut client = gateway.client().await;
+        let buying = client.purchase_prepaid(order(&waiting, PLAIN));
+        let claimed = async {
+            until_in(&gateway, &waiting, State::Sending).await;
+            held.may_answer.notify_one();
+        };
+        tokio::join!(buying, claimed).0
+    };
+    let (_, bought) = tokio::join!(inquiring, buying);
+    assert_refused(bought, Code::ResourceExhausted, "OVERLOADED", "no");
+    let mut client = gateway.client().await;
+    assert_buys_nothing(&mut client, &waiting, PLAIN, &sold).await;
 }
 
 #[tokio::test]
