@@ -67,10 +67,19 @@ pub(super) fn secrets_in(leaves: &Leaves) -> Vec<Fault> {
         (may_hold_password && holds_password()).then(|| Fault {
             key: key.clone(),
             problem: "a password stands in the TOML file".to_owned(),
-            remedy: format!("give the URL in the environment as {}", variable(key)),
+            remedy: give_url(key),
         })
     };
     leaves.iter().filter_map(fault).collect()
+}
+
+/// Builds the remedy for a URL whose password stands in the TOML file.
+fn give_url(key: &str) -> String {
+    if key == "store.url" {
+        format!("give the URL in the environment as {}", variable(key))
+    } else {
+        give_secret(key)
+    }
 }
 
 /// The account of requests that name none; may be left out where there is one.
@@ -269,12 +278,14 @@ fn either(text: &str, first: &str, second: &str) -> Option<bool> {
 
 /// A proxy that cannot be used is a fault, so `None` then starts nothing.
 fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
-    let url = reader.text(key)?.parse::<reqwest::Url>().ok();
+    // It may hold a password, so a file may hold it.
+    let (at, text) = reader.text_or_file(key).ok().flatten()?;
+    let url = text.parse::<reqwest::Url>().ok();
     let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
     if url.is_none() {
         // The value may hold a password.
         reader.fault(
-            key,
+            &at,
             "it is no proxy",
             "give http://host:port or https://host:port",
         );

@@ -121,6 +121,9 @@ pub(super) enum Secret {
     Given(SecretString),
 }
 
+/// A key that cannot be read, whose fault is noted.
+pub(super) struct Noted;
+
 /// A rule that secrets of a kind obey beside the common ones: the problem and the remedy, or
 /// `None`.
 pub(super) type SecretRule = fn(&str) -> Option<(String, String)>;
@@ -313,29 +316,43 @@ impl Reader {
         self.leaves.contains_key(key)
     }
 
-    /// Reads a secret from the environment, or from the file that `<key>_file` names. What
-    /// is configured must be usable: an empty secret never means "none".
-    pub(super) fn secret(&mut self, key: &str, rule: SecretRule) -> Secret {
+    /// Reads a text from a key, or from the file that `<key>_file` names, without the ends of
+    /// lines after it, which editors and Kubernetes Secrets add. Returns it with the key that
+    /// gave it.
+    ///
+    /// # Errors
+    /// [`Noted`] when it is given twice or cannot be read; the fault is noted.
+    pub(super) fn text_or_file(&mut self, key: &str) -> Result<Option<(String, String)>, Noted> {
         let file_key = format!("{key}_file");
         let (at, text) = match (self.text(key), self.text(&file_key)) {
-            (None, None) => return Secret::Absent,
+            (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
                 let remedy = format!("give {key} or {file_key}, not both");
                 self.fault(key, "it is given twice", remedy);
-                return Secret::Faulty;
+                return Err(Noted);
             }
-            (Some(text), None) => (key, text),
+            (Some(text), None) => (key.to_owned(), text),
             (None, Some(file)) => match std::fs::read_to_string(&file) {
-                Ok(text) => (file_key.as_str(), text),
+                Ok(text) => (file_key, text),
                 Err(error) => {
                     let problem = format!("{file:?} cannot be read: {error}");
                     self.fault(&file_key, problem, "name a readable file of one line");
-                    return Secret::Faulty;
+                    return Err(Noted);
                 }
             },
         };
-        // Editors and Kubernetes Secrets end a line.
-        let text = text.trim_end_matches(['\r', '\n']);
+        Ok(Some((at, text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    /// Reads a secret from the environment, or from the file that `<key>_file` names. What
+    /// is configured must be usable: an empty secret never means "none".
+    pub(super) fn secret(&mut self, key: &str, rule: SecretRule) -> Secret {
+        let (at, text) = match self.text_or_file(key) {
+            Ok(Some(given)) => given,
+            Ok(None) => return Secret::Absent,
+            Err(Noted) => return Secret::Faulty,
+        };
+        let text = text.as_str();
         let common = secret_problem(text).map(|problem| {
             let remedy = format!("{}; leave both out for none", give_secret(key));
             (problem.to_owned(), remedy)
@@ -343,7 +360,7 @@ impl Reader {
         match common.or_else(|| rule(text)) {
             None => Secret::Given(SecretString::from(text.to_owned())),
             Some((problem, remedy)) => {
-                self.fault(at, problem, remedy);
+                self.fault(&at, problem, remedy);
                 Secret::Faulty
             }
         }

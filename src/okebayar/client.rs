@@ -212,7 +212,7 @@ impl Client {
     pub fn observed_by(mut self, observer: Observer) -> Self {
         observer.metrics.await_another_member(&observer.account);
         observer.metrics.await_inquiry_sold(&observer.account);
-        let fields = [Mismatch::AccountNumber, Mismatch::ProductCode].map(Mismatch::field);
+        let fields = Mismatch::ALONE.map(Mismatch::field);
         observer.metrics.await_difference(&observer.account, fields);
         self.observer = Some(observer);
         self
@@ -445,8 +445,8 @@ impl Client {
         self.account.interpret(fields, &secrets)
     }
 
-    /// Counts and logs an answer that names our reference code and another account number or
-    /// product than ours, for which alone it proves nothing.
+    /// Counts and logs an answer that names our reference code and another account number,
+    /// product or inquiry than ours, for which alone it proves nothing.
     pub fn report_difference(
         &self,
         operation: &'static str,
@@ -623,7 +623,8 @@ impl Observer {
         }
     }
 
-    /// Reports an answer that names another account number or product than was asked about.
+    /// Reports an answer that names another account number, product or inquiry than was asked
+    /// about.
     fn differs(
         &self,
         operation: &'static str,
@@ -643,6 +644,15 @@ impl Observer {
                 "answer names another accnumber than was asked about and proves nothing; if it \
                  is the same mobile number in another form, set \
                  accounts.<name>.account_number_forms = \"msisdn\""
+            );
+        } else if differs != Mismatch::ProductCode {
+            warn!(
+                account = %self.account,
+                operation,
+                field = differs.field(),
+                named = differs.named(answer).as_deref().map(shortened),
+                "answer names another customer or inquiry than was asked about and proves \
+                 nothing; ask OKEBAYAR with the trace code"
             );
         } else {
             warn!(

@@ -6,7 +6,7 @@ use super::{
     answer::{Answer, Fields, Unreadable},
     client::{NothingLearnt, QueryError},
     pln::{PlnPostpaid, PlnPrepaid},
-    subject::{AccountNumberForms, Mismatch, other, other_account, other_reference},
+    subject::{AccountNumberForms, Mismatch, other, other_account, other_reference, same_mobile},
     verdict::Ignored,
 };
 use crate::transaction::{
@@ -67,10 +67,10 @@ impl Customer {
         }
     }
 
-    /// Returns true when an answer names a second or third account number that was not
-    /// asked for. What it answers goes back in the payment, so where nothing was asked it
+    /// Returns the second or third account number that an answer names and that was not asked
+    /// for. What it answers goes back in the payment, so where nothing was asked it
     /// must name nothing, but for the payer of a BPJS bill (API page, section 3).
-    fn is_another_in(&self, answer: &Answer, contact_number: &str) -> bool {
+    fn difference(&self, answer: &Answer, contact_number: &str) -> Option<Mismatch> {
         let months = self.months();
         let [_, two, three] = self.account_numbers(&months);
         let named_two = answer.account_number_2.as_deref();
@@ -83,7 +83,13 @@ impl Customer {
         let is_other_two =
             named_two.is_some_and(|named| is_other_number(named, two) && !is_payer(named));
         let named_three = answer.account_number_3.as_deref();
-        is_other_two || named_three.is_some_and(|named| is_other_period(named, three))
+        let is_other_three = named_three.is_some_and(|named| is_other_period(named, three));
+        match (is_other_two, is_other_three) {
+            (false, false) => None,
+            (true, false) => Some(Mismatch::AccountNumber2),
+            (false, true) => Some(Mismatch::AccountNumber3),
+            (true, true) => Some(Mismatch::Transaction),
+        }
     }
 
     /// Names the customer, whatever is paid and by whom.
@@ -93,12 +99,12 @@ impl Customer {
     }
 }
 
-/// Returns true when an answer about an order names another second or third account
+/// Returns whether an answer about an order names another second, and another third, account
 /// number than its payment sends. Where that sends none, none can be another one.
-pub(super) fn is_another_in(answer: &Answer, order: &Order) -> bool {
+pub(super) fn are_others_in(answer: &Answer, order: &Order) -> [bool; 2] {
     let inquired = order.inquired.as_ref();
     let Some((inquired, bill)) = inquired.and_then(|it| Some((it, it.bill.as_ref()?))) else {
-        return false;
+        return [false; 2];
     };
     let [_, two, three] = bill.account_numbers.each_ref().map(Verbatim::as_str);
     let is_other_two = answer.account_number_2.as_deref().is_some_and(|named| {
@@ -116,7 +122,7 @@ pub(super) fn is_another_in(answer: &Answer, order: &Order) -> bool {
     let named_three = answer.account_number_3.as_deref();
     let is_other_three =
         named_three.is_some_and(|named| !three.is_empty() && is_other_period(named, three));
-    is_other_two || is_other_three
+    [is_other_two, is_other_three]
 }
 
 /// The reference code, product and account number that an inquiry named.
@@ -190,8 +196,9 @@ fn is_other_period(named: &str, ours: &str) -> bool {
     is_other_number(&plain(named), &plain(ours))
 }
 
-/// Returns true when two texts are one Indonesian phone number, with or without the
-/// country code.
+/// Returns true when two texts are one Indonesian phone number, with or without the country
+/// code, and a mobile number also with separators. It is the payer's, whom no form of the
+/// number makes another one, so `account_number_forms` does not decide.
 fn is_same_phone(one: &str, other: &str) -> bool {
     let national = |text: &str| {
         let digits = text.strip_prefix('+').unwrap_or(text);
@@ -200,7 +207,7 @@ fn is_same_phone(one: &str, other: &str) -> bool {
             None => digits.to_owned(),
         }
     };
-    national(one).eq_ignore_ascii_case(&national(other))
+    same_mobile(one, other) || national(one).eq_ignore_ascii_case(&national(other))
 }
 
 /// A postpaid inquiry.
@@ -285,9 +292,7 @@ pub(super) fn found_prepaid(
 ) -> Result<Found, QueryError> {
     let about = (asked, product_code, account_number.as_str());
     let customer = Customer::Plain(account_number.clone());
-    if customer.is_another_in(&answer, "") {
-        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
-    }
+    refuse_another(&answer, asked, customer.difference(&answer, ""))?;
     let customer = customer.identity();
     found(answer, about, |answer| {
         let inquired = Inquired {
@@ -307,9 +312,8 @@ pub(super) fn found_postpaid(
     question: &Question,
 ) -> Result<Found, QueryError> {
     let customer = &question.customer;
-    if customer.is_another_in(&answer, question.contact_number.as_str()) {
-        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
-    }
+    let differs = customer.difference(&answer, question.contact_number.as_str());
+    refuse_another(&answer, asked, differs)?;
     let about = (
         asked,
         &question.product_code,
@@ -341,6 +345,22 @@ pub(super) fn found_postpaid(
         };
         Ok((customer.account_number().clone(), inquired))
     })
+}
+
+/// Refuses an answer about another customer. One that names our reference code is reported.
+fn refuse_another(
+    answer: &Answer,
+    asked: &Asked<'_>,
+    differs: Option<Mismatch>,
+) -> Result<(), QueryError> {
+    let named = answer.reference_code.as_ref();
+    let names_us = named.is_some() && !other_reference(named, asked.reference_code);
+    let ignored = match differs {
+        None => return Ok(()),
+        Some(differs) if names_us && differs != Mismatch::Transaction => Ignored::Differs(differs),
+        Some(_) => Ignored::AboutAnother,
+    };
+    Err(QueryError::NoAnswer(ignored.into()))
 }
 
 fn refs(answer: &Answer) -> Result<[Option<Verbatim>; 3], Unreadable> {

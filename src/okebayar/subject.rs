@@ -7,7 +7,7 @@
 use super::{
     answer::Answer,
     inquiry,
-    verdict::{Asked, CodeLists},
+    verdict::{Asked, CodeLists, masked},
 };
 use crate::transaction::{
     Amount, Details, InquiryCode, SerialNumber, Source, TraceCode, Transaction,
@@ -89,17 +89,46 @@ pub enum Mismatch {
     AccountNumber,
     /// Only the product code, under our reference code.
     ProductCode,
-    /// The reference code, the inquiry, or several things.
+    /// Only the second account number, under our reference code.
+    AccountNumber2,
+    /// Only the third account number, the months of a BPJS bill, under our reference code.
+    AccountNumber3,
+    /// Only the inquiry that was paid, under our reference code.
+    InquiryCode,
+    /// The reference code, or several things.
     Transaction,
 }
 
 impl Mismatch {
+    /// Everything that may differ alone, under our reference code.
+    pub const ALONE: [Self; 5] = [
+        Self::AccountNumber,
+        Self::ProductCode,
+        Self::AccountNumber2,
+        Self::AccountNumber3,
+        Self::InquiryCode,
+    ];
+
+    /// Returns what an answer names there, account numbers and inquiry codes masked.
+    pub(super) fn named(self, answer: &Answer) -> Option<String> {
+        match self {
+            Self::AccountNumber => answer.account_number.as_deref().map(masked),
+            Self::AccountNumber2 => answer.account_number_2.as_deref().map(masked),
+            Self::AccountNumber3 => answer.account_number_3.as_deref().map(masked),
+            Self::InquiryCode => answer.inquiry_code.as_deref().map(masked),
+            Self::ProductCode | Self::Transaction => answer.product_code.clone(),
+        }
+    }
+
     /// Returns the name of the field that differs, as OKEBAYAR calls it.
     #[must_use]
     pub fn field(self) -> &'static str {
         match self {
             Self::AccountNumber => "accnumber",
             Self::ProductCode => "productcode",
+            Self::AccountNumber2 => "accnumber2",
+            Self::AccountNumber3 => "accnumber3",
+            Self::InquiryCode => "inquirycode",
             Self::Transaction => "referencecode",
         }
     }
@@ -121,13 +150,20 @@ pub(super) fn mismatch(
         order.account_number.as_str(),
         lists.account_numbers,
     );
-    let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours))
-        || inquiry::is_another_in(answer, order);
-    let names_us = answer.reference_code.is_some() && !is_other_reference && !is_other_inquiry;
-    match (is_other_account, is_other_product) {
-        (true, false) if names_us => Some(Mismatch::AccountNumber),
-        (false, true) if names_us => Some(Mismatch::ProductCode),
-        (false, false) if !is_other_reference && !is_other_inquiry => None,
+    let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
+    let [is_other_two, is_other_three] = inquiry::are_others_in(answer, order);
+    let found = [
+        (is_other_account, Mismatch::AccountNumber),
+        (is_other_product, Mismatch::ProductCode),
+        (is_other_two, Mismatch::AccountNumber2),
+        (is_other_three, Mismatch::AccountNumber3),
+        (is_other_inquiry, Mismatch::InquiryCode),
+    ];
+    let names_us = answer.reference_code.is_some() && !is_other_reference;
+    let mut found = found.into_iter().filter(|(differs, _)| *differs);
+    match (found.next(), found.next()) {
+        (None, _) if !is_other_reference => None,
+        (Some((_, alone)), None) if names_us => Some(alone),
         _ => Some(Mismatch::Transaction),
     }
 }

@@ -221,15 +221,11 @@ pub fn difference(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Op
 /// ours. Nothing in it is believed: its trace code must not become ours, so it is only a text,
 /// and its serial number may be somebody else's, so it is not kept.
 fn unbelieved(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
-    let named = match differs {
-        Mismatch::AccountNumber => answer.account_number.as_deref().map(masked),
-        _ => answer.product_code.clone(),
-    };
     let trace_code = answer.details.trace_code.as_ref();
     // Each check has a trace code of its own: kept, every check would be an entry of its own.
     let trace_code = trace_code.filter(|_| source == Source::Answer);
     let texts = [
-        (differs.field(), named),
+        (differs.field(), differs.named(answer)),
         ("tracecode", trace_code.map(ToString::to_string)),
     ];
     let texts = texts

@@ -153,7 +153,7 @@ impl Metrics {
             differing: counter(
                 "okebayar.answers.differing",
                 "Answers and trusted callbacks about our reference code that name another account \
-                 number or product",
+                 number, product or inquiry",
             ),
             checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
             checks_running: gauge("okebayar.checks.running", "Status checks being made"),

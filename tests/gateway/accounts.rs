@@ -86,38 +86,54 @@ async fn accounts_are_apart_in_all_but_the_process(kind: StoreKind) {
     assert_eq!(world.ledger(&other).await.received, 0);
 }
 
+/// Answers one call as a proxy does; returns the request.
+async fn proxy_one(listener: TcpListener) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        stream.read_buf(&mut request).await.unwrap();
+    }
+    let body = r#"{"transactionstatus":"000","tracecode":"t1","serialnumber":"1","harga":1}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(request).unwrap()
+}
+
 #[tokio::test]
 async fn calls_go_through_the_configured_proxy() {
-    let mut world = World::without_sandbox(StoreKind::Embedded).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = format!(
-        "http://user:proxy-password@{}",
-        listener.local_addr().unwrap()
-    );
-    world.set("accounts.main.proxy", &proxy).check_rarely();
-    let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
-    let proxying = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"}") {
-            stream.read_buf(&mut request).await.unwrap();
+    for is_in_file in [false, true] {
+        let mut world = World::without_sandbox(StoreKind::Embedded).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = format!("http://user:proxy-password@{address}");
+        if is_in_file {
+            // No shell sets a variable of this account.
+            world.rename_account("main", "my-shop");
+            let file = world.path().join("proxy");
+            std::fs::write(&file, format!("{proxy}\n")).unwrap();
+            world.set("accounts.my-shop.proxy_file", file.to_str().unwrap());
+        } else {
+            world.set("accounts.main.proxy", &proxy);
         }
-        let body = r#"{"transactionstatus":"000","tracecode":"t1","serialnumber":"1","harga":1}"#;
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
+        world.check_rarely();
+        let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
+        let proxying = tokio::spawn(proxy_one(listener));
+        let mut gateway = world.start_gateway().await;
+        gateway.process.add_secret("proxy-password".to_owned());
+        assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+        let request = proxying.await.unwrap();
+        assert!(
+            request.starts_with(&format!("POST {url} HTTP/1.1\r\n")),
+            "it names the whole URL"
         );
-        stream.write_all(answer.as_bytes()).await.unwrap();
-        String::from_utf8(request).unwrap()
-    });
-    let mut gateway = world.start_gateway().await;
-    gateway.process.add_secret("proxy-password".to_owned());
-    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
-    let request = proxying.await.unwrap();
-    assert!(
-        request.starts_with(&format!("POST {url} HTTP/1.1\r\n")),
-        "it names the whole URL"
-    );
+        // user:proxy-password
+        let credentials = "proxy-authorization: Basic dXNlcjpwcm94eS1wYXNzd29yZA==\r\n";
+        let has_credentials = request.to_lowercase().contains(&credentials.to_lowercase());
+        assert!(has_credentials, "in a file: {is_in_file}");
+    }
 }
 
 on_both_stores!(accounts_are_apart_in_all_but_the_process);

@@ -1,13 +1,13 @@
 //! Answers that contradict themselves, or name another customer: what a fact twice
 //! told makes of them (promises 8, 16 and 17), in both formats and in any order.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use okebayar_gateway::grpc::v1::{
-    BpjsCustomer, CheckTransactionRequest, GetBalanceRequest, InquirePostpaidRequest, Inquiry,
-    PstnCustomer, Reason, State, Transaction, account_service_client::AccountServiceClient,
-    inquire_postpaid_request::Customer,
+    BpjsCustomer, CheckTransactionRequest, Evidence, GetBalanceRequest, InquirePostpaidRequest,
+    Inquiry, PstnCustomer, Reason, State, Transaction,
+    account_service_client::AccountServiceClient, inquire_postpaid_request::Customer,
 };
 use quick_xml::escape::escape;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use tokio::{
 use tonic::{Code, Status};
 
 use crate::{
+    forms::counted,
     inquiries::{FORMATS, rupiah},
     support::world::{
         CONTACT, Gateway, PLAIN, PRODUCT, StoreKind, USER_ID, WATER, World, assert_refused,
@@ -257,13 +258,23 @@ fn member() -> Customer {
 /// comes of it.
 type Case<T> = (&'static str, &'static str, fn() -> Customer, Value, T);
 
+/// Returns the field that a misprint alone changes.
+fn field_of(misprint: &Value) -> String {
+    let name = misprint.as_object().unwrap().keys().next();
+    name.unwrap().to_lowercase()
+}
+
+fn bpjs<T>(misprint: Value, then: T) -> Case<T> {
+    ("HBPJSKES", MEMBER, member, misprint, then)
+}
+
 fn plain() -> Customer {
     Customer::AccountNumber("7100001".into())
 }
 
 #[tokio::test]
 async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill() {
-    let cases: [Case<bool>; 13] = [
+    let cases: [Case<bool>; 14] = [
         (
             "HTELEPON",
             "021",
@@ -279,48 +290,13 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
             json!({"accnumber3": "5551235"}),
             false,
         ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber3": "12"}),
-            false,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber3": "03"}),
-            true,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber2": PAYER}),
-            true,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber2": "+6281288887777"}),
-            true,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber2": CONTACT}),
-            true,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber2": "0009999999999"}),
-            false,
-        ),
+        bpjs(json!({"accnumber3": "12"}), false),
+        bpjs(json!({"accnumber3": "03"}), true),
+        bpjs(json!({"accnumber2": PAYER}), true),
+        bpjs(json!({"accnumber2": "+6281288887777"}), true),
+        bpjs(json!({"accnumber2": "0812-8888-7777"}), true),
+        bpjs(json!({"accnumber2": CONTACT}), true),
+        bpjs(json!({"accnumber2": "0009999999999"}), false),
         (
             WATER,
             "7100001",
@@ -348,6 +324,7 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
         let gateway = world.start_gateway().await;
+        let mut reported = BTreeMap::new();
         for (product, number, customer, misprint, is_found) in &cases {
             world.misprint(number, misprint.to_string()).await;
             let found = ask(&gateway, product, customer()).await;
@@ -355,6 +332,10 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
                 found.unwrap_or_else(|status| panic!("{format} {misprint}: {status}"));
             } else {
                 assert_refused(found, Code::Unavailable, "NO_USABLE_ANSWER", "maybe");
+                let field = field_of(misprint);
+                let seen = reported.entry(field.clone()).or_insert(0);
+                *seen += 1;
+                counted(&gateway, &field, *seen).await;
             }
         }
     }
@@ -377,7 +358,7 @@ async fn a_prepaid_inquiry_answered_about_a_second_number_finds_nothing() {
 
 #[tokio::test]
 async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
-    let cases: [Case<State>; 6] = [
+    let cases: [Case<State>; 8] = [
         (
             "HTELEPON",
             "021",
@@ -392,25 +373,18 @@ async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
             json!({"accnumber2": ""}),
             State::Succeeded,
         ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber3": "12"}),
-            State::Confirming,
-        ),
-        (
-            "HBPJSKES",
-            MEMBER,
-            member,
+        bpjs(json!({"accnumber3": "12"}), State::Confirming),
+        bpjs(
             json!({"accnumber2": "6281288887777", "accnumber3": "03"}),
             State::Succeeded,
         ),
+        bpjs(json!({"accnumber2": "0009999999999"}), State::Confirming),
+        bpjs(json!({"accnumber2": "+62 812-8888-7777"}), State::Succeeded),
         (
-            "HBPJSKES",
-            MEMBER,
-            member,
-            json!({"accnumber2": "0009999999999"}),
+            WATER,
+            "7100001",
+            plain,
+            json!({"inquirycode": "of-another-bill"}),
             State::Confirming,
         ),
         (
@@ -434,6 +408,8 @@ async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
             assert_eq!(paid.state(), *state, "{format} {misprint}");
             // A check that names the other number settles nothing; one that does not, does.
             if *state == State::Confirming {
+                let field = field_of(misprint);
+                counted(&gateway, &field, 1).await;
                 let check = || CheckTransactionRequest {
                     reference_code: code.clone(),
                     ..CheckTransactionRequest::default()
@@ -441,6 +417,12 @@ async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
                 let checked = client.check_transaction(check()).await.unwrap();
                 let checked = checked.into_inner().transaction.unwrap();
                 assert_eq!(checked.state(), State::Confirming, "{format} {misprint}");
+                counted(&gateway, &field, 2).await;
+                let unbelieved = |entry: &&Evidence| {
+                    !entry.believed && entry.description.contains(&format!("{field} ****"))
+                };
+                let kept = checked.timeline.iter().filter(unbelieved).count();
+                assert_eq!(kept, 2, "of the payment and of the check: {checked:#?}");
                 world.misprint(number, "{}").await;
                 let settled = loop {
                     let checked = client.check_transaction(check()).await.unwrap();

@@ -332,6 +332,46 @@ async fn password_in_the_toml_file_is_refused_without_being_shown() {
         let problem = format!("{key}: a password stands in the TOML file");
         assert!(told.contains(&problem), "{told}");
     }
+    assert!(told.contains("accounts.main.proxy_file"), "{told}");
+    let toml = toml.replace("accounts.main", "accounts.my-shop");
+    std::fs::write(&file, toml).unwrap();
+    let mut process = Process::start(BINARY, &arguments, &[], world.path());
+    process.add_secret("hush-hush".to_owned());
+    assert!(!process.ended().await.success());
+    let told = process.text();
+    assert!(told.contains("accounts.my-shop.proxy_file"), "{told}");
+    assert!(!told.contains("MY-SHOP__PROXY"), "no shell sets it: {told}");
+}
+
+#[tokio::test]
+async fn proxy_is_given_once_and_by_a_usable_file() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let key = "accounts.main.proxy_file";
+    let file = world.path().join("proxy");
+    let path = file.display().to_string();
+    for (text, problem) in [
+        ("", "accounts.main.proxy_file: it is no proxy"),
+        (
+            "ftp://me:hush-hush@proxy",
+            "accounts.main.proxy_file: it is no proxy",
+        ),
+        // The sandbox's URL is plain http on loopback.
+        (
+            "http://me:hush-hush@192.0.2.1:3128",
+            "accounts.main.proxy: plain http",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        assert_refused(&mut world, key, &path, &[problem]).await;
+    }
+    std::fs::write(&file, "http://me:hush-hush@127.0.0.1:3128\n").unwrap();
+    assert_refused(&mut world, key, "/missing", &["cannot be read"]).await;
+    world.set("accounts.main.proxy", "http://127.0.0.1:3128");
+    assert_refused(&mut world, key, &path, &["it is given twice"]).await;
+    world.unset("accounts.main.proxy").set(key, &path);
+    let (can_be_used, told) = check(&world).await;
+    assert!(can_be_used, "{told}");
+    assert!(!told.contains("hush-hush"), "{told}");
 }
 
 #[tokio::test]

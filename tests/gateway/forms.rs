@@ -20,7 +20,7 @@ const OTHER_FORM: &str = "+62 812-3456-7890";
 const PRINTED: &str = r#"{"accnumber": "+62 812-3456-7890"}"#;
 
 /// Waits until the counter of answers that differ in a field is at least this high.
-async fn counted(gateway: &Gateway, field: &str, at_least: u32) {
+pub async fn counted(gateway: &Gateway, field: &str, at_least: u32) {
     let series =
         format!("okebayar_answers_differing_total{{field=\"{field}\",okebayar_account=\"main\"");
     let mut last = None;
@@ -80,7 +80,13 @@ async fn a_number_in_another_form_is_kept_unbelieved_and_counted(kind: StoreKind
             .set("accounts.main.callback_trusted", "true")
             .set("callbacks.allow", "127.0.0.1");
         let gateway = world.start_gateway().await;
-        for field in ["accnumber", "productcode"] {
+        for field in [
+            "accnumber",
+            "productcode",
+            "accnumber2",
+            "accnumber3",
+            "inquirycode",
+        ] {
             counted(&gateway, field, 0).await;
         }
         world.misprint(NUMBER, PRINTED).await;

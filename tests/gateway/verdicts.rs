@@ -369,7 +369,7 @@ fn a_check_of_a_payment_is_a_record_with_the_inquiry_that_was_paid() {
     );
     assert_eq!(check(&[account_number]), not_found);
     assert_eq!(check(&[("inquirycode", "inquiry-1")]), not_found);
-    let another = Proves::Nothing(Ignored::AboutAnother);
+    let another = Proves::Nothing(Ignored::Differs(Mismatch::InquiryCode));
     assert_eq!(
         check(&[account_number, ("inquirycode", "inquiry-2")]),
         another
