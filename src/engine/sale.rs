@@ -21,7 +21,6 @@ use crate::{
     store::{
         Claim, StoreError, claim,
         inbox::{self, Orphan},
-        sold,
     },
     transaction::{
         AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
@@ -248,7 +247,7 @@ impl Engine {
             return Ok((Kept::Orphan, reference_code));
         };
         let sold = sale_guard::sold(&made.product_code, &made.account_number);
-        sold::note(&*self.store, &sold, &claimed.key(), self.now()).await?;
+        self.note_sold(&sold, &claimed.key()).await?;
         self.note_sale(claimed, answer).await?;
         if made.reference_code != reference_code {
             // Nothing else in the store links the sale to the reference code of the inquiry.
