@@ -160,6 +160,7 @@ impl Engine {
         let key = TransactionKey::new(&shared);
         let id = self.own_reference();
         let store = &*self.store;
+        let in_flight = self.inquiring.begin(&key);
         inquiries::note_inquired(store, &key, &id, self.now())
             .await
             .map_err(QuestionError::Store)?;
@@ -185,9 +186,11 @@ impl Engine {
             // It then counts as answered with any code, which is the careful reading.
             debug!(%key, %error, "the answer to an inquiry could not be noted");
         }
+        drop(in_flight);
         let found = match found {
             Err(QueryError::Refused { code, .. })
-                if code == StatusCode::DUPLICATE && self.may_repeat_sale(&key, &id).await =>
+                if code == StatusCode::DUPLICATE
+                    && self.may_repeat_sale(upstream, &key, &id).await =>
             {
                 Err(QueryError::SoldInstead(Box::new(Answer {
                     status: Some(code.to_string()),
@@ -201,8 +204,10 @@ impl Engine {
 
     /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
     /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
-    async fn may_repeat_sale(&self, key: &TransactionKey, id: &str) -> bool {
+    async fn may_repeat_sale(&self, upstream: &Upstream, key: &TransactionKey, id: &str) -> bool {
         let store = &*self.store;
+        // It may be a duplicate of one that is still being answered.
+        self.inquiring.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
             let state = stored.map(|stored| stored.standing().state);
             state.is_some_and(|state| !matches!(state, State::NotSent(_)))
