@@ -135,11 +135,7 @@ impl Engine {
             let _ = tell.send(found);
         };
         self.tasks.spawn(asking.in_current_span());
-        told.await.unwrap_or_else(|_| {
-            Err(QuestionError::NoAnswer(
-                "the inquiry was interrupted".to_owned(),
-            ))
-        })
+        told.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
     async fn ask_prepaid(
@@ -244,11 +240,35 @@ impl Engine {
     /// # Errors
     /// [`QuestionError`] when nothing was found.
     pub async fn inquire_postpaid(
-        &self,
+        self: &Arc<Self>,
         account: &AccountName,
         question: &Question,
     ) -> Result<Found, QuestionError> {
-        let (upstream, _slot) = self.admit_query(account).await?;
+        let (account, question) = (account.clone(), question.clone());
+        let (mut tell, told) = oneshot::channel();
+        let engine = Arc::clone(self);
+        // In a task of its own, as before a prepaid purchase.
+        let asking = async move {
+            let admitted = tokio::select! {
+                admitted = engine.admit_query(&account) => admitted,
+                () = tell.closed() => return,
+            };
+            let found = match admitted {
+                Ok((upstream, _slot)) => engine.ask_postpaid(upstream, &account, &question).await,
+                Err(error) => Err(error),
+            };
+            let _ = tell.send(found);
+        };
+        self.tasks.spawn(asking.in_current_span());
+        told.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    async fn ask_postpaid(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        account: &AccountName,
+        question: &Question,
+    ) -> Result<Found, QuestionError> {
         let own = self.own_reference();
         // What was paid after this moment may not be in the answer, however late that comes.
         let asked_at = self.now();
@@ -304,4 +324,8 @@ impl Engine {
     pub(super) fn own_reference(&self) -> String {
         (self.ambient.random)().to_string()
     }
+}
+
+fn interrupted() -> QuestionError {
+    QuestionError::NoAnswer("the inquiry was interrupted".to_owned())
 }

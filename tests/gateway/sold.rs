@@ -278,6 +278,34 @@ const SOLD: [(&str, &str); 5] = [
     ("referencecode", REFERENCE),
 ];
 
+#[tokio::test]
+async fn postpaid_inquiry_answered_like_a_payment_is_kept_though_caller_and_store_are_away() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    world.set("store.timeout", "1s");
+    let held = serve_held(&world, "json").await;
+    let gateway = world.start_gateway().await;
+    let mut inquirer = gateway.inquirer().await;
+    let mut asked = tonic::Request::new(question(WATER, "7100001"));
+    asked.set_timeout(Duration::from_millis(300));
+    let asking = tokio::spawn(async move { inquirer.inquire_postpaid(asked).await });
+    held.asked.notified().await;
+    asking.await.unwrap().unwrap_err();
+    let redis = world.redis.as_ref().unwrap();
+    redis.freeze();
+    held.may_answer.notify_one();
+    let kept = async {
+        while !gateway.process.text().contains("could not be kept") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        redis.thaw();
+        gateway.readiness(200).await;
+        while orphans(&gateway).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, kept).await.unwrap();
+}
+
 /// What an inquiry's answer says.
 const INQUIRED: [(&str, &str); 5] = [
     ("tracecode", "t-2"),
