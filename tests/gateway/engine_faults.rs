@@ -609,7 +609,7 @@ fn is_refused_as_sold(bought: &Result<Purchase, PurchaseError>, of: &str) -> boo
 
 async fn note_sold(store: &RedbStore, what: &Sold, key: &TransactionKey) {
     let noted = sold::noted(store, what).await.unwrap();
-    let noting = sold::note(store, what, &noted, key, &[], Timestamp::now());
+    let noting = sold::note(store, what, &noted, key, &[], (Ambient::system().now)());
     assert!(noting.await.unwrap());
 }
 
