@@ -35,9 +35,9 @@ enum Obstacle {
     Lasting(PurchaseError),
 }
 
-/// A transaction that is listed under a bill.
-struct Listed {
-    key: TransactionKey,
+/// A transaction that is listed under a bill, or noted as a sale.
+pub(super) struct Listed {
+    pub(super) key: TransactionKey,
     /// `None` when it was never claimed, is about to be, or was lost.
     record: Option<Arc<Transaction>>,
     /// The store may have lost its record.
@@ -45,8 +45,8 @@ struct Listed {
 }
 
 impl Listed {
-    /// Returns true when it may yet pay the bill, or have paid it.
-    fn is_open(&self) -> bool {
+    /// Returns true when it may yet pay the bill, or have paid it; for a sale, until it is settled.
+    pub(super) fn is_open(&self) -> bool {
         match &self.record {
             Some(record) => is_open(record),
             None => self.may_be_lost,
@@ -54,7 +54,7 @@ impl Listed {
     }
 
     /// Returns the reference code, as it was first given where that is known.
-    fn reference_code(&self) -> String {
+    pub(super) fn reference_code(&self) -> String {
         match &self.record {
             Some(record) => record.reference_code().to_string(),
             None => self.key.to_string(),
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// Loads what is listed.
-    async fn listed(&self, keys: &[TransactionKey]) -> Result<Vec<Listed>, StoreError> {
+    pub(super) async fn listed(&self, keys: &[TransactionKey]) -> Result<Vec<Listed>, StoreError> {
         let records = keys.iter().map(|key| self.store.load(key));
         let records = futures::future::try_join_all(records).await?;
         let guard: Option<Guard> = if records.iter().any(Option::is_none) {

@@ -12,6 +12,7 @@ mod check;
 mod claims;
 mod feed;
 mod guard;
+mod inquiring;
 mod limits;
 mod list;
 mod orphan;
@@ -59,6 +60,7 @@ use crate::{
 use abandonment::Unfinished;
 use claims::Claims;
 use feed::Feed;
+use inquiring::Inquiring;
 use orphan::Orphans;
 use sale_guard::Sales;
 
@@ -145,6 +147,8 @@ pub struct Engine {
     claims: Claims,
     /// Inquiries that may have been sold and are not stored yet.
     sales: Sales,
+    /// Inquiries under callers' reference codes that have not ended.
+    inquiring: Inquiring,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
@@ -178,6 +182,7 @@ impl Engine {
             unfinished: Unfinished::new(settings.limits.queue),
             claims: Claims::default(),
             sales: Sales::default(),
+            inquiring: Inquiring::default(),
             store,
             store_problem: Mutex::new(None),
             upstreams,

@@ -135,11 +135,7 @@ impl Engine {
             let _ = tell.send(found);
         };
         self.tasks.spawn(asking.in_current_span());
-        told.await.unwrap_or_else(|_| {
-            Err(QuestionError::NoAnswer(
-                "the inquiry was interrupted".to_owned(),
-            ))
-        })
+        told.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
     async fn ask_prepaid(
@@ -160,6 +156,7 @@ impl Engine {
         let key = TransactionKey::new(&shared);
         let id = self.own_reference();
         let store = &*self.store;
+        let in_flight = self.inquiring.begin(&key);
         inquiries::note_inquired(store, &key, &id, self.now())
             .await
             .map_err(QuestionError::Store)?;
@@ -185,9 +182,11 @@ impl Engine {
             // It then counts as answered with any code, which is the careful reading.
             debug!(%key, %error, "the answer to an inquiry could not be noted");
         }
+        drop(in_flight);
         let found = match found {
             Err(QueryError::Refused { code, .. })
-                if code == StatusCode::DUPLICATE && self.may_repeat_sale(&key, &id).await =>
+                if code == StatusCode::DUPLICATE
+                    && self.may_repeat_sale(upstream, &key, &id).await =>
             {
                 Err(QueryError::SoldInstead(Box::new(Answer {
                     status: Some(code.to_string()),
@@ -201,8 +200,10 @@ impl Engine {
 
     /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
     /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
-    async fn may_repeat_sale(&self, key: &TransactionKey, id: &str) -> bool {
+    async fn may_repeat_sale(&self, upstream: &Upstream, key: &TransactionKey, id: &str) -> bool {
         let store = &*self.store;
+        // It may be a duplicate of one that is still being answered.
+        self.inquiring.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
             let state = stored.map(|stored| stored.standing().state);
             state.is_some_and(|state| !matches!(state, State::NotSent(_)))
@@ -239,11 +240,35 @@ impl Engine {
     /// # Errors
     /// [`QuestionError`] when nothing was found.
     pub async fn inquire_postpaid(
-        &self,
+        self: &Arc<Self>,
         account: &AccountName,
         question: &Question,
     ) -> Result<Found, QuestionError> {
-        let (upstream, _slot) = self.admit_query(account).await?;
+        let (account, question) = (account.clone(), question.clone());
+        let (mut tell, told) = oneshot::channel();
+        let engine = Arc::clone(self);
+        // In a task of its own, as before a prepaid purchase.
+        let asking = async move {
+            let admitted = tokio::select! {
+                admitted = engine.admit_query(&account) => admitted,
+                () = tell.closed() => return,
+            };
+            let found = match admitted {
+                Ok((upstream, _slot)) => engine.ask_postpaid(upstream, &account, &question).await,
+                Err(error) => Err(error),
+            };
+            let _ = tell.send(found);
+        };
+        self.tasks.spawn(asking.in_current_span());
+        told.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    async fn ask_postpaid(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        account: &AccountName,
+        question: &Question,
+    ) -> Result<Found, QuestionError> {
         let own = self.own_reference();
         // What was paid after this moment may not be in the answer, however late that comes.
         let asked_at = self.now();
@@ -299,4 +324,8 @@ impl Engine {
     pub(super) fn own_reference(&self) -> String {
         (self.ambient.random)().to_string()
     }
+}
+
+fn interrupted() -> QuestionError {
+    QuestionError::NoAnswer("the inquiry was interrupted".to_owned())
 }

@@ -21,7 +21,6 @@ use crate::{
     store::{
         Claim, StoreError, claim,
         inbox::{self, Orphan},
-        sold,
     },
     transaction::{
         AccountName, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Contents, Finding,
@@ -81,8 +80,7 @@ impl std::fmt::Display for Sale {
                 f.write_str("it is among the orphan callbacks; an operator must ask OKEBAYAR")
             }
             Kept::NotYet => f.write_str(
-                "the store does not answer; once it does, it is kept as a transaction under that \
-                 reference code or one of the gateway's own, which an operator must settle",
+                "the store does not answer, and gets it once it does; an operator must ask OKEBAYAR",
             ),
             Kept::Unkept => f.write_str("the store cannot hold it; an operator must ask OKEBAYAR"),
         }
@@ -132,12 +130,7 @@ impl Engine {
                     }
                     Err(problem) => problem,
                 };
-                error!(
-                    account = %sale.account,
-                    reference_code = sale.reference_code,
-                    %problem,
-                    "an inquiry that OKEBAYAR may have sold could not be kept"
-                );
+                log_unkept(&sale.account, &sale.reference_code, &problem);
                 if !matches!(problem, StoreError::Unavailable(_)) {
                     // Nothing else keeps purchases back: this process does until it ends.
                     std::mem::forget(keeping);
@@ -174,22 +167,35 @@ impl Engine {
     }
 
     /// Keeps the answer to a postpaid inquiry that may have been a payment among the
-    /// orphans: without an inquiry there is nothing to pay, so there is no transaction.
+    /// orphans, however long the store is away: without an inquiry there is nothing to pay, so
+    /// there is no transaction.
     pub(super) async fn keep_payment(
-        &self,
+        self: &Arc<Self>,
         account: &AccountName,
         reference_code: &str,
         answer: &Answer,
     ) -> Sale {
         self.alert_sale(account, reference_code, answer);
         let orphan = self.orphan_of_sale(account, reference_code, answer);
-        let kept = inbox::add_orphan(&*self.store, &orphan).await;
+        let engine = Arc::clone(self);
+        let storing = async move {
+            while let Err(problem) = inbox::add_orphan(&*engine.store, &orphan).await {
+                log_unkept(&orphan.account, &orphan.reference_code, &problem);
+                if !matches!(problem, StoreError::Unavailable(_)) {
+                    return Kept::Unkept;
+                }
+                tokio::time::sleep(STORE_AGAIN_AFTER).await;
+            }
+            Kept::Orphan
+        };
+        let storing = self.tasks.spawn(storing.in_current_span());
+        let kept = tokio::time::timeout(WAIT_MAX, storing).await;
         Sale {
             inquired_under: reference_code.to_owned(),
             reference_code: reference_code.to_owned(),
             code: answer.status_code(),
             price: answer.details.price,
-            kept: kept.map_or(Kept::NotYet, |()| Kept::Orphan),
+            kept: kept.map_or(Kept::NotYet, |kept| kept.unwrap_or(Kept::NotYet)),
         }
     }
 
@@ -248,7 +254,7 @@ impl Engine {
             return Ok((Kept::Orphan, reference_code));
         };
         let sold = sale_guard::sold(&made.product_code, &made.account_number);
-        sold::note(&*self.store, &sold, &claimed.key(), self.now()).await?;
+        self.note_sold(&sold, &claimed.key()).await?;
         self.note_sale(claimed, answer).await?;
         if made.reference_code != reference_code {
             // Nothing else in the store links the sale to the reference code of the inquiry.
@@ -340,4 +346,13 @@ impl Engine {
             "other calls with the same reference code were faster".to_owned(),
         ))
     }
+}
+
+fn log_unkept(account: &AccountName, reference_code: &str, problem: &StoreError) {
+    error!(
+        %account,
+        reference_code,
+        %problem,
+        "an inquiry that OKEBAYAR may have sold could not be kept"
+    );
 }

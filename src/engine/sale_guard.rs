@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Engine, bill::Ordered, bill_guard::is_open, purchase::PurchaseError};
+use super::{Engine, bill::Ordered, bill_guard::Listed, purchase::PurchaseError};
 use crate::{
     okebayar::subject::mobile,
     store::{
@@ -126,19 +126,38 @@ impl Engine {
         if let Some(reference_code) = self.sales.find(&bought) {
             return Ok(Some(reference_code));
         }
+        let noted = sold::noted(&*self.store, &bought).await?;
+        // Its own record is found by the claim.
+        let others = noted.keys().iter().filter(|sale| *sale != key);
+        let others: Vec<TransactionKey> = others.cloned().collect();
+        let sales = self.listed(&others).await?;
+        let open = sales.iter().find(|sale| sale.is_open());
+        Ok(open.map(Listed::reference_code))
+    }
+
+    /// Notes the transaction that stands for a sale. In a long note the settled ones make room.
+    pub(super) async fn note_sold(
+        &self,
+        sold: &Sold,
+        key: &TransactionKey,
+    ) -> Result<(), StoreError> {
         let store = &*self.store;
-        for sold in sold::noted(store, &bought).await? {
-            // Its own record is found by the claim.
-            let found = if sold == *key {
-                None
+        loop {
+            let noted = sold::noted(store, sold).await?;
+            if noted.keys().contains(key) {
+                return Ok(());
+            }
+            let listed = if noted.is_long() {
+                self.listed(noted.keys()).await?
             } else {
-                store.load(&sold).await?
+                Vec::new()
             };
-            if let Some(sale) = found.filter(|sale| is_open(sale)) {
-                return Ok(Some(sale.reference_code().to_string()));
+            let settled = listed.into_iter().filter(|sale| !sale.is_open());
+            let settled: Vec<TransactionKey> = settled.map(|sale| sale.key).collect();
+            if sold::note(store, sold, &noted, key, &settled, self.now()).await? {
+                return Ok(());
             }
         }
-        Ok(None)
     }
 }
 

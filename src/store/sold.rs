@@ -9,9 +9,9 @@ use crate::transaction::{ProductCode, TransactionKey};
 
 /// How long the note is kept: as long as other marks of reference codes.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// The most transactions noted for one product and account number; beyond it no further
-/// one is, and those that are noted keep purchases back.
-const NOTED_MAX: usize = 64;
+/// From how many transactions on the settled ones make room. An open one is never forgotten,
+/// however many there are.
+const LONG: usize = 64;
 
 /// What was sold, and to whom, whichever form its caller wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,46 +28,61 @@ impl Sold {
     }
 }
 
-/// Notes the transaction of an inquiry that may have been sold.
+/// The transactions of inquiries that may have been sold, whatever became of them: a reading
+/// of the note.
+#[derive(Debug)]
+pub struct Noted {
+    text: Option<String>,
+    keys: Vec<TransactionKey>,
+}
+
+impl Noted {
+    /// Returns them, oldest first.
+    #[must_use]
+    pub fn keys(&self) -> &[TransactionKey] {
+        &self.keys
+    }
+
+    /// Returns true when those that are settled should make room.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.keys.len() >= LONG
+    }
+}
+
+/// Reads the transactions of inquiries that may have been sold.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<Noted, StoreError> {
+    let text = store.note(&sold.0).await?;
+    let noted = text.as_deref().unwrap_or_default().split(' ');
+    let keys = noted.filter(|key| !key.is_empty());
+    let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
+    Ok(Noted { text, keys })
+}
+
+/// Notes the transaction of an inquiry that may have been sold, in the place of `evicted`;
+/// `false` when the note is no longer as it was read.
 ///
 /// # Errors
 /// [`StoreError`] when it may not be stored.
 pub async fn note(
     store: &dyn Store,
     sold: &Sold,
+    read: &Noted,
     key: &TransactionKey,
+    evicted: &[TransactionKey],
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let Sold(name) = sold;
-    let ours = key.to_string();
+) -> Result<bool, StoreError> {
+    let stay = |noted: &&TransactionKey| *noted != key && !evicted.contains(noted);
+    let stays = read.keys.iter().filter(stay).chain([key]);
+    let text = stays.map(TransactionKey::as_str).collect::<Vec<_>>();
+    let text = text.join(" ");
     let keep = Keep {
         now,
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
     };
-    let mut known = store.note(name).await?;
-    loop {
-        let noted: Vec<&str> = known.as_deref().unwrap_or_default().split(' ').collect();
-        if noted.contains(&ours.as_str()) || noted.len() >= NOTED_MAX {
-            return Ok(());
-        }
-        let text = match &known {
-            Some(known) => format!("{known} {ours}"),
-            None => ours.clone(),
-        };
-        match store.put_note(name, known.as_deref(), &text, keep).await? {
-            Put::Done => return Ok(()),
-            Put::Conflict(stored) => known = stored,
-        }
-    }
-}
-
-/// Returns the transactions of inquiries that may have been sold, whatever became of them.
-///
-/// # Errors
-/// [`StoreError`] when they cannot be read.
-pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<Vec<TransactionKey>, StoreError> {
-    let known = store.note(&sold.0).await?;
-    let known = known.unwrap_or_default();
-    let keys = known.split(' ').filter(|key| !key.is_empty());
-    keys.map(record::parse_key).collect()
+    let put = store.put_note(&sold.0, read.text.as_deref(), &text, keep);
+    Ok(put.await? == Put::Done)
 }

@@ -194,8 +194,12 @@ impl InquiriesMade {
         made.any(|(entry, got)| got.is_none() && ![id, FORGOTTEN].contains(&parts(entry).0))
     }
 
-    /// Takes back an inquiry that was not sent after all.
+    /// Takes back an inquiry that was not sent after all. A full list keeps it, as one with an
+    /// unknown answer: its last stands for several, and must stay the last of a full list.
     pub fn forget(&mut self, id: &str) {
+        if self.0.len() >= INQUIRIES_MAX {
+            return;
+        }
         self.0.retain(|(entry, _)| parts(entry).0 != id);
     }
 
@@ -293,6 +297,25 @@ mod tests {
         }
         assert!(made.may_have_got(code("205")), "too many to remember");
         assert!(made.may_have_told_serial_number(&number("1")));
+    }
+
+    #[test]
+    fn nothing_is_taken_back_from_a_full_list() {
+        let mut full = InquiriesMade::default();
+        for number in 0..INQUIRIES_MAX {
+            let id = number.to_string();
+            full.note(&id);
+            full.note_answer(&id, code("000"), &Details::default());
+        }
+        // The last stands for this one as well, which may have been answered with any code.
+        full.note("sent");
+        let last = (INQUIRIES_MAX - 1).to_string();
+        for unsent in ["0", &last] {
+            let mut made = full.clone();
+            made.forget(unsent);
+            made.note_answer(&last, code("000"), &Details::default());
+            assert!(made.may_have_got(code("205")), "{unsent}");
+        }
     }
 
     #[test]

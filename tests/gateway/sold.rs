@@ -278,6 +278,43 @@ const SOLD: [(&str, &str); 5] = [
     ("referencecode", REFERENCE),
 ];
 
+#[tokio::test]
+async fn postpaid_inquiry_answered_like_a_payment_is_kept_though_caller_and_store_are_away() {
+    let mut world = World::without_sandbox(StoreKind::Redis).await;
+    world.set("store.timeout", "1s");
+    let held = serve_held(&world, "json").await;
+    let gateway = world.start_gateway().await;
+    let mut inquirer = gateway.inquirer().await;
+    let mut asked = tonic::Request::new(question(WATER, "7100001"));
+    asked.set_timeout(Duration::from_millis(300));
+    let asking = tokio::spawn(async move { inquirer.inquire_postpaid(asked).await });
+    held.asked.notified().await;
+    asking.await.unwrap().unwrap_err();
+    let redis = world.redis.as_ref().unwrap();
+    redis.freeze();
+    held.may_answer.notify_one();
+    let kept = async {
+        while !gateway.process.text().contains("could not be kept") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        redis.thaw();
+        gateway.readiness(200).await;
+        while orphans(&gateway).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, kept).await.unwrap();
+}
+
+/// What an inquiry's answer says.
+const INQUIRED: [(&str, &str); 5] = [
+    ("tracecode", "t-2"),
+    ("transactionstatus", "000"),
+    ("inquirycode", "INQ-1"),
+    ("inquiryexpired", "2030-03-25 20:09:12.374"),
+    ("referencecode", REFERENCE),
+];
+
 async fn until_kept(gateway: &Gateway, code: &str) -> Transaction {
     until_in(gateway, code, State::NeedsReview).await
 }
@@ -366,6 +403,62 @@ async fn sold_inquiry_is_kept_once_the_store_answers_again() {
     assert_eq!(until_kept(&gateway, &code).await.serial_number, "998877");
     let mut client = gateway.client().await;
     assert_buys_nothing(&mut client, &reference(), PLAIN, &code).await;
+}
+
+#[tokio::test]
+async fn duplicate_beside_an_inquiry_in_flight_is_no_sale_when_that_one_is_answered() {
+    let world = World::without_sandbox(StoreKind::Embedded).await;
+    let held = Held {
+        asked: Arc::default(),
+        may_answer: Arc::default(),
+    };
+    let (first, may_answer) = (Arc::clone(&held.asked), Arc::clone(&held.may_answer));
+    let duplicate_answered = Arc::new(Notify::new());
+    let (answering, asked) = (Arc::clone(&duplicate_answered), AtomicUsize::new(0));
+    serve_later(world.sandbox_port, move |code| {
+        let (first, may_answer) = (Arc::clone(&first), Arc::clone(&may_answer));
+        let (answering, number) = (Arc::clone(&answering), asked.fetch_add(1, Ordering::SeqCst));
+        Box::pin(async move {
+            if number == 0 {
+                first.notify_one();
+                may_answer.notified().await;
+                return Some(written("json", &INQUIRED, &code));
+            }
+            answering.notify_one();
+            let duplicate = [("transactionstatus", "208"), ("referencecode", REFERENCE)];
+            Some(written("json", &duplicate, &code))
+        })
+    })
+    .await;
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let ask = async || {
+        let asked = prepaid_question(&code, PRODUCT, PLAIN);
+        gateway.inquirer().await.inquire_prepaid(asked).await
+    };
+    let retried = async {
+        held.asked.notified().await;
+        let answering = async {
+            duplicate_answered.notified().await;
+            // Long enough to take the 208 for a sale, were the first one not waited for.
+            let taken = until_in(&gateway, &code, State::NeedsReview);
+            assert!(
+                tokio::time::timeout(Duration::from_millis(300), taken)
+                    .await
+                    .is_err()
+            );
+            held.may_answer.notify_one();
+        };
+        tokio::join!(ask(), answering).0
+    };
+    let (answered, retried) = tokio::join!(ask(), retried);
+    answered.unwrap();
+    assert_refused(retried, Code::Aborted, "REFERENCE_CODE_REFUSED", "maybe");
+    let mut client = gateway.client().await;
+    assert_eq!(
+        get(&mut client, &code).await.unwrap_err().code(),
+        Code::NotFound
+    );
 }
 
 #[tokio::test]
