@@ -16,6 +16,7 @@ use tonic_types::StatusExt;
 use crate::inquiries::{FORMATS, rupiah};
 use crate::support::{
     on_both_stores, ports,
+    process::PATIENCE,
     world::{
         ANSWER_AND_CALLBACK_LOST, CONTACT, Client, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN,
         RESET_AND_CALLBACK_LOST, SLOW, StoreKind, TWO_BILLS, USER_ID, WATER, World, assert_refused,
@@ -428,10 +429,18 @@ async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
                 Err(status) => assert_eq!(error_info(&status).1, "no", "{status}"),
             }
         }
-        // Should each have made way for the other, one of them gets it now.
-        for code in &codes {
-            let _ = pay(&mut client, code, &inquiry).await;
-        }
+        // Should each have made way for the other, one of them gets it once both have given up.
+        let paid = async {
+            loop {
+                for code in &codes {
+                    if pay(&mut client, code, &inquiry).await.is_ok() {
+                        return;
+                    }
+                }
+            }
+        };
+        let paid = tokio::time::timeout(PATIENCE, paid).await;
+        paid.expect("nobody gets the inquiry");
         let mut executed = 0;
         for code in &codes {
             executed += world.ledger(code).await.executed;
