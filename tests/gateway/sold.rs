@@ -290,14 +290,14 @@ async fn postpaid_inquiry_answered_like_a_payment_is_kept_though_caller_and_stor
     let asking = tokio::spawn(async move { inquirer.inquire_postpaid(asked).await });
     held.asked.notified().await;
     asking.await.unwrap().unwrap_err();
-    let redis = world.redis.as_ref().unwrap();
-    redis.freeze();
+    let redis = world.redis.as_mut().unwrap();
+    redis.kill().await;
     held.may_answer.notify_one();
     let kept = async {
         while !gateway.process.text().contains("could not be kept") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        redis.thaw();
+        redis.start_again().await;
         gateway.readiness(200).await;
         while orphans(&gateway).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
