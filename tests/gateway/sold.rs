@@ -234,14 +234,18 @@ async fn sold_inquiry_under_a_taken_reference_code_is_kept_under_another(kind: S
 }
 
 async fn orphans(gateway: &Gateway) -> Vec<(String, String)> {
+    try_orphans(gateway).await.unwrap()
+}
+
+async fn try_orphans(gateway: &Gateway) -> Result<Vec<(String, String)>, Status> {
     let url = format!("http://{}", gateway.grpc);
     let mut notices = NoticeServiceClient::connect(url).await.unwrap();
     let listed = notices.list_orphan_callbacks(ListOrphanCallbacksRequest::default());
-    let listed = listed.await.unwrap().into_inner().orphan_callbacks;
-    listed
-        .into_iter()
+    let listed = listed.await?.into_inner().orphan_callbacks;
+    let listed = listed.into_iter();
+    Ok(listed
         .map(|orphan| (orphan.reference_code, orphan.status_code))
-        .collect()
+        .collect())
 }
 
 #[tokio::test]
@@ -290,16 +294,19 @@ async fn postpaid_inquiry_answered_like_a_payment_is_kept_though_caller_and_stor
     let asking = tokio::spawn(async move { inquirer.inquire_postpaid(asked).await });
     held.asked.notified().await;
     asking.await.unwrap().unwrap_err();
-    let redis = world.redis.as_ref().unwrap();
-    redis.freeze();
+    let redis = world.redis.as_mut().unwrap();
+    redis.kill().await;
     held.may_answer.notify_one();
     let kept = async {
         while !gateway.process.text().contains("could not be kept") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        redis.thaw();
-        gateway.readiness(200).await;
-        while orphans(&gateway).await.is_empty() {
+        redis.start_again().await;
+        // The gateway connects again in its own time.
+        while !try_orphans(&gateway)
+            .await
+            .is_ok_and(|found| found.len() == 1)
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
