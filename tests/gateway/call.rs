@@ -68,7 +68,18 @@ async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> 
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let listed = std::fs::read(format!("/proc/{}/cmdline", child.id().unwrap())).unwrap();
+    // It waits for its input; until the kernel has its arguments in place they read as none.
+    let cmdline = format!("/proc/{}/cmdline", child.id().unwrap());
+    let listing = async {
+        loop {
+            let listed = std::fs::read(&cmdline).unwrap();
+            if !listed.is_empty() {
+                return listed;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let listed = tokio::time::timeout(PATIENCE, listing).await.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
