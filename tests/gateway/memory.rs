@@ -74,7 +74,9 @@ async fn hundreds_of_callbacks_at_once_take_bounded_memory() {
         .set("store.timeout", "60s");
     let gateway = world.start_gateway().await;
     let before = peak_kib(&gateway);
-    let client = reqwest::Client::new();
+    // A connection that was idle for `callbacks.read_timeout` is closed: none is used again.
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let client = client.build().unwrap();
     for _ in 0..2 {
         let calls = (0..400).map(|number| {
             let body = body(&reference(), CALLBACK_BYTES, number);
