@@ -58,7 +58,7 @@ const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 /// Probes and scrapes at once, and how long the head of one may take.
 const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the admin port and the keeper of texts may take to end, after the drain.
+/// The longest time in which the admin port and the keeper of texts end, after the drain.
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an idle connection of a caller is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ pub struct App {
     pub admin: SocketAddr,
     engine: Arc<Engine>,
     servers: JoinSet<Result<()>>,
-    /// What serves until everything else has ended: the admin port, and the keeper of texts.
+    /// The tasks that serve until everything else has ended: the admin port, and the keeper of texts.
     last: JoinSet<Result<()>>,
     stopping: CancellationToken,
     drained: CancellationToken,

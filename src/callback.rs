@@ -39,7 +39,7 @@ use crate::{
 /// The longest body that is read, in bytes; hyper bounds a head, and so a query.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How many callbacks are taken apart at once. For that moment one takes up to 64 times its
+/// The number of callbacks that are parsed at once. For that moment one takes up to 64 times its
 /// length; before it no more than its length, and after it what is kept.
 const READ_AT_ONCE: usize = 4;
 
@@ -322,7 +322,7 @@ fn named_address(entry: &str) -> Option<IpAddr> {
         })
 }
 
-/// What came of a callback.
+/// The received part of a callback: its body or its query.
 enum Came {
     Body { body: Bytes, is_form: bool },
     Query(String),

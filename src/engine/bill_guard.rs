@@ -12,11 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Engine, bill::Wanted, purchase::PurchaseError};
 use crate::{
-    store::{
-        StoreError,
-        guard::Guard,
-        inquiries::{self, BillList},
-    },
+    store::{KeyList, StoreError, guard::Guard, inquiries},
     transaction::{
         FailureReason, Finding, Intent, Operation, Order, State, Statement, Transaction,
         TransactionKey, Verbatim,
@@ -27,7 +23,7 @@ use crate::{
 const LOOKS: u32 = 40;
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
 
-/// What forbids a payment.
+/// An obstacle to a payment.
 enum Obstacle {
     /// Another transaction for the bill is open.
     Open(TransactionKey, PurchaseError),
@@ -125,7 +121,7 @@ impl Engine {
         // full and reads that; 3. we are claimed; 4. it takes our place in the list. So we move to
         // the end of a full list after the claim: either that makes 4 fail, or it lists us again.
         // A store that was replaced in between may have lost the list as well.
-        let is_safe = |list: &BillList| list.keys().contains(&key) && !list.is_full();
+        let is_safe = |list: &KeyList| list.keys().contains(&key) && !list.is_full();
         if let Err(refused) = self.ensure_listed(order, &key, is_safe).await? {
             return Ok(Err(refused));
         }
@@ -146,7 +142,7 @@ impl Engine {
         &self,
         order: &Order,
         key: &TransactionKey,
-        is_done: impl Fn(&BillList) -> bool,
+        is_done: impl Fn(&KeyList) -> bool,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
         let Some(inquired) = &order.inquired else {
             return Ok(Ok(()));
@@ -167,7 +163,7 @@ impl Engine {
                 None
             };
             let now = self.now();
-            if inquiries::list_last(store, customer, &list, key, evicted.as_ref(), now).await? {
+            if inquiries::list_last(store, customer, &list, key, evicted.as_slice(), now).await? {
                 return Ok(Ok(()));
             }
         }
@@ -177,7 +173,7 @@ impl Engine {
     /// else the oldest success. Never the last, which may be about to be claimed.
     async fn evictable(
         &self,
-        list: &BillList,
+        list: &KeyList,
     ) -> Result<Result<TransactionKey, PurchaseError>, StoreError> {
         let mut listed = self.listed(list.keys()).await?;
         listed.pop();

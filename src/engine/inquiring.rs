@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::transaction::TransactionKey;
 
-/// How many inquiries under each reference code are in flight.
+/// The number of inquiries in flight under each reference code.
 #[derive(Clone, Default)]
 pub(super) struct Inquiring {
     counts: Arc<Mutex<BTreeMap<TransactionKey, usize>>>,

@@ -140,7 +140,7 @@ pub enum PurchaseError {
     OutcomeUnreadable(String),
 }
 
-/// What became of the transaction that holds an inquiry.
+/// The standing of the transaction that holds an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Its outcome is open, or may be.

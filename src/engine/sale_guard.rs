@@ -147,7 +147,7 @@ impl Engine {
             if noted.keys().contains(key) {
                 return Ok(());
             }
-            let listed = if noted.is_long() {
+            let listed = if noted.is_full() {
                 self.listed(noted.keys()).await?
             } else {
                 Vec::new()

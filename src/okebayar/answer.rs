@@ -397,7 +397,7 @@ fn read<T: PartialEq>(
 /// does not matter.
 const TEXTS_MAX: usize = 4;
 
-/// What an answer gives of one fact.
+/// The texts that an answer gives of one fact.
 #[derive(Debug)]
 struct Slot {
     name: &'static str,

@@ -82,7 +82,7 @@ pub fn mobile(text: &str) -> Option<String> {
         .then(|| national.to_owned())
 }
 
-/// What an answer names that is not the transaction's.
+/// A field of an answer that is not the transaction's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// Only the account number, under our reference code.

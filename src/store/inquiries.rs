@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Keep, Put, Store, StoreError, record};
+use super::{Keep, KeyList, Put, Store, StoreError, record};
 use crate::transaction::{
     AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
     TooManyUnderCode, TransactionKey, Verbatim,
@@ -21,8 +21,6 @@ const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// How long it matters which reference codes were used for inquiries, and which
 /// transactions are for one bill: longer than anything is checked.
 const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// The most transactions remembered for one bill. An open one is never forgotten.
-const BILL_MAX: usize = 64;
 
 fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
     Keep {
@@ -251,37 +249,12 @@ fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreE
     })
 }
 
-/// The transactions for a customer's bills, whatever became of them: a reading of the note.
-#[derive(Debug)]
-pub struct BillList {
-    text: Option<String>,
-    keys: Vec<TransactionKey>,
-}
-
-impl BillList {
-    /// Returns them, oldest first.
-    #[must_use]
-    pub fn keys(&self) -> &[TransactionKey] {
-        &self.keys
-    }
-
-    /// Returns true when another one needs the place of one that is listed.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.keys.len() >= BILL_MAX
-    }
-}
-
 /// Reads the transactions for a customer's bills.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
-pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<BillList, StoreError> {
-    let text = store.note(&bill_name(customer)).await?;
-    let listed = text.as_deref().unwrap_or_default().split(' ');
-    let keys = listed.filter(|key| !key.is_empty());
-    let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
-    Ok(BillList { text, keys })
+pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<KeyList, StoreError> {
+    KeyList::read(store, &bill_name(customer)).await
 }
 
 /// Lists a transaction as the last one for a customer's bill, in the place of `evicted`; `false`
@@ -292,18 +265,13 @@ pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<BillList,
 pub async fn list_last(
     store: &dyn Store,
     customer: &Verbatim,
-    read: &BillList,
+    read: &KeyList,
     key: &TransactionKey,
-    evicted: Option<&TransactionKey>,
+    evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let stay = |listed: &&TransactionKey| *listed != key && Some(*listed) != evicted;
-    let stays = read.keys.iter().filter(stay).chain([key]);
-    let text = stays.map(TransactionKey::as_str).collect::<Vec<_>>();
-    let text = text.join(" ");
     let (name, keep) = (bill_name(customer), keep(now, now, MARK_KEPT));
-    let put = store.put_note(&name, read.text.as_deref(), &text, keep);
-    Ok(put.await? == Put::Done)
+    read.put_last(store, &name, key, evicted, keep).await
 }
 
 /// Makes a change of a note, again as long as somebody else was faster.

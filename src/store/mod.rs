@@ -38,6 +38,7 @@ pub mod guard;
 mod identity;
 pub mod inbox;
 pub mod inquiries;
+mod key_list;
 pub mod notices;
 mod record;
 pub mod redb;
@@ -57,6 +58,7 @@ use uuid::Uuid;
 pub use cursor::{BadCursor, Cursor, Position};
 pub use due::{Due, DueCheck, Lease, Unindexed};
 pub use identity::{UserIdBefore, UserIdChange};
+pub use key_list::KeyList;
 
 use guard::Seals;
 

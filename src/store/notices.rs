@@ -32,14 +32,14 @@ pub struct Notice {
     pub count: u64,
 }
 
-/// What of a notice changes.
+/// The part of a notice that changes.
 #[derive(Serialize, Deserialize)]
 struct Mentions {
     last: Timestamp,
     count: u64,
 }
 
-/// What became of a text.
+/// The outcome of keeping a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
     /// It is new, and in the list.

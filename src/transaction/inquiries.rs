@@ -56,7 +56,7 @@ pub struct Inquiries {
 #[error("OKEBAYAR gave the same inquiry code to {LIVE_MAX} other inquiries that can still be paid")]
 pub struct TooManyUnderCode;
 
-/// What a caller says of the inquiry that it means.
+/// A caller's description of the inquiry that it means.
 #[derive(Clone, Copy, Debug)]
 pub enum Meant<'a> {
     /// A bill.

@@ -129,7 +129,7 @@ pub struct Intent {
     pub trace: Option<TraceContext>,
 }
 
-/// What guards the payment of a bill. No part of its contents: a call that repeats a payment need
+/// Guards of a bill's payment. No part of its contents: a call that repeats a payment need
 /// not repeat them.
 #[derive(Clone, Debug, Default)]
 pub struct BillGuards {

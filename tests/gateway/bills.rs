@@ -383,7 +383,7 @@ async fn list_without_record(world: &World, customer: &str, code: &str) {
     let listed = inquiries::of_bill(&store, &customer).await.unwrap();
     let now = jiff::Timestamp::from_second(2_000_000_000).unwrap();
     let key = key(code);
-    let listing = inquiries::list_last(&store, &customer, &listed, &key, None, now);
+    let listing = inquiries::list_last(&store, &customer, &listed, &key, &[], now);
     assert!(listing.await.unwrap());
 }
 

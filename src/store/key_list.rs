@@ -1,0 +1,61 @@
+//! A list of transactions in one note: the payments of a bill, the sales of an inquiry.
+
+use super::{Keep, Put, Store, StoreError, record};
+use crate::transaction::TransactionKey;
+
+/// The most transactions that a list has while some of them are settled.
+const LONG: usize = 64;
+
+/// The transactions of a note, whatever became of them, as it was read.
+#[derive(Debug)]
+pub struct KeyList {
+    text: Option<String>,
+    keys: Vec<TransactionKey>,
+}
+
+impl KeyList {
+    /// Reads the list of a note.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub(super) async fn read(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
+        let text = store.note(name).await?;
+        let listed = text.as_deref().unwrap_or_default().split(' ');
+        let keys = listed.filter(|key| !key.is_empty());
+        let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
+        Ok(Self { text, keys })
+    }
+
+    /// Returns the transactions, oldest first.
+    #[must_use]
+    pub fn keys(&self) -> &[TransactionKey] {
+        &self.keys
+    }
+
+    /// Returns true when another transaction needs the place of a settled one.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= LONG
+    }
+
+    /// Stores the list with a transaction as the last one, and without `evicted`; `false` when
+    /// the note is no longer as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it may not be stored.
+    pub(super) async fn put_last(
+        &self,
+        store: &dyn Store,
+        name: &str,
+        key: &TransactionKey,
+        evicted: &[TransactionKey],
+        keep: Keep,
+    ) -> Result<bool, StoreError> {
+        let stay = |listed: &&TransactionKey| *listed != key && !evicted.contains(listed);
+        let stays = self.keys.iter().filter(stay).chain([key]);
+        let text = stays.map(TransactionKey::as_str).collect::<Vec<_>>();
+        let text = text.join(" ");
+        let put = store.put_note(name, self.text.as_deref(), &text, keep);
+        Ok(put.await? == Put::Done)
+    }
+}
