@@ -25,11 +25,10 @@ use tracing::{error, info, warn};
 use crate::{
     admin::{self, Readiness},
     ambient::Ambient,
-    callback::{self, Callbacks},
-    census,
+    callbacks::listener::{self as callback, Callbacks},
+    checks::reconciler::{self, Concurrency},
     config::{AccountSettings, Fault, Settings, StoreSettings},
     engine::{self, Engine, Upstream},
-    events,
     grpc::{
         Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
         v1::{
@@ -39,12 +38,13 @@ use crate::{
             transaction_service_server::TransactionServiceServer,
         },
     },
-    http, notices,
+    http,
+    ledger::{gauges as census, hub as events},
+    notices::keeper as notices,
     okebayar::{
         client::{Client, Observer, Texts, Turns},
         transport::HttpTransport,
     },
-    reconciler::{self, Concurrency},
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
     telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,

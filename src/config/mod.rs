@@ -23,7 +23,8 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::{
-    store::{Identity, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings},
+    failover::guard::GuardSettings,
+    store::{Identity, redb::RedbSettings, redis::RedisSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in, verify_trusted};

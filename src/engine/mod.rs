@@ -4,28 +4,6 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
-mod abandonment;
-mod bill;
-mod bill_guard;
-mod callback;
-mod check;
-mod claims;
-mod feed;
-mod guard;
-mod inquiring;
-mod limits;
-mod list;
-mod orphan;
-mod purchase;
-mod question;
-mod review;
-mod sale;
-mod sale_guard;
-mod unconfigured;
-mod wait;
-mod watch;
-mod watch_all;
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -44,37 +22,25 @@ pub use crate::okebayar::{
 };
 use crate::{
     ambient::Ambient,
+    callbacks::orphan_checks::Orphans,
+    checks::unconfigured::SetAside,
     config::Limits,
-    events::{Hub, Pace, Poll},
-    okebayar::client::Client,
-    store::{
-        Commit, Store, StoreError,
-        guard::{Guard, GuardSettings},
+    failover::guard::{Guard, GuardSettings},
+    ledger::{
+        feed::Feed,
+        hub::{Hub, Pace, Poll},
     },
+    okebayar::client::Client,
+    purchase::{abandonment::Unfinished, claims::Claims},
+    queries::in_flight::Inquiring,
+    sales::guard::Sales,
+    store::{Commit, Store, StoreError},
     telemetry::Metrics,
     transaction::{
         AccountName, AccountNames, AttemptToken, Change, Named, Rules, Schedule, Standing,
         TraceCode, Transaction,
     },
 };
-use abandonment::Unfinished;
-use claims::Claims;
-use feed::Feed;
-use inquiring::Inquiring;
-use orphan::Orphans;
-use sale_guard::Sales;
-
-pub use callback::Received;
-pub use check::{CheckError, Checked, LeasedCheck};
-pub use list::{ListQuery, Page};
-pub use purchase::{Holder, Purchase, PurchaseError, Sent};
-pub use question::QuestionError;
-pub use review::ResolveError;
-pub use sale::{Kept, Sale};
-use unconfigured::SetAside;
-pub use wait::{Wait, WaitUntil};
-pub use watch::{Watch, WatchError};
-pub use watch_all::{WatchAll, WatchedAll};
 
 /// One OKEBAYAR account, ready to be used.
 pub struct Upstream {
@@ -118,41 +84,41 @@ pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Acts on transactions.
 pub struct Engine {
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// The problem that the last verification of the store found.
-    store_problem: Mutex<Option<String>>,
-    upstreams: BTreeMap<AccountName, Upstream>,
-    names: AccountNames,
+    pub(crate) store_problem: Mutex<Option<String>>,
+    pub(crate) upstreams: BTreeMap<AccountName, Upstream>,
+    pub(crate) names: AccountNames,
     /// Due transactions that are left to other gateways.
-    set_aside: SetAside,
-    settings: Settings,
-    ambient: Ambient,
-    hub: Hub,
+    pub(crate) set_aside: SetAside,
+    pub(crate) settings: Settings,
+    pub(crate) ambient: Ambient,
+    pub(crate) hub: Hub,
     /// What the reader of all events passes on.
-    feed: Feed,
+    pub(crate) feed: Feed,
     /// Callbacks about unknown reference codes that may be asked about.
-    orphans: Orphans,
+    pub(crate) orphans: Orphans,
     /// One for each watcher, and one for each caller that waits for an outcome.
-    watchers: Arc<Semaphore>,
-    waiters: Semaphore,
+    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) waiters: Semaphore,
     /// What was last seen of the store's history.
-    guard: Mutex<Option<Guard>>,
+    pub(crate) guard: Mutex<Option<Guard>>,
     /// One for each purchase that waits to be sent or is being sent.
-    queue: Arc<Semaphore>,
+    pub(crate) queue: Arc<Semaphore>,
     /// One for each purchase that is being sent.
-    sending: Semaphore,
+    pub(crate) sending: Semaphore,
     /// Purchases that wait for the store alone.
-    unfinished: Unfinished,
+    pub(crate) unfinished: Unfinished,
     /// Claims that have begun and not ended.
-    claims: Claims,
+    pub(crate) claims: Claims,
     /// Inquiries that may have been sold and are not stored yet.
-    sales: Sales,
+    pub(crate) sales: Sales,
     /// Inquiries under callers' reference codes that have not ended.
-    inquiring: Inquiring,
-    tasks: TaskTracker,
-    stopping: CancellationToken,
+    pub(crate) inquiring: Inquiring,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
     /// Wakes the reconciler: something may have become due.
-    due: Notify,
+    pub(crate) due: Notify,
 }
 
 impl Engine {
@@ -248,13 +214,13 @@ impl Engine {
 
     /// Returns true when a transaction of `account` is what a caller means who names `named`,
     /// by any of its names.
-    fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
+    pub(crate) fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
         named.is_none_or(|named| self.names.is_same(named, account))
     }
 
     /// Returns the names, former ones included, of the account that a caller names, or of
     /// all accounts.
-    fn names_of<'a>(
+    pub(crate) fn names_of<'a>(
         &'a self,
         named: Option<&'a AccountName>,
     ) -> impl Iterator<Item = &'a AccountName> {
@@ -338,22 +304,22 @@ impl Engine {
     }
 
     /// Starts the clock of one waiter that also reads the store of its own accord.
-    fn poll(&self) -> Poll {
+    pub(crate) fn poll(&self) -> Poll {
         self.hub.poll(Pace {
             deaf: self.settings.poll_interval,
             listening: self.settings.safety_poll_interval,
         })
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.ambient.now)()
     }
 
-    fn token(&self) -> AttemptToken {
+    pub(crate) fn token(&self) -> AttemptToken {
         AttemptToken::new((self.ambient.random)())
     }
 
-    fn schedule(&self) -> &Schedule {
+    pub(crate) fn schedule(&self) -> &Schedule {
         &self.settings.schedule
     }
 
@@ -361,7 +327,7 @@ impl Engine {
     /// as somebody else was faster. `change` returns `None` when there is nothing
     /// to change. Adding evidence twice changes nothing, so a commit whose reply
     /// was lost may simply be made again.
-    async fn update(
+    pub(crate) async fn update(
         &self,
         mut current: Arc<Transaction>,
         change: impl Fn(&Transaction) -> Option<Change>,
@@ -379,7 +345,7 @@ impl Engine {
 
     /// Commits a change; `Err` holds what is stored instead. A record that the store has
     /// lost is written again: what is known of it is here.
-    async fn commit(
+    pub(crate) async fn commit(
         &self,
         current: &Transaction,
         next: Change,

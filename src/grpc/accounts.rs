@@ -9,10 +9,7 @@ use super::{
     error::{self, NO_SUCH_ACCOUNT, Violations},
     v1::{self, account_service_server::AccountService},
 };
-use crate::{
-    engine::{Engine, Sent},
-    transaction::AccountName,
-};
+use crate::{engine::Engine, purchase::Sent, transaction::AccountName};
 
 /// The longest message of an echo, in bytes.
 const MESSAGE_BYTES_MAX: usize = 256;

@@ -11,9 +11,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine::{
-        CheckError, Holder, PurchaseError, QuestionError, Refusal, ResolveError, Sent, WatchError,
-    },
+    checks::{CheckError, ResolveError},
+    ledger::WatchError,
+    purchase::{Holder, PurchaseError, Sent},
+    queries::{QuestionError, Refusal},
     store::StoreError,
     transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };

@@ -8,7 +8,10 @@ use super::{
     error, request,
     v1::{self, inquiry::Detail, inquiry_service_server::InquiryService},
 };
-use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid, Sent};
+use crate::{
+    purchase::Sent,
+    queries::{Found, PlnBill, PlnPostpaid, PlnPrepaid},
+};
 
 /// Serves `InquiryService` over the engine.
 pub struct Inquiries(Accounts);

@@ -11,11 +11,11 @@ use super::{
     v1::{self, notice_service_server::NoticeService},
 };
 use crate::{
-    store::{
-        Listed, StoreError,
-        inbox::{Orphan, OrphanCheck},
-        notices::Notice,
+    notices::{
+        orphans::{Orphan, OrphanCheck},
+        texts::Notice,
     },
+    store::{Listed, StoreError},
     transaction::{AccountName, AccountNames, StatusCode},
 };
 

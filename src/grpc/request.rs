@@ -13,7 +13,8 @@ use super::{
     v1,
 };
 use crate::{
-    engine::{Customer, ListQuery, Question, WaitUntil},
+    ledger::{ListQuery, WaitUntil},
+    queries::{Customer, Question},
     store::Cursor,
     telemetry::current_trace,
     transaction::{

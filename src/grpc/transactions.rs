@@ -16,7 +16,9 @@ use super::{
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
-    engine::{Engine, Purchase, Wait, WaitUntil, Watch, WatchAll},
+    engine::Engine,
+    ledger::{Wait, WaitUntil, Watch, WatchAll},
+    purchase::Purchase,
     transaction::{Intent, TraceCode, Transaction, TransactionKey},
 };
 

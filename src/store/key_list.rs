@@ -18,7 +18,7 @@ impl KeyList {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub(super) async fn read(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
+    pub async fn read(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
         let text = store.note(name).await?;
         let listed = text.as_deref().unwrap_or_default().split(' ');
         let keys = listed.filter(|key| !key.is_empty());
@@ -43,7 +43,7 @@ impl KeyList {
     ///
     /// # Errors
     /// [`StoreError`] when it may not be stored.
-    pub(super) async fn put_last(
+    pub async fn put_last(
         &self,
         store: &dyn Store,
         name: &str,

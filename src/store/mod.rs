@@ -34,16 +34,11 @@
 
 mod cursor;
 mod due;
-pub mod guard;
 mod identity;
-pub mod inbox;
-pub mod inquiries;
 mod key_list;
-pub mod notices;
-mod record;
+pub(crate) mod record;
 pub mod redb;
 pub mod redis;
-pub mod sold;
 pub mod unresolved;
 
 use std::{
@@ -59,6 +54,8 @@ pub use cursor::{BadCursor, Cursor, Position};
 pub use due::{Due, DueCheck, Lease, Unindexed};
 pub use identity::{UserIdBefore, UserIdChange};
 pub use key_list::KeyList;
+
+pub use crate::failover::guard;
 
 use guard::Seals;
 

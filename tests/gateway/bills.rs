@@ -9,8 +9,9 @@ use okebayar_gateway::{
         Inquiry, PayPostpaidRequest, PurchasePrepaidRequest, Reason, State, Transaction,
         inquire_postpaid_request::Customer,
     },
+    inquiries::notes as inquiries,
     store::{
-        Identity, Keep, Put, Store, inquiries,
+        Identity, Keep, Put, Store,
         redis::{RedisSettings, RedisStore},
     },
     transaction::{

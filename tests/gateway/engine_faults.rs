@@ -15,7 +15,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     ambient::Ambient,
     config::Limits,
-    engine::{Engine, Purchase, PurchaseError, Sent, Settings, Upstream, Wait, WaitUntil},
+    engine::{Engine, Settings, Upstream},
+    ledger::{Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
         format::Format,
@@ -23,13 +24,12 @@ use okebayar_gateway::{
         transport::{HttpAnswer, Transport, TransportError},
         verdict::CodeLists,
     },
+    purchase::{Purchase, PurchaseError, Sent},
+    sales::note::{self as sold, Sold},
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,
-        Listed, Listing, Put, Store, StoreError, Unindexed, Wake,
-        guard::GuardSettings,
-        guard::Seals,
-        redb::RedbStore,
-        sold::{self, Sold},
+        Listed, Listing, Put, Store, StoreError, Unindexed, Wake, guard::GuardSettings,
+        guard::Seals, redb::RedbStore,
     },
     telemetry::Metrics,
     transaction::{

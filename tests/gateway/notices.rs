@@ -8,10 +8,8 @@ use okebayar_gateway::{
     grpc::v1::{
         ListNoticesRequest, Notice, State, WaitUntil, notice_service_client::NoticeServiceClient,
     },
-    store::{
-        LIST_MAX,
-        notices::{self, Noted},
-    },
+    notices::texts::{self as notices, Noted},
+    store::LIST_MAX,
     transaction::AccountName,
 };
 use serde_json::json;

@@ -9,8 +9,9 @@ use okebayar_gateway::grpc::v1::{
     WatchTransactionRequest, get_transaction_request::Code as Named,
 };
 use okebayar_gateway::{
+    inquiries::notes as inquiries,
     store::{
-        Identity, inquiries,
+        Identity,
         redis::{RedisSettings, RedisStore},
     },
     transaction::{AccountName, AccountNames, Inquiry, InquiryCode},

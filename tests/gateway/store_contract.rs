@@ -9,10 +9,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
+    notices::orphans::{self as inbox, Orphan, OrphanCheck},
     store::{
         Claim, Commit, Cursor, DueCheck, Event, Events, Heard, History, Identity, Keep, LIST_MAX,
         Lease, List, Listed, Listing, Put, Store, claim,
-        inbox::{self, Orphan, OrphanCheck},
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
     },

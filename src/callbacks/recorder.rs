@@ -1,0 +1,163 @@
+//! A callback: a hint from a stranger, stored before it is answered (promises 7
+//! and 12).
+
+use std::sync::Arc;
+
+use tracing::{Instrument, Span, info, info_span, warn};
+
+use crate::{
+    engine::{Engine, Upstream},
+    notices::orphans::{self as inbox, Orphan},
+    okebayar::{
+        answer::{Answer, Fields, Unreadable},
+        verdict::{self, Asked, Ignored},
+    },
+    store::StoreError,
+    telemetry::link,
+    transaction::{AccountName, Named, ReferenceCode, Statement, Transaction, TransactionKey},
+};
+
+/// What became of a callback. Either way it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is in the timeline of its transaction.
+    Known,
+    /// Its reference code is not known here; it is among the orphans.
+    Orphan,
+}
+
+const REFERENCE_CHARS_MAX: usize = 64;
+const STATUS_CHARS_MAX: usize = 16;
+
+impl Engine {
+    /// Gives meaning to the names and texts of a callback.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when they contradict each other.
+    pub fn read_report(&self, account: &AccountName, fields: Fields) -> Result<Answer, Unreadable> {
+        match self.upstream(account) {
+            Some(upstream) => upstream.client.read_report(fields),
+            None => Err(Unreadable::Ambiguous("the account")),
+        }
+    }
+
+    /// Stores a callback, and has it confirmed by a status check.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be stored.
+    pub async fn receive(
+        &self,
+        account: &AccountName,
+        report: &Answer,
+    ) -> Result<Received, StoreError> {
+        let reference = report.reference_code.as_deref().unwrap_or_default();
+        let known = match ReferenceCode::parse(reference) {
+            // Another account's transaction is none of this sender's business.
+            Ok(reference) => {
+                let named = Named {
+                    key: TransactionKey::new(&reference),
+                    account: Some(account.clone()),
+                };
+                self.load(&named).await?
+            }
+            Err(_) => None,
+        };
+        let (Some(transaction), Some(upstream)) = (known, self.upstream(account)) else {
+            let orphan = self.orphan(account, report);
+            inbox::add_orphan(&*self.store, &orphan).await?;
+            self.ask_about_orphan(&orphan);
+            info!(%account, "a callback about an unknown reference code");
+            return Ok(Received::Orphan);
+        };
+        let span = info_span!(
+            "callback",
+            okebayar.account = %account,
+            okebayar.referencecode = %transaction.reference_code(),
+            okebayar.status = report.status_code().map(tracing::field::display),
+        );
+        link(&Span::current(), transaction.trace());
+        link(&span, transaction.trace());
+        let receiving = self.receive_known(transaction, upstream, report);
+        receiving.instrument(span).await?;
+        Ok(Received::Known)
+    }
+
+    /// Adds what a callback says to its transaction.
+    async fn receive_known(
+        &self,
+        transaction: Arc<Transaction>,
+        upstream: &Upstream,
+        report: &Answer,
+    ) -> Result<(), StoreError> {
+        let lists = upstream.client.code_lists();
+        let believed = if upstream.callback_trusted {
+            self.believed(&transaction, upstream, report).await?
+        } else {
+            None
+        };
+        let observe = |current: &Transaction| {
+            let (now, schedule) = (self.now(), self.schedule());
+            if let Some(said) = &believed {
+                return current.observe([said.clone()], now, schedule);
+            }
+            let state = current.standing().state;
+            let agrees = report
+                .status_code()
+                .is_some_and(|code| verdict::agrees(code, &state, lists));
+            current.observe_report(verdict::of_callback(report), agrees, now, schedule)
+        };
+        self.update(transaction, observe).await?;
+        Ok(())
+    }
+
+    /// What a callback proves where callbacks are trusted.
+    async fn believed(
+        &self,
+        about: &Transaction,
+        upstream: &Upstream,
+        report: &Answer,
+    ) -> Result<Option<Statement>, StoreError> {
+        let lists = upstream.client.code_lists();
+        let inquired = self.inquired(about).await?;
+        let asked = Asked {
+            transaction: about,
+            inquired: &inquired,
+        };
+        match verdict::of_trusted_callback(report, asked, lists) {
+            Ok(said) => self.weigh(about, said).await.map(Some),
+            Err(Ignored::Differs(differs)) => {
+                let ours = about.order().account_number.as_str();
+                let client = &upstream.client;
+                client.report_difference("callback", differs, report, ours);
+                Ok(None)
+            }
+            Err(ignored) => {
+                if ignored == Ignored::AboutAnotherMember {
+                    warn!(
+                        account = %about.account(),
+                        "callback is for another member and proves nothing; if OKEBAYAR masks the \
+                         userid, set accounts.<name>.verify_userid = false"
+                    );
+                    self.metrics().another_member(about.account(), "callback");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn orphan(&self, account: &AccountName, report: &Answer) -> Orphan {
+        let cut = |text: &Option<String>, chars: usize| {
+            text.as_deref()
+                .unwrap_or_default()
+                .chars()
+                .take(chars)
+                .collect()
+        };
+        Orphan {
+            account: account.clone(),
+            reference_code: cut(&report.reference_code, REFERENCE_CHARS_MAX),
+            status: cut(&report.status, STATUS_CHARS_MAX),
+            at: self.now(),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Looks for status checks that are due and has them made, also those of a process that
+//! is gone (promise 11).
+//!
+//! Only as many checks are leased as there are slots. Their number grows with what is
+//! due. Checks that callbacks and callers asked for go first; but each kind, and where
+//! there are several accounts each account, leaves some slots to the others, so that
+//! nobody's flood and no slow OKEBAYAR starves what else is due.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{
+    checks::LeasedCheck,
+    engine::Engine,
+    store::{DueCheck, StoreError},
+    transaction::{AccountName, TransactionKey},
+};
+
+/// How many checks may be made at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrency {
+    /// Always.
+    pub least: usize,
+    /// However many are due.
+    pub most: usize,
+}
+
+/// One slot more for each so many due checks.
+const DUE_PER_SLOT: u64 = 16;
+
+impl Concurrency {
+    /// Returns the slots while so many checks are due.
+    fn slots(self, due: u64) -> usize {
+        let wanted = usize::try_from(due / DUE_PER_SLOT).unwrap_or(usize::MAX);
+        wanted.clamp(self.least, self.most.max(self.least))
+    }
+}
+
+/// The part of the slots that each kind of check leaves to the other, at least one.
+const LEFT_TO_OTHER_KIND: usize = 8;
+
+/// Returns the slots that checks of one kind may take.
+fn kind_max(slots: usize) -> usize {
+    if slots < 2 {
+        slots
+    } else {
+        slots - (slots / LEFT_TO_OTHER_KIND).max(1)
+    }
+}
+
+/// Returns the slots that checks of one account may take: half, where there are others.
+fn account_max(slots: usize, accounts: usize) -> usize {
+    if accounts < 2 {
+        slots
+    } else {
+        slots.div_ceil(2)
+    }
+}
+
+/// The checks that are being made.
+#[derive(Debug, Default)]
+struct Running {
+    asked: usize,
+    scheduled: usize,
+    accounts: HashMap<AccountName, usize>,
+}
+
+impl Running {
+    fn count(&self) -> usize {
+        self.asked + self.scheduled
+    }
+
+    fn of_kind(&mut self, is_asked: bool) -> &mut usize {
+        if is_asked {
+            &mut self.asked
+        } else {
+            &mut self.scheduled
+        }
+    }
+
+    /// Takes a slot for a check of an account, if it may have one.
+    fn begin(
+        &mut self,
+        check: &DueCheck,
+        account: &AccountName,
+        slots: usize,
+        accounts: usize,
+    ) -> bool {
+        let of_account = self.accounts.get(account).copied().unwrap_or(0);
+        let has_room = self.count() < slots
+            && *self.of_kind(check.is_asked) < kind_max(slots)
+            && of_account < account_max(slots, accounts);
+        if has_room {
+            *self.of_kind(check.is_asked) += 1;
+            self.accounts.insert(account.clone(), of_account + 1);
+        }
+        has_room
+    }
+
+    fn end(&mut self, check: &DueCheck, account: &AccountName) {
+        let of_kind = self.of_kind(check.is_asked);
+        *of_kind = of_kind.saturating_sub(1);
+        if let Some(of_account) = self.accounts.get_mut(account) {
+            *of_account = of_account.saturating_sub(1);
+        }
+    }
+}
+
+/// What the slots have in common.
+#[derive(Default)]
+struct Slots {
+    running: Mutex<Running>,
+    /// Notified when a slot is free again.
+    freed: Notify,
+}
+
+impl Slots {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A slot that is taken; dropped when its check is over.
+struct Slot {
+    slots: Arc<Slots>,
+    check: DueCheck,
+    /// The present name of its account; the record may carry a former one.
+    account: AccountName,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.running().end(&self.check, &self.account);
+        self.slots.freed.notify_one();
+    }
+}
+
+/// The least pause between two looks at the store, and its least multiple of how long
+/// the last one took.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(50);
+const LOOK_PAUSE_FACTOR: u32 = 4;
+/// How many transactions that are in no index of an account are loaded at a look.
+const UNINDEXED_MAX: usize = 64;
+
+/// Finds due checks and has them made.
+struct Reconciler {
+    engine: Arc<Engine>,
+    concurrency: Concurrency,
+    poll_interval: Duration,
+    stopping: CancellationToken,
+    slots: Arc<Slots>,
+    slots_now: usize,
+    /// Found due, and not begun yet.
+    waiting: VecDeque<DueCheck>,
+    /// More is due than was found.
+    is_more_due: bool,
+    /// Found due, of an account that is not known yet.
+    unplaced: VecDeque<TransactionKey>,
+    /// The next page of those.
+    page: usize,
+    placed_at: Option<Instant>,
+    store_answers: bool,
+}
+
+/// Runs until `stopping`. Checks that have begun are finished as tasks of the
+/// engine.
+pub async fn run(
+    engine: Arc<Engine>,
+    concurrency: Concurrency,
+    poll_interval: Duration,
+    stopping: CancellationToken,
+) {
+    let mut reconciler = Reconciler {
+        engine,
+        concurrency,
+        poll_interval,
+        stopping,
+        slots: Arc::default(),
+        slots_now: concurrency.least,
+        waiting: VecDeque::new(),
+        is_more_due: false,
+        unplaced: VecDeque::new(),
+        page: 0,
+        placed_at: None,
+        store_answers: true,
+    };
+    while !reconciler.stopping.is_cancelled() {
+        let began = Instant::now();
+        let looked = reconciler.look().await;
+        reconciler.note(&looked);
+        let ended = Instant::now();
+        let pause = ((ended - began) * LOOK_PAUSE_FACTOR).max(LOOK_PAUSE_MIN);
+        reconciler.work(ended + pause).await;
+    }
+}
+
+impl Reconciler {
+    /// Finds what is due now.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        self.waiting.clear();
+        self.is_more_due = false;
+        let due = self.engine.due(self.concurrency.most).await?;
+        self.slots_now = self.concurrency.slots(due.count);
+        self.is_more_due = due.count > due.checks.len() as u64;
+        self.waiting.extend(due.checks);
+        let running = self.slots.running().count();
+        self.engine.metrics().checks_at_work(due.count, running);
+        self.place().await
+    }
+
+    /// Finds the account of what is due and in no index of an account that this gateway
+    /// has, some at every poll: an earlier release stored it, or its account is not
+    /// configured.
+    async fn place(&mut self) -> Result<(), StoreError> {
+        let placed_at = self.placed_at;
+        if placed_at.is_some_and(|placed_at| placed_at.elapsed() < self.poll_interval) {
+            return Ok(());
+        }
+        self.placed_at = Some(Instant::now());
+        if self.unplaced.is_empty() {
+            let found = self.engine.unindexed(self.page).await?;
+            self.page = if found.is_last { 0 } else { self.page + 1 };
+            self.unplaced.extend(found.keys);
+        }
+        for _ in 0..UNINDEXED_MAX {
+            let Some(key) = self.unplaced.pop_front() else {
+                break;
+            };
+            match self.engine.place(&key).await {
+                Ok(Some(check)) if check.is_asked => self.waiting.push_front(check),
+                Ok(Some(check)) => self.waiting.push_back(check),
+                Ok(None) => {}
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    warn!(%key, %error, "a transaction is due and cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs a failure of the store once, not at every look.
+    fn note(&mut self, looked: &Result<(), StoreError>) {
+        if let (Err(error), true) = (looked, self.store_answers) {
+            warn!(%error, "due transactions cannot be looked up");
+        }
+        self.store_answers = looked.is_ok();
+    }
+
+    /// Begins checks as slots become free, until the store is to be looked at again: at
+    /// `earliest` if something may be found, else after the poll interval.
+    async fn work(&mut self, earliest: Instant) {
+        let latest = earliest.max(Instant::now() + self.poll_interval);
+        let mut is_wanted = false;
+        loop {
+            self.begin_checks().await;
+            is_wanted |= self.waiting.is_empty() && self.is_more_due;
+            let until = if is_wanted { earliest } else { latest };
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+                () = self.engine.something_due(), if !is_wanted => is_wanted = true,
+                () = self.slots.freed.notified(), if !self.waiting.is_empty() => {}
+            }
+        }
+    }
+
+    /// Begins what is waiting, as far as there are slots. What has no slot yet goes on
+    /// waiting.
+    async fn begin_checks(&mut self) {
+        let accounts = self.engine.account_count();
+        let mut passed = VecDeque::new();
+        while !self.stopping.is_cancelled()
+            && self.slots.running().count() < self.slots_now
+            && let Some(check) = self.waiting.pop_front()
+        {
+            let account = self.engine.names().current(&check.account).clone();
+            let has_slot = self
+                .slots
+                .running()
+                .begin(&check, &account, self.slots_now, accounts);
+            if !has_slot {
+                passed.push_back(check);
+                continue;
+            }
+            let slot = Slot {
+                slots: Arc::clone(&self.slots),
+                check,
+                account,
+            };
+            match self.engine.lease_due(&slot.check).await {
+                Ok(Some(leased)) => self.spawn(slot, leased),
+                // Another replica holds the lease, or it is no longer due.
+                Ok(None) => {}
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    warn!(key = %slot.check.key, %error, "a transaction is due and cannot be read");
+                }
+                failed @ Err(_) => {
+                    self.note(&failed.map(drop));
+                    self.is_more_due = false;
+                    self.waiting.clear();
+                    return;
+                }
+            }
+        }
+        passed.append(&mut self.waiting);
+        self.waiting = passed;
+    }
+
+    fn spawn(&self, slot: Slot, leased: LeasedCheck) {
+        let engine = Arc::clone(&self.engine);
+        self.engine.tasks().spawn(async move {
+            let key = slot.check.key.clone();
+            if let Err(error) = engine.check_leased(leased).await {
+                warn!(%key, %error, "a status check could not be stored");
+            }
+            drop(slot);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transaction::ReferenceCode;
+
+    fn check(account: &str, is_asked: bool) -> DueCheck {
+        let account = AccountName::parse(account).unwrap();
+        let reference = ReferenceCode::parse("reference-1").unwrap();
+        DueCheck {
+            key: TransactionKey::new(&reference),
+            account,
+            is_asked,
+        }
+    }
+
+    /// Counts the checks like this one that begin.
+    fn begun(running: &mut Running, check: &DueCheck, slots: usize, accounts: usize) -> usize {
+        let begin = |_: &usize| running.begin(check, &check.account, slots, accounts);
+        (0..1000).take_while(begin).count()
+    }
+
+    #[test]
+    fn slots_grow_with_what_is_due_between_both_limits() {
+        let concurrency = Concurrency { least: 8, most: 64 };
+        let slots = |due| concurrency.slots(due);
+        assert_eq!((slots(0), slots(128), slots(400)), (8, 8, 25));
+        assert_eq!((slots(1024), slots(u64::MAX)), (64, 64));
+        let most_below_least = Concurrency { least: 8, most: 4 };
+        assert_eq!(most_below_least.slots(1000), 8);
+    }
+
+    #[test]
+    fn each_kind_of_check_leaves_slots_to_the_other() {
+        for first in [true, false] {
+            let mut running = Running::default();
+            assert_eq!(begun(&mut running, &check("main", first), 64, 1), 56);
+            assert_eq!(begun(&mut running, &check("main", !first), 64, 1), 8);
+        }
+        let mut running = Running::default();
+        let asked = check("main", true);
+        assert_eq!(begun(&mut running, &asked, 1, 1), 1, "there is one for all");
+        running.end(&asked, &asked.account);
+        assert_eq!(begun(&mut running, &check("main", false), 1, 1), 1);
+    }
+
+    #[test]
+    fn an_account_takes_at_most_half_of_the_slots_from_others() {
+        let mut running = Running::default();
+        assert_eq!(begun(&mut running, &check("slow", false), 8, 2), 4);
+        assert_eq!(begun(&mut running, &check("other", false), 8, 2), 3);
+        assert_eq!(begun(&mut running, &check("other", true), 8, 2), 1);
+        let slow = check("slow", false);
+        running.end(&slow, &slow.account);
+        assert_eq!(begun(&mut running, &check("slow", false), 8, 2), 1);
+    }
+}

@@ -1,0 +1,172 @@
+//! `guard`: shows the failover guard, and lets an operator turn it on or off.
+
+use std::{fmt::Write as _, path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use crate::{
+    ambient::Ambient,
+    app::open_store,
+    config::{Settings, StoreSettings},
+    failover::{
+        guard::{self, Ending, Guard, Shown},
+        release,
+    },
+    store::{
+        List, Store,
+        redb::{RedbSettings, RedbStore},
+        redis::RedisStore,
+    },
+    transaction::Release,
+};
+
+/// What to do with the guard.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Action {
+    /// Say whether it is on, and why it was ended; writes nothing.
+    Show,
+    /// Turn it on: the store has lost records. Where there is no store yet, this makes it:
+    /// in the place of one that cannot be used any more.
+    Start,
+    /// Turn it off: the store has lost nothing. What it held back becomes NOT_SENT where
+    /// no callback named it and OKEBAYAR answered a check without any sign of it.
+    End {
+        /// Why nothing is lost; it is kept, and shown by `show`.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+    },
+}
+
+const REASON_CHARS_MAX: usize = 500;
+/// The most reasons that are shown.
+const ENDINGS_SHOWN: usize = 20;
+/// Who released a transaction, as its timeline shows it.
+const OPERATOR: &str = "guard end";
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > REASON_CHARS_MAX {
+        return Err(format!(
+            "give 1 to {REASON_CHARS_MAX} characters that say why nothing is lost"
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("control characters are not allowed; give plain text".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Does it, and says what the guard then is.
+///
+/// # Errors
+/// When the store cannot be used: an embedded one belongs to a running gateway.
+pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Result<String> {
+    let now = (ambient.now)();
+    match action {
+        Action::Show => {
+            let (shown, endings) = look(&settings.store).await?;
+            Ok(text_of(&shown, &endings, settings, now))
+        }
+        Action::Start => {
+            let store = open(settings, ambient, true).await?;
+            let guard = guard::start(&*store, now, ambient.random).await?;
+            Ok(state_of(&guard, settings, now))
+        }
+        Action::End { reason } => {
+            let store = open(settings, ambient, false).await?;
+            let guard = guard::end(&*store, &reason, now, ambient.random).await?;
+            let by = Release {
+                operator: OPERATOR.to_owned(),
+                reason,
+            };
+            let released = release::release(&*store, settings, &by, ambient).await;
+            let released = released.context(
+                "the guard is off, but not everything that it held back was looked at; \
+                 run this again",
+            )?;
+            Ok(format!("{}\n{released}", state_of(&guard, settings, now)))
+        }
+    }
+}
+
+/// Opens the store to change it. One that lost records is opened under another history.
+async fn open(settings: &Settings, ambient: Ambient, is_lost: bool) -> Result<Arc<dyn Store>> {
+    let identity = settings.identity((ambient.random)());
+    let StoreSettings::Embedded {
+        path,
+        settings: how,
+    } = &settings.store
+    else {
+        return open_store(&settings.store, &identity, (ambient.now)()).await;
+    };
+    let opened = if is_lost && path.exists() {
+        RedbStore::open_restored(path, &identity).await
+    } else if is_lost {
+        // In the place of a store that cannot be used any more: see docs/OPERATIONS.md.
+        let how = RedbSettings {
+            must_exist: false,
+            ..*how
+        };
+        RedbStore::open_with(path, &identity, how).await
+    } else {
+        verify_exists(path)?;
+        let how = RedbSettings {
+            must_exist: true,
+            ..*how
+        };
+        RedbStore::open_with(path, &identity, how).await
+    };
+    Ok(Arc::new(
+        opened.context("store.path: stop the gateway first")?,
+    ))
+}
+
+fn verify_exists(path: &Path) -> Result<()> {
+    ensure!(path.exists(), "store.path: there is no {}", path.display());
+    Ok(())
+}
+
+/// Reads without writing anything: what opening a store writes may hide a loss from the
+/// gateways that run.
+async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
+    match settings {
+        StoreSettings::Embedded { path, .. } => {
+            verify_exists(path)?;
+            let looked = RedbStore::look(path).await;
+            looked.context("store.path: stop the gateway first")
+        }
+        StoreSettings::Redis(settings) => {
+            let store = RedisStore::connect(settings.clone());
+            let store = store.context("store.url")?;
+            let shown = guard::show(&store).await?;
+            let items = store.items(List::GuardEndings).await?;
+            let endings = items.iter().map(|item| guard::ending(item));
+            Ok((shown, endings.collect::<Result<_, _>>()?))
+        }
+    }
+}
+
+fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
+    let mut text = match shown {
+        Shown::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
+        Shown::Unnoticed => "the store may have lost records: the failover guard turns on when a \
+                             gateway looks"
+            .to_owned(),
+        Shown::Noted(guard) => state_of(guard, settings, now),
+    };
+    for Ending { at, reason } in endings.iter().take(ENDINGS_SHOWN) {
+        let _ = write!(text, "\nended at {at:.0}: {reason}");
+    }
+    text
+}
+
+fn state_of(guard: &Guard, settings: &Settings, now: Timestamp) -> String {
+    match guard.on(&settings.guard, now) {
+        Some((since, until)) => {
+            format!("the failover guard is on since {since:.0}, until {until:.0}")
+        }
+        None => "the failover guard is off".to_owned(),
+    }
+}

@@ -1,0 +1,197 @@
+//! Releases what the failover guard held back, once an operator has ended it.
+//!
+//! Every step is one commit of one transaction, so it may be interrupted anywhere and run
+//! again: what was released is NOT_SENT, and is not found any more.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    ambient::Ambient,
+    config::Settings,
+    failover::guard::GuardSettings,
+    notices::orphans::{self as inbox, Orphan},
+    store::{Commit, LIST_MAX, Listed, Listing, Store, StoreError},
+    transaction::{Kept, Release, Transaction, TransactionKey},
+};
+
+/// How many transactions are looked up at a time.
+const PAGE: usize = 256;
+
+/// What became of the transactions that were held back.
+#[derive(Debug, Default)]
+pub(crate) struct Released {
+    /// How many are NOT_SENT now.
+    count: usize,
+    /// The rest, whose checks go on, each with the reason.
+    kept: Vec<(String, String)>,
+}
+
+impl fmt::Display for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} that were held back are NOT_SENT now: the next call with the same reference \
+             code buys",
+            self.count
+        )?;
+        if !self.kept.is_empty() {
+            write!(f, "\n{} stay held back, and checks go on:", self.kept.len())?;
+        }
+        for (key, why) in &self.kept {
+            write!(f, "\n  {key}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Releases what was held back and is provably unknown to callbacks and OKEBAYAR.
+///
+/// # Errors
+/// [`StoreError`] when the store does not answer; run it again.
+pub(crate) async fn release(
+    store: &dyn Store,
+    settings: &Settings,
+    by: &Release,
+    ambient: Ambient,
+) -> Result<Released, StoreError> {
+    let entries = confirming(store).await?;
+    // After the listing: a callback about a transaction that is listed is no orphan.
+    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings.guard);
+    let mut released = Released::default();
+    for entry in entries {
+        match release_one(store, settings, by, ambient, &entry, &mentions).await {
+            Ok(Ok(())) => released.count += 1,
+            Ok(Err(Kept::NotHeldBack)) => {}
+            Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                released.kept.push((entry.name, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(released)
+}
+
+/// Every entry in the listing of CONFIRMING, which is the state of what is held back.
+async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
+    let mut entries: Vec<Listed> = Vec::new();
+    loop {
+        let newest = Listed {
+            created_ms: Listed::MS_MAX,
+            name: String::new(),
+        };
+        let listing = Listing {
+            state: "CONFIRMING",
+            from: Timestamp::UNIX_EPOCH,
+            after: entries.last().cloned().unwrap_or(newest),
+            limit: PAGE,
+        };
+        let found = store.list(&listing).await?;
+        let is_end = found.len() < PAGE;
+        entries.extend(found);
+        if is_end {
+            return Ok(entries);
+        }
+    }
+}
+
+async fn release_one(
+    store: &dyn Store,
+    settings: &Settings,
+    by: &Release,
+    ambient: Ambient,
+    entry: &Listed,
+    mentions: &Mentions,
+) -> Result<Result<(), Kept>, StoreError> {
+    let key: TransactionKey = entry.key()?;
+    let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
+    // Starts again from what is stored as long as another process was faster.
+    while let Some(transaction) = current {
+        let change = match transaction.release(by, (ambient.now)(), &settings.schedule) {
+            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(Kept::CalledBack)),
+            Ok(change) => change,
+            Err(kept) => return Ok(Err(kept)),
+        };
+        match store.commit(&change, None).await? {
+            Commit::Done => return Ok(Ok(())),
+            Commit::Conflict(stored) => current = stored,
+            Commit::OtherHistory => break,
+        }
+    }
+    Ok(Err(Kept::NotHeldBack))
+}
+
+/// The reference codes that callbacks named while the store did not know them.
+struct Mentions {
+    references: HashSet<String>,
+    /// Older ones may have been dropped, because the list is full.
+    complete_since: Option<Timestamp>,
+    guard: GuardSettings,
+}
+
+impl Mentions {
+    fn of(orphans: &[Orphan], guard: GuardSettings) -> Self {
+        let is_full = orphans.len() >= LIST_MAX;
+        let oldest = orphans.iter().map(|orphan| orphan.at).min();
+        let references = orphans
+            .iter()
+            .map(|orphan| plain(&orphan.reference_code))
+            .collect();
+        Self {
+            references,
+            complete_since: oldest.filter(|_| is_full),
+            guard,
+        }
+    }
+
+    /// Returns true when a callback named it at any address, or may have: between the loss and
+    /// the moment it was held back, which is at most as long as the guard lasts.
+    fn may_name(&self, transaction: &Transaction) -> bool {
+        let is_complete = self.complete_since.is_none_or(|since| {
+            let window = self.guard.lasts.saturating_add(self.guard.clock_skew);
+            transaction.armed_at().duration_since(since) > window
+        });
+        !is_complete
+            || self
+                .references
+                .contains(&plain(transaction.reference_code().as_str()))
+    }
+}
+
+/// A reference code without case and hyphens, which OKEBAYAR may drop.
+fn plain(reference: &str) -> String {
+    let kept = reference.chars().filter(|one| *one != '-');
+    kept.map(|one| one.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::transaction::AccountName;
+
+    #[test]
+    fn a_full_list_of_orphans_may_have_dropped_any_of_the_guards_time() {
+        let at = |hours: i64| Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap();
+        let orphan = |number: i64| Orphan {
+            account: AccountName::parse("main").unwrap(),
+            reference_code: format!("OTHER-{number}"),
+            status: "000".to_owned(),
+            at: at(number),
+        };
+        let guard = GuardSettings {
+            lasts: SignedDuration::from_hours(24),
+            clock_skew: SignedDuration::from_mins(1),
+        };
+        let few = Mentions::of(&[orphan(0)], guard);
+        assert_eq!(few.complete_since, None);
+        assert!(few.references.contains("other0"));
+        let most = i64::try_from(LIST_MAX).unwrap();
+        let orphans: Vec<Orphan> = (5..5 + most).map(orphan).collect();
+        let full = Mentions::of(&orphans, guard);
+        assert_eq!(full.complete_since, Some(at(5)));
+    }
+}

@@ -1,0 +1,3 @@
+//! The records of inquiries.
+
+pub mod notes;

@@ -1,0 +1,159 @@
+//! Listing transactions by state and time, newest first, and counting them.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+
+use crate::{
+    engine::Engine,
+    store::{Listed, Listing, StoreError, unresolved::UNRESOLVED},
+    telemetry::AGES,
+    transaction::{AccountName, State, Transaction},
+};
+
+/// What is listed.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Their states, by [`State::name`]; empty for all.
+    pub states: Vec<&'static str>,
+    /// Their accounts; empty for all.
+    pub accounts: Vec<AccountName>,
+    /// Accepted at this time or later.
+    pub from: Option<Timestamp>,
+    /// Accepted before this time.
+    pub to: Option<Timestamp>,
+    /// The most to return.
+    pub page_size: usize,
+    /// Goes on after this entry.
+    pub after: Option<Listed>,
+}
+
+/// A part of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// The transactions, newest first.
+    pub transactions: Vec<Arc<Transaction>>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Listed>,
+}
+
+/// Not final, and nobody waits for it.
+const NOT_SENT: &str = "NOT_SENT";
+/// How often more is read for one page, when much of it is of other accounts.
+const ROUNDS_MAX: usize = 16;
+
+impl Engine {
+    /// One page of a listing. A transaction that changes its state meanwhile may be
+    /// missing, never be told in a state that it has left.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
+        let states = if query.states.is_empty() {
+            &State::NAMES[..]
+        } else {
+            &query.states
+        };
+        let wanted = |transaction: &Transaction| {
+            let is_account = |account| self.names.is_same(transaction.account(), account);
+            states.contains(&transaction.standing().state.name())
+                && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
+        };
+        let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);
+        let mut after = query.after.clone().unwrap_or(Listed {
+            created_ms: to_ms.clamp(0, Listed::MS_MAX),
+            name: String::new(),
+        });
+        let mut transactions: Vec<Arc<Transaction>> = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let found = self.newest(states, query, &after).await?;
+            let is_end = found.len() < query.page_size;
+            let loads = found
+                .iter()
+                .map(async |entry| self.store.load(&entry.key()?).await);
+            let loaded = try_join_all(loads).await?;
+            for (entry, loaded) in found.into_iter().zip(loaded) {
+                after = entry;
+                if let Some(transaction) = loaded.filter(|loaded| wanted(loaded)) {
+                    transactions.push(transaction);
+                }
+                if transactions.len() == query.page_size {
+                    return Ok(Page {
+                        transactions,
+                        next: Some(after),
+                    });
+                }
+            }
+            if is_end {
+                return Ok(Page {
+                    transactions,
+                    next: None,
+                });
+            }
+        }
+        Ok(Page {
+            transactions,
+            next: Some(after),
+        })
+    }
+
+    /// Counts the transactions that are not final, for the gauges.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn count(&self) -> Result<(), StoreError> {
+        let limits = &self.settings.limits;
+        self.metrics().queue(
+            limits.queue - self.queue.available_permits(),
+            limits.sending - self.sending.available_permits(),
+        );
+        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
+        self.metrics().open(NOT_SENT, not_sent);
+        let mut open = [0; UNRESOLVED.len()];
+        let now_ms = self.now().as_millisecond();
+        let mut to_ms = Listed::MS_MAX;
+        // The ages together are all of time.
+        for (age_seconds, name) in AGES {
+            let from_ms = now_ms
+                .saturating_sub(age_seconds.saturating_mul(1000))
+                .max(0);
+            let mut unresolved = 0;
+            for (state, open) in UNRESOLVED.into_iter().zip(&mut open) {
+                let count = self.store.count(state, from_ms, to_ms).await?;
+                unresolved += count;
+                *open += count;
+            }
+            self.metrics().unresolved(name, unresolved);
+            to_ms = from_ms;
+        }
+        for (state, open) in UNRESOLVED.into_iter().zip(open) {
+            self.metrics().open(state, open);
+        }
+        Ok(())
+    }
+
+    /// The newest entries of these states after one, each transaction once.
+    async fn newest(
+        &self,
+        states: &[&'static str],
+        query: &ListQuery,
+        after: &Listed,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let of_state = |state: &&'static str| {
+            let listing = Listing {
+                state,
+                from: query.from.unwrap_or(Timestamp::UNIX_EPOCH),
+                after: after.clone(),
+                limit: query.page_size,
+            };
+            async move { self.store.list(&listing).await }
+        };
+        let found = try_join_all(states.iter().map(of_state)).await?;
+        let mut found: Vec<Listed> = found.into_iter().flatten().collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.dedup();
+        found.truncate(query.page_size);
+        Ok(found)
+    }
+}

@@ -1,0 +1,204 @@
+//! Following one transaction, every revision once and in order (promise 13).
+//!
+//! A store may go back: a backup is restored, a replica that lacks the latest is
+//! promoted. Then revisions that were handed out are gone, and their numbers are given
+//! again to other changes. So a watcher keeps what it handed out last, and whatever
+//! the store holds later must continue that.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
+
+use crate::{
+    engine::Engine,
+    ledger::hub::{Poll, Subscription},
+    store::{History, StoreError},
+    telemetry::link,
+    transaction::{Named, Transaction, TransactionKey},
+};
+
+/// Why a watch ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// There is no such transaction.
+    #[error("there is no such transaction")]
+    NotFound {
+        /// The reference code may have been sent all the same.
+        may_be_sent: bool,
+    },
+    /// The changes after that revision cannot be told.
+    #[error("{0}")]
+    OutOfRange(&'static str),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too many watch at once.
+    #[error("too many watches are open")]
+    TooMany,
+    /// The gateway is shutting down.
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+const TRIMMED: WatchError =
+    WatchError::OutOfRange("changes after that revision are no longer kept");
+const WENT_BACK: WatchError = WatchError::OutOfRange(
+    "the store went back to an earlier state, and no longer holds the revisions that were sent",
+);
+
+/// One watcher.
+pub struct Watch {
+    engine: Arc<Engine>,
+    key: TransactionKey,
+    updates: Subscription,
+    poll: Poll,
+    /// The last revision handed out.
+    seen: u64,
+    /// The transaction as of that revision; `None` while only its number is known.
+    told: Option<Arc<Transaction>>,
+    /// What is to be handed out next.
+    waiting: VecDeque<Arc<Transaction>>,
+    ended: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Engine {
+    /// Watches a transaction: from its current state on when `after` is 0, else
+    /// from the revision after `after`. A state that ends a watch is told in any case.
+    ///
+    /// # Errors
+    /// [`WatchError`] when there is no such transaction or revision, or there are too
+    /// many watchers.
+    pub async fn watch(self: &Arc<Self>, named: Named, after: u64) -> Result<Watch, WatchError> {
+        let permit = self.admit_watcher()?;
+        // Subscribed before reading, so that no change falls in between.
+        let updates = self.hub.subscribe(&named.key);
+        let Some(current) = self.load(&named).await? else {
+            let may_be_sent = self.may_have_sent(&named.key).await;
+            return Err(WatchError::NotFound { may_be_sent });
+        };
+        link(&Span::current(), current.trace());
+        self.metrics().watcher("one", 1);
+        let mut watch = Watch {
+            engine: Arc::clone(self),
+            key: named.key,
+            updates,
+            poll: self.poll(),
+            seen: after,
+            told: None,
+            waiting: VecDeque::new(),
+            ended: false,
+            _permit: permit,
+        };
+        if after > current.revision() {
+            return Err(WatchError::OutOfRange(
+                "after_revision is newer than the transaction",
+            ));
+        }
+        if after == 0 || after == current.revision() && ends(&current) {
+            watch.waiting.push_back(current);
+        } else {
+            watch.catch_up(&current).await?;
+            if after == current.revision() {
+                watch.told = Some(current);
+            }
+        }
+        Ok(watch)
+    }
+}
+
+impl Watch {
+    /// The next revision; `None` when the watch has ended.
+    ///
+    /// # Errors
+    /// [`WatchError`] when the watch cannot go on; watch again from the last
+    /// revision seen.
+    pub async fn next(&mut self) -> Result<Option<Arc<Transaction>>, WatchError> {
+        loop {
+            if let Some(next) = self.waiting.pop_front() {
+                self.seen = next.revision();
+                self.ended = self.waiting.is_empty() && ends(&next);
+                self.told = Some(Arc::clone(&next));
+                return Ok(Some(next));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let committed = tokio::select! {
+                committed = self.updates.changed() => committed,
+                () = self.poll.due() => None,
+                () = self.engine.stopping.cancelled() => return Err(WatchError::Stopping),
+            };
+            if let Some(committed) = committed
+                && self.is_continued_by(&committed)
+                && committed.revision() <= self.seen + 1
+            {
+                if committed.revision() > self.seen {
+                    self.waiting.push_back(committed);
+                }
+                continue;
+            }
+            // Two tasks of this process may show their versions in any order, so only
+            // the store tells that it went back. The record was there when the watch began.
+            let stored = self.engine.store.load(&self.key).await?;
+            let stored = stored.ok_or(WatchError::NotFound { may_be_sent: true })?;
+            self.catch_up(&stored).await?;
+        }
+    }
+
+    /// Queues every revision after the last one handed out, up to `newest`, which the
+    /// store holds.
+    async fn catch_up(&mut self, newest: &Arc<Transaction>) -> Result<(), WatchError> {
+        if !self.is_continued_by(newest) {
+            return Err(WENT_BACK);
+        }
+        if newest.revision() <= self.seen + 1 {
+            if newest.revision() > self.seen {
+                self.waiting.push_back(Arc::clone(newest));
+            }
+            return Ok(());
+        }
+        let History::Complete(events) = self.engine.store.history(&self.key, self.seen).await?
+        else {
+            return Err(TRIMMED);
+        };
+        let gapless = (self.seen + 1..)
+            .zip(&events)
+            .all(|(revision, event)| event.revision() == revision);
+        let Some(first) = events.first().filter(|_| gapless) else {
+            return Err(TRIMMED);
+        };
+        if !self.is_continued_by(first) {
+            return Err(WENT_BACK);
+        }
+        self.waiting.extend(events);
+        Ok(())
+    }
+
+    /// Returns true when `newer` can follow what was handed out, or is the same.
+    ///
+    /// Evidence only grows, so what lacks some of it is of another history. A record
+    /// that was lost and is written again by its sender has it all.
+    fn is_continued_by(&self, newer: &Transaction) -> bool {
+        let Some(told) = &self.told else {
+            return newer.revision() >= self.seen;
+        };
+        if newer.revision() == told.revision() {
+            return newer.token() == told.token() && newer.updated_at() == told.updated_at();
+        }
+        newer.revision() > told.revision()
+            && newer.created_at() == told.created_at()
+            && newer.evidence().includes(told.evidence())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.engine.metrics().watcher("one", -1);
+    }
+}
+
+fn ends(transaction: &Transaction) -> bool {
+    transaction.standing().state.ends_watch()
+}

@@ -1,0 +1,231 @@
+//! OKEBAYAR's texts to the partner (API page, section 3): a list of texts, a note with the
+//! mentions of each, and a note that bounds how many new ones an account adds.
+//!
+//! Texts that differ from purchase to purchase would push announcements out of the list, and
+//! leave a note each. So an account adds a bounded number of new texts a day, of which few
+//! differ in their numbers only; and what falls out of the list takes its note along.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    notices::orphans::{read, write},
+    store::{Keep, List, Put, Store, StoreError},
+    transaction::AccountName,
+};
+
+/// A text of OKEBAYAR's to the partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The account that was told.
+    pub account: AccountName,
+    /// The text.
+    pub text: String,
+    /// When it first came.
+    pub first: Timestamp,
+    /// When it last came.
+    pub last: Timestamp,
+    /// How often it came, about: mentions at the same moment may count as one.
+    pub count: u64,
+}
+
+/// The part of a notice that changes.
+#[derive(Serialize, Deserialize)]
+struct Mentions {
+    last: Timestamp,
+    count: u64,
+}
+
+/// The outcome of keeping a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It is new, and in the list.
+    Kept,
+    /// It is known, and counted.
+    Repeated,
+    /// It is new, and not kept: the account told too many new texts today.
+    TooMany,
+}
+
+/// How long a notice that is not repeated is kept.
+const NOTICE_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// The most new texts of an account in a day (UTC).
+const NEW_MAX: u32 = 24;
+/// The most of them that differ in words with digits only.
+const NEW_ALIKE_MAX: u32 = 3;
+const DAY_SECONDS: i64 = 24 * 3600;
+/// How long the number of new texts is kept: the day, and what clocks may differ.
+const NEW_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// How often a note that others change meanwhile is written anew.
+const TRIES_MAX: usize = 8;
+
+/// Keeps a text, once however often it comes.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored.
+pub async fn add_notice(
+    store: &dyn Store,
+    account: &AccountName,
+    text: &str,
+    now: Timestamp,
+) -> Result<Noted, StoreError> {
+    let name = mentions_of(account, text);
+    let keep = Keep {
+        now,
+        until: now.checked_add(NOTICE_KEPT).unwrap_or(now),
+    };
+    if let Some(known) = store.note(&name).await? {
+        let Mentions { last, count } = read(&known)?;
+        let mentions = Mentions {
+            last: last.max(now),
+            count: count.saturating_add(1),
+        };
+        // A conflict means that another gateway counted at the same moment.
+        let counted = write(&mentions)?;
+        store.put_note(&name, Some(&known), &counted, keep).await?;
+        return Ok(Noted::Repeated);
+    }
+    if !may_add(store, account, text, now).await? {
+        return Ok(Noted::TooMany);
+    }
+    let mentions = Mentions {
+        last: now,
+        count: 1,
+    };
+    let put = store
+        .put_note(&name, None, &write(&mentions)?, keep)
+        .await?;
+    if put != Put::Done {
+        return Ok(Noted::Repeated);
+    }
+    let notice = Notice {
+        account: account.clone(),
+        text: text.to_owned(),
+        first: now,
+        last: now,
+        count: 1,
+    };
+    for dropped in store.push(List::Notices, &write(&notice)?).await? {
+        forget(store, &dropped, now).await?;
+    }
+    Ok(Noted::Kept)
+}
+
+/// The new texts of one day.
+#[derive(Serialize, Deserialize)]
+struct New {
+    /// Days since 1970.
+    day: i64,
+    count: u32,
+    /// Form of a text to how many had it.
+    forms: BTreeMap<String, u32>,
+}
+
+/// Counts a new text; returns false where it is one too many.
+async fn may_add(
+    store: &dyn Store,
+    account: &AccountName,
+    text: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let name = format!("notices-new:{account}");
+    let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), form(text));
+    let keep = Keep {
+        now,
+        until: now.checked_add(NEW_KEPT).unwrap_or(now),
+    };
+    let mut known = store.note(&name).await?;
+    for _ in 0..TRIES_MAX {
+        let new: Option<New> = known.as_deref().map(read).transpose()?;
+        // A gateway whose clock is ahead begins the next day for all: each would else begin
+        // its own anew with every text.
+        let is_current = |new: &New| (day..=day + 1).contains(&new.day);
+        let mut new = new.filter(is_current).unwrap_or(New {
+            day,
+            count: 0,
+            forms: BTreeMap::new(),
+        });
+        let alike = new.forms.entry(form.clone()).or_default();
+        if new.count >= NEW_MAX || *alike >= NEW_ALIKE_MAX {
+            return Ok(false);
+        }
+        *alike += 1;
+        new.count += 1;
+        let put = store
+            .put_note(&name, known.as_deref(), &write(&new)?, keep)
+            .await?;
+        match put {
+            Put::Done => return Ok(true),
+            Put::Conflict(stored) => known = stored,
+        }
+    }
+    Ok(false)
+}
+
+/// Returns the digest of a text without its words that have digits.
+fn form(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
+    let is_plain = |word: &&str| !word.is_empty() && !word.contains(|c: char| c.is_numeric());
+    let words: Vec<String> = words.filter(is_plain).map(str::to_lowercase).collect();
+    hex::encode(&Sha256::digest(words.join(" "))[..8])
+}
+
+/// Forgets the mentions of a notice that fell out of the list.
+async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), StoreError> {
+    let notice: Notice = read(dropped)?;
+    let name = mentions_of(&notice.account, &notice.text);
+    let keep = Keep {
+        now,
+        until: LONG_AGO,
+    };
+    let mut known = store.note(&name).await?;
+    for _ in 0..TRIES_MAX {
+        let Some(mentions) = known else { break };
+        match store
+            .put_note(&name, Some(&mentions), &mentions, keep)
+            .await?
+        {
+            Put::Done => break,
+            Put::Conflict(stored) => known = stored,
+        }
+    }
+    Ok(())
+}
+
+/// A note that is kept until then is gone when it is written. Redis takes no earlier time.
+const LONG_AGO: Timestamp = Timestamp::constant(1, 0);
+
+/// Returns up to `limit` notices after the newest `start`, as they were when they were new;
+/// the one that first came last is the first.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn notices(
+    store: &dyn Store,
+    start: usize,
+    limit: usize,
+) -> Result<Vec<Notice>, StoreError> {
+    let items = store.items_from(List::Notices, start, limit).await?;
+    items.iter().map(|item| read(item)).collect()
+}
+
+/// Returns a notice with its mentions so far.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn counted(store: &dyn Store, mut notice: Notice) -> Result<Notice, StoreError> {
+    let name = mentions_of(&notice.account, &notice.text);
+    if let Some(mentions) = store.note(&name).await? {
+        let Mentions { last, count } = read(&mentions)?;
+        (notice.last, notice.count) = (last, count);
+    }
+    Ok(notice)
+}
+
+fn mentions_of(account: &AccountName, text: &str) -> String {
+    let digest = Sha256::digest(text);
+    format!("notice:{account}:{}", hex::encode(&digest[..16]))
+}

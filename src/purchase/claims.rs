@@ -1,0 +1,55 @@
+//! The reference codes that this process is about to claim. A claim may be stored, and sent, after
+//! its caller was told that its deadline came: until then nobody may be told that nothing was sent.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::transaction::TransactionKey;
+
+/// How many claims of each reference code have begun and not ended.
+#[derive(Clone, Default)]
+pub(crate) struct Claims(Arc<Mutex<BTreeMap<TransactionKey, usize>>>);
+
+/// A claim that has begun; it ends when this is dropped.
+pub(crate) struct Claiming {
+    claims: Claims,
+    key: TransactionKey,
+}
+
+impl Claims {
+    /// Begins a claim.
+    pub(crate) fn begin(&self, key: TransactionKey) -> Claiming {
+        *self.counts().entry(key.clone()).or_default() += 1;
+        let claims = self.clone();
+        Claiming { claims, key }
+    }
+
+    /// Returns true while a claim of the reference code has begun and not ended. Asked before the
+    /// store is read, so that a claim that ends in between is found there.
+    pub(crate) fn contains(&self, key: &TransactionKey) -> bool {
+        self.counts().contains_key(key)
+    }
+
+    /// Returns true while another claim than the caller's own has begun and not ended.
+    pub(crate) fn is_contended(&self, key: &TransactionKey) -> bool {
+        self.counts().get(key).is_some_and(|count| *count > 1)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        let mut counts = self.claims.counts();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The inquiries under callers' reference codes that this process has in flight.
+//!
+//! A caller whose deadline came inquires again while its first inquiry goes on, and OKEBAYAR may
+//! answer the second one "duplicate" (208). Only the end of the first one shows whether that is
+//! the sign of a sale.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::transaction::TransactionKey;
+
+/// The number of inquiries in flight under each reference code.
+#[derive(Clone, Default)]
+pub(crate) struct Inquiring {
+    counts: Arc<Mutex<BTreeMap<TransactionKey, usize>>>,
+    ended: Arc<Notify>,
+}
+
+/// An inquiry in flight; it ends when this is dropped.
+pub(crate) struct InFlight {
+    inquiring: Inquiring,
+    key: TransactionKey,
+}
+
+impl Inquiring {
+    /// Begins an inquiry, before it is noted. It ends once its answer is noted.
+    pub(crate) fn begin(&self, key: &TransactionKey) -> InFlight {
+        *self.lock().entry(key.clone()).or_default() += 1;
+        InFlight {
+            inquiring: self.clone(),
+            key: key.clone(),
+        }
+    }
+
+    /// Waits until no inquiry under the reference code is in flight, but no longer than `most`.
+    pub(crate) async fn wait_for_end(&self, key: &TransactionKey, most: Duration) {
+        let ending = async {
+            loop {
+                // Before the look, so that an end in between wakes it.
+                let mut ended = std::pin::pin!(self.ended.notified());
+                ended.as_mut().enable();
+                if !self.lock().contains_key(key) {
+                    break;
+                }
+                ended.await;
+            }
+        };
+        // Should the time be past, what is noted is read as it is.
+        let _ = tokio::time::timeout(most, ending).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut counts = self.inquiring.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+        drop(counts);
+        self.inquiring.ended.notify_waiters();
+    }
+}

@@ -1,0 +1,54 @@
+//! The transactions that stand for inquiries that OKEBAYAR may have sold: the note
+//! `sold:<hash of product and account number>` names them.
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use crate::store::{Keep, KeyList, Store, StoreError};
+use crate::transaction::{ProductCode, TransactionKey};
+
+/// The time for which the note is kept: as long as other marks of reference codes.
+const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// A product and its recipient, whichever form its caller wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sold(String);
+
+impl Sold {
+    /// Names what was sold. `recipient` is the one form of all texts for one recipient. A hash
+    /// keeps it out of the store and the log.
+    #[must_use]
+    pub fn new(product_code: &ProductCode, recipient: &str) -> Self {
+        let about = format!("{product_code}/{recipient}");
+        let digest = Sha256::digest(about.to_ascii_lowercase());
+        Self(format!("sold:{}", hex::encode(&digest[..16])))
+    }
+}
+
+/// Reads the transactions of inquiries that may have been sold.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<KeyList, StoreError> {
+    KeyList::read(store, &sold.0).await
+}
+
+/// Notes the transaction of an inquiry that may have been sold, in the place of `evicted`;
+/// `false` when the note is no longer as it was read.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored.
+pub async fn note(
+    store: &dyn Store,
+    sold: &Sold,
+    read: &KeyList,
+    key: &TransactionKey,
+    evicted: &[TransactionKey],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let keep = Keep {
+        now,
+        until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
+    };
+    read.put_last(store, &sold.0, key, evicted, keep).await
+}
