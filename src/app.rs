@@ -23,12 +23,13 @@ use tonic_health::{
 use tracing::{error, info, warn};
 
 use crate::{
+    accounts::{Upstream, Upstreams},
     admin::{self, Readiness},
     ambient::Ambient,
     callbacks::listener::{self as callback, Callbacks},
     checks::reconciler::{self, Concurrency},
     config::{AccountSettings, Fault, Settings, StoreSettings},
-    engine::{self, Engine, Upstream},
+    engine::{self, Engine},
     grpc::{
         Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
         v1::{
@@ -113,7 +114,6 @@ impl App {
             census_interval: settings.census_interval,
         };
         let engine_settings = engine::Settings {
-            default_account: settings.default_account,
             limits: settings.limits,
             send_within: settings.send_within,
             schedule: settings.schedule,
@@ -125,6 +125,7 @@ impl App {
         };
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
+        let upstreams = Upstreams::new(upstreams, settings.default_account);
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
         engine.refresh_guard().await.context("store")?;
 

@@ -31,6 +31,7 @@
 //! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
 //! | [`call`], [`guard`], [`store_command`] | the gateway's own client; the operator's switch of the failover guard; a changed user id |
 
+pub mod accounts;
 pub mod admin;
 pub mod ambient;
 pub mod app;

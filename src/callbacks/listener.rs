@@ -239,7 +239,7 @@ impl Callbacks {
     fn admit(&self, address: &Address) -> Option<AccountName> {
         // The address of a former name stays registered with OKEBAYAR for a while.
         let named = AccountName::parse(address.get("account")?.as_str()).ok()?;
-        let account = self.engine.current_account(&named)?;
+        let account = self.engine.accounts.configured(&named)?;
         let given = address.get("secret").map_or("", String::as_str);
         let wanted = self
             .secrets

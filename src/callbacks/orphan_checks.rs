@@ -63,7 +63,7 @@ impl Engine {
     /// Asks OKEBAYAR about the reference codes of orphans, one at a time, until the
     /// gateway stops.
     pub async fn check_orphans(&self) {
-        for account in self.upstreams.keys() {
+        for (account, _) in self.upstreams.iter() {
             self.metrics().no_orphan_checks(account);
         }
         let mut waiting = self.orphans.receiver.lock().await;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tracing::{Instrument, Span, info, info_span, warn};
 
 use crate::{
-    engine::{Engine, Upstream},
+    accounts::Upstream,
+    engine::Engine,
     notices::orphans::{self as inbox, Orphan},
     okebayar::{
         answer::{Answer, Fields, Unreadable},
@@ -35,7 +36,7 @@ impl Engine {
     /// # Errors
     /// [`Unreadable`] when they contradict each other.
     pub fn read_report(&self, account: &AccountName, fields: Fields) -> Result<Answer, Unreadable> {
-        match self.upstream(account) {
+        match self.upstreams.get(account) {
             Some(upstream) => upstream.client.read_report(fields),
             None => Err(Unreadable::Ambiguous("the account")),
         }
@@ -62,7 +63,7 @@ impl Engine {
             }
             Err(_) => None,
         };
-        let (Some(transaction), Some(upstream)) = (known, self.upstream(account)) else {
+        let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
             let orphan = self.orphan(account, report);
             inbox::add_orphan(&*self.store, &orphan).await?;
             self.ask_about_orphan(&orphan);

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    engine::{Engine, Upstream},
+    accounts::Upstream,
+    engine::Engine,
     inquiries::notes as inquiries,
     ledger::wait::{Waited, leave_before},
     okebayar::{client::NothingLearnt, verdict},
@@ -84,7 +85,7 @@ impl Engine {
         let Some(current) = self.load(named).await? else {
             return Ok(None);
         };
-        let upstream = self.upstream(current.account());
+        let upstream = self.upstreams.get(current.account());
         let (true, Some(upstream)) = (
             current.may_be_checked(self.now(), self.schedule()),
             upstream,
@@ -137,10 +138,9 @@ impl Engine {
         self.due.notified().await;
     }
 
-    /// The names, former ones included, under which this gateway can check transactions.
-    #[must_use]
-    pub fn accounts(&self) -> Vec<AccountName> {
-        self.names_of(None).cloned().collect()
+    /// Returns the names, former ones included, under which this gateway can check transactions.
+    fn checked_names(&self) -> Vec<AccountName> {
+        self.accounts.names_of(None).cloned().collect()
     }
 
     /// The checks that are due now, up to about `limit` of each account and kind.
@@ -148,7 +148,9 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn due(&self, limit: usize) -> Result<Due, StoreError> {
-        self.store.due(self.now(), &self.accounts(), limit).await
+        self.store
+            .due(self.now(), &self.checked_names(), limit)
+            .await
     }
 
     /// A page of the due transactions that [`Engine::due`] does not find.
@@ -156,7 +158,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn unindexed(&self, page: usize) -> Result<Unindexed, StoreError> {
-        let accounts = self.accounts();
+        let accounts = self.checked_names();
         let found = self.store.unindexed(self.now(), &accounts, page).await;
         found.inspect_err(|_| self.set_aside.forget())
     }
@@ -170,7 +172,7 @@ impl Engine {
         let Some(due) = self.store.load(key).await? else {
             return Ok(None);
         };
-        if self.upstream(due.account()).is_none() {
+        if self.upstreams.get(due.account()).is_none() {
             self.pass_over(due).await?;
             return Ok(None);
         }
@@ -189,7 +191,7 @@ impl Engine {
     /// [`StoreError`] when the store does not answer; a lease that was acquired all the
     /// same runs out, and the check is due again.
     pub async fn lease_due(&self, check: &DueCheck) -> Result<Option<LeasedCheck>, StoreError> {
-        let Some(upstream) = self.upstream(&check.account) else {
+        let Some(upstream) = self.upstreams.get(&check.account) else {
             return Ok(None);
         };
         let lease = Lease {
@@ -213,7 +215,7 @@ impl Engine {
     /// the check is due again.
     pub async fn check_leased(&self, leased: LeasedCheck) -> Result<(), StoreError> {
         let due = &leased.transaction;
-        let Some(upstream) = self.upstream(due.account()) else {
+        let Some(upstream) = self.upstreams.get(due.account()) else {
             return Ok(());
         };
         let span = info_span!(
@@ -244,7 +246,7 @@ impl Engine {
     async fn ask_about(&self, leased: &LeasedCheck, upstream: &Upstream) -> Result<(), StoreError> {
         let (due, token) = (Arc::clone(&leased.transaction), leased.lease.token);
         let (key, now) = (due.key(), self.now());
-        let account = self.names.current(due.account()).clone();
+        let account = self.accounts.present_name(due.account()).clone();
         // The due index counts in milliseconds.
         let is_early = |until: Timestamp| now.as_millisecond() < until.as_millisecond();
         if due.sending_until(self.schedule()).is_some_and(is_early) {
@@ -316,11 +318,16 @@ impl Engine {
     /// is at least 10 minutes.
     async fn known_elsewhere(&self, about: &Transaction) -> Result<Elsewhere, StoreError> {
         let known = self.store.account_names().await?;
-        if !known.is_whole || known.names.iter().any(|name| self.upstream(name).is_none()) {
+        if !known.is_whole
+            || known
+                .names
+                .iter()
+                .any(|name| self.upstreams.get(name).is_none())
+        {
             return Ok(Elsewhere::MayBeKnown);
         }
         let inquired = inquiries::inquired(&*self.store, &about.key()).await?;
-        let own = self.names.current(about.account());
+        let own = self.accounts.present_name(about.account());
         let mut elsewhere = Elsewhere::NotReceived;
         for (name, upstream) in self.upstreams.iter().filter(|(name, _)| *name != own) {
             let asked = upstream.client.check_unknown(about.reference_code()).await;

@@ -275,13 +275,13 @@ impl Reconciler {
     /// Begins what is waiting, as far as there are slots. What has no slot yet goes on
     /// waiting.
     async fn begin_checks(&mut self) {
-        let accounts = self.engine.account_count();
+        let accounts = self.engine.accounts.count();
         let mut passed = VecDeque::new();
         while !self.stopping.is_cancelled()
             && self.slots.running().count() < self.slots_now
             && let Some(check) = self.waiting.pop_front()
         {
-            let account = self.engine.names().current(&check.account).clone();
+            let account = self.engine.accounts.present_name(&check.account).clone();
             let has_slot = self
                 .slots
                 .running()

@@ -152,12 +152,12 @@ impl Engine {
         let mut found = BTreeSet::new();
         let names = self.store.account_names().await?.names;
         // Every record carries a name that the identity knows: see `store/identity.rs`.
-        if names.iter().any(|name| self.upstream(name).is_none()) {
+        if names.iter().any(|name| self.upstreams.get(name).is_none()) {
             let unresolved = unresolved::count(&*self.store).await?;
             let unconfigured = unresolved
                 .by_account
                 .into_iter()
-                .filter(|(account, _)| self.upstream(account).is_none());
+                .filter(|(account, _)| self.upstreams.get(account).is_none());
             for (account, counts) in unconfigured {
                 if !reported.contains(&account) {
                     warn!(

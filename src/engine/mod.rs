@@ -5,7 +5,6 @@
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,6 +20,7 @@ pub use crate::okebayar::{
     verdict::Refusal,
 };
 use crate::{
+    accounts::{AccountDirectory, CallSlots, Upstreams},
     ambient::Ambient,
     callbacks::orphan_checks::Orphans,
     checks::unconfigured::SetAside,
@@ -30,36 +30,18 @@ use crate::{
         feed::Feed,
         hub::{Hub, Pace, Poll},
     },
-    okebayar::client::Client,
     purchase::{abandonment::Unfinished, claims::Claims},
     queries::in_flight::Inquiring,
     sales::guard::Sales,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
     transaction::{
-        AccountName, AccountNames, AttemptToken, Change, Named, Rules, Schedule, Standing,
-        TraceCode, Transaction,
+        AccountName, AttemptToken, Change, Named, Rules, Schedule, Standing, TraceCode, Transaction,
     },
 };
 
-/// One OKEBAYAR account, ready to be used.
-pub struct Upstream {
-    /// Talks to OKEBAYAR.
-    pub client: Client,
-    /// The longest one call takes.
-    pub timeout: Duration,
-    /// Believe callbacks without a confirming check.
-    pub callback_trusted: bool,
-    /// Prepaid inquiries go under reference codes of the gateway's own.
-    pub own_inquiry_reference: bool,
-    /// The former names of the account.
-    pub formerly: Vec<AccountName>,
-}
-
 /// What the engine needs to know.
 pub struct Settings {
-    /// The account of purchases that name none.
-    pub default_account: AccountName,
     /// What is allowed at once.
     pub limits: Limits,
     /// The longest time from a claim to its POST. The first check of what is being sent
@@ -87,8 +69,8 @@ pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
     /// The problem that the last verification of the store found.
     pub(crate) store_problem: Mutex<Option<String>>,
-    pub(crate) upstreams: BTreeMap<AccountName, Upstream>,
-    pub(crate) names: AccountNames,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) accounts: Arc<AccountDirectory>,
     /// Due transactions that are left to other gateways.
     pub(crate) set_aside: SetAside,
     pub(crate) settings: Settings,
@@ -105,8 +87,7 @@ pub struct Engine {
     pub(crate) guard: Mutex<Option<Guard>>,
     /// One for each purchase that waits to be sent or is being sent.
     pub(crate) queue: Arc<Semaphore>,
-    /// One for each purchase that is being sent.
-    pub(crate) sending: Semaphore,
+    pub(crate) slots: Arc<CallSlots>,
     /// Purchases that wait for the store alone.
     pub(crate) unfinished: Unfinished,
     /// Claims that have begun and not ended.
@@ -126,20 +107,19 @@ impl Engine {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        upstreams: BTreeMap<AccountName, Upstream>,
+        upstreams: Upstreams,
         settings: Settings,
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Arc<Self> {
-        let names = upstreams.iter().flat_map(|(name, upstream)| {
-            let former = upstream.formerly.iter();
-            former.map(|former| (former.clone(), name.clone()))
-        });
         Arc::new(Self {
-            names: AccountNames::new(names),
+            accounts: Arc::clone(upstreams.directory()),
             set_aside: SetAside::default(),
             queue: Arc::new(Semaphore::new(settings.limits.queue)),
-            sending: Semaphore::new(settings.limits.sending),
+            slots: Arc::new(CallSlots::new(
+                settings.limits.sending,
+                settings.limits.queue_timeout,
+            )),
             watchers: Arc::new(Semaphore::new(settings.limits.watchers)),
             waiters: Semaphore::new(settings.limits.waiters),
             hub: Hub::new(Arc::clone(&store)),
@@ -151,7 +131,7 @@ impl Engine {
             inquiring: Inquiring::default(),
             store,
             store_problem: Mutex::new(None),
-            upstreams,
+            upstreams: Arc::new(upstreams),
             settings,
             ambient,
             guard: Mutex::new(None),
@@ -173,60 +153,10 @@ impl Engine {
         &self.tasks
     }
 
-    /// Returns true when the account is configured, under this name.
+    /// Returns the names of the configured accounts.
     #[must_use]
-    pub fn has_account(&self, account: &AccountName) -> bool {
-        self.upstreams.contains_key(account)
-    }
-
-    /// Returns how many accounts are configured.
-    #[must_use]
-    pub fn account_count(&self) -> usize {
-        self.upstreams.len()
-    }
-
-    /// Returns the account by any of its names, as a transaction's record may carry a
-    /// former one; `None` where it is not configured.
-    #[must_use]
-    pub fn upstream(&self, account: &AccountName) -> Option<&Upstream> {
-        self.upstreams.get(self.names.current(account))
-    }
-
-    /// Returns the present name of an account, by any of its names; `None` where it is not
-    /// configured.
-    #[must_use]
-    pub fn current_account(&self, account: &AccountName) -> Option<AccountName> {
-        let current = self.names.current(account);
-        self.has_account(current).then(|| current.clone())
-    }
-
-    /// Returns the present and the former names of the accounts.
-    #[must_use]
-    pub fn names(&self) -> &AccountNames {
-        &self.names
-    }
-
-    /// The account of purchases that name none.
-    #[must_use]
-    pub fn default_account(&self) -> &AccountName {
-        &self.settings.default_account
-    }
-
-    /// Returns true when a transaction of `account` is what a caller means who names `named`,
-    /// by any of its names.
-    pub(crate) fn is_account(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
-        named.is_none_or(|named| self.names.is_same(named, account))
-    }
-
-    /// Returns the names, former ones included, of the account that a caller names, or of
-    /// all accounts.
-    pub(crate) fn names_of<'a>(
-        &'a self,
-        named: Option<&'a AccountName>,
-    ) -> impl Iterator<Item = &'a AccountName> {
-        let accounts = self.upstreams.keys();
-        let named = accounts.filter(move |account| self.is_account(account, named));
-        named.flat_map(|account| self.names.all(account))
+    pub fn accounts(&self) -> &AccountDirectory {
+        &self.accounts
     }
 
     /// Loads the transaction that a caller names; `None` also when another account paid.
@@ -235,7 +165,10 @@ impl Engine {
     /// [`StoreError`] when the store does not answer.
     pub async fn load(&self, named: &Named) -> Result<Option<Arc<Transaction>>, StoreError> {
         let loaded = self.store.load(&named.key).await?;
-        Ok(loaded.filter(|found| self.is_account(found.account(), named.account.as_ref())))
+        Ok(loaded.filter(|found| {
+            self.accounts
+                .is_meant(found.account(), named.account.as_ref())
+        }))
     }
 
     /// Loads the transactions that have a trace code, by a best-effort index: those of
@@ -251,7 +184,7 @@ impl Engine {
     ) -> Result<Vec<Arc<Transaction>>, StoreError> {
         let mut found: Vec<Arc<Transaction>> = Vec::new();
         // The index has the account names of the records.
-        for name in self.names_of(account) {
+        for name in self.accounts.names_of(account) {
             let Some(key) = self.store.find_by_trace(name, trace_code).await? else {
                 continue;
             };

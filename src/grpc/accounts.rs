@@ -29,13 +29,13 @@ impl Accounts {
 
     /// Returns the named account, or the default one.
     pub(super) fn or_default(&self, named: Option<AccountName>) -> AccountName {
-        named.unwrap_or_else(|| self.engine.default_account().clone())
+        named.unwrap_or_else(|| self.engine.accounts().default_account().clone())
     }
 
     /// Returns the account that answers a question: known, or a violation.
     pub(super) fn find(&self, name: &str, violations: &mut Violations) -> Option<AccountName> {
         if name.is_empty() {
-            return Some(self.engine.default_account().clone());
+            return Some(self.engine.accounts().default_account().clone());
         }
         self.known("account", name, violations)
     }
@@ -49,7 +49,7 @@ impl Accounts {
     ) -> Option<AccountName> {
         let known = AccountName::parse(name)
             .ok()
-            .and_then(|name| self.engine.current_account(&name));
+            .and_then(|name| self.engine.accounts().configured(&name));
         if known.is_none() {
             violations.add(field, NO_SUCH_ACCOUNT);
         }

@@ -40,7 +40,7 @@ impl NoticeService for Notices {
         let slice = request::notices(&self.0, &request.into_inner())?;
         let engine = &self.0.engine;
         let reading = async {
-            let names = engine.names();
+            let names = engine.accounts().names();
             let read = |start, limit| engine.notices(start, limit);
             let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
             let counted = page.into_iter().map(|one| engine.counted(one));
@@ -62,7 +62,7 @@ impl NoticeService for Notices {
         let slice = request::orphans(&self.0, &request.into_inner())?;
         let engine = &self.0.engine;
         let reading = async {
-            let names = engine.names();
+            let names = engine.accounts().names();
             let read = |start, limit| engine.orphans(start, limit);
             let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
             let checked = page.into_iter().map(async |one| {

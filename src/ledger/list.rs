@@ -56,7 +56,7 @@ impl Engine {
             &query.states
         };
         let wanted = |transaction: &Transaction| {
-            let is_account = |account| self.names.is_same(transaction.account(), account);
+            let is_account = |account| self.accounts.is_meant(transaction.account(), Some(account));
             states.contains(&transaction.standing().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
@@ -106,7 +106,7 @@ impl Engine {
         let limits = &self.settings.limits;
         self.metrics().queue(
             limits.queue - self.queue.available_permits(),
-            limits.sending - self.sending.available_permits(),
+            self.slots.in_use(),
         );
         let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
         self.metrics().open(NOT_SENT, not_sent);

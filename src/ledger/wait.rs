@@ -84,7 +84,7 @@ impl Engine {
         wait: Wait,
         is_ours: bool,
     ) -> Result<Arc<Transaction>, PurchaseError> {
-        let upstream = self.upstream(newest.account());
+        let upstream = self.upstreams.get(newest.account());
         let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
         let deadline = wait.deadline().unwrap_or_else(|| {
             Instant::now()

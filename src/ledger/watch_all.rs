@@ -181,7 +181,10 @@ impl WatchAll {
             .now()
             .duration_since(event.transaction.updated_at());
         self.engine.metrics().watch_lag(since.as_secs_f64());
-        let account = self.engine.names.current(event.transaction.account());
+        let account = self
+            .engine
+            .accounts
+            .present_name(event.transaction.account());
         self.accounts.is_empty() || self.accounts.contains(account)
     }
 

@@ -270,7 +270,7 @@ impl Engine {
         if self.stopping.is_cancelled() {
             return self.replay_or(&intent, PurchaseError::Stopping).await;
         }
-        let Some(account) = self.current_account(&intent.account) else {
+        let Some(account) = self.accounts.configured(&intent.account) else {
             let name = intent.account.clone();
             let refusal = |sent| PurchaseError::NoSuchAccount { name, sent };
             return self.replay_or(&intent, refusal).await;
@@ -453,7 +453,7 @@ impl Engine {
                 sent: self.sent_before(&stored.key()).await,
             });
         }
-        if is_free && self.upstream(stored.account()).is_none() {
+        if is_free && self.upstreams.get(stored.account()).is_none() {
             return Err(PurchaseError::NoSuchAccount {
                 name: stored.account().clone(),
                 sent: self.sent_before(&stored.key()).await,
@@ -472,7 +472,10 @@ impl Engine {
     ) -> Result<(), PurchaseError> {
         let difference = if *stored.reference_code() != intent.reference_code {
             Some("spelling of the reference code")
-        } else if !self.is_account(stored.account(), intent.named_account()) {
+        } else if !self
+            .accounts
+            .is_meant(stored.account(), intent.named_account())
+        {
             Some("account")
         } else if !is_for(stored, intent) {
             Some("account_number")
@@ -569,7 +572,7 @@ impl Engine {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.limits.queue_timeout;
         let slot = self.sending_slot(&claimed, queue_ends).await;
-        let upstream = self.upstream(claimed.account());
+        let upstream = self.upstreams.get(claimed.account());
         let (Some(_slot), Some(upstream)) = (slot, upstream) else {
             let finding = Finding::NotSent {
                 attempt: claimed.attempt(),
@@ -601,11 +604,10 @@ impl Engine {
         claimed: &Transaction,
         queue_ends: Instant,
     ) -> Option<SemaphorePermit<'_>> {
-        if let Ok(slot) = self.sending.try_acquire() {
+        if let Some(slot) = self.slots.try_acquire() {
             return Some(slot);
         }
-        let waiting = tokio::time::timeout_at(queue_ends, self.sending.acquire());
-        let slot = waiting.await.ok()?.ok()?;
+        let slot = self.slots.acquire_before(queue_ends).await?;
         let sold = self.sale_of(claimed.contents(), &claimed.key()).await;
         matches!(sold, Ok(None)).then_some(slot)
     }

@@ -112,7 +112,7 @@ impl Engine {
         let inquiries = self.inquiries(account, inquiry_code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order(self.now())?.clone();
-        let upstream = self.upstream(&picked.inquiry.account);
+        let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
             Err(NotPayable::Unsendable(name))?;
         }
@@ -141,7 +141,7 @@ impl Engine {
         code: &InquiryCode,
     ) -> Result<Inquiries, PurchaseError> {
         let mut found = None;
-        for name in self.names_of(account) {
+        for name in self.accounts.names_of(account) {
             let loaded = inquiries::load(&*self.store, name, code).await;
             if let Some(inquiries) = loaded.map_err(PurchaseError::NotClaimed)?
                 && found.replace(inquiries).is_some()

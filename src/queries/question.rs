@@ -6,7 +6,8 @@ use tokio::sync::{SemaphorePermit, oneshot};
 use tracing::{Instrument, debug};
 
 use crate::{
-    engine::{Engine, Upstream},
+    accounts::Upstream,
+    engine::Engine,
     inquiries::notes::{self as inquiries, NotKept},
     okebayar::{
         answer::Answer,
@@ -106,7 +107,10 @@ impl Engine {
         product_code: &ProductCode,
         account_number: &AccountNumber,
     ) -> Result<Found, QuestionError> {
-        let upstream = self.upstream(account).ok_or(QuestionError::NoSuchAccount)?;
+        let upstream = self
+            .upstreams
+            .get(account)
+            .ok_or(QuestionError::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
         let made = Made {
             account: account.clone(),
@@ -310,15 +314,17 @@ impl Engine {
         &self,
         account: &AccountName,
     ) -> Result<(&Upstream, SemaphorePermit<'_>), QuestionError> {
-        let upstream = self.upstream(account).ok_or(QuestionError::NoSuchAccount)?;
-        let slot = tokio::time::timeout(self.settings.limits.queue_timeout, self.sending.acquire());
-        match slot.await {
-            Ok(Ok(slot)) => Ok((upstream, slot)),
-            _ => Err(QuestionError::Overloaded),
+        let upstream = self
+            .upstreams
+            .get(account)
+            .ok_or(QuestionError::NoSuchAccount)?;
+        match self.slots.acquire().await {
+            Some(slot) => Ok((upstream, slot)),
+            None => Err(QuestionError::Overloaded),
         }
     }
 
-    /// A reference code of the gateway's own making.
+    /// Generates a reference code of the gateway's own.
     pub(crate) fn own_reference(&self) -> String {
         (self.ambient.random)().to_string()
     }

@@ -265,7 +265,7 @@ impl Engine {
         claimed: Arc<Transaction>,
         answer: &Answer,
     ) -> Result<(), StoreError> {
-        let Some(upstream) = self.upstream(claimed.account()) else {
+        let Some(upstream) = self.upstreams.get(claimed.account()) else {
             return Ok(());
         };
         // The answer is known to be about this inquiry, whichever reference code stands for it.

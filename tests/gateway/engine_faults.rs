@@ -13,9 +13,10 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use okebayar_gateway::{
+    accounts::{Upstream, Upstreams},
     ambient::Ambient,
     config::Limits,
-    engine::{Engine, Settings, Upstream},
+    engine::{Engine, Settings},
     ledger::{Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
@@ -323,7 +324,6 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         formerly: Vec::new(),
     };
     let settings = Settings {
-        default_account: account(),
         limits: Limits {
             sending: 4,
             queue: 4,
@@ -346,7 +346,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
     };
     let engine = Engine::new(
         Arc::clone(&store) as Arc<dyn Store>,
-        BTreeMap::from([(account(), upstream)]),
+        Upstreams::new(BTreeMap::from([(account(), upstream)]), account()),
         settings,
         Ambient::system(),
         CancellationToken::new(),

@@ -1,0 +1,62 @@
+//! The clients of the configured accounts.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::directory::AccountDirectory;
+use crate::{
+    okebayar::client::Client,
+    transaction::{AccountName, AccountNames},
+};
+
+/// One OKEBAYAR account, ready to be called.
+pub struct Upstream {
+    /// The client that calls OKEBAYAR.
+    pub client: Client,
+    /// The longest time of one call.
+    pub timeout: Duration,
+    /// Callbacks are believed without a confirming status check.
+    pub callback_trusted: bool,
+    /// Prepaid inquiries use reference codes that the gateway generates.
+    pub own_inquiry_reference: bool,
+    /// The former names of the account.
+    pub formerly: Vec<AccountName>,
+}
+
+/// The configured accounts, by any of their names.
+pub struct Upstreams {
+    by_name: BTreeMap<AccountName, Upstream>,
+    directory: Arc<AccountDirectory>,
+}
+
+impl Upstreams {
+    /// Builds the accounts; `default` is the account of requests that name none.
+    #[must_use]
+    pub fn new(by_name: BTreeMap<AccountName, Upstream>, default: AccountName) -> Self {
+        let renamed = by_name.iter().flat_map(|(name, upstream)| {
+            let former = upstream.formerly.iter();
+            former.map(|former| (former.clone(), name.clone()))
+        });
+        let names = AccountNames::new(renamed);
+        let configured = by_name.keys().cloned().collect();
+        let directory = Arc::new(AccountDirectory::new(configured, names, default));
+        Self { by_name, directory }
+    }
+
+    /// Returns the names of the accounts.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<AccountDirectory> {
+        &self.directory
+    }
+
+    /// Returns an account by any of its names, as the record of a transaction may carry a former
+    /// one; `None` where it is not configured.
+    #[must_use]
+    pub fn get(&self, name: &AccountName) -> Option<&Upstream> {
+        self.by_name.get(self.directory.present_name(name))
+    }
+
+    /// Returns every account with its present name.
+    pub fn iter(&self) -> impl Iterator<Item = (&AccountName, &Upstream)> {
+        self.by_name.iter()
+    }
+}
