@@ -54,7 +54,7 @@ use crate::{
 /// The longest request that is read, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// The pause between two verifications of the store (promise 10). Together with
-/// [`engine::VERIFY_TIMEOUT`] it is below the 10 s within which a fault is reported.
+/// [`crate::failover::VERIFY_TIMEOUT`] it is below the 10 s within which a fault is reported.
 const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 /// Probes and scrapes at once, and how long the head of one may take.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -127,7 +127,7 @@ impl App {
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let upstreams = Upstreams::new(upstreams, settings.default_account);
         let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
-        engine.refresh_guard().await.context("store")?;
+        engine.failover().refresh().await.context("store")?;
 
         let mut servers = JoinSet::new();
         let accounts = Accounts::new(Arc::clone(&engine));
@@ -435,10 +435,10 @@ async fn report_health(
                 return report(&reporter, false).await;
             }
         }
-        let verified = engine.verify_store().await;
+        let verified = engine.failover().verify_store().await;
         let is_well = verified.is_ok();
         engine.metrics().store_healthy(is_well);
-        readiness.send_modify(|readiness| readiness.store = engine.store_problem());
+        readiness.send_modify(|readiness| readiness.store = engine.failover().store_problem());
         if is_well != was_well {
             match verified {
                 Ok(()) => info!("the gateway is healthy again"),

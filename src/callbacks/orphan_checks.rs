@@ -103,7 +103,7 @@ impl Engine {
     /// a check past `checks.age_max` may become a new sale, and a callback may name any
     /// reference code, however old.
     fn is_young(&self, reference: &ReferenceCode, now: Timestamp) -> bool {
-        let skew = self.settings.guard.clock_skew;
+        let skew = self.failover.clock_skew();
         reference.minted_at().is_some_and(|minted| {
             let age = now.duration_since(minted);
             -skew <= age && age.saturating_add(skew) <= self.schedule().age_max
@@ -122,11 +122,9 @@ impl Engine {
             return Ok(false);
         }
         // Read anew: the callback may come before anybody noticed the loss.
-        let guard = self.refresh_guard().await?;
-        let (Some(_), Some(upstream)) = (
-            guard.on(&self.settings.guard, now),
-            self.upstreams.get(account),
-        ) else {
+        let guard = self.failover.refresh().await?;
+        let upstream = self.upstreams.get(account);
+        let Some(upstream) = upstream.filter(|_| self.failover.is_on(&guard)) else {
             return Ok(false);
         };
         let key = TransactionKey::new(reference);

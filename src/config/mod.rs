@@ -23,7 +23,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::{
-    failover::guard::GuardSettings,
+    failover::GuardSettings,
     store::{Identity, redb::RedbSettings, redis::RedisSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };

@@ -4,10 +4,7 @@
 //! in a task of its own from the claim on, so that neither a caller's cancel nor
 //! its deadline nor a shutdown can abort a POST that has started (promise 14).
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -25,7 +22,7 @@ use crate::{
     callbacks::orphan_checks::Orphans,
     checks::unconfigured::SetAside,
     config::Limits,
-    failover::guard::{Guard, GuardSettings},
+    failover::{FailoverGuard, GuardSettings},
     ledger::{
         feed::Feed,
         hub::{Hub, Pace, Poll},
@@ -61,14 +58,9 @@ pub struct Settings {
     pub metrics: Metrics,
 }
 
-/// The longest a verification of the store may take.
-pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Acts on transactions.
 pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
-    /// The problem that the last verification of the store found.
-    pub(crate) store_problem: Mutex<Option<String>>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) accounts: Arc<AccountDirectory>,
     /// Due transactions that are left to other gateways.
@@ -83,8 +75,7 @@ pub struct Engine {
     /// One for each watcher, and one for each caller that waits for an outcome.
     pub(crate) watchers: Arc<Semaphore>,
     pub(crate) waiters: Semaphore,
-    /// What was last seen of the store's history.
-    pub(crate) guard: Mutex<Option<Guard>>,
+    pub(crate) failover: Arc<FailoverGuard>,
     /// One for each purchase that waits to be sent or is being sent.
     pub(crate) queue: Arc<Semaphore>,
     pub(crate) slots: Arc<CallSlots>,
@@ -112,6 +103,14 @@ impl Engine {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Arc<Self> {
+        let hub = Hub::new(Arc::clone(&store));
+        let failover = Arc::new(FailoverGuard::new(
+            Arc::clone(&store),
+            settings.guard,
+            hub.clone(),
+            settings.metrics.clone(),
+            ambient,
+        ));
         Arc::new(Self {
             accounts: Arc::clone(upstreams.directory()),
             set_aside: SetAside::default(),
@@ -122,7 +121,7 @@ impl Engine {
             )),
             watchers: Arc::new(Semaphore::new(settings.limits.watchers)),
             waiters: Semaphore::new(settings.limits.waiters),
-            hub: Hub::new(Arc::clone(&store)),
+            hub,
             feed: Feed::default(),
             orphans: Orphans::default(),
             unfinished: Unfinished::new(settings.limits.queue),
@@ -130,11 +129,10 @@ impl Engine {
             sales: Sales::default(),
             inquiring: Inquiring::default(),
             store,
-            store_problem: Mutex::new(None),
             upstreams: Arc::new(upstreams),
             settings,
             ambient,
-            guard: Mutex::new(None),
+            failover,
             tasks: TaskTracker::new(),
             stopping,
             due: Notify::new(),
@@ -145,6 +143,12 @@ impl Engine {
     #[must_use]
     pub fn events(&self) -> (Arc<dyn Store>, Hub) {
         (Arc::clone(&self.store), self.hub.clone())
+    }
+
+    /// Returns the failover guard.
+    #[must_use]
+    pub fn failover(&self) -> &FailoverGuard {
+        &self.failover
     }
 
     /// What runs in the background: the shutdown waits for it.
@@ -196,38 +200,6 @@ impl Engine {
             }
         }
         Ok(found)
-    }
-
-    /// Verifies that the store answers, takes writes and may be used, and has lost
-    /// nothing; the result is kept for [`Engine::store_problem`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when it does not, or may not, or gives no answer within
-    /// [`VERIFY_TIMEOUT`]. A loss is no error: it turns the guard on.
-    pub async fn verify_store(&self) -> Result<(), StoreError> {
-        let verifying = async {
-            self.store.verify().await?;
-            self.refresh_guard().await.map(drop)
-        };
-        let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
-        let verified = verified.unwrap_or_else(|_| {
-            let problem = format!("no answer to its verification within {VERIFY_TIMEOUT:?}");
-            Err(StoreError::Unavailable(problem))
-        });
-        let problem = verified.as_ref().err().map(ToString::to_string);
-        *self
-            .store_problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = problem;
-        verified
-    }
-
-    /// The problem that the last verification of the store found, if it found one. For
-    /// operators: it may quote the store's client.
-    #[must_use]
-    pub fn store_problem(&self) -> Option<String> {
-        let problem = self.store_problem.lock();
-        problem.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where it is measured.

@@ -11,7 +11,8 @@ use crate::{
     app::open_store,
     config::{Settings, StoreSettings},
     failover::{
-        guard::{self, Ending, Guard, Shown},
+        known_epoch::KnownEpoch,
+        observation::{self as guard, Ending, Shown},
         release,
     },
     store::{
@@ -162,7 +163,7 @@ fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestam
     text
 }
 
-fn state_of(guard: &Guard, settings: &Settings, now: Timestamp) -> String {
+fn state_of(guard: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
     match guard.on(&settings.guard, now) {
         Some((since, until)) => {
             format!("the failover guard is on since {since:.0}, until {until:.0}")

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     ambient::Ambient,
     config::Settings,
-    failover::guard::GuardSettings,
+    failover::known_epoch::GuardSettings,
     notices::orphans::{self as inbox, Orphan},
     store::{Commit, LIST_MAX, Listed, Listing, Store, StoreError},
     transaction::{Kept, Release, Transaction, TransactionKey},

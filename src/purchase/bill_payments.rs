@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::Engine,
-    failover::guard::Guard,
+    failover::KnownEpoch,
     inquiries::notes as inquiries,
     purchase::{claim::PurchaseError, order::Wanted},
     store::{KeyList, StoreError},
@@ -197,8 +197,8 @@ impl Engine {
     pub(crate) async fn listed(&self, keys: &[TransactionKey]) -> Result<Vec<Listed>, StoreError> {
         let records = keys.iter().map(|key| self.store.load(key));
         let records = futures::future::try_join_all(records).await?;
-        let guard: Option<Guard> = if records.iter().any(Option::is_none) {
-            Some(self.refresh_guard().await?)
+        let guard: Option<KnownEpoch> = if records.iter().any(Option::is_none) {
+            Some(self.failover.refresh().await?)
         } else {
             None
         };
@@ -206,7 +206,7 @@ impl Engine {
             key: key.clone(),
             may_be_lost: guard
                 .as_ref()
-                .is_some_and(|guard| self.may_be_lost(guard, key)),
+                .is_some_and(|guard| self.failover.may_be_lost(guard, key)),
             record,
         });
         Ok(listed.collect())
@@ -228,7 +228,7 @@ impl Engine {
                 return Ok(Some(Obstacle::Open(other.key.clone(), open_payment(other))));
             }
         }
-        let skew = self.settings.guard.clock_skew;
+        let skew = self.failover.clock_skew();
         for other in &listed {
             let succeeded_at = other
                 .record
@@ -282,8 +282,8 @@ impl Engine {
             .others_of_bill(&inquired.customer, &about.key())
             .await?;
         // The store may have lost the payment of ours that paid it.
-        let guard = self.refresh_guard().await?;
-        let may_be_lost = guard.on(&self.settings.guard, self.now()).is_some();
+        let guard = self.failover.refresh().await?;
+        let may_be_lost = self.failover.is_on(&guard);
         if may_be_lost || others.iter().any(Listed::is_open) {
             return Ok(Statement {
                 finding: Finding::PaidMeanwhile,

@@ -276,7 +276,7 @@ impl Engine {
             return self.replay_or(&intent, refusal).await;
         };
         let intent = Intent { account, ..intent };
-        if self.store_problem().is_some() {
+        if self.failover.store_problem().is_some() {
             return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
         }
         let slot = Arc::clone(&self.queue).try_acquire_owned();
@@ -319,9 +319,9 @@ impl Engine {
                 if !matches!(stored.standing().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
-                !is_being_claimed && self.is_unsent(&stored).await
+                !is_being_claimed && self.failover.is_unsent(&stored).await
             }
-            Ok(None) => !is_being_claimed && !self.may_have_forgotten(&key).await,
+            Ok(None) => !is_being_claimed && !self.failover.may_have_forgotten(&key).await,
             Err(_) => false,
         };
         let sent = if is_unsent { Sent::No } else { Sent::Maybe };
@@ -381,13 +381,13 @@ impl Engine {
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
         let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
         let unread = |error| ClaimFault::Refused(PurchaseError::NotClaimed(error));
-        let mut guard = self.guard().await.map_err(unread)?;
+        let mut guard = self.failover.epoch().await.map_err(unread)?;
         let mut stored: Option<Arc<Transaction>> = None;
         for _ in 0..RACES_MAX {
             let arming = Arming {
                 token,
                 at: self.now(),
-                is_held_back: self.must_hold_back(
+                is_held_back: self.failover.must_quarantine(
                     &guard,
                     &intent,
                     &wanted.order,
@@ -399,7 +399,7 @@ impl Engine {
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
             // Preparing a payment takes time, in which the store may have become unfit.
-            if self.store_problem().is_some() {
+            if self.failover.store_problem().is_some() {
                 let refused = self.replay_or(&intent, PurchaseError::StoreUnfit).await;
                 return match refused {
                     Ok(Begun::Theirs(found) | Begun::Ours(found)) => Ok(Claimed::Taken(found)),
@@ -431,7 +431,7 @@ impl Engine {
                     stored = Some(found);
                 }
                 Claim::OtherHistory => {
-                    guard = self.refresh_guard().await.map_err(unread)?;
+                    guard = self.failover.refresh().await.map_err(unread)?;
                     stored = None;
                 }
             }
@@ -495,7 +495,7 @@ impl Engine {
         // Before the store is read: a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(key);
         match self.store.load(key).await {
-            Ok(Some(stored)) if !is_contended && self.is_unsent(&stored).await => Sent::No,
+            Ok(Some(stored)) if !is_contended && self.failover.is_unsent(&stored).await => Sent::No,
             _ => Sent::Maybe,
         }
     }
@@ -531,8 +531,8 @@ impl Engine {
                 return Ok(Claimed::Taken(stored));
             }
             _ if is_contended => PurchaseError::Overtaken,
-            Ok(Some(stored)) if self.is_unsent(&stored).await => refusal,
-            Ok(None) if !self.may_have_forgotten(&key).await => refusal,
+            Ok(Some(stored)) if self.failover.is_unsent(&stored).await => refusal,
+            Ok(None) if !self.failover.may_have_forgotten(&key).await => refusal,
             Ok(_) | Err(_) => PurchaseError::MayBeForgotten(refusal.to_string()),
         };
         Err(ClaimFault::Refused(refused))
@@ -597,6 +597,17 @@ impl Engine {
 }
 
 impl Engine {
+    /// Returns true when a reference code may have been sent although the caller cannot be shown a
+    /// transaction: another account's is stored under it, a claim of it has begun, or the store
+    /// may have lost it and the code is not provably newer.
+    pub async fn may_have_sent(&self, key: &TransactionKey) -> bool {
+        let is_being_claimed = self.claims.contains(key);
+        if is_being_claimed || !matches!(self.store.load(key).await, Ok(None)) {
+            return true;
+        }
+        self.failover.may_have_forgotten(key).await
+    }
+
     /// Acquires a slot to send a claimed transaction; `None` where none is free in time, or an
     /// inquiry may have bought the same while it waited: those share the slots.
     async fn sending_slot(

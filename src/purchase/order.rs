@@ -164,7 +164,7 @@ impl Engine {
         let holder = match &record {
             Some(record) if is_open(record) => Holder::Open,
             Some(_) => Holder::Settled,
-            None if self.may_have_forgotten(&key).await => Holder::Open,
+            None if self.failover.may_have_forgotten(&key).await => Holder::Open,
             None => Holder::Unclaimed,
         };
         let reference_code = match record {

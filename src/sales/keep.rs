@@ -310,7 +310,7 @@ impl Engine {
             bill: BillGuards::default(),
             trace: None,
         };
-        let mut guard = self.guard().await?;
+        let mut guard = self.failover.epoch().await?;
         let mut stored: Option<Arc<Transaction>> = None;
         for _ in 0..RACES_MAX {
             let arming = Arming {
@@ -333,7 +333,7 @@ impl Engine {
                 Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
                 Claim::Taken(found) => stored = Some(found),
                 Claim::OtherHistory => {
-                    guard = self.refresh_guard().await?;
+                    guard = self.failover.refresh().await?;
                     stored = None;
                 }
             }

@@ -55,7 +55,10 @@ pub use due::{Due, DueCheck, Lease, Unindexed};
 pub use identity::{UserIdBefore, UserIdChange};
 pub use key_list::KeyList;
 
-pub use crate::failover::guard;
+pub mod guard {
+    //! The failover guard.
+    pub use crate::failover::{known_epoch::*, observation::*};
+}
 
 use guard::Seals;
 

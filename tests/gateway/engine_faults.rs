@@ -500,7 +500,7 @@ async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
     let bench = bench(&[], &[]).await;
     let buying = bench.begin_late("history_name", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
-    bench.engine.verify_store().await.unwrap_err();
+    bench.engine.failover().verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();
     let refused = buying.await.unwrap();
     assert!(
@@ -511,7 +511,7 @@ async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
     assert_eq!(bench.posts(), 0);
     assert!(bench.stored().await.is_none());
     bench.store.is_unfit.store(false, Ordering::SeqCst);
-    bench.engine.verify_store().await.unwrap();
+    bench.engine.failover().verify_store().await.unwrap();
     bench.buy().await.unwrap();
     assert_eq!(bench.posts(), 1);
 }
@@ -559,7 +559,7 @@ async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
     bench.store.commits.lock().unwrap().extend(faults);
     let buying = bench.begin_late("load", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
-    bench.engine.verify_store().await.unwrap_err();
+    bench.engine.failover().verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();
     buying.await.unwrap().unwrap_err();
     let delayed = bench.store.delayed.lock().unwrap().take().unwrap();

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
         Claim, Commit, Events, Identity, Keep, List, Put, Store, claim,
-        guard::{self, Guard, GuardSettings},
+        guard::{self, GuardSettings, KnownEpoch},
         redb::RedbStore,
         redis::RedisStore,
     },
@@ -201,7 +201,7 @@ async fn an_emptied_redis_is_noticed_before_the_next_claim_whoever_looked_first(
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
-    let is_refused = async |name: &Guard, seed| {
+    let is_refused = async |name: &KnownEpoch, seed| {
         let committed = store.commit(&begin(seed), Some(name.history())).await;
         matches!(committed.unwrap(), Commit::OtherHistory)
     };
@@ -241,7 +241,7 @@ async fn redis_has_another_history_when_it_may_have_lost_something() {
     let retention = SignedDuration::from_hours(1);
     let store = open_redis(&redis.url, retention).await;
     let known = guard::observe(&store, None, at(0), random).await.unwrap();
-    let is_lost = async |store: &RedisStore, known: Option<&Guard>| {
+    let is_lost = async |store: &RedisStore, known: Option<&KnownEpoch>| {
         let seen = guard::observe(store, known, at(5), random).await.unwrap();
         let refused = store
             .commit(&begin(1), Some(known.unwrap().history()))

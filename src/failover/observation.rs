@@ -1,29 +1,4 @@
-//! The failover guard: what must not be sent, because the store may have forgotten
-//! that it was sent before (promise 1).
-//!
-//! A store names its history. When the name is another one, records may be lost: a
-//! replica was promoted, Redis was started again, a backup was restored. Whoever
-//! notices first says so in the note `guard`, which all gateways read; a claim is
-//! refused under any name but the one its maker knows, so none can come before that.
-//!
-//! A store that is emptied while it runs keeps its name. So the note has a random id,
-//! which every gateway remembers: another id, or none, is a loss as well. The id is
-//! copied to every part of the store (its **seals**), and a claim is refused where the
-//! seal is not the id its maker remembers. Each loss gives the note another id.
-//!
-//! ```text
-//! new note:   note {id, not sealed}  ->  seals = id  ->  note {id, sealed}
-//! ```
-//!
-//! All copies come from the one note, so two gateways that start together write the same.
-//! A seal that is missing although the note says "sealed" is a loss of that part.
-//!
-//! A gateway that starts remembers nothing. Where it finds no note, others that run show that
-//! the store is none that is new: they listen for changes, or their next look writes a note.
-//! One whose connection broke needs a moment for that, so the starter waits for as long.
-//!
-//! For a while from then on a reference code is sent only if it provably was not sent
-//! before. Any other one is held back, and status checks find out.
+//! Observation of a store's replication epoch, and the operator's changes of the guard.
 
 use std::time::Duration;
 
@@ -32,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::known_epoch::{KnownEpoch, Loss, NOTE, Note, Seals, parse, unreadable};
 use crate::ledger::hub::LISTEN_AGAIN_AFTER;
 use crate::store::{Keep, List, Put, Store, StoreError};
 
-pub(crate) const NOTE: &str = "guard";
 /// How long a store without a note must stay without another gateway before it is new: longer
 /// than one that runs takes to connect again.
 const NEW_AFTER: Duration = LISTEN_AGAIN_AFTER.saturating_add(Duration::from_millis(400));
@@ -43,102 +18,6 @@ const NEW_AFTER: Duration = LISTEN_AGAIN_AFTER.saturating_add(Duration::from_mil
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longer than any store.
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
-
-/// How the guard is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GuardSettings {
-    /// How long it is on after the store may have lost something; zero for never.
-    pub lasts: SignedDuration,
-    /// The most by which the clocks of callers and gateways differ.
-    pub clock_skew: SignedDuration,
-}
-
-/// What is known of a store's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
-    note: Note,
-    /// The name of the history and the id of the note, as a claim gives them.
-    name: String,
-}
-
-/// The note as stored. An earlier release reads the first two fields, and writes only
-/// them: what it writes has no id, which is a loss to whoever remembers one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    history: String,
-    loss: Loss,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// Every part of the store bore the id.
-    #[serde(default)]
-    is_sealed: bool,
-}
-
-/// What is known of a loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Loss {
-    /// The store was never seen under another name.
-    NoneKnown,
-    /// Something may be lost; this is when it was noticed.
-    Since(Timestamp),
-    /// An operator knows that nothing is.
-    Cleared,
-}
-
-/// The seal of each part of a store; `None` where there is none.
-pub type Seals = Vec<Option<String>>;
-
-/// Returns the history's name and the seal that a claim names; the seal is empty where it names
-/// none.
-#[must_use]
-pub fn parts_of(name: &str) -> (&str, &str) {
-    name.rsplit_once(' ').unwrap_or((name, ""))
-}
-
-impl Guard {
-    fn new(note: Note) -> Self {
-        let id = note.id.as_deref().unwrap_or_default();
-        let name = format!("{} {id}", note.history);
-        Self { note, name }
-    }
-
-    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
-    #[must_use]
-    pub fn history(&self) -> &str {
-        &self.name
-    }
-
-    /// From when to when the guard is on, if it is on now.
-    #[must_use]
-    pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let Loss::Since(since) = self.note.loss else {
-            return None;
-        };
-        let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
-        (now < until).then_some((since, until))
-    }
-
-    /// True when an attempt must not be sent now. `unsent_at` is a time at which its
-    /// reference code provably had not been sent, by any clock.
-    #[must_use]
-    pub fn holds_back(
-        &self,
-        unsent_at: Option<Timestamp>,
-        settings: &GuardSettings,
-        now: Timestamp,
-    ) -> bool {
-        let Some((since, _)) = self.on(settings, now) else {
-            return false;
-        };
-        // A time that lies ahead of us is from a clock that cannot be trusted.
-        let is_later = unsent_at.is_some_and(|at| {
-            at.duration_since(since) > settings.clock_skew
-                && at.duration_since(now) <= settings.clock_skew
-        });
-        !is_later
-    }
-}
 
 /// What is found of the note and the seals.
 struct Found {
@@ -154,7 +33,7 @@ struct Found {
 
 impl Found {
     /// Reads everything, and writes nothing. `known` is what the caller had seen before.
-    async fn read(store: &dyn Store, known: Option<&Guard>) -> Result<Self, StoreError> {
+    async fn read(store: &dyn Store, known: Option<&KnownEpoch>) -> Result<Self, StoreError> {
         // SUBTLE: the note before the seals. (1) We read the note with id X, (2) another
         // gateway gives the note the id Y and seals with Y, (3) we read the seals and miss
         // X. The note has changed by then, so what we conclude is not stored.
@@ -193,7 +72,10 @@ impl Found {
     /// connections of A break, (2) B connects and finds neither a note nor a listener, (3) A
     /// listens again, after [`LISTEN_AGAIN_AFTER`]. Without the wait B takes the store for a
     /// new one between (2) and (3), and buys again what A bought.
-    async fn read_settled(store: &dyn Store, known: Option<&Guard>) -> Result<Self, StoreError> {
+    async fn read_settled(
+        store: &dyn Store,
+        known: Option<&KnownEpoch>,
+    ) -> Result<Self, StoreError> {
         let found = Self::read(store, known).await?;
         if !found.may_be_new {
             return Ok(found);
@@ -219,7 +101,7 @@ impl Found {
     }
 
     /// Returns what is known of a loss now, and the id to keep.
-    fn judge(&self, known: Option<&Guard>, now: Timestamp) -> (Loss, Option<String>) {
+    fn judge(&self, known: Option<&KnownEpoch>, now: Timestamp) -> (Loss, Option<String>) {
         let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
             let is_loss = known.is_some() || self.is_emptied_in_use;
@@ -268,10 +150,10 @@ impl Found {
 /// [`StoreError`] when that cannot be found out.
 pub async fn observe(
     store: &dyn Store,
-    known: Option<&Guard>,
+    known: Option<&KnownEpoch>,
     now: Timestamp,
     random: impl Fn() -> Uuid,
-) -> Result<Guard, StoreError> {
+) -> Result<KnownEpoch, StoreError> {
     loop {
         let found = Found::read_settled(store, known).await?;
         let (loss, id) = found.judge(known, now);
@@ -287,7 +169,7 @@ pub async fn observe(
             continue;
         }
         if note.is_sealed {
-            return Ok(Guard::new(note));
+            return Ok(KnownEpoch::new(note));
         }
         store.seal(&found.seals, &id, keep(now)).await?;
     }
@@ -302,7 +184,7 @@ pub async fn start(
     store: &dyn Store,
     now: Timestamp,
     random: impl Fn() -> Uuid,
-) -> Result<Guard, StoreError> {
+) -> Result<KnownEpoch, StoreError> {
     loop {
         let found = Found::read(store, None).await?;
         let note = Note {
@@ -327,7 +209,7 @@ pub async fn end(
     reason: &str,
     now: Timestamp,
     random: impl Fn() -> Uuid,
-) -> Result<Guard, StoreError> {
+) -> Result<KnownEpoch, StoreError> {
     let ending = Ending {
         at: now,
         reason: reason.to_owned(),
@@ -384,7 +266,7 @@ pub enum Shown {
     /// Something may be lost, and no gateway has noticed it yet.
     Unnoticed,
     /// What is noted.
-    Noted(Guard),
+    Noted(KnownEpoch),
 }
 
 /// Looks at a store without writing anything to it.
@@ -422,7 +304,7 @@ impl Found {
             None if self.is_emptied_in_use => Shown::Unnoticed,
             None => Shown::Unused,
             Some(noted) if self.is_lost_since(&noted) => Shown::Unnoticed,
-            Some(noted) => Shown::Noted(Guard::new(noted)),
+            Some(noted) => Shown::Noted(KnownEpoch::new(noted)),
         }
     }
 }
@@ -431,87 +313,5 @@ fn keep(now: Timestamp) -> Keep {
     Keep {
         now,
         until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
-    }
-}
-
-fn parse(text: &str) -> Result<Note, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt {
-        key: NOTE.to_owned(),
-        problem: format!("it cannot be read (column {})", error.column()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SETTINGS: GuardSettings = GuardSettings {
-        lasts: SignedDuration::from_hours(24),
-        clock_skew: SignedDuration::from_mins(1),
-    };
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
-    fn guard(since: Option<i64>) -> Guard {
-        Guard::new(Note {
-            history: "h".to_owned(),
-            loss: since.map_or(Loss::NoneKnown, |since| Loss::Since(at(since))),
-            id: Some("1".to_owned()),
-            is_sealed: true,
-        })
-    }
-
-    #[test]
-    fn it_is_on_for_as_long_as_it_lasts() {
-        let day = 24 * 3600;
-        let held = |since, now| guard(since).holds_back(None, &SETTINGS, at(now));
-        assert!(!held(None, 0));
-        assert!(held(Some(0), 0) && held(Some(0), day - 1));
-        assert!(!held(Some(0), day));
-        let never = GuardSettings {
-            lasts: SignedDuration::ZERO,
-            ..SETTINGS
-        };
-        assert!(!guard(Some(0)).holds_back(None, &never, at(0)));
-    }
-
-    #[test]
-    fn only_what_is_provably_later_is_let_through() {
-        let held = |unsent, now| guard(Some(0)).holds_back(Some(at(unsent)), &SETTINGS, at(now));
-        assert!(held(-1, 1000) && held(0, 1000));
-        assert!(held(60, 1000), "its maker's clock may be a minute ahead");
-        assert!(!held(61, 1000));
-        assert!(!held(1060, 1000));
-        assert!(
-            held(1061, 1000),
-            "its maker's clock is further ahead than that"
-        );
-    }
-
-    /// The note of the release before the id.
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Earlier {
-        history: String,
-        loss: Loss,
-    }
-
-    #[test]
-    fn the_note_is_read_by_the_earlier_release_and_its_note_here() {
-        let earlier = Earlier {
-            history: "h".to_owned(),
-            loss: Loss::Since(at(0)),
-        };
-        let ours = serde_json::to_string(&guard(Some(0)).note).unwrap();
-        assert_eq!(serde_json::from_str::<Earlier>(&ours).unwrap(), earlier);
-        let theirs = serde_json::to_string(&earlier).unwrap();
-        let read = parse(&theirs).unwrap();
-        assert_eq!((read.id, read.is_sealed), (None, false));
-        assert_eq!((read.history.as_str(), read.loss), ("h", earlier.loss));
     }
 }

@@ -1,0 +1,210 @@
+//! The failover guard at work: the epoch as this process last saw it, and what may be sent under it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+
+use super::{
+    known_epoch::{GuardSettings, KnownEpoch},
+    observation,
+};
+use crate::{
+    ambient::Ambient,
+    ledger::hub::Hub,
+    store::{Store, StoreError},
+    telemetry::Metrics,
+    transaction::{Intent, Order, ReferenceCode, State, Transaction, TransactionKey},
+};
+
+/// The longest time of one verification of the store.
+pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The failover guard of this process: it verifies the store, follows its replication epoch, and
+/// decides which reference codes are quarantined.
+pub struct FailoverGuard {
+    store: Arc<dyn Store>,
+    settings: GuardSettings,
+    hub: Hub,
+    metrics: Metrics,
+    ambient: Ambient,
+    /// The epoch as last seen.
+    known: Mutex<Option<KnownEpoch>>,
+    /// The problem that the last verification of the store found.
+    store_problem: Mutex<Option<String>>,
+}
+
+impl FailoverGuard {
+    /// Builds the guard of a store; nothing is read yet.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        settings: GuardSettings,
+        hub: Hub,
+        metrics: Metrics,
+        ambient: Ambient,
+    ) -> Self {
+        Self {
+            store,
+            settings,
+            hub,
+            metrics,
+            ambient,
+            known: Mutex::new(None),
+            store_problem: Mutex::new(None),
+        }
+    }
+
+    /// Verifies that the store answers, accepts writes, may be used, and has lost nothing, and
+    /// keeps the result for [`FailoverGuard::store_problem`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when a verification fails, or takes longer than [`VERIFY_TIMEOUT`]. A loss is
+    /// no error: it turns the guard on.
+    pub async fn verify_store(&self) -> Result<(), StoreError> {
+        let verifying = async {
+            self.store.verify().await?;
+            self.refresh().await.map(drop)
+        };
+        let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
+        let verified = verified.unwrap_or_else(|_| {
+            let problem = format!("no answer to its verification within {VERIFY_TIMEOUT:?}");
+            Err(StoreError::Unavailable(problem))
+        });
+        let problem = verified.as_ref().err().map(ToString::to_string);
+        *self
+            .store_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = problem;
+        verified
+    }
+
+    /// Returns the problem that the last verification of the store found. For operators only: it
+    /// may quote the store's client.
+    #[must_use]
+    pub fn store_problem(&self) -> Option<String> {
+        let problem = self.store_problem.lock();
+        problem.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the epoch as last seen; reads it the first time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn epoch(&self) -> Result<KnownEpoch, StoreError> {
+        let known = self.known().clone();
+        match known {
+            Some(epoch) => Ok(epoch),
+            None => self.refresh().await,
+        }
+    }
+
+    /// Reads the epoch of the store, and reports when the guard has turned on or off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn refresh(&self) -> Result<KnownEpoch, StoreError> {
+        let before = self.known().clone();
+        let now = (self.ambient.now)();
+        let observing =
+            observation::observe(&*self.store, before.as_ref(), now, self.ambient.random);
+        let epoch = observing.await?;
+        let on = epoch.on(&self.settings, now);
+        self.metrics.guard(on.is_some());
+        match on {
+            _ if before.as_ref() == Some(&epoch) => {}
+            Some((since, until)) => warn!(
+                %since,
+                %until,
+                "the store may have lost records: reference codes that are unknown and not \
+                 provably newer are quarantined; see the failover guard in docs/OPERATIONS.md"
+            ),
+            None if before.is_some() => info!("the failover guard is off"),
+            None => {}
+        }
+        if before.is_some_and(|before| before != epoch) {
+            // Subscribers may know records that are gone, and no commit notifies them.
+            self.hub.read_again();
+        }
+        *self.known() = Some(epoch.clone());
+        Ok(epoch)
+    }
+
+    /// Returns true while the guard is on in this epoch.
+    #[must_use]
+    pub fn is_on(&self, epoch: &KnownEpoch) -> bool {
+        epoch.on(&self.settings, (self.ambient.now)()).is_some()
+    }
+
+    /// Returns the longest difference between the clocks of callers and gateways.
+    #[must_use]
+    pub fn clock_skew(&self) -> SignedDuration {
+        self.settings.clock_skew
+    }
+
+    /// Returns true when a reference code that the store does not hold may have been sent all the
+    /// same: the store may have lost its record, and the code is not provably newer than the loss.
+    pub async fn may_have_forgotten(&self, key: &TransactionKey) -> bool {
+        match self.refresh().await {
+            Ok(epoch) => self.may_be_lost(&epoch, key),
+            Err(_) => true,
+        }
+    }
+
+    /// Returns true when the store may have lost the record of a reference code of which it holds
+    /// none in this epoch.
+    #[must_use]
+    pub fn may_be_lost(&self, epoch: &KnownEpoch, key: &TransactionKey) -> bool {
+        let reference = ReferenceCode::parse(key.as_str());
+        let minted_at = reference.ok().and_then(|reference| reference.minted_at());
+        self.quarantines(epoch, minted_at)
+    }
+
+    /// Returns true when nothing was sent under the reference code of a stored transaction: it is
+    /// NOT_SENT, and the store has not lost a later attempt.
+    pub async fn is_unsent(&self, stored: &Transaction) -> bool {
+        if !matches!(stored.standing().state, State::NotSent(_)) {
+            return false;
+        }
+        let epoch = self.refresh().await;
+        epoch.is_ok_and(|epoch| !self.quarantines(&epoch, stored.not_sent_at()))
+    }
+
+    /// Returns true when an attempt must be quarantined. `stored` is the record under its reference
+    /// code.
+    #[must_use]
+    pub fn must_quarantine(
+        &self,
+        epoch: &KnownEpoch,
+        intent: &Intent,
+        order: &Order,
+        stored: Option<&Transaction>,
+    ) -> bool {
+        let unsent_at = match stored {
+            Some(stored) => stored.not_sent_at(),
+            None => unused_at(intent, order),
+        };
+        self.quarantines(epoch, unsent_at)
+    }
+
+    fn quarantines(&self, epoch: &KnownEpoch, unsent_at: Option<Timestamp>) -> bool {
+        epoch.quarantines(unsent_at, &self.settings, (self.ambient.now)())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<KnownEpoch>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns a time at which the reference code provably was not used: its own time stamp. The inquiry
+/// must be as young, or the store may have lost its binding.
+fn unused_at(intent: &Intent, order: &Order) -> Option<Timestamp> {
+    let minted_at = intent.reference_code.minted_at()?;
+    match &order.inquired {
+        Some(inquired) => Some(minted_at.min(inquired.at?)),
+        None => Some(minted_at),
+    }
+}

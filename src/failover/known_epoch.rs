@@ -1,0 +1,187 @@
+//! The replication epoch of the store as a gateway knows it, and the note that keeps it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::store::StoreError;
+
+/// The name of the note.
+pub(crate) const NOTE: &str = "guard";
+
+/// How the guard is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardSettings {
+    /// How long it is on after the store may have lost something; zero for never.
+    pub lasts: SignedDuration,
+    /// The most by which the clocks of callers and gateways differ.
+    pub clock_skew: SignedDuration,
+}
+
+/// What is known of a store's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEpoch {
+    pub(super) note: Note,
+    /// The name of the history and the id of the note, as a claim gives them.
+    name: String,
+}
+
+/// The note as stored. An earlier release reads the first two fields, and writes only
+/// them: what it writes has no id, which is a loss to whoever remembers one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    pub(super) history: String,
+    pub(super) loss: Loss,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    /// Every part of the store bore the id.
+    #[serde(default)]
+    pub(super) is_sealed: bool,
+}
+
+/// What is known of a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Loss {
+    /// The store was never seen under another name.
+    NoneKnown,
+    /// Something may be lost; this is when it was noticed.
+    Since(Timestamp),
+    /// An operator knows that nothing is.
+    Cleared,
+}
+
+/// The seal of each part of a store; `None` where there is none.
+pub type Seals = Vec<Option<String>>;
+
+/// Returns the history's name and the seal that a claim names; the seal is empty where it names
+/// none.
+#[must_use]
+pub fn parts_of(name: &str) -> (&str, &str) {
+    name.rsplit_once(' ').unwrap_or((name, ""))
+}
+
+impl KnownEpoch {
+    pub(super) fn new(note: Note) -> Self {
+        let id = note.id.as_deref().unwrap_or_default();
+        let name = format!("{} {id}", note.history);
+        Self { note, name }
+    }
+
+    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    #[must_use]
+    pub fn history(&self) -> &str {
+        &self.name
+    }
+
+    /// From when to when the guard is on, if it is on now.
+    #[must_use]
+    pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let Loss::Since(since) = self.note.loss else {
+            return None;
+        };
+        let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
+        (now < until).then_some((since, until))
+    }
+
+    /// True when an attempt must not be sent now. `unsent_at` is a time at which its
+    /// reference code provably had not been sent, by any clock.
+    #[must_use]
+    pub fn quarantines(
+        &self,
+        unsent_at: Option<Timestamp>,
+        settings: &GuardSettings,
+        now: Timestamp,
+    ) -> bool {
+        let Some((since, _)) = self.on(settings, now) else {
+            return false;
+        };
+        // A time that lies ahead of us is from a clock that cannot be trusted.
+        let is_later = unsent_at.is_some_and(|at| {
+            at.duration_since(since) > settings.clock_skew
+                && at.duration_since(now) <= settings.clock_skew
+        });
+        !is_later
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Note, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable(&error))
+}
+
+pub(super) fn unreadable(error: &serde_json::Error) -> StoreError {
+    StoreError::Corrupt {
+        key: NOTE.to_owned(),
+        problem: format!("it cannot be read (column {})", error.column()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: GuardSettings = GuardSettings {
+        lasts: SignedDuration::from_hours(24),
+        clock_skew: SignedDuration::from_mins(1),
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn guard(since: Option<i64>) -> KnownEpoch {
+        KnownEpoch::new(Note {
+            history: "h".to_owned(),
+            loss: since.map_or(Loss::NoneKnown, |since| Loss::Since(at(since))),
+            id: Some("1".to_owned()),
+            is_sealed: true,
+        })
+    }
+
+    #[test]
+    fn it_is_on_for_as_long_as_it_lasts() {
+        let day = 24 * 3600;
+        let held = |since, now| guard(since).quarantines(None, &SETTINGS, at(now));
+        assert!(!held(None, 0));
+        assert!(held(Some(0), 0) && held(Some(0), day - 1));
+        assert!(!held(Some(0), day));
+        let never = GuardSettings {
+            lasts: SignedDuration::ZERO,
+            ..SETTINGS
+        };
+        assert!(!guard(Some(0)).quarantines(None, &never, at(0)));
+    }
+
+    #[test]
+    fn only_what_is_provably_later_is_let_through() {
+        let held = |unsent, now| guard(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
+        assert!(held(-1, 1000) && held(0, 1000));
+        assert!(held(60, 1000), "its maker's clock may be a minute ahead");
+        assert!(!held(61, 1000));
+        assert!(!held(1060, 1000));
+        assert!(
+            held(1061, 1000),
+            "its maker's clock is further ahead than that"
+        );
+    }
+
+    /// The note of the release before the id.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Earlier {
+        history: String,
+        loss: Loss,
+    }
+
+    #[test]
+    fn the_note_is_read_by_the_earlier_release_and_its_note_here() {
+        let earlier = Earlier {
+            history: "h".to_owned(),
+            loss: Loss::Since(at(0)),
+        };
+        let ours = serde_json::to_string(&guard(Some(0)).note).unwrap();
+        assert_eq!(serde_json::from_str::<Earlier>(&ours).unwrap(), earlier);
+        let theirs = serde_json::to_string(&earlier).unwrap();
+        let read = parse(&theirs).unwrap();
+        assert_eq!((read.id, read.is_sealed), (None, false));
+        assert_eq!((read.history.as_str(), read.loss), ("h", earlier.loss));
+    }
+}
