@@ -27,7 +27,10 @@ use crate::{
     admin::{self, Readiness},
     ambient::Ambient,
     callbacks::listener::{self as callback, Callbacks},
-    checks::reconciler::{self, Concurrency},
+    checks::{
+        reconciler::{self, Concurrency},
+        unconfigured,
+    },
     config::{AccountSettings, Fault, Settings, StoreSettings},
     engine::{self, Engine},
     grpc::{
@@ -40,7 +43,7 @@ use crate::{
         },
     },
     http,
-    ledger::{gauges as census, hub as events},
+    ledger::{gauges, hub},
     notices::keeper as notices,
     okebayar::{
         client::{Client, Observer, Texts, Turns},
@@ -166,7 +169,7 @@ impl App {
         ));
         let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
-        let (store, hub) = engine.events();
+        let (store, notifier) = engine.events();
         let keeping = notices::run(
             Arc::clone(&store),
             told,
@@ -175,7 +178,7 @@ impl App {
             drained.clone(),
         );
         start(&mut last, keeping);
-        let relaying = events::relay(store, hub, stopping.clone());
+        let relaying = hub::relay(store, notifier, stopping.clone());
         start(&mut servers, relaying);
         start_background(&mut servers, &engine, &background, &stopping);
         info!(%grpc, %callbacks, %admin, "listening");
@@ -251,10 +254,15 @@ fn start_background(
 ) {
     let engine = || Arc::clone(engine);
     let (interval, stopping) = (background.census_interval, || stopping.clone());
-    start(servers, census::run(engine(), interval, stopping()));
-    let counting = census::run_unconfigured(engine(), interval, stopping());
+    let counted = engine();
+    let counting = gauges::run(interval, stopping(), async move || {
+        counted.record_occupancy();
+        counted.ledger().record_open().await
+    });
     start(servers, counting);
-    let reader = engine();
+    let counting = unconfigured::run(engine(), interval, stopping());
+    start(servers, counting);
+    let reader = Arc::clone(engine().ledger());
     start(servers, async move { reader.read_events().await });
     let asker = engine();
     start(servers, async move { asker.check_orphans().await });

@@ -59,7 +59,7 @@ impl Engine {
                     key: TransactionKey::new(&reference),
                     account: Some(account.clone()),
                 };
-                self.load(&named).await?
+                self.ledger.find(&named).await?
             }
             Err(_) => None,
         };
@@ -107,7 +107,7 @@ impl Engine {
                 .is_some_and(|code| verdict::agrees(code, &state, lists));
             current.observe_report(verdict::of_callback(report), agrees, now, schedule)
         };
-        self.update(transaction, observe).await?;
+        self.ledger.update(transaction, observe).await?;
         Ok(())
     }
 

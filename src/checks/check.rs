@@ -10,7 +10,7 @@ use crate::{
     accounts::Upstream,
     engine::Engine,
     inquiries::notes as inquiries,
-    ledger::wait::{Waited, leave_before},
+    ledger::{Waited, leave_before},
     okebayar::{client::NothingLearnt, verdict},
     store::{Due, DueCheck, Lease, StoreError, Unindexed},
     telemetry::link,
@@ -80,9 +80,12 @@ impl Engine {
         named: &Named,
         caller_deadline: Option<Instant>,
     ) -> Result<Option<Checked>, CheckError> {
-        let _waiter = self.admit_waiter().ok_or(CheckError::TooManyWaiting)?;
-        let mut updates = self.hub.subscribe(&named.key);
-        let Some(current) = self.load(named).await? else {
+        let _waiter = self
+            .ledger
+            .admit_waiter()
+            .ok_or(CheckError::TooManyWaiting)?;
+        let mut updates = self.ledger.subscribe(&named.key);
+        let Some(current) = self.ledger.find(named).await? else {
             return Ok(None);
         };
         let upstream = self.upstreams.get(current.account());
@@ -106,7 +109,7 @@ impl Engine {
                 current.ask_check(self.now(), self.schedule())
             }
         };
-        let asked = self.update(current, ask).await?;
+        let asked = self.ledger.update(current, ask).await?;
         let is_checked = asked.last_checked_at() > last;
         if !is_checked && !asked.may_be_checked(self.now(), self.schedule()) {
             return Ok(Some(Checked {
@@ -120,6 +123,7 @@ impl Engine {
         );
         let is_over = |newest: &Transaction, stopping| stopping || newest.last_checked_at() > last;
         let waited = self
+            .ledger
             .wait_until(&mut updates, asked, deadline, is_over, false)
             .await?;
         let transaction = match waited {
@@ -135,7 +139,7 @@ impl Engine {
 
     /// Waits until something may have become due.
     pub async fn something_due(&self) {
-        self.due.notified().await;
+        self.ledger.due_changed().await;
     }
 
     /// Returns the names, former ones included, under which this gateway can check transactions.
@@ -169,7 +173,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
-        let Some(due) = self.store.load(key).await? else {
+        let Some(due) = self.ledger.load(key).await? else {
             return Ok(None);
         };
         if self.upstreams.get(due.account()).is_none() {
@@ -258,7 +262,7 @@ impl Engine {
                 let given_up = current.give_up(self.now(), self.schedule())?;
                 Some(given_up.releasing(token))
             };
-            self.update(due, give_up).await?;
+            self.ledger.update(due, give_up).await?;
             return Ok(());
         }
         let inquired = self.inquired(&due).await?;
@@ -297,7 +301,7 @@ impl Engine {
             };
             Some(checked.releasing(token))
         };
-        self.update(Arc::clone(&due), observe).await?;
+        self.ledger.update(Arc::clone(&due), observe).await?;
         Ok(())
     }
 

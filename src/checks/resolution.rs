@@ -37,7 +37,7 @@ impl Engine {
         named: &Named,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
-        let Some(mut current) = self.load(named).await? else {
+        let Some(mut current) = self.ledger.find(named).await? else {
             let may_be_sent = self.may_have_sent(&named.key).await;
             return Err(ResolveError::NotFound { may_be_sent });
         };
@@ -45,7 +45,7 @@ impl Engine {
             let Some(next) = current.resolve(ruling, self.now(), self.schedule())? else {
                 return Ok(current);
             };
-            match self.commit(&current, next).await? {
+            match self.ledger.commit(&current, next).await? {
                 Ok(resolved) => return Ok(resolved),
                 Err(stored) => current = stored,
             }

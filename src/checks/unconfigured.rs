@@ -20,10 +20,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
 use crate::{
     engine::Engine,
@@ -125,6 +127,7 @@ impl Engine {
             return Ok(());
         }
         let passed = self
+            .ledger
             .update(due, |current| {
                 current.pass_over(self.now(), self.schedule())
             })
@@ -179,6 +182,30 @@ impl Engine {
             self.metrics().unconfigured(state, count);
         }
         Ok(())
+    }
+}
+
+/// The rest after a count that had to read records, as a multiple of the time it took.
+const REST: u32 = 10;
+
+/// Counts the open transactions of accounts that are not configured, at once and then every
+/// `interval`, until `stopping`; reports each such account in the log.
+pub async fn run(engine: Arc<Engine>, interval: Duration, stopping: CancellationToken) {
+    let mut reported = BTreeSet::new();
+    loop {
+        let began = Instant::now();
+        let counted = tokio::select! {
+            () = stopping.cancelled() => return,
+            counted = engine.count_unconfigured(&mut reported) => counted,
+        };
+        if let Err(error) = counted {
+            debug!(%error, "the transactions of unconfigured accounts could not be counted");
+        }
+        let rest = interval.max(began.elapsed() * REST);
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
+        }
     }
 }
 

@@ -430,7 +430,7 @@ fn store_problem(error: &StoreError) -> (Code, &'static str, &'static str) {
 /// What a watch that cannot go on is on the wire.
 pub(super) fn of_watch(error: &WatchError) -> Status {
     match error {
-        WatchError::NotFound { may_be_sent } => not_found(*may_be_sent),
+        WatchError::NotFound | WatchError::Lost => not_found(true),
         WatchError::OutOfRange(problem) => {
             let message = format!("{problem}; watch again from after_revision 0");
             let reason = "REVISION_OUT_OF_RANGE";

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    ledger::{Wait, WaitUntil, Watch, WatchAll},
+    ledger::{Wait, WaitUntil, Watch, WatchAll, WatchError},
     purchase::Purchase,
     transaction::{Intent, TraceCode, Transaction, TransactionKey},
 };
@@ -57,7 +57,10 @@ impl Transactions {
         let Some(trace_code) = trace_code.filter(|_| violations.is_empty()) else {
             return Err(violations.into_status());
         };
-        let found = self.engine.load_by_trace(account.as_ref(), &trace_code);
+        let found = self
+            .engine
+            .ledger()
+            .find_by_trace(account.as_ref(), &trace_code);
         let mut found = found.await.map_err(|error| error::of_store(&error))?;
         if found.len() > 1 {
             violations.add("account", "several accounts have this trace code; name one");
@@ -76,7 +79,7 @@ impl Transactions {
         reference_code: &str,
     ) -> Result<Arc<Transaction>, Status> {
         let named = request::named(account, reference_code)?;
-        let found = self.engine.load(&named).await;
+        let found = self.engine.ledger().find(&named).await;
         match found.map_err(|error| error::of_store(&error))? {
             Some(found) => Ok(found),
             None => Err(self.not_found(&named.key).await),
@@ -200,8 +203,12 @@ impl TransactionService for Transactions {
             return Err(violations.into_status());
         };
         let watching = async {
-            let watch = self.engine.watch(named, after).await;
-            watch.map_err(|error| error::of_watch(&error))
+            let key = named.key.clone();
+            match self.engine.ledger().watch(named, after).await {
+                Ok(watch) => Ok(watch),
+                Err(WatchError::NotFound) => Err(self.not_found(&key).await),
+                Err(error) => Err(error::of_watch(&error)),
+            }
         };
         let watch = in_time(caller_deadline, watching).await?;
         Ok(Response::new(stream(watch)))
@@ -216,7 +223,7 @@ impl TransactionService for Transactions {
         let caller_deadline = deadline(request.metadata());
         let (accounts, cursor) = request::watch_all(&self.accounts, &request.into_inner())?;
         let watching = async {
-            let watch = self.engine.watch_all(accounts, cursor).await;
+            let watch = self.engine.ledger().watch_all(accounts, cursor).await;
             watch.map_err(|error| error::of_watch_all(&error))
         };
         let watch = in_time(caller_deadline, watching).await?;
@@ -231,7 +238,7 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let (query, scope) = request::list(&self.accounts, &request)?;
         let listing = async {
-            let page = self.engine.list(&query).await;
+            let page = self.engine.ledger().list(&query).await;
             page.map_err(|error| error::of_store(&error))
         };
         let page = in_time(caller_deadline, listing).await?;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{Notify, broadcast};
 
-use crate::engine::Engine;
+use super::records::Ledger;
 use crate::store::{Cursor, Event, Events, StoreError};
 
 /// How many events are kept for watchers that are not up to date; a slower one reads
@@ -28,7 +28,7 @@ const PAUSE_FAILED: Duration = Duration::from_millis(500);
 
 /// A message of the reader to every watcher.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(super) enum Told {
     /// The next event.
     Event(Passed),
     /// The reader starts here: earlier events are not passed on.
@@ -39,23 +39,23 @@ pub(crate) enum Told {
 
 /// An event, read once for all.
 #[derive(Debug)]
-pub(crate) struct Passed {
+pub(super) struct Passed {
     /// The event.
-    pub(crate) event: Event,
+    pub(super) event: Event,
     /// Where the reader stands after it.
-    pub(crate) after: Cursor,
+    pub(super) after: Cursor,
     text: OnceLock<String>,
 }
 
 impl Passed {
     /// Returns the written form of `after`, made once for all.
-    pub(crate) fn cursor(&self) -> String {
+    pub(super) fn cursor(&self) -> String {
         self.text.get_or_init(|| self.after.encode()).clone()
     }
 }
 
 /// The broadcast of the reader.
-pub(crate) struct Feed {
+pub(super) struct Feed {
     told: broadcast::Sender<Arc<Told>>,
     /// Where the reader stands; `None` while it does not read. Locked while a message is
     /// sent, so that a subscriber receives exactly what comes after it.
@@ -64,11 +64,11 @@ pub(crate) struct Feed {
 }
 
 /// What a watcher receives.
-pub(crate) struct Subscriber {
+pub(super) struct Subscriber {
     /// The messages from now on.
-    pub(crate) told: broadcast::Receiver<Arc<Told>>,
+    pub(super) told: broadcast::Receiver<Arc<Told>>,
     /// Where the reader stood; `None` when [`Told::Began`] follows.
-    pub(crate) at: Option<Cursor>,
+    pub(super) at: Option<Cursor>,
 }
 
 impl Default for Feed {
@@ -83,7 +83,7 @@ impl Default for Feed {
 
 impl Feed {
     /// Subscribes a watcher, and notifies the reader if it rests.
-    pub(crate) fn subscribe(&self) -> Subscriber {
+    pub(super) fn subscribe(&self) -> Subscriber {
         let at = self.at();
         let subscriber = Subscriber {
             told: self.told.subscribe(),
@@ -147,7 +147,7 @@ impl Feed {
     }
 }
 
-impl Engine {
+impl Ledger {
     /// Reads every event once for all who watch everything, until the gateway stops.
     pub async fn read_events(&self) {
         let reading = async {

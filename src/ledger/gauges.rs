@@ -1,23 +1,29 @@
-//! Counts the transactions that are not final, and how busy the gateway is, for the
-//! gauges.
+//! The gauges of transactions that are not final.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::engine::Engine;
+use super::records::Ledger;
+use crate::{
+    store::{Listed, StoreError, unresolved::UNRESOLVED},
+    telemetry::AGES,
+};
 
-/// Counts at once and then every `interval`, until `stopping`.
-pub async fn run(engine: Arc<Engine>, interval: Duration, stopping: CancellationToken) {
+/// The state of transactions that are not final and that no caller waits for.
+const NOT_SENT: &str = "NOT_SENT";
+
+/// Records the gauges at once and then every `interval`, until `stopping`.
+pub async fn run(
+    interval: Duration,
+    stopping: CancellationToken,
+    record: impl AsyncFn() -> Result<(), StoreError>,
+) {
     loop {
-        if let Err(error) = engine.count().await {
-            // That the store does not answer is told elsewhere.
-            debug!(%error, "the transactions could not be counted");
+        if let Err(error) = record().await {
+            // The health report logs that the store does not answer.
+            debug!(%error, "transactions could not be counted");
         }
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -26,30 +32,34 @@ pub async fn run(engine: Arc<Engine>, interval: Duration, stopping: Cancellation
     }
 }
 
-/// The rest after a count that had to read records, as a multiple of the time it took.
-const REST: u32 = 10;
-
-/// Counts the open transactions of accounts that are not configured, at once and then every
-/// `interval`, until `stopping`; reports each such account in the log.
-pub async fn run_unconfigured(
-    engine: Arc<Engine>,
-    interval: Duration,
-    stopping: CancellationToken,
-) {
-    let mut reported = BTreeSet::new();
-    loop {
-        let began = Instant::now();
-        let counted = tokio::select! {
-            () = stopping.cancelled() => return,
-            counted = engine.count_unconfigured(&mut reported) => counted,
-        };
-        if let Err(error) = counted {
-            debug!(%error, "the transactions of unconfigured accounts could not be counted");
+impl Ledger {
+    /// Counts the transactions that are not final, and records the counts as gauges.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn record_open(&self) -> Result<(), StoreError> {
+        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
+        self.metrics.open(NOT_SENT, not_sent);
+        let mut open = [0; UNRESOLVED.len()];
+        let now_ms = (self.ambient.now)().as_millisecond();
+        let mut to_ms = Listed::MS_MAX;
+        // The ages together are all of time.
+        for (age_seconds, name) in AGES {
+            let from_ms = now_ms
+                .saturating_sub(age_seconds.saturating_mul(1000))
+                .max(0);
+            let mut unresolved = 0;
+            for (state, open) in UNRESOLVED.into_iter().zip(&mut open) {
+                let count = self.store.count(state, from_ms, to_ms).await?;
+                unresolved += count;
+                *open += count;
+            }
+            self.metrics.unresolved(name, unresolved);
+            to_ms = from_ms;
         }
-        let rest = interval.max(began.elapsed() * REST);
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(rest) => {}
+        for (state, open) in UNRESOLVED.into_iter().zip(open) {
+            self.metrics.open(state, open);
         }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Listing transactions by state and time, newest first, and counting them.
+//! Listing transactions by state and time, newest first.
 
 use std::sync::Arc;
 
@@ -6,9 +6,8 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::{
-    engine::Engine,
-    store::{Listed, Listing, StoreError, unresolved::UNRESOLVED},
-    telemetry::AGES,
+    ledger::records::Ledger,
+    store::{Listed, Listing, StoreError},
     transaction::{AccountName, State, Transaction},
 };
 
@@ -38,12 +37,10 @@ pub struct Page {
     pub next: Option<Listed>,
 }
 
-/// Not final, and nobody waits for it.
-const NOT_SENT: &str = "NOT_SENT";
 /// How often more is read for one page, when much of it is of other accounts.
 const ROUNDS_MAX: usize = 16;
 
-impl Engine {
+impl Ledger {
     /// One page of a listing. A transaction that changes its state meanwhile may be
     /// missing, never be told in a state that it has left.
     ///
@@ -96,41 +93,6 @@ impl Engine {
             transactions,
             next: Some(after),
         })
-    }
-
-    /// Counts the transactions that are not final, for the gauges.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store does not answer.
-    pub async fn count(&self) -> Result<(), StoreError> {
-        let limits = &self.settings.limits;
-        self.metrics().queue(
-            limits.queue - self.queue.available_permits(),
-            self.slots.in_use(),
-        );
-        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
-        self.metrics().open(NOT_SENT, not_sent);
-        let mut open = [0; UNRESOLVED.len()];
-        let now_ms = self.now().as_millisecond();
-        let mut to_ms = Listed::MS_MAX;
-        // The ages together are all of time.
-        for (age_seconds, name) in AGES {
-            let from_ms = now_ms
-                .saturating_sub(age_seconds.saturating_mul(1000))
-                .max(0);
-            let mut unresolved = 0;
-            for (state, open) in UNRESOLVED.into_iter().zip(&mut open) {
-                let count = self.store.count(state, from_ms, to_ms).await?;
-                unresolved += count;
-                *open += count;
-            }
-            self.metrics().unresolved(name, unresolved);
-            to_ms = from_ms;
-        }
-        for (state, open) in UNRESOLVED.into_iter().zip(open) {
-            self.metrics().open(state, open);
-        }
-        Ok(())
     }
 
     /// The newest entries of these states after one, each transaction once.

@@ -1,15 +1,18 @@
 //! The durable state of every transaction, and its readers.
 
-pub mod feed;
+mod feed;
 pub mod gauges;
 pub mod hub;
-pub mod list;
-pub mod places;
-pub mod wait;
-pub mod watch;
-pub mod watch_all;
+mod list;
+mod places;
+mod records;
+mod wait;
+mod watch;
+mod watch_all;
 
 pub use list::{ListQuery, Page};
-pub use wait::{Wait, WaitUntil};
+pub use places::Waiter;
+pub use records::{Ledger, LedgerLimits};
+pub use wait::{Wait, WaitUntil, Waited, leave_before};
 pub use watch::{Watch, WatchError};
 pub use watch_all::{WatchAll, WatchedAll};

@@ -1,13 +1,14 @@
-//! How many callers may watch or wait at once.
+//! The bounds on concurrent watchers and waiters.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
-use crate::{engine::Engine, ledger::watch::WatchError, telemetry::Metrics};
+use super::records::Ledger;
+use crate::telemetry::Metrics;
 
-/// The place of one caller that waits for an outcome.
-pub(crate) struct Waiter<'a> {
+/// The admission of one caller that waits for an outcome; it ends when this is dropped.
+pub struct Waiter<'a> {
     metrics: &'a Metrics,
     _permit: SemaphorePermit<'a>,
 }
@@ -18,17 +19,16 @@ impl Drop for Waiter<'_> {
     }
 }
 
-impl Engine {
-    /// Takes the place of one watcher.
-    pub(crate) fn admit_watcher(&self) -> Result<OwnedSemaphorePermit, WatchError> {
-        let permit = Arc::clone(&self.watchers).try_acquire_owned();
-        permit.map_err(|_| WatchError::TooMany)
+impl Ledger {
+    /// Admits one watcher; `None` when too many watch.
+    pub(super) fn admit_watcher(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.watchers).try_acquire_owned().ok()
     }
 
-    /// Takes the place of one caller that waits; `None` when too many do.
-    pub(crate) fn admit_waiter(&self) -> Option<Waiter<'_>> {
+    /// Admits one caller that waits; `None` when too many wait.
+    pub fn admit_waiter(&self) -> Option<Waiter<'_>> {
         let permit = self.waiters.try_acquire().ok()?;
-        let metrics = self.metrics();
+        let metrics = &self.metrics;
         metrics.waiter(1);
         Some(Waiter {
             metrics,

@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    engine::Engine,
-    ledger::hub::Subscription,
-    purchase::PurchaseError,
+    ledger::{hub::Subscription, records::Ledger},
     store::StoreError,
     transaction::{State, Transaction},
 };
@@ -40,11 +38,27 @@ const MARGIN_PART: u32 = 20;
 
 impl Wait {
     /// When the answer must leave, to arrive before the caller's deadline.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.caller_deadline.map(leave_before)
     }
 
-    fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
+    /// Returns the time at which the wait ends, for a caller of an account with this upstream
+    /// time-out.
+    #[must_use]
+    pub fn ends_at(&self, upstream_timeout: Duration) -> Instant {
+        self.deadline().unwrap_or_else(|| {
+            let longest = match self.until {
+                WaitUntil::Answered => upstream_timeout + ANSWERED_EXTRA,
+                WaitUntil::Final => FINAL_DEFAULT,
+            };
+            Instant::now() + longest
+        })
+    }
+
+    /// Returns true when the transaction is as the caller wants it, or as good as it gets while the
+    /// gateway stops.
+    #[must_use]
+    pub fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
         let state = transaction.standing().state;
         match self.until {
             WaitUntil::Final if !stopping => state.ends_watch(),
@@ -54,13 +68,13 @@ impl Wait {
 }
 
 /// When an answer must leave to arrive before a deadline.
-pub(crate) fn leave_before(deadline: Instant) -> Instant {
+pub fn leave_before(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / MARGIN_PART).max(MARGIN_MIN).min(left)
 }
 
 /// How a wait ended.
-pub(crate) enum Waited {
+pub enum Waited {
     /// As wanted, or as known when the time was up.
     Known(Arc<Transaction>),
     /// The store no longer holds what was known of the transaction, but this.
@@ -74,38 +88,7 @@ fn went_back(known: &Transaction, read: &Transaction) -> bool {
     read.version() < known.version() || read.version() == known.version() && !is_same
 }
 
-impl Engine {
-    /// Waits for the transaction; returns it as known when the time is up. `is_ours`
-    /// when this call claimed it.
-    pub(crate) async fn wait(
-        &self,
-        updates: &mut Subscription,
-        newest: Arc<Transaction>,
-        wait: Wait,
-        is_ours: bool,
-    ) -> Result<Arc<Transaction>, PurchaseError> {
-        let upstream = self.upstreams.get(newest.account());
-        let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
-        let deadline = wait.deadline().unwrap_or_else(|| {
-            Instant::now()
-                + match wait.until {
-                    WaitUntil::Answered => timeout + ANSWERED_EXTRA,
-                    WaitUntil::Final => FINAL_DEFAULT,
-                }
-        });
-        let is_over = |newest: &Transaction, stopping| wait.is_over(newest, stopping);
-        let waited = self
-            .wait_until(updates, newest, deadline, is_over, is_ours)
-            .await;
-        match waited {
-            Ok(Waited::Known(transaction)) => Ok(transaction),
-            Ok(Waited::WentBack(_)) => Err(PurchaseError::OutcomeUnreadable(
-                "the store has lost what it held of the transaction".to_owned(),
-            )),
-            Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
-        }
-    }
-
+impl Ledger {
     /// Waits until `is_over` says so of the transaction and of whether the gateway
     /// is stopping; returns it as known when the time is up.
     ///
@@ -115,7 +98,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`] when the time is up and the store could not be read last.
-    pub(crate) async fn wait_until(
+    pub async fn wait_until(
         &self,
         updates: &mut Subscription,
         mut newest: Arc<Transaction>,

@@ -11,8 +11,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use crate::{
-    engine::Engine,
-    ledger::hub::{Poll, Subscription},
+    ledger::{
+        hub::{Poll, Subscription},
+        records::Ledger,
+    },
     store::{History, StoreError},
     telemetry::link,
     transaction::{Named, Transaction, TransactionKey},
@@ -23,10 +25,10 @@ use crate::{
 pub enum WatchError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
-    NotFound {
-        /// The reference code may have been sent all the same.
-        may_be_sent: bool,
-    },
+    NotFound,
+    /// The store held the transaction when the watch began, and no longer does.
+    #[error("the store has lost the transaction")]
+    Lost,
     /// The changes after that revision cannot be told.
     #[error("{0}")]
     OutOfRange(&'static str),
@@ -49,7 +51,7 @@ const WENT_BACK: WatchError = WatchError::OutOfRange(
 
 /// One watcher.
 pub struct Watch {
-    engine: Arc<Engine>,
+    ledger: Arc<Ledger>,
     key: TransactionKey,
     updates: Subscription,
     poll: Poll,
@@ -63,7 +65,7 @@ pub struct Watch {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Engine {
+impl Ledger {
     /// Watches a transaction: from its current state on when `after` is 0, else
     /// from the revision after `after`. A state that ends a watch is told in any case.
     ///
@@ -71,17 +73,14 @@ impl Engine {
     /// [`WatchError`] when there is no such transaction or revision, or there are too
     /// many watchers.
     pub async fn watch(self: &Arc<Self>, named: Named, after: u64) -> Result<Watch, WatchError> {
-        let permit = self.admit_watcher()?;
+        let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&named.key);
-        let Some(current) = self.load(&named).await? else {
-            let may_be_sent = self.may_have_sent(&named.key).await;
-            return Err(WatchError::NotFound { may_be_sent });
-        };
+        let current = self.find(&named).await?.ok_or(WatchError::NotFound)?;
         link(&Span::current(), current.trace());
-        self.metrics().watcher("one", 1);
+        self.metrics.watcher("one", 1);
         let mut watch = Watch {
-            engine: Arc::clone(self),
+            ledger: Arc::clone(self),
             key: named.key,
             updates,
             poll: self.poll(),
@@ -128,7 +127,7 @@ impl Watch {
             let committed = tokio::select! {
                 committed = self.updates.changed() => committed,
                 () = self.poll.due() => None,
-                () = self.engine.stopping.cancelled() => return Err(WatchError::Stopping),
+                () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
             if let Some(committed) = committed
                 && self.is_continued_by(&committed)
@@ -141,8 +140,8 @@ impl Watch {
             }
             // Two tasks of this process may show their versions in any order, so only
             // the store tells that it went back. The record was there when the watch began.
-            let stored = self.engine.store.load(&self.key).await?;
-            let stored = stored.ok_or(WatchError::NotFound { may_be_sent: true })?;
+            let stored = self.ledger.store.load(&self.key).await?;
+            let stored = stored.ok_or(WatchError::Lost)?;
             self.catch_up(&stored).await?;
         }
     }
@@ -159,7 +158,7 @@ impl Watch {
             }
             return Ok(());
         }
-        let History::Complete(events) = self.engine.store.history(&self.key, self.seen).await?
+        let History::Complete(events) = self.ledger.store.history(&self.key, self.seen).await?
         else {
             return Err(TRIMMED);
         };
@@ -195,7 +194,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.engine.metrics().watcher("one", -1);
+        self.ledger.metrics.watcher("one", -1);
     }
 }
 

@@ -10,19 +10,19 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError};
 
+use super::{
+    feed::{Passed, Subscriber, Told},
+    records::Ledger,
+    watch::WatchError,
+};
 use crate::{
-    engine::Engine,
-    ledger::{
-        feed::{Passed, Subscriber, Told},
-        watch::WatchError,
-    },
     store::{Cursor, Event, Events},
     transaction::{AccountName, Transaction},
 };
 
 /// One watcher of everything.
 pub struct WatchAll {
-    engine: Arc<Engine>,
+    ledger: Arc<Ledger>,
     /// Only these accounts; empty for all.
     accounts: Vec<AccountName>,
     /// From the reader of all events.
@@ -51,7 +51,7 @@ const OUT_OF_RANGE: WatchError = WatchError::OutOfRange(
     "changes after that cursor are no longer kept, or it belongs to another history of the store",
 );
 
-impl Engine {
+impl Ledger {
     /// Watches every transaction: from a cursor on, or from now. The first thing told
     /// is then the cursor of now.
     ///
@@ -63,7 +63,7 @@ impl Engine {
         accounts: Vec<AccountName>,
         from: Option<Cursor>,
     ) -> Result<WatchAll, WatchError> {
-        let permit = self.admit_watcher()?;
+        let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
         if self.stopping.is_cancelled() {
             return Err(WatchError::Stopping);
         }
@@ -74,9 +74,9 @@ impl Engine {
             Some(cursor) => cursor,
             None => self.store.events_head().await?,
         };
-        self.metrics().watcher("all", 1);
+        self.metrics.watcher("all", 1);
         let mut watch = WatchAll {
-            engine: Arc::clone(self),
+            ledger: Arc::clone(self),
             accounts,
             goal: feed.at.clone(),
             feed,
@@ -117,7 +117,7 @@ impl WatchAll {
             }
             let told = tokio::select! {
                 told = self.feed.told.recv() => told,
-                () = self.engine.stopping.cancelled() => return Err(WatchError::Stopping),
+                () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
             match told.as_deref() {
                 Ok(Told::Event(passed)) => {
@@ -132,7 +132,7 @@ impl WatchAll {
                 }
                 Ok(Told::Failed(error)) => return Err(WatchError::Store(error.clone())),
                 Err(RecvError::Lagged(_)) => {
-                    self.feed = self.engine.feed.subscribe();
+                    self.feed = self.ledger.feed.subscribe();
                     self.goal.clone_from(&self.feed.at);
                 }
                 // The sender lives as long as the engine.
@@ -176,13 +176,11 @@ impl WatchAll {
 
     /// Returns true when the watcher wants an event, which counts as told then.
     fn hands_out(&self, event: &Event) -> bool {
-        let since = self
-            .engine
-            .now()
-            .duration_since(event.transaction.updated_at());
-        self.engine.metrics().watch_lag(since.as_secs_f64());
+        let now = (self.ledger.ambient.now)();
+        let since = now.duration_since(event.transaction.updated_at());
+        self.ledger.metrics.watch_lag(since.as_secs_f64());
         let account = self
-            .engine
+            .ledger
             .accounts
             .present_name(event.transaction.account());
         self.accounts.is_empty() || self.accounts.contains(account)
@@ -214,10 +212,10 @@ impl WatchAll {
 
     /// Reads from the store.
     async fn read(&mut self) -> Result<(), WatchError> {
-        if self.engine.stopping.is_cancelled() {
+        if self.ledger.stopping.is_cancelled() {
             return Err(WatchError::Stopping);
         }
-        let Events::Next(events) = self.engine.store.events_after(&self.cursor).await? else {
+        let Events::Next(events) = self.ledger.store.events_after(&self.cursor).await? else {
             return Err(OUT_OF_RANGE);
         };
         if events.is_empty() && self.is_behind() {
@@ -238,6 +236,6 @@ impl WatchAll {
 
 impl Drop for WatchAll {
     fn drop(&mut self) {
-        self.engine.metrics().watcher("all", -1);
+        self.ledger.metrics.watcher("all", -1);
     }
 }

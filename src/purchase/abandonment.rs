@@ -226,7 +226,10 @@ impl Engine {
             let said = std::iter::once(weighed.clone()).chain(review);
             current.observe(said, self.now(), self.schedule())
         };
-        self.update(Arc::clone(claimed), observe).await.map(drop)
+        self.ledger
+            .update(Arc::clone(claimed), observe)
+            .await
+            .map(drop)
     }
 
     /// Has a claim that will not be sent turned into NOT_SENT, until that is stored or
@@ -296,7 +299,7 @@ impl Engine {
         key: &TransactionKey,
         token: AttemptToken,
     ) -> Result<Abandoned, StoreError> {
-        let Some(stored) = self.store.load(key).await? else {
+        let Some(stored) = self.ledger.load(key).await? else {
             return Ok(Abandoned::Absent);
         };
         if stored.token() != token {
@@ -320,7 +323,7 @@ impl Engine {
             let statement = Statement::bare(Source::Gateway, finding);
             current.observe([statement], self.now(), self.schedule())
         };
-        self.update(stored, give_up).await?;
+        self.ledger.update(stored, give_up).await?;
         Ok(Abandoned::Done)
     }
 }

@@ -195,7 +195,7 @@ impl Engine {
 
     /// Loads what is listed.
     pub(crate) async fn listed(&self, keys: &[TransactionKey]) -> Result<Vec<Listed>, StoreError> {
-        let records = keys.iter().map(|key| self.store.load(key));
+        let records = keys.iter().map(|key| self.ledger.load(key));
         let records = futures::future::try_join_all(records).await?;
         let guard: Option<KnownEpoch> = if records.iter().any(Option::is_none) {
             Some(self.failover.refresh().await?)

@@ -1,6 +1,6 @@
 //! A purchase or payment: admission, claim, send, and what the caller is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use tokio::{
@@ -11,7 +11,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{
     engine::Engine,
-    ledger::Wait,
+    ledger::{Wait, Waited, hub::Subscription},
     okebayar::{client::Outcome, send_by::SendBy},
     purchase::{
         claims::Claiming,
@@ -233,8 +233,8 @@ impl Engine {
         wait: Wait,
     ) -> Result<Purchase, PurchaseError> {
         // A caller that cannot wait may still learn of an earlier call.
-        let waiter = self.admit_waiter();
-        let mut updates = self.hub.subscribe(&intent.key());
+        let waiter = self.ledger.admit_waiter();
+        let mut updates = self.ledger.subscribe(&intent.key());
         let beginning = self.begin(intent, waiter.is_some());
         let begun = match wait.deadline() {
             Some(deadline) => tokio::time::timeout_at(deadline, beginning)
@@ -306,7 +306,7 @@ impl Engine {
         let key = intent.key();
         // Before the store is read: a claim that ends in between is in one of the two.
         let is_being_claimed = self.claims.contains(&key);
-        let is_unsent = match self.store.load(&key).await {
+        let is_unsent = match self.ledger.load(&key).await {
             Ok(Some(stored)) => {
                 let same = self.verify_same(&stored, intent).await;
                 same.map_err(|error| {
@@ -409,7 +409,7 @@ impl Engine {
             let outcome = claim(&*self.store, change, guard.history()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
-                    self.hub.publish(permit.transaction());
+                    self.ledger.publish(permit.transaction());
                     let verified = self.verify_claimed(permit.transaction(), &wanted, &intent);
                     return match verified.await.map_err(not_claimed)? {
                         Ok(()) => Ok(Claimed::Won(permit)),
@@ -417,7 +417,7 @@ impl Engine {
                     };
                 }
                 Claim::HeldBack(transaction) => {
-                    self.hub.publish(&transaction);
+                    self.ledger.publish(&transaction);
                     warn!(key = %intent.key(), "a purchase is held back by the failover guard");
                     return Ok(Claimed::HeldBack(transaction));
                 }
@@ -494,7 +494,7 @@ impl Engine {
     async fn sent_before(&self, key: &TransactionKey) -> Sent {
         // Before the store is read: a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(key);
-        match self.store.load(key).await {
+        match self.ledger.load(key).await {
             Ok(Some(stored)) if !is_contended && self.failover.is_unsent(&stored).await => Sent::No,
             _ => Sent::Maybe,
         }
@@ -523,7 +523,7 @@ impl Engine {
         let key = intent.key();
         // Before the store is read: a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(&key);
-        let refused = match self.store.load(&key).await {
+        let refused = match self.ledger.load(&key).await {
             Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
                 self.verify_same(&stored, intent)
                     .await
@@ -602,10 +602,36 @@ impl Engine {
     /// may have lost it and the code is not provably newer.
     pub async fn may_have_sent(&self, key: &TransactionKey) -> bool {
         let is_being_claimed = self.claims.contains(key);
-        if is_being_claimed || !matches!(self.store.load(key).await, Ok(None)) {
+        if is_being_claimed || !matches!(self.ledger.load(key).await, Ok(None)) {
             return true;
         }
         self.failover.may_have_forgotten(key).await
+    }
+
+    /// Waits for the transaction; returns it as known when the time is up. `is_ours`
+    /// when this call claimed it.
+    pub(crate) async fn wait(
+        &self,
+        updates: &mut Subscription,
+        newest: Arc<Transaction>,
+        wait: Wait,
+        is_ours: bool,
+    ) -> Result<Arc<Transaction>, PurchaseError> {
+        let upstream = self.upstreams.get(newest.account());
+        let timeout = upstream.map_or(Duration::ZERO, |upstream| upstream.timeout);
+        let deadline = wait.ends_at(timeout);
+        let is_over = |newest: &Transaction, stopping| wait.is_over(newest, stopping);
+        let waited = self
+            .ledger
+            .wait_until(updates, newest, deadline, is_over, is_ours)
+            .await;
+        match waited {
+            Ok(Waited::Known(transaction)) => Ok(transaction),
+            Ok(Waited::WentBack(_)) => Err(PurchaseError::OutcomeUnreadable(
+                "the store has lost what it held of the transaction".to_owned(),
+            )),
+            Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
+        }
     }
 
     /// Acquires a slot to send a claimed transaction; `None` where none is free in time, or an

@@ -84,7 +84,7 @@ impl Engine {
                 inquiry_code: code, ..
             } => code,
         };
-        let stored = self.store.load(&intent.key()).await;
+        let stored = self.ledger.load(&intent.key()).await;
         let stored = stored.map_err(PurchaseError::NotClaimed)?;
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
@@ -160,7 +160,7 @@ impl Engine {
         let Some(key) = holder else {
             return Ok(PurchaseError::NoSuchInquiry);
         };
-        let record = self.store.load(&key).await?;
+        let record = self.ledger.load(&key).await?;
         let holder = match &record {
             Some(record) if is_open(record) => Holder::Open,
             Some(_) => Holder::Settled,
@@ -222,7 +222,7 @@ impl Engine {
     }
 
     async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
-        let holder = self.store.load(key).await?;
+        let holder = self.ledger.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(
                 holder.standing().state,

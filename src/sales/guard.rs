@@ -95,7 +95,7 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let stored = self.store.load(&intent.key()).await;
+        let stored = self.ledger.load(&intent.key()).await;
         if let Some(stored) = stored.map_err(not_claimed)? {
             self.verify_same(&stored, intent).await?;
             if !matches!(stored.standing().state, State::NotSent(_)) {

@@ -280,7 +280,7 @@ impl Engine {
             let said = [review.clone(), said.clone()];
             current.observe(said, self.now(), self.schedule())
         };
-        self.update(claimed, observe).await.map(drop)
+        self.ledger.update(claimed, observe).await.map(drop)
     }
 
     /// Claims the reference code of an inquiry for what may have been sold; `None` where a

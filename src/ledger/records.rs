@@ -1,0 +1,253 @@
+//! The records of transactions: load, compare-and-save, publish.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::{
+    feed::Feed,
+    hub::{Hub, Pace, Poll, Subscription},
+};
+use crate::{
+    accounts::AccountDirectory,
+    ambient::Ambient,
+    store::{Commit, Store, StoreError},
+    telemetry::Metrics,
+    transaction::{AccountName, Change, Named, Standing, TraceCode, Transaction, TransactionKey},
+};
+
+/// The bounds of the ledger's readers.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerLimits {
+    /// Open watches at once.
+    pub watchers: usize,
+    /// Calls that wait for an outcome at once.
+    pub waiters: usize,
+    /// The pace at which waiters and watchers read the store.
+    pub pace: Pace,
+}
+
+/// The transactions of one store, and those who follow them.
+pub struct Ledger {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) accounts: Arc<AccountDirectory>,
+    pub(super) hub: Hub,
+    pub(super) feed: Feed,
+    pub(super) watchers: Arc<Semaphore>,
+    pub(super) waiters: Semaphore,
+    pub(super) metrics: Metrics,
+    pub(super) ambient: Ambient,
+    pub(super) stopping: CancellationToken,
+    pace: Pace,
+    /// Notified when a due time changes.
+    due_changed: Notify,
+}
+
+impl Ledger {
+    /// Builds the ledger of a store; `hub` notifies its subscribers.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        accounts: Arc<AccountDirectory>,
+        hub: Hub,
+        limits: LedgerLimits,
+        metrics: Metrics,
+        ambient: Ambient,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            accounts,
+            hub,
+            feed: Feed::default(),
+            watchers: Arc::new(Semaphore::new(limits.watchers)),
+            waiters: Semaphore::new(limits.waiters),
+            metrics,
+            ambient,
+            stopping,
+            pace: limits.pace,
+            due_changed: Notify::new(),
+        }
+    }
+
+    /// Loads a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.store.load(key).await
+    }
+
+    /// Loads the transaction that a caller names; `None` also when another account paid.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn find(&self, named: &Named) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let loaded = self.store.load(&named.key).await?;
+        let account = named.account.as_ref();
+        Ok(loaded.filter(|found| self.accounts.is_meant(found.account(), account)))
+    }
+
+    /// Loads the transactions that have a trace code, by a best-effort index: those of one account,
+    /// or of all accounts. OKEBAYAR's trace codes are unique, so there is at most one, unless the
+    /// accounts belong to different installations.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn find_by_trace(
+        &self,
+        account: Option<&AccountName>,
+        trace_code: &TraceCode,
+    ) -> Result<Vec<Arc<Transaction>>, StoreError> {
+        let mut found: Vec<Arc<Transaction>> = Vec::new();
+        // The index holds the account names of the records, former names included.
+        for name in self.accounts.names_of(account) {
+            let Some(key) = self.store.find_by_trace(name, trace_code).await? else {
+                continue;
+            };
+            let Some(loaded) = self.store.load(&key).await? else {
+                continue;
+            };
+            if found.iter().all(|known| known.key() != loaded.key()) {
+                found.push(loaded);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Applies a change and commits it; on a conflict, applies it again to what is stored. `change`
+    /// returns `None` when there is nothing to change. Adding evidence is idempotent, so a commit
+    /// with an indeterminate result may be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; the change may be stored.
+    pub async fn update(
+        &self,
+        mut current: Arc<Transaction>,
+        change: impl Fn(&Transaction) -> Option<Change>,
+    ) -> Result<Arc<Transaction>, StoreError> {
+        loop {
+            let Some(next) = info_span!("fold").in_scope(|| change(&current)) else {
+                return Ok(current);
+            };
+            match self.commit(&current, next).await? {
+                Ok(committed) => return Ok(committed),
+                Err(stored) => current = stored,
+            }
+        }
+    }
+
+    /// Commits a change; `Err` holds what is stored instead. A record that the store has lost is
+    /// written again from the change.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; the change may be stored.
+    pub async fn commit(
+        &self,
+        current: &Transaction,
+        next: Change,
+    ) -> Result<Result<Arc<Transaction>, Arc<Transaction>>, StoreError> {
+        let (before, after) = (current.standing(), next.transaction.standing());
+        let span = info_span!(
+            "save",
+            okebayar.account = %current.account(),
+            okebayar.referencecode = %current.reference_code(),
+            okebayar.tracecode = after.trace_code.as_ref().map(tracing::field::display),
+            okebayar.status = after.code.map(tracing::field::display),
+            okebayar.state.before = before.state.name(),
+            okebayar.state.after = after.state.name(),
+        );
+        let saving = async {
+            let indexing = self.index_trace(current, &before, &after);
+            tokio::join!(indexing, self.store.commit(&next, None))
+        };
+        let ((), committed) = saving.instrument(span).await;
+        let mut committed = committed?;
+        if matches!(committed, Commit::Conflict(None)) {
+            warn!(key = %current.key(), "the store has lost a record; it is written again");
+            let anew = next.rewritten();
+            committed = self.store.commit(&anew, None).await?;
+            if matches!(committed, Commit::Done) {
+                self.announce(current, &anew, (&before, &after));
+                return Ok(Ok(anew.transaction));
+            }
+        }
+        match committed {
+            Commit::Done => {
+                self.announce(current, &next, (&before, &after));
+                Ok(Ok(next.transaction))
+            }
+            Commit::Conflict(Some(stored)) => Ok(Err(stored)),
+            Commit::Conflict(None) | Commit::OtherHistory => Err(StoreError::Corrupt {
+                key: current.key().to_string(),
+                problem: "the record repeatedly appears and disappears".to_owned(),
+            }),
+        }
+    }
+
+    /// Shows subscribers a version that this process committed.
+    pub fn publish(&self, transaction: &Arc<Transaction>) {
+        self.hub.publish(transaction);
+    }
+
+    /// Subscribes to the changes of a transaction from now on.
+    #[must_use]
+    pub fn subscribe(&self, key: &TransactionKey) -> Subscription {
+        self.hub.subscribe(key)
+    }
+
+    /// Waits until the due time of a status check has changed.
+    pub async fn due_changed(&self) {
+        self.due_changed.notified().await;
+    }
+
+    /// Starts the clock of one waiter that also reads the store at its own pace.
+    pub(super) fn poll(&self) -> Poll {
+        self.hub.poll(self.pace)
+    }
+
+    /// Indexes a new trace code, on a best effort by contract: the reference code always finds the
+    /// transaction. It is indexed before anyone can read it from the record.
+    async fn index_trace(&self, of: &Transaction, before: &Standing, after: &Standing) {
+        if let Some(new) = &after.trace_code
+            && before.trace_code.as_ref() != Some(new)
+        {
+            let _ = self.store.index_trace(&of.key(), of.account(), new).await;
+        }
+    }
+
+    /// Notifies subscribers, the log and the reconciler of a committed change.
+    fn announce(
+        &self,
+        from: &Transaction,
+        change: &Change,
+        (before, after): (&Standing, &Standing),
+    ) {
+        let transaction = &change.transaction;
+        self.hub.publish(transaction);
+        if before.state != after.state {
+            let age = (self.ambient.now)().duration_since(transaction.armed_at());
+            self.metrics.transition(
+                transaction.contents().operation(),
+                &before.state,
+                &after.state,
+                age.as_secs_f64(),
+            );
+            info!(
+                account = %transaction.account(),
+                reference_code = %transaction.reference_code(),
+                from = before.state.name(),
+                to = after.state.name(),
+                status_code = after.code.map(tracing::field::display),
+                trace_code = after.trace_code.as_ref().map(tracing::field::display),
+                revision = transaction.revision(),
+                "transaction changed"
+            );
+        }
+        if transaction.due_at() != from.due_at() {
+            self.due_changed.notify_one();
+        }
+    }
+}
