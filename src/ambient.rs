@@ -40,4 +40,10 @@ impl Ambient {
             random: || Uuid::new_v4(),
         }
     }
+
+    /// Generates a reference code of the gateway's own.
+    #[must_use]
+    pub fn reference_code(&self) -> String {
+        (self.random)().to_string()
+    }
 }

@@ -32,7 +32,7 @@ use crate::{
         unconfigured,
     },
     config::{AccountSettings, Fault, Settings, StoreSettings},
-    engine::{self, Engine},
+    gateway::{Gateway, GatewaySettings},
     grpc::{
         Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
         v1::{
@@ -75,7 +75,7 @@ pub struct App {
     pub callbacks: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
-    engine: Arc<Engine>,
+    gateway: Gateway,
     servers: JoinSet<Result<()>>,
     /// The tasks that serve until everything else has ended: the admin port, and the keeper of texts.
     last: JoinSet<Result<()>>,
@@ -116,7 +116,7 @@ impl App {
             poll_interval: settings.poll_interval,
             census_interval: settings.census_interval,
         };
-        let engine_settings = engine::Settings {
+        let gateway_settings = GatewaySettings {
             limits: settings.limits,
             send_within: settings.send_within,
             schedule: settings.schedule,
@@ -129,11 +129,17 @@ impl App {
         let (texts, told) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let upstreams = Upstreams::new(upstreams, settings.default_account);
-        let engine = Engine::new(store, upstreams, engine_settings, ambient, stopping.clone());
-        engine.failover().refresh().await.context("store")?;
+        let gateway = Gateway::new(
+            store,
+            upstreams,
+            gateway_settings,
+            ambient,
+            stopping.clone(),
+        );
+        gateway.failover.refresh().await.context("store")?;
 
         let mut servers = JoinSet::new();
-        let accounts = Accounts::new(Arc::clone(&engine));
+        let accounts = Accounts::new(gateway.clone());
         let (reporter, health) = tonic_health::server::health_reporter();
         servers.spawn(serve_grpc(
             listeners.grpc,
@@ -143,12 +149,7 @@ impl App {
             stopping.clone(),
         ));
         let (tell_readiness, readiness) = watch::channel(Readiness::READY);
-        let reporting = report_health(
-            reporter,
-            tell_readiness,
-            Arc::clone(&engine),
-            stopping.clone(),
-        );
+        let reporting = report_health(reporter, tell_readiness, gateway.clone(), stopping.clone());
         start(&mut servers, reporting);
         let limits = http::Limits {
             connections: ADMIN_CONNECTIONS,
@@ -163,30 +164,30 @@ impl App {
             head_timeout: settings.callbacks.read_timeout,
         };
         let router = callback::router(Callbacks::new(
-            Arc::clone(&engine),
+            Arc::clone(&gateway.callbacks),
             secrets,
             settings.callbacks,
         ));
         let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
-        let (store, notifier) = engine.events();
+        let store = Arc::clone(&gateway.store);
         let keeping = notices::run(
             Arc::clone(&store),
             told,
-            engine.metrics().clone(),
+            gateway.metrics.clone(),
             ambient,
             drained.clone(),
         );
         start(&mut last, keeping);
-        let relaying = hub::relay(store, notifier, stopping.clone());
+        let relaying = hub::relay(store, gateway.hub.clone(), stopping.clone());
         start(&mut servers, relaying);
-        start_background(&mut servers, &engine, &background, &stopping);
+        start_background(&mut servers, &gateway, &background, &stopping);
         info!(%grpc, %callbacks, %admin, "listening");
         Ok(Self {
             grpc,
             callbacks,
             admin,
-            engine,
+            gateway,
             servers,
             last,
             stopping,
@@ -210,7 +211,7 @@ impl App {
         };
         self.stopping.cancel();
         info!("stopping");
-        let tasks = self.engine.tasks();
+        let tasks = &self.gateway.tasks;
         tasks.close();
         let drained = tokio::time::timeout(self.drain, async {
             // Handlers first: one that was let in may still begin a task.
@@ -224,7 +225,7 @@ impl App {
         if !was_in_time {
             let unfinished = tasks.len();
             error!(unfinished, "the drain time is up");
-            self.engine.log_unfinished();
+            self.gateway.purchases.log_unfinished();
             if unfinished > 0 {
                 bail!("{unfinished} tasks were still running when the drain time was up");
             }
@@ -248,30 +249,29 @@ struct Background {
 /// reconciler.
 fn start_background(
     servers: &mut JoinSet<Result<()>>,
-    engine: &Arc<Engine>,
+    gateway: &Gateway,
     background: &Background,
     stopping: &CancellationToken,
 ) {
-    let engine = || Arc::clone(engine);
     let (interval, stopping) = (background.census_interval, || stopping.clone());
-    let counted = engine();
+    let (purchases, ledger) = (Arc::clone(&gateway.purchases), Arc::clone(&gateway.ledger));
     let counting = gauges::run(interval, stopping(), async move || {
-        counted.record_occupancy();
-        counted.ledger().record_open().await
+        purchases.record_occupancy();
+        ledger.record_open().await
     });
     start(servers, counting);
-    let counting = unconfigured::run(engine(), interval, stopping());
-    start(servers, counting);
-    let reader = Arc::clone(engine().ledger());
-    start(servers, async move { reader.read_events().await });
-    let asker = engine();
-    start(servers, async move { asker.check_orphans().await });
+    let checks = || Arc::clone(&gateway.checks);
+    start(servers, unconfigured::run(checks(), interval, stopping()));
+    let ledger = Arc::clone(&gateway.ledger);
+    start(servers, async move { ledger.read_events().await });
+    let callbacks = Arc::clone(&gateway.callbacks);
+    start(servers, async move { callbacks.check_orphans().await });
     let Background {
-        checks,
+        checks: concurrency,
         poll_interval,
         ..
     } = background;
-    let reconciling = reconciler::run(engine(), *checks, *poll_interval, stopping());
+    let reconciling = reconciler::run(checks(), *concurrency, *poll_interval, stopping());
     start(servers, reconciling);
 }
 
@@ -428,12 +428,12 @@ async fn serve_grpc(
 async fn report_health(
     reporter: HealthReporter,
     readiness: watch::Sender<Readiness>,
-    engine: Arc<Engine>,
+    gateway: Gateway,
     stopping: CancellationToken,
 ) {
     // The store was verified when it was opened.
     report(&reporter, true).await;
-    engine.metrics().store_healthy(true);
+    gateway.metrics.store_healthy(true);
     let mut was_well = true;
     loop {
         tokio::select! {
@@ -443,10 +443,10 @@ async fn report_health(
                 return report(&reporter, false).await;
             }
         }
-        let verified = engine.failover().verify_store().await;
+        let verified = gateway.failover.verify_store().await;
         let is_well = verified.is_ok();
-        engine.metrics().store_healthy(is_well);
-        readiness.send_modify(|readiness| readiness.store = engine.failover().store_problem());
+        gateway.metrics.store_healthy(is_well);
+        readiness.send_modify(|readiness| readiness.store = gateway.failover.store_problem());
         if is_well != was_well {
             match verified {
                 Ok(()) => info!("the gateway is healthy again"),

@@ -26,10 +26,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, Span, info, info_span, warn};
 
+use super::{callback_recorder::CallbackRecorder, record::Received};
 use crate::{
-    callbacks::Received,
     config::CallbackSettings,
-    engine::Engine,
     okebayar::{
         answer::{Answer, Fields},
         format,
@@ -52,7 +51,7 @@ const ROUTE: &str = "/callbacks/{account}";
 
 /// What the listener knows.
 pub struct Callbacks {
-    engine: Arc<Engine>,
+    recorder: Arc<CallbackRecorder>,
     secrets: BTreeMap<AccountName, Option<SecretString>>,
     settings: CallbackSettings,
     rate: DefaultDirectRateLimiter,
@@ -144,7 +143,7 @@ async fn receive(
         Ok(Received::Orphan) => "orphan",
         Err(refused) => refused.kind(),
     };
-    callbacks.engine.metrics().callback(result);
+    callbacks.recorder.metrics.callback(result);
     let (status, text) = answer_to(&received);
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
@@ -176,13 +175,13 @@ impl Callbacks {
     /// What the listener knows: the secrets in the accounts' addresses, and limits.
     #[must_use]
     pub fn new(
-        engine: Arc<Engine>,
+        recorder: Arc<CallbackRecorder>,
         secrets: BTreeMap<AccountName, Option<SecretString>>,
         settings: CallbackSettings,
     ) -> Self {
         let rate = RateLimiter::direct(Quota::per_second(settings.rate_per_second));
         Self {
-            engine,
+            recorder,
             secrets,
             settings,
             rate,
@@ -206,7 +205,7 @@ impl Callbacks {
         let report = self.read(&account, request).await.inspect_err(|refused| {
             info!(%account, problem = ?refused, "a callback was refused");
         })?;
-        self.engine
+        self.recorder
             .receive(&account, &report)
             .await
             .map_err(|error| {
@@ -239,7 +238,7 @@ impl Callbacks {
     fn admit(&self, address: &Address) -> Option<AccountName> {
         // The address of a former name stays registered with OKEBAYAR for a while.
         let named = AccountName::parse(address.get("account")?.as_str()).ok()?;
-        let account = self.engine.accounts.configured(&named)?;
+        let account = self.recorder.upstreams.directory().configured(&named)?;
         let given = address.get("secret").map_or("", String::as_str);
         let wanted = self
             .secrets
@@ -272,7 +271,7 @@ impl Callbacks {
     /// Takes a callback apart, a long one beside the threads that serve everything else.
     async fn report(&self, account: &AccountName, came: Came) -> Result<Answer, Refused> {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let (engine, account) = (Arc::clone(&self.engine), account.clone());
+        let (recorder, account) = (Arc::clone(&self.recorder), account.clone());
         let is_long = came.length() > LONG_BYTES;
         let read = move || {
             // SUBTLE: hyper drops this handler when the sender hangs up, but the parse goes on: the
@@ -280,7 +279,7 @@ impl Callbacks {
             let _turn = turn;
             let fields = came.read()?;
             drop(came);
-            let report = engine.read_report(&account, fields);
+            let report = recorder.read_report(&account, fields);
             let conflict = Refused::Malformed("one fact is given twice, differently\n");
             // The details have what is kept; the rest must not wait for the store.
             Ok(Answer {

@@ -1,7 +1,12 @@
-//! OKEBAYAR's callbacks.
+//! OKEBAYAR's callbacks: received over HTTP, stored before they are answered, and confirmed by a status
+//! check (promises 7 and 12).
 
+mod callback_recorder;
 pub mod listener;
-pub mod orphan_checks;
-pub mod recorder;
+mod orphan_checks;
+mod orphan_queue;
+mod record;
 
-pub use recorder::Received;
+pub use callback_recorder::CallbackRecorder;
+pub use orphan_queue::OrphanQueue;
+pub use record::Received;

@@ -9,54 +9,31 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
 use crate::{
-    engine::Engine,
-    notices::orphans::{self as inbox, Orphan, OrphanCheck},
+    callbacks::callback_recorder::CallbackRecorder,
+    notices::orphans::{self, Orphan, OrphanCheck},
     okebayar::{client::NothingLearnt, verdict},
     store::StoreError,
     transaction::{AccountName, ReferenceCode, StatusCode, TransactionKey},
 };
 
-/// How many wait to be asked about; further ones are not asked about.
-const WAITING_MAX: usize = 256;
 /// From one check to the next, so that a flood of callbacks asks little of OKEBAYAR.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A reference code that the store does not know, and at whose account's address the
-/// callback came.
-type Unknown = (AccountName, ReferenceCode);
-
-/// The queue of reference codes to be asked about.
-pub(crate) struct Orphans {
-    sender: mpsc::Sender<Unknown>,
-    receiver: Mutex<mpsc::Receiver<Unknown>>,
-}
-
-impl Default for Orphans {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        Self {
-            sender,
-            receiver: Mutex::new(receiver),
-        }
-    }
-}
-
-impl Engine {
+impl CallbackRecorder {
     /// Has OKEBAYAR asked about the reference code of an orphan, where that is needed.
     pub(crate) fn ask_about_orphan(&self, orphan: &Orphan) {
         let Ok(reference) = ReferenceCode::parse(orphan.reference_code.as_str()) else {
             return;
         };
         let waiting = self
-            .orphans
+            .orphan_queue
             .sender
             .try_send((orphan.account.clone(), reference));
         if waiting.is_err() {
-            self.metrics().orphan_check(&orphan.account, "dropped");
+            self.metrics.orphan_check(&orphan.account, "dropped");
         }
     }
 
@@ -64,9 +41,9 @@ impl Engine {
     /// gateway stops.
     pub async fn check_orphans(&self) {
         for (account, _) in self.upstreams.iter() {
-            self.metrics().no_orphan_checks(account);
+            self.metrics.no_orphan_checks(account);
         }
-        let mut waiting = self.orphans.receiver.lock().await;
+        let mut waiting = self.orphan_queue.receiver.lock().await;
         let checking = async {
             while let Some((account, reference)) = waiting.recv().await {
                 match self.check_orphan(&account, &reference).await {
@@ -82,23 +59,6 @@ impl Engine {
         self.stopping.run_until_cancelled(checking).await;
     }
 
-    /// Returns up to `limit` orphans after the newest `start`, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store does not answer.
-    pub async fn orphans(&self, start: usize, limit: usize) -> Result<Vec<Orphan>, StoreError> {
-        inbox::orphans(&*self.store, start, limit).await
-    }
-
-    /// Returns the result of the check of an orphan's reference code; `None` when none was
-    /// made.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store does not answer.
-    pub async fn orphan_check(&self, orphan: &Orphan) -> Result<Option<OrphanCheck>, StoreError> {
-        inbox::orphan_check(&*self.store, orphan).await
-    }
-
     /// Returns true when a reference code tells that it is young enough to be asked about:
     /// a check past `checks.age_max` may become a new sale, and a callback may name any
     /// reference code, however old.
@@ -106,7 +66,7 @@ impl Engine {
         let skew = self.failover.clock_skew();
         reference.minted_at().is_some_and(|minted| {
             let age = now.duration_since(minted);
-            -skew <= age && age.saturating_add(skew) <= self.schedule().age_max
+            -skew <= age && age.saturating_add(skew) <= self.schedule.age_max
         })
     }
 
@@ -117,7 +77,7 @@ impl Engine {
         account: &AccountName,
         reference: &ReferenceCode,
     ) -> Result<bool, StoreError> {
-        let now = self.now();
+        let now = (self.ambient.now)();
         if !self.is_young(reference, now) {
             return Ok(false);
         }
@@ -133,7 +93,7 @@ impl Engine {
             // It was written again meanwhile, or belongs to another account.
             return Ok(false);
         }
-        let Some(claim) = inbox::claim_orphan_check(store, account, reference, now).await? else {
+        let Some(claim) = orphans::claim_orphan_check(store, account, reference, now).await? else {
             return Ok(false);
         };
         let said = upstream.client.check_unknown(reference).await;
@@ -142,14 +102,14 @@ impl Engine {
             Ok(code) => verdict::class(*code),
             Err(nothing) => nothing.kind(),
         };
-        self.metrics().orphan_check(account, result);
+        self.metrics.orphan_check(account, result);
         log(account, reference, &said);
         let check = OrphanCheck {
-            at: self.now(),
+            at: (self.ambient.now)(),
             status: said.as_ref().ok().map(ToString::to_string),
             problem: said.err().map(|nothing| nothing.kind().to_owned()),
         };
-        inbox::keep_orphan_check(store, account, reference, &claim, &check).await?;
+        orphans::keep_orphan_check(store, account, reference, &claim, &check).await?;
         Ok(true)
     }
 }

@@ -1,9 +1,23 @@
-//! Status checks, and resolution by an operator.
+//! Status checks: on schedule, on a callback or caller's request, and the operator's resolution where
+//! no check settles a transaction.
+//!
+//! [`reconciler`] finds due checks and leases them; [`check`] makes one; [`elsewhere`] asks the other
+//! accounts about a quarantined reference code; [`unconfigured`] moves the schedule of transactions
+//! whose account this gateway does not have.
 
 pub mod check;
+#[expect(clippy::module_inception, reason = "the file of the type `Checks`")]
+mod checks;
+pub mod elsewhere;
+mod lease;
+mod on_request;
 pub mod reconciler;
-pub mod resolution;
+mod resolution;
+mod skipped;
 pub mod unconfigured;
 
-pub use check::{CheckError, Checked, LeasedCheck};
+pub use checks::Checks;
+pub use lease::LeasedCheck;
+pub use on_request::{CheckError, Checked};
 pub use resolution::ResolveError;
+pub use skipped::SkippedChecks;

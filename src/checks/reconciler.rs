@@ -16,9 +16,8 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::{checks::Checks, lease::LeasedCheck};
 use crate::{
-    checks::LeasedCheck,
-    engine::Engine,
     store::{DueCheck, StoreError},
     transaction::{AccountName, TransactionKey},
 };
@@ -151,7 +150,7 @@ const UNINDEXED_MAX: usize = 64;
 
 /// Finds due checks and has them made.
 struct Reconciler {
-    engine: Arc<Engine>,
+    checks: Arc<Checks>,
     concurrency: Concurrency,
     poll_interval: Duration,
     stopping: CancellationToken,
@@ -170,15 +169,15 @@ struct Reconciler {
 }
 
 /// Runs until `stopping`. Checks that have begun are finished as tasks of the
-/// engine.
+/// gateway.
 pub async fn run(
-    engine: Arc<Engine>,
+    checks: Arc<Checks>,
     concurrency: Concurrency,
     poll_interval: Duration,
     stopping: CancellationToken,
 ) {
     let mut reconciler = Reconciler {
-        engine,
+        checks,
         concurrency,
         poll_interval,
         stopping,
@@ -206,12 +205,12 @@ impl Reconciler {
     async fn look(&mut self) -> Result<(), StoreError> {
         self.waiting.clear();
         self.is_more_due = false;
-        let due = self.engine.due(self.concurrency.most).await?;
+        let due = self.checks.due(self.concurrency.most).await?;
         self.slots_now = self.concurrency.slots(due.count);
         self.is_more_due = due.count > due.checks.len() as u64;
         self.waiting.extend(due.checks);
         let running = self.slots.running().count();
-        self.engine.metrics().checks_at_work(due.count, running);
+        self.checks.metrics.checks_at_work(due.count, running);
         self.place().await
     }
 
@@ -225,7 +224,7 @@ impl Reconciler {
         }
         self.placed_at = Some(Instant::now());
         if self.unplaced.is_empty() {
-            let found = self.engine.unindexed(self.page).await?;
+            let found = self.checks.unindexed(self.page).await?;
             self.page = if found.is_last { 0 } else { self.page + 1 };
             self.unplaced.extend(found.keys);
         }
@@ -233,7 +232,7 @@ impl Reconciler {
             let Some(key) = self.unplaced.pop_front() else {
                 break;
             };
-            match self.engine.place(&key).await {
+            match self.checks.place(&key).await {
                 Ok(Some(check)) if check.is_asked => self.waiting.push_front(check),
                 Ok(Some(check)) => self.waiting.push_back(check),
                 Ok(None) => {}
@@ -266,7 +265,7 @@ impl Reconciler {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
-                () = self.engine.something_due(), if !is_wanted => is_wanted = true,
+                () = self.checks.ledger.due_changed(), if !is_wanted => is_wanted = true,
                 () = self.slots.freed.notified(), if !self.waiting.is_empty() => {}
             }
         }
@@ -275,13 +274,13 @@ impl Reconciler {
     /// Begins what is waiting, as far as there are slots. What has no slot yet goes on
     /// waiting.
     async fn begin_checks(&mut self) {
-        let accounts = self.engine.accounts.count();
+        let accounts = self.checks.accounts.count();
         let mut passed = VecDeque::new();
         while !self.stopping.is_cancelled()
             && self.slots.running().count() < self.slots_now
             && let Some(check) = self.waiting.pop_front()
         {
-            let account = self.engine.accounts.present_name(&check.account).clone();
+            let account = self.checks.accounts.present_name(&check.account).clone();
             let has_slot = self
                 .slots
                 .running()
@@ -295,7 +294,7 @@ impl Reconciler {
                 check,
                 account,
             };
-            match self.engine.lease_due(&slot.check).await {
+            match self.checks.lease_due(&slot.check).await {
                 Ok(Some(leased)) => self.spawn(slot, leased),
                 // Another replica holds the lease, or it is no longer due.
                 Ok(None) => {}
@@ -315,10 +314,10 @@ impl Reconciler {
     }
 
     fn spawn(&self, slot: Slot, leased: LeasedCheck) {
-        let engine = Arc::clone(&self.engine);
-        self.engine.tasks().spawn(async move {
+        let checks = Arc::clone(&self.checks);
+        self.checks.tasks.spawn(async move {
             let key = slot.check.key.clone();
-            if let Err(error) = engine.check_leased(leased).await {
+            if let Err(error) = checks.check_leased(leased).await {
                 warn!(%key, %error, "a status check could not be stored");
             }
             drop(slot);

@@ -1,10 +1,9 @@
-//! What operators see and decide: transactions that need review, and notices.
+//! Resolution by an operator.
 
 use std::sync::Arc;
 
 use crate::{
-    engine::Engine,
-    notices::texts::{self as notices, Notice},
+    checks::checks::Checks,
     store::StoreError,
     transaction::{CannotResolve, Named, Ruling, Transaction},
 };
@@ -14,10 +13,7 @@ use crate::{
 pub enum ResolveError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
-    NotFound {
-        /// The reference code may have been sent all the same.
-        may_be_sent: bool,
-    },
+    NotFound,
     /// It is in no state to be resolved, or changed since the operator looked.
     #[error(transparent)]
     CannotResolve(#[from] CannotResolve),
@@ -26,7 +22,7 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
-impl Engine {
+impl Checks {
     /// Settles a transaction by an operator's ruling; the same ruling again changes
     /// nothing.
     ///
@@ -37,12 +33,10 @@ impl Engine {
         named: &Named,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
-        let Some(mut current) = self.ledger.find(named).await? else {
-            let may_be_sent = self.may_have_sent(&named.key).await;
-            return Err(ResolveError::NotFound { may_be_sent });
-        };
+        let found = self.ledger.find(named).await?;
+        let mut current = found.ok_or(ResolveError::NotFound)?;
         loop {
-            let Some(next) = current.resolve(ruling, self.now(), self.schedule())? else {
+            let Some(next) = current.resolve(ruling, (self.ambient.now)(), &self.schedule)? else {
                 return Ok(current);
             };
             match self.ledger.commit(&current, next).await? {
@@ -50,22 +44,5 @@ impl Engine {
                 Err(stored) => current = stored,
             }
         }
-    }
-
-    /// Returns up to `limit` of OKEBAYAR's texts to the partner after the newest `start`,
-    /// without their mentions; the one that is new last is the first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store does not answer.
-    pub async fn notices(&self, start: usize, limit: usize) -> Result<Vec<Notice>, StoreError> {
-        notices::notices(&*self.store, start, limit).await
-    }
-
-    /// Returns a text with its mentions so far.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store does not answer.
-    pub async fn counted(&self, notice: Notice) -> Result<Notice, StoreError> {
-        notices::counted(&*self.store, notice).await
     }
 }

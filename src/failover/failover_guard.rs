@@ -26,7 +26,7 @@ pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The failover guard of this process: it verifies the store, follows its replication epoch, and
 /// decides which reference codes are quarantined.
 pub struct FailoverGuard {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     settings: GuardSettings,
     hub: Hub,
     metrics: Metrics,

@@ -28,8 +28,10 @@
 pub mod command;
 pub mod failover_guard;
 pub mod known_epoch;
+mod listed;
 pub mod observation;
 pub mod release;
 
 pub use failover_guard::{FailoverGuard, VERIFY_TIMEOUT};
 pub use known_epoch::{GuardSettings, KnownEpoch};
+pub use listed::{ListedTransaction, is_open};

@@ -1,7 +1,5 @@
 //! `AccountService`.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
     error::{self, NO_SUCH_ACCOUNT, Violations},
     v1::{self, account_service_server::AccountService},
 };
-use crate::{engine::Engine, purchase::Sent, transaction::AccountName};
+use crate::{gateway::Gateway, purchase::Sent, transaction::AccountName};
 
 /// The longest message of an echo, in bytes.
 const MESSAGE_BYTES_MAX: usize = 256;
@@ -17,25 +15,25 @@ const MESSAGE_BYTES_MAX: usize = 256;
 /// Which accounts requests may name: the part that all services share.
 #[derive(Clone)]
 pub struct Accounts {
-    pub(super) engine: Arc<Engine>,
+    pub(super) gateway: Gateway,
 }
 
 impl Accounts {
-    /// The engine's accounts; requests that name none get its default one.
+    /// The gateway's accounts; requests that name none get its default one.
     #[must_use]
-    pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
     }
 
     /// Returns the named account, or the default one.
     pub(super) fn or_default(&self, named: Option<AccountName>) -> AccountName {
-        named.unwrap_or_else(|| self.engine.accounts().default_account().clone())
+        named.unwrap_or_else(|| self.gateway.accounts.default_account().clone())
     }
 
     /// Returns the account that answers a question: known, or a violation.
     pub(super) fn find(&self, name: &str, violations: &mut Violations) -> Option<AccountName> {
         if name.is_empty() {
-            return Some(self.engine.accounts().default_account().clone());
+            return Some(self.gateway.accounts.default_account().clone());
         }
         self.known("account", name, violations)
     }
@@ -49,7 +47,7 @@ impl Accounts {
     ) -> Option<AccountName> {
         let known = AccountName::parse(name)
             .ok()
-            .and_then(|name| self.engine.accounts().configured(&name));
+            .and_then(|name| self.gateway.accounts.configured(&name));
         if known.is_none() {
             violations.add(field, NO_SUCH_ACCOUNT);
         }
@@ -67,7 +65,7 @@ impl AccountService for Accounts {
         let Some(account) = self.find(&request.into_inner().account, &mut violations) else {
             return Err(violations.into_status());
         };
-        let asked = self.engine.balance(&account).await;
+        let asked = self.gateway.queries.balance(&account).await;
         let (balance, details) = asked.map_err(|error| error::of_question(&error, Sent::No))?;
         Ok(Response::new(v1::GetBalanceResponse {
             balance: Some(convert::money(balance)),
@@ -99,7 +97,7 @@ impl AccountService for Accounts {
         let Some(account) = account else {
             return Err(violations.into_status());
         };
-        let echoed = self.engine.echo(&account, &message).await;
+        let echoed = self.gateway.queries.echo(&account, &message).await;
         echoed.map_err(|error| error::of_question(&error, Sent::No))?;
         Ok(Response::new(v1::EchoResponse { message }))
     }

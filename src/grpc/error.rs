@@ -471,7 +471,7 @@ pub(super) fn of_watch_all(error: &WatchError) -> Status {
 pub(super) fn of_resolve(error: &ResolveError) -> Status {
     let message = error.to_string();
     match error {
-        ResolveError::NotFound { may_be_sent } => not_found(*may_be_sent),
+        ResolveError::NotFound => not_found(true),
         ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
             let metadata = HashMap::from([("revision".to_owned(), revision.to_string())]);
             with_metadata(

@@ -13,7 +13,7 @@ use crate::{
     queries::{Found, PlnBill, PlnPostpaid, PlnPrepaid},
 };
 
-/// Serves `InquiryService` over the engine.
+/// Serves `InquiryService` over the gateway.
 pub struct Inquiries(Accounts);
 
 impl Inquiries {
@@ -36,7 +36,7 @@ impl InquiryService for Inquiries {
             Some(_) => Sent::Maybe,
             None => Sent::No,
         };
-        let found = self.0.engine.inquire_prepaid(
+        let found = self.0.gateway.queries.inquire_prepaid(
             &asked.account,
             asked.reference_code,
             &asked.product_code,
@@ -54,7 +54,7 @@ impl InquiryService for Inquiries {
         request: Request<v1::InquirePostpaidRequest>,
     ) -> Result<Response<v1::InquirePostpaidResponse>, Status> {
         let (account, question) = request::postpaid_inquiry(&self.0, request.into_inner())?;
-        let found = self.0.engine.inquire_postpaid(&account, &question);
+        let found = self.0.gateway.queries.inquire_postpaid(&account, &question);
         let found = found
             .await
             .map_err(|error| error::of_question(&error, Sent::No))?;

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     notices::{
-        orphans::{Orphan, OrphanCheck},
-        texts::Notice,
+        orphans::{self, Orphan, OrphanCheck},
+        texts::{self, Notice},
     },
     store::{Listed, StoreError},
     transaction::{AccountName, AccountNames, StatusCode},
 };
 
-/// Serves `NoticeService` over the engine.
+/// Serves `NoticeService` over the gateway.
 pub struct Notices(Accounts);
 
 impl Notices {
@@ -38,12 +38,13 @@ impl NoticeService for Notices {
     ) -> Result<Response<v1::ListNoticesResponse>, Status> {
         let caller_deadline = deadline(request.metadata());
         let slice = request::notices(&self.0, &request.into_inner())?;
-        let engine = &self.0.engine;
+        let gateway = &self.0.gateway;
+        let store = &*gateway.store;
         let reading = async {
-            let names = engine.accounts().names();
-            let read = |start, limit| engine.notices(start, limit);
+            let names = gateway.accounts.names();
+            let read = |start, limit| texts::notices(store, start, limit);
             let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
-            let counted = page.into_iter().map(|one| engine.counted(one));
+            let counted = page.into_iter().map(|one| texts::counted(store, one));
             let counted = try_join_all(counted).await?;
             Ok(v1::ListNoticesResponse {
                 notices: counted.into_iter().map(notice).collect(),
@@ -60,13 +61,14 @@ impl NoticeService for Notices {
     ) -> Result<Response<v1::ListOrphanCallbacksResponse>, Status> {
         let caller_deadline = deadline(request.metadata());
         let slice = request::orphans(&self.0, &request.into_inner())?;
-        let engine = &self.0.engine;
+        let gateway = &self.0.gateway;
+        let store = &*gateway.store;
         let reading = async {
-            let names = engine.accounts().names();
-            let read = |start, limit| engine.orphans(start, limit);
+            let names = gateway.accounts.names();
+            let read = |start, limit| orphans::orphans(store, start, limit);
             let (page, next_page_token) = cut(read, &slice, names, |one| &one.account).await?;
             let checked = page.into_iter().map(async |one| {
-                let check = engine.orphan_check(&one).await?;
+                let check = orphans::orphan_check(store, &one).await?;
                 Ok(orphan(one, check))
             });
             let orphan_callbacks = try_join_all(checked).await?;

@@ -16,16 +16,17 @@ use super::{
     v1::{self, transaction_service_server::TransactionService},
 };
 use crate::{
-    engine::Engine,
+    checks::ResolveError,
+    gateway::Gateway,
     ledger::{Wait, WaitUntil, Watch, WatchAll, WatchError},
     purchase::Purchase,
     transaction::{Intent, TraceCode, Transaction, TransactionKey},
 };
 
-/// Serves `TransactionService` over the engine.
+/// Serves `TransactionService` over the gateway.
 pub struct Transactions {
     accounts: Accounts,
-    engine: Arc<Engine>,
+    gateway: Gateway,
     converted: Converted,
 }
 
@@ -33,17 +34,17 @@ impl Transactions {
     /// The service, for the transactions of these accounts.
     #[must_use]
     pub fn new(accounts: Accounts) -> Self {
-        let engine = Arc::clone(&accounts.engine);
+        let gateway = accounts.gateway.clone();
         Self {
             accounts,
-            engine,
+            gateway,
             converted: Converted::default(),
         }
     }
 
     /// Returns the error that there is no such transaction.
     async fn not_found(&self, key: &TransactionKey) -> Status {
-        error::not_found(self.engine.may_have_sent(key).await)
+        error::not_found(self.gateway.purchases.may_have_sent(key).await)
     }
 
     async fn by_trace_code(
@@ -58,8 +59,8 @@ impl Transactions {
             return Err(violations.into_status());
         };
         let found = self
-            .engine
-            .ledger()
+            .gateway
+            .ledger
             .find_by_trace(account.as_ref(), &trace_code);
         let mut found = found.await.map_err(|error| error::of_store(&error))?;
         if found.len() > 1 {
@@ -79,7 +80,7 @@ impl Transactions {
         reference_code: &str,
     ) -> Result<Arc<Transaction>, Status> {
         let named = request::named(account, reference_code)?;
-        let found = self.engine.ledger().find(&named).await;
+        let found = self.gateway.ledger.find(&named).await;
         match found.map_err(|error| error::of_store(&error))? {
             Some(found) => Ok(found),
             None => Err(self.not_found(&named.key).await),
@@ -97,12 +98,17 @@ impl Transactions {
             caller_deadline,
         };
         let operation = intent.contents.operation();
-        let bought = self.engine.purchase(intent, wait).await.map_err(|error| {
-            info!(%reference_code, %error, "a purchase was refused");
-            error::of_purchase(&error)
-        })?;
+        let bought = self
+            .gateway
+            .purchases
+            .purchase(intent, wait)
+            .await
+            .map_err(|error| {
+                info!(%reference_code, %error, "a purchase was refused");
+                error::of_purchase(&error)
+            })?;
         if bought.replayed {
-            self.engine.metrics().replay(operation);
+            self.gateway.metrics.replay(operation);
         }
         Ok(bought)
     }
@@ -172,7 +178,7 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let named = request::named(&request.account, &request.reference_code)?;
         let checking = async {
-            let checked = self.engine.check_now(&named, caller_deadline).await;
+            let checked = self.gateway.checks.check_now(&named, caller_deadline).await;
             match checked.map_err(|error| error::of_check(&error))? {
                 Some(checked) => Ok(checked),
                 None => Err(self.not_found(&named.key).await),
@@ -204,7 +210,7 @@ impl TransactionService for Transactions {
         };
         let watching = async {
             let key = named.key.clone();
-            match self.engine.ledger().watch(named, after).await {
+            match self.gateway.ledger.watch(named, after).await {
                 Ok(watch) => Ok(watch),
                 Err(WatchError::NotFound) => Err(self.not_found(&key).await),
                 Err(error) => Err(error::of_watch(&error)),
@@ -223,7 +229,7 @@ impl TransactionService for Transactions {
         let caller_deadline = deadline(request.metadata());
         let (accounts, cursor) = request::watch_all(&self.accounts, &request.into_inner())?;
         let watching = async {
-            let watch = self.engine.ledger().watch_all(accounts, cursor).await;
+            let watch = self.gateway.ledger.watch_all(accounts, cursor).await;
             watch.map_err(|error| error::of_watch_all(&error))
         };
         let watch = in_time(caller_deadline, watching).await?;
@@ -238,7 +244,7 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let (query, scope) = request::list(&self.accounts, &request)?;
         let listing = async {
-            let page = self.engine.ledger().list(&query).await;
+            let page = self.gateway.ledger.list(&query).await;
             page.map_err(|error| error::of_store(&error))
         };
         let page = in_time(caller_deadline, listing).await?;
@@ -261,8 +267,11 @@ impl TransactionService for Transactions {
         let caller_deadline = deadline(request.metadata());
         let (named, ruling) = request::resolution(request.into_inner())?;
         let resolving = async {
-            let resolved = self.engine.resolve(&named, &ruling).await;
-            resolved.map_err(|error| error::of_resolve(&error))
+            match self.gateway.checks.resolve(&named, &ruling).await {
+                Ok(resolved) => Ok(resolved),
+                Err(ResolveError::NotFound) => Err(self.not_found(&named.key).await),
+                Err(error) => Err(error::of_resolve(&error)),
+            }
         };
         let resolved = in_time(caller_deadline, resolving).await?;
         info!(key = %named.key, operator = ruling.operator, "a transaction was resolved");

@@ -207,7 +207,7 @@ impl Poll {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(self.next) => return self.read_at(Instant::now()),
-                // The sender lives as long as the engine.
+                // The sender lives as long as the gateway.
                 Ok(()) = self.listening.changed() => self.heard_at(Instant::now()),
             }
         }

@@ -10,6 +10,7 @@ mod wait;
 mod watch;
 mod watch_all;
 
+pub use hub::Subscription;
 pub use list::{ListQuery, Page};
 pub use places::Waiter;
 pub use records::{Ledger, LedgerLimits};

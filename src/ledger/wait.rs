@@ -68,6 +68,7 @@ impl Wait {
 }
 
 /// When an answer must leave to arrive before a deadline.
+#[must_use]
 pub fn leave_before(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / MARGIN_PART).max(MARGIN_MIN).min(left)

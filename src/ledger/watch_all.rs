@@ -135,7 +135,7 @@ impl WatchAll {
                     self.feed = self.ledger.feed.subscribe();
                     self.goal.clone_from(&self.feed.at);
                 }
-                // The sender lives as long as the engine.
+                // The sender lives as long as the ledger.
                 Err(RecvError::Closed) => return Err(WatchError::Stopping),
             }
         }

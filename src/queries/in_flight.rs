@@ -16,29 +16,29 @@ use crate::transaction::TransactionKey;
 
 /// The number of inquiries in flight under each reference code.
 #[derive(Clone, Default)]
-pub(crate) struct Inquiring {
+pub struct InquiriesInFlight {
     counts: Arc<Mutex<BTreeMap<TransactionKey, usize>>>,
     ended: Arc<Notify>,
 }
 
 /// An inquiry in flight; it ends when this is dropped.
-pub(crate) struct InFlight {
-    inquiring: Inquiring,
+pub(super) struct InquiryInFlight {
+    inquiries: InquiriesInFlight,
     key: TransactionKey,
 }
 
-impl Inquiring {
+impl InquiriesInFlight {
     /// Begins an inquiry, before it is noted. It ends once its answer is noted.
-    pub(crate) fn begin(&self, key: &TransactionKey) -> InFlight {
+    pub(super) fn begin(&self, key: &TransactionKey) -> InquiryInFlight {
         *self.lock().entry(key.clone()).or_default() += 1;
-        InFlight {
-            inquiring: self.clone(),
+        InquiryInFlight {
+            inquiries: self.clone(),
             key: key.clone(),
         }
     }
 
     /// Waits until no inquiry under the reference code is in flight, but no longer than `most`.
-    pub(crate) async fn wait_for_end(&self, key: &TransactionKey, most: Duration) {
+    pub(super) async fn wait_for_end(&self, key: &TransactionKey, most: Duration) {
         let ending = async {
             loop {
                 // Before the look, so that an end in between wakes it.
@@ -59,9 +59,9 @@ impl Inquiring {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InquiryInFlight {
     fn drop(&mut self) {
-        let mut counts = self.inquiring.lock();
+        let mut counts = self.inquiries.lock();
         if let Some(count) = counts.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
@@ -69,6 +69,6 @@ impl Drop for InFlight {
             }
         }
         drop(counts);
-        self.inquiring.ended.notify_waiters();
+        self.inquiries.ended.notify_waiters();
     }
 }

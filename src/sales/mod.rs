@@ -1,7 +1,22 @@
-//! Inquiries that OKEBAYAR answered like purchases.
+//! Inquiries that OKEBAYAR answers like purchases: it may have ignored `querycode` and sold the
+//! product.
+//!
+//! Money may be spent without an order. The gateway stores the answer as a transaction in
+//! NEEDS_REVIEW under the reference code of the inquiry. So no release buys anything under that
+//! reference code, callbacks find the transaction, its readers see the serial number, and an
+//! operator settles it. Until then every purchase of the same product for the same account number
+//! is refused. Where a transaction has that reference code already, the sale gets a reference code
+//! of the gateway's own.
 
-pub mod guard;
-pub mod keep;
+mod claim;
+mod keep;
+mod lookup;
 pub mod note;
+mod report;
+#[expect(clippy::module_inception, reason = "the file of the type `Sales`")]
+mod sales;
+mod unstored;
 
-pub use keep::{Kept, Sale};
+pub use report::{PrepaidInquiryMade, Sale, SaleKept};
+pub use sales::Sales;
+pub use unstored::{Keeping, UnstoredSales};

@@ -4,8 +4,11 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::store::{Keep, KeyList, Store, StoreError};
-use crate::transaction::{ProductCode, TransactionKey};
+use crate::{
+    okebayar::subject::mobile,
+    store::{Keep, KeyList, Store, StoreError},
+    transaction::{AccountNumber, ProductCode, TransactionKey},
+};
 
 /// The time for which the note is kept: as long as other marks of reference codes.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -51,4 +54,32 @@ pub async fn note(
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
     };
     read.put_last(store, &sold.0, key, evicted, keep).await
+}
+
+/// Builds the name of what is sold or bought. Callers write one mobile number in several forms, and other
+/// numbers with and without separators.
+#[must_use]
+pub fn sold(product_code: &ProductCode, account_number: &AccountNumber) -> Sold {
+    let text = account_number.as_str();
+    let recipient =
+        mobile(text).unwrap_or_else(|| text.chars().filter(|c| c.is_alphanumeric()).collect());
+    Sold::new(product_code, &recipient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_one_number_are_one_sale_and_other_numbers_are_not() {
+        let product = ProductCode::parse("PLN20").unwrap();
+        let of = |text: &str| sold(&product, &AccountNumber::parse(text).unwrap());
+        assert_eq!(of("081234567890"), of("+62812-3456-7890"));
+        assert_eq!(of("123456789012"), of("12-3456.789012"));
+        assert_eq!(of("Player@One"), of("player.one"));
+        assert_ne!(of("123456789012"), of("0123456789012"));
+        let other = ProductCode::parse("PLN50").unwrap();
+        let number = AccountNumber::parse("081234567890").unwrap();
+        assert_ne!(sold(&product, &number), sold(&other, &number));
+    }
 }

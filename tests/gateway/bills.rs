@@ -9,7 +9,7 @@ use okebayar_gateway::{
         Inquiry, PayPostpaidRequest, PurchasePrepaidRequest, Reason, State, Transaction,
         inquire_postpaid_request::Customer,
     },
-    inquiries::notes as inquiries,
+    inquiries::{bill_list, stored},
     store::{
         Identity, Keep, Put, Store,
         redis::{RedisSettings, RedisStore},
@@ -272,7 +272,7 @@ async fn a_claim_in_a_full_list_moves_to_its_end() {
     let listed = async || {
         let store = store_of(&world).await;
         let customer = Verbatim::new(format!("{ANNA}/"));
-        inquiries::of_bill(&store, &customer).await.unwrap()
+        bill_list::of_bill(&store, &customer).await.unwrap()
     };
     let before = listed().await;
     assert!(before.is_full());
@@ -381,10 +381,10 @@ fn key(code: &str) -> TransactionKey {
 async fn list_without_record(world: &World, customer: &str, code: &str) {
     let store = store_of(world).await;
     let customer = Verbatim::new(format!("{customer}/"));
-    let listed = inquiries::of_bill(&store, &customer).await.unwrap();
+    let listed = bill_list::of_bill(&store, &customer).await.unwrap();
     let now = jiff::Timestamp::from_second(2_000_000_000).unwrap();
     let key = key(code);
-    let listing = inquiries::list_last(&store, &customer, &listed, &key, &[], now);
+    let listing = bill_list::list_last(&store, &customer, &listed, &key, &[], now);
     assert!(listing.await.unwrap());
 }
 
@@ -445,7 +445,7 @@ async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
     if kind == StoreKind::Redis {
         let store = store_of(&world).await;
         let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
-        let listed = inquiries::of_bill(&store, &customer).await.unwrap();
+        let listed = bill_list::of_bill(&store, &customer).await.unwrap();
         assert_eq!(listed.keys(), [key(&open)], "a refused call is not listed");
     }
     let contested = reference();
@@ -659,7 +659,7 @@ async fn a_payment_that_was_not_sent_keeps_its_customer(kind: StoreKind) {
         let store = store_of(&world).await;
         let code = InquiryCode::parse("GIVEN-TWICE").unwrap();
         let account = AccountName::parse("main").unwrap();
-        let known = inquiries::load(&store, &account, &code).await.unwrap();
+        let known = stored::load(&store, &account, &code).await.unwrap();
         let newest = serde_json::to_string(known.unwrap().newest()).unwrap();
         let name = "inquiry:main:GIVEN-TWICE";
         let both = store.note(name).await.unwrap();

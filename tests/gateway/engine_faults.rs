@@ -16,7 +16,7 @@ use okebayar_gateway::{
     accounts::{Upstream, Upstreams},
     ambient::Ambient,
     config::Limits,
-    engine::{Engine, Settings},
+    gateway::{Gateway, GatewaySettings},
     ledger::{Wait, WaitUntil},
     okebayar::{
         client::{Account, Client},
@@ -264,7 +264,7 @@ impl Transport for Counting {
 }
 
 struct Bench {
-    engine: Arc<Engine>,
+    gateway: Gateway,
     store: Arc<Faulty>,
     transport: Arc<Counting>,
     _folder: tempfile::TempDir,
@@ -323,7 +323,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         own_inquiry_reference: false,
         formerly: Vec::new(),
     };
-    let settings = Settings {
+    let settings = GatewaySettings {
         limits: Limits {
             sending: 4,
             queue: 4,
@@ -344,7 +344,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         safety_poll_interval: Duration::from_millis(20),
         metrics: Metrics::default(),
     };
-    let engine = Engine::new(
+    let gateway = Gateway::new(
         Arc::clone(&store) as Arc<dyn Store>,
         Upstreams::new(BTreeMap::from([(account(), upstream)]), account()),
         settings,
@@ -352,7 +352,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         CancellationToken::new(),
     );
     Bench {
-        engine,
+        gateway,
         store,
         transport,
         _folder: folder,
@@ -361,7 +361,7 @@ async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
 
 impl Bench {
     async fn buy(&self) -> Result<Arc<Transaction>, PurchaseError> {
-        Ok(buy(&self.engine, intent()).await?.transaction)
+        Ok(buy(&self.gateway, intent()).await?.transaction)
     }
 
     /// Begins a purchase that waits in its next call of this method until `go_on`.
@@ -371,8 +371,8 @@ impl Bench {
         intent: Intent,
     ) -> JoinHandle<Result<Purchase, PurchaseError>> {
         *self.store.late.lock().unwrap() = Some(method);
-        let engine = Arc::clone(&self.engine);
-        let buying = tokio::spawn(async move { buy(&engine, intent).await });
+        let gateway = self.gateway.clone();
+        let buying = tokio::spawn(async move { buy(&gateway, intent).await });
         tokio::time::timeout(PATIENCE, self.store.waiting.notified())
             .await
             .expect("it is never called");
@@ -381,7 +381,7 @@ impl Bench {
 
     /// Waits for everything that goes on in the background.
     async fn settle(&self) {
-        let tasks = self.engine.tasks();
+        let tasks = &self.gateway.tasks;
         tasks.close();
         tokio::time::timeout(Duration::from_secs(30), tasks.wait())
             .await
@@ -398,12 +398,12 @@ impl Bench {
     }
 }
 
-async fn buy(engine: &Arc<Engine>, intent: Intent) -> Result<Purchase, PurchaseError> {
+async fn buy(gateway: &Gateway, intent: Intent) -> Result<Purchase, PurchaseError> {
     let wait = Wait {
         until: WaitUntil::Answered,
         caller_deadline: None,
     };
-    engine.purchase(intent, wait).await
+    gateway.purchases.purchase(intent, wait).await
 }
 
 fn intent() -> Intent {
@@ -470,10 +470,10 @@ async fn a_claim_that_is_under_way_when_its_deadline_comes_may_be_sent() {
         until: WaitUntil::Answered,
         caller_deadline: Some(Instant::now() + Duration::from_millis(200)),
     };
-    let bought = bench.engine.purchase(intent(), wait).await;
+    let bought = bench.gateway.purchases.purchase(intent(), wait).await;
     assert!(matches!(bought, Err(PurchaseError::OutOfTime)));
     assert!(bench.stored().await.is_none());
-    assert!(bench.engine.may_have_sent(&intent().key()).await);
+    assert!(bench.gateway.purchases.may_have_sent(&intent().key()).await);
     bench.store.go_on.notify_one();
     bench.settle().await;
     assert_eq!(bench.posts(), 1);
@@ -500,7 +500,7 @@ async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
     let bench = bench(&[], &[]).await;
     let buying = bench.begin_late("history_name", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
-    bench.engine.failover().verify_store().await.unwrap_err();
+    bench.gateway.failover.verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();
     let refused = buying.await.unwrap();
     assert!(
@@ -511,7 +511,7 @@ async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
     assert_eq!(bench.posts(), 0);
     assert!(bench.stored().await.is_none());
     bench.store.is_unfit.store(false, Ordering::SeqCst);
-    bench.engine.failover().verify_store().await.unwrap();
+    bench.gateway.failover.verify_store().await.unwrap();
     bench.buy().await.unwrap();
     assert_eq!(bench.posts(), 1);
 }
@@ -559,7 +559,7 @@ async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
     bench.store.commits.lock().unwrap().extend(faults);
     let buying = bench.begin_late("load", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
-    bench.engine.failover().verify_store().await.unwrap_err();
+    bench.gateway.failover.verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();
     buying.await.unwrap().unwrap_err();
     let delayed = bench.store.delayed.lock().unwrap().take().unwrap();
@@ -578,8 +578,8 @@ async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
 async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
     let bench = not_sent().await;
     bench.store.commits.lock().unwrap().push_back(Fault::Late);
-    let engine = Arc::clone(&bench.engine);
-    let buying = tokio::spawn(async move { buy(&engine, intent()).await });
+    let gateway = bench.gateway.clone();
+    let buying = tokio::spawn(async move { buy(&gateway, intent()).await });
     let claimed = async {
         while !bench.store.commits.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
@@ -587,7 +587,7 @@ async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
     };
     tokio::time::timeout(PATIENCE, claimed).await.unwrap();
     let (other, _) = wish("reference-1", "PULSA5");
-    let refused = buy(&bench.engine, other).await.unwrap_err();
+    let refused = buy(&bench.gateway, other).await.unwrap_err();
     assert!(
         matches!(
             refused,
@@ -613,7 +613,7 @@ async fn note_sold(store: &RedbStore, what: &Sold, key: &TransactionKey) {
     assert!(noting.await.unwrap());
 }
 
-async fn inquire(engine: &Arc<Engine>) {
+async fn inquire(gateway: &Gateway) {
     let made = intent();
     let Contents::PurchasePrepaid {
         product_code,
@@ -624,8 +624,12 @@ async fn inquire(engine: &Arc<Engine>) {
         unreachable!();
     };
     let reference_code = Some(made.reference_code);
-    let asking =
-        engine.inquire_prepaid(&made.account, reference_code, product_code, account_number);
+    let asking = gateway.queries.inquire_prepaid(
+        &made.account,
+        reference_code,
+        product_code,
+        account_number,
+    );
     assert!(asking.await.is_err());
 }
 
@@ -637,11 +641,11 @@ async fn settled_sales_make_room_for_another_and_open_ones_stay() {
     // What is noted of them is their reference code alone.
     for number in 0..64 {
         let other = wish(&format!("settled-{number}"), "PULSA20").0;
-        let settled = buy(&bench.engine, other).await.unwrap().transaction;
+        let settled = buy(&bench.gateway, other).await.unwrap().transaction;
         note_sold(store, &what, &settled.key()).await;
     }
-    inquire(&bench.engine).await;
-    let refused = buy(&bench.engine, wish("reference-2", "PULSA10").0).await;
+    inquire(&bench.gateway).await;
+    let refused = buy(&bench.gateway, wish("reference-2", "PULSA10").0).await;
     assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
 
     let bench = crate::engine_faults::bench(&[], &[]).await;
@@ -651,7 +655,7 @@ async fn settled_sales_make_room_for_another_and_open_ones_stay() {
         store.commit(&open, None).await.unwrap();
         note_sold(store, &what, &open.transaction.key()).await;
     }
-    inquire(&bench.engine).await;
+    inquire(&bench.gateway).await;
     let noted = sold::noted(store, &what).await.unwrap();
     assert_eq!(noted.keys().last(), Some(&intent().key()));
     assert_eq!(noted.keys().len(), 65);
@@ -660,8 +664,8 @@ async fn settled_sales_make_room_for_another_and_open_ones_stay() {
 #[tokio::test]
 async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
     let bench = bench(&[Fault::Late], &[]).await;
-    let engine = Arc::clone(&bench.engine);
-    let inquiring = tokio::spawn(async move { inquire(&engine).await });
+    let gateway = bench.gateway.clone();
+    let inquiring = tokio::spawn(async move { inquire(&gateway).await });
     let claiming = async {
         while !bench.store.commits.lock().unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -670,14 +674,14 @@ async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
     tokio::time::timeout(PATIENCE, claiming).await.unwrap();
     for reference_code in ["reference-1", "reference-2"] {
         let other = wish(reference_code, "PULSA10").0;
-        let refused = buy(&bench.engine, other).await;
+        let refused = buy(&bench.gateway, other).await;
         assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
     }
     bench.store.go_on.notify_one();
     inquiring.await.unwrap();
-    let refused = buy(&bench.engine, wish("reference-2", "PULSA10").0).await;
+    let refused = buy(&bench.gateway, wish("reference-2", "PULSA10").0).await;
     assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
-    let other_product = buy(&bench.engine, wish("reference-3", "PULSA20").0).await;
+    let other_product = buy(&bench.gateway, wish("reference-3", "PULSA20").0).await;
     assert!(other_product.is_ok(), "{other_product:?}");
     assert_eq!(bench.posts(), 2);
 }

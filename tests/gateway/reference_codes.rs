@@ -9,7 +9,7 @@ use okebayar_gateway::grpc::v1::{
     WatchTransactionRequest, get_transaction_request::Code as Named,
 };
 use okebayar_gateway::{
-    inquiries::notes as inquiries,
+    inquiries::stored,
     store::{
         Identity,
         redis::{RedisSettings, RedisStore},
@@ -254,13 +254,13 @@ async fn an_inquiry_code_of_two_accounts_needs_the_account() {
     let store = RedisStore::open(settings, &identity).await.unwrap();
     let account = |name| AccountName::parse(name).unwrap();
     let code = InquiryCode::parse(bill.inquiry_code.as_str()).unwrap();
-    let known = inquiries::load(&store, &account("main"), &code).await;
+    let known = stored::load(&store, &account("main"), &code).await;
     let twin = Inquiry {
         account: account("second"),
         ..known.unwrap().unwrap().newest().clone()
     };
     let at = twin.expires_at;
-    inquiries::save(&store, &twin, at).await.unwrap();
+    stored::save(&store, &twin, at).await.unwrap();
 
     let mut client = gateway.client().await;
     let refused = client.pay_postpaid(payment(&reference(), &bill)).await;

@@ -7,8 +7,8 @@ use tracing::{Instrument, Span, info, info_span, warn};
 
 use crate::{
     accounts::Upstream,
-    engine::Engine,
-    notices::orphans::{self as inbox, Orphan},
+    callbacks::callback_recorder::CallbackRecorder,
+    notices::orphans::{self, Orphan},
     okebayar::{
         answer::{Answer, Fields, Unreadable},
         verdict::{self, Asked, Ignored},
@@ -30,7 +30,7 @@ pub enum Received {
 const REFERENCE_CHARS_MAX: usize = 64;
 const STATUS_CHARS_MAX: usize = 16;
 
-impl Engine {
+impl CallbackRecorder {
     /// Gives meaning to the names and texts of a callback.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Engine {
         };
         let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
             let orphan = self.orphan(account, report);
-            inbox::add_orphan(&*self.store, &orphan).await?;
+            orphans::add_orphan(&*self.store, &orphan).await?;
             self.ask_about_orphan(&orphan);
             info!(%account, "a callback about an unknown reference code");
             return Ok(Received::Orphan);
@@ -97,7 +97,7 @@ impl Engine {
             None
         };
         let observe = |current: &Transaction| {
-            let (now, schedule) = (self.now(), self.schedule());
+            let (now, schedule) = ((self.ambient.now)(), &self.schedule);
             if let Some(said) = &believed {
                 return current.observe([said.clone()], now, schedule);
             }
@@ -119,13 +119,13 @@ impl Engine {
         report: &Answer,
     ) -> Result<Option<Statement>, StoreError> {
         let lists = upstream.client.code_lists();
-        let inquired = self.inquired(about).await?;
+        let inquired = self.inquiries.made_for(about).await?;
         let asked = Asked {
             transaction: about,
             inquired: &inquired,
         };
         match verdict::of_trusted_callback(report, asked, lists) {
-            Ok(said) => self.weigh(about, said).await.map(Some),
+            Ok(said) => self.inquiries.weigh(about, said).await.map(Some),
             Err(Ignored::Differs(differs)) => {
                 let ours = about.order().account_number.as_str();
                 let client = &upstream.client;
@@ -139,7 +139,7 @@ impl Engine {
                         "callback is for another member and proves nothing; if OKEBAYAR masks the \
                          userid, set accounts.<name>.verify_userid = false"
                     );
-                    self.metrics().another_member(about.account(), "callback");
+                    self.metrics.another_member(about.account(), "callback");
                 }
                 Ok(None)
             }
@@ -158,7 +158,7 @@ impl Engine {
             account: account.clone(),
             reference_code: cut(&report.reference_code, REFERENCE_CHARS_MAX),
             status: cut(&report.status, STATUS_CHARS_MAX),
-            at: self.now(),
+            at: (self.ambient.now)(),
         }
     }
 }

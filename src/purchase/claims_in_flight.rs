@@ -10,30 +10,30 @@ use crate::transaction::TransactionKey;
 
 /// How many claims of each reference code have begun and not ended.
 #[derive(Clone, Default)]
-pub(crate) struct Claims(Arc<Mutex<BTreeMap<TransactionKey, usize>>>);
+pub struct ClaimsInFlight(Arc<Mutex<BTreeMap<TransactionKey, usize>>>);
 
 /// A claim that has begun; it ends when this is dropped.
-pub(crate) struct Claiming {
-    claims: Claims,
+pub(super) struct ClaimInFlight {
+    claims: ClaimsInFlight,
     key: TransactionKey,
 }
 
-impl Claims {
+impl ClaimsInFlight {
     /// Begins a claim.
-    pub(crate) fn begin(&self, key: TransactionKey) -> Claiming {
+    pub(super) fn begin(&self, key: TransactionKey) -> ClaimInFlight {
         *self.counts().entry(key.clone()).or_default() += 1;
         let claims = self.clone();
-        Claiming { claims, key }
+        ClaimInFlight { claims, key }
     }
 
     /// Returns true while a claim of the reference code has begun and not ended. Asked before the
     /// store is read, so that a claim that ends in between is found there.
-    pub(crate) fn contains(&self, key: &TransactionKey) -> bool {
+    pub(super) fn contains(&self, key: &TransactionKey) -> bool {
         self.counts().contains_key(key)
     }
 
     /// Returns true while another claim than the caller's own has begun and not ended.
-    pub(crate) fn is_contended(&self, key: &TransactionKey) -> bool {
+    pub(super) fn is_contended(&self, key: &TransactionKey) -> bool {
         self.counts().get(key).is_some_and(|count| *count > 1)
     }
 
@@ -42,7 +42,7 @@ impl Claims {
     }
 }
 
-impl Drop for Claiming {
+impl Drop for ClaimInFlight {
     fn drop(&mut self) {
         let mut counts = self.claims.counts();
         if let Some(count) = counts.get_mut(&self.key) {

@@ -1,0 +1,26 @@
+//! The recorder of callbacks.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::orphan_queue::OrphanQueue;
+use crate::{
+    accounts::Upstreams, ambient::Ambient, failover::FailoverGuard, inquiries::InquiryRecords,
+    ledger::Ledger, store::Store, telemetry::Metrics, transaction::Schedule,
+};
+
+/// Stores callbacks with their transactions, or among the orphans.
+pub struct CallbackRecorder {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) failover: Arc<FailoverGuard>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) inquiries: Arc<InquiryRecords>,
+    /// Callbacks about unknown reference codes that OKEBAYAR is to be asked about.
+    pub(crate) orphan_queue: OrphanQueue,
+    pub(crate) schedule: Schedule,
+    pub(crate) metrics: Metrics,
+    pub(crate) ambient: Ambient,
+    pub(crate) stopping: CancellationToken,
+}

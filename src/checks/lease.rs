@@ -1,0 +1,110 @@
+//! Due status checks, and the leases on them.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::checks::Checks;
+use crate::{
+    store::{Due, DueCheck, Lease, StoreError, Unindexed},
+    transaction::{AccountName, LeaseToken, Transaction, TransactionKey},
+};
+
+/// What a lease allows beyond the upstream time-out.
+const LEASE_EXTRA: Duration = Duration::from_secs(10);
+
+/// A check whose lease this process holds.
+#[derive(Debug)]
+pub struct LeasedCheck {
+    /// The transaction as it was when the lease began.
+    pub(super) transaction: Arc<Transaction>,
+    pub(super) lease: Lease,
+    /// When it began, by both clocks: either may stand still where the other does not.
+    began: (Timestamp, Instant),
+}
+
+impl LeasedCheck {
+    /// Returns true when another process may hold the lease by now.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        let (began_at, began) = self.began;
+        let by_wall_clock = Duration::try_from(now.duration_since(began_at));
+        began.elapsed() >= self.lease.lasts
+            || by_wall_clock.is_ok_and(|passed| passed >= self.lease.lasts)
+    }
+}
+
+impl Checks {
+    /// Returns the names, former ones included, under which this gateway can check transactions.
+    fn checked_names(&self) -> Vec<AccountName> {
+        self.accounts.names_of(None).cloned().collect()
+    }
+
+    /// The checks that are due now, up to about `limit` of each account and kind.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        self.store
+            .due((self.ambient.now)(), &self.checked_names(), limit)
+            .await
+    }
+
+    /// A page of the due transactions that [`Checks::due`] does not find.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn unindexed(&self, page: usize) -> Result<Unindexed, StoreError> {
+        let accounts = self.checked_names();
+        let found = self
+            .store
+            .unindexed((self.ambient.now)(), &accounts, page)
+            .await;
+        found.inspect_err(|_| self.skipped.forget())
+    }
+
+    /// The check of such a transaction; `None` when this gateway cannot make it. It then
+    /// takes no lease: another gateway may have the account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
+        let Some(due) = self.ledger.load(key).await? else {
+            return Ok(None);
+        };
+        if self.upstreams.get(due.account()).is_none() {
+            self.pass_over(due).await?;
+            return Ok(None);
+        }
+        let now = (self.ambient.now)();
+        Ok(Some(DueCheck {
+            key: key.clone(),
+            account: due.account().clone(),
+            is_asked: due.asked_at().is_some_and(|asked| asked <= now),
+        }))
+    }
+
+    /// Acquires the lease on a due check; `None` when another process holds it, or when
+    /// it is no longer due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer; a lease that was acquired all the
+    /// same runs out, and the check is due again.
+    pub async fn lease_due(&self, check: &DueCheck) -> Result<Option<LeasedCheck>, StoreError> {
+        let Some(upstream) = self.upstreams.get(&check.account) else {
+            return Ok(None);
+        };
+        let lease = Lease {
+            token: LeaseToken::new((self.ambient.random)()),
+            lasts: upstream.timeout + LEASE_EXTRA,
+        };
+        // Before the store counts it, so that this process sees its end first.
+        let began = ((self.ambient.now)(), Instant::now());
+        let leased = self.store.lease_check(check, began.0, lease).await?;
+        Ok(leased.map(|transaction| LeasedCheck {
+            transaction,
+            lease,
+            began,
+        }))
+    }
+}

@@ -1,0 +1,192 @@
+//! The transactions of one customer's bill.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    inquiry_records::InquiryRecords,
+    notes::{MARK_KEPT, keep},
+};
+use crate::{
+    failover::ListedTransaction,
+    store::{KeyList, Store, StoreError},
+    transaction::{
+        FailureReason, Finding, Order, Statement, Transaction, TransactionKey, Verbatim,
+    },
+};
+
+/// Reads the transactions for a customer's bills.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<KeyList, StoreError> {
+    KeyList::read(store, &bill_name(customer)).await
+}
+
+/// Lists a transaction as the last one for a customer's bill, in the place of `evicted`; `false`
+/// when the list is no longer as it was read.
+///
+/// # Errors
+/// [`StoreError`] when it may not be stored; then do not pay.
+pub async fn list_last(
+    store: &dyn Store,
+    customer: &Verbatim,
+    read: &KeyList,
+    key: &TransactionKey,
+    evicted: &[TransactionKey],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (name, keep) = (bill_name(customer), keep(now, now, MARK_KEPT));
+    read.put_last(store, &name, key, evicted, keep).await
+}
+
+/// Returns the name of a bill's note. A customer has one number at a biller, whichever product code
+/// or account pays; the hash keeps the number out of the key.
+fn bill_name(customer: &Verbatim) -> String {
+    let digest = Sha256::digest(customer.as_str().to_ascii_lowercase());
+    format!("bill:{}", hex::encode(&digest[..16]))
+}
+
+/// A bill whose list is full of transactions that keep their place.
+pub enum FullBill {
+    /// Every one of them is open; this is the oldest.
+    Open(ListedTransaction),
+    /// The list changed while it was read; the call may be repeated.
+    Contended,
+}
+
+impl InquiryRecords {
+    /// Lists a transaction under its bill. Idempotent.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; [`FullBill`] when there is no room.
+    pub async fn list_under_bill(
+        &self,
+        order: &Order,
+        key: &TransactionKey,
+    ) -> Result<Result<(), FullBill>, StoreError> {
+        self.list_until(order, key, |list| list.keys().contains(key))
+            .await
+    }
+
+    /// Moves a claimed transaction to the end of a full list.
+    ///
+    /// SUBTLE: 1. we are listed, with no record or NOT_SENT; 2. another payment finds the list full
+    /// and reads that; 3. we are claimed; 4. it takes our place in the list. So we move to the end
+    /// of a full list after the claim: either that makes 4 fail, or it lists us again. A store that
+    /// was replaced in between may have lost the list as well.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; [`FullBill`] when there is no room.
+    pub async fn secure_place(
+        &self,
+        order: &Order,
+        key: &TransactionKey,
+    ) -> Result<Result<(), FullBill>, StoreError> {
+        let is_safe = |list: &KeyList| list.keys().contains(key) && !list.is_full();
+        self.list_until(order, key, is_safe).await
+    }
+
+    async fn list_until(
+        &self,
+        order: &Order,
+        key: &TransactionKey,
+        is_done: impl Fn(&KeyList) -> bool,
+    ) -> Result<Result<(), FullBill>, StoreError> {
+        let Some(inquired) = &order.inquired else {
+            return Ok(Ok(()));
+        };
+        let (store, customer) = (&*self.store, &inquired.customer);
+        loop {
+            let list = of_bill(store, customer).await?;
+            if is_done(&list) {
+                return Ok(Ok(()));
+            }
+            let is_listed = list.keys().contains(key);
+            let evicted = if list.is_full() && !is_listed {
+                match self.evictable(&list).await? {
+                    Ok(evicted) => Some(evicted),
+                    Err(refused) => return Ok(Err(refused)),
+                }
+            } else {
+                None
+            };
+            let now = self.now();
+            if list_last(store, customer, &list, key, evicted.as_slice(), now).await? {
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    /// Returns the transaction whose place in a full list is taken: the oldest that paid nothing,
+    /// else the oldest success. Never the last, which may be about to be claimed.
+    async fn evictable(
+        &self,
+        list: &KeyList,
+    ) -> Result<Result<TransactionKey, FullBill>, StoreError> {
+        let mut listed = self.failover.load_listed(list.keys()).await?;
+        listed.pop();
+        let paid = |listed: &&ListedTransaction| {
+            let record = listed.record.as_ref();
+            record.is_some_and(|record| record.succeeded_at().is_some())
+        };
+        let settled: Vec<&ListedTransaction> = listed.iter().filter(|one| !one.is_open()).collect();
+        let evicted = settled.iter().find(|one| !paid(one)).or(settled.first());
+        if let Some(evicted) = evicted {
+            return Ok(Ok(evicted.key.clone()));
+        }
+        let full = listed.into_iter().next().map(FullBill::Open);
+        Ok(Err(full.unwrap_or(FullBill::Contended)))
+    }
+
+    /// Loads the transactions of a customer's bill, except the caller's own.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn others_of_bill(
+        &self,
+        customer: &Verbatim,
+        own: &TransactionKey,
+    ) -> Result<Vec<ListedTransaction>, StoreError> {
+        let list = of_bill(&*self.store, customer).await?;
+        let others: Vec<TransactionKey> = list
+            .keys()
+            .iter()
+            .filter(|key| *key != own)
+            .cloned()
+            .collect();
+        self.failover.load_listed(&others).await
+    }
+
+    /// Weighs the finding "already paid": it is a failure, unless another transaction for the same
+    /// bill is open, or the store may have lost one. Then the gateway's own payment may be the one
+    /// that paid, and an operator must decide.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn weigh(
+        &self,
+        about: &Transaction,
+        said: Statement,
+    ) -> Result<Statement, StoreError> {
+        let inquired = about.order().inquired.as_ref();
+        let (Finding::Failed(FailureReason::AlreadyPaid), Some(inquired)) =
+            (said.finding, inquired)
+        else {
+            return Ok(said);
+        };
+        let others = self
+            .others_of_bill(&inquired.customer, &about.key())
+            .await?;
+        // The store may have lost the payment that paid the bill.
+        let epoch = self.failover.refresh().await?;
+        let may_be_lost = self.failover.is_on(&epoch);
+        if may_be_lost || others.iter().any(ListedTransaction::is_open) {
+            return Ok(Statement {
+                finding: Finding::PaidMeanwhile,
+                ..said
+            });
+        }
+        Ok(said)
+    }
+}

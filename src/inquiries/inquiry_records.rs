@@ -1,0 +1,30 @@
+//! The records of inquiries, and what they forbid.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{ambient::Ambient, failover::FailoverGuard, store::Store};
+
+/// The records of inquiries in one store.
+pub struct InquiryRecords {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) failover: Arc<FailoverGuard>,
+    ambient: Ambient,
+}
+
+impl InquiryRecords {
+    /// Builds the records of inquiries of a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, failover: Arc<FailoverGuard>, ambient: Ambient) -> Self {
+        Self {
+            store,
+            failover,
+            ambient,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.ambient.now)()
+    }
+}

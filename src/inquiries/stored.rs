@@ -1,0 +1,66 @@
+//! The stored inquiries under each inquiry code.
+
+use jiff::Timestamp;
+
+use super::notes::{INQUIRY_KEPT, corrupt, keep};
+use crate::{
+    store::{Put, Store, StoreError},
+    transaction::{AccountName, Inquiries, Inquiry, InquiryCode, TooManyUnderCode},
+};
+
+/// Why an inquiry is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// It may not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its code has too many live ones.
+    #[error(transparent)]
+    TooMany(#[from] TooManyUnderCode),
+}
+
+/// Remembers an inquiry, beside the others under its code.
+///
+/// # Errors
+/// [`NotKept`] when it may not be stored.
+pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), NotKept> {
+    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
+    let mut known = store.note(&name).await?;
+    loop {
+        let inquiries = match known.as_deref() {
+            Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
+            None => Inquiries::new(inquiry.clone()),
+        };
+        let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
+        if known.as_ref() == Some(&body) {
+            return Ok(());
+        }
+        let keep = keep(now, inquiries.expire_at().max(now), INQUIRY_KEPT);
+        match store.put_note(&name, known.as_deref(), &body, keep).await? {
+            Put::Done => return Ok(()),
+            Put::Conflict(stored) => known = stored,
+        }
+    }
+}
+
+/// Loads the inquiries under a code, if there are any.
+///
+/// # Errors
+/// [`StoreError`] when they cannot be read.
+pub async fn load(
+    store: &dyn Store,
+    account: &AccountName,
+    code: &InquiryCode,
+) -> Result<Option<Inquiries>, StoreError> {
+    let name = inquiry_name(account, code);
+    let body = store.note(&name).await?;
+    body.map(|body| read_inquiries(&name, &body)).transpose()
+}
+
+fn read_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
+    serde_json::from_str(body).map_err(|_| corrupt(name))
+}
+
+fn inquiry_name(account: &AccountName, code: &InquiryCode) -> String {
+    format!("inquiry:{account}:{code}")
+}

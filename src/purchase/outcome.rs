@@ -1,0 +1,78 @@
+//! The outcome of a POST, stored however long the store is away.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use super::{
+    pause::Pause,
+    purchases::Purchases,
+    unfinished::{Place, WaitingOutcome},
+};
+use crate::{
+    store::StoreError,
+    transaction::{Finding, Source, Statement, Transaction},
+};
+
+impl Purchases {
+    /// Stores what became of the POST, and does not stop trying: the caller waits,
+    /// and the check schedule is the safety net if this process dies first.
+    pub(super) async fn store_outcome(
+        &self,
+        claimed: Arc<Transaction>,
+        statement: Statement,
+        place: Place,
+    ) {
+        let key = claimed.key();
+        let mut waiting = None;
+        let mut pause = Pause::default();
+        loop {
+            match self.try_store_outcome(&claimed, &statement).await {
+                Ok(()) => break,
+                Err(StoreError::Unavailable(problem)) => {
+                    waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
+                    warn!(%key, problem, "an outcome could not be stored yet");
+                    pause.wait().await;
+                }
+                Err(problem) => {
+                    error!(%key, %problem, "an outcome cannot be stored");
+                    break;
+                }
+            }
+        }
+        drop((waiting, place));
+    }
+
+    async fn try_store_outcome(
+        &self,
+        claimed: &Arc<Transaction>,
+        statement: &Statement,
+    ) -> Result<(), StoreError> {
+        let weighed = self.inquiries.weigh(claimed, statement.clone()).await?;
+        let observe = |current: &Transaction| {
+            // What one attempt did not send says nothing of another one.
+            let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });
+            let is_other = current.token() != claimed.token();
+            if is_unsent && is_other {
+                return None;
+            }
+            // The store lost the record, and holds something else under its reference code.
+            let is_for_another = is_other && !current.is_same_order(claimed);
+            if is_for_another {
+                error!(
+                    key = %claimed.key(),
+                    "the outcome of a POST belongs to another order than the store holds; an \
+                     operator must settle it"
+                );
+            }
+            let review =
+                is_for_another.then(|| Statement::bare(Source::Gateway, Finding::ChecksExhausted));
+            let said = std::iter::once(weighed.clone()).chain(review);
+            current.observe(said, (self.ambient.now)(), &self.settings.schedule)
+        };
+        self.ledger
+            .update(Arc::clone(claimed), observe)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,57 @@
+//! The verification between claim and POST: what admission found may have changed since.
+
+use std::time::Duration;
+
+use super::{
+    bill::{Obstacle, full_bill},
+    error::PurchaseError,
+    order::Wanted,
+    purchases::Purchases,
+};
+use crate::{
+    inquiries::binding,
+    store::StoreError,
+    transaction::{Intent, Transaction},
+};
+
+/// The number and spacing of the reads in which a payment waits for another one to give way.
+const LOOKS: u32 = 40;
+const LOOK_PAUSE: Duration = Duration::from_millis(25);
+
+impl Purchases {
+    /// Verifies what a claim rests on, after the claim and before the POST: the transaction still
+    /// has its inquiry, it is listed under its bill, nothing else pays that bill, and no inquiry has
+    /// bought the same.
+    pub(super) async fn verify_claimed(
+        &self,
+        claimed: &Transaction,
+        wanted: &Wanted,
+        intent: &Intent,
+    ) -> Result<Result<(), PurchaseError>, StoreError> {
+        let key = claimed.key();
+        if let Some(reference_code) = self.sales.open_sale_of(claimed.contents(), &key).await? {
+            return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
+        }
+        if let Some(note) = &wanted.binding {
+            let holder = binding::bound_to(&*self.store, note).await?;
+            if holder.as_ref() != Some(&key) {
+                return Ok(Err(self.already_used(holder).await?));
+            }
+        }
+        let order = claimed.order();
+        if let Err(full) = self.inquiries.secure_place(order, &key).await? {
+            return Ok(Err(full_bill(&full)));
+        }
+        for look in 1.. {
+            match self.bill_obstacle(order, intent).await? {
+                None => break,
+                // Of two that see each other one gives way, so that not both give up.
+                Some(Obstacle::Open(other, _)) if key < other && look < LOOKS => {
+                    tokio::time::sleep(LOOK_PAUSE).await;
+                }
+                Some(Obstacle::Open(_, error) | Obstacle::Lasting(error)) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,118 @@
+//! The POST of a claimed purchase.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot},
+    time::Instant,
+};
+use tracing::{Instrument, info_span, warn};
+
+use super::{
+    admission::Admission,
+    claim::{ClaimFault, Claimed},
+    claims_in_flight::ClaimInFlight,
+    error::PurchaseError,
+    purchases::Purchases,
+};
+use crate::{
+    okebayar::{client::Outcome, send_by::SendBy},
+    store::SendPermit,
+    transaction::{Finding, Intent, NotSent, Source, Statement, Transaction},
+};
+
+impl Purchases {
+    /// Claims and sends, and stores the outcome; `tell` receives the transaction once it is claimed.
+    pub(super) async fn claim_and_send(
+        self: Arc<Self>,
+        intent: Intent,
+        slot: OwnedSemaphorePermit,
+        claiming: ClaimInFlight,
+        tell: oneshot::Sender<Result<Admission, PurchaseError>>,
+    ) {
+        let key = intent.key();
+        let claimed_at = Instant::now();
+        let Some(place) = self.unfinished.place() else {
+            drop((slot, claiming));
+            let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
+            let _ = tell.send(refused);
+            return;
+        };
+        // Taken before the claim, so that no check of it can be due earlier.
+        let send_by = SendBy::after(self.settings.send_within, self.ambient);
+        let claimed = self.claim(intent).instrument(info_span!("claim")).await;
+        drop(claiming);
+        match claimed {
+            Ok(Claimed::Won(permit)) => {
+                let transaction = Arc::clone(permit.transaction());
+                // A caller that has gone does not matter from here on.
+                let _ = tell.send(Ok(Admission::Ours(transaction)));
+                let (claimed, statement) = self.send(permit, claimed_at, send_by).await;
+                // The POST is over: only the purchase itself waits for the store.
+                drop(slot);
+                self.store_outcome(claimed, statement, place).await;
+            }
+            Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Admission::Ours(transaction)))),
+            Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Admission::Theirs(transaction)))),
+            Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
+            Err(ClaimFault::Unconfirmed { token, error }) => {
+                warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
+                drop(slot);
+                self.abandon(key, token, place);
+                let _ = tell.send(Err(error));
+            }
+        }
+    }
+
+    /// Sends what was claimed, once and before its time is past, and returns what became of
+    /// it. The sending slot is free again when it returns.
+    async fn send(
+        &self,
+        permit: SendPermit,
+        claimed_at: Instant,
+        send_by: SendBy,
+    ) -> (Arc<Transaction>, Statement) {
+        let claimed = Arc::clone(permit.transaction());
+        let queue_ends = claimed_at + self.settings.queue_timeout;
+        let slot = self.sending_slot(&claimed, queue_ends).await;
+        let upstream = self.upstreams.get(claimed.account());
+        let (Some(_slot), Some(upstream)) = (slot, upstream) else {
+            let finding = Finding::NotSent {
+                attempt: claimed.attempt(),
+                why: NotSent::Overloaded,
+            };
+            drop(permit);
+            return (claimed, Statement::bare(Source::Gateway, finding));
+        };
+        let sending = upstream.client.send(permit, send_by);
+        let sending = sending.instrument(info_span!("send"));
+        let Outcome { statement, problem } = sending.await;
+        if let Some(problem) = problem {
+            warn!(
+                account = %claimed.account(),
+                reference_code = %claimed.reference_code(),
+                problem,
+                "a purchase got no usable answer"
+            );
+        }
+        (claimed, statement)
+    }
+
+    /// Acquires a slot to send a claimed transaction; `None` where none is free in time, or an
+    /// inquiry may have bought the same while it waited: those share the slots.
+    async fn sending_slot(
+        &self,
+        claimed: &Transaction,
+        queue_ends: Instant,
+    ) -> Option<SemaphorePermit<'_>> {
+        if let Some(slot) = self.slots.try_acquire() {
+            return Some(slot);
+        }
+        let slot = self.slots.acquire_before(queue_ends).await?;
+        let sold = self
+            .sales
+            .open_sale_of(claimed.contents(), &claimed.key())
+            .await;
+        matches!(sold, Ok(None)).then_some(slot)
+    }
+}

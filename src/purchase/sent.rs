@@ -1,0 +1,104 @@
+//! The answers to "can anything have been sent under this reference code?".
+
+use super::{
+    claim::{ClaimFault, Claimed},
+    error::{PurchaseError, Sent},
+    purchases::Purchases,
+};
+use crate::transaction::{Intent, State, Transaction, TransactionKey};
+
+impl Purchases {
+    /// Returns true when a reference code may have been sent although the caller cannot be shown a
+    /// transaction: another account's is stored under it, a claim of it has begun, or the store
+    /// may have lost it and the code is not provably newer.
+    pub async fn may_have_sent(&self, key: &TransactionKey) -> bool {
+        let is_being_claimed = self.claims.contains(key);
+        if is_being_claimed || !matches!(self.ledger.load(key).await, Ok(None)) {
+            return true;
+        }
+        self.failover.may_have_forgotten(key).await
+    }
+
+    /// Returns whether something can have been sent under a reference code that the store holds,
+    /// for a call that has begun one claim of it at most.
+    pub(super) async fn sent_before(&self, key: &TransactionKey) -> Sent {
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(key);
+        match self.ledger.load(key).await {
+            Ok(Some(stored)) if !is_contended && self.failover.is_unsent(&stored).await => Sent::No,
+            _ => Sent::Maybe,
+        }
+    }
+
+    /// Verifies that a stored transaction is what the call wants: the same contents,
+    /// under the same spelling, and paid by the account that it names, if it names one
+    /// (promise 5).
+    pub(super) async fn verify_same(
+        &self,
+        stored: &Transaction,
+        intent: &Intent,
+    ) -> Result<(), PurchaseError> {
+        let difference = if *stored.reference_code() != intent.reference_code {
+            Some("spelling of the reference code")
+        } else if !self
+            .accounts
+            .is_meant(stored.account(), intent.named_account())
+        {
+            Some("account")
+        } else if !is_for(stored, intent) {
+            Some("account_number")
+        } else {
+            stored.stated_contents().difference(&intent.contents)
+        };
+        let Some(field) = difference else {
+            return Ok(());
+        };
+        let sent = self.sent_before(&stored.key()).await;
+        Err(PurchaseError::OtherContents { field, sent })
+    }
+
+    /// Returns the transaction that another call has begun since under the reference code, a
+    /// refusal, or the doubt whether an earlier call was sent that the store forgot: nobody may
+    /// conclude from a lost inquiry that nothing was paid.
+    pub(super) async fn doubted(
+        &self,
+        intent: &Intent,
+        refusal: PurchaseError,
+    ) -> Result<Claimed, ClaimFault> {
+        let is_about_inquiry = matches!(
+            refusal,
+            PurchaseError::NoSuchInquiry
+                | PurchaseError::AmbiguousInquiry
+                | PurchaseError::NotPayable(_)
+                | PurchaseError::InquiryAlreadyUsed { .. }
+                | PurchaseError::BillPaymentOpen { .. }
+                | PurchaseError::InquiryOutdated { .. }
+        );
+        if !is_about_inquiry {
+            return Err(ClaimFault::Refused(refusal));
+        }
+        let key = intent.key();
+        // Before the store is read: a claim that ends in between is found there.
+        let is_contended = self.claims.is_contended(&key);
+        let refused = match self.ledger.load(&key).await {
+            Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
+                self.verify_same(&stored, intent)
+                    .await
+                    .map_err(ClaimFault::Refused)?;
+                return Ok(Claimed::Taken(stored));
+            }
+            _ if is_contended => PurchaseError::Overtaken,
+            Ok(Some(stored)) if self.failover.is_unsent(&stored).await => refusal,
+            Ok(None) if !self.failover.may_have_forgotten(&key).await => refusal,
+            Ok(_) | Err(_) => PurchaseError::MayBeForgotten(refusal.to_string()),
+        };
+        Err(ClaimFault::Refused(refused))
+    }
+}
+
+/// Returns true when a stored transaction is for the customer that the caller names, if it names
+/// one.
+fn is_for(stored: &Transaction, intent: &Intent) -> bool {
+    let named = intent.bill.account_number.as_ref();
+    named.is_none_or(|number| stored.order().is_for(number))
+}

@@ -1,0 +1,198 @@
+//! Purchases that only the store still holds up: claims that could not be confirmed and
+//! are to be given up, and outcomes that could not be stored yet.
+//!
+//! This process is the only proof of both: that nothing was sent, and what OKEBAYAR
+//! answered. So it forgets neither while it lives, and a shutdown waits for them. They
+//! hold no slot meanwhile: a store that comes back finds the queue free.
+//!
+//! They are bounded by the claims made: each claim takes a [`Place`] before it is made
+//! and keeps it until it is confirmed and its outcome is stored, or until it is given
+//! up. Without a place no claim is made, so there is always room to give one up.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use crate::transaction::{AttemptToken, TransactionKey};
+
+/// The purchases that may be unfinished for each one that the queue holds. An entry
+/// takes some hundred bytes, and that of an outcome also its transaction.
+const PLACES_PER_QUEUED: usize = 16;
+
+/// The right to begin a purchase: room for it until the store holds how it ended.
+pub(super) struct Place(#[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
+
+/// A claim that may be stored and will not be sent.
+pub(super) struct Unconfirmed {
+    pub(super) key: TransactionKey,
+    pub(super) token: AttemptToken,
+    /// Since when the store shows that it is not stored.
+    pub(super) absent_since: Option<Instant>,
+    pub(super) _place: Place,
+}
+
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) claims: BTreeMap<u64, Unconfirmed>,
+    /// One task gives all claims up.
+    is_worker_running: bool,
+    pub(super) outcomes: BTreeMap<u64, TransactionKey>,
+    /// Numbers the entries.
+    last: u64,
+}
+
+impl Entries {
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+/// The purchases of this process that the store does not hold as they ended.
+pub struct Unfinished {
+    places: Arc<Semaphore>,
+    entries: Mutex<Entries>,
+}
+
+impl Unfinished {
+    /// Makes room for a multiple of what the queue holds.
+    #[must_use]
+    pub fn new(queue: usize) -> Self {
+        let places = queue
+            .saturating_mul(PLACES_PER_QUEUED)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// Reserves room for one more; `None` while the store holds up too many.
+    pub(super) fn place(&self) -> Option<Place> {
+        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    }
+
+    pub(super) fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a claim; `true` when a worker is to be started.
+    pub(super) fn add(&self, claim: Unconfirmed) -> bool {
+        let mut entries = self.entries();
+        let number = entries.number();
+        entries.claims.insert(number, claim);
+        !std::mem::replace(&mut entries.is_worker_running, true)
+    }
+
+    /// The claims that are left; the worker ends when there are none.
+    pub(super) fn claims(&self) -> Vec<(u64, TransactionKey, AttemptToken)> {
+        let mut entries = self.entries();
+        // SUBTLE: under one lock. 1. the worker sees that nothing is left; 2. a claim is
+        // added. Either 1 sees the claim, or 2 sees that no worker runs.
+        entries.is_worker_running = !entries.claims.is_empty();
+        let named =
+            |(number, claim): (&u64, &Unconfirmed)| (*number, claim.key.clone(), claim.token);
+        entries.claims.iter().map(named).collect()
+    }
+
+    /// Notes whether a claim is absent from the store; `true` when it has been for so
+    /// long that no write of it can be on its way.
+    pub(super) fn is_gone(&self, number: u64, is_absent: bool, after: Duration) -> bool {
+        let mut entries = self.entries();
+        let Some(claim) = entries.claims.get_mut(&number) else {
+            return false;
+        };
+        if !is_absent {
+            claim.absent_since = None;
+            return false;
+        }
+        claim
+            .absent_since
+            .get_or_insert_with(Instant::now)
+            .elapsed()
+            >= after
+    }
+}
+
+/// An outcome that waits for the store.
+pub(super) struct WaitingOutcome<'a> {
+    unfinished: &'a Unfinished,
+    number: u64,
+}
+
+impl<'a> WaitingOutcome<'a> {
+    pub(super) fn begin(unfinished: &'a Unfinished, key: &TransactionKey) -> Self {
+        let mut entries = unfinished.entries();
+        let number = entries.number();
+        entries.outcomes.insert(number, key.clone());
+        drop(entries);
+        Self { unfinished, number }
+    }
+}
+
+impl Drop for WaitingOutcome<'_> {
+    fn drop(&mut self) {
+        self.unfinished.entries().outcomes.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transaction::ReferenceCode;
+
+    fn claim(unfinished: &Unfinished) -> Unconfirmed {
+        let reference = ReferenceCode::parse("reference-1").unwrap();
+        Unconfirmed {
+            key: TransactionKey::new(&reference),
+            token: AttemptToken::new(Uuid::from_u128(1)),
+            absent_since: None,
+            _place: unfinished.place().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_place_is_taken_until_the_purchase_is_finished() {
+        let unfinished = Unfinished::new(2);
+        let mut places: Vec<Place> = std::iter::from_fn(|| unfinished.place()).collect();
+        assert_eq!(places.len(), 2 * PLACES_PER_QUEUED);
+        drop(places.pop());
+        unfinished.add(claim(&unfinished));
+        assert!(unfinished.place().is_none(), "the claim has it");
+        unfinished.entries().claims.clear();
+        assert!(unfinished.place().is_some());
+    }
+
+    #[test]
+    fn one_worker_is_started_for_all_claims_and_another_when_it_has_ended() {
+        let unfinished = Unfinished::new(2);
+        assert!(unfinished.add(claim(&unfinished)));
+        assert!(!unfinished.add(claim(&unfinished)));
+        assert_eq!(unfinished.claims().len(), 2);
+        assert!(!unfinished.add(claim(&unfinished)));
+        unfinished.entries().claims.clear();
+        assert!(unfinished.claims().is_empty(), "the worker ends");
+        assert!(unfinished.add(claim(&unfinished)));
+    }
+
+    #[test]
+    fn a_claim_is_gone_only_after_it_was_absent_without_interruption() {
+        let unfinished = Unfinished::new(2);
+        unfinished.add(claim(&unfinished));
+        let number = unfinished.claims()[0].0;
+        let long = Duration::from_hours(1);
+        assert!(!unfinished.is_gone(number, true, long));
+        assert!(unfinished.is_gone(number, true, Duration::ZERO));
+        assert!(!unfinished.is_gone(number, false, Duration::ZERO));
+        assert!(!unfinished.is_gone(number + 1, true, Duration::ZERO));
+    }
+}

@@ -1,0 +1,75 @@
+//! Inquiries for bills.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use super::{
+    error::{QuestionError, interrupted},
+    queries::Queries,
+};
+use crate::{
+    accounts::Upstream,
+    okebayar::{
+        client::QueryError,
+        inquiry::{Found, Question},
+    },
+    transaction::AccountName,
+};
+
+impl Queries {
+    /// Inquires for a bill, under a reference code of the gateway's own.
+    ///
+    /// # Errors
+    /// [`QuestionError`] when nothing was found.
+    pub async fn inquire_postpaid(
+        self: &Arc<Self>,
+        account: &AccountName,
+        question: &Question,
+    ) -> Result<Found, QuestionError> {
+        let (account, question) = (account.clone(), question.clone());
+        let (mut tell, told) = oneshot::channel();
+        let queries = Arc::clone(self);
+        // In a task of its own, as before a prepaid purchase.
+        let asking = async move {
+            let admitted = tokio::select! {
+                admitted = queries.admit_query(&account) => admitted,
+                () = tell.closed() => return,
+            };
+            let found = match admitted {
+                Ok((upstream, _slot)) => queries.ask_postpaid(upstream, &account, &question).await,
+                Err(error) => Err(error),
+            };
+            let _ = tell.send(found);
+        };
+        self.tasks.spawn(asking.in_current_span());
+        told.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    async fn ask_postpaid(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        account: &AccountName,
+        question: &Question,
+    ) -> Result<Found, QuestionError> {
+        let own = self.ambient.reference_code();
+        // What was paid after this moment may not be in the answer, however late that comes.
+        let asked_at = (self.ambient.now)();
+        let (_, found) = upstream
+            .client
+            .inquire_postpaid(&own, question, self.asker(account))
+            .await;
+        let mut found = match found {
+            Err(QueryError::SoldInstead(answer)) => {
+                let sale = self.sales.keep_payment(account, &own, &answer).await;
+                return Err(QuestionError::SoldInstead(sale));
+            }
+            found => found?,
+        };
+        if let Some(inquired) = &mut found.inquiry.order.inquired {
+            inquired.at = inquired.at.map(|answered| answered.min(asked_at));
+        }
+        self.keep(found).await
+    }
+}

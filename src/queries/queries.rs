@@ -1,0 +1,65 @@
+//! The queries of one process.
+
+use std::sync::Arc;
+
+use tokio::sync::SemaphorePermit;
+use tokio_util::task::TaskTracker;
+
+use super::{error::QuestionError, in_flight::InquiriesInFlight};
+use crate::{
+    accounts::{CallSlots, Upstream, Upstreams},
+    ambient::Ambient,
+    inquiries::stored::{self, NotKept},
+    okebayar::{client::Asker, inquiry::Found},
+    sales::Sales,
+    store::Store,
+    transaction::AccountName,
+};
+
+/// Queries OKEBAYAR without moving money.
+pub struct Queries {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) sales: Arc<Sales>,
+    /// The slots in which OKEBAYAR is called, shared with purchases.
+    pub(crate) slots: Arc<CallSlots>,
+    /// Inquiries under callers' reference codes that have not ended.
+    pub(crate) in_flight: InquiriesInFlight,
+    pub(crate) ambient: Ambient,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Queries {
+    /// Keeps an inquiry before the caller is told of it, so that it can be paid.
+    pub(super) async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
+        stored::save(&*self.store, &found.inquiry, (self.ambient.now)())
+            .await
+            .map_err(|problem| match problem {
+                NotKept::Store(error) => QuestionError::NotKept(error),
+                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+            })?;
+        Ok(found)
+    }
+
+    pub(super) fn asker<'a>(&self, account: &'a AccountName) -> Asker<'a> {
+        Asker {
+            account,
+            now: self.ambient.now,
+        }
+    }
+
+    /// Questions share the slots of purchases, and wait no longer for one.
+    pub(super) async fn admit_query(
+        &self,
+        account: &AccountName,
+    ) -> Result<(&Upstream, SemaphorePermit<'_>), QuestionError> {
+        let upstream = self
+            .upstreams
+            .get(account)
+            .ok_or(QuestionError::NoSuchAccount)?;
+        match self.slots.acquire().await {
+            Some(slot) => Ok((upstream, slot)),
+            None => Err(QuestionError::Overloaded),
+        }
+    }
+}

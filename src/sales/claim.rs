@@ -1,0 +1,76 @@
+//! The claim of a reference code for a sale: a transaction that is never sent.
+
+use std::sync::Arc;
+
+use super::{report::PrepaidInquiryMade, sales::Sales};
+use crate::{
+    store::{Claim, StoreError, claim},
+    transaction::{
+        Arming, AttemptToken, BillGuards, Contents, Intent, Order, ReferenceCode, Transaction,
+    },
+};
+
+/// How often a lost race for the reference code is run again.
+const RACES_MAX: u32 = 8;
+
+impl Sales {
+    /// Claims the reference code of an inquiry for what may have been sold; `None` where a
+    /// transaction has it already. Nothing is sent: the permit ends here.
+    pub(super) async fn claim_sale(
+        &self,
+        made: &PrepaidInquiryMade,
+        token: AttemptToken,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let Ok(reference_code) = ReferenceCode::parse(made.reference_code.as_str()) else {
+            return Ok(None);
+        };
+        let order = Order {
+            product_code: made.product_code.clone(),
+            account_number: made.account_number.clone(),
+            inquired: None,
+        };
+        let intent = Intent {
+            account: made.account.clone(),
+            names_account: false,
+            reference_code,
+            contents: Contents::PurchasePrepaid {
+                product_code: made.product_code.clone(),
+                account_number: made.account_number.clone(),
+                inquiry_code: None,
+            },
+            bill: BillGuards::default(),
+            trace: None,
+        };
+        let mut guard = self.failover.epoch().await?;
+        let mut stored: Option<Arc<Transaction>> = None;
+        for _ in 0..RACES_MAX {
+            let arming = Arming {
+                token,
+                at: (self.ambient.now)(),
+                is_held_back: false,
+            };
+            let (rules, schedule) = (self.rules, &self.schedule);
+            let change = match &stored {
+                None => Transaction::begin(intent.clone(), order.clone(), arming, rules, schedule),
+                Some(stored) => match stored.arm_again(order.clone(), arming, schedule) {
+                    Ok(change) => change,
+                    Err(_) => return Ok(None),
+                },
+            };
+            match claim(&*self.store, change, guard.history()).await? {
+                Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
+                Claim::HeldBack(transaction) => return Ok(Some(transaction)),
+                // What a try before this one claimed.
+                Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
+                Claim::Taken(found) => stored = Some(found),
+                Claim::OtherHistory => {
+                    guard = self.failover.refresh().await?;
+                    stored = None;
+                }
+            }
+        }
+        Err(StoreError::Unavailable(
+            "other calls with the same reference code were faster".to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,86 @@
+//! The open sales of a product and recipient, which a purchase must not buy again.
+//!
+//! SUBTLE: the answer to an inquiry may arrive at any point of a purchase. 1. The purchase reads
+//! no sale; 2. the sale is stored; 3. the purchase is claimed and sent. So a purchase reads the
+//! sales again after its claim, and once more where it waited for a slot. A sale counts in this
+//! process from its answer on, however long the store is away.
+
+use super::{
+    note::{self, Sold},
+    sales::Sales,
+    unstored::Keeping,
+};
+use crate::{
+    failover::ListedTransaction,
+    store::StoreError,
+    transaction::{AccountNumber, Contents, ProductCode, TransactionKey},
+};
+
+impl Sales {
+    /// Counts a sale in this process from now on; purchases of the same are refused until the
+    /// returned value is dropped.
+    #[must_use]
+    pub fn begin(
+        &self,
+        product_code: &ProductCode,
+        account_number: &AccountNumber,
+        reference_code: &str,
+    ) -> Keeping {
+        let sold = note::sold(product_code, account_number);
+        self.unstored.begin(sold, reference_code)
+    }
+
+    /// Returns the reference code of an open sale of what a prepaid purchase buys, other than
+    /// the purchase's own record.
+    pub async fn open_sale_of(
+        &self,
+        contents: &Contents,
+        key: &TransactionKey,
+    ) -> Result<Option<String>, StoreError> {
+        let Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } = contents
+        else {
+            return Ok(None);
+        };
+        let bought = note::sold(product_code, account_number);
+        // Before the store is read: a sale that is stored in between is found there.
+        if let Some(reference_code) = self.unstored.find(&bought) {
+            return Ok(Some(reference_code));
+        }
+        let noted = note::noted(&*self.store, &bought).await?;
+        // Its own record is found by the claim.
+        let others = noted.keys().iter().filter(|sale| *sale != key);
+        let others: Vec<TransactionKey> = others.cloned().collect();
+        let sales = self.failover.load_listed(&others).await?;
+        let open = sales.iter().find(|sale| sale.is_open());
+        Ok(open.map(ListedTransaction::reference_code))
+    }
+
+    /// Notes the transaction that stands for a sale. In a long note the settled ones make room.
+    pub(super) async fn note_sold(
+        &self,
+        sold: &Sold,
+        key: &TransactionKey,
+    ) -> Result<(), StoreError> {
+        let store = &*self.store;
+        loop {
+            let noted = note::noted(store, sold).await?;
+            if noted.keys().contains(key) {
+                return Ok(());
+            }
+            let listed = if noted.is_full() {
+                self.failover.load_listed(noted.keys()).await?
+            } else {
+                Vec::new()
+            };
+            let settled = listed.into_iter().filter(|sale| !sale.is_open());
+            let settled: Vec<TransactionKey> = settled.map(|sale| sale.key).collect();
+            if note::note(store, sold, &noted, key, &settled, (self.ambient.now)()).await? {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The sales that this process has received and not stored yet.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::note::Sold;
+
+/// The sales that this process has seen and not stored yet, by a number of their own.
+#[derive(Clone, Default)]
+pub struct UnstoredSales(Arc<Mutex<(u64, BTreeMap<u64, Unstored>)>>);
+
+struct Unstored {
+    sold: Sold,
+    reference_code: String,
+}
+
+/// A sale that is being stored; purchases are free of it when this is dropped.
+pub struct Keeping {
+    sales: UnstoredSales,
+    number: u64,
+}
+
+impl UnstoredSales {
+    /// Begins to store a sale.
+    pub(super) fn begin(&self, sold: Sold, reference_code: &str) -> Keeping {
+        let mut sales = self.lock();
+        sales.0 += 1;
+        let number = sales.0;
+        let unstored = Unstored {
+            sold,
+            reference_code: reference_code.to_owned(),
+        };
+        sales.1.insert(number, unstored);
+        Keeping {
+            sales: self.clone(),
+            number,
+        }
+    }
+
+    pub(super) fn find(&self, sold: &Sold) -> Option<String> {
+        let sales = self.lock();
+        let found = sales.1.values().find(|sale| sale.sold == *sold);
+        found.map(|sale| sale.reference_code.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Unstored>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.sales.lock().1.remove(&self.number);
+    }
+}
