@@ -49,7 +49,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* One value of the configuration: numbers as they were written, lists item by item. */}}
+{{/* One value of the configuration in TOML: numbers as written, lists item by item. */}}
 {{- define "okebayar.toml" -}}
 {{- if kindIs "slice" . -}}
 [{{ range $i, $item := . }}{{ if $i }}, {{ end }}{{ $item | quote }}{{ end }}]
@@ -62,14 +62,14 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* Keys of a section, a line each. */}}
+{{/* The keys of a section, one on each line. */}}
 {{- define "okebayar.keys" -}}
 {{- range $key, $value := (default dict .) }}
 {{ $key }} = {{ include "okebayar.toml" $value }}
 {{- end }}
 {{- end -}}
 
-{{/* After the first install a missing file is a lost store, unless the values say otherwise. */}}
+{{/* After the first install a missing file is a lost store, unless the values override it. */}}
 {{- define "okebayar.mustExist" -}}
 {{- $set := .Values.store.embedded.mustExist -}}
 {{- if kindIs "bool" $set }}{{ $set }}{{ else }}{{ .Release.IsUpgrade }}{{ end -}}
