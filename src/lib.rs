@@ -28,17 +28,16 @@
 //! | [`grpc`], [`callback`] | INBOUND: the contract, and OKEBAYAR's callbacks |
 //! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
 //! | [`telemetry`], [`census`], [`admin`] | what is measured, counted and shown to operators |
-//! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
-//! | [`call`], [`guard`], [`store_command`] | the gateway's own client; the operator's switch of the failover guard; a changed user id |
+//! | [`sandbox`] | an OKEBAYAR of our own |
+//! | [`cli`], [`guard`] | the command line; the operator's switch of the failover guard |
 
 pub mod admin;
 pub mod ambient;
 pub mod app;
-pub mod call;
 pub mod callback;
 pub mod census;
+pub mod cli;
 pub mod config;
-pub mod dev;
 pub mod engine;
 pub mod events;
 pub mod grpc;
@@ -49,6 +48,5 @@ pub mod okebayar;
 pub mod reconciler;
 pub mod sandbox;
 pub mod store;
-pub mod store_command;
 pub mod telemetry;
 pub mod transaction;

@@ -8,11 +8,10 @@ use jiff::SignedDuration;
 use okebayar_gateway::{
     ambient::Ambient,
     app::App,
-    call,
+    cli::{call, dev, store},
     config::Settings,
-    dev, guard,
+    guard,
     sandbox::{self, CallbackMethod, Sandbox},
-    store_command,
     telemetry::{Telemetry, log_to_stderr},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -56,7 +55,7 @@ enum Command {
     /// stopped; on Redis gateways may run.
     Store {
         #[command(subcommand)]
-        action: store_command::Action,
+        action: store::Action,
         /// The TOML file; the environment goes over it.
         #[arg(long, global = true)]
         config: Option<PathBuf>,
@@ -177,7 +176,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Store { action, config } => {
             let settings = Settings::load(config.as_deref())?;
-            let done = store_command::run(action, &settings, ambient).await?;
+            let done = store::run(action, &settings, ambient).await?;
             println!("{done}");
         }
         Command::Sandbox(arguments) => {

@@ -1,0 +1,5 @@
+//! The command line of the program.
+
+pub mod call;
+pub mod dev;
+pub mod store;
