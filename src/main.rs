@@ -26,13 +26,13 @@ use tracing::info;
 /// Buys at OKEBAYAR over gRPC, each reference code at most once.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the gateway.
     Serve {
         /// The TOML file; the environment goes over it. See docs/CONFIGURATION.md.
@@ -55,7 +55,7 @@ enum Command {
     /// stopped; on Redis gateways may run.
     Store {
         #[command(subcommand)]
-        action: store::Action,
+        action: store::StoreAction,
         /// The TOML file; the environment goes over it.
         #[arg(long, global = true)]
         config: Option<PathBuf>,
@@ -77,7 +77,7 @@ enum Command {
     /// SUCCEEDED; 1 refused; 2 wrong arguments; 3 no money spent: FAILED, NOT_SENT,
     /// REVERSED; 4 open: SENDING, PENDING, CONFIRMING; 5 NEEDS_REVIEW; 6 something
     /// may have been sent under the reference code: repeat the very same call, or read it.
-    Call(call::Arguments),
+    Call(call::CallArguments),
     /// Run gateway and sandbox on loopback, and buy one product.
     Dev {
         /// On free ports with a temporary store; end when the purchase has.
@@ -125,7 +125,7 @@ const SANDBOX_PIN_VARIABLE: &str = "OKEBAYAR_SANDBOX_PIN";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Cli::parse();
     no_core_dump();
     match run(arguments.command).await {
         Ok(ended) => ended,
@@ -147,13 +147,13 @@ fn no_core_dump() {
     }
 }
 
-async fn run(command: Command) -> Result<ExitCode> {
+async fn run(command: CliCommand) -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
     let ambient = Ambient::system();
     match command {
-        Command::Serve { config, check } => {
+        CliCommand::Serve { config, check } => {
             let settings = Settings::load(config.as_deref())?;
             if check {
                 for warning in settings.warnings() {
@@ -170,28 +170,28 @@ async fn run(command: Command) -> Result<ExitCode> {
             tokio::task::spawn_blocking(move || telemetry.stop()).await?;
             ran?;
         }
-        Command::Guard { action, config } => {
+        CliCommand::Guard { action, config } => {
             let settings = Settings::load(config.as_deref())?;
             println!("{}", guard::run(action, &settings, ambient).await?);
         }
-        Command::Store { action, config } => {
+        CliCommand::Store { action, config } => {
             let settings = Settings::load(config.as_deref())?;
             let done = store::run(action, &settings, ambient).await?;
             println!("{done}");
         }
-        Command::Sandbox(arguments) => {
+        CliCommand::Sandbox(arguments) => {
             log_to_stderr("info", None);
             run_sandbox(arguments, ambient, stop_on_signal()?).await?;
         }
-        Command::Dev { once } => {
+        CliCommand::Dev { once } => {
             let telemetry = start_telemetry().await?;
             log_to_stderr("warn", Some(&telemetry));
             let registry = telemetry.registry();
             dev::run(once, registry, ambient, stop_on_signal()?).await?;
         }
-        Command::Pause { duration } => tokio::time::sleep(duration.unsigned_abs()).await,
-        Command::Health { address } => call::health(address).await?,
-        Command::Call(arguments) => {
+        CliCommand::Pause { duration } => tokio::time::sleep(duration.unsigned_abs()).await,
+        CliCommand::Health { address } => call::health(address).await?,
+        CliCommand::Call(arguments) => {
             log_to_stderr("warn", None);
             return Ok(call::run(arguments).await.into());
         }

@@ -19,7 +19,7 @@ use crate::{
 
 /// What to change.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Action {
+pub enum StoreAction {
     /// OKEBAYAR assigned another member id to the same contract: make the configured user id
     /// that of the account. Without --yes it only shows what would change.
     ChangeUserid {
@@ -88,8 +88,8 @@ impl Opened {
 ///
 /// # Errors
 /// When the store cannot be used, or the change is refused or not confirmed.
-pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Result<String> {
-    let Action::ChangeUserid {
+pub async fn run(action: StoreAction, settings: &Settings, ambient: Ambient) -> Result<String> {
+    let StoreAction::ChangeUserid {
         account,
         yes,
         despite_open,

@@ -17,7 +17,7 @@ use crate::{
 
 /// How to call a running gateway.
 #[derive(Args)]
-pub struct Arguments {
+pub struct CallArguments {
     /// The gateway's gRPC address.
     #[arg(long, global = true, default_value = "http://localhost:50051")]
     pub address: String,
@@ -33,18 +33,18 @@ pub struct Arguments {
     pub timeout: Option<Duration>,
     /// What to call.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CallCommand,
 }
 
 /// One of the gateway's RPCs.
 #[derive(Subcommand)]
-pub enum Command {
+pub enum CallCommand {
     /// Buy one prepaid product.
-    PurchasePrepaid(Purchase),
+    PurchasePrepaid(PurchasePrepaidArguments),
     /// Pay the bill that an inquiry found.
-    PayPostpaid(Payment),
+    PayPostpaid(PayPostpaidArguments),
     /// Read one transaction.
-    GetTransaction(Get),
+    GetTransaction(GetTransactionArguments),
     /// Have OKEBAYAR asked about a transaction now.
     CheckTransaction {
         /// The reference code.
@@ -65,13 +65,13 @@ pub enum Command {
         cursor: String,
     },
     /// List transactions by state and time, newest first.
-    ListTransactions(List),
+    ListTransactions(ListTransactionsArguments),
     /// Settle a transaction that needs review, or take back a success.
-    ResolveTransaction(Ruling),
+    ResolveTransaction(ResolveTransactionArguments),
     /// Inquire before a prepaid purchase.
-    InquirePrepaid(PrepaidInquiry),
+    InquirePrepaid(InquirePrepaidArguments),
     /// Inquire for a bill.
-    InquirePostpaid(PostpaidInquiry),
+    InquirePostpaid(InquirePostpaidArguments),
     /// Ask for the deposit.
     GetBalance,
     /// Test the whole way to OKEBAYAR and back.
@@ -99,7 +99,7 @@ pub enum Command {
     },
 }
 
-impl Command {
+impl CallCommand {
     /// True for what can spend money.
     pub(super) fn moves_money(&self) -> bool {
         matches!(self, Self::PurchasePrepaid(_) | Self::PayPostpaid(_))
@@ -108,7 +108,7 @@ impl Command {
 
 /// How long a purchase is waited for.
 #[derive(Args)]
-pub struct WaitFor {
+pub struct WaitArguments {
     /// Wait for a final state instead of OKEBAYAR's answer.
     #[arg(long = "final")]
     pub is_final: bool,
@@ -117,7 +117,7 @@ pub struct WaitFor {
     pub watch: bool,
 }
 
-impl WaitFor {
+impl WaitArguments {
     fn until(&self) -> i32 {
         if self.is_final {
             v1::WaitUntil::Final.into()
@@ -129,7 +129,7 @@ impl WaitFor {
 
 /// A prepaid purchase.
 #[derive(Args)]
-pub struct Purchase {
+pub struct PurchasePrepaidArguments {
     /// Your own unique id of this purchase: 8 to 64 letters, digits or hyphens.
     reference_code: String,
     /// OKEBAYAR's code of the product.
@@ -140,10 +140,10 @@ pub struct Purchase {
     #[arg(long, default_value = "")]
     inquiry_code: String,
     #[command(flatten)]
-    pub(super) wait: WaitFor,
+    pub(super) wait: WaitArguments,
 }
 
-impl Purchase {
+impl PurchasePrepaidArguments {
     pub(super) fn message(self, account: String) -> v1::PurchasePrepaidRequest {
         v1::PurchasePrepaidRequest {
             account,
@@ -158,7 +158,7 @@ impl Purchase {
 
 /// The payment of a bill.
 #[derive(Args)]
-pub struct Payment {
+pub struct PayPostpaidArguments {
     /// Your own unique id of this payment: 8 to 64 letters, digits or hyphens.
     reference_code: String,
     /// The inquiry, as inquire-postpaid returned it.
@@ -173,10 +173,10 @@ pub struct Payment {
     #[arg(long = "acknowledge-open", value_name = "REFERENCE_CODE")]
     acknowledged_open_reference_codes: Vec<String>,
     #[command(flatten)]
-    pub(super) wait: WaitFor,
+    pub(super) wait: WaitArguments,
 }
 
-impl Payment {
+impl PayPostpaidArguments {
     pub(super) fn message(self, account: String) -> v1::PayPostpaidRequest {
         v1::PayPostpaidRequest {
             account,
@@ -203,7 +203,7 @@ fn read_amount(text: &str) -> Result<v1::Money, String> {
 /// Which transaction.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-pub struct Get {
+pub struct GetTransactionArguments {
     /// The reference code.
     reference_code: Option<String>,
     /// Or OKEBAYAR's trace code.
@@ -211,7 +211,7 @@ pub struct Get {
     trace_code: Option<String>,
 }
 
-impl Get {
+impl GetTransactionArguments {
     pub(super) fn message(self, account: String) -> v1::GetTransactionRequest {
         use v1::get_transaction_request::Code;
         let code = self.reference_code.map(Code::ReferenceCode);
@@ -224,7 +224,7 @@ impl Get {
 
 /// Which transactions.
 #[derive(Args)]
-pub struct List {
+pub struct ListTransactionsArguments {
     /// Only these states, such as pending or needs-review; may be given several times.
     #[arg(long = "state")]
     states: Vec<StateName>,
@@ -270,7 +270,7 @@ impl From<StateName> for i32 {
     }
 }
 
-impl List {
+impl ListTransactionsArguments {
     pub(super) fn message(self, accounts: Vec<String>) -> v1::ListTransactionsRequest {
         let time = |time: Timestamp| prost_types::Timestamp {
             seconds: time.as_second(),
@@ -289,7 +289,7 @@ impl List {
 
 /// What an operator found out.
 #[derive(Args)]
-pub struct Ruling {
+pub struct ResolveTransactionArguments {
     /// The reference code.
     reference_code: String,
     /// The revision that you saw.
@@ -321,7 +321,7 @@ enum ResolutionName {
     Reversed,
 }
 
-impl Ruling {
+impl ResolveTransactionArguments {
     /// # Errors
     /// When the serial number cannot be read.
     pub(super) fn message(self, account: String) -> Result<v1::ResolveTransactionRequest, String> {
@@ -396,7 +396,7 @@ fn read_timeout(text: &str) -> Result<Duration, String> {
 
 /// What will be bought, and for whom.
 #[derive(Args)]
-pub struct PrepaidInquiry {
+pub struct InquirePrepaidArguments {
     /// OKEBAYAR's code of the product.
     product_code: String,
     /// Who will receive it.
@@ -406,7 +406,7 @@ pub struct PrepaidInquiry {
     reference_code: String,
 }
 
-impl PrepaidInquiry {
+impl InquirePrepaidArguments {
     pub(super) fn message(self, account: String) -> v1::InquirePrepaidRequest {
         v1::InquirePrepaidRequest {
             account,
@@ -419,7 +419,7 @@ impl PrepaidInquiry {
 
 /// Whose bill.
 #[derive(Args)]
-pub struct PostpaidInquiry {
+pub struct InquirePostpaidArguments {
     /// OKEBAYAR's code of the product.
     product_code: String,
     #[command(flatten)]
@@ -451,7 +451,7 @@ struct CustomerName {
     bpjs: Option<String>,
 }
 
-impl PostpaidInquiry {
+impl InquirePostpaidArguments {
     pub(super) fn message(self, account: String) -> v1::InquirePostpaidRequest {
         let CustomerName {
             account_number,

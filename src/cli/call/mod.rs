@@ -4,7 +4,7 @@
 //! the caller's to do, under the same reference code.
 
 mod arguments;
-mod outcome;
+mod exit_outcome;
 mod progress;
 mod show;
 
@@ -19,9 +19,12 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-pub use arguments::{Arguments, Command};
-use arguments::{Get, Payment, Purchase, Ruling};
-pub use outcome::Outcome;
+pub use arguments::{CallArguments, CallCommand};
+use arguments::{
+    GetTransactionArguments, PayPostpaidArguments, PurchasePrepaidArguments,
+    ResolveTransactionArguments,
+};
+pub use exit_outcome::ExitOutcome;
 
 use self::{progress::Progress, show::Printer};
 use crate::grpc::v1::{
@@ -36,14 +39,14 @@ const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const WATCH_TRIES_MAX: u32 = 30;
 
 /// Makes one call, prints what it brings, and says how it ended.
-pub async fn run(arguments: Arguments) -> Outcome {
+pub async fn run(arguments: CallArguments) -> ExitOutcome {
     let printer = Printer::new(arguments.json);
     let Ok(endpoint) = Channel::from_shared(arguments.address.clone()) else {
         printer.problem(&format!(
             "--address: {:?} is no address; give one such as http://localhost:50051",
             arguments.address
         ));
-        return Outcome::Refused;
+        return ExitOutcome::Refused;
     };
     let address = address(&endpoint);
     let caller = Caller {
@@ -61,7 +64,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
                 Some(problem) => caller.printer.problem(&problem),
                 None => caller.printer.error(&status),
             }
-            Outcome::of_error(&status, moves_money)
+            ExitOutcome::of_error(&status, moves_money)
         }
     }
 }
@@ -130,17 +133,17 @@ struct Caller {
 impl Caller {
     /// Makes one call. Every command has an arm of its own, so that a new one does not
     /// compile until it is handled.
-    async fn call(&self, command: Command) -> Result<Outcome, Status> {
+    async fn call(&self, command: CallCommand) -> Result<ExitOutcome, Status> {
         let account = self.account.clone().unwrap_or_default();
         let accounts: Vec<String> = self.account.iter().cloned().collect();
         match command {
-            Command::PurchasePrepaid(purchase) => self.purchase(purchase, account).await,
-            Command::PayPostpaid(payment) => self.pay(payment, account).await,
-            Command::GetTransaction(get) => self.get(get, account).await,
-            Command::CheckTransaction { reference_code } => {
+            CallCommand::PurchasePrepaid(purchase) => self.purchase(purchase, account).await,
+            CallCommand::PayPostpaid(payment) => self.pay(payment, account).await,
+            CallCommand::GetTransaction(get) => self.get(get, account).await,
+            CallCommand::CheckTransaction { reference_code } => {
                 self.check(account, reference_code).await
             }
-            Command::WatchTransaction {
+            CallCommand::WatchTransaction {
                 reference_code,
                 after_revision,
             } => {
@@ -151,33 +154,33 @@ impl Caller {
                 })
                 .await
             }
-            Command::WatchTransactions { cursor } => {
+            CallCommand::WatchTransactions { cursor } => {
                 self.watch_all(v1::WatchTransactionsRequest { accounts, cursor })
                     .await
             }
-            Command::ListTransactions(list) => {
+            CallCommand::ListTransactions(list) => {
                 let request = self.request(list.message(accounts));
                 self.show(self.transactions().list_transactions(request))
                     .await
             }
-            Command::ResolveTransaction(ruling) => self.resolve(ruling, account).await,
-            Command::InquirePrepaid(inquiry) => {
+            CallCommand::ResolveTransaction(ruling) => self.resolve(ruling, account).await,
+            CallCommand::InquirePrepaid(inquiry) => {
                 let request = self.request(inquiry.message(account));
                 self.show(self.inquiries().inquire_prepaid(request)).await
             }
-            Command::InquirePostpaid(inquiry) => {
+            CallCommand::InquirePostpaid(inquiry) => {
                 let request = self.request(inquiry.message(account));
                 self.show(self.inquiries().inquire_postpaid(request)).await
             }
-            Command::GetBalance => {
+            CallCommand::GetBalance => {
                 let request = self.request(v1::GetBalanceRequest { account });
                 self.show(self.accounts().get_balance(request)).await
             }
-            Command::Echo { message } => {
+            CallCommand::Echo { message } => {
                 let request = self.request(v1::EchoRequest { account, message });
                 self.show(self.accounts().echo(request)).await
             }
-            Command::ListNotices {
+            CallCommand::ListNotices {
                 page_size,
                 page_token,
             } => {
@@ -188,7 +191,7 @@ impl Caller {
                 });
                 self.show(self.notices().list_notices(request)).await
             }
-            Command::ListOrphanCallbacks {
+            CallCommand::ListOrphanCallbacks {
                 page_size,
                 page_token,
             } => {
@@ -203,7 +206,11 @@ impl Caller {
         }
     }
 
-    async fn purchase(&self, purchase: Purchase, account: String) -> Result<Outcome, Status> {
+    async fn purchase(
+        &self,
+        purchase: PurchasePrepaidArguments,
+        account: String,
+    ) -> Result<ExitOutcome, Status> {
         let watch = purchase.wait.watch;
         let request = self.request(purchase.message(account));
         let answer = self
@@ -213,7 +220,11 @@ impl Caller {
         self.follow(answer.transaction, watch).await
     }
 
-    async fn pay(&self, payment: Payment, account: String) -> Result<Outcome, Status> {
+    async fn pay(
+        &self,
+        payment: PayPostpaidArguments,
+        account: String,
+    ) -> Result<ExitOutcome, Status> {
         let watch = payment.wait.watch;
         let request = self.request(payment.message(account));
         let answer = self.wait(self.transactions().pay_postpaid(request)).await?;
@@ -221,7 +232,11 @@ impl Caller {
         self.follow(answer.transaction, watch).await
     }
 
-    async fn get(&self, get: Get, account: String) -> Result<Outcome, Status> {
+    async fn get(
+        &self,
+        get: GetTransactionArguments,
+        account: String,
+    ) -> Result<ExitOutcome, Status> {
         let request = self.request(get.message(account));
         let answer = self
             .wait(self.transactions().get_transaction(request))
@@ -229,7 +244,7 @@ impl Caller {
         Ok(self.printed(&answer, answer.transaction.as_ref()))
     }
 
-    async fn check(&self, account: String, reference_code: String) -> Result<Outcome, Status> {
+    async fn check(&self, account: String, reference_code: String) -> Result<ExitOutcome, Status> {
         let request = self.request(v1::CheckTransactionRequest {
             account,
             reference_code,
@@ -240,12 +255,16 @@ impl Caller {
         Ok(self.printed(&answer, answer.transaction.as_ref()))
     }
 
-    async fn resolve(&self, ruling: Ruling, account: String) -> Result<Outcome, Status> {
+    async fn resolve(
+        &self,
+        ruling: ResolveTransactionArguments,
+        account: String,
+    ) -> Result<ExitOutcome, Status> {
         let message = match ruling.message(account) {
             Ok(message) => message,
             Err(problem) => {
                 self.printer.problem(&problem);
-                return Ok(Outcome::Refused);
+                return Ok(ExitOutcome::Refused);
             }
         };
         let request = self.request(message);
@@ -256,10 +275,10 @@ impl Caller {
     }
 
     /// Makes a call that is about no one transaction, and prints the answer.
-    async fn show<T: show::Named>(
+    async fn show<T: show::ContractMessage>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<Outcome, Status> {
+    ) -> Result<ExitOutcome, Status> {
         let answer = self.wait(call).await?;
         Ok(self.printed(&answer, None))
     }
@@ -296,9 +315,13 @@ impl Caller {
         answered.map(Response::into_inner)
     }
 
-    fn printed(&self, answer: &impl show::Named, transaction: Option<&v1::Transaction>) -> Outcome {
+    fn printed(
+        &self,
+        answer: &impl show::ContractMessage,
+        transaction: Option<&v1::Transaction>,
+    ) -> ExitOutcome {
         self.printer.print(answer);
-        transaction.map_or(Outcome::Done, Outcome::of)
+        transaction.map_or(ExitOutcome::Done, ExitOutcome::of)
     }
 
     /// Follows a purchase to the end of its watch, if that is wanted.
@@ -306,12 +329,12 @@ impl Caller {
         &self,
         transaction: Option<v1::Transaction>,
         watch: bool,
-    ) -> Result<Outcome, Status> {
+    ) -> Result<ExitOutcome, Status> {
         let transaction = transaction.unwrap_or_default();
         if !watch {
-            return Ok(Outcome::of(&transaction));
+            return Ok(ExitOutcome::of(&transaction));
         }
-        let outcome = Outcome::of(&transaction);
+        let outcome = ExitOutcome::of(&transaction);
         let request = v1::WatchTransactionRequest {
             account: transaction.account,
             reference_code: transaction.reference_code,
@@ -321,9 +344,9 @@ impl Caller {
         self.watch_from(request, outcome, printed, 0).await
     }
 
-    async fn watch(&self, request: v1::WatchTransactionRequest) -> Result<Outcome, Status> {
+    async fn watch(&self, request: v1::WatchTransactionRequest) -> Result<ExitOutcome, Status> {
         // One that never began is not taken up again.
-        self.watch_from(request, Outcome::Done, None, WATCH_TRIES_MAX)
+        self.watch_from(request, ExitOutcome::Done, None, WATCH_TRIES_MAX)
             .await
     }
 
@@ -332,10 +355,10 @@ impl Caller {
     async fn watch_from(
         &self,
         mut request: v1::WatchTransactionRequest,
-        mut outcome: Outcome,
+        mut outcome: ExitOutcome,
         mut printed: Option<i64>,
         mut tries: u32,
-    ) -> Result<Outcome, Status> {
+    ) -> Result<ExitOutcome, Status> {
         loop {
             let opened = self.transactions().watch_transaction(request.clone()).await;
             let ended = match opened {
@@ -347,7 +370,7 @@ impl Caller {
                                 tries = 0;
                                 let transaction = update.transaction.clone().unwrap_or_default();
                                 request.after_revision = transaction.revision;
-                                outcome = Outcome::of(&transaction);
+                                outcome = ExitOutcome::of(&transaction);
                                 if printed.replace(transaction.revision)
                                     != Some(transaction.revision)
                                 {
@@ -368,7 +391,7 @@ impl Caller {
     async fn watch_all(
         &self,
         mut request: v1::WatchTransactionsRequest,
-    ) -> Result<Outcome, Status> {
+    ) -> Result<ExitOutcome, Status> {
         let mut tries = WATCH_TRIES_MAX;
         loop {
             let opened = self
@@ -385,7 +408,7 @@ impl Caller {
                                 request.cursor.clone_from(&update.cursor);
                                 self.printer.print(&update);
                             }
-                            Ok(None) => return Ok(Outcome::Done),
+                            Ok(None) => return Ok(ExitOutcome::Done),
                             Err(status) => break status,
                         }
                     }

@@ -11,14 +11,14 @@ use tonic_types::StatusExt;
 use crate::grpc::{DESCRIPTOR, v1};
 
 /// A message whose name in the contract is known.
-pub(super) trait Named: Message {
+pub(super) trait ContractMessage: Message {
     /// The name without its package.
     const NAME: &'static str;
 }
 
 macro_rules! named {
     ($($message:ident),* $(,)?) => {
-        $(impl Named for v1::$message {
+        $(impl ContractMessage for v1::$message {
             const NAME: &'static str = stringify!($message);
         })*
     };
@@ -57,7 +57,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn print<T: Named>(&self, message: &T) {
+    pub(super) fn print<T: ContractMessage>(&self, message: &T) {
         let Some(message) = self.dynamic(message) else {
             return self.problem("the answer cannot be shown");
         };
@@ -73,7 +73,7 @@ impl Printer {
         }
     }
 
-    fn dynamic<T: Named>(&self, message: &T) -> Option<DynamicMessage> {
+    fn dynamic<T: ContractMessage>(&self, message: &T) -> Option<DynamicMessage> {
         let pool = self.pool.as_ref()?;
         let descriptor = pool.get_message_by_name(&format!("{PACKAGE}.{}", T::NAME))?;
         DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).ok()
@@ -224,7 +224,7 @@ fn amount(money: &v1::Money) -> String {
 mod tests {
     use super::*;
 
-    fn shown(message: &impl Named) -> String {
+    fn shown(message: &impl ContractMessage) -> String {
         let printer = Printer::new(false);
         let mut text = String::new();
         show(&mut text, &printer.dynamic(message).unwrap(), 0);

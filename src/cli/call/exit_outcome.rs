@@ -9,7 +9,7 @@ use crate::grpc::v1;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExitOutcome {
     /// 0: it did what it should; a transaction is SUCCEEDED.
     Done,
     /// 1: it was refused; nothing was ever sent under the reference code of a purchase.
@@ -25,7 +25,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl ExitOutcome {
     /// What the state of a transaction comes to.
     #[must_use]
     pub fn of(transaction: &v1::Transaction) -> Self {
@@ -54,16 +54,16 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
+impl From<ExitOutcome> for ExitCode {
+    fn from(outcome: ExitOutcome) -> Self {
         Self::from(match outcome {
-            Outcome::Done => 0,
-            Outcome::Refused => 1,
+            ExitOutcome::Done => 0,
+            ExitOutcome::Refused => 1,
             // 2 is for arguments that cannot be read.
-            Outcome::NothingSpent => 3,
-            Outcome::Open => 4,
-            Outcome::NeedsReview => 5,
-            Outcome::Unknown => 6,
+            ExitOutcome::NothingSpent => 3,
+            ExitOutcome::Open => 4,
+            ExitOutcome::NeedsReview => 5,
+            ExitOutcome::Unknown => 6,
         })
     }
 }
