@@ -1,5 +1,17 @@
-//! The command line of the program.
+//! The command line of the program, one file for each subcommand.
+//!
+//! `arguments` lists the subcommands, and `run` starts one. `call` has a folder of its own, with a
+//! file for each RPC.
 
-pub mod call;
-pub mod dev;
-pub mod store;
+mod arguments;
+mod call;
+mod dev;
+mod health;
+mod process;
+mod run;
+mod sandbox;
+mod serve;
+mod store;
+
+pub use arguments::{Cli, CliCommand};
+pub use run::run;
