@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 use jiff::SignedDuration;
 
 use super::{call::CallArguments, sandbox::SandboxArguments, store::StoreAction};
@@ -67,7 +68,7 @@ pub enum CliCommand {
     },
     /// Run a sandbox of OKEBAYAR, for development and tests.
     Sandbox(SandboxArguments),
-    /// Call a running gateway.
+    /// Call a running gateway
     ///
     /// The exit code reports the outcome:
     ///
@@ -87,4 +88,11 @@ pub enum CliCommand {
         #[arg(long)]
         once: bool,
     },
+    /// Print the completions of a shell, to be stored where it looks for them or sourced.
+    Completions {
+        /// Print the completions of this shell.
+        shell: Shell,
+    },
+    /// Print the man page, such as for `man -l -`.
+    Man,
 }

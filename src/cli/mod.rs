@@ -5,8 +5,10 @@
 
 mod arguments;
 mod call;
+mod completions;
 mod dev;
 mod health;
+mod man;
 mod process;
 mod run;
 mod sandbox;

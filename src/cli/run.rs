@@ -1,10 +1,17 @@
 //! Runs one subcommand.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::Result;
+use clap::CommandFactory;
 
-use super::{arguments::CliCommand, call, dev, health, process, sandbox, serve, store};
+use super::{
+    arguments::{Cli, CliCommand},
+    call, completions, dev, health, man, process, sandbox, serve, store,
+};
 use crate::{ambient::Ambient, config::Settings, guard, telemetry::log_to_stderr};
 
 /// Runs a subcommand, and returns the exit code of the program.
@@ -48,6 +55,10 @@ pub async fn run(command: CliCommand) -> Result<ExitCode> {
             log_to_stderr("warn", None);
             return Ok(call::run(arguments).await.into());
         }
+        CliCommand::Completions { shell } => {
+            io::stdout().write_all(&completions::script(shell, Cli::command()))?;
+        }
+        CliCommand::Man => io::stdout().write_all(&man::page(Cli::command())?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

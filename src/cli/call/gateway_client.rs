@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use super::{
     contract_message::ContractMessage, exit_outcome::ExitOutcome, printer::Printer,
-    progress::Progress,
+    progress::with_progress,
 };
 use crate::grpc::v1::{
     self, account_service_client::AccountServiceClient,
@@ -20,7 +20,6 @@ pub(super) struct GatewayClient {
     pub(super) timeout: Option<Duration>,
     pub(super) account: Option<String>,
     pub(super) printer: Printer,
-    pub(super) progress: Progress,
 }
 
 impl GatewayClient {
@@ -64,22 +63,14 @@ impl GatewayClient {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Status> {
-        let answer = self.progress.during("waiting for the gateway", call).await;
+        let answer = with_progress("waiting for the gateway", call).await;
         answer.map(Response::into_inner)
     }
 
     /// Waits for the next update of a watch, with progress on a terminal.
     pub(super) async fn next<T>(&self, updates: &mut Streaming<T>) -> Result<Option<T>, Status> {
         let next = updates.message();
-        self.progress.during("watching", next).await
-    }
-
-    /// Pauses before an interrupted watch is opened again, with progress on a terminal.
-    pub(super) async fn pause_watch(&self, pause: Duration) {
-        let pause = tokio::time::sleep(pause);
-        self.progress
-            .during("the watch was interrupted; retrying", pause)
-            .await;
+        with_progress("watching", next).await
     }
 
     /// Makes a call that is not about one transaction, and prints the answer.

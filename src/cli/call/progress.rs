@@ -1,60 +1,36 @@
-//! A sign of life on a terminal while a call waits.
+//! Progress on a terminal while a call waits.
 
-use std::{
-    io::{IsTerminal, Write},
-    time::Duration,
-};
+use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// Shows how long a wait takes, on standard error, if that is a terminal.
-pub(super) struct Progress {
-    is_shown: bool,
-}
-
-/// How often it is shown anew; shorter waits show nothing.
+/// The wait after which progress appears; shorter waits show nothing.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// The interval at which it is updated.
 const TICK: Duration = Duration::from_secs(1);
-/// Back to the start of the line, and nothing on it.
-const CLEAR: &str = "\r\x1b[K";
 
-impl Progress {
-    pub(super) fn new() -> Self {
-        Self {
-            is_shown: std::io::stderr().is_terminal(),
-        }
+/// Waits, and shows on standard error for how many seconds; nothing where that is no terminal.
+pub(super) async fn with_progress<T>(message: &'static str, wait: impl Future<Output = T>) -> T {
+    tokio::pin!(wait);
+    if let Ok(done) = tokio::time::timeout(SHOWN_AFTER, &mut wait).await {
+        return done;
     }
-
-    /// Waits, and says so every second.
-    pub(super) async fn during<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {
-        if !self.is_shown {
-            return wait.await;
-        }
-        tokio::pin!(wait);
-        let began = Instant::now();
-        let mut ticks = interval_at(began + TICK, TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut is_dirty = false;
-        loop {
-            tokio::select! {
-                done = &mut wait => {
-                    if is_dirty {
-                        write(CLEAR);
-                    }
-                    return done;
-                }
-                _ = ticks.tick() => {
-                    is_dirty = true;
-                    let seconds = began.elapsed().as_secs();
-                    write(&format!("{CLEAR}{what}: {seconds} s"));
-                }
-            }
-        }
-    }
+    let spinner = ProgressBar::new_spinner()
+        .with_style(style())
+        .with_message(message)
+        .with_elapsed(SHOWN_AFTER);
+    spinner.enable_steady_tick(TICK);
+    let done = wait.await;
+    spinner.finish_and_clear();
+    done
 }
 
-/// A terminal that is gone is no reason to stop.
-fn write(text: &str) {
-    let mut terminal = std::io::stderr();
-    let _ = terminal.write_all(text.as_bytes());
-    let _ = terminal.flush();
+fn style() -> ProgressStyle {
+    let seconds = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        // Progress is a courtesy: a terminal that is gone does not end the call.
+        let _ = write!(text, "{}", state.elapsed().as_secs());
+    };
+    ProgressStyle::with_template("{msg}: {seconds} s")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("seconds", seconds)
 }

@@ -11,7 +11,6 @@ use super::{
     gateway_client::GatewayClient,
     get_balance, list_notices, list_orphan_callbacks,
     printer::Printer,
-    progress::Progress,
 };
 
 /// Makes one call, prints the answer or the error, and returns the outcome.
@@ -30,7 +29,6 @@ pub async fn run(arguments: CallArguments) -> ExitOutcome {
         timeout: arguments.timeout,
         account: arguments.account,
         printer,
-        progress: Progress::new(),
     };
     let moves_money = arguments.command.moves_money();
     match call(arguments.command, &client).await {

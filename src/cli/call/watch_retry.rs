@@ -1,17 +1,21 @@
-//! Retries of a watch that was interrupted.
+//! Retries of an interrupted watch, with a constant backoff.
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ConstantBackoff, ConstantBuilder};
 use tonic::{Code, Status};
 
-/// The pause before an interrupted watch is opened again.
-const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The most retries in a row without an update.
-const WATCH_RETRIES_MAX: u32 = 30;
+use super::progress::with_progress;
+
+/// The pause before an interrupted watch is opened again, and the most retries in a row without
+/// an update.
+const BACKOFF: ConstantBuilder = ConstantBuilder::new()
+    .with_delay(Duration::from_secs(1))
+    .with_max_times(30);
 
 /// The retries that an interrupted watch has left.
 pub(super) struct WatchRetry {
-    retries: u32,
+    backoff: ConstantBackoff,
 }
 
 impl WatchRetry {
@@ -19,29 +23,59 @@ impl WatchRetry {
     /// argument is reported at once.
     pub(super) fn none() -> Self {
         Self {
-            retries: WATCH_RETRIES_MAX,
+            backoff: BACKOFF.with_max_times(0).build(),
         }
     }
 
     /// Returns every retry: for a watch of a transaction that the gateway has answered about.
     pub(super) fn full() -> Self {
-        Self { retries: 0 }
+        Self {
+            backoff: BACKOFF.build(),
+        }
     }
 
-    /// Returns the pause before the next retry.
+    /// Pauses before the next retry, with progress on a terminal.
     ///
     /// # Errors
-    /// The error that interrupted the watch, if it is no broken connection and no gateway that
-    /// stops, or if no retry is left.
-    pub(super) fn pause_after(&mut self, error: Status) -> Result<Duration, Status> {
+    /// The error that interrupted the watch, unless a connection broke or a gateway stopped and
+    /// a retry is left.
+    pub(super) async fn pause_after(&mut self, error: Status) -> Result<(), Status> {
+        let pause = tokio::time::sleep(self.next_pause(error)?);
+        with_progress("the watch was interrupted; retrying", pause).await;
+        Ok(())
+    }
+
+    fn next_pause(&mut self, error: Status) -> Result<Duration, Status> {
         let is_interruption = matches!(
             error.code(),
             Code::Unavailable | Code::Cancelled | Code::Unknown
         );
-        self.retries += 1;
-        if !is_interruption || self.retries > WATCH_RETRIES_MAX {
+        if !is_interruption {
             return Err(error);
         }
-        Ok(WATCH_AGAIN_AFTER)
+        self.backoff.next().ok_or(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupted_watch_is_retried_thirty_times_a_second_apart() {
+        let mut retry = WatchRetry::full();
+        for _ in 0..30 {
+            let pause = retry.next_pause(Status::unavailable("gone"));
+            assert_eq!(pause.unwrap(), Duration::from_secs(1));
+        }
+        assert!(retry.next_pause(Status::unavailable("gone")).is_err());
+    }
+
+    #[test]
+    fn watch_that_was_refused_or_never_open_is_not_retried() {
+        let refused = Status::not_found("unknown");
+        assert!(WatchRetry::full().next_pause(refused).is_err());
+        let unreachable = Status::unavailable("nobody");
+        assert!(WatchRetry::none().next_pause(unreachable).is_err());
     }
 }

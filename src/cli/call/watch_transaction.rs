@@ -71,8 +71,7 @@ struct TransactionWatch {
 impl TransactionWatch {
     async fn run(mut self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         while let Err(error) = self.print_updates(client).await {
-            let pause = self.retry.pause_after(error)?;
-            client.pause_watch(pause).await;
+            self.retry.pause_after(error).await?;
         }
         Ok(self.outcome)
     }

@@ -24,8 +24,7 @@ impl WatchTransactionsArguments {
             retry: WatchRetry::none(),
         };
         while let Err(error) = watch.print_updates(client).await {
-            let pause = watch.retry.pause_after(error)?;
-            client.pause_watch(pause).await;
+            watch.retry.pause_after(error).await?;
         }
         Ok(ExitOutcome::Done)
     }
