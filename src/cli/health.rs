@@ -16,17 +16,21 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it does not serve, or does not answer.
 pub(super) async fn run(address: String) -> Result<()> {
-    let endpoint = Channel::from_shared(address)
+    let endpoint = Channel::from_shared(address.clone())
         .context("--address: give one such as http://127.0.0.1:50051")?
         .connect_timeout(HEALTH_TIMEOUT)
         .timeout(HEALTH_TIMEOUT);
-    let mut client = HealthClient::new(endpoint.connect().await.context("it does not answer")?);
-    let answer = client
+    let channel = endpoint.connect().await;
+    let channel = channel.with_context(|| format!("the gateway at {address} does not answer"))?;
+    let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
         .await?
         .into_inner();
     match answer.status() {
         ServingStatus::Serving => Ok(()),
-        other => bail!("it is {}", other.as_str_name()),
+        other => bail!(
+            "the gateway at {address} is {}; its /readyz names the reason",
+            other.as_str_name()
+        ),
     }
 }

@@ -1,4 +1,4 @@
-//! `sandbox`: runs an OKEBAYAR of its own, for development and tests.
+//! `sandbox`: runs a sandbox of OKEBAYAR, for development and tests.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -36,7 +36,7 @@ pub struct SandboxArguments {
     /// Settle a pending purchase after this time.
     #[arg(long, default_value = "2s", value_hint = ValueHint::Other)]
     settle_after: SignedDuration,
-    /// Delay an answer that is to come too late by this time.
+    /// Delay a late answer by this time, after which no client still waits for it.
     #[arg(long, default_value = "1m", value_hint = ValueHint::Other)]
     late_after: SignedDuration,
     /// Delay the answer to each status check by this time.

@@ -1,9 +1,12 @@
-//! `store`: changes what the store knows of the accounts, where an operator says so.
+//! `store`: changes what the store records about accounts, by order of an operator.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 
 use crate::{
     ambient::Ambient,
@@ -17,49 +20,55 @@ use crate::{
     transaction::{AccountName, AccountNames},
 };
 
-/// What to change.
+/// A change of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum StoreAction {
-    /// OKEBAYAR assigned another member id to the same contract: make the configured user id
-    /// that of the account. Without --yes it only shows what would change.
+    /// Change the user id of an account in the store to the configured one
+    ///
+    /// Use this when OKEBAYAR assigned another member id to the same contract. Without --yes,
+    /// nothing is changed.
     ChangeUserid {
-        /// The account, as it is configured.
-        #[arg(long)]
+        /// Change the user id of this configured account.
+        #[arg(long, value_hint = ValueHint::Other)]
         account: String,
-        /// Do it.
+        /// Apply the change; without it, only show what would change.
         #[arg(long)]
         yes: bool,
-        /// Do it although transactions of the account are open, which are checked under the new
-        /// user id from then on, or records cannot be read; and although codes are configured
-        /// (`not_received_codes`, `failed_codes`) by which such a check may call a purchase FAILED
-        /// that was made under the old user id: see docs/OPERATIONS.md.
+        /// Apply the change although a check under the new user id may go wrong: transactions of
+        /// the account are open, or records cannot be read, or the codes in `not_received_codes`
+        /// or `failed_codes` may make a purchase under the old user id FAILED. See
+        /// docs/OPERATIONS.md.
         #[arg(long)]
         despite_open: bool,
     },
 }
 
-/// An opened store, of either kind.
+/// An open store of either kind.
 enum Opened {
     Embedded(RedbStore),
     Redis(Box<RedisStore>),
 }
 
 impl Opened {
-    /// Opens the store of whatever accounts; the embedded one must exist.
+    /// Opens the store, whichever accounts it belongs to. An embedded one must exist.
     async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<Self> {
-        let anybody = Identity {
+        let any = Identity {
             accounts: BTreeMap::default(),
             names: AccountNames::default(),
             epoch: (ambient.random)(),
         };
         Ok(match settings {
             StoreSettings::Embedded { path, .. } => {
-                ensure!(path.exists(), "store.path: there is no {}", path.display());
-                let opened = RedbStore::open(path, &anybody).await;
+                ensure!(
+                    path.exists(),
+                    "store.path: {} does not exist; correct the path",
+                    path.display()
+                );
+                let opened = RedbStore::open(path, &any).await;
                 Self::Embedded(opened.context("store.path: stop the gateway first")?)
             }
             StoreSettings::Redis(settings) => {
-                let opened = RedisStore::open(settings.clone(), &anybody).await;
+                let opened = RedisStore::open(settings.clone(), &any).await;
                 Self::Redis(Box::new(opened.context("store.url")?))
             }
         })
@@ -84,18 +93,22 @@ impl Opened {
     }
 }
 
-/// Runs the command, and returns what it did.
+/// Runs the command, and returns the text that reports what it did.
 ///
 /// # Errors
-/// When the store cannot be used, or the change is refused or not confirmed.
-pub async fn run(action: StoreAction, settings: &Settings, ambient: Ambient) -> Result<String> {
+/// When the store cannot be opened, or the change is refused or not confirmed.
+pub(super) async fn run(
+    action: StoreAction,
+    settings: &Settings,
+    ambient: Ambient,
+) -> Result<String> {
     let StoreAction::ChangeUserid {
         account,
         yes,
         despite_open,
     } = action;
     let account = AccountName::parse(account)
-        .map_err(|error| anyhow::anyhow!("--account: its name cannot be used: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--account: the name is invalid: {error}"))?;
     let Some(configured) = settings.accounts.get(&account) else {
         bail!("--account: {account} is not configured; name one of accounts.*");
     };
@@ -112,60 +125,94 @@ pub async fn run(action: StoreAction, settings: &Settings, ambient: Ambient) -> 
              nothing is changed"
         ));
     }
-    let mut told = format!(
-        "account {account}: user id SHA-256 {} in the store, {to} in the configuration\n",
-        before.hash
-    );
     let unresolved = unresolved::count(opened.store()).await?;
     let open = open_of(&unresolved, &before);
-    writeln!(told, "transactions whose outcome is open: {open}")?;
-    let unreadable = &unresolved.unreadable;
+    let mut report = preview(&change, &before, open, &unresolved.unreadable)?;
+    if !despite_open {
+        ensure_nothing_open(&report, open, &unresolved.unreadable)?;
+        ensure_no_decisive_codes(&report, account, configured)?;
+    }
+    if !yes {
+        bail!("{report}add --yes to change the user id; nothing is changed");
+    }
+    let before = opened.change_user_id(&change, true).await?;
+    let names: Vec<&str> = before.names.iter().map(AccountName::as_str).collect();
+    write!(
+        report,
+        "changed: the store now has the configured user id for account {account} (names: {})",
+        names.join(", ")
+    )?;
+    Ok(report)
+}
+
+/// The most unreadable records that are named.
+const UNREADABLE_SHOWN: usize = 10;
+
+/// Describes the change and what it affects, one fact on each line.
+fn preview(
+    change: &UserIdChange,
+    before: &UserIdBefore,
+    open: u64,
+    unreadable: &BTreeSet<String>,
+) -> Result<String> {
+    let UserIdChange { account, to } = change;
+    let mut report = format!(
+        "account {account}: user id SHA-256 {} in the store, {to} in the configuration\n\
+         transactions whose outcome is open: {open}\n",
+        before.hash
+    );
     if !unreadable.is_empty() {
-        let some: Vec<&str> = unreadable.iter().take(10).map(String::as_str).collect();
+        let shown: Vec<&str> = unreadable
+            .iter()
+            .take(UNREADABLE_SHOWN)
+            .map(String::as_str)
+            .collect();
         writeln!(
-            told,
+            report,
             "records that cannot be read, whose account is unknown; they count as open: {} ({}{})",
             unreadable.len(),
-            some.join(", "),
-            if some.len() < unreadable.len() {
+            shown.join(", "),
+            if shown.len() < unreadable.len() {
                 ", ..."
             } else {
                 ""
             }
         )?;
     }
-    if (open > 0 || !unreadable.is_empty()) && !despite_open {
-        bail!(
-            "{told}they would be checked under the new user id, and OKEBAYAR may not know them \
-             there: let them settle first, or add --despite-open; nothing is changed"
-        );
-    }
-    let believed = believed_codes(account, configured);
-    if !believed.is_empty() && !despite_open {
-        bail!(
-            "{told}{}: OKEBAYAR may answer with such a code when one gateway checks under the new \
-             user id what another one bought under the old one, and the purchase would become \
-             FAILED. Take the codes out of every gateway's configuration first, and put them back \
-             once everything claimed before the end of the rollout has settled, or add \
-             --despite-open; nothing is changed",
-            believed.join(" and ")
-        );
-    }
-    if !yes {
-        bail!("{told}add --yes to change the user id; nothing is changed");
-    }
-    let before = opened.change_user_id(&change, true).await?;
-    let names: Vec<&str> = before.names.iter().map(AccountName::as_str).collect();
-    write!(
-        told,
-        "changed: the store now has the configured user id for account {account} (names: {})",
-        names.join(", ")
-    )?;
-    Ok(told)
+    Ok(report)
 }
 
-/// Returns the keys of an account whose codes prove that nothing was bought.
-fn believed_codes(account: &AccountName, configured: &AccountSettings) -> Vec<String> {
+/// Refuses the change while a transaction of the account is, or may be, open.
+fn ensure_nothing_open(report: &str, open: u64, unreadable: &BTreeSet<String>) -> Result<()> {
+    ensure!(
+        open == 0 && unreadable.is_empty(),
+        "{report}open transactions would be checked under the new user id, where OKEBAYAR may not \
+         know them: wait until they have settled, or add --despite-open; nothing is changed"
+    );
+    Ok(())
+}
+
+/// Refuses the change while configured codes could make a purchase under the old user id FAILED.
+fn ensure_no_decisive_codes(
+    report: &str,
+    account: &AccountName,
+    configured: &AccountSettings,
+) -> Result<()> {
+    let keys = decisive_code_keys(account, configured);
+    ensure!(
+        keys.is_empty(),
+        "{report}{}: during a rollout one gateway may check under the new user id a purchase that \
+         another one made under the old one; if OKEBAYAR answers with such a code, the purchase \
+         becomes FAILED. Remove the codes from every gateway's configuration first, and restore \
+         them when everything claimed before the end of the rollout has settled, or add \
+         --despite-open; nothing is changed",
+        keys.join(" and ")
+    );
+    Ok(())
+}
+
+/// Returns the configuration keys by whose codes a check proves that nothing was bought.
+fn decisive_code_keys(account: &AccountName, configured: &AccountSettings) -> Vec<String> {
     let lists = &configured.account.code_lists;
     [
         ("not_received_codes", &lists.not_received),
@@ -177,7 +224,7 @@ fn believed_codes(account: &AccountName, configured: &AccountSettings) -> Vec<St
     .collect()
 }
 
-/// Counts the transactions that are still checked; those in NEEDS_REVIEW are not.
+/// Counts the account's transactions that are still checked: not those in NEEDS_REVIEW.
 fn open_of(unresolved: &Unresolved, account: &UserIdBefore) -> u64 {
     let all = unresolved.by_account.iter();
     let ours = all.filter(|(name, _)| account.names.contains(*name));

@@ -358,12 +358,15 @@ async fn health_is_an_exit_code() {
         }
     };
     let told = tokio::time::timeout(PATIENCE, unwell).await.unwrap();
-    assert_eq!(told, "error: it is NOT_SERVING\n");
+    let wanted =
+        format!("error: the gateway at {address} is NOT_SERVING; its /readyz names the reason\n");
+    assert_eq!(told, wanted);
     gateway.process.kill().await;
     let output = health().await;
     assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("error: it does not answer"), "{told}");
+    let wanted = format!("error: the gateway at {address} does not answer");
+    assert!(told.starts_with(&wanted), "{told}");
 }
 
 #[tokio::test]
