@@ -614,6 +614,8 @@ async fn a_long_wait_shows_progress_on_a_terminal_only() {
     ];
     let mut command = Command::new("python3");
     command.args(["-c", ON_A_TERMINAL]).args(call);
+    // CI may leave TERM unset, and no progress is shown on a terminal of no type.
+    command.env("TERM", "xterm");
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = output.expect("it does not end").unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
