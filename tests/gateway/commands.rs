@@ -33,13 +33,13 @@ use crate::{
 };
 
 #[tokio::test]
-async fn dev_once_buys_and_shows_how_it_settles() {
+async fn dev_once_buys_and_prints_every_state() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Process::start(BINARY, &["dev", "--once"], &[], folder.path());
     assert!(dev.ended().await.success(), "{}", dev.text());
     let told = dev.text();
-    let pending = told.find("PENDING").expect("it shows that it is pending");
-    let succeeded = told.find("SUCCEEDED").expect("it shows the success");
+    let pending = told.find("PENDING").expect("dev prints PENDING");
+    let succeeded = told.find("SUCCEEDED").expect("dev prints SUCCEEDED");
     assert!(
         pending < succeeded && told[succeeded..].contains("serial number "),
         "{told}"
@@ -47,7 +47,7 @@ async fn dev_once_buys_and_shows_how_it_settles() {
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         0,
-        "it leaves nothing behind"
+        "dev leaves files behind"
     );
 }
 
@@ -108,7 +108,7 @@ async fn health_and_reflection_answer() {
 }
 
 #[tokio::test]
-async fn a_toml_file_configures_and_the_environment_goes_over_it() {
+async fn environment_overrides_the_toml_file() {
     let world = World::new(StoreKind::Embedded).await;
     let pin_file = world.path().join("pin");
     std::fs::write(&pin_file, format!("{CANARY_PIN}\n")).unwrap();
@@ -150,7 +150,7 @@ async fn refused(environment: &[(String, String)], arguments: &[&str], folder: &
 }
 
 #[tokio::test]
-async fn check_prints_every_fault_and_the_remedy() {
+async fn serve_check_prints_every_fault_and_the_remedy() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let mut check = Process::start(
         BINARY,
@@ -159,7 +159,10 @@ async fn check_prints_every_fault_and_the_remedy() {
         world.path(),
     );
     assert!(check.ended().await.success(), "{}", check.text());
-    assert!(!world.store_file().exists(), "a check makes no store");
+    assert!(
+        !world.store_file().exists(),
+        "serve --check creates a store"
+    );
 
     world
         .set("accounts.main.url", "http://okebayar.example/")
@@ -189,7 +192,7 @@ async fn a_redis_that_may_forget_is_refused() {
     assert!(told.contains("set maxmemory-policy noeviction"), "{told}");
 }
 
-/// Waits until the health of the gateway as a whole is reported so.
+/// Waits until the health service reports a status of the gateway as a whole.
 async fn health_becomes(health: &mut Streaming<HealthCheckResponse>, wanted: ServingStatus) {
     let reported = async { while health.message().await.unwrap().unwrap().status() != wanted {} };
     tokio::time::timeout(PATIENCE, reported)
@@ -230,7 +233,7 @@ async fn a_redis_that_may_forget_from_now_on_takes_no_claim() {
         assert_eq!(error_info(&refused).0, "STORE_UNAVAILABLE", "{refused}");
         assert_eq!(world.ledger(code).await.received, 0);
     }
-    // It still answers what is read.
+    // Reads are still answered.
     assert_eq!(
         get(&mut client, &before.reference_code).await.unwrap(),
         before
@@ -246,7 +249,7 @@ async fn a_redis_that_may_forget_from_now_on_takes_no_claim() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_member_is_refused() {
+async fn store_is_refused_when_it_belongs_to_another_member() {
     for kind in [StoreKind::Embedded, StoreKind::Redis] {
         let mut world = World::without_sandbox(kind).await;
         let mut gateway = world.start_gateway().await;
@@ -258,7 +261,7 @@ async fn a_store_of_another_member_is_refused() {
 }
 
 #[tokio::test]
-async fn an_embedded_store_is_for_one_process() {
+async fn embedded_store_is_refused_while_another_process_has_it_open() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let _first = world.start_gateway().await;
     world.set("callbacks.listen", "127.0.0.1:0");
@@ -270,7 +273,7 @@ async fn an_embedded_store_is_for_one_process() {
 }
 
 #[tokio::test]
-async fn a_sandbox_without_a_pin_says_what_to_set() {
+async fn sandbox_names_the_variable_when_the_pin_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let told = refused(&[], &["sandbox", "--listen", "127.0.0.1:0"], folder.path()).await;
     assert!(told.contains("OKEBAYAR_SANDBOX_PIN"), "{told}");
@@ -451,7 +454,7 @@ fn document(name: &str) -> String {
 }
 
 #[test]
-fn the_readme_tells_every_scenario_and_product() {
+fn readme_lists_every_scenario_and_product() {
     let readme = document("README.md");
     for row in &scenario::SCENARIOS {
         let line = format!("| `{}` | {} |", row.account_number, row.description);
@@ -474,7 +477,7 @@ fn every_documented_key_exists_and_its_default_is_the_real_one() {
             let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
             (cells.nth(1).unwrap(), cells.next().unwrap())
         });
-    // Of two stores one is configured at a time: here the one with more keys.
+    // Only one store can be configured: Redis, which has more keys.
     let required = [
         ("store.kind", "redis"),
         ("store.url", "redis://localhost"),
@@ -496,11 +499,11 @@ fn every_documented_key_exists_and_its_default_is_the_real_one() {
     assert_eq!(read(all.into_iter().collect()), read(required.to_vec()));
 }
 
-/// The promises of the design, numbered from 1.
+/// The number of promises in docs/RELIABILITY.md, counted from 1.
 const PROMISES: usize = 18;
 
 #[test]
-fn the_reliability_page_has_every_promise_with_its_tests_and_limits() {
+fn reliability_page_states_tests_and_limits_of_every_promise() {
     let text = document("docs/RELIABILITY.md");
     let (_, promises) = text.split_once("\n## The promises\n").unwrap();
     let (promises, _) = promises.split_once("\n## ").unwrap();
@@ -519,7 +522,7 @@ fn the_reliability_page_has_every_promise_with_its_tests_and_limits() {
 }
 
 #[test]
-fn the_sources_cite_no_promise_that_there_is_not() {
+fn sources_cite_existing_promises_only() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut cited = 0;
     while let Some(folder) = folders.pop() {
