@@ -1,45 +1,49 @@
-//! The OKEBAYAR gateway: internal services buy over gRPC, each reference code at
-//! most once; OKEBAYAR's XML or JSON, signatures, time-outs and callbacks stay
-//! here.
+//! The OKEBAYAR gateway: internal services buy over gRPC, each reference code at most once. OKEBAYAR's
+//! XML and JSON, signatures, time-outs and callbacks stay in here.
 //!
-//! The flow of a purchase, by file:
+//! The flow of a purchase, by room:
 //!
 //! ```text
 //!  caller                                                              OKEBAYAR
 //!    | gRPC                                                               |
-//!  grpc/transactions --> engine/purchase --> store: claim (SendPermit)    |
-//!                             |---------> okebayar/client: POST --------->|
-//!                             |<--------- okebayar/verdict <-- answer ----|
-//!                             |--> transaction: observe, fold             |
-//!                             |--> store: commit (record, event, due)     |
-//!    |<-- engine/wait <-- events                                          |
-//!    |<-- engine/watch <-- events                                         |
-//!                             |<-- callback <-- HTTP callback ------------|
-//!    reconciler --> engine/check --> okebayar/client: status check ------>|
+//!  grpc --> purchase: admission --> claim --> store (SendPermit)          |
+//!              |--> send --> okebayar/client: POST ---------------------->|
+//!              |<-- okebayar/verdict <-- answer --------------------------|
+//!              |--> outcome --> ledger: fold, compare-and-save, publish   |
+//!    |<-- ledger: wait, watch                                             |
+//!           callbacks: listener --> record --> ledger <-- HTTP callback --|
+//!           checks: reconciler --> status_check --> okebayar/client ----->|
 //! ```
 //!
-//! | module | what it is |
-//! | --- | --- |
-//! | [`transaction`] | PURE: states, evidence, the fold, the check schedule |
-//! | [`okebayar`] | OUTBOUND: requests strict, answers tolerant, verdicts |
-//! | [`store`] | the contract, the right to send, `redb` and `redis` |
-//! | [`engine`] | SHELL: claim, send, fold, compare-and-save, publish |
-//! | [`events`], [`reconciler`], [`notices`] | changes to waiters; due transactions to checks; texts to the inbox |
-//! | [`grpc`], [`callback`] | INBOUND: the contract, and OKEBAYAR's callbacks |
-//! | [`config`], [`app`], [`ambient`] | settings, composition, time and randomness |
-//! | [`telemetry`], [`census`], [`admin`] | what is measured, counted and shown to operators |
-//! | [`sandbox`], [`dev`] | an OKEBAYAR of our own, and the first purchase |
-//! | [`call`], [`guard`], [`store_command`] | the gateway's own client; the operator's switch of the failover guard; a changed user id |
+//! | layer | room | job |
+//! | --- | --- | --- |
+//! | core | [`transaction`] | what a transaction is, and what evidence makes of it; pure |
+//! | | [`store`] | the durable records, and the right to send |
+//! | | [`okebayar`] | strict requests, tolerant answers, verdicts |
+//! | rooms | [`accounts`] | the names, clients and call slots of the configured accounts |
+//! | | [`ledger`] | load, save, publish; wait, watch, list |
+//! | | [`failover`] | the replication epoch, and what is quarantined after a loss |
+//! | | [`inquiries`] | the records of inquiries: bindings, marks, bills |
+//! | | [`sales`] | inquiries that OKEBAYAR answered like purchases |
+//! | | [`purchase`] | admission, claim, POST, outcome |
+//! | | [`checks`] | status checks, and resolution by an operator |
+//! | | [`callbacks`] | OKEBAYAR's callbacks |
+//! | | [`queries`] | inquiries, balance, echo |
+//! | | [`notices`] | OKEBAYAR's texts, and orphan callbacks |
+//! | edges | [`grpc`] | the contract, one file for each RPC |
+//! | | [`cli`] | the command line |
+//! | | [`http`], [`admin`], [`telemetry`] | bounded HTTP, the admin port, traces, metrics and logs |
+//! | composition | [`config`], [`gateway`], [`app`], [`ambient`] | settings, the rooms, the process, time and randomness |
+//! | stand-in | [`sandbox`] | an OKEBAYAR for development and tests |
 
 pub mod accounts;
 pub mod admin;
 pub mod ambient;
 pub mod app;
-pub mod call;
 pub mod callbacks;
 pub mod checks;
+pub mod cli;
 pub mod config;
-pub mod dev;
 pub mod failover;
 pub mod gateway;
 pub mod grpc;
@@ -53,6 +57,5 @@ pub mod queries;
 pub mod sales;
 pub mod sandbox;
 pub mod store;
-pub mod store_command;
 pub mod telemetry;
 pub mod transaction;

@@ -1,19 +1,19 @@
 //! Status checks: on schedule, on a callback or caller's request, and the operator's resolution where
 //! no check settles a transaction.
 //!
-//! [`reconciler`] finds due checks and leases them; [`check`] makes one; [`elsewhere`] asks the other
+//! [`reconciler`] finds due checks and leases them; `status_check` makes one; `elsewhere` asks the other
 //! accounts about a quarantined reference code; [`unconfigured`] moves the schedule of transactions
 //! whose account this gateway does not have.
 
-pub mod check;
 #[expect(clippy::module_inception, reason = "the file of the type `Checks`")]
 mod checks;
-pub mod elsewhere;
+mod elsewhere;
 mod lease;
 mod on_request;
 pub mod reconciler;
 mod resolution;
 mod skipped;
+mod status_check;
 pub mod unconfigured;
 
 pub use checks::Checks;

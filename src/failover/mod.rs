@@ -25,7 +25,6 @@
 //! For a while from then on a reference code is sent only if it provably was not sent
 //! before. Any other one is held back, and status checks find out.
 
-pub mod command;
 pub mod failover_guard;
 pub mod known_epoch;
 mod listed;

@@ -1,4 +1,4 @@
-//! Releases what the failover guard held back, once an operator has ended it.
+//! The release of quarantined transactions, once an operator has ended the failover guard.
 //!
 //! Every step is one commit of one transaction, so it may be interrupted anywhere and run
 //! again: what was released is NOT_SENT, and is not found any more.
@@ -9,11 +9,10 @@ use jiff::Timestamp;
 
 use crate::{
     ambient::Ambient,
-    config::Settings,
     failover::known_epoch::GuardSettings,
     notices::orphans::{self as inbox, Orphan},
     store::{Commit, LIST_MAX, Listed, Listing, Store, StoreError},
-    transaction::{Kept, Release, Transaction, TransactionKey},
+    transaction::{Kept, Release, Schedule, Transaction, TransactionKey},
 };
 
 /// How many transactions are looked up at a time.
@@ -32,12 +31,16 @@ impl fmt::Display for Released {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} that were held back are NOT_SENT now: the next call with the same reference \
+            "{} quarantined transactions are NOT_SENT now: the next call with the same reference \
              code buys",
             self.count
         )?;
         if !self.kept.is_empty() {
-            write!(f, "\n{} stay held back, and checks go on:", self.kept.len())?;
+            write!(
+                f,
+                "\n{} stay quarantined, and checks go on:",
+                self.kept.len()
+            )?;
         }
         for (key, why) in &self.kept {
             write!(f, "\n  {key}: {why}")?;
@@ -52,16 +55,17 @@ impl fmt::Display for Released {
 /// [`StoreError`] when the store does not answer; run it again.
 pub(crate) async fn release(
     store: &dyn Store,
-    settings: &Settings,
+    guard: GuardSettings,
+    schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
 ) -> Result<Released, StoreError> {
     let entries = confirming(store).await?;
     // After the listing: a callback about a transaction that is listed is no orphan.
-    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings.guard);
+    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, guard);
     let mut released = Released::default();
     for entry in entries {
-        match release_one(store, settings, by, ambient, &entry, &mentions).await {
+        match release_one(store, schedule, by, ambient, &entry, &mentions).await {
             Ok(Ok(())) => released.count += 1,
             Ok(Err(Kept::NotHeldBack)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
@@ -99,7 +103,7 @@ async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
 
 async fn release_one(
     store: &dyn Store,
-    settings: &Settings,
+    schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
     entry: &Listed,
@@ -109,7 +113,7 @@ async fn release_one(
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
     // Starts again from what is stored as long as another process was faster.
     while let Some(transaction) = current {
-        let change = match transaction.release(by, (ambient.now)(), &settings.schedule) {
+        let change = match transaction.release(by, (ambient.now)(), schedule) {
             Ok(_) if mentions.may_name(&transaction) => return Ok(Err(Kept::CalledBack)),
             Ok(change) => change,
             Err(kept) => return Ok(Err(kept)),

@@ -1,30 +1,17 @@
-//! The reader of all events: one per process, for all who watch everything.
+//! The feed of all events: a bounded broadcast to everyone who watches everything.
 //!
-//! The reader follows the store and passes each event on by a bounded broadcast. The
-//! truth of a watcher is its own cursor ([`super::watch_all`]): whatever it misses here
-//! it reads from the store itself.
+//! The position of a watcher is its own cursor (`watch_all.rs`): whatever it misses here it reads from
+//! the store itself.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
-use super::records::Ledger;
-use crate::store::{Cursor, Event, Events, StoreError};
+use crate::store::{Cursor, Event, StoreError};
 
 /// How many events are kept for watchers that are not up to date; a slower one reads
 /// the store.
 const READ_AHEAD_EVENTS_MAX: usize = 1024;
-/// The least time from one read to the next.
-const PAUSE: Duration = Duration::from_millis(50);
-/// The same after a read that brought so many events that more may wait.
-const PAUSE_BEHIND: Duration = Duration::from_millis(10);
-const EVENTS_BEHIND: usize = 256;
-/// From a read that failed to the next one.
-const PAUSE_FAILED: Duration = Duration::from_millis(500);
 
 /// A message of the reader to every watcher.
 #[derive(Debug)]
@@ -98,14 +85,14 @@ impl Feed {
     }
 
     /// Waits for a watcher if there is none.
-    async fn watched(&self) {
+    pub(super) async fn watched(&self) {
         while self.told.receiver_count() == 0 {
             self.wanted.notified().await;
         }
     }
 
     /// Stops if nobody watches any more.
-    fn rest_if_unwatched(&self) -> bool {
+    pub(super) fn rest_if_unwatched(&self) -> bool {
         let mut at = self.at();
         let is_unwatched = self.told.receiver_count() == 0;
         if is_unwatched {
@@ -115,18 +102,18 @@ impl Feed {
     }
 
     /// Stops: events are not passed on until the reader begins again.
-    fn rest(&self) {
+    pub(super) fn rest(&self) {
         *self.at() = None;
     }
 
-    fn begin(&self, head: Cursor) {
+    pub(super) fn begin(&self, head: Cursor) {
         let mut at = self.at();
         *at = Some(head.clone());
         // There may be nobody left to receive it.
         let _ = self.told.send(Arc::new(Told::Began(head)));
     }
 
-    fn pass(&self, events: Vec<Event>) {
+    pub(super) fn pass(&self, events: Vec<Event>) {
         for event in events {
             let mut at = self.at();
             let Some(after) = at.as_mut() else { return };
@@ -140,69 +127,9 @@ impl Feed {
         }
     }
 
-    fn fail(&self, error: StoreError) {
+    pub(super) fn fail(&self, error: StoreError) {
         let mut at = self.at();
         *at = None;
         let _ = self.told.send(Arc::new(Told::Failed(error)));
-    }
-}
-
-impl Ledger {
-    /// Reads every event once for all who watch everything, until the gateway stops.
-    pub async fn read_events(&self) {
-        let reading = async {
-            loop {
-                self.feed.watched().await;
-                self.hub.want_changes(true);
-                if let Err(error) = self.read_while_watched().await {
-                    self.feed.fail(error);
-                    tokio::time::sleep(PAUSE_FAILED).await;
-                }
-                self.hub.want_changes(false);
-            }
-        };
-        self.stopping.run_until_cancelled(reading).await;
-    }
-
-    /// Reads until nobody watches, or the store's history is no longer the same.
-    async fn read_while_watched(&self) -> Result<(), StoreError> {
-        // Changes are noted from before this on, so none falls in between.
-        let head = self.store.events_head().await?;
-        let partitions = head.positions.len();
-        let mut cursor = head.clone();
-        self.feed.begin(head);
-        let mut poll = self.poll();
-        let mut wanted = BTreeSet::new();
-        loop {
-            if wanted.is_empty() {
-                tokio::select! {
-                    () = self.hub.changed() => {}
-                    () = poll.due() => wanted.extend(0..partitions),
-                }
-            }
-            if self.feed.rest_if_unwatched() {
-                return Ok(());
-            }
-            wanted.extend(self.hub.take_changes());
-            let asked: Vec<usize> = std::mem::take(&mut wanted).into_iter().collect();
-            let Events::Next(events) = self.store.events_in(&cursor, &asked).await? else {
-                // Each watcher finds out from its own cursor what that means for it, when
-                // the reader begins again.
-                self.feed.rest();
-                return Ok(());
-            };
-            let is_behind = events.len() >= EVENTS_BEHIND;
-            if is_behind {
-                // The read was cut: any partition that was asked for may hold more.
-                wanted.extend(&asked);
-            }
-            for event in &events {
-                cursor.advance(event);
-                // A read is bounded: this partition may hold more.
-                wanted.insert(event.partition);
-            }
-            self.feed.pass(events);
-            tokio::time::sleep(if is_behind { PAUSE_BEHIND } else { PAUSE }).await;
-        }
     }
 }

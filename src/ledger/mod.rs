@@ -1,5 +1,6 @@
 //! The durable state of every transaction, and its readers.
 
+mod event_reader;
 mod feed;
 pub mod gauges;
 pub mod hub;

@@ -1,4 +1,4 @@
-//! `call`: the gateway's own client, as scripts and people use it.
+//! `call`: the gateway's own client, as people and scripts run it.
 
 use std::process::{Output, Stdio};
 
@@ -38,7 +38,7 @@ async fn call_at(address: &str, arguments: &[&str]) -> Called {
         status,
         stdout,
         stderr,
-    } = output.expect("the call does not end").unwrap();
+    } = output.expect("the call did not end in time").unwrap();
     let (out, err) = (
         String::from_utf8(stdout).unwrap(),
         String::from_utf8(stderr).unwrap(),
@@ -55,8 +55,8 @@ async fn call(gateway: &Gateway, arguments: &[&str]) -> Called {
     call_at(&format!("http://{}", gateway.grpc), arguments).await
 }
 
-/// Calls with a text on standard input, and returns the arguments that others see in the list
-/// of processes as well.
+/// Calls with a text on standard input, and returns the outcome and the arguments that the list
+/// of processes shows.
 async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> (Called, String) {
     let mut command = Command::new(BINARY);
     let mut child = command
@@ -68,7 +68,7 @@ async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> 
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    // It waits for its input; until the kernel has its arguments in place they read as none.
+    // The process waits for its input. Until the kernel has set its arguments, it shows none.
     let cmdline = format!("/proc/{}/cmdline", child.id().unwrap());
     let listing = async {
         loop {
@@ -84,7 +84,7 @@ async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> 
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
     let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = ended.expect("the call does not end").unwrap();
+    let output = ended.expect("the call did not end in time").unwrap();
     let called = Called {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -94,7 +94,7 @@ async fn call_with_input(gateway: &Gateway, arguments: &[&str], input: &str) -> 
 }
 
 #[tokio::test]
-async fn a_purchase_is_made_shown_and_its_state_is_the_exit_code() {
+async fn purchase_is_printed_and_its_state_is_the_exit_code() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -155,7 +155,7 @@ async fn a_purchase_is_made_shown_and_its_state_is_the_exit_code() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_unknown_outcome_for_money_and_a_refusal_for_a_question() {
+async fn unreachable_gateway_is_an_unknown_outcome_for_money_and_a_refusal_for_a_read() {
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     let bought = call_at(&nobody, &["purchase-prepaid", &reference(), PRODUCT, PLAIN]).await;
     assert_eq!(bought.code, 6, "{}", bought.err);
@@ -186,7 +186,7 @@ async fn nobody_there_is_an_unknown_outcome_for_money_and_a_refusal_for_a_questi
 }
 
 #[tokio::test]
-async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
+async fn watch_resumes_after_the_gateway_restarts() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -205,7 +205,7 @@ async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
             .await
         })
     };
-    // It watches; the gateway stops and comes again; then OKEBAYAR is asked.
+    // The watch is open; the gateway restarts; then a status check settles the purchase.
     gateway
         .process
         .line(|line| line.contains("\"to\":\"PENDING\"").then_some(()))
@@ -215,7 +215,7 @@ async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
     let gateway = world.start_gateway().await;
     let checking = async { while call(&gateway, &["check-transaction", &code]).await.code == 4 {} };
     let checked = tokio::time::timeout(PATIENCE, checking).await;
-    checked.expect("no check settles it");
+    checked.expect("no status check settles the purchase");
     let watched = watching.await.unwrap();
     assert_eq!(watched.code, 0, "{}", watched.err);
     let last: Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();
@@ -224,9 +224,10 @@ async fn a_watch_follows_a_purchase_to_its_end_over_a_restart() {
     let second: Value = serde_json::from_str(second).unwrap();
     assert_eq!(
         second["transaction"]["revision"], "3",
-        "nothing was told twice"
+        "no revision is printed twice"
     );
-    // What has ended is printed once, although a watch from there tells it again.
+    // A final transaction is printed once, although a watch from its last revision receives it
+    // again.
     let address = format!("http://{}", gateway.grpc);
     let again = [
         "--json",
@@ -270,7 +271,7 @@ async fn an_operator_settles_what_needs_review() {
         "--note",
         "ticket 4711",
     ];
-    // A token is money: it stands in no history of a shell and in no list of processes.
+    // A token is money: it is never an argument, which a history or a list of processes shows.
     let told = call(
         &gateway,
         &[&ruling[..], &["--serial-number", "55 66"]].concat(),
@@ -297,7 +298,7 @@ async fn an_operator_settles_what_needs_review() {
             told.contains("--serial-number-file: ") && told.contains(problem),
             "{told}"
         );
-        assert!(!told.contains("55"), "it quotes the token: {told}");
+        assert!(!told.contains("55"), "the error quotes the token: {told}");
     }
     let from_stdin = [&ruling[..], &["--serial-number-file", "-"]].concat();
     let (refused, _) = call_with_input(&gateway, &from_stdin, "\n").await;
@@ -336,7 +337,7 @@ async fn timeout_that_the_wire_cannot_carry_is_a_wrong_argument() {
 }
 
 #[tokio::test]
-async fn health_is_an_exit_code() {
+async fn health_exits_by_whether_the_gateway_serves() {
     let mut world = World::new(StoreKind::Redis).await;
     let mut gateway = world.start_gateway().await;
     let address = format!("http://{}", gateway.grpc);
@@ -358,16 +359,19 @@ async fn health_is_an_exit_code() {
         }
     };
     let told = tokio::time::timeout(PATIENCE, unwell).await.unwrap();
-    assert_eq!(told, "error: it is NOT_SERVING\n");
+    let wanted =
+        format!("error: the gateway at {address} is NOT_SERVING; its /readyz names the reason\n");
+    assert_eq!(told, wanted);
     gateway.process.kill().await;
     let output = health().await;
     assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("error: it does not answer"), "{told}");
+    let wanted = format!("error: the gateway at {address} does not answer");
+    assert!(told.starts_with(&wanted), "{told}");
 }
 
 #[tokio::test]
-async fn a_bill_is_found_and_paid_from_a_script() {
+async fn bill_is_inquired_and_paid_from_a_script() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let bill = [
@@ -446,7 +450,7 @@ async fn a_bill_is_found_and_paid_from_a_script() {
 }
 
 #[tokio::test]
-async fn every_other_rpc_has_its_subcommand() {
+async fn subcommand_of_every_other_rpc_calls_it() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -524,7 +528,7 @@ async fn every_other_rpc_has_its_subcommand() {
     assert_eq!(error["metadata"]["sent"], "no");
 }
 
-/// `PurchasePrepaid` is `purchase-prepaid`.
+/// Returns the subcommand of a method: `purchase-prepaid` of `PurchasePrepaid`.
 fn subcommand(method: &str) -> String {
     let mut name = String::new();
     for (at, letter) in method.char_indices() {
@@ -553,7 +557,7 @@ async fn every_method_of_the_contract_has_a_subcommand_of_its_name() {
 }
 
 #[tokio::test]
-async fn a_watcher_of_everything_prints_what_happens() {
+async fn watch_of_everything_prints_every_change() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let address = format!("http://{}", gateway.grpc);
@@ -587,11 +591,11 @@ async fn a_watcher_of_everything_prints_what_happens() {
     watcher.ended().await;
 }
 
-/// Runs a command on a terminal of its own and prints what it shows there.
+/// A Python program that runs a command on a new terminal and copies the terminal's output.
 const ON_A_TERMINAL: &str = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
 
 #[tokio::test]
-async fn a_long_wait_shows_progress_on_a_terminal_only() {
+async fn progress_of_a_long_wait_is_shown_on_a_terminal_only() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let slow = ["--settle-after", "2500ms"];
     let user = crate::support::world::USER_ID;
@@ -611,8 +615,10 @@ async fn a_long_wait_shows_progress_on_a_terminal_only() {
     ];
     let mut command = Command::new("python3");
     command.args(["-c", ON_A_TERMINAL]).args(call);
+    // CI may leave TERM unset, and no progress is shown on a terminal of no type.
+    command.env("TERM", "xterm");
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output.expect("it does not end").unwrap();
+    let output = output.expect("the call did not end in time").unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("waiting for the gateway: 1 s"), "{shown:?}");
     assert!(shown.contains("state: SUCCEEDED"), "{shown:?}");

@@ -1,11 +1,15 @@
-//! The commands as a user runs them: `dev`, `serve`, `serve --check`, `sandbox`.
+//! The commands as a user runs them: `dev`, `serve`, `serve --check`, `sandbox`, `completions`,
+//! `man`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
+use clap::{CommandFactory, ValueHint};
 use okebayar_gateway::{
+    cli::Cli,
     config::Settings,
     sandbox::{PRODUCTS, scenario},
 };
+use tokio::process::Command;
 use tonic::{Code, Streaming, transport::Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -29,13 +33,13 @@ use crate::{
 };
 
 #[tokio::test]
-async fn dev_once_buys_and_shows_how_it_settles() {
+async fn dev_once_buys_and_prints_every_state() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Process::start(BINARY, &["dev", "--once"], &[], folder.path());
     assert!(dev.ended().await.success(), "{}", dev.text());
     let told = dev.text();
-    let pending = told.find("PENDING").expect("it shows that it is pending");
-    let succeeded = told.find("SUCCEEDED").expect("it shows the success");
+    let pending = told.find("PENDING").expect("dev prints PENDING");
+    let succeeded = told.find("SUCCEEDED").expect("dev prints SUCCEEDED");
     assert!(
         pending < succeeded && told[succeeded..].contains("serial number "),
         "{told}"
@@ -43,7 +47,7 @@ async fn dev_once_buys_and_shows_how_it_settles() {
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         0,
-        "it leaves nothing behind"
+        "dev leaves files behind"
     );
 }
 
@@ -104,7 +108,7 @@ async fn health_and_reflection_answer() {
 }
 
 #[tokio::test]
-async fn a_toml_file_configures_and_the_environment_goes_over_it() {
+async fn environment_overrides_the_toml_file() {
     let world = World::new(StoreKind::Embedded).await;
     let pin_file = world.path().join("pin");
     std::fs::write(&pin_file, format!("{CANARY_PIN}\n")).unwrap();
@@ -146,7 +150,7 @@ async fn refused(environment: &[(String, String)], arguments: &[&str], folder: &
 }
 
 #[tokio::test]
-async fn check_prints_every_fault_and_the_remedy() {
+async fn serve_check_prints_every_fault_and_the_remedy() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let mut check = Process::start(
         BINARY,
@@ -155,7 +159,10 @@ async fn check_prints_every_fault_and_the_remedy() {
         world.path(),
     );
     assert!(check.ended().await.success(), "{}", check.text());
-    assert!(!world.store_file().exists(), "a check makes no store");
+    assert!(
+        !world.store_file().exists(),
+        "serve --check creates a store"
+    );
 
     world
         .set("accounts.main.url", "http://okebayar.example/")
@@ -185,7 +192,7 @@ async fn a_redis_that_may_forget_is_refused() {
     assert!(told.contains("set maxmemory-policy noeviction"), "{told}");
 }
 
-/// Waits until the health of the gateway as a whole is reported so.
+/// Waits until the health service reports a status of the gateway as a whole.
 async fn health_becomes(health: &mut Streaming<HealthCheckResponse>, wanted: ServingStatus) {
     let reported = async { while health.message().await.unwrap().unwrap().status() != wanted {} };
     tokio::time::timeout(PATIENCE, reported)
@@ -226,7 +233,7 @@ async fn a_redis_that_may_forget_from_now_on_takes_no_claim() {
         assert_eq!(error_info(&refused).0, "STORE_UNAVAILABLE", "{refused}");
         assert_eq!(world.ledger(code).await.received, 0);
     }
-    // It still answers what is read.
+    // Reads are still answered.
     assert_eq!(
         get(&mut client, &before.reference_code).await.unwrap(),
         before
@@ -242,7 +249,7 @@ async fn a_redis_that_may_forget_from_now_on_takes_no_claim() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_member_is_refused() {
+async fn store_is_refused_when_it_belongs_to_another_member() {
     for kind in [StoreKind::Embedded, StoreKind::Redis] {
         let mut world = World::without_sandbox(kind).await;
         let mut gateway = world.start_gateway().await;
@@ -254,7 +261,7 @@ async fn a_store_of_another_member_is_refused() {
 }
 
 #[tokio::test]
-async fn an_embedded_store_is_for_one_process() {
+async fn embedded_store_is_refused_while_another_process_has_it_open() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let _first = world.start_gateway().await;
     world.set("callbacks.listen", "127.0.0.1:0");
@@ -266,10 +273,179 @@ async fn an_embedded_store_is_for_one_process() {
 }
 
 #[tokio::test]
-async fn a_sandbox_without_a_pin_says_what_to_set() {
+async fn sandbox_names_the_variable_when_the_pin_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let told = refused(&[], &["sandbox", "--listen", "127.0.0.1:0"], folder.path()).await;
     assert!(told.contains("OKEBAYAR_SANDBOX_PIN"), "{told}");
+}
+
+/// Runs a command that prints one text and succeeds.
+async fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(BINARY).args(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns every subcommand but `help`, after building so that each has its global flags.
+fn subcommands() -> Vec<clap::Command> {
+    fn add(all: &mut Vec<clap::Command>, command: &clap::Command) {
+        for below in command.get_subcommands() {
+            all.push(below.clone());
+            add(all, below);
+        }
+    }
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let mut all = Vec::new();
+    add(&mut all, &program);
+    all
+}
+
+/// Returns the flags of a command: `--json`.
+fn flags(command: &clap::Command) -> BTreeSet<String> {
+    let longs = command.get_arguments().filter_map(clap::Arg::get_long);
+    longs.map(|long| format!("--{long}")).collect()
+}
+
+/// Completes the last word in a bash that has sourced the script.
+async fn completed_by_bash(script: &Path, words: &[&str]) -> BTreeSet<String> {
+    const COMPLETE: &str = r#"
+        source "$1" || exit
+        function=$(complete -p okebayar-gateway | sed 's/.* -F \([^ ]*\) .*/\1/')
+        shift
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        "$function" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}" 2>/dev/null
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut bash = Command::new("bash");
+    bash.args(["-c", COMPLETE, "bash"])
+        .arg(script)
+        .arg("okebayar-gateway")
+        .args(words);
+    let output = bash.output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test]
+async fn bash_completes_every_subcommand_every_flag_and_every_enumerated_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("okebayar-gateway.bash");
+    std::fs::write(&script, printed(&["completions", "bash"]).await).unwrap();
+    let mut values_seen = 0;
+    for command in subcommands() {
+        let path = command.get_bin_name().unwrap();
+        let words: Vec<&str> = path.split(' ').skip(1).collect();
+        let (name, above) = words.split_last().unwrap();
+        let completed = completed_by_bash(&script, &[above, &[*name]].concat()).await;
+        assert!(completed.contains(*name), "{path}: {completed:?}");
+        let completed = completed_by_bash(&script, &[&words[..], &["--"]].concat()).await;
+        assert_eq!(completed, flags(&command), "{path}");
+        for flag in command.get_opts() {
+            let name = format!("--{}", flag.get_long().unwrap());
+            let values: BTreeSet<String> = flag
+                .get_possible_values()
+                .iter()
+                .map(|value| value.get_name().to_owned())
+                .collect();
+            let completed = completed_by_bash(&script, &[&words[..], &[&*name, ""]].concat()).await;
+            if !values.is_empty() {
+                assert_eq!(completed, values, "{path} {name}");
+                values_seen += values.len();
+            } else if flag.get_value_hint() == ValueHint::Other {
+                assert_eq!(completed, BTreeSet::from([String::new()]), "{path} {name}");
+            }
+        }
+    }
+    // States, resolutions and the methods of callbacks.
+    assert_eq!(values_seen, 8 + 3 + 2);
+    let shells = completed_by_bash(&script, &["completions", ""]).await;
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(shells.contains(shell), "{shells:?}");
+    }
+}
+
+#[tokio::test]
+async fn zsh_and_fish_complete_every_subcommand_and_every_flag_of_a_purchase() {
+    let all = subcommands();
+    let path = "okebayar-gateway call purchase-prepaid";
+    let purchase = all.iter().find(|one| one.get_bin_name() == Some(path));
+    let flags = flags(purchase.unwrap());
+    assert!(flags.contains("--inquiry-code") && flags.contains("--address"));
+
+    let zsh = printed(&["completions", "zsh"]).await;
+    assert!(zsh.starts_with("#compdef okebayar-gateway\n"));
+    let (_, section) = zsh.split_once("(purchase-prepaid)\n").unwrap();
+    let (section, _) = section.split_once(";;").unwrap();
+    for flag in &flags {
+        let is_there = [format!("'{flag}["), format!("'{flag}=[")];
+        assert!(
+            is_there.iter().any(|text| section.contains(text)),
+            "{flag}: {section}"
+        );
+    }
+    let (_, states) = zsh.split_once("'*--state=[").unwrap();
+    let (states, _) = states.split_once("))'").unwrap();
+    for state in [
+        "sending",
+        "pending",
+        "confirming",
+        "succeeded",
+        "failed",
+        "not-sent",
+    ] {
+        assert!(states.contains(&format!("{state}\\:")), "{state}: {states}");
+    }
+
+    let fish = printed(&["completions", "fish"]).await;
+    let using = "__fish_okebayar_gateway_using_subcommand call; and \
+                 __fish_seen_subcommand_from purchase-prepaid\" ";
+    let section: Vec<&str> = fish.lines().filter(|line| line.contains(using)).collect();
+    for flag in &flags {
+        let flag = format!(" -l {} ", flag.trim_start_matches("--"));
+        assert!(
+            section.iter().any(|line| line.contains(&flag)),
+            "{flag}: {section:?}"
+        );
+    }
+    for command in all {
+        let name = command.get_name();
+        assert!(zsh.contains(&format!("'{name}:")), "{name}");
+        assert!(fish.contains(&format!(" -a \"{name}\" ")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn man_page_describes_every_subcommand_and_every_flag() {
+    // Hyphens are escaped, so that none is broken at the end of a line.
+    let page = printed(&["man"]).await.replace("\\-", "-");
+    let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+    assert!(title.starts_with(".TH okebayar-gateway 1 "), "{title}");
+    let (overview, _) = page.split_once("\n.SH \"OKEBAYAR-GATEWAY").unwrap();
+    for command in subcommands() {
+        let path = command.get_bin_name().unwrap();
+        assert!(overview.contains(&format!("\\fB{path}\\fR\n")), "{path}");
+        let heading = format!("\n.SH \"{}\"\n", path.to_uppercase());
+        let (_, section) = page.split_once(&heading).expect(path);
+        let section = section.split("\n.SH ").next().unwrap();
+        let about = command.get_about().unwrap().to_string();
+        assert!(section.contains(&about), "{path}: {section}");
+        let (_, options) = section.split_once("\n.SS OPTIONS\n").expect(path);
+        for flag in flags(&command) {
+            assert!(
+                options.contains(&format!("\\fB{flag}\\fR")),
+                "{path} {flag}"
+            );
+        }
+    }
+    for line in [
+        "3  no money is spent: FAILED, NOT_SENT or REVERSED",
+        "5  an operator",
+    ] {
+        assert!(page.contains(line), "{line}");
+    }
 }
 
 fn document(name: &str) -> String {
@@ -278,7 +454,7 @@ fn document(name: &str) -> String {
 }
 
 #[test]
-fn the_readme_tells_every_scenario_and_product() {
+fn readme_lists_every_scenario_and_product() {
     let readme = document("README.md");
     for row in &scenario::SCENARIOS {
         let line = format!("| `{}` | {} |", row.account_number, row.description);
@@ -301,7 +477,7 @@ fn every_documented_key_exists_and_its_default_is_the_real_one() {
             let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
             (cells.nth(1).unwrap(), cells.next().unwrap())
         });
-    // Of two stores one is configured at a time: here the one with more keys.
+    // Only one store can be configured: Redis, which has more keys.
     let required = [
         ("store.kind", "redis"),
         ("store.url", "redis://localhost"),
@@ -323,11 +499,11 @@ fn every_documented_key_exists_and_its_default_is_the_real_one() {
     assert_eq!(read(all.into_iter().collect()), read(required.to_vec()));
 }
 
-/// The promises of the design, numbered from 1.
+/// The number of promises in docs/RELIABILITY.md, counted from 1.
 const PROMISES: usize = 18;
 
 #[test]
-fn the_reliability_page_has_every_promise_with_its_tests_and_limits() {
+fn reliability_page_states_tests_and_limits_of_every_promise() {
     let text = document("docs/RELIABILITY.md");
     let (_, promises) = text.split_once("\n## The promises\n").unwrap();
     let (promises, _) = promises.split_once("\n## ").unwrap();
@@ -346,7 +522,7 @@ fn the_reliability_page_has_every_promise_with_its_tests_and_limits() {
 }
 
 #[test]
-fn the_sources_cite_no_promise_that_there_is_not() {
+fn sources_cite_existing_promises_only() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut cited = 0;
     while let Some(folder) = folders.pop() {

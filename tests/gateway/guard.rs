@@ -409,10 +409,10 @@ async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
     };
     let told = guard(&world, "end").await;
     assert!(
-        told.contains("1 that were held back are NOT_SENT"),
+        told.contains("1 quarantined transactions are NOT_SENT"),
         "{told}"
     );
-    assert!(told.contains("4 stay held back"), "{told}");
+    assert!(told.contains("4 stay quarantined"), "{told}");
     // Keys leave out case and hyphens, or keep them.
     let line_of = |code: &str| {
         let found = told.lines().find(|line| {
@@ -436,7 +436,7 @@ async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
     );
     assert_eq!(line_of(&unknown), "", "{told}");
     let again = guard(&world, "end").await;
-    assert!(again.contains("0 that were held back"), "{again}");
+    assert!(again.contains("0 quarantined transactions"), "{again}");
 
     let gateway = match gateway {
         Some(gateway) => gateway,

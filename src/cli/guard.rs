@@ -1,4 +1,4 @@
-//! `guard`: shows the failover guard, and lets an operator turn it on or off.
+//! `guard`: shows the failover guard, and turns it on or off at an operator's command.
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
@@ -23,18 +23,18 @@ use crate::{
     transaction::Release,
 };
 
-/// What to do with the guard.
+/// An action on the failover guard.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Action {
-    /// Say whether it is on, and why it was ended; writes nothing.
+pub enum GuardAction {
+    /// Show whether the guard is on, and why it was ended; write nothing.
     Show,
-    /// Turn it on: the store has lost records. Where there is no store yet, this makes it:
-    /// in the place of one that cannot be used any more.
+    /// Turn the guard on: the store has lost records. Where there is no store, create one, in the
+    /// place of one that cannot be used any more.
     Start,
-    /// Turn it off: the store has lost nothing. What it held back becomes NOT_SENT where
-    /// no callback named it and OKEBAYAR answered a check without any sign of it.
+    /// Turn the guard off: the store has lost nothing. A quarantined transaction becomes NOT_SENT
+    /// where no callback named it and OKEBAYAR answered a status check without any sign of it.
     End {
-        /// Why nothing is lost; it is kept, and shown by `show`.
+        /// Record why nothing is lost; `show` prints it.
         #[arg(long, value_parser = reason)]
         reason: String,
     },
@@ -63,29 +63,30 @@ fn reason(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When the store cannot be used: an embedded one belongs to a running gateway.
-pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Result<String> {
+pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> Result<String> {
     let now = (ambient.now)();
     match action {
-        Action::Show => {
+        GuardAction::Show => {
             let (shown, endings) = look(&settings.store).await?;
             Ok(text_of(&shown, &endings, settings, now))
         }
-        Action::Start => {
+        GuardAction::Start => {
             let store = open(settings, ambient, true).await?;
             let guard = guard::start(&*store, now, ambient.random).await?;
             Ok(state_of(&guard, settings, now))
         }
-        Action::End { reason } => {
+        GuardAction::End { reason } => {
             let store = open(settings, ambient, false).await?;
             let guard = guard::end(&*store, &reason, now, ambient.random).await?;
             let by = Release {
                 operator: OPERATOR.to_owned(),
                 reason,
             };
-            let released = release::release(&*store, settings, &by, ambient).await;
+            let released =
+                release::release(&*store, settings.guard, &settings.schedule, &by, ambient).await;
             let released = released.context(
-                "the guard is off, but not everything that it held back was looked at; \
-                 run this again",
+                "the guard is off, but not every quarantined transaction was looked at; run this \
+                 again",
             )?;
             Ok(format!("{}\n{released}", state_of(&guard, settings, now)))
         }

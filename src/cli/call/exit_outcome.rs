@@ -1,4 +1,4 @@
-//! What a script learns from the exit code.
+//! The exit codes of `call`, by which a script branches.
 
 use std::process::ExitCode;
 
@@ -7,26 +7,26 @@ use tonic_types::StatusExt;
 
 use crate::grpc::v1;
 
-/// How a call ended.
+/// The outcome of a call, as an exit code reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// 0: it did what it should; a transaction is SUCCEEDED.
+pub enum ExitOutcome {
+    /// 0: the call succeeded; a transaction is SUCCEEDED.
     Done,
-    /// 1: it was refused; nothing was ever sent under the reference code of a purchase.
+    /// 1: the call was refused; nothing was ever sent under the reference code of a purchase.
     Refused,
     /// 3: no money is spent: FAILED, NOT_SENT or REVERSED.
     NothingSpent,
     /// 4: the outcome is open: SENDING, PENDING or CONFIRMING.
     Open,
-    /// 5: NEEDS_REVIEW.
+    /// 5: the transaction is in NEEDS_REVIEW.
     NeedsReview,
-    /// 6: something may have been sent under the reference code of a purchase or payment,
-    /// by this call or an earlier one: repeat the very same call, or read it.
+    /// 6: something may have been sent under the reference code of a purchase or payment, by
+    /// this call or an earlier one: repeat the very same call, or read the transaction.
     Unknown,
 }
 
-impl Outcome {
-    /// What the state of a transaction comes to.
+impl ExitOutcome {
+    /// Returns the outcome of a transaction by its state.
     #[must_use]
     pub fn of(transaction: &v1::Transaction) -> Self {
         match transaction.state() {
@@ -40,8 +40,8 @@ impl Outcome {
         }
     }
 
-    /// What an error comes to: one without the gateway's own `sent=no` says nothing
-    /// about sending.
+    /// Returns the outcome of a call that ended with an error. Only the gateway's own `sent=no`
+    /// proves that nothing was sent.
     pub(super) fn of_error(status: &Status, moves_money: bool) -> Self {
         let info = status.get_details_error_info();
         let sent_nothing =
@@ -54,16 +54,16 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
+impl From<ExitOutcome> for ExitCode {
+    fn from(outcome: ExitOutcome) -> Self {
         Self::from(match outcome {
-            Outcome::Done => 0,
-            Outcome::Refused => 1,
-            // 2 is for arguments that cannot be read.
-            Outcome::NothingSpent => 3,
-            Outcome::Open => 4,
-            Outcome::NeedsReview => 5,
-            Outcome::Unknown => 6,
+            ExitOutcome::Done => 0,
+            ExitOutcome::Refused => 1,
+            // 2 is the parser's, for arguments that cannot be read.
+            ExitOutcome::NothingSpent => 3,
+            ExitOutcome::Open => 4,
+            ExitOutcome::NeedsReview => 5,
+            ExitOutcome::Unknown => 6,
         })
     }
 }

@@ -1,119 +1,21 @@
-//! Messages as people read them, or as JSON in its canonical form.
+//! Messages as text for people: one field on each line, indented by depth.
 
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
-use tonic::Status;
-use tonic_types::StatusExt;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 
-use crate::grpc::{DESCRIPTOR, v1};
+use super::money::format_money;
+use crate::grpc::v1;
 
-/// A message whose name in the contract is known.
-pub(super) trait Named: Message {
-    /// The name without its package.
-    const NAME: &'static str;
+/// Formats the fields of a message that are set, one on each line.
+pub(super) fn text_of(message: &DynamicMessage) -> String {
+    let mut text = String::new();
+    show(&mut text, message, 0);
+    text
 }
 
-macro_rules! named {
-    ($($message:ident),* $(,)?) => {
-        $(impl Named for v1::$message {
-            const NAME: &'static str = stringify!($message);
-        })*
-    };
-}
-
-named!(
-    PurchasePrepaidResponse,
-    PayPostpaidResponse,
-    GetTransactionResponse,
-    CheckTransactionResponse,
-    WatchTransactionResponse,
-    WatchTransactionsResponse,
-    ListTransactionsResponse,
-    ResolveTransactionResponse,
-    InquirePrepaidResponse,
-    InquirePostpaidResponse,
-    GetBalanceResponse,
-    EchoResponse,
-    ListNoticesResponse,
-    ListOrphanCallbacksResponse,
-);
-
-const PACKAGE: &str = "okebayar.gateway.v1";
-
-/// Prints messages on standard output, and problems on standard error.
-pub(super) struct Printer {
-    pool: Option<DescriptorPool>,
-    as_json: bool,
-}
-
-impl Printer {
-    pub(super) fn new(as_json: bool) -> Self {
-        Self {
-            pool: DescriptorPool::decode(DESCRIPTOR).ok(),
-            as_json,
-        }
-    }
-
-    pub(super) fn print<T: Named>(&self, message: &T) {
-        let Some(message) = self.dynamic(message) else {
-            return self.problem("the answer cannot be shown");
-        };
-        if self.as_json {
-            match serde_json::to_string(&message) {
-                Ok(text) => println!("{text}"),
-                Err(error) => self.problem(&error.to_string()),
-            }
-        } else {
-            let mut text = String::new();
-            show(&mut text, &message, 0);
-            println!("{}", text.trim_end());
-        }
-    }
-
-    fn dynamic<T: Named>(&self, message: &T) -> Option<DynamicMessage> {
-        let pool = self.pool.as_ref()?;
-        let descriptor = pool.get_message_by_name(&format!("{PACKAGE}.{}", T::NAME))?;
-        DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).ok()
-    }
-
-    pub(super) fn problem(&self, problem: &str) {
-        if self.as_json {
-            eprintln!("{}", serde_json::json!({ "message": problem }));
-        } else {
-            eprintln!("error: {problem}");
-        }
-    }
-
-    pub(super) fn error(&self, status: &Status) {
-        let info = status.get_details_error_info();
-        let code = format!("{:?}", status.code());
-        let Some(info) = info else {
-            return self.problem(&format!("{code}: {}", status.message()));
-        };
-        if self.as_json {
-            let error = serde_json::json!({
-                "code": code,
-                "message": status.message(),
-                "reason": info.reason,
-                "metadata": info.metadata,
-            });
-            return eprintln!("{error}");
-        }
-        eprintln!("error: {}", status.message());
-        let mut about = format!("  {code}, {}", info.reason);
-        let mut metadata: Vec<_> = info.metadata.iter().collect();
-        metadata.sort();
-        for (name, value) in metadata {
-            let _ = write!(about, ", {name}={value}");
-        }
-        eprintln!("{about}");
-    }
-}
-
-/// Adds the fields that are set, one to a line.
+/// Appends the fields that are set, one on each line.
 fn show(text: &mut String, message: &DynamicMessage, depth: usize) {
     for (field, value) in message.fields() {
         let items = match value {
@@ -128,7 +30,7 @@ fn show(text: &mut String, message: &DynamicMessage, depth: usize) {
 
 fn show_field(text: &mut String, field: &FieldDescriptor, value: &Value, depth: usize) {
     let (indent, name) = ("  ".repeat(depth), field.name());
-    // Writing to a text cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = match (value, field.kind()) {
         (Value::Message(message), _) => {
             let Some(short) = short(message) else {
@@ -154,8 +56,8 @@ fn show_field(text: &mut String, field: &FieldDescriptor, value: &Value, depth: 
     };
 }
 
-/// A text on one line: OKEBAYAR's references keep their control characters, and none may
-/// begin a line of its own or move the cursor.
+/// Escapes control characters, so that a text stays on one line: OKEBAYAR's references keep
+/// theirs, and none may begin a line or move the cursor of a terminal.
 fn one_line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -168,7 +70,8 @@ fn one_line(text: &str) -> String {
     shown
 }
 
-/// `STATE_SUCCEEDED` of `State` is `SUCCEEDED`; `WaitUntil` becomes `WAIT_UNTIL_`.
+/// Removes the prefix of an enum's name: `STATE_SUCCEEDED` of `State` is `SUCCEEDED`, and the
+/// prefix of `WaitUntil` is `WAIT_UNTIL_`.
 fn without_prefix<'a>(value: &'a str, kind: &str) -> &'a str {
     let mut prefix = String::new();
     for (at, letter) in kind.char_indices() {
@@ -181,7 +84,7 @@ fn without_prefix<'a>(value: &'a str, kind: &str) -> &'a str {
     value.strip_prefix(&prefix).unwrap_or(value)
 }
 
-/// Amounts, times and fields on one line; `None` for other messages.
+/// Formats an amount, a time or a field on one line; `None` for other messages.
 fn short(message: &DynamicMessage) -> Option<String> {
     let get = |name: &str| {
         message
@@ -191,7 +94,7 @@ fn short(message: &DynamicMessage) -> Option<String> {
     match message.descriptor().full_name() {
         "okebayar.gateway.v1.Money" => {
             let money: v1::Money = message.transcode_to().ok()?;
-            Some(amount(&money))
+            Some(format_money(&money))
         }
         "okebayar.gateway.v1.Field" => {
             let (Value::String(name), Value::String(value)) = (get("name")?, get("value")?) else {
@@ -207,28 +110,19 @@ fn short(message: &DynamicMessage) -> Option<String> {
     }
 }
 
-fn amount(money: &v1::Money) -> String {
-    let sign = if money.units < 0 || money.nanos < 0 {
-        "-"
-    } else {
-        ""
-    };
-    let units = money.units.unsigned_abs();
-    let decimals = format!("{:09}", money.nanos.unsigned_abs());
-    let decimals = decimals.trim_end_matches('0');
-    let point = if decimals.is_empty() { "" } else { "." };
-    format!("{} {sign}{units}{point}{decimals}", money.currency_code)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use prost_reflect::DescriptorPool;
 
-    fn shown(message: &impl Named) -> String {
-        let printer = Printer::new(false);
-        let mut text = String::new();
-        show(&mut text, &printer.dynamic(message).unwrap(), 0);
-        text
+    use super::*;
+    use crate::{
+        cli::call::contract_message::{ContractMessage, to_dynamic},
+        grpc::DESCRIPTOR,
+    };
+
+    fn shown(message: &impl ContractMessage) -> String {
+        let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+        text_of(&to_dynamic(message, &pool).unwrap())
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `dev`: gateway and sandbox on loopback, and one purchase through the real
-//! gRPC port, told as it goes.
+//! `dev`: runs gateway and sandbox on loopback, and buys one product through the real gRPC port,
+//! printing every change.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     sandbox::{self, CallbackMethod, Sandbox, scenario},
 };
 
-/// The data folder of `dev`, under the current folder.
+/// The folder of the store, in the current folder.
 const DATA_FOLDER: &str = "okebayar-data";
 const GRPC: &str = "127.0.0.1:50051";
 const CALLBACKS: &str = "127.0.0.1:8080";
@@ -31,58 +31,35 @@ const FREE: &str = "127.0.0.1:0";
 const USER_ID: &str = "dev-member";
 const DEPOSIT: u64 = 10_000_000;
 const PRODUCT: &str = "PULSA10";
-/// Pending, then success by callback.
+/// A scenario of the sandbox: pending, then success by callback.
 const ACCOUNT_NUMBER: &str = "080000000002";
-/// The longest that the purchase may take.
+/// A bill of the sandbox, for the commands to try next.
+const BILL_PRODUCT: &str = "HPLNPASCA";
+const BILL_CUSTOMER: &str = "512345678902";
+/// The longest that the purchase may take until it is final.
 const PURCHASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Starts gateway and sandbox, buys one product, and says what to try next; with
-/// `once`, on free ports and a temporary store, and ends with the purchase.
+/// Starts gateway and sandbox, buys one product, and prints commands to try next. With `once`, it
+/// uses free ports and a temporary store, and ends after the purchase.
 ///
 /// # Errors
 /// When something cannot be started, or the purchase does not end SUCCEEDED.
-pub async fn run(
+pub(super) async fn run(
     once: bool,
     registry: Registry,
     ambient: Ambient,
     stopping: CancellationToken,
 ) -> Result<()> {
-    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let folder = tempfile::tempdir().context("a temporary folder cannot be created")?;
     let data = if once {
         folder.path()
     } else {
         Path::new(DATA_FOLDER)
     };
-    let sandbox_listener = TcpListener::bind(if once { FREE } else { SANDBOX })
-        .await
-        .with_context(|| format!("the sandbox cannot listen on {SANDBOX}; free that port"))?;
-    let sandbox_url = format!("http://{}/", sandbox_listener.local_addr()?);
     let pin = (ambient.random)().to_string();
-    let sandbox = Sandbox::new(
-        sandbox::Settings {
-            user_id: USER_ID.to_owned(),
-            pin: pin.clone().into(),
-            deposit: DEPOSIT,
-            settle_after: scenario::SETTLE_AFTER_DEFAULT,
-            late_after: scenario::LATE_AFTER_DEFAULT,
-            check_delay: Duration::ZERO,
-            callback_method: CallbackMethod::Post,
-            inquiry_valid: scenario::INQUIRY_VALID_DEFAULT,
-            not_found_code: scenario::NOT_FOUND_DEFAULT,
-        },
-        None,
-        ambient,
-        stopping.clone(),
-    )?;
-    tokio::spawn(Arc::clone(&sandbox).serve(sandbox_listener));
-
-    let app = App::start(
-        settings(once, data, &sandbox_url, pin)?,
-        registry,
-        ambient,
-        stopping.clone(),
-    )
-    .await?;
+    let (sandbox, sandbox_url) = start_sandbox(once, &pin, ambient, &stopping).await?;
+    let settings = settings(once, data, &sandbox_url, pin)?;
+    let app = App::start(settings, registry, ambient, stopping.clone()).await?;
     sandbox.register_callback(format!("http://{}/callbacks/main", app.callbacks));
     println!(
         "gateway   gRPC on {}, callbacks on {}, metrics on {}",
@@ -108,12 +85,40 @@ pub async fn run(
     if once || bought.is_err() {
         stopping.cancel();
     } else {
-        say_what_next(&address, &reference_code);
+        println!("\n{}", next_steps(&address, &reference_code));
     }
     running.await.context("the gateway panicked")??;
     bought
 }
 
+/// Starts the sandbox, and returns it with its URL.
+async fn start_sandbox(
+    once: bool,
+    pin: &str,
+    ambient: Ambient,
+    stopping: &CancellationToken,
+) -> Result<(Arc<Sandbox>, String)> {
+    let listener = TcpListener::bind(if once { FREE } else { SANDBOX })
+        .await
+        .with_context(|| format!("the sandbox cannot listen on {SANDBOX}; free that port"))?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let settings = sandbox::Settings {
+        user_id: USER_ID.to_owned(),
+        pin: pin.into(),
+        deposit: DEPOSIT,
+        settle_after: scenario::SETTLE_AFTER_DEFAULT,
+        late_after: scenario::LATE_AFTER_DEFAULT,
+        check_delay: Duration::ZERO,
+        callback_method: CallbackMethod::Post,
+        inquiry_valid: scenario::INQUIRY_VALID_DEFAULT,
+        not_found_code: scenario::NOT_FOUND_DEFAULT,
+    };
+    let sandbox = Sandbox::new(settings, None, ambient, stopping.clone())?;
+    tokio::spawn(Arc::clone(&sandbox).serve(listener));
+    Ok((sandbox, url))
+}
+
+/// Builds the settings of the gateway: the sandbox is its only account.
 fn settings(once: bool, data: &Path, sandbox_url: &str, pin: String) -> Result<Settings> {
     let address = |fixed: &str| {
         if once {
@@ -133,17 +138,21 @@ fn settings(once: bool, data: &Path, sandbox_url: &str, pin: String) -> Result<S
         ("accounts.main.url", sandbox_url.to_owned()),
         ("accounts.main.userid", USER_ID.to_owned()),
         ("accounts.main.pin", pin),
-        // A sandbox settles within seconds, so that checks need not wait minutes.
+        // The sandbox settles within seconds: checks need not wait for minutes.
         ("checks.unknown_first", "2s".to_owned()),
         ("checks.pending_first", "10s".to_owned()),
         ("checks.interval_min", "2s".to_owned()),
     ])?)
 }
 
+/// Buys one product and watches it to its end, printing every revision.
+///
+/// # Errors
+/// When the purchase is refused, or does not end SUCCEEDED.
 async fn buy(address: &str, reference_code: &str) -> Result<()> {
     let mut client = TransactionServiceClient::connect(format!("http://{address}"))
         .await
-        .context("the gateway's gRPC port does not answer")?;
+        .with_context(|| format!("the gateway does not answer gRPC on {address}"))?;
     println!("\nbuying    {PRODUCT} for {ACCOUNT_NUMBER}, reference code {reference_code}");
     let request = PurchasePrepaidRequest {
         reference_code: reference_code.to_owned(),
@@ -182,49 +191,78 @@ async fn buy(address: &str, reference_code: &str) -> Result<()> {
     Ok(())
 }
 
+/// Prints one revision of the transaction on one line.
 fn show(transaction: &v1::Transaction) {
     let state = transaction
         .state()
         .as_str_name()
         .trim_start_matches("STATE_");
-    let mut told = vec![format!(
+    let mut facts = vec![format!(
         "{} {}",
         transaction.status_code, transaction.status_meaning
     )];
     if !transaction.reported_status_code.is_empty() && !transaction.r#final {
         let code = &transaction.reported_status_code;
-        told.push(format!(
+        facts.push(format!(
             "a callback reports {code}, to be confirmed by a status check"
         ));
     }
     if !transaction.serial_number.is_empty() {
-        told.push(format!("serial number {}", transaction.serial_number));
+        facts.push(format!("serial number {}", transaction.serial_number));
     }
     if let Some(price) = &transaction.price {
-        told.push(format!("price IDR {}", price.units));
+        facts.push(format!("price IDR {}", price.units));
     }
     println!(
         "revision {} {state:<10} {}",
         transaction.revision,
-        told.join("; ")
+        facts.join("; ")
     );
 }
 
-fn say_what_next(address: &str, reference_code: &str) {
-    println!(
-        "\nStill serving; Ctrl-C stops it. Try next, in another terminal (or `cargo run --quiet --` for
-okebayar-gateway):
+/// Describes what to try next, with commands that can be copied.
+fn next_steps(address: &str, reference_code: &str) -> String {
+    format!(
+        "The gateway keeps serving; Ctrl-C stops it. Try these in another terminal (okebayar-gateway stands for
+`cargo run --quiet --`):
 
-  buy the same again, and see \"replayed: true\" instead of a second purchase
+  buy the same again: \"replayed: true\" shows that no second purchase was made
     okebayar-gateway call --address http://{address} purchase-prepaid {reference_code} {PRODUCT} {ACCOUNT_NUMBER}
 
-  find a bill, and pay it by its inquiry_code
-    okebayar-gateway call --address http://{address} inquire-postpaid HPLNPASCA 512345678902 --contact-number 0812
-    okebayar-gateway call --address http://{address} pay-postpaid order-2026-000002 <inquiry_code> --total 108000 --watch
+  inquire about a bill, and pay it by its inquiry_code
+    okebayar-gateway call --address http://{address} inquire-postpaid {BILL_PRODUCT} {BILL_CUSTOMER} --contact-number 0812
+    okebayar-gateway call --address http://{address} pay-postpaid order-2026-000002 <inquiry_code> --total 108000 \\
+      --account-number {BILL_CUSTOMER} --watch
 
-  see that OKEBAYAR executed it once
+  read the sandbox's ledger: OKEBAYAR executed the purchase once
     curl http://{SANDBOX}/ledger/{reference_code}
 
-  choose another behaviour by account number: the scenario table is in the README"
-    );
+  choose another behaviour by account number: see the scenario table in README.md"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::arguments::Cli;
+
+    #[test]
+    fn printed_commands_can_be_run() {
+        let text = next_steps(GRPC, "order-2026-000001").replace("\\\n", " ");
+        let commands: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("okebayar-gateway "))
+            .collect();
+        assert_eq!(commands.len(), 3, "{text}");
+        for command in &commands {
+            let parsed = Cli::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
+        }
+        let payment = commands.iter().find(|command| command.contains("pay-"));
+        let customer = format!("--account-number {BILL_CUSTOMER}");
+        assert!(payment.unwrap().contains(&customer), "{text}");
+    }
 }

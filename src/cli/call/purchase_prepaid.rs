@@ -1,0 +1,48 @@
+//! `call purchase-prepaid`: buys one prepaid product.
+
+use clap::{Args, ValueHint};
+use tonic::Status;
+
+use super::{
+    exit_outcome::ExitOutcome, gateway_client::GatewayClient, wait::WaitArguments,
+    watch_transaction::follow,
+};
+use crate::grpc::v1;
+
+/// One prepaid purchase.
+#[derive(Args)]
+pub struct PurchasePrepaidArguments {
+    /// Identify this purchase by your own unique code: 8 to 64 letters, digits or hyphens.
+    #[arg(value_hint = ValueHint::Other)]
+    reference_code: String,
+    /// Buy this product, by OKEBAYAR's product code.
+    #[arg(value_hint = ValueHint::Other)]
+    product_code: String,
+    /// Deliver to this phone, meter or customer number.
+    #[arg(value_hint = ValueHint::Other)]
+    account_number: String,
+    /// Buy by the inquiry with this code, as inquire-prepaid returned it.
+    #[arg(long, default_value = "", value_hint = ValueHint::Other)]
+    inquiry_code: String,
+    #[command(flatten)]
+    wait: WaitArguments,
+}
+
+impl PurchasePrepaidArguments {
+    pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
+        let watch = self.wait.watch;
+        let request = client.request(v1::PurchasePrepaidRequest {
+            account: client.account(),
+            wait_until: self.wait.until(),
+            reference_code: self.reference_code,
+            product_code: self.product_code,
+            account_number: self.account_number,
+            inquiry_code: self.inquiry_code,
+        });
+        let answer = client
+            .wait(client.transaction_service().purchase_prepaid(request))
+            .await?;
+        client.printer.print(&answer);
+        follow(client, answer.transaction, watch).await
+    }
+}

@@ -1,0 +1,81 @@
+//! Retries of an interrupted watch, with a constant backoff.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ConstantBackoff, ConstantBuilder};
+use tonic::{Code, Status};
+
+use super::progress::with_progress;
+
+/// The pause before an interrupted watch is opened again, and the most retries in a row without
+/// an update.
+const BACKOFF: ConstantBuilder = ConstantBuilder::new()
+    .with_delay(Duration::from_secs(1))
+    .with_max_times(30);
+
+/// The retries that an interrupted watch has left.
+pub(super) struct WatchRetry {
+    backoff: ConstantBackoff,
+}
+
+impl WatchRetry {
+    /// Returns the retries of a watch that was never open: none, so that a wrong address or
+    /// argument is reported at once.
+    pub(super) fn none() -> Self {
+        Self {
+            backoff: BACKOFF.with_max_times(0).build(),
+        }
+    }
+
+    /// Returns every retry: for a watch of a transaction that the gateway has answered about.
+    pub(super) fn full() -> Self {
+        Self {
+            backoff: BACKOFF.build(),
+        }
+    }
+
+    /// Pauses before the next retry, with progress on a terminal.
+    ///
+    /// # Errors
+    /// The error that interrupted the watch, unless a connection broke or a gateway stopped and
+    /// a retry is left.
+    pub(super) async fn pause_after(&mut self, error: Status) -> Result<(), Status> {
+        let pause = tokio::time::sleep(self.next_pause(error)?);
+        with_progress("the watch was interrupted; retrying", pause).await;
+        Ok(())
+    }
+
+    fn next_pause(&mut self, error: Status) -> Result<Duration, Status> {
+        let is_interruption = matches!(
+            error.code(),
+            Code::Unavailable | Code::Cancelled | Code::Unknown
+        );
+        if !is_interruption {
+            return Err(error);
+        }
+        self.backoff.next().ok_or(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupted_watch_is_retried_thirty_times_a_second_apart() {
+        let mut retry = WatchRetry::full();
+        for _ in 0..30 {
+            let pause = retry.next_pause(Status::unavailable("gone"));
+            assert_eq!(pause.unwrap(), Duration::from_secs(1));
+        }
+        assert!(retry.next_pause(Status::unavailable("gone")).is_err());
+    }
+
+    #[test]
+    fn watch_that_was_refused_or_never_open_is_not_retried() {
+        let refused = Status::not_found("unknown");
+        assert!(WatchRetry::full().next_pause(refused).is_err());
+        let unreachable = Status::unavailable("nobody");
+        assert!(WatchRetry::none().next_pause(unreachable).is_err());
+    }
+}

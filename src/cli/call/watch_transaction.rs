@@ -1,0 +1,101 @@
+//! `call watch-transaction`: prints every change of one transaction.
+
+use clap::{Args, ValueHint};
+use tonic::Status;
+
+use super::{exit_outcome::ExitOutcome, gateway_client::GatewayClient, watch_retry::WatchRetry};
+use crate::grpc::v1;
+
+/// The transaction to watch.
+#[derive(Args)]
+pub struct WatchTransactionArguments {
+    /// Watch the transaction with this reference code.
+    #[arg(value_hint = ValueHint::Other)]
+    reference_code: String,
+    /// Print the changes after this revision; 0 begins with the current state.
+    #[arg(long, default_value_t = 0, value_hint = ValueHint::Other)]
+    after_revision: i64,
+}
+
+impl WatchTransactionArguments {
+    pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
+        let watch = TransactionWatch {
+            request: v1::WatchTransactionRequest {
+                account: client.account(),
+                reference_code: self.reference_code,
+                after_revision: self.after_revision,
+            },
+            outcome: ExitOutcome::Done,
+            printed_revision: None,
+            retry: WatchRetry::none(),
+        };
+        watch.run(client).await
+    }
+}
+
+/// Returns the outcome of a purchase, after watching it to its end if `watch` is set.
+pub(super) async fn follow(
+    client: &GatewayClient,
+    transaction: Option<v1::Transaction>,
+    watch: bool,
+) -> Result<ExitOutcome, Status> {
+    let transaction = transaction.unwrap_or_default();
+    let outcome = ExitOutcome::of(&transaction);
+    if !watch {
+        return Ok(outcome);
+    }
+    let watch = TransactionWatch {
+        request: v1::WatchTransactionRequest {
+            account: transaction.account,
+            reference_code: transaction.reference_code,
+            after_revision: transaction.revision,
+        },
+        outcome,
+        printed_revision: Some(transaction.revision),
+        retry: WatchRetry::full(),
+    };
+    watch.run(client).await
+}
+
+/// A watch of one transaction that survives interruptions.
+struct TransactionWatch {
+    /// Resumes after the last revision received.
+    request: v1::WatchTransactionRequest,
+    outcome: ExitOutcome,
+    /// The last revision printed. A watch that resumes at the end of a transaction receives that
+    /// revision once more.
+    printed_revision: Option<i64>,
+    retry: WatchRetry,
+}
+
+impl TransactionWatch {
+    async fn run(mut self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
+        while let Err(error) = self.print_updates(client).await {
+            self.retry.pause_after(error).await?;
+        }
+        Ok(self.outcome)
+    }
+
+    /// Prints updates until the gateway ends the watch.
+    ///
+    /// # Errors
+    /// The error that interrupted the watch.
+    async fn print_updates(&mut self, client: &GatewayClient) -> Result<(), Status> {
+        let opened = client
+            .transaction_service()
+            .watch_transaction(self.request.clone())
+            .await?;
+        let mut updates = opened.into_inner();
+        while let Some(update) = client.next(&mut updates).await? {
+            self.retry = WatchRetry::full();
+            let transaction = update.transaction.clone().unwrap_or_default();
+            self.request.after_revision = transaction.revision;
+            self.outcome = ExitOutcome::of(&transaction);
+            let printed = self.printed_revision.replace(transaction.revision);
+            if printed != Some(transaction.revision) {
+                client.printer.print(&update);
+            }
+        }
+        Ok(())
+    }
+}
