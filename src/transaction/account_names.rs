@@ -2,7 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::AccountName;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::codes::{BadCode, check, code, shown};
+
+code!(
+    /// The configured name of an OKEBAYAR account.
+    AccountName,
+    1..=32,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-',
+    "give 1 to 32 lower-case letters, digits or hyphens"
+);
+shown!(AccountName);
 
 /// The former names of the configured accounts.
 ///

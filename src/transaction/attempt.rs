@@ -1,10 +1,9 @@
-//! Attempts to send: what names them, how they are armed, and which were held back.
+//! Attempts to send: how they are armed, and which were held back.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::schedule::Schedule;
+use super::{schedule::Schedule, tokens::AttemptToken};
 
 /// How an attempt is armed.
 #[derive(Clone, Copy, Debug)]
@@ -16,43 +15,6 @@ pub struct Arming {
     /// It must not be sent: the store may have forgotten that the reference code was
     /// sent before.
     pub is_held_back: bool,
-}
-
-/// Names one attempt to send; whoever made it may send, nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AttemptToken(pub(super) Uuid);
-
-impl AttemptToken {
-    /// The token with these random bytes.
-    #[must_use]
-    pub fn new(random: Uuid) -> Self {
-        Self(random)
-    }
-}
-
-impl std::fmt::Display for AttemptToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Names one lease on a status check; whoever made it may release it, nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseToken(Uuid);
-
-impl LeaseToken {
-    /// The token with these random bytes.
-    #[must_use]
-    pub fn new(random: Uuid) -> Self {
-        Self(random)
-    }
-}
-
-impl std::fmt::Display for LeaseToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,14 +51,4 @@ pub struct HeldBack {
     pub attempt: u32,
     /// When it was held back.
     pub at: Timestamp,
-}
-
-/// Names one version of a transaction. A store that lost records may come to hold
-/// another one with the same count, made by another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base {
-    /// Counts every save.
-    pub version: u64,
-    /// The attempt that it is about.
-    pub token: AttemptToken,
 }

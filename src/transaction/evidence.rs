@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::statement::{Finding, Source, Statement};
+use super::{
+    codes::StatusCode,
+    finding::{Finding, Source},
+    statement::Statement,
+};
 
 /// When and how often a statement was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +50,11 @@ pub(super) const NEVER_AGREES: Timestamp = Timestamp::MAX;
 
 /// The set of everything that was said about one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
-pub struct EvidenceSet(BTreeMap<Statement, Entry>);
+#[serde(from = "Vec<StoredEntry>", into = "Vec<StoredEntry>")]
+pub struct EvidenceSet(BTreeMap<Statement, StoredEntry>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+struct StoredEntry {
     #[serde(flatten)]
     statement: Statement,
     #[serde(flatten)]
@@ -72,7 +76,7 @@ impl EvidenceSet {
 
     fn join(&mut self, statement: Statement, seen: Seen) -> Added {
         let identity = statement.identity();
-        if let Some(Entry {
+        if let Some(StoredEntry {
             statement: known,
             seen: known_seen,
         }) = self.0.get_mut(&identity)
@@ -86,7 +90,7 @@ impl EvidenceSet {
         if !statement.decides() && !self.has_room_for(&statement) {
             return Added::Dropped;
         }
-        self.0.insert(identity, Entry { statement, seen });
+        self.0.insert(identity, StoredEntry { statement, seen });
         Added::New
     }
 
@@ -147,7 +151,7 @@ impl EvidenceSet {
 
     /// Joins another set into this one.
     pub fn merge(&mut self, other: &Self) {
-        for Entry { statement, seen } in other.0.values() {
+        for StoredEntry { statement, seen } in other.0.values() {
             self.join(statement.clone(), *seen);
         }
     }
@@ -162,7 +166,7 @@ impl EvidenceSet {
     pub fn iter(&self) -> impl Iterator<Item = (&Statement, &Seen)> {
         self.0
             .values()
-            .map(|Entry { statement, seen }| (statement, seen))
+            .map(|StoredEntry { statement, seen }| (statement, seen))
     }
 
     /// The entries as a reader wants them: oldest first.
@@ -174,8 +178,8 @@ impl EvidenceSet {
     }
 }
 
-impl From<Vec<Entry>> for EvidenceSet {
-    fn from(entries: Vec<Entry>) -> Self {
+impl From<Vec<StoredEntry>> for EvidenceSet {
+    fn from(entries: Vec<StoredEntry>) -> Self {
         let keyed = entries
             .into_iter()
             .map(|entry| (entry.statement.identity(), entry));
@@ -183,8 +187,33 @@ impl From<Vec<Entry>> for EvidenceSet {
     }
 }
 
-impl From<EvidenceSet> for Vec<Entry> {
+impl From<EvidenceSet> for Vec<StoredEntry> {
     fn from(set: EvidenceSet) -> Self {
         set.0.into_values().collect()
     }
+}
+
+pub(super) type Entry<'a> = (&'a Statement, &'a Seen);
+
+/// What `read` makes of the latest statement of which it makes anything, and that
+/// statement's status code.
+pub(super) fn latest<T>(
+    evidence: &EvidenceSet,
+    read: impl Fn(&Statement, &Seen) -> Option<T>,
+) -> Option<(T, Option<StatusCode>)> {
+    let found = evidence
+        .iter()
+        .filter_map(|entry| Some((entry, read(entry.0, entry.1)?)));
+    let (entry, value) = found.max_by_key(|(entry, _)| rank(entry))?;
+    Some((value, entry.0.code))
+}
+
+/// Which of several statements of one kind is shown: the one seen last, and the
+/// greater one of two seen at the same time.
+pub(super) fn rank<'a>(entry: &Entry<'a>) -> (Timestamp, &'a Statement) {
+    (entry.1.last, entry.0)
+}
+
+pub(super) fn code_of<T>(found: Option<(T, Option<StatusCode>)>) -> Option<StatusCode> {
+    found?.1
 }

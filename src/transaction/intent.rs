@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_names::AccountName,
+    account_number::AccountNumber,
     amount::Amount,
-    codes::{AccountName, AccountNumber, InquiryCode, ProductCode, ReferenceCode, TransactionKey},
+    codes::{InquiryCode, ProductCode},
+    reference_code::{ReferenceCode, TransactionKey},
 };
 
 /// What kind of transaction it is.

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_number::AccountNumber,
     amount::{Amount, Quoted},
-    codes::{AccountNumber, ProductCode},
+    codes::ProductCode,
 };
 
 /// A text of OKEBAYAR's that goes back to it to the letter. It may be a customer's

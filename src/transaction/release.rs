@@ -7,11 +7,12 @@
 use jiff::Timestamp;
 
 use super::{
-    Change, Transaction,
-    resolution::Resolution,
+    change::Change,
+    finding::{Finding, NotSent, Source},
+    record::Transaction,
     schedule::Schedule,
     state::State,
-    statement::{Finding, NotSent, Source, Statement},
+    statement::{Resolution, Statement},
 };
 
 /// An operator's decision that nothing was lost.

@@ -4,67 +4,17 @@
 //! author saw; a proof that it does not name and that contradicts it puts the
 //! transaction before a human again.
 
-use std::{collections::BTreeSet, fmt};
-
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Transaction,
-    codes::SerialNumber,
+    change::Change,
+    finding::{Finding, Source, Verdict},
+    record::Transaction,
     schedule::Schedule,
+    serial_number::SerialNumber,
     state::State,
-    statement::{Finding, Source, Statement},
+    statement::{Resolution, Statement},
 };
-
-/// What a human found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The money is spent, the product delivered.
-    Succeeded,
-    /// No money was spent.
-    Failed,
-    /// It had succeeded, and was taken back: the money is returned.
-    Reversed,
-}
-
-/// A human's decision and reasons.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Resolution {
-    /// Who decided.
-    pub operator: String,
-    /// On what evidence.
-    pub note: String,
-    /// The revision that they saw.
-    pub revision: u64,
-    /// The serial number that they were told, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial_number: Option<SerialNumber>,
-    /// The identities of the proofs, and of the earlier resolutions, that they saw.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub saw: BTreeSet<Statement>,
-}
-
-impl Resolution {
-    /// Without what it saw, which would nest in what a later one saw.
-    pub(super) fn identity(&self) -> Self {
-        Self {
-            saw: BTreeSet::new(),
-            ..self.clone()
-        }
-    }
-}
-
-impl fmt::Debug for Resolution {
-    /// Without the note, which may name a customer.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolution")
-            .field("operator", &self.operator)
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What an operator says.
 #[derive(Clone, Debug)]

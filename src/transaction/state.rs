@@ -2,7 +2,8 @@
 
 use super::{
     codes::{StatusCode, TraceCode},
-    statement::{Details, FailureReason, NotSent, Unknown},
+    details::Details,
+    finding::{FailureReason, NotSent, Unknown},
 };
 
 /// The serial number of a success.

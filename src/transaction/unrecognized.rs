@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Error, value::RawValue};
 
-use super::{EvidenceSet, HeldBack, Statement};
+use super::{attempt::HeldBack, evidence::EvidenceSet, statement::Statement};
 
 /// Members and entries of a record that this release does not know, by their place.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_number::AccountNumber,
     amount::Amount,
-    codes::{AccountNumber, ProductCode},
+    codes::ProductCode,
     inquiry::{Inquiry, NotPayable},
     order::{Bill, Order},
 };

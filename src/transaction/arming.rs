@@ -1,0 +1,118 @@
+//! How a transaction begins, and how it is armed again.
+
+use std::sync::Arc;
+
+use super::{
+    attempt::{Arming, Attempt, HeldBack},
+    change::Change,
+    check_progress::Checks,
+    evidence::EvidenceSet,
+    intent::Intent,
+    order::Order,
+    record::Transaction,
+    rules::Rules,
+    schedule::{Phase, Schedule},
+    state::State,
+    unrecognized::Unrecognized,
+};
+
+/// A transaction that may not be armed again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a transaction that is {state} cannot be armed again: only NOT_SENT can")]
+pub struct CannotArm {
+    state: &'static str,
+}
+
+impl Transaction {
+    /// Builds the first version of what a caller wants: SENDING, with attempt 1 armed; or
+    /// CONFIRMING, if that is held back.
+    #[must_use]
+    pub fn begin(
+        intent: Intent,
+        order: Order,
+        arming: Arming,
+        rules: Rules,
+        schedule: &Schedule,
+    ) -> Change {
+        let now = arming.at;
+        let mut transaction = Self {
+            account: intent.account,
+            reference_code: intent.reference_code,
+            contents: intent.contents,
+            order,
+            trace: intent.trace,
+            created_at: now,
+            updated_at: now,
+            attempt: Attempt::new(1, arming, schedule, rules.clock_skew),
+            held_back: Vec::new(),
+            is_rewritten: false,
+            rules,
+            evidence: EvidenceSet::default(),
+            checks: Checks {
+                phase: Phase::Sending,
+                phase_since: now,
+                made: 0,
+                last_at: None,
+                next_at: None,
+                asked_at: None,
+                passed_over_until: None,
+                absent_attempt: None,
+                asks: 0,
+            },
+            revision: 1,
+            version: 1,
+            unrecognized: Unrecognized::default(),
+        };
+        transaction.note_held_back(arming);
+        let transaction = Arc::new(transaction.rescheduled(now, schedule));
+        Change {
+            transaction,
+            from: None,
+            is_event: true,
+            releases: None,
+        }
+    }
+
+    /// Arms a transaction of which nothing was sent for another attempt.
+    ///
+    /// # Errors
+    /// [`CannotArm`] in any state but NOT_SENT (promise 1).
+    pub fn arm_again(
+        &self,
+        order: Order,
+        arming: Arming,
+        schedule: &Schedule,
+    ) -> Result<Change, CannotArm> {
+        let state = self.standing().state;
+        if !matches!(state, State::NotSent(_)) {
+            return Err(CannotArm {
+                state: state.name(),
+            });
+        }
+        let mut next = self.clone();
+        next.order = order;
+        // What was seen before is about an earlier attempt, whichever clock it was seen by.
+        let arming = Arming {
+            at: self.seen_at(arming.at),
+            ..arming
+        };
+        next.attempt = Attempt::new(
+            self.attempt.number + 1,
+            arming,
+            schedule,
+            self.rules.clock_skew,
+        );
+        next.unrecognized.forget_attempt();
+        next.note_held_back(arming);
+        Ok(next.changed(self, arming.at, schedule, true))
+    }
+
+    fn note_held_back(&mut self, arming: Arming) {
+        if arming.is_held_back {
+            self.held_back.push(HeldBack {
+                attempt: self.attempt.number,
+                at: arming.at,
+            });
+        }
+    }
+}
