@@ -13,8 +13,8 @@ use crate::{
         inquiries::{self, Binding, BindingNote},
     },
     transaction::{
-        AccountName, Contents, Inquiries, InquiryCode, Intent, Meant, NotPayable, Order, State,
-        Transaction, TransactionKey,
+        AccountName, Contents, InquiriesUnderCode, InquiryCode, InquirySelector, Intent,
+        NotPayable, Order, State, Transaction, TransactionKey,
     },
 };
 
@@ -36,17 +36,17 @@ pub(super) struct Wanted {
 
 /// Returns what a request says of the inquiry that it means; `before` is what its reference code
 /// was to pay before.
-fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<'a> {
+fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> InquirySelector<'a> {
     match &intent.contents {
         Contents::PurchasePrepaid {
             product_code,
             account_number,
             ..
-        } => Meant::Prepaid {
+        } => InquirySelector::Prepaid {
             product_code,
             account_number,
         },
-        Contents::PayPostpaid { total, .. } => Meant::Bill {
+        Contents::PayPostpaid { total, .. } => InquirySelector::Bill {
             total: *total,
             account_number: intent.bill.account_number.as_ref(),
             before,
@@ -90,7 +90,7 @@ impl Engine {
         let stored = stored.map_err(PurchaseError::NotClaimed)?;
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
-            if !matches!(stored.standing().state, State::NotSent(_)) {
+            if !matches!(stored.status().state, State::NotSent(_)) {
                 return Ok(Ordered::Taken(Arc::clone(stored)));
             }
         }
@@ -141,7 +141,7 @@ impl Engine {
         &self,
         account: Option<&AccountName>,
         code: &InquiryCode,
-    ) -> Result<Inquiries, PurchaseError> {
+    ) -> Result<InquiriesUnderCode, PurchaseError> {
         let mut found = None;
         for name in self.names_of(account) {
             let loaded = inquiries::load(&*self.store, name, code).await;
@@ -226,10 +226,7 @@ impl Engine {
     async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
-            matches!(
-                holder.standing().state,
-                State::Failed(_) | State::NotSent(_)
-            )
+            matches!(holder.status().state, State::Failed(_) | State::NotSent(_))
         }))
     }
 }

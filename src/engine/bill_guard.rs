@@ -68,7 +68,7 @@ impl Listed {
 
 /// Returns true while the outcome of a transaction is open.
 pub(super) fn is_open(transaction: &Transaction) -> bool {
-    let state = transaction.standing().state;
+    let state = transaction.status().state;
     !state.is_settled() || matches!(state, State::NeedsReview { .. })
 }
 

@@ -15,7 +15,8 @@ use crate::{
     store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
     transaction::{
-        AccountName, Finding, InquiriesMade, LeaseToken, Named, Transaction, TransactionKey,
+        AccountName, Finding, InquiriesMade, LeaseToken, Transaction, TransactionKey,
+        TransactionRef,
     },
 };
 
@@ -77,7 +78,7 @@ impl Engine {
     /// [`CheckError`] when the store does not answer, or too many callers wait.
     pub async fn check_now(
         &self,
-        named: &Named,
+        named: &TransactionRef,
         caller_deadline: Option<Instant>,
     ) -> Result<Option<Checked>, CheckError> {
         let _waiter = self.admit_waiter().ok_or(CheckError::TooManyWaiting)?;
@@ -276,7 +277,7 @@ impl Engine {
         };
         let denies =
             is_absent || matches!(&said, Some(said) if said.finding == Finding::NotReceived);
-        let (said, is_absent) = if denies && due.is_held_back() {
+        let (said, is_absent) = if denies && due.is_quarantined() {
             let elsewhere = self.known_elsewhere(&due).await?;
             let said = said.filter(|_| elsewhere == Elsewhere::NotReceived);
             (said, is_absent && elsewhere != Elsewhere::MayBeKnown)

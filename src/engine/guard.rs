@@ -85,7 +85,7 @@ impl Engine {
     /// Returns true when nothing was sent under the reference code of a stored transaction: it is
     /// NOT_SENT, and the store has not forgotten a later attempt.
     pub(super) async fn is_unsent(&self, stored: &Transaction) -> bool {
-        if !matches!(stored.standing().state, State::NotSent(_)) {
+        if !matches!(stored.status().state, State::NotSent(_)) {
             return false;
         }
         self.refresh_guard().await.is_ok_and(|guard| {

@@ -57,7 +57,7 @@ impl Engine {
         };
         let wanted = |transaction: &Transaction| {
             let is_account = |account| self.names.is_same(transaction.account(), account);
-            states.contains(&transaction.standing().state.name())
+            states.contains(&transaction.status().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
         let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);

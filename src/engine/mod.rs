@@ -53,8 +53,8 @@ use crate::{
     },
     telemetry::Metrics,
     transaction::{
-        AccountName, AccountNames, AttemptToken, Change, Named, Rules, Schedule, Standing,
-        TraceCode, Transaction,
+        AccountName, AccountNames, AttemptToken, Change, Rules, Schedule, TraceCode, Transaction,
+        TransactionRef, TransactionStatus,
     },
 };
 use abandonment::Unfinished;
@@ -267,7 +267,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn load(&self, named: &Named) -> Result<Option<Arc<Transaction>>, StoreError> {
+    pub async fn load(
+        &self,
+        named: &TransactionRef,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let loaded = self.store.load(&named.key).await?;
         Ok(loaded.filter(|found| self.is_account(found.account(), named.account.as_ref())))
     }
@@ -384,7 +387,7 @@ impl Engine {
         current: &Transaction,
         next: Change,
     ) -> Result<Result<Arc<Transaction>, Arc<Transaction>>, StoreError> {
-        let (before, after) = (current.standing(), next.transaction.standing());
+        let (before, after) = (current.status(), next.transaction.status());
         let span = info_span!(
             "save",
             okebayar.account = %current.account(),
@@ -425,7 +428,12 @@ impl Engine {
     /// Notes a trace code that is new, on a best effort by contract: the reference
     /// code always finds the transaction. Done before anybody is told of the trace
     /// code, so that whoever is told can use it.
-    async fn index_trace(&self, of: &Transaction, before: &Standing, after: &Standing) {
+    async fn index_trace(
+        &self,
+        of: &Transaction,
+        before: &TransactionStatus,
+        after: &TransactionStatus,
+    ) {
         if let Some(new) = &after.trace_code
             && before.trace_code.as_ref() != Some(new)
         {
@@ -438,7 +446,7 @@ impl Engine {
         &self,
         from: &Transaction,
         change: &Change,
-        (before, after): (&Standing, &Standing),
+        (before, after): (&TransactionStatus, &TransactionStatus),
     ) {
         let transaction = &change.transaction;
         self.hub.publish(transaction);

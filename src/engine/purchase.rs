@@ -208,7 +208,7 @@ fn not_sent_text(why: NotSent) -> &'static str {
         NotSent::Unreachable => "no connection could be made",
         NotSent::Overloaded => "it waited too long to be sent",
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
-        NotSent::HeldBack => "it was held back, and OKEBAYAR never received it",
+        NotSent::Quarantined => "it was held back, and OKEBAYAR never received it",
     }
 }
 
@@ -251,7 +251,7 @@ impl Engine {
         } else {
             transaction
         };
-        match transaction.standing().state {
+        match transaction.status().state {
             State::NotSent(why) => Err(PurchaseError::NothingSent(why)),
             _ => Ok(Purchase {
                 transaction,
@@ -315,7 +315,7 @@ impl Engine {
                         error
                     }
                 })?;
-                if !matches!(stored.standing().state, State::NotSent(_)) {
+                if !matches!(stored.status().state, State::NotSent(_)) {
                     return Ok(Begun::Theirs(stored));
                 }
                 !is_being_claimed && self.is_unsent(&stored).await
@@ -386,7 +386,7 @@ impl Engine {
             let arming = Arming {
                 token,
                 at: self.now(),
-                is_held_back: self.must_hold_back(
+                is_quarantined: self.must_hold_back(
                     &guard,
                     &intent,
                     &wanted.order,
@@ -445,7 +445,7 @@ impl Engine {
         stored: &Transaction,
         wanted: &Wanted,
     ) -> Result<(), PurchaseError> {
-        let is_free = matches!(stored.standing().state, State::NotSent(_));
+        let is_free = matches!(stored.status().state, State::NotSent(_));
         if is_free && !stored.order().is_same_bill(&wanted.order) {
             return Err(PurchaseError::OtherContents {
                 field: "account_number",
@@ -520,7 +520,7 @@ impl Engine {
         // Before the store is read: a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(&key);
         let refused = match self.store.load(&key).await {
-            Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
+            Ok(Some(stored)) if !matches!(stored.status().state, State::NotSent(_)) => {
                 self.verify_same(&stored, intent)
                     .await
                     .map_err(ClaimFault::Refused)?;

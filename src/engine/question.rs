@@ -205,7 +205,7 @@ impl Engine {
         // It may be a duplicate of one that is still being answered.
         self.inquiring.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
-            let state = stored.map(|stored| stored.standing().state);
+            let state = stored.map(|stored| stored.status().state);
             state.is_some_and(|state| !matches!(state, State::NotSent(_)))
         });
         let made = inquiries::inquired(store, key).await;

@@ -8,7 +8,7 @@ use crate::{
         StoreError,
         notices::{self, Notice},
     },
-    transaction::{CannotResolve, Named, Ruling, Transaction},
+    transaction::{CannotResolve, Ruling, Transaction, TransactionRef},
 };
 
 /// Why a transaction is not resolved.
@@ -36,7 +36,7 @@ impl Engine {
     /// [`ResolveError`] when it is not resolved.
     pub async fn resolve(
         &self,
-        named: &Named,
+        named: &TransactionRef,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
         let Some(mut current) = self.load(named).await? else {

@@ -320,7 +320,7 @@ impl Engine {
             let arming = Arming {
                 token,
                 at: self.now(),
-                is_held_back: false,
+                is_quarantined: false,
             };
             let (rules, schedule) = (self.settings.rules, self.schedule());
             let change = match &stored {

@@ -99,7 +99,7 @@ impl Engine {
         let stored = self.store.load(&intent.key()).await;
         if let Some(stored) = stored.map_err(not_claimed)? {
             self.verify_same(&stored, intent).await?;
-            if !matches!(stored.standing().state, State::NotSent(_)) {
+            if !matches!(stored.status().state, State::NotSent(_)) {
                 return Ok(Some(Ordered::Taken(stored)));
             }
         }

@@ -44,7 +44,7 @@ impl Wait {
     }
 
     fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
-        let state = transaction.standing().state;
+        let state = transaction.status().state;
         match self.until {
             WaitUntil::Final if !stopping => state.ends_watch(),
             _ => state != State::Sending,
@@ -153,7 +153,7 @@ impl Engine {
                     problem = None;
                     newest = read;
                 }
-                Ok(_) if is_sent_here && newest.standing().state == State::Sending => {
+                Ok(_) if is_sent_here && newest.status().state == State::Sending => {
                     problem = Some(StoreError::Unavailable(
                         "it has lost the transaction, which is still being sent".to_owned(),
                     ));

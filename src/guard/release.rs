@@ -14,7 +14,7 @@ use crate::{
         Commit, LIST_MAX, Listed, Listing, Store, StoreError, guard::GuardSettings, inbox,
         inbox::Orphan,
     },
-    transaction::{Kept, Release, Transaction, TransactionKey},
+    transaction::{NotReleased, Release, Transaction, TransactionKey},
 };
 
 /// How many transactions are looked up at a time.
@@ -64,7 +64,7 @@ pub(super) async fn release(
     for entry in entries {
         match release_one(store, settings, by, ambient, &entry, &mentions).await {
             Ok(Ok(())) => released.count += 1,
-            Ok(Err(Kept::NotHeldBack)) => {}
+            Ok(Err(NotReleased::NotQuarantined)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
             Err(error @ StoreError::Corrupt { .. }) => {
                 released.kept.push((entry.name, error.to_string()));
@@ -105,13 +105,13 @@ async fn release_one(
     ambient: Ambient,
     entry: &Listed,
     mentions: &Mentions,
-) -> Result<Result<(), Kept>, StoreError> {
+) -> Result<Result<(), NotReleased>, StoreError> {
     let key: TransactionKey = entry.key()?;
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
     // Starts again from what is stored as long as another process was faster.
     while let Some(transaction) = current {
         let change = match transaction.release(by, (ambient.now)(), &settings.schedule) {
-            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(Kept::CalledBack)),
+            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(NotReleased::CalledBack)),
             Ok(change) => change,
             Err(kept) => return Ok(Err(kept)),
         };
@@ -121,7 +121,7 @@ async fn release_one(
             Commit::OtherHistory => break,
         }
     }
-    Ok(Err(Kept::NotHeldBack))
+    Ok(Err(NotReleased::NotQuarantined))
 }
 
 /// The reference codes that callbacks named while the store did not know them.

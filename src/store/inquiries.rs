@@ -2,7 +2,7 @@
 //!
 //! | note | holds |
 //! | --- | --- |
-//! | `inquiry:<account>:<inquiry code>` | the [`Inquiries`] under the code |
+//! | `inquiry:<account>:<inquiry code>` | the [`InquiriesUnderCode`] under the code |
 //! | `bound:<account>:<inquiry code>[ <number>]` | the transaction bound to it and the one before |
 //! | `inquired:<reference>` | the [`InquiriesMade`] under the reference code |
 //! | `bill:<hash of the customer>` | the transactions for one customer's bills |
@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Keep, KeyList, Put, Store, StoreError, record};
 use crate::transaction::{
-    AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
-    TooManyUnderCode, TransactionKey, Verbatim,
+    AccountName, Details, InquiriesMade, InquiriesUnderCode, Inquiry, InquiryCode, NumberedInquiry,
+    StatusCode, TooManyUnderCode, TransactionKey, Verbatim,
 };
 
 /// How long an inquiry is remembered after it can no longer be paid.
@@ -50,7 +50,7 @@ pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Resul
     loop {
         let inquiries = match known.as_deref() {
             Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
-            None => Inquiries::new(inquiry.clone()),
+            None => InquiriesUnderCode::new(inquiry.clone()),
         };
         let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
         if known.as_ref() == Some(&body) {
@@ -72,13 +72,13 @@ pub async fn load(
     store: &dyn Store,
     account: &AccountName,
     code: &InquiryCode,
-) -> Result<Option<Inquiries>, StoreError> {
+) -> Result<Option<InquiriesUnderCode>, StoreError> {
     let name = inquiry_name(account, code);
     let body = store.note(&name).await?;
     body.map(|body| read_inquiries(&name, &body)).transpose()
 }
 
-fn read_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
+fn read_inquiries(name: &str, body: &str) -> Result<InquiriesUnderCode, StoreError> {
     serde_json::from_str(body).map_err(|_| corrupt(name))
 }
 
@@ -122,7 +122,7 @@ impl BindingNote {
     /// Names the note of an inquiry. The first one under a code has the name that an earlier
     /// release knows.
     #[must_use]
-    pub fn of(numbered: &Numbered) -> Self {
+    pub fn of(numbered: &NumberedInquiry) -> Self {
         let inquiry = &numbered.inquiry;
         let mut name = bound_name(&inquiry.account, &inquiry.inquiry_code);
         if numbered.number > 0 {

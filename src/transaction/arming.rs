@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    attempt::{Arming, Attempt, HeldBack},
+    attempt::{Arming, Attempt, QuarantinedAttempt},
     change::Change,
-    check_progress::Checks,
+    check_progress::CheckProgress,
     evidence::EvidenceSet,
     intent::Intent,
     order::Order,
@@ -44,11 +44,11 @@ impl Transaction {
             created_at: now,
             updated_at: now,
             attempt: Attempt::new(1, arming, schedule, rules.clock_skew),
-            held_back: Vec::new(),
+            quarantined: Vec::new(),
             is_rewritten: false,
             rules,
             evidence: EvidenceSet::default(),
-            checks: Checks {
+            checks: CheckProgress {
                 phase: Phase::Sending,
                 phase_since: now,
                 made: 0,
@@ -63,7 +63,7 @@ impl Transaction {
             version: 1,
             unrecognized: Unrecognized::default(),
         };
-        transaction.note_held_back(arming);
+        transaction.note_quarantine(arming);
         let transaction = Arc::new(transaction.rescheduled(now, schedule));
         Change {
             transaction,
@@ -83,7 +83,7 @@ impl Transaction {
         arming: Arming,
         schedule: &Schedule,
     ) -> Result<Change, CannotArm> {
-        let state = self.standing().state;
+        let state = self.status().state;
         if !matches!(state, State::NotSent(_)) {
             return Err(CannotArm {
                 state: state.name(),
@@ -103,13 +103,13 @@ impl Transaction {
             self.rules.clock_skew,
         );
         next.unrecognized.forget_attempt();
-        next.note_held_back(arming);
+        next.note_quarantine(arming);
         Ok(next.changed(self, arming.at, schedule, true))
     }
 
-    fn note_held_back(&mut self, arming: Arming) {
-        if arming.is_held_back {
-            self.held_back.push(HeldBack {
+    fn note_quarantine(&mut self, arming: Arming) {
+        if arming.is_quarantined {
+            self.quarantined.push(QuarantinedAttempt {
                 attempt: self.attempt.number,
                 at: arming.at,
             });

@@ -14,7 +14,7 @@ pub struct Arming {
     pub at: Timestamp,
     /// It must not be sent: the store may have forgotten that the reference code was
     /// sent before.
-    pub is_held_back: bool,
+    pub is_quarantined: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Attempt {
 
 /// An attempt that was armed and not sent: the store may have forgotten an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
+pub struct QuarantinedAttempt {
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
     /// When it was held back.

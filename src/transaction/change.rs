@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     record::Transaction,
     schedule::Schedule,
-    tokens::{Base, LeaseToken},
+    tokens::{BaseVersion, LeaseToken},
 };
 
 /// The next version of a transaction.
@@ -16,7 +16,7 @@ pub struct Change {
     /// What it becomes.
     pub transaction: Arc<Transaction>,
     /// The version it was made from; `None` for the first.
-    pub from: Option<Base>,
+    pub from: Option<BaseVersion>,
     /// True when a reader can see the change, so that it is an event.
     pub is_event: bool,
     /// The lease on a status check that ends with this change.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::{
     change::Change,
-    check_progress::Checks,
-    finding::{Finding, Source, Unknown},
+    check_progress::CheckProgress,
+    finding::{Finding, Source, UnknownCause},
     record::Transaction,
-    schedule::{Next, Phase, Schedule},
+    schedule::{NextCheck, Phase, Schedule},
     statement::Statement,
 };
 
@@ -85,8 +85,8 @@ impl Transaction {
         let next = change.map_or(checked, |change| (*change.transaction).clone());
         // A check that left the state open may have been the last of its schedule.
         let given_up = match (next.next(schedule), next.checks.phase) {
-            (Next::GiveUp, Phase::SerialNumber) => Some(Finding::SerialNumberGivenUp),
-            (Next::GiveUp, _) => Some(Finding::ChecksExhausted),
+            (NextCheck::GiveUp, Phase::SerialNumber) => Some(Finding::SerialNumberGivenUp),
+            (NextCheck::GiveUp, _) => Some(Finding::ChecksExhausted),
             _ => None,
         };
         let mut next = next;
@@ -107,7 +107,7 @@ impl Transaction {
         if self.due_at().is_none_or(|due| due > now) {
             return None;
         }
-        let Checks {
+        let CheckProgress {
             phase, phase_since, ..
         } = self.checks;
         let armed_at = self.attempt.armed_at;
@@ -129,7 +129,7 @@ impl Transaction {
     /// there is nothing to give up.
     #[must_use]
     pub fn give_up(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
-        let finding = match Phase::of(&self.standing().state) {
+        let finding = match Phase::of(&self.status().state) {
             Phase::SerialNumber => Some(Finding::SerialNumberGivenUp),
             Phase::Sending | Phase::Open => Some(Finding::ChecksExhausted),
             Phase::Over => None,
@@ -155,5 +155,5 @@ impl Transaction {
 
 /// Builds the statement that a transaction was still SENDING when its POST was certainly over.
 fn sender_lost() -> Statement {
-    Statement::bare(Source::Gateway, Finding::Unknown(Unknown::SenderLost))
+    Statement::bare(Source::Gateway, Finding::Unknown(UnknownCause::SenderLost))
 }

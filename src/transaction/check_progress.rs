@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Phase;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Checks {
+pub(super) struct CheckProgress {
     pub(super) phase: Phase,
     pub(super) phase_since: Timestamp,
     /// Scheduled checks made in this phase.

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    check_progress::Checks,
+    check_progress::CheckProgress,
     record::Transaction,
-    schedule::{Next, Past, Phase, Schedule, later},
+    schedule::{CheckHistory, NextCheck, Phase, Schedule, later},
     state::State,
 };
 
@@ -39,7 +39,7 @@ impl Transaction {
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
         let until = until.max(self.attempt.post_over_at.unwrap_or(until));
-        (self.standing().state == State::Sending).then_some(until)
+        (self.status().state == State::Sending).then_some(until)
     }
 
     /// Returns the earliest moment for a check out of turn: none overtakes the POST.
@@ -53,7 +53,7 @@ impl Transaction {
     /// not too long ago.
     #[must_use]
     pub fn may_be_checked(&self, now: Timestamp, schedule: &Schedule) -> bool {
-        let was_sent = !matches!(self.standing().state, State::Sending | State::NotSent(_));
+        let was_sent = !matches!(self.status().state, State::Sending | State::NotSent(_));
         was_sent && !self.is_too_old(now, schedule)
     }
 
@@ -73,11 +73,11 @@ impl Transaction {
         self.checks.asked_at = Some(asked);
     }
 
-    pub(super) fn next(&self, schedule: &Schedule) -> Next {
+    pub(super) fn next(&self, schedule: &Schedule) -> NextCheck {
         if let Some(until) = self.sending_until(schedule) {
-            return Next::CheckAt(until);
+            return NextCheck::At(until);
         }
-        let past = Past {
+        let past = CheckHistory {
             armed_at: self.attempt.armed_at,
             phase_since: self.checks.phase_since,
             made: self.checks.made,
@@ -85,11 +85,11 @@ impl Transaction {
             clock_skew: self.rules.clock_skew,
             seed: self.attempt.token.0.as_u64_pair().1,
         };
-        schedule.next(&self.standing().state, &past)
+        schedule.next(&self.status().state, &past)
     }
 
     pub(super) fn rescheduled(mut self, now: Timestamp, schedule: &Schedule) -> Self {
-        let phase = Phase::of(&self.standing().state);
+        let phase = Phase::of(&self.status().state);
         if phase == Phase::Sending {
             // What was asked for under an earlier attempt waits for this one's POST.
             let earliest = self.earliest_check(now, schedule);
@@ -100,7 +100,7 @@ impl Transaction {
             self.checks.asked_at = self.checks.asked_at.map(|asked| asked.min(earliest));
         }
         if phase != self.checks.phase {
-            self.checks = Checks {
+            self.checks = CheckProgress {
                 phase,
                 phase_since: now,
                 made: 0,
@@ -109,9 +109,9 @@ impl Transaction {
             };
         }
         let at = match self.next(schedule) {
-            Next::CheckAt(at) => Some(at),
-            Next::GiveUp => Some(now),
-            Next::Nothing => None,
+            NextCheck::At(at) => Some(at),
+            NextCheck::GiveUp => Some(now),
+            NextCheck::Nothing => None,
         };
         self.checks.next_at = at.max(at.and(self.checks.passed_over_until));
         self

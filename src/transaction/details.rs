@@ -33,8 +33,8 @@ pub struct Details {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<(String, String)>,
     /// Whatever else came.
-    #[serde(skip_serializing_if = "Extra::is_empty")]
-    pub extra: Extra,
+    #[serde(skip_serializing_if = "ExtraFields::is_empty")]
+    pub extra: ExtraFields,
 }
 
 impl Details {
@@ -59,7 +59,7 @@ impl Details {
         self.unread = unread.unwrap_or_default();
         let mut extra = some(std::mem::take(&mut self.extra.0));
         least(&mut extra, some(other.extra.0));
-        self.extra = Extra(extra.unwrap_or_default());
+        self.extra = ExtraFields(extra.unwrap_or_default());
     }
 }
 
@@ -67,9 +67,9 @@ impl Details {
 /// customers, so `Debug` never shows them (promise 15).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Extra(Vec<(String, String)>);
+pub struct ExtraFields(Vec<(String, String)>);
 
-impl Extra {
+impl ExtraFields {
     /// The names and texts, for the caller whose purchase it is.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
@@ -82,16 +82,16 @@ impl Extra {
     }
 }
 
-impl fmt::Debug for Extra {
+impl fmt::Debug for ExtraFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Extra({} hidden)", self.0.len())
+        write!(f, "ExtraFields({} hidden)", self.0.len())
     }
 }
 
-impl FromIterator<(String, String)> for Extra {
+impl FromIterator<(String, String)> for ExtraFields {
     /// Keeps as many of the first names and texts as a record may keep.
     fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
-        let mut keeper = ExtraKeeper::default();
+        let mut keeper = ExtraFieldsBuilder::default();
         for (name, text) in fields {
             keeper.keep(&name, &text);
         }
@@ -104,23 +104,23 @@ const EXTRA_BYTES_MAX: usize = 16 * 1024;
 
 /// Keeps as many of the first names and texts as a record may keep.
 #[derive(Debug)]
-pub struct ExtraKeeper {
-    kept: Extra,
+pub struct ExtraFieldsBuilder {
+    kept: ExtraFields,
     bytes_left: usize,
     left_out: usize,
 }
 
-impl Default for ExtraKeeper {
+impl Default for ExtraFieldsBuilder {
     fn default() -> Self {
         Self {
-            kept: Extra::default(),
+            kept: ExtraFields::default(),
             bytes_left: EXTRA_BYTES_MAX,
             left_out: 0,
         }
     }
 }
 
-impl ExtraKeeper {
+impl ExtraFieldsBuilder {
     /// Keeps a name and its text, or counts that they were left out: from the first for
     /// which there is no room.
     pub fn keep(&mut self, name: &str, text: &str) {
@@ -136,7 +136,7 @@ impl ExtraKeeper {
 
     /// Returns what was kept, and how many names were left out.
     #[must_use]
-    pub fn finish(self) -> (Extra, usize) {
+    pub fn finish(self) -> (ExtraFields, usize) {
         (self.kept, self.left_out)
     }
 }

@@ -18,7 +18,7 @@ use super::{
 
 /// When and how often a statement was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct Occurrences {
     /// The first time.
     pub first: Timestamp,
     /// The last time.
@@ -50,15 +50,15 @@ pub(super) const NEVER_AGREES: Timestamp = Timestamp::MAX;
 
 /// The set of everything that was said about one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<StoredEntry>", into = "Vec<StoredEntry>")]
-pub struct EvidenceSet(BTreeMap<Statement, StoredEntry>);
+#[serde(from = "Vec<EvidenceEntry>", into = "Vec<EvidenceEntry>")]
+pub struct EvidenceSet(BTreeMap<Statement, EvidenceEntry>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredEntry {
+struct EvidenceEntry {
     #[serde(flatten)]
     statement: Statement,
     #[serde(flatten)]
-    seen: Seen,
+    seen: Occurrences,
 }
 
 impl EvidenceSet {
@@ -66,7 +66,7 @@ impl EvidenceSet {
     pub fn add(&mut self, statement: Statement, at: Timestamp) -> Added {
         self.join(
             statement,
-            Seen {
+            Occurrences {
                 first: at,
                 last: at,
                 count: 1,
@@ -74,9 +74,9 @@ impl EvidenceSet {
         )
     }
 
-    fn join(&mut self, statement: Statement, seen: Seen) -> Added {
+    fn join(&mut self, statement: Statement, seen: Occurrences) -> Added {
         let identity = statement.identity();
-        if let Some(StoredEntry {
+        if let Some(EvidenceEntry {
             statement: known,
             seen: known_seen,
         }) = self.0.get_mut(&identity)
@@ -90,7 +90,7 @@ impl EvidenceSet {
         if !statement.decides() && !self.has_room_for(&statement) {
             return Added::Dropped;
         }
-        self.0.insert(identity, StoredEntry { statement, seen });
+        self.0.insert(identity, EvidenceEntry { statement, seen });
         Added::New
     }
 
@@ -151,7 +151,7 @@ impl EvidenceSet {
 
     /// Joins another set into this one.
     pub fn merge(&mut self, other: &Self) {
-        for StoredEntry { statement, seen } in other.0.values() {
+        for EvidenceEntry { statement, seen } in other.0.values() {
             self.join(statement.clone(), *seen);
         }
     }
@@ -163,23 +163,23 @@ impl EvidenceSet {
     }
 
     /// The entries in an order of their own, not that of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = (&Statement, &Seen)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Statement, &Occurrences)> {
         self.0
             .values()
-            .map(|StoredEntry { statement, seen }| (statement, seen))
+            .map(|EvidenceEntry { statement, seen }| (statement, seen))
     }
 
     /// The entries as a reader wants them: oldest first.
     #[must_use]
-    pub fn timeline(&self) -> Vec<(&Statement, &Seen)> {
+    pub fn timeline(&self) -> Vec<(&Statement, &Occurrences)> {
         let mut entries: Vec<_> = self.iter().collect();
         entries.sort_by_key(|(_, seen)| seen.first);
         entries
     }
 }
 
-impl From<Vec<StoredEntry>> for EvidenceSet {
-    fn from(entries: Vec<StoredEntry>) -> Self {
+impl From<Vec<EvidenceEntry>> for EvidenceSet {
+    fn from(entries: Vec<EvidenceEntry>) -> Self {
         let keyed = entries
             .into_iter()
             .map(|entry| (entry.statement.identity(), entry));
@@ -187,19 +187,19 @@ impl From<Vec<StoredEntry>> for EvidenceSet {
     }
 }
 
-impl From<EvidenceSet> for Vec<StoredEntry> {
+impl From<EvidenceSet> for Vec<EvidenceEntry> {
     fn from(set: EvidenceSet) -> Self {
         set.0.into_values().collect()
     }
 }
 
-pub(super) type Entry<'a> = (&'a Statement, &'a Seen);
+pub(super) type SeenStatement<'a> = (&'a Statement, &'a Occurrences);
 
 /// What `read` makes of the latest statement of which it makes anything, and that
 /// statement's status code.
 pub(super) fn latest<T>(
     evidence: &EvidenceSet,
-    read: impl Fn(&Statement, &Seen) -> Option<T>,
+    read: impl Fn(&Statement, &Occurrences) -> Option<T>,
 ) -> Option<(T, Option<StatusCode>)> {
     let found = evidence
         .iter()
@@ -210,7 +210,7 @@ pub(super) fn latest<T>(
 
 /// Which of several statements of one kind is shown: the one seen last, and the
 /// greater one of two seen at the same time.
-pub(super) fn rank<'a>(entry: &Entry<'a>) -> (Timestamp, &'a Statement) {
+pub(super) fn rank<'a>(entry: &SeenStatement<'a>) -> (Timestamp, &'a Statement) {
     (entry.1.last, entry.0)
 }
 

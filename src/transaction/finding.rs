@@ -30,7 +30,7 @@ pub enum Finding {
         why: NotSent,
     },
     /// Something may have been sent; the outcome is unknown.
-    Unknown(Unknown),
+    Unknown(UnknownCause),
     /// An unconfirmed callback: shown, never believed (promise 7).
     Reported,
     /// Accepted and being processed.
@@ -105,7 +105,7 @@ pub enum FailureReason {
 /// Why an outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unknown {
+pub enum UnknownCause {
     /// No answer came within the upstream time-out.
     TimedOut,
     /// The connection broke after the request may have been sent.
@@ -135,7 +135,8 @@ pub enum NotSent {
     /// The claim could not be confirmed in the store, so it was given up.
     ClaimLost,
     /// It was held back, and OKEBAYAR says that it never received the reference code.
-    HeldBack,
+    #[serde(rename = "held_back")]
+    Quarantined,
 }
 
 /// What a human found out.

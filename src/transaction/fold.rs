@@ -10,25 +10,25 @@
 use super::{
     codes::StatusCode,
     evidence::{EvidenceSet, code_of, latest},
-    finding::{FailureReason, Finding, Source, Unknown, Verdict},
+    finding::{FailureReason, Finding, Source, UnknownCause, Verdict},
     intent::Operation,
     proof::{Proof, proof, proven_failure, reports_post, unsent, was_never_received},
     receipt::{receipt, serial_number_status, trace_code},
-    rules::{About, Rules},
-    state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State},
+    rules::{LatestAttempt, Rules},
+    state::{ConfirmingCause, ReviewCause, SerialNumberStatus, State, TransactionStatus},
     statement::{Resolution, Statement},
 };
 
 /// What the evidence amounts to.
 #[must_use]
-pub fn fold(evidence: &EvidenceSet, about: About, rules: &Rules) -> Standing {
+pub fn fold(evidence: &EvidenceSet, about: LatestAttempt, rules: &Rules) -> TransactionStatus {
     let about = about.given(evidence);
     let (state, code) =
         resolved(evidence, about, rules).unwrap_or_else(|| conclude(evidence, about, rules));
     let reported = latest(evidence, |said, _| {
         (said.finding == Finding::Reported).then_some(())
     });
-    Standing {
+    TransactionStatus {
         trace_code: trace_code(evidence, state.is_settled()),
         reported: reported.and_then(|((), code)| code),
         state,
@@ -40,7 +40,7 @@ pub fn fold(evidence: &EvidenceSet, about: About, rules: &Rules) -> Standing {
 /// other one has seen.
 fn resolved(
     evidence: &EvidenceSet,
-    about: About,
+    about: LatestAttempt,
     rules: &Rules,
 ) -> Option<(State, Option<StatusCode>)> {
     let decisions: Vec<(Verdict, &Resolution, &Statement)> = evidence
@@ -103,7 +103,11 @@ fn resolved(
 }
 
 /// The state, and the status code on which it rests.
-fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Option<StatusCode>) {
+fn conclude(
+    evidence: &EvidenceSet,
+    about: LatestAttempt,
+    rules: &Rules,
+) -> (State, Option<StatusCode>) {
     let is = |wanted: Finding| latest(evidence, |said, _| (said.finding == wanted).then_some(()));
     let success = is(Finding::Succeeded);
     let pending = is(Finding::Pending);
@@ -132,7 +136,7 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
     // A POST whose outcome is unknown was sent. Beside proof that nothing was, it is one of a
     // later attempt, which the store has lost.
     // One whose sender is lost may never have left.
-    let is_lost = |said: &Statement| said.finding == Finding::Unknown(Unknown::SenderLost);
+    let is_lost = |said: &Statement| said.finding == Finding::Unknown(UnknownCause::SenderLost);
     let was_sent = evidence
         .iter()
         .any(|entry| reports_post(entry, about) && !is_lost(entry.0));
@@ -181,14 +185,14 @@ fn conclude(evidence: &EvidenceSet, about: About, rules: &Rules) -> (State, Opti
         return (State::NotSent(why), code);
     }
     if let Some((reason, code)) = doubtful {
-        return (State::Confirming(Doubt::Unproven(reason)), code);
+        return (State::Confirming(ConfirmingCause::Unproven(reason)), code);
     }
     if let Some(((), code)) = pending {
         return (State::Pending, code);
     }
     match unknown {
-        Some((why, code)) => (State::Confirming(Doubt::Unknown(why)), code),
-        None if about.is_held_back => (State::Confirming(Doubt::HeldBack), None),
+        Some((why, code)) => (State::Confirming(ConfirmingCause::Unknown(why)), code),
+        None if about.is_quarantined => (State::Confirming(ConfirmingCause::Quarantined), None),
         None => (State::Sending, None),
     }
 }

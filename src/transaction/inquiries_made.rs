@@ -32,13 +32,13 @@ const HASH_BYTES: usize = 12;
 
 /// What an inquiry tells that a purchase tells too, by the letter before its hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum InquiryFact {
     SerialNumber,
     TraceCode,
     Price,
 }
 
-impl Kind {
+impl InquiryFact {
     fn letter(self) -> char {
         match self {
             Self::SerialNumber => 's',
@@ -53,7 +53,7 @@ const LIKE_SERIAL_NUMBERS: [&str; 3] = ["PLN_TOKEN", "PLN_NOREF", "REF"];
 
 /// Returns the hash of a text of one inquiry, by which the text is known again in any case and
 /// with any separators. The id is its salt.
-fn hash(id: &str, kind: Kind, text: &str) -> String {
+fn hash(id: &str, kind: InquiryFact, text: &str) -> String {
     let letters = text.chars().filter(|c| c.is_alphanumeric());
     let plain: String = letters.flat_map(char::to_lowercase).collect();
     let digest = Sha256::digest(format!("{id}/{}/{plain}", kind.letter()));
@@ -111,9 +111,9 @@ impl InquiriesMade {
         let price = details.price.map(written);
         let of = |kind| move |text: &str| hash(id, kind, text);
         let serial_numbers = serial_number.into_iter().chain(like_ones);
-        let hashes: Vec<String> = (trace_code.map(of(Kind::TraceCode)).into_iter())
-            .chain(price.as_deref().map(of(Kind::Price)))
-            .chain(serial_numbers.map(of(Kind::SerialNumber)))
+        let hashes: Vec<String> = (trace_code.map(of(InquiryFact::TraceCode)).into_iter())
+            .chain(price.as_deref().map(of(InquiryFact::Price)))
+            .chain(serial_numbers.map(of(InquiryFact::SerialNumber)))
             .take(HASHES_MAX)
             .collect();
         self.0[place] = (format!("{id}{TOLD}{}", hashes.join(",")), Some(code));
@@ -174,30 +174,30 @@ impl InquiriesMade {
     /// have one (API page, section 3), so that one whose answer is unknown may have told any.
     #[must_use]
     pub fn may_have_told_serial_number(&self, number: &SerialNumber) -> bool {
-        self.has_told(Kind::SerialNumber, number.expose(), true)
+        self.has_told(InquiryFact::SerialNumber, number.expose(), true)
     }
 
     /// Returns true when one is known to have told this serial number.
     #[must_use]
     pub fn told_serial_number(&self, number: &SerialNumber) -> bool {
-        self.has_told(Kind::SerialNumber, number.expose(), false)
+        self.has_told(InquiryFact::SerialNumber, number.expose(), false)
     }
 
     /// Returns true when one told this price. No inquiry before a purchase is printed with one,
     /// so that one whose answer is unknown told none.
     #[must_use]
     pub fn told_price(&self, price: Amount) -> bool {
-        self.has_told(Kind::Price, &written(price), false)
+        self.has_told(InquiryFact::Price, &written(price), false)
     }
 
     /// Returns true when one told this trace code. Each hit has its own, so that one whose
     /// answer is unknown did not tell that of the POST.
     #[must_use]
     pub fn told_trace_code(&self, code: &TraceCode) -> bool {
-        self.has_told(Kind::TraceCode, code.as_str(), false)
+        self.has_told(InquiryFact::TraceCode, code.as_str(), false)
     }
 
-    fn has_told(&self, kind: Kind, text: &str, unknown: bool) -> bool {
+    fn has_told(&self, kind: InquiryFact, text: &str, unknown: bool) -> bool {
         self.0.iter().any(|(entry, _)| match parts(entry) {
             (_, None) => unknown,
             (id, Some(told)) => {

@@ -23,7 +23,7 @@ const EXPIRED_MAX: usize = 8;
 
 /// One inquiry, and its number among those under the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbered {
+pub struct NumberedInquiry {
     /// The inquiry.
     #[serde(flatten)]
     pub inquiry: Inquiry,
@@ -42,11 +42,11 @@ fn is_zero(number: &u32) -> bool {
 
 /// All inquiries under one code. An earlier release reads the newest, and writes only that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inquiries {
+pub struct InquiriesUnderCode {
     #[serde(flatten)]
-    newest: Numbered,
+    newest: NumberedInquiry,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    others: Vec<Numbered>,
+    others: Vec<NumberedInquiry>,
     /// Some expired ones are no longer known: a total alone may have been theirs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_incomplete: bool,
@@ -59,7 +59,7 @@ pub struct TooManyUnderCode;
 
 /// A caller's description of the inquiry that it means.
 #[derive(Clone, Copy, Debug)]
-pub enum Meant<'a> {
+pub enum InquirySelector<'a> {
     /// A bill.
     Bill {
         /// The total that the customer was shown; a record of an earlier release has none.
@@ -78,12 +78,12 @@ pub enum Meant<'a> {
     },
 }
 
-impl Inquiries {
+impl InquiriesUnderCode {
     /// Builds the first inquiry of a code.
     #[must_use]
     pub fn new(inquiry: Inquiry) -> Self {
         Self {
-            newest: Numbered { inquiry, number: 0 },
+            newest: NumberedInquiry { inquiry, number: 0 },
             others: Vec::new(),
             is_incomplete: false,
         }
@@ -114,7 +114,7 @@ impl Inquiries {
         let is_incomplete = self.is_incomplete || expired.len() > EXPIRED_MAX;
         expired.truncate(EXPIRED_MAX);
         Ok(Self {
-            newest: Numbered { inquiry, number },
+            newest: NumberedInquiry { inquiry, number },
             others: live.into_iter().chain(expired).collect(),
             is_incomplete,
         })
@@ -133,7 +133,7 @@ impl Inquiries {
         times.max().unwrap_or(self.newest.inquiry.expires_at)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Numbered> {
+    fn all(&self) -> impl Iterator<Item = &NumberedInquiry> {
         std::iter::once(&self.newest).chain(&self.others)
     }
 
@@ -141,14 +141,14 @@ impl Inquiries {
     ///
     /// # Errors
     /// [`NotPayable`] when there is none, or it may be another one.
-    pub fn pick(&self, meant: &Meant<'_>) -> Result<&Numbered, NotPayable> {
+    pub fn pick(&self, meant: &InquirySelector<'_>) -> Result<&NumberedInquiry, NotPayable> {
         match *meant {
-            Meant::Bill {
+            InquirySelector::Bill {
                 total,
                 account_number,
                 before,
             } => self.pick_bill(total, account_number, before),
-            Meant::Prepaid {
+            InquirySelector::Prepaid {
                 product_code,
                 account_number,
             } => self.pick_prepaid(product_code, account_number),
@@ -160,8 +160,8 @@ impl Inquiries {
         total: Option<Amount>,
         account_number: Option<&AccountNumber>,
         before: Option<&Order>,
-    ) -> Result<&Numbered, NotPayable> {
-        let bills: Vec<(&Numbered, &Bill)> = self
+    ) -> Result<&NumberedInquiry, NotPayable> {
+        let bills: Vec<(&NumberedInquiry, &Bill)> = self
             .all()
             .filter_map(|known| Some((known, known.inquiry.order.bill()?)))
             .collect();
@@ -179,7 +179,7 @@ impl Inquiries {
         let Some((_, newest)) = named.first() else {
             return Err(NotPayable::OtherContents("account_number"));
         };
-        let matching: Vec<&Numbered> = named
+        let matching: Vec<&NumberedInquiry> = named
             .iter()
             .filter(|(_, bill)| {
                 bill.total()
@@ -192,7 +192,7 @@ impl Inquiries {
             return Err(NotPayable::OtherTotal(other));
         };
         let order = &picked.inquiry.order;
-        let is_one = |known: &&Numbered| known.inquiry.order.is_same_bill(order);
+        let is_one = |known: &&NumberedInquiry| known.inquiry.order.is_same_bill(order);
         let is_doubtful = self.is_incomplete && account_number.is_none() && before.is_none();
         if is_doubtful || !matching.iter().all(is_one) {
             return Err(NotPayable::Ambiguous);
@@ -204,7 +204,7 @@ impl Inquiries {
         &self,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<&Numbered, NotPayable> {
+    ) -> Result<&NumberedInquiry, NotPayable> {
         let mut problem = NotPayable::OtherContents("operation");
         for known in self.all() {
             let order = &known.inquiry.order;
@@ -239,7 +239,7 @@ fn is_same(one: &Order, other: &Order) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transaction::{AccountName, Inquired, InquiryCode, Verbatim};
+    use crate::transaction::{AccountName, InquiredData, InquiryCode, Verbatim};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -263,7 +263,7 @@ mod tests {
             order: Order {
                 product_code: ProductCode::parse("HPDAM").unwrap(),
                 account_number: number(customer),
-                inquired: Some(Inquired {
+                inquired: Some(InquiredData {
                     refs: [Some(Verbatim::new(ref1)), None, None],
                     at: Some(at(0)),
                     customer: Verbatim::new(format!("{customer}/")),
@@ -273,8 +273,8 @@ mod tests {
         }
     }
 
-    fn meant(total: &str, account_number: Option<&AccountNumber>) -> Meant<'static> {
-        Meant::Bill {
+    fn meant(total: &str, account_number: Option<&AccountNumber>) -> InquirySelector<'static> {
+        InquirySelector::Bill {
             total: Some(Amount::parse(total).unwrap()),
             account_number: account_number
                 .cloned()
@@ -283,7 +283,7 @@ mod tests {
         }
     }
 
-    fn ref1(picked: &Numbered) -> &str {
+    fn ref1(picked: &NumberedInquiry) -> &str {
         let inquired = picked.inquiry.order.inquired.as_ref().unwrap();
         inquired.refs[0].as_ref().unwrap().as_str()
     }
@@ -292,22 +292,28 @@ mod tests {
     fn an_earlier_release_reads_the_newest_and_its_notes_are_read() {
         let first = inquiry("111", "1000.00", "a", 100);
         let second = inquiry("222", "1000.00", "b", 100);
-        let both = Inquiries::new(first.clone())
+        let both = InquiriesUnderCode::new(first.clone())
             .add(second.clone(), at(1))
             .unwrap();
         let text = serde_json::to_string(&both).unwrap();
         assert_eq!(serde_json::from_str::<Inquiry>(&text).unwrap(), second);
-        assert_eq!(serde_json::from_str::<Inquiries>(&text).unwrap(), both);
+        assert_eq!(
+            serde_json::from_str::<InquiriesUnderCode>(&text).unwrap(),
+            both
+        );
         let earlier = serde_json::to_string(&first).unwrap();
-        let alone = Inquiries::new(first);
-        assert_eq!(serde_json::from_str::<Inquiries>(&earlier).unwrap(), alone);
+        let alone = InquiriesUnderCode::new(first);
+        assert_eq!(
+            serde_json::from_str::<InquiriesUnderCode>(&earlier).unwrap(),
+            alone
+        );
         // What has one inquiry is written as that release writes it.
         assert_eq!(serde_json::to_string(&alone).unwrap(), earlier);
     }
 
     #[test]
     fn the_same_bill_keeps_its_number_and_the_newest_references() {
-        let all = Inquiries::new(inquiry("111", "1000.00", "a", 100));
+        let all = InquiriesUnderCode::new(inquiry("111", "1000.00", "a", 100));
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
         let all = all.add(inquiry("111", "1000", "c", 100), at(1)).unwrap();
         let anna = number("111");
@@ -322,10 +328,10 @@ mod tests {
     #[test]
     fn what_its_reference_code_was_to_pay_decides_when_it_is_armed_again() {
         let before = inquiry("111", "1000.00", "a", 100);
-        let all = Inquiries::new(before.clone());
+        let all = InquiriesUnderCode::new(before.clone());
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
         let total = Some(Amount::parse("3500").unwrap());
-        let again = |order| Meant::Bill {
+        let again = |order| InquirySelector::Bill {
             total,
             account_number: None,
             before: Some(order),
@@ -338,7 +344,7 @@ mod tests {
 
     #[test]
     fn expired_ones_that_were_forgotten_still_make_a_total_ambiguous() {
-        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 10));
+        let mut all = InquiriesUnderCode::new(inquiry("100", "1000.00", "a", 10));
         for customer in 101..120 {
             let next = inquiry(&customer.to_string(), "1000.00", "a", 10);
             all = all.add(next, at(20)).unwrap();
@@ -354,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_live_inquiry_is_never_evicted() {
-        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 100));
+        let mut all = InquiriesUnderCode::new(inquiry("100", "1000.00", "a", 100));
         for customer in 101..100 + i64::try_from(LIVE_MAX).unwrap() {
             let next = inquiry(&customer.to_string(), "1000.00", "a", 100);
             all = all.add(next, at(1)).unwrap();

@@ -22,7 +22,7 @@ impl Transaction {
             let statement = next.evidence.place(statement);
             is_event |= next.evidence.add(statement, at) == Added::New;
         }
-        is_event |= next.standing() != self.standing();
+        is_event |= next.status() != self.status();
         (is_event || next.evidence != self.evidence)
             .then(|| next.changed(self, now, schedule, is_event))
     }
@@ -38,7 +38,7 @@ impl Transaction {
         schedule: &Schedule,
     ) -> Option<Change> {
         let mut next = self.clone();
-        let is_repeated = agrees && self.standing().state.is_final();
+        let is_repeated = agrees && self.status().state.is_final();
         if !is_repeated && !self.is_too_old(now, schedule) {
             next.ask(now, schedule);
             next.checks.asks += 1;

@@ -52,7 +52,7 @@ pub struct Order {
     pub account_number: AccountNumber,
     /// What the inquiry added, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inquired: Option<Inquired>,
+    pub inquired: Option<InquiredData>,
 }
 
 impl Order {
@@ -88,7 +88,7 @@ impl Order {
 
 /// What an inquiry adds to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inquired {
+pub struct InquiredData {
     /// The inquiry's `ref1` to `ref3`, those that it gave.
     pub refs: [Option<Verbatim>; 3],
     /// When the inquiry was answered; older records do not tell.
@@ -144,7 +144,7 @@ impl Bill {
     }
 }
 
-impl Inquired {
+impl InquiredData {
     /// Returns every text that goes back to OKEBAYAR to the letter, by its name.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &Verbatim)> {
         let refs = ["ref1", "ref2", "ref3"].into_iter().zip(&self.refs);

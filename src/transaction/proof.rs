@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
-    evidence::{Entry, EvidenceSet, NEVER_AGREES, Seen},
+    evidence::{EvidenceSet, NEVER_AGREES, Occurrences, SeenStatement},
     finding::{FailureReason, Finding, NotSent, Source},
-    rules::{About, Rules},
+    rules::{LatestAttempt, Rules},
     statement::Statement,
 };
 
-impl About {
+impl LatestAttempt {
     /// False for what was said before the latest attempt: the one before it provably
     /// sent nothing, so what settled nothing then says nothing now.
     pub(super) fn concerns(self, at: Timestamp) -> bool {
@@ -22,14 +22,14 @@ impl About {
     pub(super) fn given(self, evidence: &EvidenceSet) -> Self {
         let was_sent = evidence.iter().any(|entry| reports_post(entry, self));
         Self {
-            is_held_back: self.is_held_back && !was_sent,
+            is_quarantined: self.is_quarantined && !was_sent,
             ..self
         }
     }
 }
 
 /// Returns true when a gateway reports a POST whose outcome is unknown.
-pub(super) fn reports_post((said, seen): Entry<'_>, about: About) -> bool {
+pub(super) fn reports_post((said, seen): SeenStatement<'_>, about: LatestAttempt) -> bool {
     matches!(said.source, Source::Gateway | Source::Answer)
         && matches!(said.finding, Finding::Unknown(_))
         && about.concerns(seen.last)
@@ -43,7 +43,11 @@ pub(super) enum Proof {
     Resolution,
 }
 
-pub(super) fn proof((said, seen): Entry<'_>, about: About, rules: &Rules) -> Option<Proof> {
+pub(super) fn proof(
+    (said, seen): SeenStatement<'_>,
+    about: LatestAttempt,
+    rules: &Rules,
+) -> Option<Proof> {
     match said.finding {
         Finding::Succeeded => Some(Proof::Success),
         Finding::Resolved(_) => Some(Proof::Resolution),
@@ -55,7 +59,7 @@ pub(super) fn proof((said, seen): Entry<'_>, about: About, rules: &Rules) -> Opt
 /// The statements that settle something by themselves, resolutions among them.
 pub(super) fn proofs<'a>(
     evidence: &'a EvidenceSet,
-    about: About,
+    about: LatestAttempt,
     rules: &Rules,
 ) -> impl Iterator<Item = &'a Statement> {
     let about = about.given(evidence);
@@ -66,7 +70,7 @@ pub(super) fn proofs<'a>(
 /// When it was last learnt that the latest attempt sent nothing.
 pub(super) fn not_sent_at(
     evidence: &EvidenceSet,
-    about: About,
+    about: LatestAttempt,
     rules: &Rules,
 ) -> Option<Timestamp> {
     let about = about.given(evidence);
@@ -79,8 +83,8 @@ pub(super) fn not_sent_at(
 /// Why this statement proves a failure, if it does.
 pub(super) fn proven_failure(
     said: &Statement,
-    seen: &Seen,
-    about: About,
+    seen: &Occurrences,
+    about: LatestAttempt,
     rules: &Rules,
 ) -> Option<FailureReason> {
     match said.finding {
@@ -90,7 +94,7 @@ pub(super) fn proven_failure(
             let agree = rules.are_apart(seen.first, seen.last, rules.doubtful_gap);
             (may_agree && agree && about.concerns(seen.first)).then_some(reason)
         }
-        Finding::NotReceived if !about.is_held_back => {
+        Finding::NotReceived if !about.is_quarantined => {
             was_never_received(seen, about, rules).then_some(FailureReason::NotReceived)
         }
         _ => None,
@@ -101,20 +105,20 @@ pub(super) fn proven_failure(
 /// was held back OKEBAYAR's "never received" does: the reference code is unused.
 pub(super) fn unsent(
     said: &Statement,
-    seen: &Seen,
-    about: About,
+    seen: &Occurrences,
+    about: LatestAttempt,
     rules: &Rules,
 ) -> Option<NotSent> {
     match said.finding {
         Finding::NotSent { attempt, why } => (attempt == about.attempt).then_some(why),
-        Finding::NotReceived if about.is_held_back => {
-            was_never_received(seen, about, rules).then_some(NotSent::HeldBack)
+        Finding::NotReceived if about.is_quarantined => {
+            was_never_received(seen, about, rules).then_some(NotSent::Quarantined)
         }
         _ => None,
     }
 }
 
 /// "Never received" was said long enough after the attempt.
-pub(super) fn was_never_received(seen: &Seen, about: About, rules: &Rules) -> bool {
+pub(super) fn was_never_received(seen: &Occurrences, about: LatestAttempt, rules: &Rules) -> bool {
     rules.are_apart(about.armed_at, seen.last, rules.not_received_after)
 }

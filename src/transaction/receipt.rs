@@ -2,8 +2,8 @@
 
 use super::{
     codes::{StatusCode, TraceCode},
-    details::{Details, Extra},
-    evidence::{Entry, EvidenceSet, rank},
+    details::{Details, ExtraFields},
+    evidence::{EvidenceSet, SeenStatement, rank},
     finding::{Finding, Source},
     intent::Operation,
     state::SerialNumberStatus,
@@ -13,7 +13,7 @@ use super::{
 /// Each detail from the success seen last that has it: an answer without a
 /// serial number and the check that brings it make one receipt.
 pub(super) fn receipt(evidence: &EvidenceSet) -> Details {
-    let mut successes: Vec<Entry<'_>> = evidence
+    let mut successes: Vec<SeenStatement<'_>> = evidence
         .iter()
         .filter(|(said, _)| said.finding == Finding::Succeeded)
         .collect();
@@ -27,7 +27,7 @@ pub(super) fn receipt(evidence: &EvidenceSet) -> Details {
         receipt.balance = receipt.balance.or(details.balance);
         receipt.time = receipt.time.or(details.time);
         receipt.info = receipt.info.or_else(|| details.info.clone());
-        if receipt.extra == Extra::default() {
+        if receipt.extra == ExtraFields::default() {
             receipt.extra = details.extra.clone();
         }
     }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account_names::AccountName,
-    attempt::{Attempt, HeldBack},
-    check_progress::Checks,
+    attempt::{Attempt, QuarantinedAttempt},
+    check_progress::CheckProgress,
     evidence::EvidenceSet,
     finding::{Finding, Verdict},
     fold::fold,
@@ -14,11 +14,11 @@ use super::{
     order::{Bill, Order},
     proof,
     reference_code::{ReferenceCode, TransactionKey},
-    rules::{About, Rules},
+    rules::{LatestAttempt, Rules},
     schedule::later,
-    state::{Standing, State},
+    state::{State, TransactionStatus},
     statement::Statement,
-    tokens::{AttemptToken, Base},
+    tokens::{AttemptToken, BaseVersion},
     unrecognized::Unrecognized,
 };
 
@@ -36,14 +36,14 @@ pub struct Transaction {
     pub(super) updated_at: Timestamp,
     pub(super) attempt: Attempt,
     /// The attempts that were held back, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) held_back: Vec<HeldBack>,
+    #[serde(rename = "held_back", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) quarantined: Vec<QuarantinedAttempt>,
     /// The store lost the record, and it was written again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_rewritten: bool,
     pub(super) rules: Rules,
     pub(super) evidence: EvidenceSet,
-    pub(super) checks: Checks,
+    pub(super) checks: CheckProgress,
     /// Counts the changes that a reader can see; each is one event.
     pub(super) revision: u64,
     /// Counts every save, those of the bookkeeping included.
@@ -140,8 +140,8 @@ impl Transaction {
 
     /// This version, as a change is made from it.
     #[must_use]
-    pub fn base(&self) -> Base {
-        Base {
+    pub fn base(&self) -> BaseVersion {
+        BaseVersion {
             version: self.version,
             token: self.attempt.token,
         }
@@ -167,14 +167,14 @@ impl Transaction {
 
     /// The attempts that were held back, oldest first.
     #[must_use]
-    pub fn held_back(&self) -> &[HeldBack] {
-        &self.held_back
+    pub fn quarantined_attempts(&self) -> &[QuarantinedAttempt] {
+        &self.quarantined
     }
 
     /// True when the latest attempt was held back: it must not be sent.
     #[must_use]
-    pub fn is_held_back(&self) -> bool {
-        let last = self.held_back.last();
+    pub fn is_quarantined(&self) -> bool {
+        let last = self.quarantined.last();
         last.is_some_and(|held| held.attempt == self.attempt.number)
     }
 
@@ -182,7 +182,7 @@ impl Transaction {
     /// record, such as the inquiries made under it.
     #[must_use]
     pub fn follows_loss(&self) -> bool {
-        self.is_rewritten || !self.held_back.is_empty()
+        self.is_rewritten || !self.quarantined.is_empty()
     }
 
     /// Everything that was said about it.
@@ -193,7 +193,7 @@ impl Transaction {
 
     /// What the evidence amounts to.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> TransactionStatus {
         fold(&self.evidence, self.about(), &self.rules)
     }
 
@@ -207,7 +207,7 @@ impl Transaction {
     /// Returns when the success was learnt that stands, at the latest; `None` in any other state.
     #[must_use]
     pub fn succeeded_at(&self) -> Option<Timestamp> {
-        if !matches!(self.standing().state, State::Succeeded { .. }) {
+        if !matches!(self.status().state, State::Succeeded { .. }) {
             return None;
         }
         let is_success = |finding| {
@@ -227,12 +227,12 @@ impl Transaction {
         proof::proofs(&self.evidence, self.about(), &self.rules)
     }
 
-    pub(super) fn about(&self) -> About {
-        About {
+    pub(super) fn about(&self) -> LatestAttempt {
+        LatestAttempt {
             operation: self.contents.operation(),
             attempt: self.attempt.number,
             armed_at: self.attempt.armed_at,
-            is_held_back: self.is_held_back(),
+            is_quarantined: self.is_quarantined(),
         }
     }
 

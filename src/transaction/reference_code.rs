@@ -125,7 +125,7 @@ impl fmt::Display for TransactionKey {
 
 /// How a caller names a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct TransactionRef {
     /// The key of its reference code.
     pub key: TransactionKey,
     /// The account that must have paid it; `None` for any.

@@ -26,10 +26,10 @@ pub struct Release {
 
 /// Why a transaction is not released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Kept {
+pub enum NotReleased {
     /// It is not held back, or is settled.
     #[error("it is not held back any more")]
-    NotHeldBack,
+    NotQuarantined,
     /// A callback named the reference code.
     #[error("a callback named it, so it may have been sent before")]
     CalledBack,
@@ -45,36 +45,36 @@ impl Transaction {
     /// Makes an attempt that was held back NOT_SENT.
     ///
     /// # Errors
-    /// [`Kept`] unless a check was answered since without any sign of the transaction,
+    /// [`NotReleased`] unless a check was answered since without any sign of the transaction,
     /// and nothing else is known of it.
     pub fn release(
         &self,
         by: &Release,
         now: Timestamp,
         schedule: &Schedule,
-    ) -> Result<Change, Kept> {
-        let is_open = matches!(self.standing().state, State::Confirming(_));
-        if !is_open || !self.is_held_back() {
-            return Err(Kept::NotHeldBack);
+    ) -> Result<Change, NotReleased> {
+        let is_open = matches!(self.status().state, State::Confirming(_));
+        if !is_open || !self.is_quarantined() {
+            return Err(NotReleased::NotQuarantined);
         }
         let mut is_absent = self.checks.absent_attempt == Some(self.attempt.number);
         for (said, seen) in self.evidence.iter() {
             match (said.source, said.finding) {
-                (Source::Callback, _) => return Err(Kept::CalledBack),
+                (Source::Callback, _) => return Err(NotReleased::CalledBack),
                 (_, Finding::NotSent { .. }) => {}
                 // Everything seen before the attempt is earlier (`arm_again`).
                 (Source::Check, Finding::NotReceived) => {
                     is_absent |= seen.last >= self.attempt.armed_at;
                 }
-                _ => return Err(Kept::MayBeSent),
+                _ => return Err(NotReleased::MayBeSent),
             }
         }
         if !is_absent {
-            return Err(Kept::NotChecked);
+            return Err(NotReleased::NotChecked);
         }
         let unsent = Finding::NotSent {
             attempt: self.attempt.number,
-            why: NotSent::HeldBack,
+            why: NotSent::Quarantined,
         };
         let resolution = Resolution {
             operator: by.operator.clone(),
@@ -87,6 +87,7 @@ impl Transaction {
             resolution: Some(Box::new(resolution)),
             ..Statement::bare(Source::Operator, unsent)
         };
-        self.observe([said], now, schedule).ok_or(Kept::NotHeldBack)
+        self.observe([said], now, schedule)
+            .ok_or(NotReleased::NotQuarantined)
     }
 }

@@ -67,7 +67,7 @@ impl Transaction {
         if self.revision != ruling.revision {
             return Err(CannotResolve::Changed(self.revision));
         }
-        let state = self.standing().state;
+        let state = self.status().state;
         let may = match (&state, ruling.verdict) {
             (State::NeedsReview { receipt, .. }, Verdict::Reversed) => receipt.is_some(),
             (State::NeedsReview { .. }, _) | (State::Succeeded { .. }, Verdict::Reversed) => true,

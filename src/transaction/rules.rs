@@ -31,7 +31,7 @@ impl Rules {
 
 /// What the evidence is about.
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct LatestAttempt {
     /// What kind of transaction it is.
     pub operation: Operation,
     /// The number of the latest attempt, counted from 1.
@@ -40,5 +40,5 @@ pub struct About {
     pub armed_at: Timestamp,
     /// That attempt was held back, so it was not sent; an earlier one may have been, of
     /// which nothing is known.
-    pub is_held_back: bool,
+    pub is_quarantined: bool,
 }

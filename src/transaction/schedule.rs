@@ -71,7 +71,7 @@ impl Phase {
 
 /// What is known about the checks so far, for [`Schedule::next`].
 #[derive(Clone, Copy, Debug)]
-pub struct Past {
+pub struct CheckHistory {
     /// When the latest attempt was armed.
     pub armed_at: Timestamp,
     /// When the phase began.
@@ -89,9 +89,9 @@ pub struct Past {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextCheck {
     /// Check at this time.
-    CheckAt(Timestamp),
+    At(Timestamp),
     /// The schedule has ended.
     GiveUp,
     /// Nothing: the transaction is settled.
@@ -101,14 +101,14 @@ pub enum Next {
 impl Schedule {
     /// When the next check is due.
     #[must_use]
-    pub fn next(&self, state: &State, past: &Past) -> Next {
+    pub fn next(&self, state: &State, past: &CheckHistory) -> NextCheck {
         let since = past
             .last_at
             .map_or(past.phase_since, |last| last.max(past.phase_since));
         let at = match Phase::of(state) {
-            Phase::Over => return Next::Nothing,
+            Phase::Over => return NextCheck::Nothing,
             Phase::Sending => {
-                return Next::CheckAt(self.post_over_at(past.armed_at, past.clock_skew));
+                return NextCheck::At(self.post_over_at(past.armed_at, past.clock_skew));
             }
             // Checks that callers and callbacks ask for push the scheduled ones ahead, but not
             // the end.
@@ -117,21 +117,21 @@ impl Schedule {
                     && since.duration_since(past.armed_at)
                         >= self.give_up_after.saturating_add(past.clock_skew) =>
             {
-                return Next::GiveUp;
+                return NextCheck::GiveUp;
             }
             Phase::Open => later(since, jittered(self.open_delay(state, past, since), past)),
             Phase::SerialNumber => match self.serial_number.get(past.made as usize) {
                 Some(delay) => later(since, jittered(*delay, past)),
-                None => return Next::GiveUp,
+                None => return NextCheck::GiveUp,
             },
         };
         let earliest = past
             .last_at
             .map_or(at, |last| later(last, self.interval_min));
-        Next::CheckAt(at.max(earliest))
+        NextCheck::At(at.max(earliest))
     }
 
-    fn open_delay(&self, state: &State, past: &Past, since: Timestamp) -> SignedDuration {
+    fn open_delay(&self, state: &State, past: &CheckHistory, since: Timestamp) -> SignedDuration {
         let made = past.made as usize;
         let pending = *state == State::Pending;
         let delay = match made {
@@ -209,7 +209,7 @@ const JITTER_PERCENT: i32 = 20;
 
 /// The delay, changed by up to 20 % either way. The seed and the number of the
 /// check decide, so that the schedule stays a pure function.
-fn jittered(delay: SignedDuration, past: &Past) -> SignedDuration {
+fn jittered(delay: SignedDuration, past: &CheckHistory) -> SignedDuration {
     // One round of splitmix64: neighbours in, unrelated numbers out.
     let mut mixed = past
         .seed

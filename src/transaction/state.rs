@@ -3,7 +3,7 @@
 use super::{
     codes::{StatusCode, TraceCode},
     details::Details,
-    finding::{FailureReason, NotSent, Unknown},
+    finding::{FailureReason, NotSent, UnknownCause},
 };
 
 /// The serial number of a success.
@@ -32,13 +32,13 @@ pub enum ReviewCause {
 
 /// Why an outcome is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum ConfirmingCause {
     /// No usable answer.
-    Unknown(Unknown),
+    Unknown(UnknownCause),
     /// A failure that OKEBAYAR also reports when it is merely unwell.
     Unproven(FailureReason),
     /// It was not sent: the store may have forgotten that it was sent before.
-    HeldBack,
+    Quarantined,
 }
 
 /// The state of a transaction.
@@ -49,7 +49,7 @@ pub enum State {
     /// OKEBAYAR is processing it.
     Pending,
     /// Status checks decide.
-    Confirming(Doubt),
+    Confirming(ConfirmingCause),
     /// The money is spent.
     Succeeded {
         /// Serial number, price, balance, time.
@@ -154,7 +154,7 @@ impl State {
 
 /// What the evidence amounts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct TransactionStatus {
     /// The state.
     pub state: State,
     /// The status code on which the state rests.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     codes::StatusCode,
     details::Details,
-    finding::{Finding, Source, Unknown},
+    finding::{Finding, Source, UnknownCause},
     serial_number::SerialNumber,
 };
 
@@ -118,14 +118,17 @@ impl Statement {
     /// Returns true for the answer to the POST that belongs to an inquiry.
     #[must_use]
     pub fn is_about_inquiry(&self) -> bool {
-        self.finding == Finding::Unknown(Unknown::AboutInquiry)
+        self.finding == Finding::Unknown(UnknownCause::AboutInquiry)
     }
 
     /// Returns false for what is shown and never believed: an unconfirmed callback, and an answer
     /// about another account number, product or transaction.
     #[must_use]
     pub fn believed(&self) -> bool {
-        let unbelieved = [Finding::Reported, Finding::Unknown(Unknown::AboutAnother)];
+        let unbelieved = [
+            Finding::Reported,
+            Finding::Unknown(UnknownCause::AboutAnother),
+        ];
         !unbelieved.contains(&self.finding)
     }
 
@@ -141,14 +144,14 @@ impl Statement {
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
             // Where it names another reference code, its code is not kept (verdict.rs).
-            (_, Finding::Unknown(Unknown::AboutAnother)) => self.code.is_some(),
+            (_, Finding::Unknown(UnknownCause::AboutAnother)) => self.code.is_some(),
             (
                 Source::Answer,
                 Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,
             ) => names_hit,
             // Elsewhere a doubtful failure came with OKEBAYAR's record (verdict.rs).
             (_, Finding::Pending | Finding::Doubtful(_)) => true,
-            (source, Finding::Unknown(Unknown::Inconclusive)) => source == Source::Check,
+            (source, Finding::Unknown(UnknownCause::Inconclusive)) => source == Source::Check,
             _ => false,
         }
     }
@@ -159,7 +162,7 @@ impl Statement {
         match self.finding {
             Finding::Pending | Finding::NotReceived => true,
             Finding::Doubtful(_) => (self.finding, self.code) != (doubtful.finding, doubtful.code),
-            Finding::Unknown(Unknown::Inconclusive) => self.source == Source::Check,
+            Finding::Unknown(UnknownCause::Inconclusive) => self.source == Source::Check,
             _ => false,
         }
     }

@@ -43,7 +43,7 @@ impl std::fmt::Display for LeaseToken {
 /// Names one version of a transaction. A store that lost records may come to hold
 /// another one with the same count, made by another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseVersion {
     /// Counts every save.
     pub version: u64,
     /// The attempt that it is about.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Error, value::RawValue};
 
-use super::{attempt::HeldBack, evidence::EvidenceSet, statement::Statement};
+use super::{attempt::QuarantinedAttempt, evidence::EvidenceSet, statement::Statement};
 
 /// Members and entries of a record that this release does not know, by their place.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl fmt::Debug for Unrecognized {
     }
 }
 
-type Members = BTreeMap<String, Box<RawValue>>;
+type JsonMembers = BTreeMap<String, Box<RawValue>>;
 
 impl Unrecognized {
     /// Finds what `read` holds and `ours`, the same record as this release writes it, lacks.
@@ -69,7 +69,7 @@ impl Unrecognized {
     }
 
     fn of_object(read: &str, ours: &str) -> Result<Self, Error> {
-        let (stored, known): (Members, Members) =
+        let (stored, known): (JsonMembers, JsonMembers) =
             (serde_json::from_str(read)?, serde_json::from_str(ours)?);
         let mut found = Self::default();
         for (name, value) in stored {
@@ -91,14 +91,14 @@ impl Unrecognized {
 
     fn of_list(list: &str, read: &str, ours: &str) -> Result<Self, Error> {
         let mut found = Self::default();
-        let mut kept = Members::new();
+        let mut kept = JsonMembers::new();
         for (key, entry) in keyed(list, read)? {
             // Of several that are one to this release, reading kept the last.
             if let Some(earlier) = kept.insert(key, entry) {
                 found.repeated.push(earlier.get().to_owned());
             }
         }
-        let ours: Members = keyed(list, ours)?.into_iter().collect();
+        let ours: JsonMembers = keyed(list, ours)?.into_iter().collect();
         for (key, entry) in kept {
             let Some(ours) = ours.get(&key) else {
                 continue;
@@ -112,7 +112,7 @@ impl Unrecognized {
     }
 
     fn merge_object(&self, ours: &str) -> Result<Box<RawValue>, Error> {
-        let mut members: Members = serde_json::from_str(ours)?;
+        let mut members: JsonMembers = serde_json::from_str(ours)?;
         for (name, text) in &self.members {
             if !members.contains_key(name) {
                 members.insert(name.clone(), RawValue::from_string(text.clone())?);
@@ -174,7 +174,7 @@ fn key_of(list: &str, entry: &str) -> Option<String> {
         }
         "saw" => of_statement(&serde_json::from_str(entry).ok()?),
         "held_back" => {
-            let held: HeldBack = serde_json::from_str(entry).ok()?;
+            let held: QuarantinedAttempt = serde_json::from_str(entry).ok()?;
             Some(held.attempt.to_string())
         }
         _ => None,

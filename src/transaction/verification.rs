@@ -1,6 +1,6 @@
 //! The verification of a transaction that was read from a store.
 
-use super::{evidence::Seen, finding::Finding, record::Transaction, statement::Statement};
+use super::{evidence::Occurrences, finding::Finding, record::Transaction, statement::Statement};
 
 /// A stored transaction that contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,13 +23,13 @@ impl Transaction {
             return Err(Contradiction("it was changed before it was made"));
         }
         if self
-            .held_back
+            .quarantined
             .iter()
             .any(|held| held.attempt > self.attempt.number)
         {
             return Err(Contradiction("it held back an attempt that was never made"));
         }
-        let future_attempt = |(said, _): (&Statement, &Seen)| matches!(said.finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
+        let future_attempt = |(said, _): (&Statement, &Occurrences)| matches!(said.finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
         if self.evidence.iter().any(future_attempt) {
             return Err(Contradiction("it knows of an attempt that was never made"));
         }
