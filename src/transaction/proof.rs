@@ -1,4 +1,4 @@
-//! What a statement proves by itself.
+//! The statements that settle a transaction by themselves.
 
 use jiff::Timestamp;
 
@@ -10,15 +10,14 @@ use super::{
 };
 
 impl LatestAttempt {
-    /// False for what was said before the latest attempt: the one before it provably
-    /// sent nothing, so what settled nothing then says nothing now.
+    /// Returns false for a statement that was made before the latest attempt. The attempt before
+    /// it provably sent nothing, so a statement that did not settle that one is void.
     pub(super) fn concerns(self, at: Timestamp) -> bool {
-        self.attempt == 1 || at >= self.armed_at
+        self.number == 1 || at >= self.armed_at
     }
 
-    /// Reads an attempt that was held back as one that was sent, once a gateway has reported a
-    /// POST under its reference code whose outcome is unknown: "never received" does not free
-    /// the reference code then.
+    /// Returns the attempt as not quarantined once a gateway has reported a POST with an unknown
+    /// outcome under its reference code: "never received" must not free the reference code then.
     pub(super) fn given(self, evidence: &EvidenceSet) -> Self {
         let was_sent = evidence.iter().any(|entry| reports_post(entry, self));
         Self {
@@ -29,13 +28,13 @@ impl LatestAttempt {
 }
 
 /// Returns true when a gateway reports a POST whose outcome is unknown.
-pub(super) fn reports_post((said, seen): SeenStatement<'_>, about: LatestAttempt) -> bool {
-    matches!(said.source, Source::Gateway | Source::Answer)
-        && matches!(said.finding, Finding::Unknown(_))
-        && about.concerns(seen.last)
+pub(super) fn reports_post((statement, seen): SeenStatement<'_>, attempt: LatestAttempt) -> bool {
+    matches!(statement.source, Source::Gateway | Source::Answer)
+        && matches!(statement.finding, Finding::Unknown(_))
+        && attempt.concerns(seen.last)
 }
 
-/// What a statement settles by itself.
+/// The outcome that a statement settles by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     Success,
@@ -43,82 +42,91 @@ pub(super) enum Proof {
     Resolution,
 }
 
+/// Returns the outcome that a statement settles by itself, if any.
 pub(super) fn proof(
-    (said, seen): SeenStatement<'_>,
-    about: LatestAttempt,
+    (statement, seen): SeenStatement<'_>,
+    attempt: LatestAttempt,
     rules: &Rules,
 ) -> Option<Proof> {
-    match said.finding {
+    match statement.finding {
         Finding::Succeeded => Some(Proof::Success),
         Finding::Resolved(_) => Some(Proof::Resolution),
-        _ if unsent(said, seen, about, rules).is_some() => Some(Proof::Failure),
-        _ => proven_failure(said, seen, about, rules).map(|_| Proof::Failure),
+        _ if unsent(statement, seen, attempt, rules).is_some() => Some(Proof::Failure),
+        _ => proven_failure(statement, seen, attempt, rules).map(|_| Proof::Failure),
     }
 }
 
-/// The statements that settle something by themselves, resolutions among them.
+/// Returns the statements that settle an outcome by themselves, resolutions included.
 pub(super) fn proofs<'a>(
     evidence: &'a EvidenceSet,
-    about: LatestAttempt,
+    attempt: LatestAttempt,
     rules: &Rules,
 ) -> impl Iterator<Item = &'a Statement> {
-    let about = about.given(evidence);
+    let attempt = attempt.given(evidence);
     let entries = evidence.iter();
-    entries.filter_map(move |entry| proof(entry, about, rules).map(|_| entry.0))
+    entries.filter_map(move |entry| proof(entry, attempt, rules).map(|_| entry.0))
 }
 
-/// When it was last learnt that the latest attempt sent nothing.
+/// Returns the latest time at which evidence showed that the latest attempt sent nothing.
 pub(super) fn not_sent_at(
     evidence: &EvidenceSet,
-    about: LatestAttempt,
+    attempt: LatestAttempt,
     rules: &Rules,
 ) -> Option<Timestamp> {
-    let about = about.given(evidence);
+    let attempt = attempt.given(evidence);
     let entries = evidence.iter();
-    let times =
-        entries.filter_map(|(said, seen)| unsent(said, seen, about, rules).map(|_| seen.last));
+    let times = entries
+        .filter_map(|(statement, seen)| unsent(statement, seen, attempt, rules).map(|_| seen.last));
     times.max()
 }
 
-/// Why this statement proves a failure, if it does.
+/// Returns the reason of the failure that a statement proves, if it proves one.
 pub(super) fn proven_failure(
-    said: &Statement,
+    statement: &Statement,
     seen: &Occurrences,
-    about: LatestAttempt,
+    attempt: LatestAttempt,
     rules: &Rules,
 ) -> Option<FailureReason> {
-    match said.finding {
+    match statement.finding {
         Finding::Failed(reason) => Some(reason),
         Finding::Doubtful(reason) => {
-            let may_agree = said.source == Source::Check && said.after != Some(NEVER_AGREES);
+            let may_agree =
+                statement.source == Source::Check && statement.after != Some(NEVER_AGREES);
             let agree = rules.are_apart(seen.first, seen.last, rules.doubtful_gap);
-            (may_agree && agree && about.concerns(seen.first)).then_some(reason)
+            (may_agree && agree && attempt.concerns(seen.first)).then_some(reason)
         }
-        Finding::NotReceived if !about.is_quarantined => {
-            was_never_received(seen, about, rules).then_some(FailureReason::NotReceived)
+        Finding::NotReceived if !attempt.is_quarantined => {
+            was_never_received(seen, attempt, rules).then_some(FailureReason::NotReceived)
         }
         _ => None,
     }
 }
 
-/// Why this statement proves that nothing was sent, if it does. For an attempt that
-/// was held back OKEBAYAR's "never received" does: the reference code is unused.
+/// Returns the reason why nothing was sent, if a statement proves that. For a quarantined attempt,
+/// OKEBAYAR's "never received" is such a proof: the reference code is unused.
 pub(super) fn unsent(
-    said: &Statement,
+    statement: &Statement,
     seen: &Occurrences,
-    about: LatestAttempt,
+    attempt: LatestAttempt,
     rules: &Rules,
 ) -> Option<NotSent> {
-    match said.finding {
-        Finding::NotSent { attempt, why } => (attempt == about.attempt).then_some(why),
-        Finding::NotReceived if about.is_quarantined => {
-            was_never_received(seen, about, rules).then_some(NotSent::Quarantined)
+    match statement.finding {
+        Finding::NotSent {
+            attempt: number,
+            why,
+        } => (number == attempt.number).then_some(why),
+        Finding::NotReceived if attempt.is_quarantined => {
+            was_never_received(seen, attempt, rules).then_some(NotSent::Quarantined)
         }
         _ => None,
     }
 }
 
-/// "Never received" was said long enough after the attempt.
-pub(super) fn was_never_received(seen: &Occurrences, about: LatestAttempt, rules: &Rules) -> bool {
-    rules.are_apart(about.armed_at, seen.last, rules.not_received_after)
+/// Returns true when "never received" was reported long enough after the attempt.
+pub(super) fn was_never_received(
+    seen: &Occurrences,
+    attempt: LatestAttempt,
+    rules: &Rules,
+) -> bool {
+    rules.are_apart(attempt.armed_at, seen.last, rules.not_received_after)
 }

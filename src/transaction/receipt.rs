@@ -1,4 +1,4 @@
-//! What the proofs of a success tell: the receipt and OKEBAYAR's id.
+//! The receipt of a success and OKEBAYAR's id of it, collected from the proofs.
 
 use super::{
     codes::{StatusCode, TraceCode},
@@ -10,12 +10,12 @@ use super::{
     statement::Statement,
 };
 
-/// Each detail from the success seen last that has it: an answer without a
-/// serial number and the check that brings it make one receipt.
+/// Builds the receipt: each detail comes from the latest proof of success that has it. So an answer
+/// without a serial number and the check that brings the number make one receipt.
 pub(super) fn receipt(evidence: &EvidenceSet) -> Details {
     let mut successes: Vec<SeenStatement<'_>> = evidence
         .iter()
-        .filter(|(said, _)| said.finding == Finding::Succeeded)
+        .filter(|(statement, _)| statement.finding == Finding::Succeeded)
         .collect();
     successes.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
     let mut receipt = Details::default();
@@ -34,27 +34,28 @@ pub(super) fn receipt(evidence: &EvidenceSet) -> Details {
     receipt
 }
 
-/// A success with code 000 and no serial number has none to come (000 means
-/// "serial number present", API page section 5, yet some products have none):
-/// it is awaited all the same, as after 001, until the schedule ends. A payment's
-/// answer has none (section 3), so after 000 nothing is awaited.
+/// Returns the status of the serial number of a success.
+///
+/// Code 000 means "serial number present" (API page, section 5), yet some products have none. A
+/// purchase with code 000 and no serial number is therefore checked as after 001, until the
+/// schedule ends. The answer to a payment has no serial number (section 3), so 000 ends the wait.
 pub(super) fn serial_number_status(
     evidence: &EvidenceSet,
     receipt: &Details,
     operation: Operation,
 ) -> SerialNumberStatus {
-    let is_complete = |said: &Statement| {
-        said.finding == Finding::Succeeded && said.code == Some(StatusCode::SUCCESS)
+    let is_complete = |statement: &Statement| {
+        statement.finding == Finding::Succeeded && statement.code == Some(StatusCode::SUCCESS)
     };
     if receipt.serial_number.is_some() {
         SerialNumberStatus::Present
     } else if operation == Operation::PayPostpaid
-        && evidence.iter().any(|(said, _)| is_complete(said))
+        && evidence.iter().any(|(statement, _)| is_complete(statement))
     {
         SerialNumberStatus::NotDue
     } else if evidence
         .iter()
-        .any(|(said, _)| said.finding == Finding::SerialNumberGivenUp)
+        .any(|(statement, _)| statement.finding == Finding::SerialNumberGivenUp)
     {
         SerialNumberStatus::Missing
     } else {
@@ -62,16 +63,18 @@ pub(super) fn serial_number_status(
     }
 }
 
-/// Returns the trace code of the POST's own answer, else that of a callback once the outcome is
-/// settled; never one first seen in a check (API page, 3.2), or that of an inquiry.
+/// Returns the trace code of the POST's own answer or, once the outcome is settled, that of a
+/// callback. A trace code from a check (API page, 3.2) or of an inquiry never counts.
 pub(super) fn trace_code(evidence: &EvidenceSet, settled: bool) -> Option<TraceCode> {
     let from = |source: Source| {
         evidence
             .iter()
-            .filter(|(said, _)| said.source == source && said.details.trace_code.is_some())
-            .filter(|(said, _)| !said.is_about_inquiry())
+            .filter(|(statement, _)| {
+                statement.source == source && statement.details.trace_code.is_some()
+            })
+            .filter(|(statement, _)| !statement.is_about_inquiry())
             .max_by_key(rank)
-            .and_then(|(said, _)| said.details.trace_code.clone())
+            .and_then(|(statement, _)| statement.details.trace_code.clone())
     };
     from(Source::Answer).or_else(|| {
         if settled {

@@ -1,4 +1,4 @@
-//! The transaction: its record and what can be read from it.
+//! The transaction: its record, and what follows from the record alone.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ use super::{
     unrecognized::Unrecognized,
 };
 
-/// One purchase, from intent to end. The evidence is what it is; everything
-/// else about its state is derived.
+/// One purchase or payment, from its intent to its end. It stores evidence, from which its state is
+/// derived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     pub(super) account: AccountName,
@@ -35,51 +35,51 @@ pub struct Transaction {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) attempt: Attempt,
-    /// The attempts that were held back, oldest first.
+    /// The attempts that were quarantined, oldest first.
     #[serde(rename = "held_back", default, skip_serializing_if = "Vec::is_empty")]
     pub(super) quarantined: Vec<QuarantinedAttempt>,
-    /// The store lost the record, and it was written again.
+    /// The store lost the record, and the record was written again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_rewritten: bool,
     pub(super) rules: Rules,
     pub(super) evidence: EvidenceSet,
     pub(super) checks: CheckProgress,
-    /// Counts the changes that a reader can see; each is one event.
+    /// The number of changes that a reader can see; each is one event.
     pub(super) revision: u64,
-    /// Counts every save, those of the bookkeeping included.
+    /// The number of saves, those of bookkeeping included.
     pub(super) version: u64,
-    /// What a later release stored with it.
+    /// The fields that a later release stored in the record.
     #[serde(skip)]
     pub(super) unrecognized: Unrecognized,
 }
 
 impl Transaction {
-    /// The key under which it is stored.
+    /// Returns the key under which the transaction is stored.
     #[must_use]
     pub fn key(&self) -> TransactionKey {
         TransactionKey::new(&self.reference_code)
     }
 
-    /// The configured account that pays.
+    /// Returns the configured account that pays.
     #[must_use]
     pub fn account(&self) -> &AccountName {
         &self.account
     }
 
-    /// The caller's reference code, as first given.
+    /// Returns the caller's reference code, as first given.
     #[must_use]
     pub fn reference_code(&self) -> &ReferenceCode {
         &self.reference_code
     }
 
-    /// What the caller asked for.
+    /// Returns the contents of the caller's request.
     #[must_use]
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// Returns the contents with the total that is paid, which an earlier release did not want
-    /// stated.
+    /// Returns the contents, completed by the total that is paid: an earlier release did not
+    /// require the caller to state it.
     #[must_use]
     pub fn stated_contents(&self) -> Contents {
         match &self.contents {
@@ -94,51 +94,51 @@ impl Transaction {
         }
     }
 
-    /// What is bought.
+    /// Returns the order that is sent to OKEBAYAR.
     #[must_use]
     pub fn order(&self) -> &Order {
         &self.order
     }
 
     /// Returns true when another version of the record, or another record under its reference
-    /// code, is for the same order paid by the same account.
+    /// code, has the same account, contents and order.
     #[must_use]
     pub fn is_same_order(&self, other: &Self) -> bool {
         (&self.account, &self.contents, &self.order)
             == (&other.account, &other.contents, &other.order)
     }
 
-    /// The trace in which it was first wanted.
+    /// Returns the trace of the call that created the transaction.
     #[must_use]
     pub fn trace(&self) -> Option<&TraceContext> {
         self.trace.as_ref()
     }
 
-    /// When the purchase was first accepted.
+    /// Returns the time at which the transaction was accepted.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.created_at
     }
 
-    /// When its revision was made.
+    /// Returns the time of the latest revision.
     #[must_use]
     pub fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
 
-    /// Counts the changes that a reader can see.
+    /// Returns the revision: the number of changes that a reader can see.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Counts every save.
+    /// Returns the version: the number of saves.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// This version, as a change is made from it.
+    /// Returns the base of a change that is made from this version.
     #[must_use]
     pub fn base(&self) -> BaseVersion {
         BaseVersion {
@@ -147,64 +147,65 @@ impl Transaction {
         }
     }
 
-    /// The token of the latest attempt.
+    /// Returns the token of the latest attempt.
     #[must_use]
     pub fn token(&self) -> AttemptToken {
         self.attempt.token
     }
 
-    /// The number of the latest attempt, counted from 1.
+    /// Returns the number of the latest attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt.number
     }
 
-    /// When the latest attempt was armed.
+    /// Returns the time at which the latest attempt was armed.
     #[must_use]
     pub fn armed_at(&self) -> Timestamp {
         self.attempt.armed_at
     }
 
-    /// The attempts that were held back, oldest first.
+    /// Returns the attempts that were quarantined, oldest first.
     #[must_use]
     pub fn quarantined_attempts(&self) -> &[QuarantinedAttempt] {
         &self.quarantined
     }
 
-    /// True when the latest attempt was held back: it must not be sent.
+    /// Returns true when the latest attempt is quarantined, so that it must not be sent.
     #[must_use]
     pub fn is_quarantined(&self) -> bool {
         let last = self.quarantined.last();
         last.is_some_and(|held| held.attempt == self.attempt.number)
     }
 
-    /// Returns true when the store may have lost what it held of the reference code before this
-    /// record, such as the inquiries made under it.
+    /// Returns true when the store may have lost earlier data of the reference code, such as the
+    /// inquiries made under it.
     #[must_use]
     pub fn follows_loss(&self) -> bool {
         self.is_rewritten || !self.quarantined.is_empty()
     }
 
-    /// Everything that was said about it.
+    /// Returns the evidence about the transaction.
     #[must_use]
     pub fn evidence(&self) -> &EvidenceSet {
         &self.evidence
     }
 
-    /// What the evidence amounts to.
+    /// Derives the status from the evidence.
     #[must_use]
     pub fn status(&self) -> TransactionStatus {
-        fold(&self.evidence, self.about(), &self.rules)
+        fold(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
-    /// When it was last learnt that the latest attempt sent nothing; `None` when that
-    /// is not known.
+    /// Returns the latest time at which evidence showed that the latest attempt sent nothing;
+    /// `None` without such evidence.
     #[must_use]
     pub fn not_sent_at(&self) -> Option<Timestamp> {
-        proof::not_sent_at(&self.evidence, self.about(), &self.rules)
+        proof::not_sent_at(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
-    /// Returns when the success was learnt that stands, at the latest; `None` in any other state.
+    /// Returns the latest possible time at which the gateway learnt of the success; `None` in any
+    /// state but SUCCEEDED.
     #[must_use]
     pub fn succeeded_at(&self) -> Option<Timestamp> {
         if !matches!(self.status().state, State::Succeeded { .. }) {
@@ -217,26 +218,26 @@ impl Transaction {
             )
         };
         let entries = self.evidence.iter();
-        let times = entries.filter(|(said, _)| is_success(said.finding));
+        let times = entries.filter(|(statement, _)| is_success(statement.finding));
         let learnt = times.map(|(_, seen)| seen.first).max();
         Some(learnt.unwrap_or(self.updated_at))
     }
 
-    /// The statements that settle something by themselves, and the resolutions.
+    /// Returns the statements that settle an outcome by themselves, resolutions included.
     pub(super) fn proofs(&self) -> impl Iterator<Item = &Statement> {
-        proof::proofs(&self.evidence, self.about(), &self.rules)
+        proof::proofs(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
-    pub(super) fn about(&self) -> LatestAttempt {
+    pub(super) fn latest_attempt(&self) -> LatestAttempt {
         LatestAttempt {
             operation: self.contents.operation(),
-            attempt: self.attempt.number,
+            number: self.attempt.number,
             armed_at: self.attempt.armed_at,
             is_quarantined: self.is_quarantined(),
         }
     }
 
-    /// Returns the latest time in the record, by whichever clock.
+    /// Returns the latest time in the record, whichever gateway read the clock.
     fn last_known_at(&self) -> Timestamp {
         let known = [
             Some(self.updated_at),
@@ -247,14 +248,14 @@ impl Transaction {
         known.into_iter().flatten().max().unwrap_or(self.updated_at)
     }
 
-    /// Returns the time at which something is seen: later than everything seen before. A clock
-    /// that goes back would else stretch the time between two observations, and settle a
-    /// transaction early.
+    /// Returns the time to record for an observation made now: later than every earlier one.
+    /// Otherwise a clock that was set back would stretch the time between two observations, and
+    /// settle a transaction too early.
     pub(super) fn seen_at(&self, now: Timestamp) -> Timestamp {
         now.max(later(self.last_known_at(), SignedDuration::from_micros(1)))
     }
 
-    /// Builds the transaction of a record that holds more than this release knows.
+    /// Returns the transaction with the fields of its record that this release does not know.
     #[must_use]
     pub fn with_unrecognized(self, unrecognized: Unrecognized) -> Self {
         Self {
@@ -263,7 +264,7 @@ impl Transaction {
         }
     }
 
-    /// Returns what a later release stored with it, to be stored again.
+    /// Returns the fields that a later release stored in the record, to be stored again.
     #[must_use]
     pub fn unrecognized(&self) -> &Unrecognized {
         &self.unrecognized

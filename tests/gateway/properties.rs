@@ -17,12 +17,12 @@ use crate::support::core::{RULES, arming, at, begin, schedule, transaction, wish
 const ATTEMPT: u32 = 2;
 const ABOUT: LatestAttempt = LatestAttempt {
     operation: Operation::PurchasePrepaid,
-    attempt: ATTEMPT,
+    number: ATTEMPT,
     armed_at: Timestamp::constant(1_800_000_000, 0),
     is_quarantined: false,
 };
 
-/// The same, of an attempt that was held back.
+/// The same attempt, quarantined.
 const QUARANTINED: LatestAttempt = LatestAttempt {
     is_quarantined: true,
     ..ABOUT
