@@ -1,4 +1,4 @@
-//! Whom the product is for.
+//! Account numbers: the recipients of products.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::codes::{BadCode, check, code};
 
 code!(
-    /// Who receives the product: a phone or meter number. Masked in `Debug`.
+    /// The recipient of a product: a phone or meter number. Masked in `Debug`.
     AccountNumber,
     1..=32,
     |b| b.is_ascii_alphanumeric() || b"+-._@".contains(&b),
@@ -21,7 +21,7 @@ impl fmt::Debug for AccountNumber {
 }
 
 impl AccountNumber {
-    /// The last four characters behind asterisks, as logs may show it.
+    /// Returns the last four characters after asterisks, in the form allowed in logs.
     #[must_use]
     pub fn masked(&self) -> String {
         let shown = if self.0.len() > 4 {
@@ -39,7 +39,7 @@ mod tests {
     use crate::transaction::SerialNumber;
 
     #[test]
-    fn secrets_of_the_customer_do_not_show_in_debug() {
+    fn debug_hides_account_and_serial_numbers() {
         let account = AccountNumber::parse("081234567890").unwrap();
         assert_eq!(format!("{account:?}"), "****7890");
         assert_eq!(

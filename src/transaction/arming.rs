@@ -1,4 +1,4 @@
-//! How a transaction begins, and how it is armed again.
+//! The creation of a transaction, and its arming for another attempt.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
     unrecognized::Unrecognized,
 };
 
-/// A transaction that may not be armed again.
+/// The error of a transaction that may not be armed again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a transaction that is {state} cannot be armed again: only NOT_SENT can")]
 pub struct CannotArm {
@@ -24,8 +24,8 @@ pub struct CannotArm {
 }
 
 impl Transaction {
-    /// Builds the first version of what a caller wants: SENDING, with attempt 1 armed; or
-    /// CONFIRMING, if that is held back.
+    /// Builds the first version of a transaction: SENDING with attempt 1 armed, or CONFIRMING if
+    /// the attempt is quarantined.
     #[must_use]
     pub fn begin(
         intent: Intent,
@@ -73,7 +73,7 @@ impl Transaction {
         }
     }
 
-    /// Arms a transaction of which nothing was sent for another attempt.
+    /// Arms a transaction for another attempt, after one that sent nothing.
     ///
     /// # Errors
     /// [`CannotArm`] in any state but NOT_SENT (promise 1).
@@ -91,7 +91,7 @@ impl Transaction {
         }
         let mut next = self.clone();
         next.order = order;
-        // What was seen before is about an earlier attempt, whichever clock it was seen by.
+        // Everything seen before belongs to an earlier attempt, whichever gateway read the clock.
         let arming = Arming {
             at: self.seen_at(arming.at),
             ..arming

@@ -1,29 +1,31 @@
-//! Attempts to send: how they are armed, and which were held back.
+//! Attempts to send, and their arming.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{schedule::Schedule, tokens::AttemptToken};
 
-/// How an attempt is armed.
+/// The terms on which an attempt is armed.
 #[derive(Clone, Copy, Debug)]
 pub struct Arming {
-    /// Names it.
+    /// The token of the attempt.
     pub token: AttemptToken,
-    /// The time now.
+    /// The current time.
     pub at: Timestamp,
-    /// It must not be sent: the store may have forgotten that the reference code was
-    /// sent before.
+    /// The attempt must not be sent: the store may have lost the record of an earlier one under the
+    /// reference code.
     pub is_quarantined: bool,
 }
 
+/// One attempt to send, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) token: AttemptToken,
     pub(super) armed_at: Timestamp,
-    /// When its POST is over, by the configuration of the gateway that armed it: another one
-    /// may have shorter time-outs. An earlier release does not store it.
+    /// The time at which the POST is certainly over, by the configuration of the gateway that armed
+    /// the attempt: another gateway may have shorter time-outs. An earlier release does not store
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) post_over_at: Option<Timestamp>,
 }
@@ -44,11 +46,11 @@ impl Attempt {
     }
 }
 
-/// An attempt that was armed and not sent: the store may have forgotten an earlier one.
+/// An attempt that was armed and not sent, because the store may have lost an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedAttempt {
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
-    /// When it was held back.
+    /// The time at which the attempt was quarantined.
     pub at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! One change of a transaction, as a store saves it.
+//! The change of a transaction, as a store saves it.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use super::{
 /// The next version of a transaction.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What it becomes.
+    /// The transaction after the change.
     pub transaction: Arc<Transaction>,
-    /// The version it was made from; `None` for the first.
+    /// The version from which the change was made; `None` for the first version.
     pub from: Option<BaseVersion>,
-    /// True when a reader can see the change, so that it is an event.
+    /// A reader can see the change, so it is an event.
     pub is_event: bool,
     /// The lease on a status check that ends with this change.
     pub releases: Option<LeaseToken>,
 }
 
 impl Change {
-    /// Returns the change as the first version of a record that the store has lost. What else it
-    /// held of the reference code is lost as well.
+    /// Returns the change as the first version of a record that the store has lost. The store's
+    /// other data of the reference code is lost as well.
     #[must_use]
     pub fn rewritten(&self) -> Self {
         let transaction = Transaction {
@@ -40,7 +40,7 @@ impl Change {
         }
     }
 
-    /// Returns the change that also ends a lease, if its caller still holds it.
+    /// Returns the change that also releases a lease, if the caller still holds it.
     #[must_use]
     pub fn releasing(self, lease: LeaseToken) -> Self {
         Self {
@@ -51,6 +51,7 @@ impl Change {
 }
 
 impl Transaction {
+    /// Builds the change from one version to this one, and schedules the next check.
     pub(super) fn changed(
         mut self,
         from: &Self,

@@ -1,4 +1,4 @@
-//! When a transaction is due for a status check.
+//! The times at which a transaction is due for a status check.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Transaction {
-    /// When the next check is due; `None` when none is.
+    /// Returns the time at which the next check is due; `None` when none is.
     #[must_use]
     pub fn due_at(&self) -> Option<Timestamp> {
         self.checks
@@ -20,21 +20,21 @@ impl Transaction {
             .min()
     }
 
-    /// Returns the time at which a check is due that a callback or a caller asked for; `None`
-    /// when none is.
+    /// Returns the time at which a check is due that a callback or a caller requested; `None` when
+    /// none is.
     #[must_use]
     pub fn asked_at(&self) -> Option<Timestamp> {
         self.checks.asked_at
     }
 
-    /// When the last status check was made, whatever it brought.
+    /// Returns the time of the latest status check, whatever its result.
     #[must_use]
     pub fn last_checked_at(&self) -> Option<Timestamp> {
         self.checks.last_at
     }
 
-    /// Returns the time until which the POST may be in flight; `None` when it has been
-    /// answered, or is known not to be answered.
+    /// Returns the time until which the POST may be in flight; `None` once its outcome, or the lack
+    /// of one, is known.
     #[must_use]
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
@@ -42,28 +42,28 @@ impl Transaction {
         (self.status().state == State::Sending).then_some(until)
     }
 
-    /// Returns the earliest moment for a check out of turn: none overtakes the POST.
+    /// Returns the earliest time for a requested check: none may overtake the POST.
     pub(super) fn earliest_check(&self, now: Timestamp, schedule: &Schedule) -> Timestamp {
         let earliest = schedule.after_callback(self.checks.last_at, now);
         let sending_until = self.sending_until(schedule);
         sending_until.map_or(earliest, |until| earliest.max(until))
     }
 
-    /// True when OKEBAYAR may be asked about it out of turn: the POST is over, and
-    /// not too long ago.
+    /// Returns true when a check may be requested: the POST is over, and was not too long ago.
     #[must_use]
     pub fn may_be_checked(&self, now: Timestamp, schedule: &Schedule) -> bool {
         let was_sent = !matches!(self.status().state, State::Sending | State::NotSent(_));
         was_sent && !self.is_too_old(now, schedule)
     }
 
-    /// Returns true when it is, or may be, too old for any check, whichever gateway armed it.
+    /// Returns true when the transaction may be too old for any check, whichever gateway armed it.
     #[must_use]
     pub fn is_too_old(&self, now: Timestamp, schedule: &Schedule) -> bool {
         let at_most = later(self.seen_at(now), self.rules.clock_skew);
         schedule.is_too_old(self.attempt.armed_at, at_most)
     }
 
+    /// Requests a check at the earliest allowed time.
     pub(super) fn ask(&mut self, now: Timestamp, schedule: &Schedule) {
         let earliest = self.earliest_check(now, schedule);
         let asked = self
@@ -73,6 +73,7 @@ impl Transaction {
         self.checks.asked_at = Some(asked);
     }
 
+    /// Returns the next step of the schedule.
     pub(super) fn next(&self, schedule: &Schedule) -> NextCheck {
         if let Some(until) = self.sending_until(schedule) {
             return NextCheck::At(until);
@@ -88,14 +89,15 @@ impl Transaction {
         schedule.next(&self.status().state, &past)
     }
 
+    /// Returns the transaction with its checks scheduled anew for the state that it now has.
     pub(super) fn rescheduled(mut self, now: Timestamp, schedule: &Schedule) -> Self {
         let phase = Phase::of(&self.status().state);
         if phase == Phase::Sending {
-            // What was asked for under an earlier attempt waits for this one's POST.
+            // A check that was requested under an earlier attempt waits for this one's POST.
             let earliest = self.earliest_check(now, schedule);
             self.checks.asked_at = self.checks.asked_at.map(|asked| asked.max(earliest));
         } else if self.checks.phase == Phase::Sending {
-            // What waited for the POST waits no longer than any other check.
+            // A check that waited for the POST waits no longer than any other requested check.
             let earliest = self.earliest_check(now, schedule);
             self.checks.asked_at = self.checks.asked_at.map(|asked| asked.min(earliest));
         }

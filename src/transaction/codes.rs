@@ -1,7 +1,8 @@
-//! The codes that identify things (API page, section 2), each a type of its own.
+//! OKEBAYAR's codes (API page, section 2), each a type of its own, and the macros that define the
+//! types of codes.
 //!
-//! A value of one of these types is valid: it was parsed. Serial numbers and
-//! account numbers never show themselves in `Debug` (promise 15).
+//! A value of one of these types is valid, because it was parsed. `Debug` never shows serial
+//! numbers and account numbers (promise 15).
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::placeholder::is_placeholder;
 
-/// Why a text is not the code it was given as: the problem and the remedy.
+/// The error of a text that is not a valid code: the problem and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
 pub struct BadCode {
@@ -17,6 +18,7 @@ pub struct BadCode {
     pub(super) remedy: &'static str,
 }
 
+/// Verifies the length and the characters of a code.
 pub(super) fn check(
     text: &str,
     chars: std::ops::RangeInclusive<usize>,
@@ -35,6 +37,7 @@ pub(super) fn check(
     Err(BadCode { problem, remedy })
 }
 
+/// Defines a type of code: a text of limited length, of allowed characters only.
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident, $chars:expr, $allowed:expr, $remedy:literal) => {
         $(#[$doc])*
@@ -43,7 +46,7 @@ macro_rules! code {
         pub struct $name(String);
 
         impl $name {
-            /// Reads the code, or says what is wrong with it.
+            /// Parses the code.
             ///
             /// # Errors
             /// [`BadCode`] when the length or a character is not allowed.
@@ -53,7 +56,7 @@ macro_rules! code {
                 Ok(Self(text))
             }
 
-            /// The code as text.
+            /// Returns the code as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -75,6 +78,7 @@ macro_rules! code {
     };
 }
 
+/// Implements `Display` and `Debug` for codes that are not secret.
 macro_rules! shown {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -106,7 +110,7 @@ code!(
 );
 
 code!(
-    /// OKEBAYAR's id of one request hit.
+    /// OKEBAYAR's id of one request.
     TraceCode,
     1..=128,
     graphic,
@@ -122,8 +126,8 @@ code!(
 shown!(ProductCode, TraceCode, InquiryCode);
 
 impl TraceCode {
-    /// Reads the trace code of an answer; `None` when it is none, or a placeholder such as `-`,
-    /// `0` or `null`. What a record holds is parsed: it was read before.
+    /// Parses the trace code of an answer; returns `None` when it is invalid, or a placeholder such
+    /// as `-`, `0` or `null`. For a stored trace code use `parse`, which accepts every stored one.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         Self::parse(text).ok().filter(|_| !is_placeholder(text))

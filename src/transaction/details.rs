@@ -1,4 +1,4 @@
-//! What comes along with a status.
+//! The details that come with a status.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{amount::Amount, codes::TraceCode, serial_number::SerialNumber};
 
-/// What came along with a status.
+/// The details that came with a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
-    /// OKEBAYAR's id of the hit.
+    /// OKEBAYAR's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_code: Option<TraceCode>,
-    /// Proof of delivery.
+    /// The proof of delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<SerialNumber>,
     /// The price deducted, in rupiah.
@@ -29,17 +29,17 @@ pub struct Details {
     /// OKEBAYAR's text to the partner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub info: Option<String>,
-    /// Names and texts of a price, balance or time that could not be read.
+    /// Names and texts of prices, balances and times that are unreadable.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<(String, String)>,
-    /// Whatever else came.
+    /// All other fields of the answer.
     #[serde(skip_serializing_if = "ExtraFields::is_empty")]
     pub extra: ExtraFields,
 }
 
 impl Details {
-    /// Joins what another mention of the same fact says: each detail that either
-    /// has, and the lesser of two, so that no order of arrival matters.
+    /// Joins the details of another statement of the same identity: each detail that either has,
+    /// and the lesser of two, so that the order of arrival does not matter.
     pub(super) fn join(&mut self, other: Self) {
         fn least<T: Ord>(one: &mut Option<T>, other: Option<T>) {
             *one = match (one.take(), other) {
@@ -63,14 +63,14 @@ impl Details {
     }
 }
 
-/// Names and texts in the order in which they came. They may hold names of
-/// customers, so `Debug` never shows them (promise 15).
+/// Names and texts of fields, in the order of the answer. They may contain names of customers, so
+/// `Debug` never shows them (promise 15).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ExtraFields(Vec<(String, String)>);
 
 impl ExtraFields {
-    /// The names and texts, for the caller whose purchase it is.
+    /// Iterates over the names and texts, for the caller whose transaction it is.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -89,25 +89,25 @@ impl fmt::Debug for ExtraFields {
 }
 
 impl FromIterator<(String, String)> for ExtraFields {
-    /// Keeps as many of the first names and texts as a record may keep.
+    /// Collects as many of the first fields as a record may hold.
     fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
-        let mut keeper = ExtraFieldsBuilder::default();
+        let mut builder = ExtraFieldsBuilder::default();
         for (name, text) in fields {
-            keeper.keep(&name, &text);
+            builder.keep(&name, &text);
         }
-        keeper.finish().0
+        builder.finish().0
     }
 }
 
-/// The most bytes that a record keeps of one answer's extra texts.
+/// The limit on the bytes of one answer's extra fields in a record.
 const EXTRA_BYTES_MAX: usize = 16 * 1024;
 
-/// Keeps as many of the first names and texts as a record may keep.
+/// A builder that collects as many of the first fields as a record may hold.
 #[derive(Debug)]
 pub struct ExtraFieldsBuilder {
     kept: ExtraFields,
     bytes_left: usize,
-    left_out: usize,
+    omitted: usize,
 }
 
 impl Default for ExtraFieldsBuilder {
@@ -115,28 +115,28 @@ impl Default for ExtraFieldsBuilder {
         Self {
             kept: ExtraFields::default(),
             bytes_left: EXTRA_BYTES_MAX,
-            left_out: 0,
+            omitted: 0,
         }
     }
 }
 
 impl ExtraFieldsBuilder {
-    /// Keeps a name and its text, or counts that they were left out: from the first for
-    /// which there is no room.
+    /// Adds a field. The first one for which there is no room, and all after it, are omitted and
+    /// counted.
     pub fn keep(&mut self, name: &str, text: &str) {
         let size = name.len() + text.len();
         match self.bytes_left.checked_sub(size) {
-            Some(left) if self.left_out == 0 => {
+            Some(left) if self.omitted == 0 => {
                 self.bytes_left = left;
                 self.kept.0.push((name.to_owned(), text.to_owned()));
             }
-            _ => self.left_out += 1,
+            _ => self.omitted += 1,
         }
     }
 
-    /// Returns what was kept, and how many names were left out.
+    /// Returns the fields, and the number of fields that were omitted.
     #[must_use]
     pub fn finish(self) -> (ExtraFields, usize) {
-        (self.kept, self.left_out)
+        (self.kept, self.omitted)
     }
 }

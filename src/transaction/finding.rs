@@ -1,8 +1,8 @@
-//! What one observation proves, or fails to prove.
+//! Findings: the content of one observation, with its source and its reason.
 
 use serde::{Deserialize, Serialize};
 
-/// Who said it.
+/// The source of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -14,41 +14,41 @@ pub enum Source {
     Answer,
     /// The answer to a status check.
     Check,
-    /// A human who settled it.
+    /// An operator who settled the transaction.
     Operator,
 }
 
-/// What one observation proves, or fails to prove.
+/// The content of one observation: a proof, or less than a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
-    /// Attempt number `attempt` provably sent nothing.
+    /// An attempt provably sent nothing.
     NotSent {
-        /// Which attempt, counted from 1.
+        /// The number of the attempt, counted from 1.
         attempt: u32,
-        /// Why.
+        /// The reason.
         why: NotSent,
     },
-    /// Something may have been sent; the outcome is unknown.
+    /// The POST may have been sent; its outcome is unknown.
     Unknown(UnknownCause),
-    /// An unconfirmed callback: shown, never believed (promise 7).
+    /// An unconfirmed callback: displayed, never believed (promise 7).
     Reported,
-    /// Accepted and being processed.
+    /// OKEBAYAR accepted the transaction and is processing it.
     Pending,
-    /// A final code that OKEBAYAR also gives when it is merely unwell: two checks
-    /// that agree, far enough apart, make it a failure.
+    /// A final code that OKEBAYAR also returns during its own faults. Two checks that agree, far
+    /// enough apart, make it a failure.
     Doubtful(FailureReason),
-    /// OKEBAYAR says, by a configured code, that it never received the request:
-    /// believed only long enough after the POST.
+    /// A configured code by which OKEBAYAR reports that it never received the request. It is
+    /// believed only when it comes long enough after the POST.
     NotReceived,
     /// Proven failure.
     Failed(FailureReason),
-    /// OKEBAYAR says that the bill is paid (401) while another transaction for it is
-    /// open: it may be ours that paid.
+    /// OKEBAYAR reports that the bill is paid (401) while another transaction for it is open, so
+    /// that ours may have paid it.
     PaidMeanwhile,
     /// Proven success: the money is spent.
     Succeeded,
-    /// What a human decided; [`Statement::resolution`] says why.
+    /// An operator's decision; its reasons are in the statement's `resolution`.
     Resolved(Verdict),
     /// The check schedule ended without a proof.
     ChecksExhausted,
@@ -56,53 +56,53 @@ pub enum Finding {
     SerialNumberGivenUp,
 }
 
-/// Why OKEBAYAR, or the gateway, says that a purchase failed or may have failed.
+/// The reason why a transaction failed or may have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureReason {
-    /// 200
+    /// Code 200.
     ProductUnavailable,
-    /// 201
+    /// Code 201.
     BillerTrouble,
-    /// 202
+    /// Code 202.
     ServerTrouble,
-    /// 203
+    /// Code 203.
     DepositExhausted,
-    /// 204
+    /// Code 204.
     WrongAccountNumber,
-    /// 205
+    /// Code 205.
     WrongProductCode,
-    /// 206
+    /// Code 206.
     BadFormat,
-    /// 207, 211, 212, 213
+    /// Codes 207, 211, 212 and 213.
     GatewayCredentials,
-    /// 210
+    /// Code 210.
     CrossRegion,
-    /// 214
+    /// Code 214.
     RequestExpired,
-    /// 215
+    /// Code 215.
     AccountCannotReceive,
-    /// 232
+    /// Code 232.
     ProductAccountMismatch,
-    /// 233
+    /// Code 233.
     TooManyBills,
-    /// 234
+    /// Code 234.
     Cancelled,
-    /// 400, 402 to 405
+    /// Codes 400 and 402 to 405.
     BillRefused,
-    /// 401
+    /// Code 401.
     AlreadyPaid,
-    /// 500
+    /// Code 500.
     AccountBlacklisted,
     /// A code that the configuration lists as "never received".
     NotReceived,
-    /// A human found out.
+    /// An operator's decision.
     Resolved,
-    /// 240, and undocumented final codes
+    /// Code 240, and undocumented final codes.
     Unidentified,
 }
 
-/// Why an outcome is unknown.
+/// The reason why the outcome of a POST or a check is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownCause {
@@ -112,41 +112,41 @@ pub enum UnknownCause {
     Broken,
     /// An HTTP status outside 2xx, such as 500.
     HttpStatus(u16),
-    /// An answer that cannot be read.
+    /// The answer is unreadable.
     Unreadable,
-    /// An answer about another reference, product or account.
+    /// The answer is about another reference code, product or account.
     AboutAnother,
-    /// An answer that belongs to an inquiry.
+    /// The answer belongs to an inquiry.
     AboutInquiry,
-    /// A status code that says nothing about the outcome, such as 208.
+    /// The status code proves nothing about the outcome, such as 208.
     Inconclusive,
-    /// The process that was sending is gone, or gave no sign in time.
+    /// The sending process is gone, or did not report in time.
     SenderLost,
 }
 
-/// Why it is certain that nothing was sent.
+/// The reason why it is certain that nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotSent {
-    /// No connection to OKEBAYAR could be made: DNS, connect or TLS.
+    /// No connection to OKEBAYAR could be established: DNS, connect or TLS failed.
     Unreachable,
-    /// The gateway was too busy, or stopping, and gave the attempt up.
+    /// The gateway was overloaded or shutting down, and abandoned the attempt.
     Overloaded,
-    /// The claim could not be confirmed in the store, so it was given up.
+    /// The claim could not be confirmed in the store, so it was abandoned.
     ClaimLost,
-    /// It was held back, and OKEBAYAR says that it never received the reference code.
+    /// The attempt was quarantined, and OKEBAYAR reports that it never received the reference code.
     #[serde(rename = "held_back")]
     Quarantined,
 }
 
-/// What a human found out.
+/// An operator's verdict on a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The money is spent, the product delivered.
+    /// The money was spent and the product delivered.
     Succeeded,
     /// No money was spent.
     Failed,
-    /// It had succeeded, and was taken back: the money is returned.
+    /// The transaction succeeded and was reversed: the money is returned.
     Reversed,
 }

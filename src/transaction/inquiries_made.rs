@@ -1,4 +1,4 @@
-//! The inquiries that were made under one reference code, and what they told.
+//! The inquiries made under one reference code, with hashes of the facts in their answers.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,27 +10,27 @@ use super::{
     serial_number::SerialNumber,
 };
 
-/// The inquiries that were made under one reference code: a check of a purchase
-/// under the same one may find them (API page, 3.2).
+/// The inquiries made under one reference code: a check of a purchase under the same code may find
+/// them (API page, 3.2).
 ///
-/// Each is an id and the status code of its answer. What else the answer told follows the id,
-/// as hashes: an earlier release takes the whole for an id, and keeps it.
+/// Each entry is an id and the status code of the answer. Hashes of the other facts in the answer
+/// follow the id; an earlier release takes the whole text for an id and keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 
-/// The most inquiries remembered; more count as one with an unknown answer.
+/// The limit on inquiries; all beyond it count as one with an unknown answer.
 const INQUIRIES_MAX: usize = 32;
-/// Stands for an inquiry that the store may have forgotten; no inquiry has this id.
+/// The id of an inquiry that the store may have lost; no other inquiry has it.
 const FORGOTTEN: &str = "forgotten";
-/// Stands for an inquiry that OKEBAYAR made of the POST.
+/// The id of an inquiry as which OKEBAYAR processed the POST.
 const OF_POST: &str = "post";
-/// Stands between an id and the hashes of what the answer told.
-const TOLD: char = ' ';
-/// The most hashes kept of one answer, and the bytes of each.
+/// The separator between an id and the hashes of the answer's facts.
+const SEPARATOR: char = ' ';
+/// The limit on the hashes of one answer, and the bytes of each.
 const HASHES_MAX: usize = 16;
 const HASH_BYTES: usize = 12;
 
-/// What an inquiry tells that a purchase tells too, by the letter before its hash.
+/// A fact in the answer to an inquiry that the answer to a purchase may contain too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InquiryFact {
     SerialNumber,
@@ -39,6 +39,7 @@ enum InquiryFact {
 }
 
 impl InquiryFact {
+    /// Returns the letter before the hash of the fact.
     fn letter(self) -> char {
         match self {
             Self::SerialNumber => 's',
@@ -48,11 +49,11 @@ impl InquiryFact {
     }
 }
 
-/// How the names of texts begin that a purchase may repeat as its serial number.
-const LIKE_SERIAL_NUMBERS: [&str; 3] = ["PLN_TOKEN", "PLN_NOREF", "REF"];
+/// The prefixes of the names of fields that a purchase may repeat as its serial number.
+const SERIAL_NUMBER_PREFIXES: [&str; 3] = ["PLN_TOKEN", "PLN_NOREF", "REF"];
 
-/// Returns the hash of a text of one inquiry, by which the text is known again in any case and
-/// with any separators. The id is its salt.
+/// Returns the hash by which a text of one inquiry is recognized, regardless of case and
+/// separators. The id is the salt.
 fn hash(id: &str, kind: InquiryFact, text: &str) -> String {
     let letters = text.chars().filter(|c| c.is_alphanumeric());
     let plain: String = letters.flat_map(char::to_lowercase).collect();
@@ -60,23 +61,23 @@ fn hash(id: &str, kind: InquiryFact, text: &str) -> String {
     format!("{}{}", kind.letter(), hex::encode(&digest[..HASH_BYTES]))
 }
 
-/// Returns the one written form of an amount.
+/// Returns the canonical text of an amount.
 fn written(amount: Amount) -> String {
     let (units, nanos) = amount.units_and_nanos();
     format!("{units}n{nanos}")
 }
 
-/// Returns the id of an entry, and the hashes of what its answer told; `None` when that is not
-/// known.
+/// Returns the id of an entry, and the hashes of its answer's facts; `None` when the answer is
+/// unknown.
 fn parts(entry: &str) -> (&str, Option<&str>) {
-    match entry.split_once(TOLD) {
+    match entry.split_once(SEPARATOR) {
         Some((id, told)) => (id, Some(told)),
         None => (entry, None),
     }
 }
 
 impl InquiriesMade {
-    /// Adds an inquiry that is about to be sent; `id` is unique to it, and holds no blank.
+    /// Adds an inquiry that is about to be sent. Its `id` is unique and contains no blank.
     pub fn note(&mut self, id: &str) {
         if self.0.iter().any(|(entry, _)| parts(entry).0 == id) {
             return;
@@ -89,19 +90,18 @@ impl InquiriesMade {
         }
     }
 
-    /// Adds what an inquiry was answered. One that was never noted, or no longer is, stays
-    /// unknown.
+    /// Records the answer to an inquiry. The answer to an inquiry without an entry remains unknown.
     pub fn note_answer(&mut self, id: &str, code: StatusCode, details: &Details) {
         let is_full = self.0.len() >= INQUIRIES_MAX;
         let place = self.0.iter().position(|(entry, _)| parts(entry).0 == id);
-        // The last of a full list stands for several.
+        // The last entry of a full list represents several inquiries.
         let Some(place) = place.filter(|place| !is_full || place + 1 < INQUIRIES_MAX) else {
             return;
         };
         let serial_number = details.serial_number.as_ref().map(SerialNumber::expose);
         let is_like_one = |name: &str| {
             let name = name.to_ascii_uppercase();
-            LIKE_SERIAL_NUMBERS
+            SERIAL_NUMBER_PREFIXES
                 .iter()
                 .any(|start| name.starts_with(start))
         };
@@ -116,30 +116,30 @@ impl InquiriesMade {
             .chain(serial_numbers.map(of(InquiryFact::SerialNumber)))
             .take(HASHES_MAX)
             .collect();
-        self.0[place] = (format!("{id}{TOLD}{}", hashes.join(",")), Some(code));
+        self.0[place] = (format!("{id}{SEPARATOR}{}", hashes.join(",")), Some(code));
     }
 
-    /// Adds an inquiry that the store may have forgotten, if there was one: any answer may
-    /// be that one's.
+    /// Adds an inquiry that may have been made and lost by the store: any answer may be its answer.
     pub fn note_forgotten(&mut self) {
         self.note(FORGOTTEN);
     }
 
-    /// Adds an inquiry that OKEBAYAR made of the POST, with the code of its answer. What else it
-    /// told is not known.
+    /// Adds an inquiry as which OKEBAYAR processed the POST, with the code of its answer. The other
+    /// facts of the answer are unknown.
     pub fn note_made_of_post(&mut self, code: Option<StatusCode>) {
         self.0.push((OF_POST.to_owned(), code));
     }
 
-    /// Returns true when one besides `id` has no known answer.
+    /// Returns true when an inquiry other than `id` has no known answer.
     #[must_use]
     pub fn has_unanswered_beside(&self, id: &str) -> bool {
         let mut made = self.0.iter();
         made.any(|(entry, got)| got.is_none() && ![id, FORGOTTEN].contains(&parts(entry).0))
     }
 
-    /// Takes back an inquiry that was not sent after all. A full list keeps it, as one with an
-    /// unknown answer: its last stands for several, and must stay the last of a full list.
+    /// Removes an inquiry that was not sent after all. A full list keeps it, as one with an unknown
+    /// answer: the last entry represents several inquiries, and must remain the last of a full
+    /// list.
     pub fn forget(&mut self, id: &str) {
         if self.0.len() >= INQUIRIES_MAX {
             return;
@@ -147,13 +147,13 @@ impl InquiriesMade {
         self.0.retain(|(entry, _)| parts(entry).0 != id);
     }
 
-    /// True when there was one.
+    /// Returns true when there was an inquiry.
     #[must_use]
     pub fn any(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// True when one was, or may have been, answered with this code.
+    /// Returns true when an inquiry was, or may have been, answered with this code.
     #[must_use]
     pub fn may_have_got(&self, code: StatusCode) -> bool {
         self.0
@@ -161,8 +161,8 @@ impl InquiriesMade {
             .any(|(_, got)| got.is_none_or(|got| got == code))
     }
 
-    /// Returns true when one that the store remembers was, or may have been, answered with this
-    /// code.
+    /// Returns true when an inquiry that the store has not lost was, or may have been, answered
+    /// with this code.
     #[must_use]
     pub fn is_known_to_get(&self, code: StatusCode) -> bool {
         self.0
@@ -170,33 +170,34 @@ impl InquiriesMade {
             .any(|(entry, got)| entry != FORGOTTEN && got.is_none_or(|got| got == code))
     }
 
-    /// Returns true when one told, or may have told, this serial number: an inquiry's answer may
-    /// have one (API page, section 3), so that one whose answer is unknown may have told any.
+    /// Returns true when an inquiry returned, or may have returned, this serial number. The answer
+    /// to an inquiry may contain one (API page, section 3), so an unknown answer may contain any.
     #[must_use]
     pub fn may_have_told_serial_number(&self, number: &SerialNumber) -> bool {
         self.has_told(InquiryFact::SerialNumber, number.expose(), true)
     }
 
-    /// Returns true when one is known to have told this serial number.
+    /// Returns true when an inquiry is known to have returned this serial number.
     #[must_use]
     pub fn told_serial_number(&self, number: &SerialNumber) -> bool {
         self.has_told(InquiryFact::SerialNumber, number.expose(), false)
     }
 
-    /// Returns true when one told this price. No inquiry before a purchase is printed with one,
-    /// so that one whose answer is unknown told none.
+    /// Returns true when an inquiry returned this price. No documented inquiry before a purchase
+    /// has a price, so an unknown answer is taken to have none.
     #[must_use]
     pub fn told_price(&self, price: Amount) -> bool {
         self.has_told(InquiryFact::Price, &written(price), false)
     }
 
-    /// Returns true when one told this trace code. Each hit has its own, so that one whose
-    /// answer is unknown did not tell that of the POST.
+    /// Returns true when an inquiry returned this trace code. Each request has its own, so an
+    /// unknown answer did not contain that of the POST.
     #[must_use]
     pub fn told_trace_code(&self, code: &TraceCode) -> bool {
         self.has_told(InquiryFact::TraceCode, code.as_str(), false)
     }
 
+    /// Returns true when an answer contained a text; an unknown answer counts as `unknown`.
     fn has_told(&self, kind: InquiryFact, text: &str, unknown: bool) -> bool {
         self.0.iter().any(|(entry, _)| match parts(entry) {
             (_, None) => unknown,
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_back_from_a_full_list() {
+    fn full_list_removes_no_inquiry() {
         let mut full = InquiriesMade::default();
         for number in 0..INQUIRIES_MAX {
             let id = number.to_string();
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_inquiry_told_is_known_again_and_cannot_be_read() {
+    fn facts_of_an_answer_are_recognized_but_not_readable() {
         let token = "1234-5678-9012-3456-7890";
         let extra = vec![("PLN_TOKENUNSOLD1".to_owned(), "77 88".to_owned())];
         let details = Details {
@@ -304,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn earlier_and_later_releases_read_each_others_notes() {
-        // What an earlier release wrote: nothing is known of what was told.
+    fn stored_form_is_readable_by_earlier_and_later_releases() {
+        // An earlier release wrote no hashes, so the facts of its answers are unknown.
         let earlier = r#"[["a","000"],["b",null]]"#;
         let made: InquiriesMade = serde_json::from_str(earlier).unwrap();
         assert!(made.may_have_told_serial_number(&number("5")));
@@ -313,7 +314,7 @@ mod tests {
         let mut made = InquiriesMade::default();
         made.note("a");
         made.note_answer("a", code("000"), &Details::default());
-        // What an earlier release reads: pairs of an id and a code.
+        // An earlier release reads pairs of an id and a code.
         let text = serde_json::to_string(&made).unwrap();
         let read: Vec<(String, Option<StatusCode>)> = serde_json::from_str(&text).unwrap();
         assert_eq!(read.len(), 1);

@@ -1,9 +1,9 @@
 //! The inquiries that OKEBAYAR answered under one inquiry code.
 //!
-//! An inquiry code should name one inquiry. Should OKEBAYAR give one out again, for another
-//! customer or with a fine added, each session pays what it was shown or nothing: a live inquiry
-//! is never overwritten by other contents, and which one a request means is decided by what its
-//! caller saw of it.
+//! An inquiry code should identify one inquiry. If OKEBAYAR reuses a code, for another customer or
+//! with a fine added, each caller pays what it was shown or nothing: a live inquiry is never
+//! overwritten by one with other contents, and a request selects an inquiry by the facts that its
+//! caller was shown.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,18 +16,19 @@ use super::{
     order::{Bill, Order},
 };
 
-/// The most live inquiries under one code; one more is refused.
+/// The limit on live inquiries under one code; one more is rejected.
 const LIVE_MAX: usize = 8;
-/// The most expired ones that are remembered, so that their callers pay no other one.
+/// The limit on expired inquiries that are kept, so that their callers pay no other inquiry.
 const EXPIRED_MAX: usize = 8;
 
-/// One inquiry, and its number among those under the same code.
+/// An inquiry, and its number among those under the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedInquiry {
     /// The inquiry.
     #[serde(flatten)]
     pub inquiry: Inquiry,
-    /// Counts the different inquiries under the code, from 0. It names the binding.
+    /// The number of the inquiry among the different ones under the code, from 0. It identifies the
+    /// binding.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u32,
 }
@@ -40,14 +41,14 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// All inquiries under one code. An earlier release reads the newest, and writes only that.
+/// All inquiries under one code. An earlier release reads and writes only the newest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InquiriesUnderCode {
     #[serde(flatten)]
     newest: NumberedInquiry,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     others: Vec<NumberedInquiry>,
-    /// Some expired ones are no longer known: a total alone may have been theirs.
+    /// Some expired inquiries were dropped, and a total alone may be that of one of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_incomplete: bool,
 }
@@ -57,29 +58,29 @@ pub struct InquiriesUnderCode {
 #[error("OKEBAYAR gave the same inquiry code to {LIVE_MAX} other inquiries that can still be paid")]
 pub struct TooManyUnderCode;
 
-/// A caller's description of the inquiry that it means.
+/// The facts by which a caller selects an inquiry.
 #[derive(Clone, Copy, Debug)]
 pub enum InquirySelector<'a> {
     /// A bill.
     Bill {
         /// The total that the customer was shown; a record of an earlier release has none.
         total: Option<Amount>,
-        /// The customer's number, if the caller gives it.
+        /// The customer's number, if the caller states it.
         account_number: Option<&'a AccountNumber>,
-        /// What the reference code was to pay before, if nothing of it was sent.
+        /// The earlier order under the reference code, of which nothing was sent.
         before: Option<&'a Order>,
     },
-    /// What is bought, and who receives it.
+    /// A product and its recipient.
     Prepaid {
         /// The product.
         product_code: &'a ProductCode,
-        /// Who receives it.
+        /// The recipient.
         account_number: &'a AccountNumber,
     },
 }
 
 impl InquiriesUnderCode {
-    /// Builds the first inquiry of a code.
+    /// Builds the inquiries of a code from its first one.
     #[must_use]
     pub fn new(inquiry: Inquiry) -> Self {
         Self {
@@ -89,11 +90,11 @@ impl InquiriesUnderCode {
         }
     }
 
-    /// Adds an inquiry as the newest. One with the same contents takes the place of the earlier
-    /// one, and has its binding: it is the same bill.
+    /// Adds an inquiry as the newest. It replaces an earlier one with the same contents, and
+    /// inherits its binding, because both are the same bill.
     ///
     /// # Errors
-    /// [`TooManyUnderCode`] when another live one would have to go.
+    /// [`TooManyUnderCode`] when a live inquiry would have to be dropped.
     pub fn add(self, inquiry: Inquiry, now: Timestamp) -> Result<Self, TooManyUnderCode> {
         let mut others = self.others;
         others.insert(0, self.newest);
@@ -126,7 +127,7 @@ impl InquiriesUnderCode {
         &self.newest.inquiry
     }
 
-    /// Returns the latest time at which one of them expires.
+    /// Returns the time at which the last of them expires.
     #[must_use]
     pub fn expire_at(&self) -> Timestamp {
         let times = self.all().map(|known| known.inquiry.expires_at);
@@ -137,12 +138,12 @@ impl InquiriesUnderCode {
         std::iter::once(&self.newest).chain(&self.others)
     }
 
-    /// Returns the inquiry that a caller means, expired or not.
+    /// Returns the inquiry that a caller selects, expired or not.
     ///
     /// # Errors
-    /// [`NotPayable`] when there is none, or it may be another one.
-    pub fn pick(&self, meant: &InquirySelector<'_>) -> Result<&NumberedInquiry, NotPayable> {
-        match *meant {
+    /// [`NotPayable`] when no inquiry matches, or several do.
+    pub fn pick(&self, selector: &InquirySelector<'_>) -> Result<&NumberedInquiry, NotPayable> {
+        match *selector {
             InquirySelector::Bill {
                 total,
                 account_number,
@@ -223,8 +224,8 @@ impl InquiriesUnderCode {
     }
 }
 
-/// Returns true where a caller that saw one of the two saw the other: the same bill with the same
-/// total. References may differ; the newest count.
+/// Returns true when both orders are the same bill with the same total, so that the caller of one
+/// was shown the same as that of the other. Their references may differ; the newest are used.
 fn is_same(one: &Order, other: &Order) -> bool {
     let owed = |order: &Order| {
         let bill = order.bill();
@@ -273,7 +274,7 @@ mod tests {
         }
     }
 
-    fn meant(total: &str, account_number: Option<&AccountNumber>) -> InquirySelector<'static> {
+    fn selector(total: &str, account_number: Option<&AccountNumber>) -> InquirySelector<'static> {
         InquirySelector::Bill {
             total: Some(Amount::parse(total).unwrap()),
             account_number: account_number
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_release_reads_the_newest_and_its_notes_are_read() {
+    fn earlier_release_reads_the_newest_inquiry() {
         let first = inquiry("111", "1000.00", "a", 100);
         let second = inquiry("222", "1000.00", "b", 100);
         let both = InquiriesUnderCode::new(first.clone())
@@ -307,7 +308,7 @@ mod tests {
             serde_json::from_str::<InquiriesUnderCode>(&earlier).unwrap(),
             alone
         );
-        // What has one inquiry is written as that release writes it.
+        // A single inquiry is written as that release writes it.
         assert_eq!(serde_json::to_string(&alone).unwrap(), earlier);
     }
 
@@ -317,16 +318,19 @@ mod tests {
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
         let all = all.add(inquiry("111", "1000", "c", 100), at(1)).unwrap();
         let anna = number("111");
-        let picked = all.pick(&meant("3500", Some(&anna))).unwrap();
+        let picked = all.pick(&selector("3500", Some(&anna))).unwrap();
         assert_eq!((picked.number, ref1(picked)), (0, "c"));
         let budi = number("222");
-        let picked = all.pick(&meant("3500", Some(&budi))).unwrap();
+        let picked = all.pick(&selector("3500", Some(&budi))).unwrap();
         assert_eq!((picked.number, ref1(picked)), (1, "b"));
-        assert_eq!(all.pick(&meant("3500", None)), Err(NotPayable::Ambiguous));
+        assert_eq!(
+            all.pick(&selector("3500", None)),
+            Err(NotPayable::Ambiguous)
+        );
     }
 
     #[test]
-    fn what_its_reference_code_was_to_pay_decides_when_it_is_armed_again() {
+    fn earlier_order_selects_the_inquiry_when_armed_again() {
         let before = inquiry("111", "1000.00", "a", 100);
         let all = InquiriesUnderCode::new(before.clone());
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
@@ -343,19 +347,22 @@ mod tests {
     }
 
     #[test]
-    fn expired_ones_that_were_forgotten_still_make_a_total_ambiguous() {
+    fn dropped_expired_inquiries_keep_a_total_ambiguous() {
         let mut all = InquiriesUnderCode::new(inquiry("100", "1000.00", "a", 10));
         for customer in 101..120 {
             let next = inquiry(&customer.to_string(), "1000.00", "a", 10);
             all = all.add(next, at(20)).unwrap();
         }
-        // The first of them is no longer kept.
+        // The first of them has been dropped.
         let all = all
             .add(inquiry("200", "7000.00", "b", 100), at(20))
             .unwrap();
-        assert_eq!(all.pick(&meant("9500", None)), Err(NotPayable::Ambiguous));
+        assert_eq!(
+            all.pick(&selector("9500", None)),
+            Err(NotPayable::Ambiguous)
+        );
         let named = number("200");
-        assert!(all.pick(&meant("9500", Some(&named))).is_ok());
+        assert!(all.pick(&selector("9500", Some(&named))).is_ok());
     }
 
     #[test]

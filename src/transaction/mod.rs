@@ -1,10 +1,22 @@
-//! The core: what a transaction is, and what evidence makes of it. Pure: no
-//! async, no clock, no log, no store; time is an argument.
+//! The core: transactions, and the status that follows from their evidence.
+//!
+//! The core is pure. It has no async, clock, log or store; time is an argument.
 //!
 //! ```text
-//! Intent -> Transaction --observe(statements)--> fold(evidence) -> Standing
+//! Intent -> Transaction --observe(statements)--> fold(evidence) -> TransactionStatus
 //!                                            \-> Schedule -> next check
 //! ```
+//!
+//! | subject | files |
+//! | --- | --- |
+//! | the request | `intent`, `order`, `amount`, `codes`, `reference_code`, `account_names`, `account_number` |
+//! | the transaction | `record`, `attempt`, `tokens`, `change`, `verification`, `unrecognized` |
+//! | its changes | `arming`, `observation`, `check_outcome`, `resolution`, `release` |
+//! | evidence | `evidence`, `statement`, `finding`, `details`, `serial_number`, `placeholder` |
+//! | its status | `fold`, `proof`, `receipt`, `rules`, `state` |
+//! | status checks | `schedule`, `check_progress`, `check_timing` |
+//! | inquiries | `inquiry`, `inquiries_under_code`, `inquiries_made` |
+//! | status codes | `codes`, `meaning` |
 
 mod account_names;
 mod account_number;

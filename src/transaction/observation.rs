@@ -1,4 +1,4 @@
-//! What a transaction learns from an answer or a callback.
+//! Evidence from answers and callbacks.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use super::{
 };
 
 impl Transaction {
-    /// Adds what was said; `None` when nothing at all changes.
+    /// Adds statements to the evidence. Returns `None` when nothing changes.
     #[must_use]
     pub fn observe(
         &self,
@@ -27,8 +27,8 @@ impl Transaction {
             .then(|| next.changed(self, now, schedule, is_event))
     }
 
-    /// Adds what an unconfirmed callback reported and asks for a check. A report
-    /// that agrees with a settled state asks for none.
+    /// Adds the report of an unconfirmed callback and requests a check, unless the report agrees
+    /// with a final state. Returns `None` when nothing changes.
     #[must_use]
     pub fn observe_report(
         &self,

@@ -1,7 +1,7 @@
-//! Texts that stand where a number or code is missing.
+//! Placeholders: texts in the place of a missing number or code.
 
-/// Words that stand where a number or code is still to come, or will never come; in any case
-/// and with any punctuation.
+/// Words in place of a number or code that is pending or does not exist; in any case and with any
+/// punctuation.
 const PLACEHOLDERS: [&str; 22] = [
     "na",
     "nan",
@@ -27,8 +27,8 @@ const PLACEHOLDERS: [&str; 22] = [
     "menunggu",
 ];
 
-/// Returns true for a text that stands for no code at all: one without a letter or digit other
-/// than zero, one of nothing but x, and the words of [`PLACEHOLDERS`].
+/// Returns true for a placeholder: a text without a letter or digit other than zero, a text of `x`
+/// only, or one of the words of [`PLACEHOLDERS`].
 pub(super) fn is_placeholder(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphanumeric());
     let plain: String = letters.flat_map(char::to_lowercase).collect();

@@ -204,8 +204,7 @@ impl Transaction {
         proof::not_sent_at(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
-    /// Returns the latest possible time at which the gateway learnt of the success; `None` in any
-    /// state but SUCCEEDED.
+    /// Returns the time by which the gateway knew of the success; `None` in any state but SUCCEEDED.
     #[must_use]
     pub fn succeeded_at(&self) -> Option<Timestamp> {
         if !matches!(self.status().state, State::Succeeded { .. }) {
@@ -228,6 +227,7 @@ impl Transaction {
         proof::proofs(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
+    /// Returns the latest attempt, as the fold judges it.
     pub(super) fn latest_attempt(&self) -> LatestAttempt {
         LatestAttempt {
             operation: self.contents.operation(),

@@ -1,4 +1,4 @@
-//! The reference code of a transaction, and the key made of it.
+//! The reference code of a transaction, and the key derived from it.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use super::{
     codes::{BadCode, check, shown},
 };
 
-/// The partner's own unique id of a transaction, as first given: 8 to 64 letters, digits
-/// or hyphens, of which at least 8 are letters or digits.
+/// The caller's unique id of a transaction, as first given: 8 to 64 letters, digits or hyphens, of
+/// which at least 8 are letters or digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReferenceCode(String);
 
-/// The least number of letters and digits: what remains without hyphens is the key.
+/// The minimum number of letters and digits, which are the key.
 const REFERENCE_ALPHANUMERICS_MIN: usize = 8;
 
 impl ReferenceCode {
@@ -41,14 +41,14 @@ impl ReferenceCode {
         Ok(Self(text))
     }
 
-    /// The code as text.
+    /// Returns the code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// When it was made, if it tells: a UUID of version 7 begins with the time (RFC
-    /// 9562, section 5.7), by its maker's clock.
+    /// Returns the time at which the code was generated, by its generator's clock, if it is a UUID
+    /// of version 7, which begins with that time (RFC 9562, section 5.7).
     #[must_use]
     pub fn minted_at(&self) -> Option<Timestamp> {
         let uuid = Uuid::try_parse(&self.0).ok()?;
@@ -77,9 +77,9 @@ shown!(ReferenceCode);
 
 /// The key of a transaction: its reference code in lower case and without hyphens.
 ///
-/// It is unique in the whole store. OKEBAYAR may ignore case, and a caller may print a
-/// UUID with or without hyphens, so all spellings are one key. The account is no part of
-/// it: a changed default account or a renamed one must not make a second purchase.
+/// It is unique in the whole store. OKEBAYAR may ignore case, and a caller may write a UUID with or
+/// without hyphens, so all spellings are one key. The account is not part of the key: a changed
+/// default account or a renamed one must not cause a second purchase.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionKey(String);
 
@@ -95,22 +95,22 @@ impl TransactionKey {
         )
     }
 
-    /// Parses what `Display` wrote.
+    /// Parses the text that `Display` writes.
     ///
     /// # Errors
-    /// [`BadCode`] when it is no key, or is not in its one written form.
+    /// [`BadCode`] when the text is not a key in its canonical form.
     pub fn parse(text: &str) -> Result<Self, BadCode> {
         let key = Self::new(&ReferenceCode::parse(text)?);
         if key.0 != text {
             return Err(BadCode {
-                problem: format!("{text:?} is no transaction key"),
+                problem: format!("{text:?} is not a transaction key"),
                 remedy: "give a reference code in lower case, without hyphens",
             });
         }
         Ok(key)
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -123,12 +123,12 @@ impl fmt::Display for TransactionKey {
     }
 }
 
-/// How a caller names a transaction.
+/// A caller's reference to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionRef {
     /// The key of its reference code.
     pub key: TransactionKey,
-    /// The account that must have paid it; `None` for any.
+    /// The account that must be the paying one; `None` for any.
     pub account: Option<AccountName>,
 }
 
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_code_says_what_is_wrong_with_it() {
+    fn reference_code_error_names_the_problem() {
         let problem = |text: &str| ReferenceCode::parse(text).unwrap_err().to_string();
         assert!(problem("").starts_with("it is empty; give 8 to 64"));
         assert!(problem("short").starts_with("it is 5 bytes long"));

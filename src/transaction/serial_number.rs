@@ -1,4 +1,4 @@
-//! The proof of delivery.
+//! Serial numbers: proofs of delivery.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::placeholder::is_placeholder;
 
-/// Proof of delivery. For an electricity token it is the token, which is money:
-/// `Debug` never shows it.
+/// The proof of delivery. For electricity it is the token itself, which is worth money, so `Debug`
+/// never shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SerialNumber(String);
 
-/// The longest serial number kept, in characters; the rest is cut off.
+/// The maximum length of a serial number, in characters; the rest is truncated.
 const SERIAL_NUMBER_CHARS_MAX: usize = 512;
 
 impl SerialNumber {
-    /// Reads a serial number; `None` when the text is blank or a placeholder, such as `-`, `0`,
-    /// `N/A` or `null`.
+    /// Parses a serial number; returns `None` when the text is blank or a placeholder, such as `-`,
+    /// `0`, `N/A` or `null`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -25,7 +25,7 @@ impl SerialNumber {
         is_one.then(|| Self(text.chars().take(SERIAL_NUMBER_CHARS_MAX).collect()))
     }
 
-    /// The number itself, for the caller who bought it.
+    /// Returns the number itself, for the caller who bought it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

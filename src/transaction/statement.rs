@@ -1,4 +1,4 @@
-//! What was said about a transaction, by whom, and what it proves.
+//! Statements, of which the evidence about a transaction consists, and the resolutions in them.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -12,32 +12,31 @@ use super::{
     serial_number::SerialNumber,
 };
 
-/// One thing that was said.
+/// One statement about a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Statement {
-    /// Who said it.
+    /// The source.
     pub source: Source,
-    /// What it proves.
+    /// The finding.
     pub finding: Finding,
-    /// The status code, where there was one.
+    /// The status code, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<StatusCode>,
-    /// What came along with it.
+    /// The details that came with it.
     #[serde(default)]
     pub details: Details,
-    /// What a human gave as reasons, where one decided.
+    /// The operator's decision, if the statement is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Box<Resolution>>,
-    /// For a doubtful check: when the last answer was seen that contradicts it and came
-    /// before it. Checks on two sides of such an answer are two statements, so that they
-    /// never agree. A release that does not know the field keeps one of the two, which
-    /// only makes them agree later.
+    /// For a doubtful check: the time of the latest earlier answer that contradicts it. Checks
+    /// before and after such an answer are two statements, so that they never agree. A release
+    /// without this field keeps one of the two, which only delays their agreement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Timestamp>,
 }
 
 impl Statement {
-    /// A statement without a code or details.
+    /// Builds a statement without a code or details.
     #[must_use]
     pub fn bare(source: Source, finding: Finding) -> Self {
         Self {
@@ -50,9 +49,9 @@ impl Statement {
         }
     }
 
-    /// A statement with only those details that its finding may carry, so that
-    /// repetitions fold: each check has another trace code (API page, 3.2), and a
-    /// pending answer another balance. An unconfirmed serial number is not kept.
+    /// Builds a statement with only those details that its finding may carry, so that repetitions
+    /// are one entry: each check has a new trace code (API page, 3.2), and each pending answer a
+    /// new balance. An unconfirmed serial number is dropped.
     #[must_use]
     pub fn new(
         source: Source,
@@ -90,9 +89,9 @@ impl Statement {
         }
     }
 
-    /// What makes two mentions one: who, what, and which purchase. A later check that
-    /// finds the same success at another time, or with another deposit left, says
-    /// nothing new.
+    /// Returns the identity of the statement: source, finding, code and the details that identify a
+    /// purchase. A later check that finds the same success with another time or balance repeats
+    /// the statement.
     #[must_use]
     pub fn identity(&self) -> Self {
         let Details {
@@ -115,14 +114,14 @@ impl Statement {
         }
     }
 
-    /// Returns true for the answer to the POST that belongs to an inquiry.
+    /// Returns true for an answer to the POST that belongs to an inquiry.
     #[must_use]
     pub fn is_about_inquiry(&self) -> bool {
         self.finding == Finding::Unknown(UnknownCause::AboutInquiry)
     }
 
-    /// Returns false for what is shown and never believed: an unconfirmed callback, and an answer
-    /// about another account number, product or transaction.
+    /// Returns false for a statement that is displayed and never believed: an unconfirmed callback,
+    /// or an answer about another account number, product or transaction.
     #[must_use]
     pub fn believed(&self) -> bool {
         let unbelieved = [
@@ -132,32 +131,34 @@ impl Statement {
         !unbelieved.contains(&self.finding)
     }
 
-    /// Returns true when OKEBAYAR shows by this statement that it received the reference code,
-    /// though not what became of it: a pending status, a doubtful or inconclusive check that
-    /// came with OKEBAYAR's record, or an answer to the POST that carries a trace code, 208 or
-    /// 510, or any answer that names our reference code and another account number or product.
-    /// "Never received" contradicts it. A proven failure is left out: it agrees with
-    /// "never received" that no money was spent.
+    /// Returns true when the statement shows that OKEBAYAR received the reference code, without a
+    /// proof of the outcome. These are a pending status; a doubtful or inconclusive check that came
+    /// with OKEBAYAR's record; an answer to the POST with a trace code, 208 or 510; and any answer
+    /// that names our reference code with another account number or product.
+    ///
+    /// Each contradicts "never received". A proven failure is excluded: it agrees with "never
+    /// received" that no money was spent.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
         let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
-            // Where it names another reference code, its code is not kept (verdict.rs).
+            // An answer that names another reference code is stored without its status code
+            // (verdict.rs).
             (_, Finding::Unknown(UnknownCause::AboutAnother)) => self.code.is_some(),
             (
                 Source::Answer,
                 Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,
             ) => names_hit,
-            // Elsewhere a doubtful failure came with OKEBAYAR's record (verdict.rs).
+            // In a check or callback, a doubtful failure came with OKEBAYAR's record (verdict.rs).
             (_, Finding::Pending | Finding::Doubtful(_)) => true,
             (source, Finding::Unknown(UnknownCause::Inconclusive)) => source == Source::Check,
             _ => false,
         }
     }
 
-    /// Returns true when this statement, seen between two doubtful checks like `doubtful`,
-    /// keeps them from agreeing.
+    /// Returns true when this statement, seen between two doubtful checks such as `doubtful`,
+    /// prevents their agreement.
     pub(super) fn contradicts_doubt(&self, doubtful: &Self) -> bool {
         match self.finding {
             Finding::Pending | Finding::NotReceived => true,
@@ -167,9 +168,9 @@ impl Statement {
         }
     }
 
-    /// True when the fold may rest on this very statement, so that a full set
-    /// must not leave it out. A pending check decides where doubtful checks begin to
-    /// agree anew; there are at most 198 of them, one for each code.
+    /// Returns true when the fold may depend on this very statement, so that a full set must not
+    /// drop it. A pending check starts a new run of agreeing doubtful checks; there are at most 198
+    /// of them, one for each code.
     pub(super) fn decides(&self) -> bool {
         match self.finding {
             Finding::Pending => self.source == Source::Check,
@@ -179,25 +180,25 @@ impl Statement {
     }
 }
 
-/// A human's decision and reasons.
+/// An operator's decision and its reasons.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Resolution {
-    /// Who decided.
+    /// The name of the operator.
     pub operator: String,
-    /// On what evidence.
+    /// The operator's reasons.
     pub note: String,
-    /// The revision that they saw.
+    /// The revision that the operator saw.
     pub revision: u64,
-    /// The serial number that they were told, if any.
+    /// The serial number that the operator learnt, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<SerialNumber>,
-    /// The identities of the proofs, and of the earlier resolutions, that they saw.
+    /// The identities of the proofs and earlier resolutions that the operator saw.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub saw: BTreeSet<Statement>,
 }
 
 impl Resolution {
-    /// Without what it saw, which would nest in what a later one saw.
+    /// Returns the resolution without `saw`, which would nest in the `saw` of a later one.
     fn identity(&self) -> Self {
         Self {
             saw: BTreeSet::new(),
@@ -207,7 +208,7 @@ impl Resolution {
 }
 
 impl fmt::Debug for Resolution {
-    /// Without the note, which may name a customer.
+    /// Omits the note, which may name a customer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolution")
             .field("operator", &self.operator)

@@ -1,15 +1,15 @@
-//! The names of attempts, of leases on status checks and of versions.
+//! Tokens of attempts and leases, and the identity of a version.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Names one attempt to send; whoever made it may send, nobody else.
+/// The token of one attempt to send. Only its creator may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptToken(pub(super) Uuid);
 
 impl AttemptToken {
-    /// The token with these random bytes.
+    /// Builds a token from random bytes.
     #[must_use]
     pub fn new(random: Uuid) -> Self {
         Self(random)
@@ -22,12 +22,12 @@ impl std::fmt::Display for AttemptToken {
     }
 }
 
-/// Names one lease on a status check; whoever made it may release it, nobody else.
+/// The token of one lease on a status check. Only its creator may release the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseToken(Uuid);
 
 impl LeaseToken {
-    /// The token with these random bytes.
+    /// Builds a token from random bytes.
     #[must_use]
     pub fn new(random: Uuid) -> Self {
         Self(random)
@@ -40,12 +40,12 @@ impl std::fmt::Display for LeaseToken {
     }
 }
 
-/// Names one version of a transaction. A store that lost records may come to hold
-/// another one with the same count, made by another attempt.
+/// The identity of one version of a transaction. The count alone does not identify it: a store that
+/// lost records may hold another version with the same count, made by another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaseVersion {
-    /// Counts every save.
+    /// The number of saves.
     pub version: u64,
-    /// The attempt that it is about.
+    /// The token of the latest attempt in that version.
     pub token: AttemptToken,
 }

@@ -1,8 +1,8 @@
-//! The verification of a transaction that was read from a store.
+//! Verification of a transaction that was read from a store.
 
-use super::{evidence::Occurrences, finding::Finding, record::Transaction, statement::Statement};
+use super::{finding::Finding, record::Transaction};
 
-/// A stored transaction that contradicts itself.
+/// The error of a stored transaction that contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored transaction contradicts itself: {0}")]
 pub struct Contradiction(&'static str);
@@ -11,7 +11,7 @@ impl Transaction {
     /// Verifies a transaction that was read from a store.
     ///
     /// # Errors
-    /// [`Contradiction`] when it cannot have been written by this program.
+    /// [`Contradiction`] when this program cannot have written the record.
     pub fn verified(self) -> Result<Self, Contradiction> {
         if self.revision == 0 || self.revision > self.version {
             return Err(Contradiction("its revision does not fit its version"));
@@ -20,17 +20,23 @@ impl Transaction {
             return Err(Contradiction("it has no attempt"));
         }
         if self.created_at > self.updated_at {
-            return Err(Contradiction("it was changed before it was made"));
+            return Err(Contradiction("it was changed before it was created"));
         }
         if self
             .quarantined
             .iter()
             .any(|held| held.attempt > self.attempt.number)
         {
-            return Err(Contradiction("it held back an attempt that was never made"));
+            return Err(Contradiction(
+                "it quarantined an attempt that was never made",
+            ));
         }
-        let future_attempt = |(said, _): (&Statement, &Occurrences)| matches!(said.finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
-        if self.evidence.iter().any(future_attempt) {
+        let is_of_future_attempt = |finding| matches!(finding, Finding::NotSent { attempt, .. } if attempt > self.attempt.number);
+        if self
+            .evidence
+            .iter()
+            .any(|(statement, _)| is_of_future_attempt(statement.finding))
+        {
             return Err(Contradiction("it knows of an attempt that was never made"));
         }
         Ok(self)
