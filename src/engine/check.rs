@@ -104,7 +104,7 @@ impl Engine {
             if is_newer || !may_be_checked {
                 None
             } else {
-                current.ask_check(self.now(), self.schedule())
+                current.request_check(self.now(), self.schedule())
             }
         };
         let asked = self.update(current, ask).await?;

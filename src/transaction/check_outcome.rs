@@ -158,7 +158,7 @@ impl Transaction {
 
     /// Requests a check at the earliest allowed time. Returns `None` when one is requested already.
     #[must_use]
-    pub fn ask_check(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
+    pub fn request_check(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
         let mut next = self.clone();
         next.ask(now, schedule);
         (next != *self).then(|| next.changed(self, now, schedule, false))

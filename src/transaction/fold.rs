@@ -132,8 +132,8 @@ fn decided_state(verdict: Verdict, receipt: Details, operation: Operation) -> St
     }
 }
 
-/// The facts that [`conclude`] weighs, each with the status code of its latest statement.
-struct Facts {
+/// The evidence as [`conclude`] weighs it: each fact with the status code of its latest statement.
+struct EvidenceSummary {
     success: Option<Coded<()>>,
     failure: Option<Coded<FailureReason>>,
     not_sent: Option<Coded<NotSent>>,
@@ -145,7 +145,7 @@ struct Facts {
     is_contradicted: bool,
 }
 
-impl Facts {
+impl EvidenceSummary {
     fn gather(evidence: &EvidenceSet, attempt: LatestAttempt, rules: &Rules) -> Self {
         let is = |wanted: Finding| {
             latest(evidence, |statement, _| {
@@ -228,7 +228,7 @@ fn conclude(
     attempt: LatestAttempt,
     rules: &Rules,
 ) -> (State, Option<StatusCode>) {
-    let facts = Facts::gather(evidence, attempt, rules);
+    let facts = EvidenceSummary::gather(evidence, attempt, rules);
     let review = |cause| {
         let receipt = facts.success.map(|_| receipt(evidence));
         State::NeedsReview { cause, receipt }

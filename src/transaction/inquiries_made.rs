@@ -71,7 +71,7 @@ fn written(amount: Amount) -> String {
 /// unknown.
 fn parts(entry: &str) -> (&str, Option<&str>) {
     match entry.split_once(SEPARATOR) {
-        Some((id, told)) => (id, Some(told)),
+        Some((id, hashes)) => (id, Some(hashes)),
         None => (entry, None),
     }
 }
@@ -173,37 +173,37 @@ impl InquiriesMade {
     /// Returns true when an inquiry returned, or may have returned, this serial number. The answer
     /// to an inquiry may contain one (API page, section 3), so an unknown answer may contain any.
     #[must_use]
-    pub fn may_have_told_serial_number(&self, number: &SerialNumber) -> bool {
-        self.has_told(InquiryFact::SerialNumber, number.expose(), true)
+    pub fn may_have_returned_serial_number(&self, number: &SerialNumber) -> bool {
+        self.has_returned(InquiryFact::SerialNumber, number.expose(), true)
     }
 
     /// Returns true when an inquiry is known to have returned this serial number.
     #[must_use]
-    pub fn told_serial_number(&self, number: &SerialNumber) -> bool {
-        self.has_told(InquiryFact::SerialNumber, number.expose(), false)
+    pub fn returned_serial_number(&self, number: &SerialNumber) -> bool {
+        self.has_returned(InquiryFact::SerialNumber, number.expose(), false)
     }
 
     /// Returns true when an inquiry returned this price. No documented inquiry before a purchase
     /// has a price, so an unknown answer is taken to have none.
     #[must_use]
-    pub fn told_price(&self, price: Amount) -> bool {
-        self.has_told(InquiryFact::Price, &written(price), false)
+    pub fn returned_price(&self, price: Amount) -> bool {
+        self.has_returned(InquiryFact::Price, &written(price), false)
     }
 
     /// Returns true when an inquiry returned this trace code. Each request has its own, so an
     /// unknown answer did not contain that of the POST.
     #[must_use]
-    pub fn told_trace_code(&self, code: &TraceCode) -> bool {
-        self.has_told(InquiryFact::TraceCode, code.as_str(), false)
+    pub fn returned_trace_code(&self, code: &TraceCode) -> bool {
+        self.has_returned(InquiryFact::TraceCode, code.as_str(), false)
     }
 
     /// Returns true when an answer contained a text; an unknown answer counts as `unknown`.
-    fn has_told(&self, kind: InquiryFact, text: &str, unknown: bool) -> bool {
+    fn has_returned(&self, kind: InquiryFact, text: &str, unknown: bool) -> bool {
         self.0.iter().any(|(entry, _)| match parts(entry) {
             (_, None) => unknown,
-            (id, Some(told)) => {
+            (id, Some(hashes)) => {
                 let wanted = hash(id, kind, text);
-                told.split(',').any(|hash| hash == wanted)
+                hashes.split(',').any(|hash| hash == wanted)
             }
         })
     }
@@ -241,7 +241,7 @@ mod tests {
             made.note_answer(&id, code("000"), &Details::default());
         }
         assert!(made.may_have_got(code("205")), "too many to remember");
-        assert!(made.may_have_told_serial_number(&number("1")));
+        assert!(made.may_have_returned_serial_number(&number("1")));
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         let mut made = InquiriesMade::default();
         made.note("a");
         assert!(
-            made.may_have_told_serial_number(&number("5")),
+            made.may_have_returned_serial_number(&number("5")),
             "not answered yet"
         );
         made.note_answer("a", code("000"), &details);
@@ -294,14 +294,17 @@ mod tests {
         }
         let made: InquiriesMade = serde_json::from_str(&text).unwrap();
         for told in [token, "12345678901234567890", "7788"] {
-            assert!(made.may_have_told_serial_number(&number(told)), "{told}");
+            assert!(
+                made.may_have_returned_serial_number(&number(told)),
+                "{told}"
+            );
         }
-        assert!(!made.may_have_told_serial_number(&number("5")));
+        assert!(!made.may_have_returned_serial_number(&number("5")));
         let trace_code = |text| TraceCode::parse(text).unwrap();
-        assert!(made.told_trace_code(&trace_code("trace1")));
-        assert!(!made.told_trace_code(&trace_code("trace2")));
-        assert!(made.told_price(Amount::parse("10500.00").unwrap()));
-        assert!(!made.told_price(Amount::parse("10501").unwrap()));
+        assert!(made.returned_trace_code(&trace_code("trace1")));
+        assert!(!made.returned_trace_code(&trace_code("trace2")));
+        assert!(made.returned_price(Amount::parse("10500.00").unwrap()));
+        assert!(!made.returned_price(Amount::parse("10501").unwrap()));
     }
 
     #[test]
@@ -309,7 +312,7 @@ mod tests {
         // An earlier release wrote no hashes, so the facts of its answers are unknown.
         let earlier = r#"[["a","000"],["b",null]]"#;
         let made: InquiriesMade = serde_json::from_str(earlier).unwrap();
-        assert!(made.may_have_told_serial_number(&number("5")));
+        assert!(made.may_have_returned_serial_number(&number("5")));
         assert_eq!(serde_json::to_string(&made).unwrap(), earlier);
         let mut made = InquiriesMade::default();
         made.note("a");

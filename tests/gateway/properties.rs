@@ -947,7 +947,7 @@ fn no_check_that_is_asked_for_overtakes_the_post() {
     assert_eq!(reported.due_at(), Some(at(over)));
     assert!(!reported.may_be_checked(at(3), &schedule()));
     assert!(
-        reported.ask_check(at(3), &schedule()).is_none(),
+        reported.request_check(at(3), &schedule()).is_none(),
         "one is asked for already"
     );
     // Once the answer is there the check waits no longer.
