@@ -1,4 +1,4 @@
-//! Time and randomness, passed in so that nothing else asks the machine for them.
+//! The clock and the source of randomness, passed as values so that nothing else reads them.
 
 use std::time::Duration;
 
@@ -6,20 +6,21 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
-/// Where the time and random tokens come from.
+/// The sources of time and randomness.
 #[derive(Clone, Copy, Debug)]
 pub struct Ambient {
-    /// The time now.
+    /// Returns the current time.
     pub now: fn() -> Timestamp,
-    /// The time since the machine was started, suspension included: it never goes back.
+    /// Returns the time since the machine booted, suspension included. It never decreases.
     pub boot: fn() -> Duration,
-    /// Sixteen random bytes.
+    /// Returns sixteen random bytes.
     pub random: fn() -> Uuid,
 }
 
+/// Returns the time since the machine booted.
 fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
-    // Neither is ever negative.
+    // Neither part is ever negative.
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),
         u32::try_from(time.tv_nsec).unwrap_or_default(),
@@ -27,7 +28,7 @@ fn since_boot() -> Duration {
 }
 
 impl Ambient {
-    /// The machine's clock and random source: the only place that asks them.
+    /// Returns the clocks and the random source of the machine. No other code reads them.
     #[must_use]
     pub fn system() -> Self {
         #[expect(

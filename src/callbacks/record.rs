@@ -15,7 +15,9 @@ use crate::{
     },
     store::StoreError,
     telemetry::link,
-    transaction::{AccountName, Named, ReferenceCode, Statement, Transaction, TransactionKey},
+    transaction::{
+        AccountName, ReferenceCode, Statement, Transaction, TransactionKey, TransactionRef,
+    },
 };
 
 /// What became of a callback. Either way it is stored.
@@ -55,7 +57,7 @@ impl CallbackRecorder {
         let known = match ReferenceCode::parse(reference) {
             // Another account's transaction is none of this sender's business.
             Ok(reference) => {
-                let named = Named {
+                let named = TransactionRef {
                     key: TransactionKey::new(&reference),
                     account: Some(account.clone()),
                 };
@@ -101,7 +103,7 @@ impl CallbackRecorder {
             if let Some(said) = &believed {
                 return current.observe([said.clone()], now, schedule);
             }
-            let state = current.standing().state;
+            let state = current.status().state;
             let agrees = report
                 .status_code()
                 .is_some_and(|code| verdict::agrees(code, &state, lists));

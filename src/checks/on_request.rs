@@ -8,7 +8,7 @@ use super::checks::Checks;
 use crate::{
     ledger::{Waited, leave_before},
     store::StoreError,
-    transaction::{Named, Transaction},
+    transaction::{Transaction, TransactionRef},
 };
 
 /// What a caller that asks for a check allows beyond the upstream time-out.
@@ -46,7 +46,7 @@ impl Checks {
     /// [`CheckError`] when the store does not answer, or too many callers wait.
     pub async fn check_now(
         &self,
-        named: &Named,
+        named: &TransactionRef,
         caller_deadline: Option<Instant>,
     ) -> Result<Option<Checked>, CheckError> {
         let _waiter = self
@@ -75,7 +75,7 @@ impl Checks {
             if is_newer || !may_be_checked {
                 None
             } else {
-                current.ask_check((self.ambient.now)(), &self.schedule)
+                current.request_check((self.ambient.now)(), &self.schedule)
             }
         };
         let asked = self.ledger.update(current, ask).await?;

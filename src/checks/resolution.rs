@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     checks::checks::Checks,
     store::StoreError,
-    transaction::{CannotResolve, Named, Ruling, Transaction},
+    transaction::{CannotResolve, Ruling, Transaction, TransactionRef},
 };
 
 /// Why a transaction is not resolved.
@@ -30,7 +30,7 @@ impl Checks {
     /// [`ResolveError`] when it is not resolved.
     pub async fn resolve(
         &self,
-        named: &Named,
+        named: &TransactionRef,
         ruling: &Ruling,
     ) -> Result<Arc<Transaction>, ResolveError> {
         let found = self.ledger.find(named).await?;

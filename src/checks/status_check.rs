@@ -69,7 +69,7 @@ impl Checks {
         };
         let denies =
             is_absent || matches!(&said, Some(said) if said.finding == Finding::NotReceived);
-        let (said, is_absent) = if denies && due.is_held_back() {
+        let (said, is_absent) = if denies && due.is_quarantined() {
             let elsewhere = self.known_elsewhere(&due).await?;
             let said = said.filter(|_| elsewhere == Elsewhere::NotReceived);
             (said, is_absent && elsewhere != Elsewhere::MayBeKnown)

@@ -59,7 +59,7 @@ impl Checks {
         info!(
             %key,
             account = %passed.account(),
-            state = passed.standing().state.name(),
+            state = passed.status().state.name(),
             next_at = passed.due_at().map(tracing::field::display),
             "status check passed over: its account is not configured"
         );

@@ -166,7 +166,7 @@ impl FailoverGuard {
     /// Returns true when nothing was sent under the reference code of a stored transaction: it is
     /// NOT_SENT, and the store has not lost a later attempt.
     pub async fn is_unsent(&self, stored: &Transaction) -> bool {
-        if !matches!(stored.standing().state, State::NotSent(_)) {
+        if !matches!(stored.status().state, State::NotSent(_)) {
             return false;
         }
         let epoch = self.refresh().await;

@@ -42,7 +42,7 @@ impl ListedTransaction {
 /// Returns true while the outcome of a transaction is open.
 #[must_use]
 pub fn is_open(transaction: &Transaction) -> bool {
-    let state = transaction.standing().state;
+    let state = transaction.status().state;
     !state.is_settled() || matches!(state, State::NeedsReview { .. })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     failover::known_epoch::GuardSettings,
     notices::orphans::{self as inbox, Orphan},
     store::{Commit, LIST_MAX, Listed, Listing, Store, StoreError},
-    transaction::{Kept, Release, Schedule, Transaction, TransactionKey},
+    transaction::{NotReleased, Release, Schedule, Transaction, TransactionKey},
 };
 
 /// How many transactions are looked up at a time.
@@ -67,7 +67,7 @@ pub(crate) async fn release(
     for entry in entries {
         match release_one(store, schedule, by, ambient, &entry, &mentions).await {
             Ok(Ok(())) => released.count += 1,
-            Ok(Err(Kept::NotHeldBack)) => {}
+            Ok(Err(NotReleased::NotQuarantined)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
             Err(error @ StoreError::Corrupt { .. }) => {
                 released.kept.push((entry.name, error.to_string()));
@@ -108,13 +108,13 @@ async fn release_one(
     ambient: Ambient,
     entry: &Listed,
     mentions: &Mentions,
-) -> Result<Result<(), Kept>, StoreError> {
+) -> Result<Result<(), NotReleased>, StoreError> {
     let key: TransactionKey = entry.key()?;
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
     // Starts again from what is stored as long as another process was faster.
     while let Some(transaction) = current {
         let change = match transaction.release(by, (ambient.now)(), schedule) {
-            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(Kept::CalledBack)),
+            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(NotReleased::CalledBack)),
             Ok(change) => change,
             Err(kept) => return Ok(Err(kept)),
         };
@@ -124,7 +124,7 @@ async fn release_one(
             Commit::OtherHistory => break,
         }
     }
-    Ok(Err(Kept::NotHeldBack))
+    Ok(Err(NotReleased::NotQuarantined))
 }
 
 /// The reference codes that callbacks named while the store did not know them.

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use super::v1;
 use crate::transaction::{
-    Amount, Bill, Details, Doubt, FailureReason, Finding, HeldBack, NotSent, Operation,
-    ReviewCause, Seen, SerialNumberStatus, Source, State, Statement, Transaction, Unknown, Verdict,
+    Amount, Bill, ConfirmingCause, Details, FailureReason, Finding, NotSent, Occurrences,
+    Operation, QuarantinedAttempt, ReviewCause, SerialNumberStatus, Source, State, Statement,
+    Transaction, UnknownCause, Verdict,
 };
 
 /// The message of a transaction.
 pub(super) fn transaction(from: &Transaction) -> v1::Transaction {
-    let standing = from.standing();
+    let standing = from.status();
     let state = &standing.state;
     let (contents, order) = (from.contents(), from.order());
     let bill = order
@@ -115,13 +116,13 @@ pub(super) fn field(name: &str, value: &str) -> v1::Field {
 /// Oldest first.
 fn timeline(of: &Transaction) -> Vec<v1::Evidence> {
     let said = of.evidence().timeline().into_iter().map(evidence);
-    let mut entries: Vec<v1::Evidence> = of.held_back().iter().map(held_back).collect();
+    let mut entries: Vec<v1::Evidence> = of.quarantined_attempts().iter().map(held_back).collect();
     entries.extend(said);
     entries.sort_by_key(|entry| entry.first_time.map(|time| (time.seconds, time.nanos)));
     entries
 }
 
-fn held_back(held: &HeldBack) -> v1::Evidence {
+fn held_back(held: &QuarantinedAttempt) -> v1::Evidence {
     let at = Some(timestamp(held.at));
     v1::Evidence {
         source: v1::Source::Gateway.into(),
@@ -137,7 +138,7 @@ fn held_back(held: &HeldBack) -> v1::Evidence {
     }
 }
 
-fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
+fn evidence((said, seen): (&Statement, &Occurrences)) -> v1::Evidence {
     let source = match said.source {
         Source::Gateway => v1::Source::Gateway,
         Source::Answer => v1::Source::Answer,
@@ -167,18 +168,18 @@ fn description(said: &Statement) -> String {
                 NotSent::Unreachable => "no connection could be made",
                 NotSent::Overloaded => "it waited too long to be sent",
                 NotSent::ClaimLost => "the claim could not be confirmed",
-                NotSent::HeldBack if said.source == Source::Operator => {
+                NotSent::Quarantined if said.source == Source::Operator => {
                     "it was held back, and an operator knows that nothing was lost"
                 }
-                NotSent::HeldBack => "OKEBAYAR never received it",
+                NotSent::Quarantined => "OKEBAYAR never received it",
             };
             format!("attempt {attempt} sent nothing: {why}")
         }
-        Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
+        Finding::Unknown(UnknownCause::Inconclusive) if said.source == Source::Check => {
             "OKEBAYAR knows the reference code; the status decides nothing".to_owned()
         }
-        Finding::Unknown(Unknown::AboutAnother) => {
-            format!("not believed: {}", unknown(Unknown::AboutAnother)) + &named(said)
+        Finding::Unknown(UnknownCause::AboutAnother) => {
+            format!("not believed: {}", unknown(UnknownCause::AboutAnother)) + &named(said)
         }
         Finding::Unknown(why) => format!("outcome unknown: {}", unknown(why)),
         Finding::Reported => "reported, not confirmed".to_owned(),
@@ -230,16 +231,16 @@ fn named(said: &Statement) -> String {
     }
 }
 
-fn unknown(why: Unknown) -> String {
+fn unknown(why: UnknownCause) -> String {
     match why {
-        Unknown::TimedOut => "no answer in time".to_owned(),
-        Unknown::Broken => "the connection broke".to_owned(),
-        Unknown::HttpStatus(status) => format!("HTTP status {status}"),
-        Unknown::Unreadable => "the answer is unreadable".to_owned(),
-        Unknown::AboutAnother => "the answer is about something else".to_owned(),
-        Unknown::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
-        Unknown::Inconclusive => "the status says nothing about the outcome".to_owned(),
-        Unknown::SenderLost => "the sending process gave no sign in time".to_owned(),
+        UnknownCause::TimedOut => "no answer in time".to_owned(),
+        UnknownCause::Broken => "the connection broke".to_owned(),
+        UnknownCause::HttpStatus(status) => format!("HTTP status {status}"),
+        UnknownCause::Unreadable => "the answer is unreadable".to_owned(),
+        UnknownCause::AboutAnother => "the answer is about something else".to_owned(),
+        UnknownCause::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
+        UnknownCause::Inconclusive => "the status says nothing about the outcome".to_owned(),
+        UnknownCause::SenderLost => "the sending process gave no sign in time".to_owned(),
     }
 }
 
@@ -259,13 +260,15 @@ fn state_of(state: &State) -> v1::State {
 fn reason_of(state: &State) -> v1::Reason {
     match state {
         State::Sending | State::Pending | State::Succeeded { .. } => v1::Reason::Unspecified,
-        State::Failed(why) | State::Confirming(Doubt::Unproven(why)) => failure(*why),
-        State::Confirming(Doubt::Unknown(why)) => match why {
-            Unknown::TimedOut | Unknown::Broken | Unknown::SenderLost => v1::Reason::NoAnswer,
+        State::Failed(why) | State::Confirming(ConfirmingCause::Unproven(why)) => failure(*why),
+        State::Confirming(ConfirmingCause::Unknown(why)) => match why {
+            UnknownCause::TimedOut | UnknownCause::Broken | UnknownCause::SenderLost => {
+                v1::Reason::NoAnswer
+            }
             _ => v1::Reason::UnclearAnswer,
         },
-        State::Confirming(Doubt::HeldBack) => v1::Reason::HeldBack,
-        State::NotSent(NotSent::HeldBack) => v1::Reason::NotReceived,
+        State::Confirming(ConfirmingCause::Quarantined) => v1::Reason::HeldBack,
+        State::NotSent(NotSent::Quarantined) => v1::Reason::NotReceived,
         State::NotSent(NotSent::Unreachable) => v1::Reason::Unreachable,
         State::NotSent(NotSent::Overloaded | NotSent::ClaimLost) => v1::Reason::Overloaded,
         State::NeedsReview {

@@ -213,7 +213,7 @@ pub(super) fn of_purchase(error: &PurchaseError) -> Status {
         PurchaseError::NothingSent(NotSent::Unreachable) => {
             unavailable("OKEBAYAR_UNREACHABLE", &message, sent)
         }
-        PurchaseError::NothingSent(NotSent::HeldBack) => {
+        PurchaseError::NothingSent(NotSent::Quarantined) => {
             unavailable("NOT_RECEIVED", &message, sent)
         }
         PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::StoreUnfit(_) => {

@@ -18,8 +18,9 @@ use crate::{
     store::Cursor,
     telemetry::current_trace,
     transaction::{
-        AccountName, AccountNumber, Amount, BillGuards, Contents, InquiryCode, Intent, Named,
-        ProductCode, ReferenceCode, Ruling, SerialNumber, State, TransactionKey, Verbatim, Verdict,
+        AccountName, AccountNumber, Amount, BillGuards, Contents, InquiryCode, Intent, ProductCode,
+        ReferenceCode, Ruling, SerialNumber, State, TransactionKey, TransactionRef, Verbatim,
+        Verdict,
     },
 };
 
@@ -170,12 +171,12 @@ pub(super) fn named_account(name: &str, violations: &mut Violations) -> Option<A
 }
 
 /// Reads which transaction a request is about.
-pub(super) fn named(account: &str, reference_code: &str) -> Result<Named, Status> {
+pub(super) fn named(account: &str, reference_code: &str) -> Result<TransactionRef, Status> {
     let mut violations = Violations::about(reference_code);
     let account = named_account(account, &mut violations);
     let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
     match reference {
-        Some(reference) if violations.is_empty() => Ok(Named {
+        Some(reference) if violations.is_empty() => Ok(TransactionRef {
             key: TransactionKey::new(&reference),
             account,
         }),
@@ -452,7 +453,7 @@ pub(super) fn watch_all(
 /// What an operator rules, and about which transaction.
 pub(super) fn resolution(
     request: v1::ResolveTransactionRequest,
-) -> Result<(Named, Ruling), Status> {
+) -> Result<(TransactionRef, Ruling), Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = named_account(&request.account, &mut violations);
     let reference = violations.keep(
@@ -502,7 +503,7 @@ pub(super) fn resolution(
                 serial_number: SerialNumber::read(&request.serial_number),
                 revision,
             };
-            let named = Named {
+            let named = TransactionRef {
                 key: TransactionKey::new(&reference),
                 account,
             };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     store::{Put, Store, StoreError, record},
-    transaction::{AccountName, InquiryCode, Numbered, State, TransactionKey},
+    transaction::{AccountName, InquiryCode, NumberedInquiry, State, TransactionKey},
 };
 
 /// To whom an inquiry belongs.
@@ -51,7 +51,7 @@ impl BindingNote {
     /// Names the note of an inquiry. The first one under a code has the name that an earlier
     /// release knows.
     #[must_use]
-    pub fn of(numbered: &Numbered) -> Self {
+    pub fn of(numbered: &NumberedInquiry) -> Self {
         let inquiry = &numbered.inquiry;
         let mut name = bound_name(&inquiry.account, &inquiry.inquiry_code);
         if numbered.number > 0 {
@@ -154,10 +154,7 @@ impl InquiryRecords {
     async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
-            matches!(
-                holder.standing().state,
-                State::Failed(_) | State::NotSent(_)
-            )
+            matches!(holder.status().state, State::Failed(_) | State::NotSent(_))
         }))
     }
 }

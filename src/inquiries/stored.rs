@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::notes::{INQUIRY_KEPT, corrupt, keep};
 use crate::{
     store::{Put, Store, StoreError},
-    transaction::{AccountName, Inquiries, Inquiry, InquiryCode, TooManyUnderCode},
+    transaction::{AccountName, InquiriesUnderCode, Inquiry, InquiryCode, TooManyUnderCode},
 };
 
 /// Why an inquiry is not kept.
@@ -29,7 +29,7 @@ pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Resul
     loop {
         let inquiries = match known.as_deref() {
             Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
-            None => Inquiries::new(inquiry.clone()),
+            None => InquiriesUnderCode::new(inquiry.clone()),
         };
         let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
         if known.as_ref() == Some(&body) {
@@ -51,13 +51,13 @@ pub async fn load(
     store: &dyn Store,
     account: &AccountName,
     code: &InquiryCode,
-) -> Result<Option<Inquiries>, StoreError> {
+) -> Result<Option<InquiriesUnderCode>, StoreError> {
     let name = inquiry_name(account, code);
     let body = store.note(&name).await?;
     body.map(|body| read_inquiries(&name, &body)).transpose()
 }
 
-fn read_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
+fn read_inquiries(name: &str, body: &str) -> Result<InquiriesUnderCode, StoreError> {
     serde_json::from_str(body).map_err(|_| corrupt(name))
 }
 

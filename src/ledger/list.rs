@@ -54,7 +54,7 @@ impl Ledger {
         };
         let wanted = |transaction: &Transaction| {
             let is_account = |account| self.accounts.is_meant(transaction.account(), Some(account));
-            states.contains(&transaction.standing().state.name())
+            states.contains(&transaction.status().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
         let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);

@@ -15,7 +15,10 @@ use crate::{
     ambient::Ambient,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
-    transaction::{AccountName, Change, Named, Standing, TraceCode, Transaction, TransactionKey},
+    transaction::{
+        AccountName, Change, TraceCode, Transaction, TransactionKey, TransactionRef,
+        TransactionStatus,
+    },
 };
 
 /// The bounds of the ledger's readers.
@@ -84,7 +87,10 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn find(&self, named: &Named) -> Result<Option<Arc<Transaction>>, StoreError> {
+    pub async fn find(
+        &self,
+        named: &TransactionRef,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let loaded = self.store.load(&named.key).await?;
         let account = named.account.as_ref();
         Ok(loaded.filter(|found| self.accounts.is_meant(found.account(), account)))
@@ -149,7 +155,7 @@ impl Ledger {
         current: &Transaction,
         next: Change,
     ) -> Result<Result<Arc<Transaction>, Arc<Transaction>>, StoreError> {
-        let (before, after) = (current.standing(), next.transaction.standing());
+        let (before, after) = (current.status(), next.transaction.status());
         let span = info_span!(
             "save",
             okebayar.account = %current.account(),
@@ -210,7 +216,12 @@ impl Ledger {
 
     /// Indexes a new trace code, on a best effort by contract: the reference code always finds the
     /// transaction. It is indexed before anyone can read it from the record.
-    async fn index_trace(&self, of: &Transaction, before: &Standing, after: &Standing) {
+    async fn index_trace(
+        &self,
+        of: &Transaction,
+        before: &TransactionStatus,
+        after: &TransactionStatus,
+    ) {
         if let Some(new) = &after.trace_code
             && before.trace_code.as_ref() != Some(new)
         {
@@ -223,7 +234,7 @@ impl Ledger {
         &self,
         from: &Transaction,
         change: &Change,
-        (before, after): (&Standing, &Standing),
+        (before, after): (&TransactionStatus, &TransactionStatus),
     ) {
         let transaction = &change.transaction;
         self.hub.publish(transaction);

@@ -59,7 +59,7 @@ impl Wait {
     /// gateway stops.
     #[must_use]
     pub fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
-        let state = transaction.standing().state;
+        let state = transaction.status().state;
         match self.until {
             WaitUntil::Final if !stopping => state.ends_watch(),
             _ => state != State::Sending,
@@ -138,7 +138,7 @@ impl Ledger {
                     problem = None;
                     newest = read;
                 }
-                Ok(_) if is_sent_here && newest.standing().state == State::Sending => {
+                Ok(_) if is_sent_here && newest.status().state == State::Sending => {
                     problem = Some(StoreError::Unavailable(
                         "it has lost the transaction, which is still being sent".to_owned(),
                     ));

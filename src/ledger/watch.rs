@@ -17,7 +17,7 @@ use crate::{
     },
     store::{History, StoreError},
     telemetry::link,
-    transaction::{Named, Transaction, TransactionKey},
+    transaction::{Transaction, TransactionKey, TransactionRef},
 };
 
 /// Why a watch ends early.
@@ -72,7 +72,11 @@ impl Ledger {
     /// # Errors
     /// [`WatchError`] when there is no such transaction or revision, or there are too
     /// many watchers.
-    pub async fn watch(self: &Arc<Self>, named: Named, after: u64) -> Result<Watch, WatchError> {
+    pub async fn watch(
+        self: &Arc<Self>,
+        named: TransactionRef,
+        after: u64,
+    ) -> Result<Watch, WatchError> {
         let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
         // Subscribed before reading, so that no change falls in between.
         let updates = self.hub.subscribe(&named.key);
@@ -199,5 +203,5 @@ impl Drop for Watch {
 }
 
 fn ends(transaction: &Transaction) -> bool {
-    transaction.standing().state.ends_watch()
+    transaction.status().state.ends_watch()
 }

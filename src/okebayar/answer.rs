@@ -12,7 +12,7 @@ use super::{
     redact::{self, Secrets},
 };
 use crate::transaction::{
-    Details, Extra, ExtraKeeper, Quoted, SerialNumber, StatusCode, TraceCode,
+    Details, ExtraFields, ExtraFieldsBuilder, Quoted, SerialNumber, StatusCode, TraceCode,
 };
 
 /// Names and texts in the order in which they came.
@@ -210,7 +210,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
     let Reading { zone, secrets, .. } = *reading;
     let mut known = Known::default();
     let mut all = Fields::new();
-    let mut extra = ExtraKeeper::default();
+    let mut extra = ExtraFieldsBuilder::default();
     let mut room = additional_data::Room::default();
     let mut withheld = Vec::new();
     for (name, text) in fields {
@@ -284,7 +284,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
     })
 }
 
-fn details(known: &Known, extra: Extra, zone: &TimeZone) -> Details {
+fn details(known: &Known, extra: ExtraFields, zone: &TimeZone) -> Details {
     let amount = |text: &str| Quoted::read(text).amount();
     let mut unread = Vec::new();
     let price = read(&mut unread, &known.price, amount);

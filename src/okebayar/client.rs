@@ -28,7 +28,7 @@ use crate::{
     telemetry::Metrics,
     transaction::{
         AccountName, AccountNumber, Amount, Details, Finding, InquiriesMade, NotSent, Order,
-        ProductCode, ReferenceCode, Source, Statement, StatusCode, Transaction, Unknown,
+        ProductCode, ReferenceCode, Source, Statement, StatusCode, Transaction, UnknownCause,
     },
 };
 
@@ -246,12 +246,12 @@ impl Client {
             ),
             Err(NothingLearnt::HttpStatus(status)) => (
                 Source::Answer,
-                Finding::Unknown(Unknown::HttpStatus(status)),
+                Finding::Unknown(UnknownCause::HttpStatus(status)),
                 format!("HTTP status {status}"),
             ),
             Err(other) => (
                 Source::Answer,
-                Finding::Unknown(Unknown::Unreadable),
+                Finding::Unknown(UnknownCause::Unreadable),
                 other.to_string(),
             ),
         };
@@ -271,7 +271,7 @@ impl Client {
         asked: &Transaction,
         inquired: &InquiriesMade,
     ) -> Result<Statement, NothingLearnt> {
-        let trace_code = asked.standing().trace_code;
+        let trace_code = asked.status().trace_code;
         let body = request::check(&self.account, asked, trace_code.as_ref());
         let answer = self.ask(body).await?;
         let (about, lists) = (asked, &self.account.code_lists);
@@ -694,8 +694,8 @@ fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {
             attempt: wanted.attempt(),
             why: NotSent::Overloaded,
         },
-        TransportError::TimedOut => Finding::Unknown(Unknown::TimedOut),
-        TransportError::Broken(_) => Finding::Unknown(Unknown::Broken),
-        TransportError::TooLong(_) => Finding::Unknown(Unknown::Unreadable),
+        TransportError::TimedOut => Finding::Unknown(UnknownCause::TimedOut),
+        TransportError::Broken(_) => Finding::Unknown(UnknownCause::Broken),
+        TransportError::TooLong(_) => Finding::Unknown(UnknownCause::Unreadable),
     }
 }

@@ -10,8 +10,8 @@ use super::{
     verdict::Ignored,
 };
 use crate::transaction::{
-    AccountName, AccountNumber, Amount, Bill, Inquired, Inquiry, InquiryCode, Order, ProductCode,
-    Quoted, StatusCode, Verbatim,
+    AccountName, AccountNumber, Amount, Bill, InquiredData, Inquiry, InquiryCode, Order,
+    ProductCode, Quoted, StatusCode, Verbatim,
 };
 
 /// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
@@ -295,7 +295,7 @@ pub(super) fn found_prepaid(
     refuse_another(&answer, asked, customer.difference(&answer, ""))?;
     let customer = customer.identity();
     found(answer, about, |answer| {
-        let inquired = Inquired {
+        let inquired = InquiredData {
             refs: refs(answer)?,
             at: Some(asked.now),
             customer: customer.clone(),
@@ -337,7 +337,7 @@ pub(super) fn found_postpaid(
             nominal: text("nominal", "")?,
             admin_fee: text("adminfee", "")?,
         };
-        let inquired = Inquired {
+        let inquired = InquiredData {
             refs: refs(answer)?,
             at: Some(asked.now),
             customer: customer.identity(),
@@ -373,7 +373,7 @@ type About<'a> = (&'a Asked<'a>, &'a ProductCode, &'a str);
 fn found(
     mut answer: Answer,
     (asked, product_code, account_number): About<'_>,
-    order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
+    order: impl Fn(&Answer) -> Result<(AccountNumber, InquiredData), Unreadable>,
 ) -> Result<Found, QueryError> {
     let unreadable = |error: Unreadable| QueryError::NoAnswer(NothingLearnt::Unreadable(error));
     if other_reference(answer.reference_code.as_ref(), asked.reference_code)

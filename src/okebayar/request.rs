@@ -7,7 +7,7 @@ use super::{
     signature::sign, xml,
 };
 use crate::transaction::{
-    AccountNumber, Bill, Inquired, Order, ProductCode, TraceCode, Transaction, Verbatim,
+    AccountNumber, Bill, InquiredData, Order, ProductCode, TraceCode, Transaction, Verbatim,
 };
 
 /// Who asks: one account's credentials. `Debug` hides the PIN.
@@ -114,7 +114,7 @@ const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
 /// there is one. Nothing may be sent then: OKEBAYAR would get another text.
 #[must_use]
 pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
-    let mut texts = order.inquired.iter().flat_map(Inquired::texts);
+    let mut texts = order.inquired.iter().flat_map(InquiredData::texts);
     match account.format {
         Format::Json => None,
         Format::Xml => texts
@@ -129,7 +129,7 @@ pub fn order(account: &Account, wanted: &Transaction) -> Body {
     let order = wanted.order();
     let reference_code = wanted.reference_code().as_str();
     match &order.inquired {
-        Some(Inquired {
+        Some(InquiredData {
             refs,
             bill: Some(bill),
             ..

@@ -218,17 +218,17 @@ pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
         let mut traces = own_trace_codes(asked.transaction);
         let is_echo =
             same_letters(text, reference) || traces.any(|own| same_letters(text, own.as_str()));
-        !is_echo && !asked.inquired.may_have_told_serial_number(number)
+        !is_echo && !asked.inquired.may_have_returned_serial_number(number)
     });
     let price = details.price.filter(|price| *price > Amount::ZERO);
-    has_serial_number || price.is_some_and(|price| !asked.inquired.told_price(price))
+    has_serial_number || price.is_some_and(|price| !asked.inquired.returned_price(price))
 }
 
 /// Returns the details of an answer without a serial number that an inquiry told: it is not what
 /// was bought, which is still awaited.
 pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
     let mut details = answer.details.clone();
-    let is_purchase = |number: &SerialNumber| !asked.inquired.told_serial_number(number);
+    let is_purchase = |number: &SerialNumber| !asked.inquired.returned_serial_number(number);
     details.serial_number = details.serial_number.filter(is_purchase);
     details
 }
@@ -238,7 +238,7 @@ pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
 pub(super) fn names_own_trace(answer: &Answer, asked: Asked<'_>) -> bool {
     answer.details.trace_code.as_ref().is_some_and(|named| {
         own_trace_codes(asked.transaction).any(|own| own == named)
-            && !asked.inquired.told_trace_code(named)
+            && !asked.inquired.returned_trace_code(named)
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::transaction::{
     Details, FailureReason, Finding, InquiriesMade, Source, Statement, StatusCode, Transaction,
-    Unknown,
+    UnknownCause,
 };
 
 /// What a deployment knows of its OKEBAYAR and the documentation does not: the meaning of codes,
@@ -178,32 +178,32 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
     };
     // Before anything else: another member's trace code must not become ours.
     if answer.names_another_member {
-        return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+        return Statement::bare(Source::Answer, Finding::Unknown(UnknownCause::AboutAnother));
     }
     if answer.is_inquiry {
-        return unknown(Unknown::AboutInquiry);
+        return unknown(UnknownCause::AboutInquiry);
     }
     match mismatch(answer, asked, lists) {
         None => {}
         Some(Mismatch::Transaction) => {
-            return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+            return Statement::bare(Source::Answer, Finding::Unknown(UnknownCause::AboutAnother));
         }
         Some(differs) => return unbelieved(Source::Answer, answer, differs),
     }
     let Some(code) = answer.status_code() else {
-        return unknown(Unknown::Unreadable);
+        return unknown(UnknownCause::Unreadable);
     };
     let is_signed = answer.reference_code.is_some() || answer.details.trace_code.is_some();
     let finding = match meaning_of(code, lists) {
         Meaning::Failure(why @ FailureReason::GatewayCredentials) => Finding::Failed(why),
         Meaning::Success | Meaning::Failure(_) | Meaning::Refused(_) if !is_signed => {
-            return unknown(Unknown::Inconclusive);
+            return unknown(UnknownCause::Inconclusive);
         }
         Meaning::Success => Finding::Succeeded,
         Meaning::Pending => Finding::Pending,
         Meaning::Failure(why) | Meaning::Refused(why) => Finding::Failed(why),
         Meaning::Doubtful(why) => Finding::Doubtful(why),
-        Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
+        Meaning::Inconclusive => return unknown(UnknownCause::Inconclusive),
     };
     Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
 }
@@ -238,7 +238,7 @@ fn unbelieved(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
             extra: texts.collect(),
             ..Details::default()
         },
-        ..Statement::bare(source, Finding::Unknown(Unknown::AboutAnother))
+        ..Statement::bare(source, Finding::Unknown(UnknownCause::AboutAnother))
     }
 }
 
@@ -288,7 +288,7 @@ pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) ->
         // The trace code of the POST may be an echo, and the POST's own answer showed it.
         _ => shows_record(answer),
     };
-    let finding = Finding::Unknown(Unknown::Inconclusive);
+    let finding = Finding::Unknown(UnknownCause::Inconclusive);
     shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
 }
 

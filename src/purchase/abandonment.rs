@@ -111,7 +111,7 @@ impl Purchases {
         if stored.token() != token {
             // Armed by another call, so ours can no longer be stored; but over
             // NOT_SENT it still could.
-            let is_free = matches!(stored.standing().state, State::NotSent(_));
+            let is_free = matches!(stored.status().state, State::NotSent(_));
             return Ok(if is_free {
                 Abandoned::Absent
             } else {

@@ -116,7 +116,7 @@ impl Purchases {
         let stored = stored.map_err(PurchaseError::NotClaimed)?;
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
-            if !matches!(stored.standing().state, State::NotSent(_)) {
+            if !matches!(stored.status().state, State::NotSent(_)) {
                 return Ok(Ordered::Taken(Arc::clone(stored)));
             }
         }
@@ -188,7 +188,7 @@ impl Purchases {
         let stored = self.ledger.load(&intent.key()).await;
         if let Some(stored) = stored.map_err(not_claimed)? {
             self.verify_same(&stored, intent).await?;
-            if !matches!(stored.standing().state, State::NotSent(_)) {
+            if !matches!(stored.status().state, State::NotSent(_)) {
                 return Ok(Some(Ordered::Taken(stored)));
             }
         }
@@ -216,7 +216,7 @@ impl Purchases {
                         error
                     }
                 })?;
-                if !matches!(stored.standing().state, State::NotSent(_)) {
+                if !matches!(stored.status().state, State::NotSent(_)) {
                     return Ok(Admission::Theirs(stored));
                 }
                 !is_being_claimed && self.failover.is_unsent(&stored).await

@@ -47,7 +47,7 @@ impl Purchases {
         } else {
             transaction
         };
-        match transaction.standing().state {
+        match transaction.status().state {
             State::NotSent(why) => Err(PurchaseError::NothingSent(why)),
             _ => Ok(Purchase {
                 transaction,

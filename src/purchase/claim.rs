@@ -52,7 +52,7 @@ impl Purchases {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
-                is_held_back: self.failover.must_quarantine(
+                is_quarantined: self.failover.must_quarantine(
                     &guard,
                     &intent,
                     &wanted.order,
@@ -113,7 +113,7 @@ impl Purchases {
         stored: &Transaction,
         wanted: &Wanted,
     ) -> Result<(), PurchaseError> {
-        let is_free = matches!(stored.standing().state, State::NotSent(_));
+        let is_free = matches!(stored.status().state, State::NotSent(_));
         if is_free && !stored.order().is_same_bill(&wanted.order) {
             return Err(PurchaseError::OtherContents {
                 field: "account_number",

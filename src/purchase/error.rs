@@ -183,6 +183,6 @@ fn not_sent_text(why: NotSent) -> &'static str {
         NotSent::Unreachable => "no connection could be made",
         NotSent::Overloaded => "it waited too long to be sent",
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
-        NotSent::HeldBack => "it was held back, and OKEBAYAR never received it",
+        NotSent::Quarantined => "it was held back, and OKEBAYAR never received it",
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     inquiries::{binding::BindingNote, stored},
     store::StoreError,
     transaction::{
-        AccountName, Contents, Inquiries, InquiryCode, Intent, Meant, Order, Transaction,
-        TransactionKey,
+        AccountName, Contents, InquiriesUnderCode, InquiryCode, InquirySelector, Intent, Order,
+        Transaction, TransactionKey,
     },
 };
 
@@ -34,17 +34,17 @@ pub(super) struct Wanted {
 
 /// Returns what a request says of the inquiry that it means; `before` is what its reference code
 /// was to pay before.
-pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<'a> {
+pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> InquirySelector<'a> {
     match &intent.contents {
         Contents::PurchasePrepaid {
             product_code,
             account_number,
             ..
-        } => Meant::Prepaid {
+        } => InquirySelector::Prepaid {
             product_code,
             account_number,
         },
-        Contents::PayPostpaid { total, .. } => Meant::Bill {
+        Contents::PayPostpaid { total, .. } => InquirySelector::Bill {
             total: *total,
             account_number: intent.bill.account_number.as_ref(),
             before,
@@ -59,7 +59,7 @@ impl Purchases {
         &self,
         account: Option<&AccountName>,
         code: &InquiryCode,
-    ) -> Result<Inquiries, PurchaseError> {
+    ) -> Result<InquiriesUnderCode, PurchaseError> {
         let mut found = None;
         for name in self.accounts.names_of(account) {
             let loaded = stored::load(&*self.store, name, code).await;

@@ -81,7 +81,7 @@ impl Purchases {
         // Before the store is read: a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(&key);
         let refused = match self.ledger.load(&key).await {
-            Ok(Some(stored)) if !matches!(stored.standing().state, State::NotSent(_)) => {
+            Ok(Some(stored)) if !matches!(stored.status().state, State::NotSent(_)) => {
                 self.verify_same(&stored, intent)
                     .await
                     .map_err(ClaimFault::Refused)?;

@@ -137,7 +137,7 @@ impl Queries {
         // It may be a duplicate of one that is still being answered.
         self.in_flight.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
-            let state = stored.map(|stored| stored.standing().state);
+            let state = stored.map(|stored| stored.status().state);
             state.is_some_and(|state| !matches!(state, State::NotSent(_)))
         });
         let made = marks::inquired(store, key).await;

@@ -47,7 +47,7 @@ impl Sales {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
-                is_held_back: false,
+                is_quarantined: false,
             };
             let (rules, schedule) = (self.rules, &self.schedule);
             let change = match &stored {

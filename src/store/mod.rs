@@ -471,7 +471,7 @@ pub async fn claim(store: &dyn Store, change: Change, history: &str) -> Result<C
 
 fn won(change: Change) -> Claim {
     let transaction = change.transaction;
-    if transaction.is_held_back() {
+    if transaction.is_quarantined() {
         return Claim::HeldBack(transaction);
     }
     Claim::Won(SendPermit { transaction })

@@ -99,7 +99,7 @@ pub fn listed(transaction: &Transaction) -> (&'static str, Listed) {
         created_ms: transaction.created_at().as_millisecond(),
         name: transaction.key().to_string(),
     };
-    (transaction.standing().state.name(), listed)
+    (transaction.status().state.name(), listed)
 }
 
 fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {
@@ -144,11 +144,11 @@ mod tests {
         }
     }
 
-    fn arming(token: u128, is_held_back: bool) -> Arming {
+    fn arming(token: u128, is_quarantined: bool) -> Arming {
         Arming {
             token: AttemptToken::new(Uuid::from_u128(token)),
             at: at(0),
-            is_held_back,
+            is_quarantined,
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn begin(is_held_back: bool) -> Arc<Transaction> {
+    fn begin(is_quarantined: bool) -> Arc<Transaction> {
         let order = order();
         let intent = Intent {
             account: AccountName::parse("main").unwrap(),
@@ -179,7 +179,7 @@ mod tests {
             not_received_after: SignedDuration::from_mins(10),
             clock_skew: SignedDuration::from_mins(1),
         };
-        Transaction::begin(intent, order, arming(1, is_held_back), rules, &schedule()).transaction
+        Transaction::begin(intent, order, arming(1, is_quarantined), rules, &schedule()).transaction
     }
 
     fn observe(from: &Transaction, finding: Finding, seconds: i64) -> Change {

@@ -92,6 +92,6 @@ async fn load(
     let transaction = store.load(&entry.key()?).await?;
     Ok(transaction.map(|transaction| {
         let account = transaction.account().clone();
-        (account, transaction.standing().state.name())
+        (account, transaction.status().state.name())
     }))
 }

@@ -1,14 +1,27 @@
-//! The present and the former names of accounts.
+//! The names of accounts, present and former.
 
 use std::collections::BTreeMap;
 
-use super::AccountName;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::codes::{BadCode, check, code, shown};
+
+code!(
+    /// The configured name of an OKEBAYAR account.
+    AccountName,
+    1..=32,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-',
+    "give 1 to 32 lower-case letters, digits or hyphens"
+);
+shown!(AccountName);
 
 /// The former names of the configured accounts.
 ///
-/// A transaction keeps the account name that it was made with. Whatever is looked up by
-/// a transaction's account (client, time-out, metrics, callbacks) is looked up under
-/// [`AccountNames::current`], so that a renamed account goes on with its transactions.
+/// A transaction keeps the account name with which it was created. Every lookup by a transaction's
+/// account (client, time-out, metrics, callbacks) uses [`AccountNames::current`], so that a renamed
+/// account keeps its transactions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountNames {
     /// Former name to present name.
@@ -24,7 +37,8 @@ impl AccountNames {
         }
     }
 
-    /// Returns the present name of an account; a name that was never changed is its own.
+    /// Returns the present name of an account; a name that was never changed is
+    /// returned as it is.
     #[must_use]
     pub fn current<'a>(&'a self, name: &'a AccountName) -> &'a AccountName {
         self.present.get(name).unwrap_or(name)

@@ -5,8 +5,8 @@ use std::fmt;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
-/// An exact amount in rupiah, at most 15 digits before the point and 4 after it.
-/// Never passes through a floating-point number.
+/// An exact amount in rupiah, of at most 15 digits before the point and 4 after it. It is never
+/// converted to a floating-point number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Amount(Decimal);
@@ -15,29 +15,29 @@ const DIGITS_MAX: usize = 15;
 const DECIMALS_MAX: usize = 4;
 const NANOS_PER_UNIT: u32 = 1_000_000_000;
 
-/// A text that is no amount.
+/// The error of a text that is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an amount: give up to 15 digits, and up to 4 after a point")]
 pub struct BadAmount;
 
-/// An amount in an answer of OKEBAYAR's.
+/// An amount in an answer from OKEBAYAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quoted {
-    /// The text is empty: nothing is said.
+    /// The text is empty.
     Absent,
-    /// The text may mean several amounts, or none. `105.000` is 105 to a program and
-    /// 105 thousand in Indonesia.
+    /// The text is not an amount, or is ambiguous: `105.000` is 105 to a program and 105 thousand
+    /// in Indonesia.
     Unreadable,
     /// The amount, never negative.
     Amount(Amount),
 }
 
-/// The most decimals of an amount in an answer: three are a group of thousands.
+/// The maximum number of decimals of an amount in an answer: three are a group of thousands.
 const QUOTED_DECIMALS_MAX: usize = 2;
 
 impl Quoted {
-    /// Reads digits with none, one or two decimals after a point. Leading zeros and
-    /// blanks around are fine; a sign, an exponent or a separator of thousands is not.
+    /// Parses digits with no, one or two decimals after a point. Leading zeros and surrounding
+    /// blanks are accepted; signs, exponents and separators of thousands are not.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let text = text.trim();
@@ -66,7 +66,7 @@ impl Quoted {
         parsed.map_or(Self::Unreadable, Self::Amount)
     }
 
-    /// The amount, if there is one that can be read.
+    /// Returns the amount, if it is present and readable.
     #[must_use]
     pub fn amount(self) -> Option<Amount> {
         match self {
@@ -77,24 +77,24 @@ impl Quoted {
 }
 
 impl Amount {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
-    /// The sum, exact; `None` when it has too many digits.
+    /// Returns the exact sum; `None` when it has too many digits.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = self.0.checked_add(other.0)?;
         Self::parse(&sum.to_string()).ok()
     }
 
-    /// The amount with the other sign.
+    /// Returns the amount with the opposite sign.
     #[must_use]
     pub fn negated(self) -> Self {
         Self(-self.0)
     }
 
-    /// The amount of whole rupiah and billionths; `None` when the signs differ or
-    /// there are more digits than an amount has.
+    /// Builds an amount from whole rupiah and billionths; returns `None` when the signs differ or
+    /// there are too many digits.
     #[must_use]
     pub fn from_units_and_nanos(units: i64, nanos: i32) -> Option<Self> {
         let is_one_sign = units.signum() * i64::from(nanos.signum()) >= 0;
@@ -106,11 +106,11 @@ impl Amount {
             .flatten()
     }
 
-    /// Reads `11000`, `11000.00` or `-5.5`; exponents, blanks, signs other than
-    /// a leading minus, and more digits are refused.
+    /// Parses amounts such as `11000`, `11000.00` and `-5.5`. Exponents, blanks, signs other than a
+    /// leading minus, and more digits than an amount has are rejected.
     ///
     /// # Errors
-    /// [`BadAmount`] when the text is anything else.
+    /// [`BadAmount`] when the text is not an amount.
     pub fn parse(text: &str) -> Result<Self, BadAmount> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, decimals) = match digits.split_once('.') {
@@ -133,7 +133,7 @@ impl Amount {
             .map_err(|_| BadAmount)
     }
 
-    /// Whole rupiah, and billionths of a rupiah with the same sign.
+    /// Returns whole rupiah, and billionths of a rupiah with the same sign.
     #[must_use]
     pub fn units_and_nanos(self) -> (i64, i32) {
         let nanos = self.0.fract() * Decimal::from(NANOS_PER_UNIT);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plainly_an_amount_is_refused() {
+    fn amount_rejects_ambiguous_text() {
         for text in [
             "",
             "-",

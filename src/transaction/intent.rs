@@ -1,13 +1,16 @@
-//! What a caller wants, and the token that names one attempt at it.
+//! The intent of a caller: the purchase or payment that it requests.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_names::AccountName,
+    account_number::AccountNumber,
     amount::Amount,
-    codes::{AccountName, AccountNumber, InquiryCode, ProductCode, ReferenceCode, TransactionKey},
+    codes::{InquiryCode, ProductCode},
+    reference_code::{ReferenceCode, TransactionKey},
 };
 
-/// What kind of transaction it is.
+/// The kind of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A prepaid purchase.
@@ -16,9 +19,9 @@ pub enum Operation {
     PayPostpaid,
 }
 
-/// What makes two requests the same (promise 5): all that the caller said, and
-/// nothing else; never the deadline, the wait, the caller or the trace, nor what an
-/// inquiry adds.
+/// The contents of a request, by which two requests are the same (promise 5): everything that the
+/// caller requested, and nothing else. The deadline, the wait, the caller, the trace and the data
+/// of an inquiry are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 pub enum Contents {
@@ -26,9 +29,9 @@ pub enum Contents {
     PurchasePrepaid {
         /// OKEBAYAR's product code.
         product_code: ProductCode,
-        /// Who receives it.
+        /// The recipient.
         account_number: AccountNumber,
-        /// The inquiry whose references go along, if there is one.
+        /// The inquiry whose references are sent along, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         inquiry_code: Option<InquiryCode>,
     },
@@ -36,14 +39,14 @@ pub enum Contents {
     PayPostpaid {
         /// The inquiry.
         inquiry_code: InquiryCode,
-        /// The total that the customer was shown, in rupiah, if the caller says it.
+        /// The total that the customer was shown, in rupiah, if the caller states it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         total: Option<Amount>,
     },
 }
 
 impl Contents {
-    /// What kind of transaction it is.
+    /// Returns the kind of the transaction.
     #[must_use]
     pub fn operation(&self) -> Operation {
         match self {
@@ -52,7 +55,7 @@ impl Contents {
         }
     }
 
-    /// The inquiry that it comes from, if there is one.
+    /// Returns the inquiry on which the request is based, if there is one.
     #[must_use]
     pub fn inquiry_code(&self) -> Option<&InquiryCode> {
         match self {
@@ -61,7 +64,7 @@ impl Contents {
         }
     }
 
-    /// The name of the first field in which another request differs.
+    /// Returns the name of the first field in which another request differs.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<&'static str> {
         match (self, other) {
@@ -100,8 +103,8 @@ impl Contents {
     }
 }
 
-/// The trace in which a purchase was wanted (W3C trace context), so that what comes
-/// later can link to it. Never baggage.
+/// The trace of the call that created a transaction (W3C trace context), so that later traces can
+/// link to it. Baggage is excluded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
     /// The `traceparent` of the call.
@@ -111,42 +114,42 @@ pub struct TraceContext {
     pub tracestate: Option<String>,
 }
 
-/// A caller's wish, valid and complete.
+/// A caller's request for a transaction, valid and complete.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// The account that pays, unless a transaction has the reference code already.
+    /// The account that pays, unless a transaction already has the reference code.
     pub account: AccountName,
-    /// True when the caller names the account: a transaction of another one is then not
-    /// what it wants. Otherwise the account is the inquiry's, or the default one.
+    /// The caller named the account, so a transaction of another account is a conflict. Otherwise
+    /// the account is that of the inquiry, or the default account.
     pub names_account: bool,
     /// The caller's reference code.
     pub reference_code: ReferenceCode,
-    /// What is bought.
+    /// The contents of the request.
     pub contents: Contents,
-    /// What the caller says of the bill, so that it pays no other one and none twice.
+    /// The guards against paying another bill, or one bill twice.
     pub bill: BillGuards,
-    /// The trace in which it is wanted; no part of what is wanted.
+    /// The trace of the call; not part of the contents.
     pub trace: Option<TraceContext>,
 }
 
-/// Guards of a bill's payment. No part of its contents: a call that repeats a payment need
-/// not repeat them.
+/// The guards of a bill's payment. They are not part of its contents: a call that repeats a payment
+/// need not repeat them.
 #[derive(Clone, Debug, Default)]
 pub struct BillGuards {
-    /// The customer's number as it was inquired, if the caller gives it.
+    /// The customer's number as given to the inquiry, if the caller states it.
     pub account_number: Option<AccountNumber>,
-    /// The open payments of the bill that the caller knows of and pays beside.
+    /// The open payments of the bill that the caller acknowledges.
     pub acknowledged: Vec<TransactionKey>,
 }
 
 impl Intent {
-    /// The account that the caller names, if it names one.
+    /// Returns the account that the caller named, if it named one.
     #[must_use]
     pub fn named_account(&self) -> Option<&AccountName> {
         self.names_account.then_some(&self.account)
     }
 
-    /// The key under which the transaction is stored.
+    /// Returns the key under which the transaction is stored.
     #[must_use]
     pub fn key(&self) -> TransactionKey {
         TransactionKey::new(&self.reference_code)

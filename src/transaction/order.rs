@@ -1,4 +1,5 @@
-//! What goes to OKEBAYAR for a transaction: known before the claim, kept with it.
+//! The order that is sent to OKEBAYAR for a transaction: known before the claim, and stored with
+//! it.
 
 use std::fmt;
 
@@ -6,30 +7,31 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_number::AccountNumber,
     amount::{Amount, Quoted},
-    codes::{AccountNumber, ProductCode},
+    codes::ProductCode,
 };
 
-/// A text of OKEBAYAR's that goes back to it to the letter. It may be a customer's
-/// number, so `Debug` never shows it.
+/// A text from OKEBAYAR that is sent back verbatim. It may be a customer's number, so `Debug` never
+/// shows it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Verbatim(String);
 
 impl Verbatim {
-    /// The text as it came.
+    /// Wraps a text as received.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text as it came.
+    /// Returns the text as received.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The amount that it tells, if it does.
+    /// Parses the text as an amount; returns `None` when it is not one.
     #[must_use]
     pub fn amount(&self) -> Option<Amount> {
         Quoted::read(&self.0).amount()
@@ -42,16 +44,16 @@ impl fmt::Debug for Verbatim {
     }
 }
 
-/// What is bought from OKEBAYAR, or paid through it.
+/// A purchase from OKEBAYAR, or a payment through it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// OKEBAYAR's product code.
     pub product_code: ProductCode,
-    /// Who receives it; for a bill, `accnumber1`.
+    /// The recipient; for a bill, `accnumber1`.
     pub account_number: AccountNumber,
-    /// What the inquiry added, if there was one.
+    /// The data of the inquiry, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inquired: Option<Inquired>,
+    pub inquired: Option<InquiredData>,
 }
 
 impl Order {
@@ -61,7 +63,7 @@ impl Order {
         self.inquired.as_ref()?.bill.as_ref()
     }
 
-    /// Returns true for the same bill, whatever is owed: product, customer and period.
+    /// Returns true when both orders have the same product, customer and period, whatever is owed.
     #[must_use]
     pub fn is_same_bill(&self, other: &Self) -> bool {
         let customer = |order: &Self| {
@@ -75,8 +77,8 @@ impl Order {
             && period(self) == period(other)
     }
 
-    /// Returns true when a caller means this customer by a number: `accnumber1` or, for a
-    /// telephone line, area code and number together.
+    /// Returns true when a number identifies the customer of the order: it is `accnumber1` or, for
+    /// a telephone line, area code and number together.
     #[must_use]
     pub fn is_for(&self, number: &AccountNumber) -> bool {
         let inquired = self.inquired.as_ref();
@@ -85,36 +87,36 @@ impl Order {
     }
 }
 
-/// What an inquiry adds to an order.
+/// The data that an inquiry adds to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inquired {
-    /// The inquiry's `ref1` to `ref3`, those that it gave.
+pub struct InquiredData {
+    /// The `ref1` to `ref3` of the inquiry's answer, as far as present.
     pub refs: [Option<Verbatim>; 3],
-    /// When the inquiry was answered; older records do not tell.
+    /// The time at which the inquiry was answered; older records lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Whose bill it is, so that two payments of one bill are known as such.
+    /// The customer, by whom two payments of one bill are recognized.
     pub customer: Verbatim,
-    /// What is paid; a prepaid purchase has none.
+    /// The bill that is paid; a prepaid purchase has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bill: Option<Bill>,
 }
 
-/// What a payment says of the bill.
+/// The data of a bill in its payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bill {
     /// `accnumber1` to `accnumber3` of the payment.
     pub account_numbers: [Verbatim; 3],
     /// The payer's phone or e-mail address.
     pub contact_number: Verbatim,
-    /// What is owed.
+    /// The amount owed, without the fee.
     pub nominal: Verbatim,
-    /// The fee on top of it.
+    /// The fee in addition to it.
     pub admin_fee: Verbatim,
 }
 
 impl Bill {
-    /// Returns the fee; an absent one is zero. `None` when it cannot be read.
+    /// Returns the fee, zero if absent; `None` when it is unreadable.
     #[must_use]
     pub fn fee(&self) -> Option<Amount> {
         match Quoted::read(self.admin_fee.as_str()) {
@@ -123,13 +125,13 @@ impl Bill {
         }
     }
 
-    /// Returns what is to be paid: `nominal + adminfee`. `None` when it cannot be computed.
+    /// Returns the total, `nominal + adminfee`; `None` when it cannot be computed.
     #[must_use]
     pub fn total(&self) -> Option<Amount> {
         self.nominal.amount()?.checked_add(self.fee()?)
     }
 
-    /// Returns every text that goes back to OKEBAYAR to the letter, by its name.
+    /// Returns every text that is sent back to OKEBAYAR verbatim, with its name.
     fn texts(&self) -> [(&'static str, &Verbatim); 6] {
         let [one, two, three] = &self.account_numbers;
         [
@@ -143,8 +145,8 @@ impl Bill {
     }
 }
 
-impl Inquired {
-    /// Returns every text that goes back to OKEBAYAR to the letter, by its name.
+impl InquiredData {
+    /// Returns every text that is sent back to OKEBAYAR verbatim, with its name.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &Verbatim)> {
         let refs = ["ref1", "ref2", "ref3"].into_iter().zip(&self.refs);
         let refs = refs.filter_map(|(name, text)| Some((name, text.as_ref()?)));

@@ -1,79 +1,81 @@
-//! How an operator releases what the failover guard held back: the guard was ended
-//! because the store lost nothing, so an attempt that was held back was the first.
+//! The release of a quarantined transaction by an operator.
 //!
-//! The operator vouches for the store, OKEBAYAR for the reference code: both are needed.
-//! Whatever hints that an earlier attempt was sent keeps the transaction open.
+//! The operator ended the failover guard because the store lost nothing, so the quarantined attempt
+//! was the first. A release requires both the operator's confirmation for the store and OKEBAYAR's
+//! answer for the reference code. Any sign that an earlier attempt was sent keeps the transaction
+//! open.
 
 use jiff::Timestamp;
 
 use super::{
-    Change, Transaction,
-    resolution::Resolution,
+    change::Change,
+    finding::{Finding, NotSent, Source},
+    record::Transaction,
     schedule::Schedule,
     state::State,
-    statement::{Finding, NotSent, Source, Statement},
+    statement::{Resolution, Statement},
 };
 
-/// An operator's decision that nothing was lost.
+/// An operator's decision that the store lost nothing.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// Who decided, as the timeline shows it.
+    /// The name of the operator, as the timeline shows it.
     pub operator: String,
-    /// Why nothing is lost.
+    /// The reason why nothing was lost.
     pub reason: String,
 }
 
-/// Why a transaction is not released.
+/// The reason why a transaction is not released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Kept {
-    /// It is not held back, or is settled.
-    #[error("it is not held back any more")]
-    NotHeldBack,
+pub enum NotReleased {
+    /// The transaction is not quarantined, or is settled.
+    #[error("it is no longer quarantined")]
+    NotQuarantined,
     /// A callback named the reference code.
-    #[error("a callback named it, so it may have been sent before")]
+    #[error("a callback named it, so an earlier attempt may have been sent")]
     CalledBack,
-    /// OKEBAYAR, or a gateway that sent it, knows more of it than nothing.
-    #[error("there is evidence that it was sent before")]
+    /// There is evidence from OKEBAYAR, or from a gateway that sent the transaction.
+    #[error("there is evidence that an earlier attempt was sent")]
     MayBeSent,
-    /// No check was answered since it was held back.
+    /// OKEBAYAR has answered no check since the transaction was quarantined.
     #[error("OKEBAYAR has not answered a check of it yet")]
     NotChecked,
 }
 
 impl Transaction {
-    /// Makes an attempt that was held back NOT_SENT.
+    /// Settles a quarantined transaction as NOT_SENT.
     ///
     /// # Errors
-    /// [`Kept`] unless a check was answered since without any sign of the transaction,
-    /// and nothing else is known of it.
+    /// [`NotReleased`] unless a check has since been answered without any sign of the
+    /// transaction, and there is no other evidence.
     pub fn release(
         &self,
         by: &Release,
         now: Timestamp,
         schedule: &Schedule,
-    ) -> Result<Change, Kept> {
-        let is_open = matches!(self.standing().state, State::Confirming(_));
-        if !is_open || !self.is_held_back() {
-            return Err(Kept::NotHeldBack);
+    ) -> Result<Change, NotReleased> {
+        let is_open = matches!(self.status().state, State::Confirming(_));
+        if !is_open || !self.is_quarantined() {
+            return Err(NotReleased::NotQuarantined);
         }
         let mut is_absent = self.checks.absent_attempt == Some(self.attempt.number);
-        for (said, seen) in self.evidence.iter() {
-            match (said.source, said.finding) {
-                (Source::Callback, _) => return Err(Kept::CalledBack),
+        for (statement, seen) in self.evidence.iter() {
+            match (statement.source, statement.finding) {
+                (Source::Callback, _) => return Err(NotReleased::CalledBack),
                 (_, Finding::NotSent { .. }) => {}
-                // Everything seen before the attempt is earlier (`arm_again`).
+                // `arm_again` arms an attempt later than everything seen before it.
                 (Source::Check, Finding::NotReceived) => {
                     is_absent |= seen.last >= self.attempt.armed_at;
                 }
-                _ => return Err(Kept::MayBeSent),
+                _ => return Err(NotReleased::MayBeSent),
             }
         }
         if !is_absent {
-            return Err(Kept::NotChecked);
+            return Err(NotReleased::NotChecked);
         }
         let unsent = Finding::NotSent {
             attempt: self.attempt.number,
-            why: NotSent::HeldBack,
+            why: NotSent::Quarantined,
         };
         let resolution = Resolution {
             operator: by.operator.clone(),
@@ -82,10 +84,11 @@ impl Transaction {
             serial_number: None,
             saw: std::collections::BTreeSet::new(),
         };
-        let said = Statement {
+        let statement = Statement {
             resolution: Some(Box::new(resolution)),
             ..Statement::bare(Source::Operator, unsent)
         };
-        self.observe([said], now, schedule).ok_or(Kept::NotHeldBack)
+        self.observe([statement], now, schedule)
+            .ok_or(NotReleased::NotQuarantined)
     }
 }

@@ -1,123 +1,77 @@
-//! How a human settles what evidence cannot (promise 8).
+//! The resolution of a transaction by an operator, where evidence cannot settle it (promise 8).
 //!
-//! A resolution is one more statement in the set. It names the proofs that its
-//! author saw; a proof that it does not name and that contradicts it puts the
-//! transaction before a human again.
-
-use std::{collections::BTreeSet, fmt};
+//! A resolution is one more statement in the set. It names the proofs that the operator saw. A
+//! proof that it does not name and that contradicts it escalates the transaction to manual review
+//! again.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Transaction,
-    codes::SerialNumber,
+    change::Change,
+    finding::{Finding, Source, Verdict},
+    record::Transaction,
     schedule::Schedule,
+    serial_number::SerialNumber,
     state::State,
-    statement::{Finding, Source, Statement},
+    statement::{Resolution, Statement},
 };
 
-/// What a human found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The money is spent, the product delivered.
-    Succeeded,
-    /// No money was spent.
-    Failed,
-    /// It had succeeded, and was taken back: the money is returned.
-    Reversed,
-}
-
-/// A human's decision and reasons.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Resolution {
-    /// Who decided.
-    pub operator: String,
-    /// On what evidence.
-    pub note: String,
-    /// The revision that they saw.
-    pub revision: u64,
-    /// The serial number that they were told, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial_number: Option<SerialNumber>,
-    /// The identities of the proofs, and of the earlier resolutions, that they saw.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub saw: BTreeSet<Statement>,
-}
-
-impl Resolution {
-    /// Without what it saw, which would nest in what a later one saw.
-    pub(super) fn identity(&self) -> Self {
-        Self {
-            saw: BTreeSet::new(),
-            ..self.clone()
-        }
-    }
-}
-
-impl fmt::Debug for Resolution {
-    /// Without the note, which may name a customer.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolution")
-            .field("operator", &self.operator)
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What an operator says.
+/// An operator's ruling on a transaction.
 #[derive(Clone, Debug)]
 pub struct Ruling {
-    /// What they found out.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Who they are.
+    /// The name of the operator.
     pub operator: String,
-    /// On what evidence.
+    /// The operator's reasons.
     pub note: String,
-    /// The serial number that they were told, if any.
+    /// The serial number that the operator learnt, if any.
     pub serial_number: Option<SerialNumber>,
-    /// The revision that they saw.
+    /// The revision that the operator saw.
     pub revision: u64,
 }
 
-/// Why a transaction is not resolved.
+/// The reason why a transaction is not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotResolve {
-    /// It changed since the operator looked.
-    #[error("it is at revision {0} by now; look at it again")]
+    /// The transaction changed after the operator read it.
+    #[error("it has changed and is at revision {0} now; read it again")]
     Changed(u64),
-    /// Only what needs review can be settled, and only a success be reversed.
+    /// Only a transaction in NEEDS_REVIEW can be settled, and only a success be reversed.
     #[error("it is {0}; only NEEDS_REVIEW can be settled, and only a proven success be reversed")]
     WrongState(&'static str),
 }
 
 impl Transaction {
-    /// Settles what needs review, or takes back a success. `None` when the very same
-    /// was decided before.
+    /// Settles a transaction in NEEDS_REVIEW, or reverses a success. Returns `None` when the same
+    /// ruling was recorded before.
     ///
     /// # Errors
-    /// [`CannotResolve`] when it changed since, or is in no state to be resolved.
+    /// [`CannotResolve`] when the transaction has changed since, or its state does not allow it.
     pub fn resolve(
         &self,
         ruling: &Ruling,
         now: Timestamp,
         schedule: &Schedule,
     ) -> Result<Option<Change>, CannotResolve> {
-        let is_same = |said: &Statement| {
-            said.finding == Finding::Resolved(ruling.verdict)
-                && said.resolution.as_ref().is_some_and(|known| {
+        let is_same = |statement: &Statement| {
+            statement.finding == Finding::Resolved(ruling.verdict)
+                && statement.resolution.as_ref().is_some_and(|known| {
                     (&known.operator, &known.note, known.revision)
                         == (&ruling.operator, &ruling.note, ruling.revision)
                 })
         };
-        if self.evidence.iter().any(|(said, _)| is_same(said)) {
+        if self
+            .evidence
+            .iter()
+            .any(|(statement, _)| is_same(statement))
+        {
             return Ok(None);
         }
         if self.revision != ruling.revision {
             return Err(CannotResolve::Changed(self.revision));
         }
-        let state = self.standing().state;
+        let state = self.status().state;
         let may = match (&state, ruling.verdict) {
             (State::NeedsReview { receipt, .. }, Verdict::Reversed) => receipt.is_some(),
             (State::NeedsReview { .. }, _) | (State::Succeeded { .. }, Verdict::Reversed) => true,

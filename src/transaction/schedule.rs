@@ -1,45 +1,45 @@
-//! When the next status check is due (promise 11).
+//! The schedule of status checks (promise 11).
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::{SerialNumberStatus, State};
 
-/// The check schedule. All times are configuration; the defaults are in the
-/// configuration reference of the README.
+/// The schedule of status checks. All times are configuration; the configuration reference of the
+/// README has the defaults.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// From the claim to the first check of a transaction that is still SENDING:
-    /// longer than a POST can be in flight, so that no check overtakes it.
+    /// The delay from the claim to the first check of a transaction that is still SENDING. It is
+    /// longer than a POST can be in flight, so that no check overtakes the POST.
     pub sending: SignedDuration,
-    /// From an unknown outcome to the first check.
+    /// The delay from an unknown outcome to the first check.
     pub unknown_first: SignedDuration,
-    /// From a pending answer to the first check.
+    /// The delay from a pending answer to the first check.
     pub pending_first: SignedDuration,
-    /// From one check to the next, while the outcome is open.
+    /// The delays between checks while the outcome is open.
     pub delays: Vec<SignedDuration>,
-    /// From one check to the next after `delays`, until `day_ends`.
+    /// The delay between checks after `delays`, until `day_ends`.
     pub day_delay: SignedDuration,
-    /// The age at which `late_delay` takes over.
+    /// The age from which `late_delay` applies.
     pub day_ends: SignedDuration,
-    /// From one check to the next in the last stretch.
+    /// The delay between checks after `day_ends`.
     pub late_delay: SignedDuration,
-    /// The age at which an open outcome is put before a human.
+    /// The age at which an open outcome escalates to manual review.
     pub give_up_after: SignedDuration,
-    /// How long a transaction that is due is left to other gateways by one that does not
-    /// have its account.
+    /// The time for which a gateway without the account of a due transaction leaves it to other
+    /// gateways.
     pub unconfigured_grace: SignedDuration,
-    /// From one check to the next while only the serial number is awaited.
+    /// The delays between checks while only the serial number is missing.
     pub serial_number: Vec<SignedDuration>,
     /// The least time between two scheduled checks of one transaction.
     pub interval_min: SignedDuration,
-    /// The least time between a check and one that a callback asks for.
+    /// The least time between a check and one that a callback requests.
     pub callback_interval_min: SignedDuration,
-    /// The age after which no check is sent: peers are known to turn a very old
-    /// check into a new sale.
+    /// The age after which no check is sent: peers are known to process a check of a very old
+    /// transaction as a new sale.
     pub age_max: SignedDuration,
 }
 
-/// What a transaction is checked for; a change of phase starts counting anew.
+/// The purpose of the checks of a transaction. A change of phase resets the number of checks made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -47,14 +47,14 @@ pub enum Phase {
     Sending,
     /// The outcome is open.
     Open,
-    /// Only the serial number is awaited.
+    /// Only the serial number is missing.
     SerialNumber,
-    /// Nothing is checked.
+    /// No checks are made.
     Over,
 }
 
 impl Phase {
-    /// What a transaction in this state is checked for.
+    /// Returns the phase of a transaction in this state.
     #[must_use]
     pub fn of(state: &State) -> Self {
         match state {
@@ -69,69 +69,69 @@ impl Phase {
     }
 }
 
-/// What is known about the checks so far, for [`Schedule::next`].
+/// The history of the checks of a transaction, from which [`Schedule::next`] derives the next.
 #[derive(Clone, Copy, Debug)]
-pub struct Past {
-    /// When the latest attempt was armed.
+pub struct CheckHistory {
+    /// The time at which the latest attempt was armed.
     pub armed_at: Timestamp,
-    /// When the phase began.
+    /// The time at which the phase began.
     pub phase_since: Timestamp,
-    /// Scheduled checks made in this phase.
+    /// The number of scheduled checks made in this phase.
     pub made: u32,
-    /// When the last check of any kind was made.
+    /// The time of the latest check of any kind.
     pub last_at: Option<Timestamp>,
-    /// The most by which the clocks of two gateways differ: the times above may come from
+    /// The greatest difference between the clocks of two gateways: the times above may come from
     /// two of them.
     pub clock_skew: SignedDuration,
-    /// Spreads transactions that began together; any number.
+    /// Any number; it spreads the checks of transactions that began together.
     pub seed: u64,
 }
 
-/// What to do next.
+/// The next step of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextCheck {
     /// Check at this time.
-    CheckAt(Timestamp),
-    /// The schedule has ended.
+    At(Timestamp),
+    /// Give up: the schedule has ended.
     GiveUp,
-    /// Nothing: the transaction is settled.
+    /// Do nothing: the transaction is settled.
     Nothing,
 }
 
 impl Schedule {
-    /// When the next check is due.
+    /// Returns the next step for a transaction.
     #[must_use]
-    pub fn next(&self, state: &State, past: &Past) -> Next {
+    pub fn next(&self, state: &State, past: &CheckHistory) -> NextCheck {
         let since = past
             .last_at
             .map_or(past.phase_since, |last| last.max(past.phase_since));
         let at = match Phase::of(state) {
-            Phase::Over => return Next::Nothing,
+            Phase::Over => return NextCheck::Nothing,
             Phase::Sending => {
-                return Next::CheckAt(self.post_over_at(past.armed_at, past.clock_skew));
+                return NextCheck::At(self.post_over_at(past.armed_at, past.clock_skew));
             }
-            // Checks that callers and callbacks ask for push the scheduled ones ahead, but not
-            // the end.
+            // Requested checks postpone the scheduled ones, but not the end of the schedule.
             Phase::Open
                 if past.last_at.is_some_and(|last| last >= past.phase_since)
                     && since.duration_since(past.armed_at)
                         >= self.give_up_after.saturating_add(past.clock_skew) =>
             {
-                return Next::GiveUp;
+                return NextCheck::GiveUp;
             }
             Phase::Open => later(since, jittered(self.open_delay(state, past, since), past)),
             Phase::SerialNumber => match self.serial_number.get(past.made as usize) {
                 Some(delay) => later(since, jittered(*delay, past)),
-                None => return Next::GiveUp,
+                None => return NextCheck::GiveUp,
             },
         };
         let earliest = past
             .last_at
             .map_or(at, |last| later(last, self.interval_min));
-        Next::CheckAt(at.max(earliest))
+        NextCheck::At(at.max(earliest))
     }
 
-    fn open_delay(&self, state: &State, past: &Past, since: Timestamp) -> SignedDuration {
+    /// Returns the delay to the next check of a transaction whose outcome is open.
+    fn open_delay(&self, state: &State, past: &CheckHistory, since: Timestamp) -> SignedDuration {
         let made = past.made as usize;
         let pending = *state == State::Pending;
         let delay = match made {
@@ -148,21 +148,21 @@ impl Schedule {
         }
     }
 
-    /// Returns the time at which the POST of an attempt is certainly over, whichever gateway
-    /// reads the clock.
+    /// Returns the time at which the POST of an attempt is certainly over, whichever gateway reads
+    /// the clock.
     #[must_use]
     pub fn post_over_at(&self, armed_at: Timestamp, clock_skew: SignedDuration) -> Timestamp {
         later(armed_at, self.sending.saturating_add(clock_skew))
     }
 
-    /// The earliest moment for a check that a callback or a caller asks for.
+    /// Returns the earliest time for a check that a callback or a caller requests.
     #[must_use]
     pub fn after_callback(&self, last_check: Option<Timestamp>, now: Timestamp) -> Timestamp {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))
     }
 
-    /// Returns the time until which the schedule goes on without checks, for want of the
-    /// account: about as long again as since the attempt, but not past the end of the schedule.
+    /// Returns the time until which a transaction is not checked because no gateway has its account.
+    /// The delay is about the age of the attempt, and does not pass the end of the schedule.
     #[must_use]
     pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
         let longest = self.day_delay.max(self.interval_min);
@@ -172,7 +172,7 @@ impl Schedule {
         if end > now { next.min(end) } else { next }
     }
 
-    /// Returns true when the time of the schedule is up, whatever was checked.
+    /// Returns true when the schedule has ended by time alone, whatever checks were made.
     #[must_use]
     pub fn has_run_out(
         &self,
@@ -194,23 +194,24 @@ impl Schedule {
         }
     }
 
-    /// True when the transaction is too old for any check.
+    /// Returns true when the transaction is too old for any check.
     #[must_use]
     pub fn is_too_old(&self, armed_at: Timestamp, now: Timestamp) -> bool {
         now.duration_since(armed_at) > self.age_max
     }
 }
 
+/// Returns a later time, at most the greatest that there is.
 pub(super) fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 const JITTER_PERCENT: i32 = 20;
 
-/// The delay, changed by up to 20 % either way. The seed and the number of the
-/// check decide, so that the schedule stays a pure function.
-fn jittered(delay: SignedDuration, past: &Past) -> SignedDuration {
-    // One round of splitmix64: neighbours in, unrelated numbers out.
+/// Returns the delay with a jitter of up to 20 % either way. The jitter depends on the seed and on
+/// the number of the check alone, so that the schedule remains a pure function.
+fn jittered(delay: SignedDuration, past: &CheckHistory) -> SignedDuration {
+    // One round of splitmix64: it maps neighbouring numbers to unrelated ones.
     let mut mixed = past
         .seed
         .wrapping_add(u64::from(past.made).wrapping_mul(0x9E37_79B9_7F4A_7C15));

@@ -1,81 +1,82 @@
-//! Where a transaction stands, and what a caller may conclude from it.
+//! The state of a transaction, and the conclusions that a caller may draw from it.
 
 use super::{
     codes::{StatusCode, TraceCode},
-    statement::{Details, FailureReason, NotSent, Unknown},
+    details::Details,
+    finding::{FailureReason, NotSent, UnknownCause},
 };
 
-/// The serial number of a success.
+/// The status of the serial number of a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SerialNumberStatus {
-    /// It is there.
+    /// The serial number is present.
     Present,
-    /// Still awaited.
+    /// The serial number is still expected.
     Pending,
-    /// It did not come while the schedule lasted.
+    /// The check schedule ended without a serial number.
     Missing,
-    /// There is none to come: payments of bills have none.
+    /// No serial number is expected: payments of bills have none.
     NotDue,
 }
 
-/// Why a human must decide.
+/// The reason why an operator must decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReviewCause {
-    /// Proof of success and proof of failure both exist.
+    /// There is proof both of success and of failure.
     Contradicted,
     /// The check schedule ended without a proof.
     ChecksExhausted,
-    /// OKEBAYAR calls the bill paid while another payment of it is open.
+    /// OKEBAYAR reports the bill as paid while another payment of it is open.
     PaidMeanwhile,
 }
 
-/// Why an outcome is not known yet.
+/// The reason why status checks must confirm the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// No usable answer.
-    Unknown(Unknown),
-    /// A failure that OKEBAYAR also reports when it is merely unwell.
+pub enum ConfirmingCause {
+    /// There is no usable answer.
+    Unknown(UnknownCause),
+    /// OKEBAYAR reports a failure by a code that it also returns during its own faults.
     Unproven(FailureReason),
-    /// It was not sent: the store may have forgotten that it was sent before.
-    HeldBack,
+    /// The attempt is quarantined: the store may have lost the record of an earlier one.
+    Quarantined,
 }
 
 /// The state of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The intent is stored; no answer yet.
+    /// The intent is stored, and no answer has come yet.
     Sending,
     /// OKEBAYAR is processing it.
     Pending,
-    /// Status checks decide.
-    Confirming(Doubt),
-    /// The money is spent.
+    /// The outcome is unknown, and status checks decide it.
+    Confirming(ConfirmingCause),
+    /// The money was spent.
     Succeeded {
-        /// Serial number, price, balance, time.
+        /// Serial number, price, balance and time.
         receipt: Details,
-        /// Whether the serial number is there.
+        /// The status of the serial number.
         serial_number: SerialNumberStatus,
     },
-    /// Proven failure.
+    /// The transaction provably failed.
     Failed(FailureReason),
-    /// A success that was taken back: the money is returned.
+    /// A success was reversed: the money is returned.
     Reversed {
-        /// What the proof of success had said.
+        /// The details of the proof of success.
         receipt: Details,
     },
-    /// Provably nothing was sent.
+    /// Nothing was sent, provably.
     NotSent(NotSent),
-    /// A human must decide.
+    /// An operator must decide.
     NeedsReview {
-        /// Why.
+        /// The reason.
         cause: ReviewCause,
-        /// What the proof of success said, if there is one.
+        /// The details of the proof of success, if there is one.
         receipt: Option<Details>,
     },
 }
 
 impl State {
-    /// A short stable name, as logs and streams show it.
+    /// Returns the short stable name that logs and streams use.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -102,7 +103,7 @@ impl State {
         "REVERSED",
     ];
 
-    /// Nothing further is expected.
+    /// Returns true when no further change is expected.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
@@ -112,20 +113,20 @@ impl State {
         }
     }
 
-    /// A watcher has nothing to wait for.
+    /// Returns true when a watcher has nothing to wait for.
     #[must_use]
     pub fn ends_watch(&self) -> bool {
         self.is_final() || matches!(self, Self::NotSent(_) | Self::NeedsReview { .. })
     }
 
-    /// The outcome is decided: it never returns to SENDING, PENDING or CONFIRMING
-    /// (promise 8), save that NOT_SENT may be armed again.
+    /// Returns true when the outcome is decided. A settled transaction never returns to SENDING,
+    /// PENDING or CONFIRMING (promise 8), except that NOT_SENT may be armed again.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Sending | Self::Pending | Self::Confirming(_))
     }
 
-    /// No money was spent, or it came back: the customer may have theirs back.
+    /// Returns true when no money was spent, or it was returned, so the customer may be refunded.
     #[must_use]
     pub fn safe_to_refund(&self) -> bool {
         matches!(
@@ -134,13 +135,13 @@ impl State {
         )
     }
 
-    /// The same thing may be bought again.
+    /// Returns true when the same purchase may be made again.
     #[must_use]
     pub fn safe_to_buy_again(&self) -> bool {
         self.safe_to_refund()
     }
 
-    /// What the proof of success said, where there is one.
+    /// Returns the details of the proof of success, if there is one.
     #[must_use]
     pub fn receipt(&self) -> Option<&Details> {
         match self {
@@ -151,15 +152,15 @@ impl State {
     }
 }
 
-/// What the evidence amounts to.
+/// The status of a transaction, derived from its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct TransactionStatus {
     /// The state.
     pub state: State,
     /// The status code on which the state rests.
     pub code: Option<StatusCode>,
-    /// OKEBAYAR's id of the purchase, from its own answer or a confirmed callback.
+    /// OKEBAYAR's id of the transaction, from the answer to the POST or a confirmed callback.
     pub trace_code: Option<TraceCode>,
-    /// The last status that an unconfirmed callback reported.
+    /// The latest status code that an unconfirmed callback reported.
     pub reported: Option<StatusCode>,
 }

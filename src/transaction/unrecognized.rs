@@ -1,30 +1,30 @@
-//! What a stored record holds that this release does not know.
+//! Parts of a stored record that this release does not know.
 //!
-//! In a rollout two releases share a store. What release N added to a record must survive a
-//! save by N-1, which ignores it on reading: it is kept to the letter beside the transaction
-//! and put back on writing (`docs/decisions/0010-what-a-later-release-stored.md`).
+//! During a rollout two releases share a store. A field that release N added to a record must
+//! survive a save by N-1, which ignores it on reading: it is kept verbatim beside the transaction
+//! and restored on writing (`docs/decisions/0010-what-a-later-release-stored.md`).
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Error, value::RawValue};
 
-use super::{EvidenceSet, HeldBack, Statement};
+use super::{attempt::QuarantinedAttempt, evidence::EvidenceSet, statement::Statement};
 
 /// Members and entries of a record that this release does not know, by their place.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Unrecognized {
-    /// Unknown members of this object, as JSON.
+    /// The unknown members of this object, as JSON.
     members: BTreeMap<String, String>,
-    /// Known members that hold something unknown.
+    /// The known members that contain unknown parts.
     within: BTreeMap<String, Self>,
-    /// Entries of this list that hold something unknown, by identity.
+    /// The entries of this list that contain unknown parts, by identity.
     entries: BTreeMap<String, Self>,
-    /// Entries of this list that this release takes for repetitions of others, as JSON.
+    /// The entries of this list that are repetitions of others to this release, as JSON.
     repeated: Vec<String>,
 }
 
 impl fmt::Debug for Unrecognized {
-    /// Without the texts, which may be about a customer.
+    /// Omits the texts, which may name a customer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_empty() {
             "Unrecognized(nothing)"
@@ -34,33 +34,35 @@ impl fmt::Debug for Unrecognized {
     }
 }
 
-type Members = BTreeMap<String, Box<RawValue>>;
+/// The members of a JSON object, unparsed.
+type JsonMembers = BTreeMap<String, Box<RawValue>>;
 
 impl Unrecognized {
-    /// Finds what `read` holds and `ours`, the same record as this release writes it, lacks.
+    /// Finds the parts of `read` that `ours` lacks, the same record as this release writes it.
     ///
     /// # Errors
-    /// When either is no JSON object.
+    /// Fails when either text is not a JSON object.
     pub fn find(read: &str, ours: &str) -> Result<Self, Error> {
         Self::of_object(read, ours)
     }
 
-    /// Returns true when this release knows everything.
+    /// Returns true when this release knows the whole record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Puts it back into the record as this release writes it. What this release wrote wins.
+    /// Restores the unknown parts in the record as this release writes it. Where both have a part,
+    /// that of this release prevails.
     ///
     /// # Errors
-    /// When `ours` is no JSON object.
+    /// Fails when `ours` is not a JSON object.
     pub fn put_back(&self, ours: &str) -> Result<String, Error> {
         self.merge_object(ours)
             .map(|merged| merged.get().to_owned())
     }
 
-    /// Drops what belongs to an attempt: another one is armed.
+    /// Drops the unknown parts of the attempt and its order, because another attempt is armed.
     pub(super) fn forget_attempt(&mut self) {
         if let Some(transaction) = self.within.get_mut("transaction") {
             transaction.within.remove("attempt");
@@ -69,7 +71,7 @@ impl Unrecognized {
     }
 
     fn of_object(read: &str, ours: &str) -> Result<Self, Error> {
-        let (stored, known): (Members, Members) =
+        let (stored, known): (JsonMembers, JsonMembers) =
             (serde_json::from_str(read)?, serde_json::from_str(ours)?);
         let mut found = Self::default();
         for (name, value) in stored {
@@ -91,14 +93,14 @@ impl Unrecognized {
 
     fn of_list(list: &str, read: &str, ours: &str) -> Result<Self, Error> {
         let mut found = Self::default();
-        let mut kept = Members::new();
+        let mut kept = JsonMembers::new();
         for (key, entry) in keyed(list, read)? {
-            // Of several that are one to this release, reading kept the last.
+            // Of several entries that are one to this release, reading kept the last.
             if let Some(earlier) = kept.insert(key, entry) {
                 found.repeated.push(earlier.get().to_owned());
             }
         }
-        let ours: Members = keyed(list, ours)?.into_iter().collect();
+        let ours: JsonMembers = keyed(list, ours)?.into_iter().collect();
         for (key, entry) in kept {
             let Some(ours) = ours.get(&key) else {
                 continue;
@@ -112,7 +114,7 @@ impl Unrecognized {
     }
 
     fn merge_object(&self, ours: &str) -> Result<Box<RawValue>, Error> {
-        let mut members: Members = serde_json::from_str(ours)?;
+        let mut members: JsonMembers = serde_json::from_str(ours)?;
         for (name, text) in &self.members {
             if !members.contains_key(name) {
                 members.insert(name.clone(), RawValue::from_string(text.clone())?);
@@ -132,7 +134,7 @@ impl Unrecognized {
     }
 
     fn merge_list(&self, list: &str, ours: &str) -> Result<Box<RawValue>, Error> {
-        // Ahead of the others, so that reading keeps the same one again.
+        // They precede the others, so that reading keeps the same entry again.
         let mut merged: Vec<Box<RawValue>> = Vec::new();
         for text in &self.repeated {
             merged.push(RawValue::from_string(text.clone())?);
@@ -149,12 +151,12 @@ impl Unrecognized {
     }
 }
 
+/// Returns the first character of a JSON value, which shows its type.
 fn first(value: &RawValue) -> Option<char> {
     value.get().chars().next()
 }
 
-/// The entries of a list with the text that tells one from another; those that have none
-/// are left out.
+/// Returns the entries of a list with their identities. Entries without an identity are omitted.
 fn keyed(list: &str, text: &str) -> Result<Vec<(String, Box<RawValue>)>, Error> {
     let entries: Vec<Box<RawValue>> = serde_json::from_str(text)?;
     let keyed = entries
@@ -163,7 +165,7 @@ fn keyed(list: &str, text: &str) -> Result<Vec<(String, Box<RawValue>)>, Error> 
     Ok(keyed.collect())
 }
 
-/// The identity of an entry of one of the lists of a record, as text.
+/// Returns the identity of an entry of one of the lists of a record, as text.
 fn key_of(list: &str, entry: &str) -> Option<String> {
     let of_statement = |said: &Statement| serde_json::to_string(&said.identity()).ok();
     match list {
@@ -174,7 +176,7 @@ fn key_of(list: &str, entry: &str) -> Option<String> {
         }
         "saw" => of_statement(&serde_json::from_str(entry).ok()?),
         "held_back" => {
-            let held: HeldBack = serde_json::from_str(entry).ok()?;
+            let held: QuarantinedAttempt = serde_json::from_str(entry).ok()?;
             Some(held.attempt.to_string())
         }
         _ => None,

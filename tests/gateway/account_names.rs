@@ -16,7 +16,7 @@ use okebayar_gateway::{
         unresolved::{self, UNRESOLVED},
     },
     transaction::{
-        AccountName, AccountNames, ReviewCause, State as Standing, Transaction as CoreTransaction,
+        AccountName, AccountNames, ReviewCause, State as CoreState, Transaction as CoreTransaction,
     },
 };
 use serde_json::Value;
@@ -42,9 +42,9 @@ fn a_schedule_without_checks_ends_in_time() {
         let due = current.due_at().unwrap();
         current = current.pass_over(due, &schedule).unwrap().transaction;
         assert_eq!(current.last_checked_at(), None);
-        match current.standing().state {
-            Standing::Confirming(_) => assert!(current.due_at().unwrap() > due),
-            Standing::NeedsReview { cause, .. } => {
+        match current.status().state {
+            CoreState::Confirming(_) => assert!(current.due_at().unwrap() > due),
+            CoreState::NeedsReview { cause, .. } => {
                 assert_eq!(cause, ReviewCause::ChecksExhausted);
                 assert_eq!((due, current.due_at()), (at(72 * 3600), None));
                 return;

@@ -415,7 +415,7 @@ async fn a_claim_whose_reply_was_lost_is_read_back_and_sent_once() {
     let bench = bench(&[Fault::ReplyLost], &[]).await;
     let transaction = bench.buy().await.unwrap();
     assert!(matches!(
-        transaction.standing().state,
+        transaction.status().state,
         State::Succeeded { .. }
     ));
     assert_eq!(bench.posts(), 1);
@@ -451,13 +451,13 @@ async fn a_claim_that_cannot_be_read_back_is_given_up_as_not_sent() {
     bench.settle().await;
     assert_eq!(bench.posts(), 0);
     assert!(matches!(
-        bench.stored().await.unwrap().standing().state,
+        bench.stored().await.unwrap().status().state,
         State::NotSent(_)
     ));
     // The same reference code is armed again, and sent once.
     let transaction = bench.buy().await.unwrap();
     assert!(matches!(
-        transaction.standing().state,
+        transaction.status().state,
         State::Succeeded { .. }
     ));
     assert_eq!((transaction.attempt(), bench.posts()), (2, 1));
@@ -485,7 +485,7 @@ async fn an_outcome_is_stored_however_often_that_fails() {
         let bench = bench(&[Fault::None, fault, fault, fault], &[]).await;
         let transaction = bench.buy().await.unwrap();
         assert!(matches!(
-            transaction.standing().state,
+            transaction.status().state,
             State::Succeeded { .. }
         ));
         bench.settle().await;
@@ -547,7 +547,7 @@ async fn not_sent() -> Bench {
     bench.buy().await.unwrap_err();
     bench.settle().await;
     let stored = bench.stored().await.unwrap();
-    assert!(matches!(stored.standing().state, State::NotSent(_)));
+    assert!(matches!(stored.status().state, State::NotSent(_)));
     bench
 }
 
@@ -568,7 +568,7 @@ async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
     bench.settle().await;
     let stored = bench.stored().await.unwrap();
     assert!(
-        matches!(stored.standing().state, State::NotSent(_)),
+        matches!(stored.status().state, State::NotSent(_)),
         "{stored:?}"
     );
     assert_eq!(bench.posts(), 0);
@@ -704,5 +704,5 @@ async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
     bench.settle().await;
     assert_eq!(bench.posts(), 0);
     let ours = bench.stored().await.unwrap();
-    assert!(matches!(ours.standing().state, State::NotSent(_)));
+    assert!(matches!(ours.status().state, State::NotSent(_)));
 }

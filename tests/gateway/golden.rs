@@ -18,9 +18,9 @@ use okebayar_gateway::{
         xml,
     },
     transaction::{
-        AccountNumber, Amount, AttemptToken, Bill, Contents, Details, Finding, Inquired,
+        AccountNumber, Amount, AttemptToken, Bill, Contents, Details, Finding, InquiredData,
         InquiriesMade, InquiryCode, ProductCode, SerialNumber, Source, Statement, StatusCode,
-        TraceCode, Transaction, Unknown, Verbatim,
+        TraceCode, Transaction, UnknownCause, Verbatim,
     },
 };
 
@@ -170,7 +170,7 @@ fn payment() -> Arc<Transaction> {
         inquiry_code,
         total: None,
     };
-    order.inquired = Some(Inquired {
+    order.inquired = Some(InquiredData {
         refs: [
             Some(text(" a<b> ")),
             Some(text("")),
@@ -248,17 +248,20 @@ fn a_payment_answered_about_an_inquiry_or_another_one_proves_nothing() {
     ];
     assert_eq!(about(&own), Finding::Succeeded);
     let cases = [
-        (("inquiryexpired", "200325200912"), Unknown::AboutInquiry),
-        (("INQUIRYEXPIRED", ""), Unknown::AboutInquiry),
-        (("accnumber1", "0813"), Unknown::AboutAnother),
-        (("productcode", "HPDAM"), Unknown::AboutAnother),
+        (
+            ("inquiryexpired", "200325200912"),
+            UnknownCause::AboutInquiry,
+        ),
+        (("INQUIRYEXPIRED", ""), UnknownCause::AboutInquiry),
+        (("accnumber1", "0813"), UnknownCause::AboutAnother),
+        (("productcode", "HPDAM"), UnknownCause::AboutAnother),
     ];
     for (field, unknown) in cases {
         let fields = [&own[..], &[field]].concat();
         assert_eq!(about(&fields), Finding::Unknown(unknown), "{field:?}");
     }
     let other = [("responsecode", "000"), ("inquirycode", "inquiry-2")];
-    assert_eq!(about(&other), Finding::Unknown(Unknown::AboutAnother));
+    assert_eq!(about(&other), Finding::Unknown(UnknownCause::AboutAnother));
 }
 
 #[test]
@@ -271,7 +274,7 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
     ];
     let own = Statement::new(
         Source::Answer,
-        Finding::Unknown(Unknown::Inconclusive),
+        Finding::Unknown(UnknownCause::Inconclusive),
         None,
         Details {
             trace_code: TraceCode::parse("own").ok(),
@@ -404,7 +407,7 @@ fn the_published_inquiry_is_never_taken_for_a_purchase() {
     assert_eq!(field("PLN_NAMAPELANGGAN"), "MELISA");
     assert_eq!(field("ref3"), "320431");
     let said = of_purchase(&answer, &asked(), &CodeLists::default());
-    assert_eq!(said.finding, Finding::Unknown(Unknown::AboutInquiry));
+    assert_eq!(said.finding, Finding::Unknown(UnknownCause::AboutInquiry));
     assert_eq!(
         of_check(&answer, &asked(), &CodeLists::default()),
         Err(Ignored::AboutInquiry)
@@ -529,7 +532,7 @@ fn an_answer_about_something_else_proves_nothing() {
     ];
     for ((ours, another), ignored) in others {
         let found = about(base.replace(ours, another));
-        let unknown = Finding::Unknown(Unknown::AboutAnother);
+        let unknown = Finding::Unknown(UnknownCause::AboutAnother);
         assert_eq!(found, (unknown, Err(ignored)), "{another}");
     }
     let nobody = base.replace("\"referencecode\"", "\"othercode\"");
@@ -544,7 +547,7 @@ fn an_answer_about_something_else_proves_nothing() {
     assert_eq!(
         about(inquiry),
         (
-            Finding::Unknown(Unknown::AboutInquiry),
+            Finding::Unknown(UnknownCause::AboutInquiry),
             Err(Ignored::AboutInquiry)
         )
     );

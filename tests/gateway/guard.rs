@@ -431,7 +431,7 @@ async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
     );
     assert!(line_of(&orphaned).contains("a callback named it"), "{told}");
     assert!(
-        line_of(&sent).contains("evidence that it was sent"),
+        line_of(&sent).contains("evidence that an earlier attempt was sent"),
         "{told}"
     );
     assert_eq!(line_of(&unknown), "", "{told}");

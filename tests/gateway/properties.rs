@@ -5,33 +5,34 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    About, Added, Amount, Arming, AttemptToken, Details, EvidenceSet, FailureReason, Finding, Kept,
-    NotSent, Operation, Release, ReviewCause, Ruling, Schedule, SerialNumber, Source, Standing,
-    State, Statement, StatusCode, TraceCode, Transaction, Unknown, Verdict, fold,
+    Added, Amount, Arming, AttemptToken, Details, EvidenceSet, FailureReason, Finding,
+    LatestAttempt, NotReleased, NotSent, Operation, Release, ReviewCause, Ruling, Schedule,
+    SerialNumber, Source, State, Statement, StatusCode, TraceCode, Transaction, TransactionStatus,
+    UnknownCause, Verdict, fold,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::support::core::{RULES, arming, at, begin, schedule, transaction, wish};
 
 const ATTEMPT: u32 = 2;
-const ABOUT: About = About {
+const ABOUT: LatestAttempt = LatestAttempt {
     operation: Operation::PurchasePrepaid,
-    attempt: ATTEMPT,
+    number: ATTEMPT,
     armed_at: Timestamp::constant(1_800_000_000, 0),
-    is_held_back: false,
+    is_quarantined: false,
 };
 
-/// The same, of an attempt that was held back.
-const HELD_BACK: About = About {
-    is_held_back: true,
+/// The same attempt, quarantined.
+const QUARANTINED: LatestAttempt = LatestAttempt {
+    is_quarantined: true,
     ..ABOUT
 };
 
-fn standing(said: &[(Statement, i64)]) -> Standing {
-    standing_of(ABOUT, said)
+fn status(said: &[(Statement, i64)]) -> TransactionStatus {
+    status_of(ABOUT, said)
 }
 
-fn standing_of(about: About, said: &[(Statement, i64)]) -> Standing {
+fn status_of(about: LatestAttempt, said: &[(Statement, i64)]) -> TransactionStatus {
     let mut set = EvidenceSet::default();
     for (statement, seconds) in said {
         set.add(statement.clone(), at(*seconds));
@@ -71,14 +72,14 @@ fn unproven() -> impl Strategy<Value = Finding> {
         Just(Finding::Reported),
         Just(Finding::Pending),
         select(vec![
-            Unknown::TimedOut,
-            Unknown::Broken,
-            Unknown::HttpStatus(500),
-            Unknown::Unreadable,
-            Unknown::AboutAnother,
-            Unknown::AboutInquiry,
-            Unknown::Inconclusive,
-            Unknown::SenderLost,
+            UnknownCause::TimedOut,
+            UnknownCause::Broken,
+            UnknownCause::HttpStatus(500),
+            UnknownCause::Unreadable,
+            UnknownCause::AboutAnother,
+            UnknownCause::AboutInquiry,
+            UnknownCause::Inconclusive,
+            UnknownCause::SenderLost,
         ])
         .prop_map(Finding::Unknown),
         Just(Finding::NotSent {
@@ -134,7 +135,7 @@ fn receipt() -> impl Strategy<Value = (Statement, i64)> {
         Statement::new(source, finding, StatusCode::read(code), details)
     };
     let (answer, check) = (Source::Answer, Source::Check);
-    let inconclusive = Finding::Unknown(Unknown::Inconclusive);
+    let inconclusive = Finding::Unknown(UnknownCause::Inconclusive);
     let doubtful = Finding::Doubtful(FailureReason::ServerTrouble);
     let shown = vec![
         with(answer, Finding::Pending, "002", None),
@@ -146,7 +147,7 @@ fn receipt() -> impl Strategy<Value = (Statement, i64)> {
         with(answer, doubtful, "202", Some("t1")),
         with(
             answer,
-            Finding::Unknown(Unknown::AboutInquiry),
+            Finding::Unknown(UnknownCause::AboutInquiry),
             "000",
             Some("t1"),
         ),
@@ -182,8 +183,8 @@ fn shuffled() -> impl Strategy<Value = (Said, Said)> {
 proptest! {
     #[test]
     fn any_order_and_any_repetition_end_the_same((said, again) in shuffled()) {
-        prop_assert_eq!(standing(&said), standing(&again));
-        prop_assert_eq!(standing_of(HELD_BACK, &said), standing_of(HELD_BACK, &again));
+        prop_assert_eq!(status(&said), status(&again));
+        prop_assert_eq!(status_of(QUARANTINED, &said), status_of(QUARANTINED, &again));
     }
 
     #[test]
@@ -201,12 +202,12 @@ proptest! {
         };
         let (mut one, two) = (set(&said[..cut]), set(&said[cut..]));
         one.merge(&two);
-        prop_assert_eq!(fold(&one, ABOUT, &RULES), standing(&said));
+        prop_assert_eq!(fold(&one, ABOUT, &RULES), status(&said));
     }
 
     #[test]
     fn without_proof_nothing_fails_and_nothing_succeeds(said in vec(statement(unproven()), 0..20)) {
-        let state = standing(&said).state;
+        let state = status(&said).state;
         prop_assert!(!state.is_settled(), "{:?}", state);
         prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again());
     }
@@ -216,10 +217,10 @@ proptest! {
         said in vec(statement(any_finding()), 0..10),
         more in statement(any_finding()),
     ) {
-        let before = standing(&said).state;
+        let before = status(&said).state;
         let mut said = said;
         said.push(more);
-        let after = standing(&said).state;
+        let after = status(&said).state;
         if before.is_settled() {
             prop_assert!(after.is_settled(), "{} became {}", before.name(), after.name());
         }
@@ -242,7 +243,7 @@ proptest! {
         if flip {
             both.reverse();
         }
-        let state = standing(&[said, both].concat()).state;
+        let state = status(&[said, both].concat()).state;
         let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
         prop_assert!(contradicted, "{:?}", state);
         prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again() && !state.is_final());
@@ -256,21 +257,21 @@ proptest! {
         flip in any::<bool>(),
     ) {
         prop_assert!(shown.shows_receipt());
-        let about = if held_back { HELD_BACK } else { ABOUT };
+        let about = if held_back { QUARANTINED } else { ABOUT };
         let not_received = Statement::bare(Source::Check, Finding::NotReceived);
         let mut both = vec![(shown, seconds), (not_received, 660)];
         if flip {
             both.reverse();
         }
-        let state = standing_of(about, &[said, both].concat()).state;
+        let state = status_of(about, &[said, both].concat()).state;
         let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
         prop_assert!(contradicted, "{:?}", state);
     }
 
     #[test]
     fn receipt_alone_settles_nothing((shown, seconds) in receipt(), held_back in any::<bool>()) {
-        let about = if held_back { HELD_BACK } else { ABOUT };
-        let expected = standing_of(about, &[(shown, seconds)]).state;
+        let about = if held_back { QUARANTINED } else { ABOUT };
+        let expected = status_of(about, &[(shown, seconds)]).state;
         prop_assert!(!expected.is_settled() || expected.name() == "NEEDS_REVIEW", "{:?}", expected);
     }
 
@@ -296,7 +297,7 @@ proptest! {
             let is_long = run_began.is_some_and(|began| time - began >= 300);
             // The first one, seen by the wrong clock, may have begun a run of its own.
             let is_first_run = now.evidence().iter().all(|(said, _)| said.finding != Finding::Pending);
-            let state = now.standing().state;
+            let state = now.status().state;
             if let State::Failed(_) = state {
                 prop_assert!(is_long || is_first_run && time >= 300, "at {}", time);
                 return Ok(());
@@ -319,7 +320,7 @@ proptest! {
         prop_assert!(!change.is_event);
         prop_assert_eq!(after.revision(), before.revision());
         prop_assert_eq!(after.evidence(), before.evidence());
-        prop_assert_eq!(after.standing(), before.standing());
+        prop_assert_eq!(after.status(), before.status());
         prop_assert_eq!(after.version(), before.version() + 1);
     }
 
@@ -342,7 +343,7 @@ proptest! {
             (last, checks) = (Some(due), checks + 1);
             prop_assert!(checks < 100, "it never ends");
         }
-        prop_assert!(now.standing().state.ends_watch(), "{:?}", now.standing());
+        prop_assert!(now.status().state.ends_watch(), "{:?}", now.status());
         let age = last.map_or(SignedDuration::ZERO, |last| last.duration_since(at(0)));
         prop_assert!(age < SignedDuration::from_hours(81), "{:?}", age);
     }
@@ -388,19 +389,19 @@ proptest! {
         let exhausted = Statement::bare(Source::Gateway, Finding::ChecksExhausted);
         let said = said.into_iter().map(|(statement, _)| statement).chain([exhausted]);
         let open = open.observe(said, at(1), &schedule()).unwrap().transaction;
-        prop_assert_eq!(open.standing().state.name(), "NEEDS_REVIEW");
+        prop_assert_eq!(open.status().state.name(), "NEEDS_REVIEW");
         let ruling = ruling(verdict, open.revision());
         let change = open.resolve(&ruling, at(2), &schedule()).unwrap().unwrap();
         let settled = change.transaction;
         let expected = if verdict == Verdict::Succeeded { "SUCCEEDED" } else { "FAILED" };
-        prop_assert_eq!(settled.standing().state.name(), expected);
-        prop_assert!(settled.standing().state.is_final() && settled.due_at().is_none());
+        prop_assert_eq!(settled.status().state.name(), expected);
+        prop_assert!(settled.status().state.is_final() && settled.due_at().is_none());
         // The same evidence again, whatever it was, changes nothing.
         let again: Vec<Statement> = settled.evidence().iter().map(|(one, _)| one.clone()).collect();
         let repeated = settled
             .observe(again.clone(), at(3), &schedule())
             .map_or_else(|| Arc::clone(&settled), |change| change.transaction);
-        prop_assert_eq!(repeated.standing().state.name(), expected);
+        prop_assert_eq!(repeated.status().state.name(), expected);
         // Newer evidence keeps it, or puts it before a human again.
         let known: Vec<Statement> = again.iter().map(Statement::identity).collect();
         let contradicts = more.iter().any(|(one, _)| {
@@ -419,7 +420,7 @@ proptest! {
         let after = settled
             .observe(newer, at(1500), &schedule())
             .map_or_else(|| Arc::clone(&settled), |change| change.transaction);
-        let name = after.standing().state.name();
+        let name = after.status().state.name();
         if contradicts {
             prop_assert_eq!(name, "NEEDS_REVIEW");
         } else if !may_contradict {
@@ -492,7 +493,7 @@ fn only_what_needs_review_is_settled_and_only_a_success_is_taken_back() {
         .resolve(&taken_back, at(2), &schedule())
         .unwrap()
         .unwrap();
-    let state = reversed.transaction.standing().state;
+    let state = reversed.transaction.status().state;
     assert_eq!(state.name(), "REVERSED");
     assert!(state.is_final() && state.safe_to_refund() && state.safe_to_buy_again());
     let again = reversed
@@ -509,7 +510,7 @@ fn only_what_needs_review_is_settled_and_only_a_success_is_taken_back() {
         .transaction
         .observe(later, at(4), &schedule())
         .unwrap();
-    assert_eq!(later.transaction.standing().state.name(), "REVERSED");
+    assert_eq!(later.transaction.status().state.name(), "REVERSED");
 }
 
 #[test]
@@ -524,7 +525,7 @@ fn two_doubtful_checks_agree_only_far_enough_apart() {
             .iter()
             .map(|(statement, at)| ((*statement).clone(), *at))
             .collect();
-        standing(&said).state.name()
+        status(&said).state.name()
     };
     // Five minutes, and the one by which two clocks may differ.
     assert_eq!(state(&[(&trouble, 0), (&trouble, 359)]), "CONFIRMING");
@@ -554,9 +555,9 @@ fn doubtful_checks_never_agree_across_another_answer() {
         bare(Finding::Pending),
         bare(Finding::NotReceived),
         bare(Finding::Doubtful(FailureReason::BillerTrouble)),
-        bare(Finding::Unknown(Unknown::Inconclusive)),
+        bare(Finding::Unknown(UnknownCause::Inconclusive)),
     ];
-    let state = |said: &[(&Statement, i64)]| checked(said).standing().state.name();
+    let state = |said: &[(&Statement, i64)]| checked(said).status().state.name();
     for other in &others {
         let across = [(&trouble, 100), (other, 300), (&trouble, 500)];
         assert_eq!(state(&across), "CONFIRMING", "{other:?}");
@@ -576,7 +577,7 @@ fn doubtful_checks_never_agree_across_another_answer() {
     while let Some(due) = now.due_at() {
         now = now.observe_check(None, due, &schedule()).transaction;
     }
-    assert_eq!(now.standing().state.name(), "NEEDS_REVIEW");
+    assert_eq!(now.status().state.name(), "NEEDS_REVIEW");
 }
 
 #[test]
@@ -594,7 +595,7 @@ fn an_answer_that_goes_back_and_forth_is_left_to_a_human_and_bounded() {
         }
     }
     assert!(now.evidence().iter().count() < 16);
-    assert_eq!(now.standing().state.name(), "CONFIRMING");
+    assert_eq!(now.status().state.name(), "CONFIRMING");
 }
 
 #[test]
@@ -602,14 +603,14 @@ fn a_clock_that_goes_back_settles_nothing_early() {
     let trouble = doubtful_check();
     // An hour ahead, then put right: ten seconds lie between them.
     let now = checked(&[(&trouble, 3700), (&trouble, 110), (&trouble, 3600)]);
-    assert_eq!(now.standing().state.name(), "CONFIRMING");
+    assert_eq!(now.status().state.name(), "CONFIRMING");
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
     let (intent, order) = wish("reference-1", "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let ahead = arming(token, 3600);
     let start = Transaction::begin(intent, order, ahead, RULES, &schedule()).transaction;
     let early = start.observe([not_received], at(700), &schedule()).unwrap();
-    assert_eq!(early.transaction.standing().state.name(), "CONFIRMING");
+    assert_eq!(early.transaction.status().state.name(), "CONFIRMING");
     // Old by the clock that armed it or by any other: no check of what may be too old.
     let month = 720 * 3600;
     let pending = Statement::bare(Source::Answer, Finding::Pending);
@@ -623,26 +624,26 @@ fn a_clock_that_goes_back_settles_nothing_early() {
 fn a_record_without_a_skew_keeps_its_standing() {
     let trouble = doubtful_check();
     let now = checked(&[(&trouble, 100), (&trouble, 400)]);
-    assert_eq!(now.standing().state.name(), "CONFIRMING");
+    assert_eq!(now.status().state.name(), "CONFIRMING");
     let mut written = serde_json::to_value(&*now).unwrap();
     let rules = written["rules"].as_object_mut().unwrap();
     assert!(rules.remove("clock_skew").is_some());
     let read: Transaction = serde_json::from_value(written).unwrap();
-    assert_eq!(read.standing().state.name(), "FAILED");
+    assert_eq!(read.status().state.name(), "FAILED");
 }
 
 #[test]
 fn never_received_is_believed_only_long_after_the_post() {
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
     assert_eq!(
-        standing(&[(not_received.clone(), 659)]).state.name(),
+        status(&[(not_received.clone(), 659)]).state.name(),
         "CONFIRMING"
     );
     let said = [(not_received, 660)];
-    assert_eq!(standing(&said).state.name(), "FAILED");
+    assert_eq!(status(&said).state.name(), "FAILED");
     // Of an attempt that was held back it says more: the reference code is unused.
-    let state = standing_of(HELD_BACK, &said).state;
-    assert_eq!(state, State::NotSent(NotSent::HeldBack));
+    let state = status_of(QUARANTINED, &said).state;
+    assert_eq!(state, State::NotSent(NotSent::Quarantined));
 }
 
 #[test]
@@ -652,7 +653,7 @@ fn what_was_held_back_is_open_until_something_is_proven() {
             .iter()
             .map(|(said, at)| ((*said).clone(), *at))
             .collect();
-        standing_of(HELD_BACK, &said).state.name()
+        status_of(QUARANTINED, &said).state.name()
     };
     let bare = |source, finding| Statement::bare(source, finding);
     let not_received = bare(Source::Check, Finding::NotReceived);
@@ -673,10 +674,10 @@ fn what_was_held_back_is_open_until_something_is_proven() {
     );
     // A gateway that sent it before the store lost the record tells late how that ended.
     for (source, why) in [
-        (Source::Gateway, Unknown::TimedOut),
-        (Source::Gateway, Unknown::Broken),
-        (Source::Answer, Unknown::HttpStatus(500)),
-        (Source::Answer, Unknown::Unreadable),
+        (Source::Gateway, UnknownCause::TimedOut),
+        (Source::Gateway, UnknownCause::Broken),
+        (Source::Answer, UnknownCause::HttpStatus(500)),
+        (Source::Answer, UnknownCause::Unreadable),
     ] {
         let sent = bare(source, Finding::Unknown(why));
         assert_eq!(state(&[(&sent, 45), (&not_received, 659)]), "CONFIRMING");
@@ -698,7 +699,7 @@ fn a_caller_who_keeps_asking_does_not_keep_it_from_a_human() {
         current = current
             .observe_check(None, at(asked), &schedule)
             .transaction;
-        if matches!(current.standing().state, State::NeedsReview { .. }) {
+        if matches!(current.status().state, State::NeedsReview { .. }) {
             return;
         }
     }
@@ -709,7 +710,7 @@ fn an_attempt_after_one_that_was_held_back_begins_anew() {
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
-        is_held_back: true,
+        is_quarantined: true,
         ..arming(token, 0)
     };
     let mut now = Transaction::begin(intent, order.clone(), held, RULES, &schedule()).transaction;
@@ -729,22 +730,22 @@ fn an_attempt_after_one_that_was_held_back_begins_anew() {
     // NOT_SENT here, after which the same reference code was sent again.)
     let said = [(&trouble, 100), (&not_received, 100), (&not_received, 700)];
     let contradicted = say(&said);
-    assert_eq!(contradicted.standing().state.name(), "NEEDS_REVIEW");
+    assert_eq!(contradicted.status().state.name(), "NEEDS_REVIEW");
     let sending_again = contradicted.arm_again(order.clone(), held, &schedule());
     assert!(sending_again.is_err());
     now = say(&[(&not_received, 100), (&not_received, 700)]);
-    assert_eq!(now.standing().state.name(), "NOT_SENT");
+    assert_eq!(now.status().state.name(), "NOT_SENT");
     assert_eq!(now.not_sent_at(), Some(at(700)));
     let armed = now.arm_again(order.clone(), arming(token, 800), &schedule());
     let mut now = armed.unwrap().transaction;
-    assert_eq!(now.standing().state, State::Sending);
-    assert_eq!((now.not_sent_at(), now.is_held_back()), (None, false));
-    assert_eq!(now.held_back().len(), 1, "the timeline keeps it");
+    assert_eq!(now.status().state, State::Sending);
+    assert_eq!((now.not_sent_at(), now.is_quarantined()), (None, false));
+    assert_eq!(now.quarantined_attempts().len(), 1, "the timeline keeps it");
     // What was said of the earlier attempt is not said of this one, whichever clock armed
     // it.
     let change = now.observe([not_received], at(1200), &schedule());
     now = change.unwrap().transaction;
-    assert_eq!(now.standing().state.name(), "CONFIRMING");
+    assert_eq!(now.status().state.name(), "CONFIRMING");
     // What the record says survives the store.
     let text = serde_json::to_string(&*now).unwrap();
     let read: Transaction = serde_json::from_str(&text).unwrap();
@@ -757,7 +758,7 @@ fn a_serial_number_that_comes_later_completes_the_receipt() {
         (success(Source::Answer, None), 1),
         (success(Source::Check, Some("77")), 2),
     ];
-    let state = standing(&said).state;
+    let state = status(&said).state;
     assert!(state.is_final());
     assert_eq!(
         state
@@ -769,7 +770,7 @@ fn a_serial_number_that_comes_later_completes_the_receipt() {
             .expose(),
         "77"
     );
-    assert!(!standing(&said[..1]).state.is_final());
+    assert!(!status(&said[..1]).state.is_final());
 }
 
 #[test]
@@ -793,13 +794,13 @@ fn only_what_was_not_sent_is_armed_again() {
             &schedule(),
         )
         .unwrap();
-    assert_eq!(unsent.transaction.standing().state.name(), "NOT_SENT");
+    assert_eq!(unsent.transaction.status().state.name(), "NOT_SENT");
     let armed = unsent
         .transaction
         .arm_again(order(), arming(token, 2), &schedule())
         .unwrap()
         .transaction;
-    assert_eq!(armed.standing().state, State::Sending);
+    assert_eq!(armed.status().state, State::Sending);
     assert_eq!(
         (armed.attempt(), armed.token(), armed.revision()),
         (2, token, 3)
@@ -816,7 +817,7 @@ fn a_too_old_transaction_is_put_before_a_human_without_a_check() {
     let old = at(721 * 3600);
     assert!(schedule().is_too_old(pending.armed_at(), old));
     let given_up = pending.give_up(old, &schedule()).unwrap().transaction;
-    assert_eq!(given_up.standing().state.name(), "NEEDS_REVIEW");
+    assert_eq!(given_up.status().state.name(), "NEEDS_REVIEW");
     assert_eq!(given_up.due_at(), None);
 }
 
@@ -900,7 +901,7 @@ fn no_check_of_a_gateway_with_shorter_time_outs_overtakes_the_post() {
 fn record_written_again_follows_a_loss() {
     let begun = begin(1);
     assert!(!begun.transaction.follows_loss());
-    let said = Statement::bare(Source::Gateway, Finding::Unknown(Unknown::TimedOut));
+    let said = Statement::bare(Source::Gateway, Finding::Unknown(UnknownCause::TimedOut));
     let next = begun.transaction.observe([said], at(1), &schedule());
     let rewritten = next.unwrap().rewritten();
     assert!(rewritten.from.is_none() && rewritten.is_event);
@@ -914,10 +915,13 @@ fn post_of_a_lost_attempt_contradicts_an_earlier_not_sent() {
         attempt: 1,
         why: NotSent::Unreachable,
     };
-    for (why, is_contradicted) in [(Unknown::TimedOut, true), (Unknown::SenderLost, false)] {
+    for (why, is_contradicted) in [
+        (UnknownCause::TimedOut, true),
+        (UnknownCause::SenderLost, false),
+    ] {
         let said = [not_sent, Finding::Unknown(why)].map(|it| Statement::bare(Source::Gateway, it));
         let standing = begun.observe(said, at(1), &schedule()).unwrap();
-        let state = standing.transaction.standing().state;
+        let state = standing.transaction.status().state;
         let is_review = matches!(
             state,
             State::NeedsReview {
@@ -943,7 +947,7 @@ fn no_check_that_is_asked_for_overtakes_the_post() {
     assert_eq!(reported.due_at(), Some(at(over)));
     assert!(!reported.may_be_checked(at(3), &schedule()));
     assert!(
-        reported.ask_check(at(3), &schedule()).is_none(),
+        reported.request_check(at(3), &schedule()).is_none(),
         "one is asked for already"
     );
     // Once the answer is there the check waits no longer.
@@ -983,7 +987,7 @@ fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
     let (intent, order) = wish("reference-1", "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let held = Arming {
-        is_held_back: true,
+        is_quarantined: true,
         ..arming(token, 0)
     };
     let begin = |arming| {
@@ -996,27 +1000,31 @@ fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
     };
     let release = |from: &Transaction| from.release(&by, at(500), &schedule());
     let start = begin(held);
-    assert_eq!(release(&start).unwrap_err(), Kept::NotChecked);
+    assert_eq!(release(&start).unwrap_err(), NotReleased::NotChecked);
     let unanswered = start.observe_check(None, at(10), &schedule()).transaction;
-    assert_eq!(release(&unanswered).unwrap_err(), Kept::NotChecked);
+    assert_eq!(release(&unanswered).unwrap_err(), NotReleased::NotChecked);
     let absent = start
         .observe_absence_since(&start, at(10), &schedule())
         .transaction;
     for (source, finding, kept) in [
-        (Source::Callback, Finding::Reported, Kept::CalledBack),
+        (Source::Callback, Finding::Reported, NotReleased::CalledBack),
         (
             Source::Check,
-            Finding::Unknown(Unknown::Inconclusive),
-            Kept::MayBeSent,
+            Finding::Unknown(UnknownCause::Inconclusive),
+            NotReleased::MayBeSent,
         ),
         // A gateway wrote the record again that the store had lost under its POST.
         (
             Source::Gateway,
-            Finding::Unknown(Unknown::TimedOut),
-            Kept::MayBeSent,
+            Finding::Unknown(UnknownCause::TimedOut),
+            NotReleased::MayBeSent,
         ),
-        (Source::Check, Finding::Pending, Kept::NotHeldBack),
-        (Source::Check, Finding::Succeeded, Kept::NotHeldBack),
+        (Source::Check, Finding::Pending, NotReleased::NotQuarantined),
+        (
+            Source::Check,
+            Finding::Succeeded,
+            NotReleased::NotQuarantined,
+        ),
     ] {
         let said = [Statement::bare(source, finding)];
         let known = absent.observe(said, at(20), &schedule()).unwrap();
@@ -1029,10 +1037,10 @@ fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
     let change = release(&absent).unwrap();
     assert!(change.is_event);
     let released = change.transaction;
-    let state = released.standing().state;
-    assert_eq!(state, State::NotSent(NotSent::HeldBack));
+    let state = released.status().state;
+    assert_eq!(state, State::NotSent(NotSent::Quarantined));
     assert_eq!(released.not_sent_at(), Some(at(500)));
-    assert_eq!(release(&released).unwrap_err(), Kept::NotHeldBack);
+    assert_eq!(release(&released).unwrap_err(), NotReleased::NotQuarantined);
     let said = released.evidence().iter().last().unwrap().0;
     assert_eq!(said.resolution.as_ref().unwrap().note, "nothing was lost");
     // OKEBAYAR's word counts as a check, and sent attempts are never released.
@@ -1041,9 +1049,9 @@ fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
     assert!(release(&told.transaction).is_ok());
     let sent = begin(arming(token, 0));
     let lost = sent.observe_check(None, at(125), &schedule()).transaction;
-    assert_eq!(release(&lost).unwrap_err(), Kept::NotHeldBack);
+    assert_eq!(release(&lost).unwrap_err(), NotReleased::NotQuarantined);
     // If it was received after all, nothing that was concluded stands.
     let success = [success(Source::Check, Some("1"))];
     let late = released.observe(success, at(600), &schedule()).unwrap();
-    assert_eq!(late.transaction.standing().state.name(), "NEEDS_REVIEW");
+    assert_eq!(late.transaction.status().state.name(), "NEEDS_REVIEW");
 }

@@ -169,7 +169,7 @@ async fn fill(world: &World, count: u32) {
         let arming = Arming {
             token: AttemptToken::new(uuid::Uuid::from_u128(u128::from(number))),
             at: claimed_at,
-            is_held_back: false,
+            is_quarantined: false,
         };
         Transaction::begin(intent, order, arming, RULES, &schedule())
     };
@@ -351,7 +351,7 @@ fn what_a_check_said_of_one_attempt_says_nothing_of_the_next() {
         Finding::Failed(okebayar_gateway::transaction::FailureReason::Cancelled),
     );
     let late = armed.observe_check_since(&first, Some(failed), at(3), &schedule());
-    assert_eq!(late.transaction.standing().state.name(), "SENDING");
+    assert_eq!(late.transaction.status().state.name(), "SENDING");
 }
 
 on_both_stores!(

@@ -53,7 +53,7 @@ async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: 
     let history = opened.store.history_name(None).await.unwrap();
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
-        is_held_back: true,
+        is_quarantined: true,
         ..arming(AttemptToken::new(uuid::Uuid::from_u128(1)), 0)
     };
     let change = Transaction::begin(intent, order, held, RULES, &schedule());
@@ -61,7 +61,7 @@ async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: 
     let claimed = claim(&*opened.store, change, &history).await.unwrap();
     assert!(matches!(claimed, Claim::HeldBack(_)), "{claimed:?}");
     let stored = opened.store.load(&key).await.unwrap().unwrap();
-    assert!(stored.is_held_back());
+    assert!(stored.is_quarantined());
     let soon = at(10 + 2);
     assert_eq!(due(&*opened.store, soon).await, [key]);
 }

@@ -16,7 +16,7 @@ use okebayar_gateway::{
     sandbox::scenario::NOT_RECEIVED_PREFIX,
     transaction::{
         Amount, AttemptToken, Contents, Details, Finding, InquiriesMade, InquiryCode, SerialNumber,
-        Source, Statement, StatusCode, TraceCode, Transaction, Unknown,
+        Source, Statement, StatusCode, TraceCode, Transaction, UnknownCause,
     },
 };
 
@@ -536,7 +536,7 @@ fn the_trace_code_of_a_callback_is_not_that_of_the_post() {
         .transaction
         .observe([reported, found], at(1), &schedule());
     let asked = observed.unwrap().transaction;
-    assert_eq!(asked.standing().trace_code, TraceCode::parse("forged").ok());
+    assert_eq!(asked.status().trace_code, TraceCode::parse("forged").ok());
     let fields = [
         ("status", "200"),
         ("referencecode", REFERENCE),
@@ -558,7 +558,7 @@ fn an_own_answer_counts_with_our_reference_code_or_a_trace_code() {
         failed: StatusCode::read("299").into_iter().collect(),
         ..CodeLists::default()
     };
-    let unclear = Finding::Unknown(Unknown::Inconclusive);
+    let unclear = Finding::Unknown(UnknownCause::Inconclusive);
     for format in [Format::Json, Format::Xml] {
         for number in 0..1000_u16 {
             let code = format!("{number:03}");
@@ -632,7 +632,7 @@ fn an_answer_in_another_form_of_our_number_is_about_us_where_the_account_says_so
         assert_eq!(check, Err(differs));
         let kept = verdict::of_ignored_check(&answer, &exact, differs).unwrap();
         for kept in [own, kept] {
-            assert_eq!(kept.finding, Finding::Unknown(Unknown::AboutAnother));
+            assert_eq!(kept.finding, Finding::Unknown(UnknownCause::AboutAnother));
             assert!(!kept.believed() && kept.shows_receipt());
             assert_eq!(kept.code, StatusCode::read("200"));
             assert!(kept.details.price.is_some());

@@ -75,7 +75,7 @@ pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
     Arming {
         token,
         at: at(seconds),
-        is_held_back: false,
+        is_quarantined: false,
     }
 }
 

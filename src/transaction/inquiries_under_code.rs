@@ -1,32 +1,34 @@
 //! The inquiries that OKEBAYAR answered under one inquiry code.
 //!
-//! An inquiry code should name one inquiry. Should OKEBAYAR give one out again, for another
-//! customer or with a fine added, each session pays what it was shown or nothing: a live inquiry
-//! is never overwritten by other contents, and which one a request means is decided by what its
-//! caller saw of it.
+//! An inquiry code should identify one inquiry. If OKEBAYAR reuses a code, for another customer or
+//! with a fine added, each caller pays what it was shown or nothing: a live inquiry is never
+//! overwritten by one with other contents, and a request selects an inquiry by the facts that its
+//! caller was shown.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account_number::AccountNumber,
     amount::Amount,
-    codes::{AccountNumber, ProductCode},
+    codes::ProductCode,
     inquiry::{Inquiry, NotPayable},
     order::{Bill, Order},
 };
 
-/// The most live inquiries under one code; one more is refused.
+/// The limit on live inquiries under one code; one more is rejected.
 const LIVE_MAX: usize = 8;
-/// The most expired ones that are remembered, so that their callers pay no other one.
+/// The limit on expired inquiries that are kept, so that their callers pay no other inquiry.
 const EXPIRED_MAX: usize = 8;
 
-/// One inquiry, and its number among those under the same code.
+/// An inquiry, and its number among those under the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbered {
+pub struct NumberedInquiry {
     /// The inquiry.
     #[serde(flatten)]
     pub inquiry: Inquiry,
-    /// Counts the different inquiries under the code, from 0. It names the binding.
+    /// The number of the inquiry among the different ones under the code, from 0. It identifies the
+    /// binding.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u32,
 }
@@ -39,14 +41,14 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// All inquiries under one code. An earlier release reads the newest, and writes only that.
+/// All inquiries under one code. An earlier release reads and writes only the newest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inquiries {
+pub struct InquiriesUnderCode {
     #[serde(flatten)]
-    newest: Numbered,
+    newest: NumberedInquiry,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    others: Vec<Numbered>,
-    /// Some expired ones are no longer known: a total alone may have been theirs.
+    others: Vec<NumberedInquiry>,
+    /// Some expired inquiries were dropped, and a total alone may be that of one of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_incomplete: bool,
 }
@@ -56,43 +58,43 @@ pub struct Inquiries {
 #[error("OKEBAYAR gave the same inquiry code to {LIVE_MAX} other inquiries that can still be paid")]
 pub struct TooManyUnderCode;
 
-/// A caller's description of the inquiry that it means.
+/// The facts by which a caller selects an inquiry.
 #[derive(Clone, Copy, Debug)]
-pub enum Meant<'a> {
+pub enum InquirySelector<'a> {
     /// A bill.
     Bill {
         /// The total that the customer was shown; a record of an earlier release has none.
         total: Option<Amount>,
-        /// The customer's number, if the caller gives it.
+        /// The customer's number, if the caller states it.
         account_number: Option<&'a AccountNumber>,
-        /// What the reference code was to pay before, if nothing of it was sent.
+        /// The earlier order under the reference code, of which nothing was sent.
         before: Option<&'a Order>,
     },
-    /// What is bought, and who receives it.
+    /// A product and its recipient.
     Prepaid {
         /// The product.
         product_code: &'a ProductCode,
-        /// Who receives it.
+        /// The recipient.
         account_number: &'a AccountNumber,
     },
 }
 
-impl Inquiries {
-    /// Builds the first inquiry of a code.
+impl InquiriesUnderCode {
+    /// Builds the inquiries of a code from its first one.
     #[must_use]
     pub fn new(inquiry: Inquiry) -> Self {
         Self {
-            newest: Numbered { inquiry, number: 0 },
+            newest: NumberedInquiry { inquiry, number: 0 },
             others: Vec::new(),
             is_incomplete: false,
         }
     }
 
-    /// Adds an inquiry as the newest. One with the same contents takes the place of the earlier
-    /// one, and has its binding: it is the same bill.
+    /// Adds an inquiry as the newest. It replaces an earlier one with the same contents, and
+    /// inherits its binding, because both are the same bill.
     ///
     /// # Errors
-    /// [`TooManyUnderCode`] when another live one would have to go.
+    /// [`TooManyUnderCode`] when a live inquiry would have to be dropped.
     pub fn add(self, inquiry: Inquiry, now: Timestamp) -> Result<Self, TooManyUnderCode> {
         let mut others = self.others;
         others.insert(0, self.newest);
@@ -113,7 +115,7 @@ impl Inquiries {
         let is_incomplete = self.is_incomplete || expired.len() > EXPIRED_MAX;
         expired.truncate(EXPIRED_MAX);
         Ok(Self {
-            newest: Numbered { inquiry, number },
+            newest: NumberedInquiry { inquiry, number },
             others: live.into_iter().chain(expired).collect(),
             is_incomplete,
         })
@@ -125,29 +127,29 @@ impl Inquiries {
         &self.newest.inquiry
     }
 
-    /// Returns the latest time at which one of them expires.
+    /// Returns the time at which the last of them expires.
     #[must_use]
     pub fn expire_at(&self) -> Timestamp {
         let times = self.all().map(|known| known.inquiry.expires_at);
         times.max().unwrap_or(self.newest.inquiry.expires_at)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Numbered> {
+    fn all(&self) -> impl Iterator<Item = &NumberedInquiry> {
         std::iter::once(&self.newest).chain(&self.others)
     }
 
-    /// Returns the inquiry that a caller means, expired or not.
+    /// Returns the inquiry that a caller selects, expired or not.
     ///
     /// # Errors
-    /// [`NotPayable`] when there is none, or it may be another one.
-    pub fn pick(&self, meant: &Meant<'_>) -> Result<&Numbered, NotPayable> {
-        match *meant {
-            Meant::Bill {
+    /// [`NotPayable`] when no inquiry matches, or several do.
+    pub fn pick(&self, selector: &InquirySelector<'_>) -> Result<&NumberedInquiry, NotPayable> {
+        match *selector {
+            InquirySelector::Bill {
                 total,
                 account_number,
                 before,
             } => self.pick_bill(total, account_number, before),
-            Meant::Prepaid {
+            InquirySelector::Prepaid {
                 product_code,
                 account_number,
             } => self.pick_prepaid(product_code, account_number),
@@ -159,8 +161,8 @@ impl Inquiries {
         total: Option<Amount>,
         account_number: Option<&AccountNumber>,
         before: Option<&Order>,
-    ) -> Result<&Numbered, NotPayable> {
-        let bills: Vec<(&Numbered, &Bill)> = self
+    ) -> Result<&NumberedInquiry, NotPayable> {
+        let bills: Vec<(&NumberedInquiry, &Bill)> = self
             .all()
             .filter_map(|known| Some((known, known.inquiry.order.bill()?)))
             .collect();
@@ -178,7 +180,7 @@ impl Inquiries {
         let Some((_, newest)) = named.first() else {
             return Err(NotPayable::OtherContents("account_number"));
         };
-        let matching: Vec<&Numbered> = named
+        let matching: Vec<&NumberedInquiry> = named
             .iter()
             .filter(|(_, bill)| {
                 bill.total()
@@ -191,7 +193,7 @@ impl Inquiries {
             return Err(NotPayable::OtherTotal(other));
         };
         let order = &picked.inquiry.order;
-        let is_one = |known: &&Numbered| known.inquiry.order.is_same_bill(order);
+        let is_one = |known: &&NumberedInquiry| known.inquiry.order.is_same_bill(order);
         let is_doubtful = self.is_incomplete && account_number.is_none() && before.is_none();
         if is_doubtful || !matching.iter().all(is_one) {
             return Err(NotPayable::Ambiguous);
@@ -203,7 +205,7 @@ impl Inquiries {
         &self,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<&Numbered, NotPayable> {
+    ) -> Result<&NumberedInquiry, NotPayable> {
         let mut problem = NotPayable::OtherContents("operation");
         for known in self.all() {
             let order = &known.inquiry.order;
@@ -222,8 +224,8 @@ impl Inquiries {
     }
 }
 
-/// Returns true where a caller that saw one of the two saw the other: the same bill with the same
-/// total. References may differ; the newest count.
+/// Returns true when both orders are the same bill with the same total, so that the caller of one
+/// was shown the same as that of the other. Their references may differ; the newest are used.
 fn is_same(one: &Order, other: &Order) -> bool {
     let owed = |order: &Order| {
         let bill = order.bill();
@@ -238,7 +240,7 @@ fn is_same(one: &Order, other: &Order) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transaction::{AccountName, Inquired, InquiryCode, Verbatim};
+    use crate::transaction::{AccountName, InquiredData, InquiryCode, Verbatim};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -262,7 +264,7 @@ mod tests {
             order: Order {
                 product_code: ProductCode::parse("HPDAM").unwrap(),
                 account_number: number(customer),
-                inquired: Some(Inquired {
+                inquired: Some(InquiredData {
                     refs: [Some(Verbatim::new(ref1)), None, None],
                     at: Some(at(0)),
                     customer: Verbatim::new(format!("{customer}/")),
@@ -272,8 +274,8 @@ mod tests {
         }
     }
 
-    fn meant(total: &str, account_number: Option<&AccountNumber>) -> Meant<'static> {
-        Meant::Bill {
+    fn selector(total: &str, account_number: Option<&AccountNumber>) -> InquirySelector<'static> {
+        InquirySelector::Bill {
             total: Some(Amount::parse(total).unwrap()),
             account_number: account_number
                 .cloned()
@@ -282,49 +284,58 @@ mod tests {
         }
     }
 
-    fn ref1(picked: &Numbered) -> &str {
+    fn ref1(picked: &NumberedInquiry) -> &str {
         let inquired = picked.inquiry.order.inquired.as_ref().unwrap();
         inquired.refs[0].as_ref().unwrap().as_str()
     }
 
     #[test]
-    fn an_earlier_release_reads_the_newest_and_its_notes_are_read() {
+    fn earlier_release_reads_the_newest_inquiry() {
         let first = inquiry("111", "1000.00", "a", 100);
         let second = inquiry("222", "1000.00", "b", 100);
-        let both = Inquiries::new(first.clone())
+        let both = InquiriesUnderCode::new(first.clone())
             .add(second.clone(), at(1))
             .unwrap();
         let text = serde_json::to_string(&both).unwrap();
         assert_eq!(serde_json::from_str::<Inquiry>(&text).unwrap(), second);
-        assert_eq!(serde_json::from_str::<Inquiries>(&text).unwrap(), both);
+        assert_eq!(
+            serde_json::from_str::<InquiriesUnderCode>(&text).unwrap(),
+            both
+        );
         let earlier = serde_json::to_string(&first).unwrap();
-        let alone = Inquiries::new(first);
-        assert_eq!(serde_json::from_str::<Inquiries>(&earlier).unwrap(), alone);
-        // What has one inquiry is written as that release writes it.
+        let alone = InquiriesUnderCode::new(first);
+        assert_eq!(
+            serde_json::from_str::<InquiriesUnderCode>(&earlier).unwrap(),
+            alone
+        );
+        // A single inquiry is written as that release writes it.
         assert_eq!(serde_json::to_string(&alone).unwrap(), earlier);
     }
 
     #[test]
     fn the_same_bill_keeps_its_number_and_the_newest_references() {
-        let all = Inquiries::new(inquiry("111", "1000.00", "a", 100));
+        let all = InquiriesUnderCode::new(inquiry("111", "1000.00", "a", 100));
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
         let all = all.add(inquiry("111", "1000", "c", 100), at(1)).unwrap();
         let anna = number("111");
-        let picked = all.pick(&meant("3500", Some(&anna))).unwrap();
+        let picked = all.pick(&selector("3500", Some(&anna))).unwrap();
         assert_eq!((picked.number, ref1(picked)), (0, "c"));
         let budi = number("222");
-        let picked = all.pick(&meant("3500", Some(&budi))).unwrap();
+        let picked = all.pick(&selector("3500", Some(&budi))).unwrap();
         assert_eq!((picked.number, ref1(picked)), (1, "b"));
-        assert_eq!(all.pick(&meant("3500", None)), Err(NotPayable::Ambiguous));
+        assert_eq!(
+            all.pick(&selector("3500", None)),
+            Err(NotPayable::Ambiguous)
+        );
     }
 
     #[test]
-    fn what_its_reference_code_was_to_pay_decides_when_it_is_armed_again() {
+    fn earlier_order_selects_the_inquiry_when_armed_again() {
         let before = inquiry("111", "1000.00", "a", 100);
-        let all = Inquiries::new(before.clone());
+        let all = InquiriesUnderCode::new(before.clone());
         let all = all.add(inquiry("222", "1000.00", "b", 100), at(1)).unwrap();
         let total = Some(Amount::parse("3500").unwrap());
-        let again = |order| Meant::Bill {
+        let again = |order| InquirySelector::Bill {
             total,
             account_number: None,
             before: Some(order),
@@ -336,24 +347,27 @@ mod tests {
     }
 
     #[test]
-    fn expired_ones_that_were_forgotten_still_make_a_total_ambiguous() {
-        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 10));
+    fn dropped_expired_inquiries_keep_a_total_ambiguous() {
+        let mut all = InquiriesUnderCode::new(inquiry("100", "1000.00", "a", 10));
         for customer in 101..120 {
             let next = inquiry(&customer.to_string(), "1000.00", "a", 10);
             all = all.add(next, at(20)).unwrap();
         }
-        // The first of them is no longer kept.
+        // The first of them has been dropped.
         let all = all
             .add(inquiry("200", "7000.00", "b", 100), at(20))
             .unwrap();
-        assert_eq!(all.pick(&meant("9500", None)), Err(NotPayable::Ambiguous));
+        assert_eq!(
+            all.pick(&selector("9500", None)),
+            Err(NotPayable::Ambiguous)
+        );
         let named = number("200");
-        assert!(all.pick(&meant("9500", Some(&named))).is_ok());
+        assert!(all.pick(&selector("9500", Some(&named))).is_ok());
     }
 
     #[test]
     fn a_live_inquiry_is_never_evicted() {
-        let mut all = Inquiries::new(inquiry("100", "1000.00", "a", 100));
+        let mut all = InquiriesUnderCode::new(inquiry("100", "1000.00", "a", 100));
         for customer in 101..100 + i64::try_from(LIVE_MAX).unwrap() {
             let next = inquiry(&customer.to_string(), "1000.00", "a", 100);
             all = all.add(next, at(1)).unwrap();
