@@ -11,52 +11,50 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::{Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{
-    error,
-    request::{TIMEOUT_HEADER, read_timeout},
-};
+use super::{deadline, status::status};
+use crate::engine::Sent;
 
 /// Gives every refusal of the server itself its `ErrorInfo`.
 #[derive(Clone, Copy)]
 pub struct RefusalLayer;
 
 impl<S> Layer<S> for RefusalLayer {
-    type Service = Explained<S>;
+    type Service = RefusalService<S>;
 
-    fn layer(&self, inner: S) -> Explained<S> {
-        Explained { inner }
+    fn layer(&self, inner: S) -> RefusalService<S> {
+        RefusalService { inner }
     }
 }
 
 /// A server whose refusals are explained.
 #[derive(Clone)]
-pub struct Explained<S> {
+pub struct RefusalService<S> {
     inner: S,
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type RefusalFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<S> Service<Request<Body>> for Explained<S>
+impl<S> Service<Request<Body>> for RefusalService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = RefusalFuture;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answered {
+    fn call(&mut self, request: Request<Body>) -> RefusalFuture {
         let is_standard = is_standard(request.uri().path());
-        if !is_standard && !has_readable_timeout(request.headers()) {
-            let refused = error::unreadable_timeout().into_http();
+        if !is_standard && !deadline::is_readable(request.headers()) {
+            let refused = deadline::unreadable().into_http();
             return Box::pin(async { Ok(refused) });
         }
         let answering = self.inner.call(request);
@@ -75,18 +73,6 @@ fn is_standard(path: &str) -> bool {
     path.starts_with("/grpc.")
 }
 
-/// Returns true for a call without a deadline, or with one that can be read.
-fn has_readable_timeout(headers: &HeaderMap) -> bool {
-    let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
-    match (timeouts.next(), timeouts.next()) {
-        (None, _) => true,
-        (Some(timeout), None) => timeout
-            .to_str()
-            .is_ok_and(|text| read_timeout(text).is_some()),
-        (Some(_), Some(_)) => false,
-    }
-}
-
 /// Adds what is missing to an error that has no details. An error without a body has
 /// its status in the headers.
 fn explained(mut response: Response<Body>) -> Response<Body> {
@@ -97,17 +83,46 @@ fn explained(mut response: Response<Body>) -> Response<Body> {
     if !status.details().is_empty() {
         return response;
     }
-    let (parts, _) = error::of_refusal(&status).into_http::<Body>().into_parts();
+    let (parts, _) = to_status(&status).into_http::<Body>().into_parts();
     // The others say, for example, which compression is supported.
     response.headers_mut().extend(parts.headers);
     response
+}
+
+/// Maps a refusal of the server itself. The request was not read, so nothing is known of
+/// an earlier call under its reference code.
+fn to_status(refusal: &Status) -> Status {
+    let (code, reason, remedy) = match refusal.code() {
+        Code::OutOfRange => (
+            Code::ResourceExhausted,
+            "REQUEST_TOO_LARGE",
+            "the request is too long; shorten its fields",
+        ),
+        Code::Internal => (
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+            "the request cannot be read; send it as the contract defines it",
+        ),
+        Code::Unimplemented => (
+            Code::Unimplemented,
+            "METHOD_UNKNOWN",
+            "there is no such method, or its compression is not supported; compare the \
+             contract that the gateway serves (reflection)",
+        ),
+        other => (other, "REFUSED_BY_SERVER", "the call was refused"),
+    };
+    let message = match refusal.message() {
+        "" => remedy.to_owned(),
+        problem => format!("{remedy} ({problem})"),
+    };
+    status(code, reason, Sent::Maybe, message)
 }
 
 #[cfg(test)]
 mod tests {
     use tonic_types::StatusExt;
 
-    use super::*;
+    use super::{super::transaction_lookup, *};
 
     fn told(status: Status) -> (Code, String, String) {
         let response = explained(status.into_http());
@@ -143,7 +158,7 @@ mod tests {
 
     #[test]
     fn error_with_details_and_success_pass_unchanged() {
-        let ours = error::not_found(false);
+        let ours = transaction_lookup::not_found(false);
         assert_eq!(
             told(ours),
             (

@@ -1,66 +1,13 @@
-//! `InquiryService`.
-
-use tonic::{Request, Response, Status};
+//! The message of an inquiry, with what is typed of electricity products.
 
 use super::{
-    accounts::Accounts,
-    convert::{field, money, timestamp},
-    error, request,
-    v1::{self, inquiry::Detail, inquiry_service_server::InquiryService},
+    contract::v1::{self, inquiry::Detail},
+    value_messages::{field, money, timestamp},
 };
-use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid, Sent};
+use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid};
 
-/// Serves `InquiryService` over the engine.
-pub struct Inquiries(Accounts);
-
-impl Inquiries {
-    /// The service, for these accounts.
-    #[must_use]
-    pub fn new(accounts: Accounts) -> Self {
-        Self(accounts)
-    }
-}
-
-#[tonic::async_trait]
-impl InquiryService for Inquiries {
-    async fn inquire_prepaid(
-        &self,
-        request: Request<v1::InquirePrepaidRequest>,
-    ) -> Result<Response<v1::InquirePrepaidResponse>, Status> {
-        let asked = request::prepaid_inquiry(&self.0, request.into_inner())?;
-        // The caller may have bought under it before.
-        let sent = match asked.reference_code {
-            Some(_) => Sent::Maybe,
-            None => Sent::No,
-        };
-        let found = self.0.engine.inquire_prepaid(
-            &asked.account,
-            asked.reference_code,
-            &asked.product_code,
-            &asked.account_number,
-        );
-        let found = found
-            .await
-            .map_err(|error| error::of_question(&error, sent))?;
-        let inquiry = Some(inquiry(found));
-        Ok(Response::new(v1::InquirePrepaidResponse { inquiry }))
-    }
-
-    async fn inquire_postpaid(
-        &self,
-        request: Request<v1::InquirePostpaidRequest>,
-    ) -> Result<Response<v1::InquirePostpaidResponse>, Status> {
-        let (account, question) = request::postpaid_inquiry(&self.0, request.into_inner())?;
-        let found = self.0.engine.inquire_postpaid(&account, &question);
-        let found = found
-            .await
-            .map_err(|error| error::of_question(&error, Sent::No))?;
-        let inquiry = Some(inquiry(found));
-        Ok(Response::new(v1::InquirePostpaidResponse { inquiry }))
-    }
-}
-
-fn inquiry(found: Found) -> v1::Inquiry {
+/// Builds the message of an inquiry.
+pub(super) fn build(found: Found) -> v1::Inquiry {
     let Found {
         inquiry,
         reference_code,

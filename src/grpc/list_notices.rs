@@ -1,0 +1,63 @@
+//! `ListNotices`: lists OKEBAYAR's texts to the partner.
+
+use futures::{TryFutureExt, future::try_join_all};
+use tonic::{Request, Response, Status};
+
+use super::{
+    context::{RpcContext, RpcResult},
+    contract::v1,
+    deadline,
+    offset_page::OffsetPage,
+    page::Scope,
+    store_errors,
+    value_messages::timestamp,
+};
+use crate::store::{StoreError, notices::Notice};
+
+/// Handles the call.
+pub(super) async fn handle(
+    context: &RpcContext,
+    request: Request<v1::ListNoticesRequest>,
+) -> RpcResult<v1::ListNoticesResponse> {
+    let caller_deadline = deadline::of(request.metadata());
+    let page = parse(context, &request.into_inner())?;
+    let engine = &context.engine;
+    let reading = async {
+        let read = |start, limit| engine.notices(start, limit);
+        let page = page.read(read, engine.names(), |notice| &notice.account);
+        let (notices, next_page_token) = page.await?;
+        let counted = notices.into_iter().map(|notice| engine.counted(notice));
+        let counted = try_join_all(counted).await?;
+        Ok(v1::ListNoticesResponse {
+            notices: counted.into_iter().map(message).collect(),
+            next_page_token,
+        })
+    };
+    let reading = reading.map_err(|error: StoreError| store_errors::to_status(&error));
+    Ok(Response::new(
+        deadline::bound(caller_deadline, reading).await?,
+    ))
+}
+
+fn parse(context: &RpcContext, request: &v1::ListNoticesRequest) -> Result<OffsetPage, Status> {
+    let scope = Scope::of(
+        "notices",
+        &v1::ListNoticesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        },
+    );
+    let page = (request.page_size, request.page_token.as_str());
+    OffsetPage::parse(context, &request.accounts, page, scope)
+}
+
+fn message(notice: Notice) -> v1::Notice {
+    v1::Notice {
+        account: notice.account.to_string(),
+        text: notice.text,
+        first_time: Some(timestamp(notice.first)),
+        last_time: Some(timestamp(notice.last)),
+        count: i64::try_from(notice.count).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,137 @@
+//! The timeline of a transaction, and the texts of its entries.
+
+use super::{contract::v1, value_messages::timestamp};
+use crate::transaction::{
+    Finding, HeldBack, NotSent, Seen, Source, Statement, Transaction, Unknown, Verdict,
+};
+
+/// Builds the timeline of a transaction, oldest entry first.
+pub(super) fn build(of: &Transaction) -> Vec<v1::Evidence> {
+    let said = of.evidence().timeline().into_iter().map(evidence);
+    let mut entries: Vec<v1::Evidence> = of.held_back().iter().map(quarantined).collect();
+    entries.extend(said);
+    entries.sort_by_key(|entry| entry.first_time.map(|time| (time.seconds, time.nanos)));
+    entries
+}
+
+fn quarantined(held: &HeldBack) -> v1::Evidence {
+    let at = Some(timestamp(held.at));
+    v1::Evidence {
+        source: v1::Source::Gateway.into(),
+        description: format!(
+            "attempt {} was held back, not sent: the store may have forgotten an earlier one",
+            held.attempt
+        ),
+        first_time: at,
+        last_time: at,
+        count: 1,
+        believed: true,
+        ..v1::Evidence::default()
+    }
+}
+
+fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
+    let source = match said.source {
+        Source::Gateway => v1::Source::Gateway,
+        Source::Answer => v1::Source::Answer,
+        Source::Check => v1::Source::Check,
+        Source::Callback => v1::Source::Callback,
+        Source::Operator => v1::Source::Operator,
+    };
+    let resolution = said.resolution.as_deref();
+    v1::Evidence {
+        source: source.into(),
+        status_code: said.code.map(|code| code.to_string()).unwrap_or_default(),
+        description: description(said),
+        first_time: Some(timestamp(seen.first)),
+        last_time: Some(timestamp(seen.last)),
+        count: i32::try_from(seen.count).unwrap_or(i32::MAX),
+        believed: said.believed(),
+        operator: resolution.map(|by| by.operator.clone()).unwrap_or_default(),
+        note: resolution.map(|by| by.note.clone()).unwrap_or_default(),
+    }
+}
+
+/// What an entry of the timeline tells: never a serial number.
+fn description(said: &Statement) -> String {
+    let found = match said.finding {
+        Finding::NotSent { attempt, why } => {
+            let why = match why {
+                NotSent::Unreachable => "no connection could be made",
+                NotSent::Overloaded => "it waited too long to be sent",
+                NotSent::ClaimLost => "the claim could not be confirmed",
+                NotSent::HeldBack if said.source == Source::Operator => {
+                    "it was held back, and an operator knows that nothing was lost"
+                }
+                NotSent::HeldBack => "OKEBAYAR never received it",
+            };
+            format!("attempt {attempt} sent nothing: {why}")
+        }
+        Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
+            "OKEBAYAR knows the reference code; the status decides nothing".to_owned()
+        }
+        Finding::Unknown(Unknown::AboutAnother) => {
+            format!("not believed: {}", unknown(Unknown::AboutAnother)) + &named(said)
+        }
+        Finding::Unknown(why) => format!("outcome unknown: {}", unknown(why)),
+        Finding::Reported => "reported, not confirmed".to_owned(),
+        Finding::Pending => "pending".to_owned(),
+        Finding::Doubtful(_) => "doubtful failure".to_owned(),
+        Finding::NotReceived => "OKEBAYAR says it never received it".to_owned(),
+        Finding::Failed(_) => "failed".to_owned(),
+        Finding::PaidMeanwhile => {
+            "already paid, while another transaction for the bill is open".to_owned()
+        }
+        Finding::Resolved(Verdict::Succeeded) => "resolved: it succeeded".to_owned(),
+        Finding::Resolved(Verdict::Failed) => "resolved: it failed".to_owned(),
+        Finding::Resolved(Verdict::Reversed) => "resolved: it was taken back".to_owned(),
+        Finding::Succeeded if said.details.serial_number.is_none() => {
+            "succeeded, without serial number".to_owned()
+        }
+        Finding::Succeeded => "succeeded, with serial number".to_owned(),
+        Finding::ChecksExhausted if said.source == Source::Answer => {
+            "OKEBAYAR answered an inquiry like a purchase; an operator must ask which it was"
+                .to_owned()
+        }
+        Finding::ChecksExhausted => "the check schedule ended without a proof".to_owned(),
+        Finding::SerialNumberGivenUp => "the serial number did not come in time".to_owned(),
+    };
+    let meaning = said
+        .code
+        .map(|code| format!(" ({})", code.meaning()))
+        .unwrap_or_default();
+    let unread = said.details.unread.iter();
+    let unread = unread.map(|(name, text)| format!("; unreadable {name} {text:?}"));
+    [format!("{found}{meaning}")]
+        .into_iter()
+        .chain(unread)
+        .collect()
+}
+
+/// Returns what an answer named that is not ours, and what came along with it.
+fn named(said: &Statement) -> String {
+    let price = said.details.price.map(|price| ("harga", price.to_string()));
+    let texts = said.details.extra.iter();
+    let texts = texts
+        .map(|(name, text)| (name, text.to_owned()))
+        .chain(price);
+    let texts: Vec<String> = texts.map(|(name, text)| format!("{name} {text}")).collect();
+    if texts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", texts.join(", "))
+    }
+}
+
+fn unknown(why: Unknown) -> String {
+    match why {
+        Unknown::TimedOut => "no answer in time".to_owned(),
+        Unknown::Broken => "the connection broke".to_owned(),
+        Unknown::HttpStatus(status) => format!("HTTP status {status}"),
+        Unknown::Unreadable => "the answer is unreadable".to_owned(),
+        Unknown::AboutAnother => "the answer is about something else".to_owned(),
+        Unknown::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
+        Unknown::Inconclusive => "the status says nothing about the outcome".to_owned(),
+        Unknown::SenderLost => "the sending process gave no sign in time".to_owned(),
+    }
+}

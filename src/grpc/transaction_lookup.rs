@@ -1,0 +1,42 @@
+//! The transaction that a request names, and the error that there is none.
+
+use tonic::{Code, Status};
+
+use super::{account_field, context::RpcContext, status::status, violations::Violations};
+use crate::{
+    engine::Sent,
+    transaction::{Named, ReferenceCode, TransactionKey},
+};
+
+/// Parses the name of a transaction: a reference code, and an account that may be empty.
+pub(super) fn parse(account: &str, reference_code: &str) -> Result<Named, Status> {
+    let mut violations = Violations::about(reference_code);
+    let account = account_field::optional(account, &mut violations);
+    let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
+    match reference {
+        Some(reference) if violations.is_empty() => Ok(Named {
+            key: TransactionKey::new(&reference),
+            account,
+        }),
+        _ => Err(violations.into_status()),
+    }
+}
+
+/// Builds `NOT_FOUND` for a key that was looked up; reads whether it may have been sent.
+pub(super) async fn not_found_for(context: &RpcContext, key: &TransactionKey) -> Status {
+    not_found(context.engine.may_have_sent(key).await)
+}
+
+/// Builds `NOT_FOUND`. The reference code may have been sent all the same: under another
+/// account, or before the store lost records.
+pub(super) fn not_found(may_be_sent: bool) -> Status {
+    let (sent, message) = if may_be_sent {
+        let message = "there is no such transaction, but the reference code may have been sent: \
+                       for another account, or before the store lost records; repeat the \
+                       purchase under the same reference code to find out";
+        (Sent::Maybe, message)
+    } else {
+        (Sent::No, "there is no such transaction")
+    };
+    status(Code::NotFound, "TRANSACTION_NOT_FOUND", sent, message)
+}
