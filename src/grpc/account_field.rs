@@ -7,7 +7,7 @@ use crate::transaction::AccountName;
 pub(super) const NO_SUCH_ACCOUNT: &str = "it is not configured; name one of the gateway's accounts";
 
 /// Parses the account that a request names; returns `None` if it names none. The account need
-/// not be configured: its transactions stay readable after it was removed.
+/// not be configured: transactions of a removed account stay readable.
 pub(super) fn optional(name: &str, violations: &mut Violations) -> Option<AccountName> {
     violations.keep_some("account", name, |name| AccountName::parse(name))
 }

@@ -15,7 +15,7 @@ pub(super) type RpcResult<T> = Result<Response<T>, Status>;
 pub(super) struct RpcContext {
     /// Executes the calls.
     pub(super) engine: Arc<Engine>,
-    /// The messages of recent events, shared by all streams of WatchTransactions.
+    /// The messages of recent events, shared by all streams of `WatchTransactions`.
     pub(super) messages: MessageCache,
 }
 

@@ -1,4 +1,4 @@
-//! The caller's deadline (`grpc-timeout`): reading it, and answering before it passes.
+//! The caller's deadline (`grpc-timeout`): parsing it, and responding before it passes.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ const TIMEOUT_HEADER: &str = "grpc-timeout";
 /// The most digits of a timeout; with more, hours overflow a [`Duration`].
 const TIMEOUT_DIGITS_MAX: usize = 8;
 
-/// The share of the time left that an answer about a missed deadline leaves before it, and
-/// the least. It is half of what a call that waits for an outcome keeps, so that such a
-/// call answers by itself first.
+/// The margin between the error of a missed deadline and that deadline: a fortieth of the
+/// remaining time, and at least 50 ms. It is half the margin of a call that waits for an
+/// outcome, so that such a call responds by itself first.
 const MARGIN_PART: u32 = 40;
 const MARGIN_MIN: Duration = Duration::from_millis(50);
 
-/// Returns the caller's deadline. `RefusalLayer` has refused a call
-/// whose `grpc-timeout` cannot be read.
+/// Returns the caller's deadline. `RefusalLayer` has already rejected an unreadable
+/// `grpc-timeout`.
 pub(super) fn of(metadata: &MetadataMap) -> Option<Instant> {
     let text = metadata.get(TIMEOUT_HEADER)?.to_str().ok()?;
     Instant::now().checked_add(parse_timeout(text)?)
 }
 
-/// Returns true for a call without a deadline, or with one that can be read.
+/// Returns true if the call has no deadline, or one that can be parsed.
 pub(super) fn is_readable(headers: &HeaderMap) -> bool {
     let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
     match (timeouts.next(), timeouts.next()) {
@@ -60,7 +60,7 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 }
 
 /// Awaits a call that reads the store, and fails with `DEADLINE_TOO_SHORT` shortly before the
-/// caller's deadline. Without that the server's own time-out would cut the call off without
+/// caller's deadline. Otherwise the server's own timeout would end the call without
 /// `ErrorInfo`.
 pub(super) async fn bound<T>(
     caller_deadline: Option<Instant>,
@@ -76,18 +76,18 @@ pub(super) async fn bound<T>(
         .unwrap_or_else(|_| Err(too_short()))
 }
 
-/// Builds the error that the caller's deadline leaves no time for an answer from the store.
+/// Builds the error of a deadline that passes before the store answers.
 pub(super) fn too_short() -> Status {
-    let message = "the deadline came before the store answered; call again with the same \
+    let message = "the store did not answer before the deadline; call again with the same \
                    reference code and a later deadline";
     let (code, reason) = (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT");
     status(code, reason, Sent::Maybe, message)
 }
 
-/// Builds the error of a `grpc-timeout` that cannot be read. The request itself was not read.
+/// Builds the error of an unreadable `grpc-timeout`. The request itself was not read.
 pub(super) fn unreadable() -> Status {
-    let message = "the deadline (grpc-timeout) cannot be read; give one, of 1 to 8 digits and a \
-                   unit (H, M, S, m, u or n), or none";
+    let message = "the deadline (grpc-timeout) cannot be parsed; give 1 to 8 digits and a unit \
+                   (H, M, S, m, u or n), or no deadline";
     let (code, reason) = (Code::InvalidArgument, "DEADLINE_UNREADABLE");
     status(code, reason, Sent::Maybe, message)
 }

@@ -35,7 +35,7 @@ fn parse(context: &RpcContext, request: v1::EchoRequest) -> Result<(AccountName,
     let is_trimmed = message.trim() == message;
     if message.is_empty() || message.len() > MESSAGE_BYTES_MAX || !is_printable || !is_trimmed {
         let problem = "it cannot be returned unchanged; give 1 to 256 printable ASCII \
-                       characters, no blanks at the ends";
+                       characters, without spaces at either end";
         violations.add("message", problem);
     }
     match account {

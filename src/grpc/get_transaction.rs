@@ -31,7 +31,10 @@ pub(super) async fn handle(
         }
         None => {
             let mut violations = Violations::default();
-            violations.add("code", "it is empty; give a reference_code or a trace_code");
+            violations.add(
+                "code",
+                "it is missing; give a reference_code or a trace_code",
+            );
             return Err(violations.into_status());
         }
     };
@@ -68,10 +71,13 @@ async fn by_trace_code(
         .await
         .map_err(|error| store_errors::to_status(&error))?;
     if found.len() > 1 {
-        violations.add("account", "several accounts have this trace code; name one");
+        violations.add(
+            "account",
+            "several accounts have a transaction with this trace code; give one of them",
+        );
         return Err(violations.into_status());
     }
-    // Not every trace code is indexed, so a miss proves nothing about any purchase.
+    // Trace codes are indexed on a best effort, so a miss proves nothing about any purchase.
     found
         .pop()
         .ok_or_else(|| transaction_lookup::not_found(true))

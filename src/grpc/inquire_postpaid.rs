@@ -42,7 +42,7 @@ fn parse(
     if request.contact_number.is_empty() {
         violations.add(
             "contact_number",
-            "it is empty; give the payer's phone or e-mail",
+            "it is empty; give the payer's phone number or e-mail address",
         );
     }
     let contact = parse_text("contact_number", request.contact_number, &mut violations);
@@ -115,8 +115,8 @@ fn parse_text(field: &str, text: String, violations: &mut Violations) -> Option<
         return Some(text);
     }
     let problem = format!(
-        "it is too long or holds odd characters; give up to {TEXT_BYTES_MAX} printable ASCII \
-         characters without spaces"
+        "it is too long, or not printable ASCII without spaces; give at most {TEXT_BYTES_MAX} such \
+         characters"
     );
     violations.add(field, problem);
     None

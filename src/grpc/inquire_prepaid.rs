@@ -14,7 +14,7 @@ use crate::{
     transaction::{AccountName, AccountNumber, ProductCode, ReferenceCode},
 };
 
-/// A parsed request.
+/// A valid request.
 struct InquirePrepaid {
     account: AccountName,
     reference_code: Option<ReferenceCode>,
@@ -28,7 +28,7 @@ pub(super) async fn handle(
     request: Request<v1::InquirePrepaidRequest>,
 ) -> RpcResult<v1::InquirePrepaidResponse> {
     let inquiry = parse(context, request.into_inner())?;
-    // The caller may have bought under it before.
+    // An earlier purchase may have used the reference code.
     let sent = match inquiry.reference_code {
         Some(_) => Sent::Maybe,
         None => Sent::No,

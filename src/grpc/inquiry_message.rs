@@ -1,4 +1,4 @@
-//! The message of an inquiry, with what is typed of electricity products.
+//! The message of an inquiry, with the typed details of electricity products.
 
 use super::{
     contract::v1::{self, inquiry::Detail},
@@ -36,7 +36,7 @@ pub(super) fn build(found: Found) -> v1::Inquiry {
             .map(|code| code.to_string())
             .unwrap_or_default(),
         product_code: order.product_code.to_string(),
-        // Prepaid answers may name the account under its request's name.
+        // A prepaid answer may carry it under the request's field name instead of `accnumber1`.
         account_number: Some(account_number)
             .filter(|number| !number.is_empty())
             .unwrap_or_else(|| order.account_number.as_str().to_owned()),

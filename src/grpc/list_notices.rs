@@ -1,4 +1,4 @@
-//! `ListNotices`: lists OKEBAYAR's texts to the partner.
+//! `ListNotices`: lists the texts that OKEBAYAR sent to the partner.
 
 use futures::{TryFutureExt, future::try_join_all};
 use tonic::{Request, Response, Status};

@@ -72,10 +72,11 @@ fn parse_states(states: &[i32], violations: &mut Violations) -> Vec<&'static str
         let name = v1::State::try_from(*state)
             .map(|state| state.as_str_name().trim_start_matches("STATE_"));
         let known = State::NAMES.into_iter().find(|known| Ok(*known) == name);
-        match known {
-            Some(known) => found.push(known),
-            None => violations.add("states", "there is no such state; give values of State"),
+        if known.is_none() {
+            let problem = format!("{state} is not a state; give values of State");
+            violations.add("states", problem);
         }
+        found.extend(known);
     }
     found
 }

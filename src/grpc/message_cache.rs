@@ -1,4 +1,4 @@
-//! The messages of recent events, made once for all streams of WatchTransactions.
+//! The messages of recent events, built once for all streams of `WatchTransactions`.
 
 use std::{
     collections::VecDeque,
@@ -8,23 +8,23 @@ use std::{
 use super::{contract::v1, transaction_message};
 use crate::transaction::Transaction;
 
-/// The most messages that are kept: watchers that are up to date stand close together.
+/// The most messages in the cache. Watchers that are up to date read the same few events.
 const MESSAGES_MAX: usize = 64;
 
-/// Messages by the transaction that they were made of, the newest last.
+/// Messages with the transactions that they were built from, newest last.
 type Messages = VecDeque<(Arc<Transaction>, Arc<v1::Transaction>)>;
 
-/// A bounded cache of messages.
+/// A bounded cache of transaction messages.
 #[derive(Clone, Default)]
 pub(super) struct MessageCache(Arc<Mutex<Messages>>);
 
 impl MessageCache {
-    /// Returns the message of a transaction.
+    /// Returns the message of a transaction, from the cache if it is there.
     pub(super) fn of(&self, transaction: &Arc<Transaction>) -> v1::Transaction {
         if let Some(known) = self.find(transaction) {
             return v1::Transaction::clone(&known);
         }
-        // Two watchers may both make it: the lock is not held meanwhile.
+        // Two watchers may both build it, because the lock is not held meanwhile.
         let message = transaction_message::build(transaction);
         let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if messages.len() == MESSAGES_MAX {

@@ -1,9 +1,9 @@
 //! INBOUND 1: the gRPC contract of `proto/okebayar/gateway/v1`.
 //!
-//! One file for each RPC holds its whole life: parsing the request, the call, the response
-//! and the errors. `services` implements the generated traits and only forwards. The other
-//! files hold what several RPCs share; `status` is the only builder of a `tonic::Status`.
-//! Nothing here uses `okebayar`.
+//! Each RPC has a file of its own: it parses the request (all violations at once), calls the
+//! engine, builds the response and maps the errors. `services` implements the generated traits
+//! and only forwards. The files of the second group hold the parts that several RPCs share;
+//! `status` is the only builder of a `tonic::Status`. Nothing here uses `okebayar`.
 
 mod check_transaction;
 mod echo;

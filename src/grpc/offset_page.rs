@@ -1,4 +1,4 @@
-//! Pages of a list that is kept in order of arrival: ListNotices and ListOrphanCallbacks.
+//! Pages of a list that is kept in order of arrival: `ListNotices` and `ListOrphanCallbacks`.
 
 use tonic::Status;
 
@@ -13,10 +13,10 @@ use crate::{
     transaction::{AccountName, AccountNames},
 };
 
-/// The most items that are read for one page of some accounts.
+/// The most items that are read for one page when the request names accounts.
 const READ_MAX: usize = 400;
 
-/// A page of a list, named by the number of items before it.
+/// The page of a list that a request asks for, as an offset.
 pub(super) struct OffsetPage {
     /// Only items of these accounts; empty for all.
     accounts: Vec<AccountName>,
@@ -54,8 +54,8 @@ impl OffsetPage {
         })
     }
 
-    /// Reads the page, and returns the token of the next one with it; empty at the end. A page
-    /// of some accounts may hold fewer items than its size and still not be the last.
+    /// Reads the page, and returns it with the token of the next one, which is empty at the
+    /// end. If the request names accounts, a page may be short without being the last.
     pub(super) async fn read<T, Reading>(
         &self,
         read: impl Fn(usize, usize) -> Reading,
@@ -68,7 +68,7 @@ impl OffsetPage {
         let is_wanted = |item: &T| {
             self.accounts.is_empty() || self.accounts.contains(names.current(account(item)))
         };
-        // One more item shows that there is another page.
+        // One extra item shows that there is another page.
         let read_size = if self.accounts.is_empty() {
             self.size.saturating_add(1)
         } else {

@@ -25,8 +25,8 @@ struct PageToken {
 pub(super) struct Scope(Vec<u8>);
 
 impl Scope {
-    /// Returns the scope of a list request whose page fields were cleared. Requests of two
-    /// lists may be encoded alike, so the list is named as well.
+    /// Hashes a list request whose page fields were cleared. The name of the list is part of
+    /// the hash, because requests of two lists may have the same encoding.
     pub(super) fn of(list: &str, request: &impl Message) -> Self {
         let digest = Sha256::new()
             .chain_update(list)
@@ -65,8 +65,8 @@ fn decode_token(scope: &Scope, text: &str) -> Result<Listed, &'static str> {
             created_ms: token.created_ms,
             name: token.name,
         }),
-        Ok(Ok(_)) => Err("it belongs to another query; ask for the first page"),
-        _ => Err("it is no page token; give the next_page_token of the page before"),
+        Ok(Ok(_)) => Err("it belongs to another query; leave it empty to begin at the first page"),
+        _ => Err("it is not a page token; give the next_page_token of the previous page"),
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) fn parse_size(size: i32, violations: &mut Violations) -> usize {
         Err(_) => {
             violations.add(
                 "page_size",
-                format!("it is {size}; give 1 to {PAGE_SIZE_MAX}"),
+                format!("it is {size}; give 1 to {PAGE_SIZE_MAX}, or 0 for {PAGE_SIZE_DEFAULT}"),
             );
             PAGE_SIZE_DEFAULT
         }

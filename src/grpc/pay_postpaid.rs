@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The most transactions that a payment acknowledges: as many as are remembered for one bill.
+/// The most transactions that a payment acknowledges. The store keeps as many for one bill.
 const ACKNOWLEDGED_MAX: usize = 64;
 
 /// Handles the call.
@@ -45,10 +45,9 @@ fn parse(
         ReferenceCode::parse(request.reference_code),
     );
     let inquiry = violations.keep("inquiry_code", InquiryCode::parse(request.inquiry_code));
-    let total = request
-        .total
-        .as_ref()
-        .ok_or("it is empty; give the total that the inquiry returned and the customer was shown");
+    let total = request.total.as_ref().ok_or(
+        "it is missing; give the total that the inquiry returned and the customer was shown",
+    );
     let total = violations.keep("total", total.and_then(amount));
     let account_number = violations.keep_some("account_number", &request.account_number, |text| {
         AccountNumber::parse(text)
@@ -77,7 +76,10 @@ fn parse(
 fn parse_acknowledged(codes: &[String], violations: &mut Violations) -> Vec<TransactionKey> {
     let field = "acknowledged_open_reference_codes";
     if codes.len() > ACKNOWLEDGED_MAX {
-        let problem = format!("they are {}; give {ACKNOWLEDGED_MAX} at most", codes.len());
+        let problem = format!(
+            "it has {} entries; give at most {ACKNOWLEDGED_MAX}",
+            codes.len()
+        );
         violations.add(field, problem);
         return Vec::new();
     }

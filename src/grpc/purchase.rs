@@ -1,4 +1,4 @@
-//! The part of PurchasePrepaid and PayPostpaid that is the same: intent, wait and call.
+//! The intent, the wait and the call that `PurchasePrepaid` and `PayPostpaid` share.
 
 use tokio::time::Instant;
 use tonic::Status;
@@ -38,14 +38,15 @@ pub(super) fn parse_wait_until(value: i32, violations: &mut Violations) -> Optio
         Err(_) => {
             violations.add(
                 "wait_until",
-                "there is no such value; give ANSWERED or FINAL",
+                "it is not a value of WaitUntil; give ANSWERED or FINAL",
             );
             None
         }
     }
 }
 
-/// Buys or pays, and waits for the requested state until the caller's deadline.
+/// Purchases or pays, and waits for the requested state until shortly before the caller's
+/// deadline.
 pub(super) async fn execute(
     context: &RpcContext,
     intent: Intent,
@@ -60,7 +61,7 @@ pub(super) async fn execute(
     let operation = intent.contents.operation();
     let purchased = context.engine.purchase(intent, wait).await;
     let purchased = purchased.map_err(|error| {
-        info!(%reference_code, %error, "a purchase was refused");
+        info!(%reference_code, %error, "purchase refused");
         purchase_errors::to_status(&error)
     })?;
     if purchased.replayed {

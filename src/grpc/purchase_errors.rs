@@ -1,9 +1,8 @@
-//! Errors of PurchasePrepaid and PayPostpaid.
+//! Errors of `PurchasePrepaid` and `PayPostpaid`.
 
 use tonic::{Code, Status};
 
 use super::{
-    account_field::NO_SUCH_ACCOUNT,
     deadline,
     status::{StatusBuilder, overloaded, sold_by_inquiry, status},
     store_errors,
@@ -14,19 +13,22 @@ use crate::{
     transaction::{NotPayable, NotSent},
 };
 
-/// Returns the status of a purchase or payment call that failed.
+/// Maps the error of a purchase or payment call.
 pub(super) fn to_status(error: &PurchaseError) -> Status {
     let (message, sent) = (error.to_string(), error.sent());
     match error {
         PurchaseError::NoSuchAccount { .. } => {
-            invalid_field("account", &format!("{message}; {NO_SUCH_ACCOUNT}"), sent)
+            let problem = format!("{message}; name one of the gateway's accounts");
+            invalid_field("account", &problem, sent)
         }
-        PurchaseError::AmbiguousInquiry => {
-            invalid_field("account", &format!("{message}; name the account"), sent)
-        }
+        PurchaseError::AmbiguousInquiry => invalid_field(
+            "account",
+            &format!("{message}; give the account that inquired"),
+            sent,
+        ),
         PurchaseError::OtherContents { .. } => {
             let message =
-                format!("{message}; read the transaction that has it before you decide anything");
+                format!("{message}; read the stored transaction before you decide anything");
             status(Code::AlreadyExists, "REFERENCE_CODE_REUSED", sent, message)
         }
         PurchaseError::NoSuchInquiry => status(Code::NotFound, "INQUIRY_NOT_FOUND", sent, message),
@@ -110,6 +112,6 @@ fn bill_conflict(
 }
 
 fn unavailable(reason: &'static str, sent: Sent, message: &str) -> Status {
-    let message = format!("{message}; the same reference code may be used again");
+    let message = format!("{message}; call again with the same reference code");
     status(Code::Unavailable, reason, sent, message)
 }

@@ -1,4 +1,5 @@
-//! Errors of the RPCs that query OKEBAYAR: GetBalance, Echo, InquirePrepaid, InquirePostpaid.
+//! Errors of the RPCs that query OKEBAYAR: `GetBalance`, `Echo`, `InquirePrepaid` and
+//! `InquirePostpaid`.
 
 use tonic::{Code, Status};
 
@@ -10,8 +11,9 @@ use super::{
 };
 use crate::engine::{QuestionError, Refusal, Sent};
 
-/// Returns the status of a query that failed. A caller that names a reference code may have
-/// bought under it before, so an inquiry's error never says `no` about one (`sent`).
+/// Maps the error of a query. `sent` is for errors before the request reached OKEBAYAR: an
+/// inquiry that names a reference code passes `Maybe`, because an earlier purchase may have
+/// used it.
 pub(super) fn to_status(error: &QuestionError, sent: Sent) -> Status {
     let message = error.to_string();
     match error {
@@ -23,7 +25,7 @@ pub(super) fn to_status(error: &QuestionError, sent: Sent) -> Status {
         QuestionError::Store(error) => store_errors::to_status(error),
         QuestionError::NotKept(error) => {
             let (_, _, problem) = store_errors::problem(error);
-            let message = format!("the inquiry could not be kept: {problem}; inquire again");
+            let message = format!("the inquiry could not be stored: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
         }
         QuestionError::TooManyUnderCode(_) => {
@@ -53,8 +55,8 @@ pub(super) fn to_status(error: &QuestionError, sent: Sent) -> Status {
     }
 }
 
-/// Returns the code and reason of a refusal by OKEBAYAR. Never UNAUTHENTICATED for the
-/// gateway's own credentials: that would tell the caller to change theirs.
+/// Returns the code and reason of a refusal by OKEBAYAR. A refusal of the gateway's own
+/// credentials is not UNAUTHENTICATED: the caller would look for a fault in its own.
 fn refused(refusal: Refusal) -> (Code, &'static str) {
     match refusal {
         Refusal::NotFound => (Code::NotFound, "NOT_FOUND"),

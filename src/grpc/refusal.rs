@@ -1,9 +1,9 @@
-//! Calls that are refused before a handler sees them: requests that are too long or cannot
-//! be read, methods that do not exist, and deadlines that cannot be read.
+//! Calls that are rejected before a handler receives them: requests that are too long or
+//! malformed, unknown methods, and unreadable deadlines.
 //!
-//! Tonic answers the first ones without our `ErrorInfo`, and a request that is too long with
-//! OUT_OF_RANGE, which the contract gives another meaning ("list again"). A deadline that
-//! cannot be read it ignores: its caller would wait for longer than it wanted to.
+//! Tonic rejects the first three without our `ErrorInfo`, and a request that is too long with
+//! OUT_OF_RANGE, which has another meaning in the contract ("list again"). Tonic ignores an
+//! unreadable deadline, so the caller would wait for longer than it wanted to.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use super::{deadline, status::status};
 use crate::engine::Sent;
 
-/// Gives every refusal of the server itself its `ErrorInfo`.
+/// A layer that adds the `ErrorInfo` to the server's own refusals.
 #[derive(Clone, Copy)]
 pub struct RefusalLayer;
 
@@ -30,7 +30,7 @@ impl<S> Layer<S> for RefusalLayer {
     }
 }
 
-/// A server whose refusals are explained.
+/// A server whose refusals carry an `ErrorInfo`.
 #[derive(Clone)]
 pub struct RefusalService<S> {
     inner: S,
@@ -68,13 +68,13 @@ where
     }
 }
 
-/// Returns true for the health and reflection services, whose contract is not ours.
+/// Returns true for the health and reflection services, which have contracts of their own.
 fn is_standard(path: &str) -> bool {
     path.starts_with("/grpc.")
 }
 
-/// Adds what is missing to an error that has no details. An error without a body has
-/// its status in the headers.
+/// Adds code, message and `ErrorInfo` to an error without details. An error without a body
+/// has its status in the headers.
 fn explained(mut response: Response<Body>) -> Response<Body> {
     let status = Status::from_header_map(response.headers());
     let Some(status) = status.filter(|status| status.code() != Code::Ok) else {
@@ -84,13 +84,13 @@ fn explained(mut response: Response<Body>) -> Response<Body> {
         return response;
     }
     let (parts, _) = to_status(&status).into_http::<Body>().into_parts();
-    // The others say, for example, which compression is supported.
+    // The other headers stay: they list the supported compressions, for example.
     response.headers_mut().extend(parts.headers);
     response
 }
 
-/// Maps a refusal of the server itself. The request was not read, so nothing is known of
-/// an earlier call under its reference code.
+/// Maps a refusal of the server itself. The request was not read, so an earlier call under its
+/// reference code may have been sent.
 fn to_status(refusal: &Status) -> Status {
     let (code, reason, remedy) = match refusal.code() {
         Code::OutOfRange => (
@@ -101,15 +101,15 @@ fn to_status(refusal: &Status) -> Status {
         Code::Internal => (
             Code::InvalidArgument,
             "REQUEST_UNREADABLE",
-            "the request cannot be read; send it as the contract defines it",
+            "the request cannot be decoded; send the message that the contract defines",
         ),
         Code::Unimplemented => (
             Code::Unimplemented,
             "METHOD_UNKNOWN",
-            "there is no such method, or its compression is not supported; compare the \
-             contract that the gateway serves (reflection)",
+            "the method or its compression is not supported; compare with the contract that \
+             the gateway serves (reflection)",
         ),
-        other => (other, "REFUSED_BY_SERVER", "the call was refused"),
+        other => (other, "REFUSED_BY_SERVER", "the server refused the call"),
     };
     let message = match refusal.message() {
         "" => remedy.to_owned(),

@@ -1,4 +1,4 @@
-//! `ResolveTransaction`: settles a transaction on the word of an operator.
+//! `ResolveTransaction`: records an operator's decision about a transaction.
 
 use tonic::{Code, Request, Response, Status};
 use tracing::info;
@@ -34,7 +34,7 @@ pub(super) async fn handle(
         resolved.map_err(|error| to_status(&error))
     };
     let resolved = deadline::bound(caller_deadline, resolving).await?;
-    info!(key = %named.key, operator = ruling.operator, "a transaction was resolved");
+    info!(key = %named.key, operator = ruling.operator, "transaction resolved");
     Ok(Response::new(v1::ResolveTransactionResponse {
         transaction: Some(transaction_message::build(&resolved)),
     }))
@@ -51,7 +51,7 @@ fn parse(request: v1::ResolveTransactionRequest) -> Result<(Named, Ruling), Stat
     if revision.is_none() {
         violations.add(
             "revision",
-            "it is not above zero; give the one that you saw",
+            "it is not positive; give the revision that you saw",
         );
     }
     let verdict = parse_resolution(request.resolution, &mut violations);
@@ -96,11 +96,11 @@ fn parse_resolution(value: i32, violations: &mut Violations) -> Option<Verdict> 
     }
 }
 
-/// Checks a text of the operator, which is shown to others in lines of a log and a timeline.
+/// Checks a text of the operator. Logs and timelines show it to other people in one line.
 fn check_text(field: &str, text: &str, chars_max: usize, violations: &mut Violations) {
     let chars = text.chars().count();
     if text.trim().is_empty() || chars > chars_max {
-        let problem = format!("it has {chars} characters; give 1 to {chars_max}, not blank");
+        let problem = format!("it has {chars} characters; give 1 to {chars_max}, not only spaces");
         violations.add(field, problem);
     }
     if text.chars().any(is_control) {

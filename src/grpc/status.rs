@@ -1,9 +1,9 @@
 //! The only builder of a `tonic::Status`.
 //!
-//! Every status carries one `ErrorInfo`; its `sent` is about the reference code, not
-//! about the call: `no` only when the request is about none, or the store was read and shows
-//! that nothing was sent under it (promise 3). What the store's client reports stays in the
-//! log: it may quote a URL.
+//! Every status carries one `ErrorInfo`. Its metadata key `sent` is about the reference code,
+//! not about the call. It is `no` only if the request is about no reference code, or if the
+//! store was read and shows that nothing was sent under it (promise 3). The texts of the
+//! store's client go to the log only, because they may quote a URL.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,11 +15,10 @@ use crate::engine::Sent;
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
 
-/// When an overloaded caller may try again.
+/// The retry delay in `RetryInfo`.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A status under construction: its code and message, and the `ErrorInfo` with reason and
-/// `sent`.
+/// A status under construction, always with an `ErrorInfo` that holds its reason and `sent`.
 pub(super) struct StatusBuilder {
     code: Code,
     reason: &'static str,
@@ -101,16 +100,16 @@ pub(super) fn overloaded(sent: Sent, message: String) -> Status {
     resource_exhausted("OVERLOADED", sent, message)
 }
 
-/// Builds `RESOURCE_EXHAUSTED` for a call that exceeds the limit of watchers or waiters. The
-/// store was not read.
+/// Builds `RESOURCE_EXHAUSTED` for a call beyond the limit of watchers or waiters. The store
+/// was not read.
 pub(super) fn too_many(reason: &'static str, sent: Sent, message: &str) -> Status {
     let message =
-        format!("{message}; try again, or raise the limit (limits.watchers, limits.waiters)");
+        format!("{message}; retry later, or raise the limit (limits.watchers, limits.waiters)");
     resource_exhausted(reason, sent, message)
 }
 
-/// Builds the error that an inquiry may have been sold, for its caller or for whoever buys the
-/// same. `FAILED_PRECONDITION`, because no retry policy may repeat the call.
+/// Builds the error that OKEBAYAR may have sold an inquiry, for the inquiry itself and for
+/// purchases of the same product. The code is one that no retry policy repeats.
 pub(super) fn sold_by_inquiry(
     message: String,
     metadata: impl IntoIterator<Item = (&'static str, String)>,

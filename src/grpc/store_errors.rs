@@ -1,4 +1,4 @@
-//! Faults of the store as statuses.
+//! Errors of the store.
 
 use tonic::{Code, Status};
 
@@ -8,18 +8,21 @@ use crate::{engine::Sent, store::StoreError};
 /// Maps the error of a read. An earlier call may have been sent.
 pub(super) fn to_status(error: &StoreError) -> Status {
     let (code, reason, problem) = problem(error);
-    status(code, reason, Sent::Maybe, problem)
+    let message = match error {
+        StoreError::Unavailable(_) => format!("{problem}; call again"),
+        _ => problem.to_owned(),
+    };
+    status(code, reason, Sent::Maybe, message)
 }
 
-/// Returns the code, reason and message of a store error. The message omits what the store's
-/// client reports.
+/// Returns the code, reason and message of a store error. The message does not quote the
+/// store's client.
 pub(super) fn problem(error: &StoreError) -> (Code, &'static str, &'static str) {
     match error {
         StoreError::Corrupt { .. } => (
             Code::DataLoss,
             "RECORD_CORRUPT",
-            "what the store holds under this reference code cannot be read; an operator must \
-             look at it",
+            "the stored record of this reference code cannot be read; an operator must inspect it",
         ),
         StoreError::Unavailable(_) => (
             Code::Unavailable,
@@ -29,7 +32,7 @@ pub(super) fn problem(error: &StoreError) -> (Code, &'static str, &'static str) 
         StoreError::Unsuitable(_) => (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
-            "the store may not be used as it is; an operator must look at it",
+            "the store must not be used in its present state; an operator must inspect it",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The timeline of a transaction, and the texts of its entries.
+//! The message of a timeline, and the descriptions of its entries.
 
 use super::{contract::v1, value_messages::timestamp};
 use crate::transaction::{
@@ -19,7 +19,7 @@ fn quarantined(held: &HeldBack) -> v1::Evidence {
     v1::Evidence {
         source: v1::Source::Gateway.into(),
         description: format!(
-            "attempt {} was held back, not sent: the store may have forgotten an earlier one",
+            "attempt {} was quarantined, not sent: the store may have forgotten an earlier attempt",
             held.attempt
         ),
         first_time: at,
@@ -52,7 +52,7 @@ fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
     }
 }
 
-/// What an entry of the timeline tells: never a serial number.
+/// Describes an entry in English. The text never contains a serial number.
 fn description(said: &Statement) -> String {
     let found = match said.finding {
         Finding::NotSent { attempt, why } => {
@@ -61,14 +61,14 @@ fn description(said: &Statement) -> String {
                 NotSent::Overloaded => "it waited too long to be sent",
                 NotSent::ClaimLost => "the claim could not be confirmed",
                 NotSent::HeldBack if said.source == Source::Operator => {
-                    "it was held back, and an operator knows that nothing was lost"
+                    "it was quarantined, and an operator reported that the store lost nothing"
                 }
                 NotSent::HeldBack => "OKEBAYAR never received it",
             };
             format!("attempt {attempt} sent nothing: {why}")
         }
         Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
-            "OKEBAYAR knows the reference code; the status decides nothing".to_owned()
+            "OKEBAYAR knows the reference code; its status proves nothing".to_owned()
         }
         Finding::Unknown(Unknown::AboutAnother) => {
             format!("not believed: {}", unknown(Unknown::AboutAnother)) + &named(said)
@@ -77,24 +77,26 @@ fn description(said: &Statement) -> String {
         Finding::Reported => "reported, not confirmed".to_owned(),
         Finding::Pending => "pending".to_owned(),
         Finding::Doubtful(_) => "doubtful failure".to_owned(),
-        Finding::NotReceived => "OKEBAYAR says it never received it".to_owned(),
+        Finding::NotReceived => "OKEBAYAR reports that it never received the request".to_owned(),
         Finding::Failed(_) => "failed".to_owned(),
         Finding::PaidMeanwhile => {
             "already paid, while another transaction for the bill is open".to_owned()
         }
         Finding::Resolved(Verdict::Succeeded) => "resolved: it succeeded".to_owned(),
         Finding::Resolved(Verdict::Failed) => "resolved: it failed".to_owned(),
-        Finding::Resolved(Verdict::Reversed) => "resolved: it was taken back".to_owned(),
+        Finding::Resolved(Verdict::Reversed) => "resolved: it was reversed".to_owned(),
         Finding::Succeeded if said.details.serial_number.is_none() => {
             "succeeded, without serial number".to_owned()
         }
         Finding::Succeeded => "succeeded, with serial number".to_owned(),
         Finding::ChecksExhausted if said.source == Source::Answer => {
-            "OKEBAYAR answered an inquiry like a purchase; an operator must ask which it was"
+            "OKEBAYAR answered an inquiry like a purchase; an operator must find out which it was"
                 .to_owned()
         }
-        Finding::ChecksExhausted => "the check schedule ended without a proof".to_owned(),
-        Finding::SerialNumberGivenUp => "the serial number did not come in time".to_owned(),
+        Finding::ChecksExhausted => {
+            "the check schedule ended without proof of an outcome".to_owned()
+        }
+        Finding::SerialNumberGivenUp => "no serial number arrived in time".to_owned(),
     };
     let meaning = said
         .code
@@ -108,7 +110,7 @@ fn description(said: &Statement) -> String {
         .collect()
 }
 
-/// Returns what an answer named that is not ours, and what came along with it.
+/// Lists the values in an answer that differ from ours, and its other fields.
 fn named(said: &Statement) -> String {
     let price = said.details.price.map(|price| ("harga", price.to_string()));
     let texts = said.details.extra.iter();
@@ -131,7 +133,7 @@ fn unknown(why: Unknown) -> String {
         Unknown::Unreadable => "the answer is unreadable".to_owned(),
         Unknown::AboutAnother => "the answer is about something else".to_owned(),
         Unknown::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
-        Unknown::Inconclusive => "the status says nothing about the outcome".to_owned(),
-        Unknown::SenderLost => "the sending process gave no sign in time".to_owned(),
+        Unknown::Inconclusive => "the status proves no outcome".to_owned(),
+        Unknown::SenderLost => "the sending process recorded no outcome in time".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The transaction that a request names, and the error that there is none.
+//! The name of a transaction in a request, and the error that there is none.
 
 use tonic::{Code, Status};
 
@@ -22,21 +22,25 @@ pub(super) fn parse(account: &str, reference_code: &str) -> Result<Named, Status
     }
 }
 
-/// Builds `NOT_FOUND` for a key that was looked up; reads whether it may have been sent.
+/// Builds `NOT_FOUND` for a transaction that the store does not hold. Reads whether the
+/// reference code may have been sent all the same.
 pub(super) async fn not_found_for(context: &RpcContext, key: &TransactionKey) -> Status {
     not_found(context.engine.may_have_sent(key).await)
 }
 
-/// Builds `NOT_FOUND`. The reference code may have been sent all the same: under another
+/// Builds `NOT_FOUND`. With `may_be_sent` the reference code may have been sent under another
 /// account, or before the store lost records.
 pub(super) fn not_found(may_be_sent: bool) -> Status {
     let (sent, message) = if may_be_sent {
         let message = "there is no such transaction, but the reference code may have been sent: \
-                       for another account, or before the store lost records; repeat the \
-                       purchase under the same reference code to find out";
+                       under another account, or before the store lost records; repeat the \
+                       purchase with the same reference code to find out";
         (Sent::Maybe, message)
     } else {
-        (Sent::No, "there is no such transaction")
+        (
+            Sent::No,
+            "there is no such transaction, and nothing was sent under its reference code",
+        )
     };
     status(Code::NotFound, "TRANSACTION_NOT_FOUND", sent, message)
 }

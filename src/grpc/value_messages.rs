@@ -15,13 +15,13 @@ pub(super) fn money(amount: Amount) -> v1::Money {
     }
 }
 
-/// Parses an amount.
+/// Parses an amount. An empty currency code means IDR.
 pub(super) fn amount(money: &v1::Money) -> Result<Amount, &'static str> {
     if !["", "IDR"].contains(&money.currency_code.as_str()) {
         return Err("its currency is not IDR; give currency_code IDR");
     }
     Amount::from_units_and_nanos(money.units, money.nanos)
-        .ok_or("it is no amount; give whole rupiah in units, and nanos with the same sign")
+        .ok_or("it is not a valid amount; give whole rupiah in units, and nanos with the same sign")
 }
 
 /// Builds the message of a time.
@@ -43,7 +43,7 @@ pub(super) fn time(
     if read.is_err() {
         violations.add(
             field,
-            "it is no time; give one between the years 1 and 9999",
+            "it is out of range; give a time between the years 1 and 9999",
         );
     }
     read.ok()

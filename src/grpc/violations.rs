@@ -12,12 +12,12 @@ use crate::{engine::Sent, transaction::ReferenceCode};
 #[derive(Default)]
 pub(super) struct Violations {
     found: Vec<FieldViolation>,
-    /// The request is about a reference code, or a transaction, that may have been sent.
+    /// The request names a reference code or transaction that may have been sent.
     may_be_sent: bool,
 }
 
 impl Violations {
-    /// Starts with the reference code that the request names.
+    /// Starts for a request that names a reference code. A valid one may have been sent.
     pub(super) fn about(reference_code: &str) -> Self {
         Self {
             found: Vec::new(),
@@ -25,7 +25,7 @@ impl Violations {
         }
     }
 
-    /// Starts with something that was sent, or may have been.
+    /// Starts for a request about a transaction that was sent, or may have been.
     pub(super) fn about_sent() -> Self {
         Self {
             found: Vec::new(),
@@ -80,7 +80,7 @@ impl Violations {
     }
 }
 
-/// Builds `INVALID_ARGUMENT` for one field that is well-formed and still not acceptable.
+/// Builds `INVALID_ARGUMENT` for one field that is well-formed but not acceptable.
 pub(super) fn invalid_field(field: &str, problem: &str, sent: Sent) -> Status {
     let message = format!("{field}: {problem}");
     invalid_request(sent, message, vec![FieldViolation::new(field, problem)])

@@ -39,7 +39,7 @@ fn parse(request: &v1::WatchTransactionRequest) -> Result<(Named, u64), Status> 
         let mut violations = Violations::about(&request.reference_code);
         violations.add(
             "after_revision",
-            "it is negative; give 0 or the last revision seen",
+            "it is negative; give 0 or the last revision received",
         );
         return Err(violations.into_status());
     };
