@@ -9,7 +9,7 @@ pub(super) const NO_SUCH_ACCOUNT: &str = "it is not configured; name one of the 
 /// Parses the account that a request names; returns `None` if it names none. The account need
 /// not be configured: transactions of a removed account stay readable.
 pub(super) fn optional(name: &str, violations: &mut Violations) -> Option<AccountName> {
-    violations.keep_some("account", name, |name| AccountName::parse(name))
+    violations.optional("account", name, |name| AccountName::parse(name))
 }
 
 /// Returns the configured account that a request names, or the default one if it names none.

@@ -26,7 +26,7 @@ pub(super) async fn handle(
             None => Err(transaction_lookup::not_found_for(context, &named.key).await),
         }
     };
-    let checked = deadline::bound(caller_deadline, checking).await?;
+    let checked = deadline::enforce(caller_deadline, checking).await?;
     Ok(Response::new(v1::CheckTransactionResponse {
         transaction: Some(transaction_message::build(&checked.transaction)),
         checked: checked.was_asked,

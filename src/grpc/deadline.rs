@@ -62,7 +62,7 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 /// Awaits a call that reads the store, and fails with `DEADLINE_TOO_SHORT` shortly before the
 /// caller's deadline. Otherwise the server's own timeout would end the call without
 /// `ErrorInfo`.
-pub(super) async fn bound<T>(
+pub(super) async fn enforce<T>(
     caller_deadline: Option<Instant>,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {

@@ -7,7 +7,7 @@ use super::{
     context::{RpcContext, RpcResult},
     contract::v1,
     query_errors,
-    value_messages::{money, timestamp},
+    value_messages::{money, text_or_empty, timestamp},
     violations::Violations,
 };
 use crate::engine::Sent;
@@ -28,9 +28,6 @@ pub(super) async fn handle(
     Ok(Response::new(v1::GetBalanceResponse {
         balance: Some(money(balance)),
         response_time: details.time.map(timestamp),
-        trace_code: details
-            .trace_code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        trace_code: text_or_empty(details.trace_code),
     }))
 }

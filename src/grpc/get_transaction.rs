@@ -23,11 +23,11 @@ pub(super) async fn handle(
     let found = match &code {
         Some(Code::ReferenceCode(reference)) => {
             let reading = by_reference_code(context, &account, reference);
-            deadline::bound(caller_deadline, reading).await?
+            deadline::enforce(caller_deadline, reading).await?
         }
         Some(Code::TraceCode(trace)) => {
             let reading = by_trace_code(context, &account, trace);
-            deadline::bound(caller_deadline, reading).await?
+            deadline::enforce(caller_deadline, reading).await?
         }
         None => {
             let mut violations = Violations::default();
@@ -62,7 +62,7 @@ async fn by_trace_code(
 ) -> Result<Arc<Transaction>, Status> {
     let mut violations = Violations::about_sent();
     let account = account_field::optional(account, &mut violations);
-    let trace_code = violations.keep("trace_code", TraceCode::parse(trace_code));
+    let trace_code = violations.required("trace_code", TraceCode::parse(trace_code));
     let Some(trace_code) = trace_code.filter(|_| violations.is_empty()) else {
         return Err(violations.into_status());
     };

@@ -37,7 +37,7 @@ fn parse(
 ) -> Result<(AccountName, Question), Status> {
     let mut violations = Violations::default();
     let account = account_field::configured(context, &request.account, &mut violations);
-    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
+    let product = violations.required("product_code", ProductCode::parse(request.product_code));
     let customer = parse_customer(request.customer, &mut violations);
     if request.contact_number.is_empty() {
         violations.add(
@@ -69,7 +69,7 @@ fn parse_customer(
     customer: Option<CustomerMessage>,
     violations: &mut Violations,
 ) -> Option<Customer> {
-    let mut number = |field, text| violations.keep(field, AccountNumber::parse(text));
+    let mut number = |field, text| violations.required(field, AccountNumber::parse(text));
     match customer {
         Some(CustomerMessage::AccountNumber(text)) => {
             Some(Customer::Plain(number("account_number", text)?))

@@ -52,11 +52,11 @@ fn parse(
 ) -> Result<InquirePrepaid, Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = account_field::configured(context, &request.account, &mut violations);
-    let reference_code = violations.keep_some("reference_code", &request.reference_code, |code| {
+    let reference_code = violations.optional("reference_code", &request.reference_code, |code| {
         ReferenceCode::parse(code)
     });
-    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
-    let number = violations.keep(
+    let product = violations.required("product_code", ProductCode::parse(request.product_code));
+    let number = violations.required(
         "account_number",
         AccountNumber::parse(request.account_number),
     );

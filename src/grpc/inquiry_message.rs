@@ -2,7 +2,7 @@
 
 use super::{
     contract::v1::{self, inquiry::Detail},
-    value_messages::{field, money, timestamp},
+    value_messages::{field, money, text_or_empty, timestamp},
 };
 use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid};
 
@@ -31,10 +31,7 @@ pub(super) fn build(found: Found) -> v1::Inquiry {
         account: inquiry.account.to_string(),
         inquiry_code: inquiry.inquiry_code.to_string(),
         reference_code,
-        trace_code: details
-            .trace_code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        trace_code: text_or_empty(details.trace_code),
         product_code: order.product_code.to_string(),
         // A prepaid answer may carry it under the request's field name instead of `accnumber1`.
         account_number: Some(account_number)
@@ -52,7 +49,7 @@ pub(super) fn build(found: Found) -> v1::Inquiry {
         ref2: next_ref(),
         ref3: next_ref(),
         info: details.info.unwrap_or_default(),
-        status_code: status_code.map(|code| code.to_string()).unwrap_or_default(),
+        status_code: text_or_empty(status_code),
         detail: bills
             .map(|bills| Detail::PlnPostpaid(pln_postpaid(bills)))
             .or_else(|| token.map(|token| Detail::PlnPrepaid(pln_prepaid(token)))),

@@ -35,7 +35,7 @@ pub(super) async fn handle(
     };
     let reading = reading.map_err(|error: StoreError| store_errors::to_status(&error));
     Ok(Response::new(
-        deadline::bound(caller_deadline, reading).await?,
+        deadline::enforce(caller_deadline, reading).await?,
     ))
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn handle(
         let page = context.engine.list(&query).await;
         page.map_err(|error| store_errors::to_status(&error))
     };
-    let page = deadline::bound(caller_deadline, listing).await?;
+    let page = deadline::enforce(caller_deadline, listing).await?;
     let transactions = page.transactions.iter();
     let next = page.next.as_ref();
     Ok(Response::new(v1::ListTransactionsResponse {

@@ -20,7 +20,7 @@ pub(super) struct MessageCache(Arc<Mutex<Messages>>);
 
 impl MessageCache {
     /// Returns the message of a transaction, from the cache if it is there.
-    pub(super) fn of(&self, transaction: &Arc<Transaction>) -> v1::Transaction {
+    pub(super) fn message(&self, transaction: &Arc<Transaction>) -> v1::Transaction {
         if let Some(known) = self.find(transaction) {
             return v1::Transaction::clone(&known);
         }

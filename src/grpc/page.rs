@@ -54,7 +54,7 @@ pub(super) fn parse_token(
     text: &str,
     violations: &mut Violations,
 ) -> Option<Listed> {
-    violations.keep_some("page_token", text, |text| decode_token(scope, text))
+    violations.optional("page_token", text, |text| decode_token(scope, text))
 }
 
 fn decode_token(scope: &Scope, text: &str) -> Result<Listed, &'static str> {

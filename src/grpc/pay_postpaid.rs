@@ -40,16 +40,16 @@ fn parse(
 ) -> Result<(Intent, WaitUntil), Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = account_field::optional(&request.account, &mut violations);
-    let reference = violations.keep(
+    let reference = violations.required(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
     );
-    let inquiry = violations.keep("inquiry_code", InquiryCode::parse(request.inquiry_code));
+    let inquiry = violations.required("inquiry_code", InquiryCode::parse(request.inquiry_code));
     let total = request.total.as_ref().ok_or(
         "it is missing; give the total that the inquiry returned and the customer was shown",
     );
-    let total = violations.keep("total", total.and_then(amount));
-    let account_number = violations.keep_some("account_number", &request.account_number, |text| {
+    let total = violations.required("total", total.and_then(amount));
+    let account_number = violations.optional("account_number", &request.account_number, |text| {
         AccountNumber::parse(text)
     });
     let acknowledged =
@@ -85,7 +85,7 @@ fn parse_acknowledged(codes: &[String], violations: &mut Violations) -> Vec<Tran
     }
     let mut keys = Vec::new();
     for code in codes {
-        let code = violations.keep(field, ReferenceCode::parse(code.as_str()));
+        let code = violations.required(field, ReferenceCode::parse(code.as_str()));
         keys.extend(code.as_ref().map(TransactionKey::new));
     }
     keys

@@ -36,16 +36,16 @@ fn parse(
 ) -> Result<(Intent, WaitUntil), Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = account_field::optional(&request.account, &mut violations);
-    let reference = violations.keep(
+    let reference = violations.required(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
     );
-    let product = violations.keep("product_code", ProductCode::parse(request.product_code));
-    let number = violations.keep(
+    let product = violations.required("product_code", ProductCode::parse(request.product_code));
+    let number = violations.required(
         "account_number",
         AccountNumber::parse(request.account_number),
     );
-    let inquiry_code = violations.keep_some("inquiry_code", &request.inquiry_code, |code| {
+    let inquiry_code = violations.optional("inquiry_code", &request.inquiry_code, |code| {
         InquiryCode::parse(code)
     });
     let until = purchase::parse_wait_until(request.wait_until, &mut violations);

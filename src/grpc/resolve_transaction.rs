@@ -33,7 +33,7 @@ pub(super) async fn handle(
         let resolved = context.engine.resolve(&named, &ruling).await;
         resolved.map_err(|error| to_status(&error))
     };
-    let resolved = deadline::bound(caller_deadline, resolving).await?;
+    let resolved = deadline::enforce(caller_deadline, resolving).await?;
     info!(key = %named.key, operator = ruling.operator, "transaction resolved");
     Ok(Response::new(v1::ResolveTransactionResponse {
         transaction: Some(transaction_message::build(&resolved)),
@@ -43,7 +43,7 @@ pub(super) async fn handle(
 fn parse(request: v1::ResolveTransactionRequest) -> Result<(Named, Ruling), Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = account_field::optional(&request.account, &mut violations);
-    let reference = violations.keep(
+    let reference = violations.required(
         "reference_code",
         ReferenceCode::parse(request.reference_code),
     );

@@ -1,26 +1,29 @@
 //! The message of a timeline, and the descriptions of its entries.
 
-use super::{contract::v1, value_messages::timestamp};
+use super::{
+    contract::v1,
+    value_messages::{text_or_empty, timestamp},
+};
 use crate::transaction::{
     Finding, HeldBack, NotSent, Seen, Source, Statement, Transaction, Unknown, Verdict,
 };
 
 /// Builds the timeline of a transaction, oldest entry first.
-pub(super) fn build(of: &Transaction) -> Vec<v1::Evidence> {
-    let said = of.evidence().timeline().into_iter().map(evidence);
-    let mut entries: Vec<v1::Evidence> = of.held_back().iter().map(quarantined).collect();
-    entries.extend(said);
+pub(super) fn build(transaction: &Transaction) -> Vec<v1::Evidence> {
+    let statements = transaction.evidence().timeline().into_iter().map(evidence);
+    let mut entries: Vec<v1::Evidence> = transaction.held_back().iter().map(quarantined).collect();
+    entries.extend(statements);
     entries.sort_by_key(|entry| entry.first_time.map(|time| (time.seconds, time.nanos)));
     entries
 }
 
-fn quarantined(held: &HeldBack) -> v1::Evidence {
-    let at = Some(timestamp(held.at));
+fn quarantined(attempt: &HeldBack) -> v1::Evidence {
+    let at = Some(timestamp(attempt.at));
     v1::Evidence {
         source: v1::Source::Gateway.into(),
         description: format!(
             "attempt {} was quarantined, not sent: the store may have forgotten an earlier attempt",
-            held.attempt
+            attempt.attempt
         ),
         first_time: at,
         last_time: at,
@@ -30,50 +33,51 @@ fn quarantined(held: &HeldBack) -> v1::Evidence {
     }
 }
 
-fn evidence((said, seen): (&Statement, &Seen)) -> v1::Evidence {
-    let source = match said.source {
+fn evidence((statement, seen): (&Statement, &Seen)) -> v1::Evidence {
+    let source = match statement.source {
         Source::Gateway => v1::Source::Gateway,
         Source::Answer => v1::Source::Answer,
         Source::Check => v1::Source::Check,
         Source::Callback => v1::Source::Callback,
         Source::Operator => v1::Source::Operator,
     };
-    let resolution = said.resolution.as_deref();
+    let resolution = statement.resolution.as_deref();
     v1::Evidence {
         source: source.into(),
-        status_code: said.code.map(|code| code.to_string()).unwrap_or_default(),
-        description: description(said),
+        status_code: text_or_empty(statement.code),
+        description: description(statement),
         first_time: Some(timestamp(seen.first)),
         last_time: Some(timestamp(seen.last)),
         count: i32::try_from(seen.count).unwrap_or(i32::MAX),
-        believed: said.believed(),
+        believed: statement.believed(),
         operator: resolution.map(|by| by.operator.clone()).unwrap_or_default(),
         note: resolution.map(|by| by.note.clone()).unwrap_or_default(),
     }
 }
 
 /// Describes an entry in English. The text never contains a serial number.
-fn description(said: &Statement) -> String {
-    let found = match said.finding {
+fn description(statement: &Statement) -> String {
+    let found = match statement.finding {
         Finding::NotSent { attempt, why } => {
             let why = match why {
                 NotSent::Unreachable => "no connection could be made",
                 NotSent::Overloaded => "it waited too long to be sent",
                 NotSent::ClaimLost => "the claim could not be confirmed",
-                NotSent::HeldBack if said.source == Source::Operator => {
+                NotSent::HeldBack if statement.source == Source::Operator => {
                     "it was quarantined, and an operator reported that the store lost nothing"
                 }
                 NotSent::HeldBack => "OKEBAYAR never received it",
             };
             format!("attempt {attempt} sent nothing: {why}")
         }
-        Finding::Unknown(Unknown::Inconclusive) if said.source == Source::Check => {
+        Finding::Unknown(Unknown::Inconclusive) if statement.source == Source::Check => {
             "OKEBAYAR knows the reference code; its status proves nothing".to_owned()
         }
         Finding::Unknown(Unknown::AboutAnother) => {
-            format!("not believed: {}", unknown(Unknown::AboutAnother)) + &named(said)
+            format!("not believed: {}", unknown_text(Unknown::AboutAnother))
+                + &foreign_values(statement)
         }
-        Finding::Unknown(why) => format!("outcome unknown: {}", unknown(why)),
+        Finding::Unknown(why) => format!("outcome unknown: {}", unknown_text(why)),
         Finding::Reported => "reported, not confirmed".to_owned(),
         Finding::Pending => "pending".to_owned(),
         Finding::Doubtful(_) => "doubtful failure".to_owned(),
@@ -85,11 +89,11 @@ fn description(said: &Statement) -> String {
         Finding::Resolved(Verdict::Succeeded) => "resolved: it succeeded".to_owned(),
         Finding::Resolved(Verdict::Failed) => "resolved: it failed".to_owned(),
         Finding::Resolved(Verdict::Reversed) => "resolved: it was reversed".to_owned(),
-        Finding::Succeeded if said.details.serial_number.is_none() => {
+        Finding::Succeeded if statement.details.serial_number.is_none() => {
             "succeeded, without serial number".to_owned()
         }
         Finding::Succeeded => "succeeded, with serial number".to_owned(),
-        Finding::ChecksExhausted if said.source == Source::Answer => {
+        Finding::ChecksExhausted if statement.source == Source::Answer => {
             "OKEBAYAR answered an inquiry like a purchase; an operator must find out which it was"
                 .to_owned()
         }
@@ -98,11 +102,11 @@ fn description(said: &Statement) -> String {
         }
         Finding::SerialNumberGivenUp => "no serial number arrived in time".to_owned(),
     };
-    let meaning = said
+    let meaning = statement
         .code
         .map(|code| format!(" ({})", code.meaning()))
         .unwrap_or_default();
-    let unread = said.details.unread.iter();
+    let unread = statement.details.unread.iter();
     let unread = unread.map(|(name, text)| format!("; unreadable {name} {text:?}"));
     [format!("{found}{meaning}")]
         .into_iter()
@@ -111,9 +115,12 @@ fn description(said: &Statement) -> String {
 }
 
 /// Lists the values in an answer that differ from ours, and its other fields.
-fn named(said: &Statement) -> String {
-    let price = said.details.price.map(|price| ("harga", price.to_string()));
-    let texts = said.details.extra.iter();
+fn foreign_values(statement: &Statement) -> String {
+    let price = statement
+        .details
+        .price
+        .map(|price| ("harga", price.to_string()));
+    let texts = statement.details.extra.iter();
     let texts = texts
         .map(|(name, text)| (name, text.to_owned()))
         .chain(price);
@@ -125,7 +132,7 @@ fn named(said: &Statement) -> String {
     }
 }
 
-fn unknown(why: Unknown) -> String {
+fn unknown_text(why: Unknown) -> String {
     match why {
         Unknown::TimedOut => "no answer in time".to_owned(),
         Unknown::Broken => "the connection broke".to_owned(),

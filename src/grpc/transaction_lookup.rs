@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn parse(account: &str, reference_code: &str) -> Result<Named, Status> {
     let mut violations = Violations::about(reference_code);
     let account = account_field::optional(account, &mut violations);
-    let reference = violations.keep("reference_code", ReferenceCode::parse(reference_code));
+    let reference = violations.required("reference_code", ReferenceCode::parse(reference_code));
     match reference {
         Some(reference) if violations.is_empty() => Ok(Named {
             key: TransactionKey::new(&reference),

@@ -3,7 +3,7 @@
 use super::{
     contract::v1,
     timeline_message,
-    value_messages::{field, money, timestamp},
+    value_messages::{field, money, text_or_empty, timestamp},
 };
 use crate::transaction::{
     Bill, Details, Doubt, FailureReason, NotSent, Operation, ReviewCause, SerialNumberStatus,
@@ -41,10 +41,7 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         },
         product_code: order.product_code.to_string(),
         account_number: order.account_number.as_str().to_owned(),
-        inquiry_code: contents
-            .inquiry_code()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        inquiry_code: text_or_empty(contents.inquiry_code()),
         bill: bill.map(bill_of),
         fields: extra
             .iter()
@@ -55,18 +52,12 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         safe_to_refund: state.safe_to_refund(),
         safe_to_buy_again: state.safe_to_buy_again(),
         reason: reason_of(state).into(),
-        status_code: standing
-            .code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        status_code: text_or_empty(standing.code),
         status_meaning: standing
             .code
             .map(|code| code.meaning().to_owned())
             .unwrap_or_default(),
-        trace_code: standing
-            .trace_code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        trace_code: text_or_empty(standing.trace_code),
         serial_number: serial_number
             .map(|number| number.expose().to_owned())
             .unwrap_or_default(),
@@ -83,10 +74,7 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
                 ..
             }
         ),
-        reported_status_code: standing
-            .reported
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        reported_status_code: text_or_empty(standing.reported),
         revision: i64::try_from(from.revision()).unwrap_or(i64::MAX),
         create_time: Some(timestamp(from.created_at())),
         update_time: Some(timestamp(from.updated_at())),

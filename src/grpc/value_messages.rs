@@ -49,6 +49,11 @@ pub(super) fn time(
     read.ok()
 }
 
+/// Returns the text of a value, or an empty text without one.
+pub(super) fn text_or_empty(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 /// Builds the message of a name and a text.
 pub(super) fn field(name: &str, value: &str) -> v1::Field {
     v1::Field {

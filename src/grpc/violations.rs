@@ -39,14 +39,18 @@ impl Violations {
     }
 
     /// Returns the parsed value of a field, or adds its error and returns `None`.
-    pub(super) fn keep<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
+    pub(super) fn required<T, E: Display>(
+        &mut self,
+        field: &str,
+        parsed: Result<T, E>,
+    ) -> Option<T> {
         parsed
             .map_err(|error| self.add(field, error.to_string()))
             .ok()
     }
 
     /// Parses a field that may be empty; returns `None` if it is, or if it is invalid.
-    pub(super) fn keep_some<T, E: Display>(
+    pub(super) fn optional<T, E: Display>(
         &mut self,
         field: &str,
         text: &str,
@@ -55,7 +59,7 @@ impl Violations {
         if text.is_empty() {
             return None;
         }
-        self.keep(field, parse(text))
+        self.required(field, parse(text))
     }
 
     /// Returns true if no violation was found.

@@ -29,7 +29,7 @@ pub(super) async fn handle(
         let watch = context.engine.watch(named, after).await;
         watch.map_err(|error| watch_errors::of_one(&error))
     };
-    let watch = deadline::bound(caller_deadline, watching).await?;
+    let watch = deadline::enforce(caller_deadline, watching).await?;
     Ok(Response::new(stream_of(watch)))
 }
 

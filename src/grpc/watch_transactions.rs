@@ -31,7 +31,7 @@ pub(super) async fn handle(
         let watch = context.engine.watch_all(accounts, cursor).await;
         watch.map_err(|error| watch_errors::of_all(&error))
     };
-    let watch = deadline::bound(caller_deadline, watching).await?;
+    let watch = deadline::enforce(caller_deadline, watching).await?;
     Ok(Response::new(stream_of(watch, context.messages.clone())))
 }
 
@@ -41,7 +41,7 @@ fn parse(
 ) -> Result<(Vec<AccountName>, Option<Cursor>), Status> {
     let mut violations = Violations::default();
     let accounts = account_field::configured_list(context, &request.accounts, &mut violations);
-    let cursor = violations.keep_some("cursor", &request.cursor, Cursor::decode);
+    let cursor = violations.optional("cursor", &request.cursor, Cursor::decode);
     if violations.is_empty() {
         Ok((accounts, cursor))
     } else {
@@ -58,7 +58,7 @@ fn stream_of(watch: WatchAll, messages: MessageCache) -> WatchTransactionsStream
         match watch.next().await {
             Ok(next) => {
                 let response = v1::WatchTransactionsResponse {
-                    transaction: next.transaction.map(|changed| messages.of(&changed)),
+                    transaction: next.transaction.map(|changed| messages.message(&changed)),
                     cursor: next.cursor,
                 };
                 Some((Ok(response), Some((watch, messages))))
