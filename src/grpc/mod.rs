@@ -28,7 +28,7 @@ mod inquiry_message;
 mod message_cache;
 mod offset_page;
 mod page;
-mod purchase;
+mod purchase_call;
 mod purchase_errors;
 mod query_errors;
 mod refusal;

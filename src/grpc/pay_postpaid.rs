@@ -6,7 +6,7 @@ use super::{
     account_field,
     context::{RpcContext, RpcResult},
     contract::v1,
-    deadline, purchase, transaction_message,
+    deadline, purchase_call, transaction_message,
     value_messages::amount,
     violations::Violations,
 };
@@ -27,7 +27,7 @@ pub(super) async fn handle(
 ) -> RpcResult<v1::PayPostpaidResponse> {
     let caller_deadline = deadline::of(request.metadata());
     let (intent, until) = parse(context, request.into_inner())?;
-    let payment = purchase::execute(context, intent, until, caller_deadline).await?;
+    let payment = purchase_call::execute(context, intent, until, caller_deadline).await?;
     Ok(Response::new(v1::PayPostpaidResponse {
         transaction: Some(transaction_message::build(&payment.transaction)),
         replayed: payment.replayed,
@@ -54,7 +54,7 @@ fn parse(
     });
     let acknowledged =
         parse_acknowledged(&request.acknowledged_open_reference_codes, &mut violations);
-    let until = purchase::parse_wait_until(request.wait_until, &mut violations);
+    let until = purchase_call::parse_wait_until(request.wait_until, &mut violations);
     match (reference, inquiry, until) {
         (Some(reference), Some(inquiry_code), Some(until)) if violations.is_empty() => {
             let contents = Contents::PayPostpaid {
@@ -65,7 +65,7 @@ fn parse(
                 account_number,
                 acknowledged,
             };
-            let intent = purchase::intent(context, account, reference, contents, bill);
+            let intent = purchase_call::intent(context, account, reference, contents, bill);
             Ok((intent, until))
         }
         _ => Err(violations.into_status()),

@@ -6,7 +6,7 @@ use super::{
     account_field,
     context::{RpcContext, RpcResult},
     contract::v1,
-    deadline, purchase, transaction_message,
+    deadline, purchase_call, transaction_message,
     violations::Violations,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) async fn handle(
 ) -> RpcResult<v1::PurchasePrepaidResponse> {
     let caller_deadline = deadline::of(request.metadata());
     let (intent, until) = parse(context, request.into_inner())?;
-    let purchase = purchase::execute(context, intent, until, caller_deadline).await?;
+    let purchase = purchase_call::execute(context, intent, until, caller_deadline).await?;
     Ok(Response::new(v1::PurchasePrepaidResponse {
         transaction: Some(transaction_message::build(&purchase.transaction)),
         replayed: purchase.replayed,
@@ -48,7 +48,7 @@ fn parse(
     let inquiry_code = violations.optional("inquiry_code", &request.inquiry_code, |code| {
         InquiryCode::parse(code)
     });
-    let until = purchase::parse_wait_until(request.wait_until, &mut violations);
+    let until = purchase_call::parse_wait_until(request.wait_until, &mut violations);
     match (reference, product, number, until) {
         (Some(reference), Some(product_code), Some(account_number), Some(until))
             if violations.is_empty() =>
@@ -59,7 +59,7 @@ fn parse(
                 inquiry_code,
             };
             let bill = BillGuards::default();
-            let intent = purchase::intent(context, account, reference, contents, bill);
+            let intent = purchase_call::intent(context, account, reference, contents, bill);
             Ok((intent, until))
         }
         _ => Err(violations.into_status()),

@@ -35,10 +35,7 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
     v1::Transaction {
         account: from.account().to_string(),
         reference_code: from.reference_code().to_string(),
-        operation: match contents.operation() {
-            Operation::PurchasePrepaid => v1::Operation::PurchasePrepaid.into(),
-            Operation::PayPostpaid => v1::Operation::PayPostpaid.into(),
-        },
+        operation: operation_of(contents.operation()).into(),
         product_code: order.product_code.to_string(),
         account_number: order.account_number.as_str().to_owned(),
         inquiry_code: text_or_empty(contents.inquiry_code()),
@@ -67,19 +64,30 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         balance: balance.map(money),
         transaction_time: time.map(timestamp),
         info: info.unwrap_or_default(),
-        contradicted: matches!(
-            state,
-            State::NeedsReview {
-                cause: ReviewCause::Contradicted,
-                ..
-            }
-        ),
+        contradicted: is_contradicted(state),
         reported_status_code: text_or_empty(standing.reported),
         revision: i64::try_from(from.revision()).unwrap_or(i64::MAX),
         create_time: Some(timestamp(from.created_at())),
         update_time: Some(timestamp(from.updated_at())),
         timeline: timeline_message::build(from),
     }
+}
+
+fn operation_of(operation: Operation) -> v1::Operation {
+    match operation {
+        Operation::PurchasePrepaid => v1::Operation::PurchasePrepaid,
+        Operation::PayPostpaid => v1::Operation::PayPostpaid,
+    }
+}
+
+fn is_contradicted(state: &State) -> bool {
+    matches!(
+        state,
+        State::NeedsReview {
+            cause: ReviewCause::Contradicted,
+            ..
+        }
+    )
 }
 
 fn bill_of(bill: &Bill) -> v1::Bill {
