@@ -34,7 +34,7 @@ use crate::{
     config::{AccountSettings, Fault, Settings, StoreSettings},
     gateway::{Gateway, GatewaySettings},
     grpc::{
-        Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
+        DESCRIPTOR, GrpcServices, RefusalLayer,
         v1::{
             account_service_server::AccountServiceServer,
             inquiry_service_server::InquiryServiceServer,
@@ -139,11 +139,11 @@ impl App {
         gateway.failover.refresh().await.context("store")?;
 
         let mut servers = JoinSet::new();
-        let accounts = Accounts::new(gateway.clone());
+        let services = GrpcServices::new(gateway.clone());
         let (reporter, health) = tonic_health::server::health_reporter();
         servers.spawn(serve_grpc(
             listeners.grpc,
-            accounts,
+            services,
             health,
             metrics,
             stopping.clone(),
@@ -386,7 +386,7 @@ fn upstreams(
 
 async fn serve_grpc(
     listener: TcpListener,
-    accounts: Accounts,
+    services: GrpcServices,
     health: HealthServer<impl Health>,
     metrics: Metrics,
     stopping: CancellationToken,
@@ -396,13 +396,13 @@ async fn serve_grpc(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("the reflection service cannot be made")?;
-    let transactions = TransactionServiceServer::new(Transactions::new(accounts.clone()))
+    let transactions = TransactionServiceServer::new(services.clone())
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let inquiries = InquiryServiceServer::new(Inquiries::new(accounts.clone()))
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let notices = NoticeServiceServer::new(Notices::new(accounts.clone()))
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let accounts = AccountServiceServer::new(accounts).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let inquiries =
+        InquiryServiceServer::new(services.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let notices =
+        NoticeServiceServer::new(services.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let accounts = AccountServiceServer::new(services).max_decoding_message_size(REQUEST_BYTES_MAX);
     let descriptors = [DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
     Server::builder()
         .layer(RpcLayer::new(metrics, &descriptors))
@@ -467,10 +467,10 @@ async fn report(reporter: &HealthReporter, is_well: bool) {
     };
     let services = [
         "",
-        TransactionServiceServer::<Transactions>::NAME,
-        InquiryServiceServer::<Inquiries>::NAME,
-        AccountServiceServer::<Accounts>::NAME,
-        NoticeServiceServer::<Notices>::NAME,
+        TransactionServiceServer::<GrpcServices>::NAME,
+        InquiryServiceServer::<GrpcServices>::NAME,
+        AccountServiceServer::<GrpcServices>::NAME,
+        NoticeServiceServer::<GrpcServices>::NAME,
     ];
     for service in services {
         reporter.set_service_status(service, status).await;

@@ -1,31 +1,48 @@
 //! INBOUND 1: the gRPC contract of `proto/okebayar/gateway/v1`.
 //!
-//! One file per service. `request` reads messages, `convert` writes them, `error` is
-//! the only map to `tonic::Status`. Nothing here knows OKEBAYAR.
+//! Each RPC has a file of its own: it parses the request (all violations at once), calls the
+//! rooms, builds the response and maps the errors. `services` implements the generated traits
+//! and only forwards. The files of the second group hold the parts that several RPCs share;
+//! `status` is the only builder of a `tonic::Status`. Nothing here uses `okebayar`.
 
-mod accounts;
-mod convert;
-mod converted;
-mod error;
-mod inquiries;
-mod notices;
+mod check_transaction;
+mod echo;
+mod get_balance;
+mod get_transaction;
+mod inquire_postpaid;
+mod inquire_prepaid;
+mod list_notices;
+mod list_orphan_callbacks;
+mod list_transactions;
+mod pay_postpaid;
+mod purchase_prepaid;
+mod resolve_transaction;
+mod watch_transaction;
+mod watch_transactions;
+
+mod account_field;
+mod context;
+mod contract;
+mod deadline;
+mod inquiry_message;
+mod message_cache;
+mod offset_page;
 mod page;
+mod purchase_call;
+mod purchase_errors;
+mod query_errors;
 mod refusal;
-mod request;
-mod transactions;
+mod services;
+mod status;
+mod store_errors;
+mod timeline_message;
+mod transaction_lookup;
+mod transaction_message;
+mod value_messages;
+mod violations;
+mod watch_errors;
 
-pub use accounts::Accounts;
-pub use error::ERROR_DOMAIN;
-pub use inquiries::Inquiries;
-pub use notices::Notices;
+pub use contract::{DESCRIPTOR, v1};
 pub use refusal::RefusalLayer;
-pub use transactions::Transactions;
-
-/// The generated code.
-#[expect(clippy::pedantic, reason = "generated; the documentation is in proto/")]
-pub mod v1 {
-    tonic::include_proto!("okebayar.gateway.v1");
-}
-
-/// The descriptor of every served message, for reflection.
-pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+pub use services::GrpcServices;
+pub use status::ERROR_DOMAIN;

@@ -1,14 +1,18 @@
-//! Page tokens (AIP-158): opaque, and bound to the query that they belong to.
+//! Page sizes and page tokens (AIP-158). A token is opaque and bound to its query.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use super::violations::Violations;
 use crate::store::Listed;
 
-/// The written form of a token.
+const PAGE_SIZE_DEFAULT: usize = 100;
+const PAGE_SIZE_MAX: usize = 200;
+
+/// The encoded form of a page token.
 #[derive(Message)]
-struct Token {
+struct PageToken {
     #[prost(bytes = "vec", tag = "1")]
     scope: Vec<u8>,
     #[prost(int64, tag = "2")]
@@ -17,12 +21,12 @@ struct Token {
     name: String,
 }
 
-/// Names a query without its page.
+/// The identity of a query without its page.
 pub(super) struct Scope(Vec<u8>);
 
 impl Scope {
-    /// The scope of a list's request whose page has been taken out. Requests of two
-    /// lists may be encoded alike, so the list is named as well.
+    /// Hashes a list request whose page fields were cleared. The name of the list is part of
+    /// the hash, because requests of two lists may have the same encoding.
     pub(super) fn of(list: &str, request: &impl Message) -> Self {
         let digest = Sha256::new()
             .chain_update(list)
@@ -33,9 +37,9 @@ impl Scope {
     }
 }
 
-/// The token of the page after an entry.
-pub(super) fn token(scope: &Scope, after: &Listed) -> String {
-    let token = Token {
+/// Returns the token of the page after an entry.
+pub(super) fn encode_token(scope: &Scope, after: &Listed) -> String {
+    let token = PageToken {
         scope: scope.0.clone(),
         created_ms: after.created_ms,
         name: after.name.clone(),
@@ -43,16 +47,40 @@ pub(super) fn token(scope: &Scope, after: &Listed) -> String {
     URL_SAFE_NO_PAD.encode(token.encode_to_vec())
 }
 
-/// The entry after which a page begins.
-pub(super) fn read(scope: &Scope, text: &str) -> Result<Listed, &'static str> {
+/// Parses the field `page_token` into the entry after which the page begins; returns `None`
+/// for the first page.
+pub(super) fn parse_token(
+    scope: &Scope,
+    text: &str,
+    violations: &mut Violations,
+) -> Option<Listed> {
+    violations.optional("page_token", text, |text| decode_token(scope, text))
+}
+
+fn decode_token(scope: &Scope, text: &str) -> Result<Listed, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text);
-    let token = bytes.map(|bytes| Token::decode(bytes.as_slice()));
+    let token = bytes.map(|bytes| PageToken::decode(bytes.as_slice()));
     match token {
         Ok(Ok(token)) if token.scope == scope.0 => Ok(Listed {
             created_ms: token.created_ms,
             name: token.name,
         }),
-        Ok(Ok(_)) => Err("it belongs to another query; ask for the first page"),
-        _ => Err("it is no page token; give the next_page_token of the page before"),
+        Ok(Ok(_)) => Err("it belongs to another query; leave it empty to begin at the first page"),
+        _ => Err("it is not a page token; give the next_page_token of the previous page"),
+    }
+}
+
+/// Parses the field `page_size`.
+pub(super) fn parse_size(size: i32, violations: &mut Violations) -> usize {
+    match usize::try_from(size) {
+        Ok(0) => PAGE_SIZE_DEFAULT,
+        Ok(size) => size.min(PAGE_SIZE_MAX),
+        Err(_) => {
+            violations.add(
+                "page_size",
+                format!("it is {size}; give 1 to {PAGE_SIZE_MAX}, or 0 for {PAGE_SIZE_DEFAULT}"),
+            );
+            PAGE_SIZE_DEFAULT
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Calls that are refused before a handler sees them: requests that are too long or cannot
-//! be read, methods that do not exist, and deadlines that cannot be read.
+//! Calls that are rejected before a handler receives them: requests that are too long or
+//! malformed, unknown methods, and unreadable deadlines.
 //!
-//! Tonic answers the first ones without our `ErrorInfo`, and a request that is too long with
-//! OUT_OF_RANGE, which the contract gives another meaning ("list again"). A deadline that
-//! cannot be read it ignores: its caller would wait for longer than it wanted to.
+//! Tonic rejects the first three without our `ErrorInfo`, and a request that is too long with
+//! OUT_OF_RANGE, which has another meaning in the contract ("list again"). Tonic ignores an
+//! unreadable deadline, so the caller would wait for longer than it wanted to.
 
 use std::{
     convert::Infallible,
@@ -11,52 +11,50 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::{Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{
-    error,
-    request::{TIMEOUT_HEADER, read_timeout},
-};
+use super::{deadline, status::status};
+use crate::purchase::Sent;
 
-/// Gives every refusal of the server itself its `ErrorInfo`.
+/// A layer that adds the `ErrorInfo` to the server's own refusals.
 #[derive(Clone, Copy)]
 pub struct RefusalLayer;
 
 impl<S> Layer<S> for RefusalLayer {
-    type Service = Explained<S>;
+    type Service = RefusalService<S>;
 
-    fn layer(&self, inner: S) -> Explained<S> {
-        Explained { inner }
+    fn layer(&self, inner: S) -> RefusalService<S> {
+        RefusalService { inner }
     }
 }
 
-/// A server whose refusals are explained.
+/// A server whose refusals carry an `ErrorInfo`.
 #[derive(Clone)]
-pub struct Explained<S> {
+pub struct RefusalService<S> {
     inner: S,
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type RefusalFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<S> Service<Request<Body>> for Explained<S>
+impl<S> Service<Request<Body>> for RefusalService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = RefusalFuture;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answered {
+    fn call(&mut self, request: Request<Body>) -> RefusalFuture {
         let is_standard = is_standard(request.uri().path());
-        if !is_standard && !has_readable_timeout(request.headers()) {
-            let refused = error::unreadable_timeout().into_http();
+        if !is_standard && !deadline::is_readable(request.headers()) {
+            let refused = deadline::unreadable().into_http();
             return Box::pin(async { Ok(refused) });
         }
         let answering = self.inner.call(request);
@@ -70,25 +68,13 @@ where
     }
 }
 
-/// Returns true for the health and reflection services, whose contract is not ours.
+/// Returns true for the health and reflection services, which have contracts of their own.
 fn is_standard(path: &str) -> bool {
     path.starts_with("/grpc.")
 }
 
-/// Returns true for a call without a deadline, or with one that can be read.
-fn has_readable_timeout(headers: &HeaderMap) -> bool {
-    let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
-    match (timeouts.next(), timeouts.next()) {
-        (None, _) => true,
-        (Some(timeout), None) => timeout
-            .to_str()
-            .is_ok_and(|text| read_timeout(text).is_some()),
-        (Some(_), Some(_)) => false,
-    }
-}
-
-/// Adds what is missing to an error that has no details. An error without a body has
-/// its status in the headers.
+/// Adds code, message and `ErrorInfo` to an error without details. An error without a body
+/// has its status in the headers.
 fn explained(mut response: Response<Body>) -> Response<Body> {
     let status = Status::from_header_map(response.headers());
     let Some(status) = status.filter(|status| status.code() != Code::Ok) else {
@@ -97,17 +83,46 @@ fn explained(mut response: Response<Body>) -> Response<Body> {
     if !status.details().is_empty() {
         return response;
     }
-    let (parts, _) = error::of_refusal(&status).into_http::<Body>().into_parts();
-    // The others say, for example, which compression is supported.
+    let (parts, _) = to_status(&status).into_http::<Body>().into_parts();
+    // The other headers stay: they list the supported compressions, for example.
     response.headers_mut().extend(parts.headers);
     response
+}
+
+/// Maps a refusal of the server itself. The request was not read, so an earlier call under its
+/// reference code may have been sent.
+fn to_status(refusal: &Status) -> Status {
+    let (code, reason, remedy) = match refusal.code() {
+        Code::OutOfRange => (
+            Code::ResourceExhausted,
+            "REQUEST_TOO_LARGE",
+            "the request is too long; shorten its fields",
+        ),
+        Code::Internal => (
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+            "the request cannot be decoded; send the message that the contract defines",
+        ),
+        Code::Unimplemented => (
+            Code::Unimplemented,
+            "METHOD_UNKNOWN",
+            "the method or its compression is not supported; compare with the contract that \
+             the gateway serves (reflection)",
+        ),
+        other => (other, "REFUSED_BY_SERVER", "the server refused the call"),
+    };
+    let message = match refusal.message() {
+        "" => remedy.to_owned(),
+        problem => format!("{remedy} ({problem})"),
+    };
+    status(code, reason, Sent::Maybe, message)
 }
 
 #[cfg(test)]
 mod tests {
     use tonic_types::StatusExt;
 
-    use super::*;
+    use super::{super::transaction_lookup, *};
 
     fn told(status: Status) -> (Code, String, String) {
         let response = explained(status.into_http());
@@ -143,7 +158,7 @@ mod tests {
 
     #[test]
     fn error_with_details_and_success_pass_unchanged() {
-        let ours = error::not_found(false);
+        let ours = transaction_lookup::not_found(false);
         assert_eq!(
             told(ours),
             (

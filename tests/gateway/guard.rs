@@ -93,7 +93,7 @@ fn assert_held_back(transaction: &Transaction) {
     assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
     assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
     let told = &transaction.timeline.last().unwrap().description;
-    assert!(told.contains("was held back"), "{told}");
+    assert!(told.contains("was quarantined"), "{told}");
 }
 
 async fn what_a_restored_store_forgot_is_found_not_bought_again(kind: StoreKind) {
@@ -130,7 +130,7 @@ async fn what_a_restored_store_forgot_is_found_not_bought_again(kind: StoreKind)
     let found = gateway.until_final(&forgotten).await;
     assert_succeeded(&found);
     let told = &found.timeline[0].description;
-    assert!(told.starts_with("attempt 1 was held back"), "{told}");
+    assert!(told.starts_with("attempt 1 was quarantined"), "{told}");
     let ledger = world.ledger(&forgotten).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }

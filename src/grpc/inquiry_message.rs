@@ -1,69 +1,13 @@
-//! `InquiryService`.
-
-use tonic::{Request, Response, Status};
+//! The message of an inquiry, with the typed details of electricity products.
 
 use super::{
-    accounts::Accounts,
-    convert::{field, money, timestamp},
-    error, request,
-    v1::{self, inquiry::Detail, inquiry_service_server::InquiryService},
+    contract::v1::{self, inquiry::Detail},
+    value_messages::{field, money, text_or_empty, timestamp},
 };
-use crate::{
-    purchase::Sent,
-    queries::{Found, PlnBill, PlnPostpaid, PlnPrepaid},
-};
+use crate::queries::{Found, PlnBill, PlnPostpaid, PlnPrepaid};
 
-/// Serves `InquiryService` over the gateway.
-pub struct Inquiries(Accounts);
-
-impl Inquiries {
-    /// The service, for these accounts.
-    #[must_use]
-    pub fn new(accounts: Accounts) -> Self {
-        Self(accounts)
-    }
-}
-
-#[tonic::async_trait]
-impl InquiryService for Inquiries {
-    async fn inquire_prepaid(
-        &self,
-        request: Request<v1::InquirePrepaidRequest>,
-    ) -> Result<Response<v1::InquirePrepaidResponse>, Status> {
-        let asked = request::prepaid_inquiry(&self.0, request.into_inner())?;
-        // The caller may have bought under it before.
-        let sent = match asked.reference_code {
-            Some(_) => Sent::Maybe,
-            None => Sent::No,
-        };
-        let found = self.0.gateway.queries.inquire_prepaid(
-            &asked.account,
-            asked.reference_code,
-            &asked.product_code,
-            &asked.account_number,
-        );
-        let found = found
-            .await
-            .map_err(|error| error::of_question(&error, sent))?;
-        let inquiry = Some(inquiry(found));
-        Ok(Response::new(v1::InquirePrepaidResponse { inquiry }))
-    }
-
-    async fn inquire_postpaid(
-        &self,
-        request: Request<v1::InquirePostpaidRequest>,
-    ) -> Result<Response<v1::InquirePostpaidResponse>, Status> {
-        let (account, question) = request::postpaid_inquiry(&self.0, request.into_inner())?;
-        let found = self.0.gateway.queries.inquire_postpaid(&account, &question);
-        let found = found
-            .await
-            .map_err(|error| error::of_question(&error, Sent::No))?;
-        let inquiry = Some(inquiry(found));
-        Ok(Response::new(v1::InquirePostpaidResponse { inquiry }))
-    }
-}
-
-fn inquiry(found: Found) -> v1::Inquiry {
+/// Builds the message of an inquiry.
+pub(super) fn build(found: Found) -> v1::Inquiry {
     let Found {
         inquiry,
         reference_code,
@@ -87,12 +31,9 @@ fn inquiry(found: Found) -> v1::Inquiry {
         account: inquiry.account.to_string(),
         inquiry_code: inquiry.inquiry_code.to_string(),
         reference_code,
-        trace_code: details
-            .trace_code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
+        trace_code: text_or_empty(details.trace_code),
         product_code: order.product_code.to_string(),
-        // Prepaid answers may name the account under its request's name.
+        // A prepaid answer may carry it under the request's field name instead of `accnumber1`.
         account_number: Some(account_number)
             .filter(|number| !number.is_empty())
             .unwrap_or_else(|| order.account_number.as_str().to_owned()),
@@ -108,7 +49,7 @@ fn inquiry(found: Found) -> v1::Inquiry {
         ref2: next_ref(),
         ref3: next_ref(),
         info: details.info.unwrap_or_default(),
-        status_code: status_code.map(|code| code.to_string()).unwrap_or_default(),
+        status_code: text_or_empty(status_code),
         detail: bills
             .map(|bills| Detail::PlnPostpaid(pln_postpaid(bills)))
             .or_else(|| token.map(|token| Detail::PlnPrepaid(pln_prepaid(token)))),

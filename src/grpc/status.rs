@@ -1,0 +1,123 @@
+//! The only builder of a `tonic::Status`.
+//!
+//! Every status carries one `ErrorInfo`. Its metadata key `sent` is about the reference code,
+//! not about the call. It is `no` only if the request is about no reference code, or if the
+//! store was read and shows that nothing was sent under it (promise 3). The texts of the
+//! store's client go to the log only, because they may quote a URL.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::purchase::Sent;
+
+/// The domain of every `ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "gateway.okebayar";
+
+/// The retry delay in `RetryInfo`.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A status under construction, always with an `ErrorInfo` that holds its reason and `sent`.
+pub(super) struct StatusBuilder {
+    code: Code,
+    reason: &'static str,
+    message: String,
+    details: ErrorDetails,
+    metadata: HashMap<String, String>,
+}
+
+impl StatusBuilder {
+    /// Starts a status.
+    pub(super) fn new(
+        code: Code,
+        reason: &'static str,
+        sent: Sent,
+        message: impl Into<String>,
+    ) -> Self {
+        let sent = match sent {
+            Sent::No => "no",
+            Sent::Maybe => "maybe",
+        };
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: ErrorDetails::new(),
+            metadata: HashMap::from([("sent".to_owned(), sent.to_owned())]),
+        }
+    }
+
+    /// Adds one entry to the metadata of the `ErrorInfo`.
+    pub(super) fn metadata(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.metadata.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a `BadRequest` with these violations.
+    pub(super) fn bad_request(mut self, violations: Vec<FieldViolation>) -> Self {
+        self.details.set_bad_request(violations);
+        self
+    }
+
+    /// Adds a `RetryInfo`.
+    pub(super) fn retryable(mut self) -> Self {
+        self.details.set_retry_info(Some(RETRY_AFTER));
+        self
+    }
+
+    /// Builds the status.
+    pub(super) fn build(mut self) -> Status {
+        self.details
+            .set_error_info(self.reason, ERROR_DOMAIN, self.metadata);
+        Status::with_error_details(self.code, self.message, self.details)
+    }
+}
+
+/// Builds a status without further details.
+pub(super) fn status(
+    code: Code,
+    reason: &'static str,
+    sent: Sent,
+    message: impl Into<String>,
+) -> Status {
+    StatusBuilder::new(code, reason, sent, message).build()
+}
+
+/// Builds `RESOURCE_EXHAUSTED` with a `RetryInfo`.
+pub(super) fn resource_exhausted(
+    reason: &'static str,
+    sent: Sent,
+    message: impl Into<String>,
+) -> Status {
+    StatusBuilder::new(Code::ResourceExhausted, reason, sent, message)
+        .retryable()
+        .build()
+}
+
+/// Builds `RESOURCE_EXHAUSTED` for a purchase or query that finds its queue full.
+pub(super) fn overloaded(sent: Sent, message: String) -> Status {
+    resource_exhausted("OVERLOADED", sent, message)
+}
+
+/// Builds `RESOURCE_EXHAUSTED` for a call beyond the limit of watchers or waiters. The store
+/// was not read.
+pub(super) fn too_many(reason: &'static str, sent: Sent, message: &str) -> Status {
+    let message =
+        format!("{message}; retry later, or raise the limit (limits.watchers, limits.waiters)");
+    resource_exhausted(reason, sent, message)
+}
+
+/// Builds the error that OKEBAYAR may have sold an inquiry, for the inquiry itself and for
+/// purchases of the same product. The code is one that no retry policy repeats.
+pub(super) fn sold_by_inquiry(
+    message: String,
+    metadata: impl IntoIterator<Item = (&'static str, String)>,
+) -> Status {
+    let (code, reason) = (Code::FailedPrecondition, "INQUIRY_ANSWERED_AS_PURCHASE");
+    let mut builder = StatusBuilder::new(code, reason, Sent::Maybe, message);
+    for (name, value) in metadata {
+        builder = builder.metadata(name, value);
+    }
+    builder.build()
+}
