@@ -7,8 +7,9 @@
 use jiff::tz::TimeZone;
 use okebayar_gateway::okebayar::{
     additional_data,
-    answer::{self, Fields, Reading},
+    fields::Fields,
     format::{read_callback, read_query},
+    interpret::{self, Reading},
     json,
     pln::{PlnPostpaid, PlnPrepaid},
     redact::Secrets,
@@ -101,7 +102,7 @@ fn understand(fields: Fields, input: usize) {
         secrets: &Secrets::new("123456".into(), signature.into()),
         member: Some("member"),
     };
-    let Ok(answer) = answer::interpret_for(fields, &reading) else {
+    let Ok(answer) = interpret::interpret_for(fields, &reading) else {
         return;
     };
     // A name or text in which a secret was found may grow by what stands in its place.

@@ -41,7 +41,9 @@ use crate::{
     },
     http, notices,
     okebayar::{
-        client::{Client, Observer, Texts, Turns},
+        client::Client,
+        observer::{Observer, Texts},
+        parse_permits::Turns,
         transport::HttpTransport,
     },
     reconciler::{self, Concurrency},

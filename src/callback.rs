@@ -29,10 +29,7 @@ use tracing::{Instrument, Span, info, info_span, warn};
 use crate::{
     config::CallbackSettings,
     engine::{Engine, Received},
-    okebayar::{
-        answer::{Answer, Fields},
-        format,
-    },
+    okebayar::{answer::Answer, fields::Fields, format},
     transaction::AccountName,
 };
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::{okebayar::request::TransactionCodes, transaction::StatusCode};
+use crate::{okebayar::account::TransactionCodes, transaction::StatusCode};
 
 /// Codes from here on are final, as is 000 (API page, section 5).
 const FINAL_FROM: u16 = 200;

@@ -8,8 +8,10 @@ use tracing::{Instrument, Span, info, info_span, warn};
 use super::{Engine, Upstream};
 use crate::{
     okebayar::{
-        answer::{Answer, Fields, Unreadable},
-        verdict::{self, Asked, Ignored},
+        answer::Answer,
+        fields::{Fields, Unreadable},
+        subject::Asked,
+        verdict::{self, Ignored},
     },
     store::{
         StoreError,

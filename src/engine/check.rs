@@ -11,7 +11,7 @@ use super::{
     wait::{Waited, leave_before},
 };
 use crate::{
-    okebayar::{client::NothingLearnt, verdict},
+    okebayar::{answer_error::NothingLearnt, verdict},
     store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
     transaction::{

@@ -38,8 +38,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 pub use crate::okebayar::{
-    inquiry::{Customer, Found, Question},
+    inquiry::Found,
     pln::{PlnBill, PlnPostpaid, PlnPrepaid},
+    question::{Customer, Question},
     verdict::Refusal,
 };
 use crate::{

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::Engine;
 use crate::{
-    okebayar::{client::NothingLearnt, verdict},
+    okebayar::{answer_error::NothingLearnt, verdict},
     store::{
         StoreError,
         inbox::{self, Orphan, OrphanCheck},

@@ -15,7 +15,7 @@ use super::{
     claims::Claiming,
 };
 use crate::{
-    okebayar::{client::Outcome, send_by::SendBy},
+    okebayar::{operations::Outcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
         AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,

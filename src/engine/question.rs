@@ -12,11 +12,8 @@ use super::{
 };
 use crate::{
     okebayar::{
-        answer::Answer,
-        client::{Asker, NothingLearnt, QueryError},
-        inquiry::{Found, Question},
-        transport::TransportError,
-        verdict::Refusal,
+        answer::Answer, answer_error::NothingLearnt, inquiry::Found, operations::Asker,
+        query_error::QueryError, question::Question, transport::TransportError, verdict::Refusal,
     },
     store::{
         StoreError,

@@ -12,7 +12,7 @@ use std::{
 
 use super::{Engine, bill::Ordered, bill_guard::Listed, purchase::PurchaseError};
 use crate::{
-    okebayar::subject::mobile,
+    okebayar::phone_number::mobile,
     store::{
         StoreError,
         sold::{self, Sold},

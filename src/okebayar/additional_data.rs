@@ -5,7 +5,7 @@
 use quick_xml::{Reader, escape::unescape, events::Event};
 
 use super::{
-    answer::{DEPTH_MAX, FIELDS_MAX, Fields},
+    fields::{DEPTH_MAX, FIELDS_MAX, Fields},
     json, xml,
 };
 

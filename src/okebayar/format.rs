@@ -1,7 +1,7 @@
 //! The two formats of the API, and what they have in common.
 
 use super::{
-    answer::{FIELDS_MAX, Fields, Unreadable},
+    fields::{FIELDS_MAX, Fields, Unreadable},
     json, xml,
 };
 

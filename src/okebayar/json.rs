@@ -6,7 +6,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
+use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
 
 /// One flat object from names and texts. Every value is a string, but those that
 /// `numbers` names are numbers where their text is one, digit for digit.

@@ -8,7 +8,7 @@
 //! A text is taken for a receipt rather than for an announcement: an announcement comes again
 //! with other answers, a token that was shown cannot be taken back.
 
-use super::answer::{Answer, Fields};
+use super::{answer::Answer, fields::Fields};
 
 /// Names of what identifies a customer or a purchase, in lower case and without their number.
 const NAMES: [&str; 9] = [

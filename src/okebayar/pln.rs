@@ -1,7 +1,7 @@
 //! What OKEBAYAR tells of electricity: the `PLN_*` fields of a prepaid inquiry, and
 //! the bills in the `additionaldata` of a postpaid one (API page, section 3).
 
-use super::answer::Fields;
+use super::fields::Fields;
 use crate::transaction::{Amount, Quoted};
 
 /// Takes the texts of known names out of a list, each once.

@@ -5,133 +5,24 @@
 //! own answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
 
 use super::{
+    account_number::{AccountNumberForms, is_other_number, is_other_period, is_placeholder},
     answer::Answer,
-    inquiry,
-    verdict::{Asked, CodeLists, masked},
+    code_lists::CodeLists,
+    mismatch::Mismatch,
+    phone_number::is_same_phone,
 };
 use crate::transaction::{
-    Amount, Details, InquiryCode, SerialNumber, Source, TraceCode, Transaction,
+    Amount, Details, InquiriesMade, InquiryCode, Order, SerialNumber, Source, TraceCode,
+    Transaction, Verbatim,
 };
 
-/// The forms in which OKEBAYAR may name an account number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AccountNumberForms {
-    /// As it was sent; only the case of letters may differ.
-    #[default]
-    Exact,
-    /// An Indonesian mobile number also with country code or separators: `08...`, `62 8...`,
-    /// `+62-8...` and `00628...` are one number.
-    Msisdn,
-}
-
-/// The country code of Indonesia.
-const COUNTRY_CODE: &str = "62";
-/// The digits of a mobile number after its leading zero or country code.
-const MOBILE_DIGITS: std::ops::RangeInclusive<usize> = 8..=13;
-
-impl AccountNumberForms {
-    /// Parses the word for it in the configuration.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "exact" => Some(Self::Exact),
-            "msisdn" => Some(Self::Msisdn),
-            _ => None,
-        }
-    }
-
-    /// Returns true when both texts are forms of one number.
-    #[must_use]
-    pub fn agree(self, named: &str, ours: &str) -> bool {
-        named.eq_ignore_ascii_case(ours) || (self == Self::Msisdn && same_mobile(named, ours))
-    }
-}
-
-/// Returns true when both texts are forms of one mobile number.
-#[must_use]
-pub fn same_mobile(one: &str, other: &str) -> bool {
-    let one = mobile(one);
-    one.is_some() && one == mobile(other)
-}
-
-/// Returns the digits of a mobile number from the 8 on; `None` for any other number, so that no
-/// meter or customer number is taken for another one.
-#[must_use]
-pub fn mobile(text: &str) -> Option<String> {
-    let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');
-    let (is_international, text) = match text.trim().strip_prefix('+') {
-        Some(rest) => (true, rest),
-        None => (false, text.trim()),
-    };
-    let digits: String = text.chars().filter(|c| !is_separator(*c)).collect();
-    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let unprefixed = if is_international {
-        digits.as_str()
-    } else {
-        digits.strip_prefix("00").unwrap_or(&digits)
-    };
-    let national = match unprefixed.strip_prefix(COUNTRY_CODE) {
-        // Some print +62 (0)812.
-        Some(national) => national.strip_prefix('0').unwrap_or(national),
-        None if is_international => return None,
-        None => digits.strip_prefix('0')?,
-    };
-    (national.starts_with('8') && MOBILE_DIGITS.contains(&national.len()))
-        .then(|| national.to_owned())
-}
-
-/// A field of an answer that is not the transaction's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// Only the account number, under our reference code.
-    AccountNumber,
-    /// Only the product code, under our reference code.
-    ProductCode,
-    /// Only the second account number, under our reference code.
-    AccountNumber2,
-    /// Only the third account number, the months of a BPJS bill, under our reference code.
-    AccountNumber3,
-    /// Only the inquiry that was paid, under our reference code.
-    InquiryCode,
-    /// The reference code, or several things.
-    Transaction,
-}
-
-impl Mismatch {
-    /// Everything that may differ alone, under our reference code.
-    pub const ALONE: [Self; 5] = [
-        Self::AccountNumber,
-        Self::ProductCode,
-        Self::AccountNumber2,
-        Self::AccountNumber3,
-        Self::InquiryCode,
-    ];
-
-    /// Returns what an answer names there, account numbers and inquiry codes masked.
-    pub(super) fn named(self, answer: &Answer) -> Option<String> {
-        match self {
-            Self::AccountNumber => answer.account_number.as_deref().map(masked),
-            Self::AccountNumber2 => answer.account_number_2.as_deref().map(masked),
-            Self::AccountNumber3 => answer.account_number_3.as_deref().map(masked),
-            Self::InquiryCode => answer.inquiry_code.as_deref().map(masked),
-            Self::ProductCode | Self::Transaction => answer.product_code.clone(),
-        }
-    }
-
-    /// Returns the name of the field that differs, as OKEBAYAR calls it.
-    #[must_use]
-    pub fn field(self) -> &'static str {
-        match self {
-            Self::AccountNumber => "accnumber",
-            Self::ProductCode => "productcode",
-            Self::AccountNumber2 => "accnumber2",
-            Self::AccountNumber3 => "accnumber3",
-            Self::InquiryCode => "inquirycode",
-            Self::Transaction => "referencecode",
-        }
-    }
+/// What a transaction is known by, for reading what is said about it elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The transaction.
+    pub transaction: &'a Transaction,
+    /// The inquiries made under its reference code.
+    pub inquired: &'a InquiriesMade,
 }
 
 /// Returns what an answer names that is not ours. What it leaves out names nothing.
@@ -151,7 +42,7 @@ pub(super) fn mismatch(
         lists.account_numbers,
     );
     let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
-    let [is_other_two, is_other_three] = inquiry::are_others_in(answer, order);
+    let [is_other_two, is_other_three] = are_others_in(answer, order);
     let found = [
         (is_other_account, Mismatch::AccountNumber),
         (is_other_product, Mismatch::ProductCode),
@@ -166,6 +57,32 @@ pub(super) fn mismatch(
         (Some((_, alone)), None) if names_us => Some(alone),
         _ => Some(Mismatch::Transaction),
     }
+}
+
+/// Returns whether an answer about an order names another second, and another third, account
+/// number than its payment sends. Where that sends none, none can be another one.
+fn are_others_in(answer: &Answer, order: &Order) -> [bool; 2] {
+    let inquired = order.inquired.as_ref();
+    let Some((inquired, bill)) = inquired.and_then(|it| Some((it, it.bill.as_ref()?))) else {
+        return [false; 2];
+    };
+    let [_, two, three] = bill.account_numbers.each_ref().map(Verbatim::as_str);
+    let is_other_two = answer.account_number_2.as_deref().is_some_and(|named| {
+        // A number that is no part of the customer's identity is the payer's phone.
+        let names_customer = inquired.customer.as_str().ends_with(&format!("/{two}"));
+        let is_same = if names_customer {
+            !is_other_number(named, two)
+        } else {
+            is_placeholder(named)
+                || is_same_phone(named, two)
+                || is_same_phone(named, bill.contact_number.as_str())
+        };
+        !two.is_empty() && !is_same
+    });
+    let named_three = answer.account_number_3.as_deref();
+    let is_other_three =
+        named_three.is_some_and(|named| !three.is_empty() && is_other_period(named, three));
+    [is_other_two, is_other_three]
 }
 
 /// Returns true when something is named, and it is not ours.
@@ -254,57 +171,4 @@ fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
 fn has_price(answer: &Answer) -> bool {
     let price = answer.details.price;
     price.is_some_and(|price| price > Amount::ZERO)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_of_one_mobile_number_agree() {
-        let forms = AccountNumberForms::Msisdn;
-        let ours = "081234567890";
-        for named in [
-            "6281234567890",
-            "+6281234567890",
-            "006281234567890",
-            "+62 812-3456-7890",
-            "(0812) 3456.7890",
-            "+62 (0)812 3456 7890",
-            ours,
-        ] {
-            assert!(
-                forms.agree(named, ours) && forms.agree(ours, named),
-                "{named}"
-            );
-            let is_same_text = named == ours;
-            assert_eq!(AccountNumberForms::Exact.agree(named, ours), is_same_text);
-        }
-    }
-
-    #[test]
-    fn numbers_that_are_not_one_mobile_number_differ() {
-        let forms = AccountNumberForms::Msisdn;
-        for (one, two) in [
-            ("081234567890", "6281234567891"),
-            ("081234567890", "81234567890"),
-            ("081234567890", "+6381234567890"),
-            ("081234567890", "+081234567890"),
-            ("081234567890", "0081234567890"),
-            // A fixed line, a meter and a customer number are not mobile numbers.
-            ("0211234567", "62211234567"),
-            ("514444444444", "0514444444444"),
-            ("081234", "6281234"),
-            ("0812345678901234", "62812345678901234"),
-            ("", "0"),
-            ("62", "0"),
-            ("08123456789a", "628123456789a"),
-        ] {
-            assert!(
-                !forms.agree(one, two) && !forms.agree(two, one),
-                "{one} {two}"
-            );
-        }
-        assert!(forms.agree("Player@1", "PLAYER@1"));
-    }
 }

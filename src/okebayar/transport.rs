@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{request::Body, send_by::TimedBody};
+use super::{body::Body, send_by::TimedBody};
 
 /// What came back.
 pub struct HttpAnswer {

@@ -10,7 +10,7 @@ use quick_xml::{
     events::{BytesRef, Event},
 };
 
-use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
+use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
 
 /// The root of a request.
 const REQUEST_ROOT: &str = "transaction";

@@ -17,11 +17,12 @@ use okebayar_gateway::{
     config::Limits,
     engine::{Engine, Purchase, PurchaseError, Sent, Settings, Upstream, Wait, WaitUntil},
     okebayar::{
-        client::{Account, Client},
+        account::{Account, Credentials, TransactionCodes},
+        body::Body,
+        client::Client,
+        code_lists::CodeLists,
         format::Format,
-        request::{Body, Credentials, TransactionCodes},
         transport::{HttpAnswer, Transport, TransportError},
-        verdict::CodeLists,
     },
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,

@@ -7,11 +7,15 @@ use jiff::tz::TimeZone;
 use okebayar_gateway::{
     grpc::v1::{CheckTransactionRequest, Reason, State, WaitUntil},
     okebayar::{
-        answer::{Answer, Reading, interpret_for},
+        account_number::AccountNumberForms,
+        answer::Answer,
+        code_lists::CodeLists,
         format::Format,
+        interpret::{Reading, interpret_for},
+        mismatch::Mismatch,
         redact::Secrets,
-        subject::{AccountNumberForms, Mismatch},
-        verdict::{self, Asked, CodeLists, Ignored},
+        subject::Asked,
+        verdict::{self, Ignored},
     },
     sandbox::scenario::NOT_RECEIVED_PREFIX,
     transaction::{

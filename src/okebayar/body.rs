@@ -1,0 +1,114 @@
+//! The body of one signed request.
+
+use secrecy::ExposeSecret;
+
+use super::{
+    account::{Account, Credentials},
+    format::Format,
+    personal,
+    redact::Secrets,
+    send_by::SendBy,
+    signature::sign,
+};
+
+/// A request's body: it holds the PIN, so it has no `Debug`.
+pub struct Body {
+    operation: &'static str,
+    transaction_code: String,
+    product_code: Option<String>,
+    format: Format,
+    bytes: Vec<u8>,
+    send_by: Option<SendBy>,
+    secrets: Secrets,
+    personal: Vec<String>,
+}
+
+impl Body {
+    /// What it asks, in one word.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// What OKEBAYAR calls the operation.
+    #[must_use]
+    pub fn transaction_code(&self) -> &str {
+        &self.transaction_code
+    }
+
+    /// The product that it is about, if it names one.
+    #[must_use]
+    pub fn product_code(&self) -> Option<&str> {
+        self.product_code.as_deref()
+    }
+
+    /// The media type.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        self.format.content_type()
+    }
+
+    /// Lets the body leave until then, and not later.
+    #[must_use]
+    pub fn sent_by(mut self, send_by: SendBy) -> Self {
+        self.send_by = Some(send_by);
+        self
+    }
+
+    /// Returns the time until which it may leave; `None` where it does not matter.
+    #[must_use]
+    pub fn send_by(&self) -> Option<SendBy> {
+        self.send_by
+    }
+
+    /// Returns the secrets that it holds, which its answer may quote.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Returns the values in it that name a customer: never to be logged.
+    #[must_use]
+    pub fn personal(&self) -> &[String] {
+        &self.personal
+    }
+
+    /// The bytes to send, PIN included: never to be logged.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// What JSON writes as numbers, where the account does.
+const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
+
+pub(super) fn signed(
+    account: &Account,
+    (operation, transaction_code): (&'static str, &str),
+    reference_code: &str,
+    parameters: &[(&str, &str)],
+) -> Body {
+    let Credentials { user_id, pin } = &account.credentials;
+    let signature = sign(user_id, pin, reference_code);
+    let mut fields = vec![("transactioncode", transaction_code)];
+    fields.extend(parameters);
+    fields.extend([
+        ("userid", user_id.as_str()),
+        ("userpin", pin.expose_secret()),
+        ("signature", signature.expose_secret()),
+        ("referencecode", reference_code),
+    ]);
+    let format = account.format;
+    let product_code = parameters.iter().find(|(name, _)| *name == "productcode");
+    Body {
+        operation,
+        transaction_code: transaction_code.to_owned(),
+        product_code: product_code.map(|(_, code)| (*code).to_owned()),
+        format,
+        send_by: None,
+        bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
+        secrets: Secrets::new(pin.clone(), signature),
+        personal: personal::of_request(parameters),
+    }
+}

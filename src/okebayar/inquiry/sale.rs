@@ -1,0 +1,56 @@
+//! Answers to inquiries that are those of a purchase or payment.
+
+use crate::{
+    okebayar::{
+        account_number::AccountNumberForms,
+        answer::Answer,
+        subject::{other, other_account, other_reference},
+    },
+    transaction::{AccountNumber, Amount, ProductCode, StatusCode},
+};
+
+/// The reference code, product and account number that an inquiry named.
+pub(crate) type Named<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
+
+/// Returns true when an answer to a prepaid inquiry is that of a purchase: `querycode` may
+/// have been ignored, and money spent.
+pub(crate) fn is_prepaid_sale(answer: &Answer, named: Named<'_>) -> bool {
+    answer.inquiry_code.is_none() && shows_sale(answer) && may_be_sale_of(answer, named)
+}
+
+/// Returns true when an answer to a postpaid inquiry is that of a payment.
+pub(crate) fn is_payment(answer: &Answer, named: Named<'_>) -> bool {
+    // Printed for payments only.
+    let has_period = answer
+        .fields
+        .iter()
+        .any(|(name, text)| name.eq_ignore_ascii_case("billingperiod") && !text.trim().is_empty());
+    (has_period || shows_sale(answer)) && may_be_sale_of(answer, named)
+}
+
+/// Returns true for an answer with what only a purchase or payment has (API page,
+/// section 3). A price that cannot be read is one all the same.
+fn shows_sale(answer: &Answer) -> bool {
+    let details = &answer.details;
+    let is_unread = |(name, _): &(String, String)| name == "harga" || name == "balance";
+    details.serial_number.is_some()
+        || details.price.is_some_and(|price| price > Amount::ZERO)
+        || details.balance.is_some()
+        || details.unread.iter().any(is_unread)
+}
+
+/// Returns true when an answer is of no failure, of no inquiry, and not about another
+/// one.
+fn may_be_sale_of(answer: &Answer, (reference_code, product_code, number): Named<'_>) -> bool {
+    let code = answer.status_code().map(StatusCode::number);
+    code.is_some_and(|code| code < 200)
+        && !answer.is_inquiry
+        && !other_reference(answer.reference_code.as_ref(), reference_code)
+        && !other(answer.product_code.as_ref(), product_code.as_str())
+        // In any form: it is money.
+        && !other_account(
+            answer.account_number.as_ref(),
+            number.as_str(),
+            AccountNumberForms::Msisdn,
+        )
+}

@@ -1,0 +1,408 @@
+//! Gives meaning to the names and texts of an answer, the same for every format (promise 17).
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    additional_data,
+    answer::Answer,
+    fields::{Fields, Unreadable},
+    known_fields::{Known, Slot},
+    redact::{self, Secrets},
+    text_kind::{Kind, VERBATIM, kind},
+    times::{read_expiry, read_time},
+};
+use crate::transaction::{Details, Extra, ExtraKeeper, Quoted, SerialNumber, TraceCode};
+
+/// The longest text kept of `info`, in characters.
+const INFO_CHARS_MAX: usize = 1024;
+
+/// The longest raw text kept of a value that could not be read, in characters.
+const UNREAD_CHARS_MAX: usize = 64;
+
+const SERIAL_NUMBER: &str = "serialnumber";
+
+/// Who reads an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The zone of times without one.
+    pub zone: &'a TimeZone,
+    /// What must go no further, should the answer quote it.
+    pub secrets: &'a Secrets,
+    /// The member that asked, where answers must be for it.
+    pub member: Option<&'a str>,
+}
+
+/// Gives meaning to names and texts. Times without a zone are taken in `zone`.
+///
+/// # Errors
+/// Those of [`interpret_for`].
+pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
+    let reading = Reading {
+        zone,
+        secrets: &Secrets::default(),
+        member: None,
+    };
+    interpret_for(fields, &reading)
+}
+
+/// Gives meaning to names and texts, for the member that asked.
+///
+/// # Errors
+/// [`Unreadable::Ambiguous`] when the status, an identifier or the serial number has two
+/// different values, under one name or under two (`transactionstatus`, `responsecode`,
+/// `status`). Of anything else, two different values are as good as none.
+pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Unreadable> {
+    let Reading { zone, secrets, .. } = *reading;
+    let mut known = Known::default();
+    let mut all = Fields::new();
+    let mut extra = ExtraKeeper::default();
+    let mut room = additional_data::Room::default();
+    let mut withheld = Vec::new();
+    for (name, text) in fields {
+        let name = plain_name(name);
+        let plain = name.to_ascii_lowercase();
+        if redact::is_secret(&plain) || matches!(secrets.strip(&name), Cow::Owned(_)) {
+            continue;
+        }
+        if plain == additional_data::NAME {
+            for (name, text) in inside(&without_controls(&text), &mut room, secrets) {
+                extra.keep(&name, &text);
+                all.push((name, text));
+            }
+            continue;
+        }
+        let verbatim = VERBATIM.into_iter().find(|name| *name == plain);
+        let text = if verbatim.is_some() {
+            text
+        } else {
+            without_controls(&text)
+        };
+        let safe = match kind(&plain, &text, zone) {
+            Kind::FreeText => secrets.strip_free_text(&text),
+            Kind::Other => secrets.strip(&text),
+            Kind::Whole => {
+                let stripped = secrets.strip(&text);
+                if matches!(stripped, Cow::Owned(_)) {
+                    withheld.extend(verbatim);
+                    Cow::Borrowed("")
+                } else {
+                    stripped
+                }
+            }
+        };
+        let slot = known.slot(&plain);
+        if slot.as_ref().is_none_or(|slot| slot.is_shown) {
+            extra.keep(&name, &safe);
+        }
+        if let Some(slot) = slot {
+            let text = without_controls(&safe);
+            let text = text.trim();
+            // A placeholder beside a serial number contradicts nothing.
+            let is_absent = plain == SERIAL_NUMBER && SerialNumber::read(text).is_none();
+            slot.fill(if is_absent { "" } else { text })?;
+        }
+        all.push((name, safe.into_owned()));
+    }
+    let names_another_member = match (reading.member, known.user_id.text()) {
+        (Some(ours), Some(named)) => !named.eq_ignore_ascii_case(ours.trim()),
+        _ => false,
+    };
+    let expiry = known.inquiry_expired.text();
+    let (extra, left_out) = extra.finish();
+    Ok(Answer {
+        status: known.status.text(),
+        reference_code: known.reference_code.text(),
+        product_code: known.product_code.text(),
+        account_number: known.account_number.text(),
+        account_number_2: known.account_number_2.text(),
+        account_number_3: known.account_number_3.text(),
+        message: known.message.text(),
+        inquiry_code: known.inquiry_code.text(),
+        names_another_member,
+        user_id: known.user_id.text(),
+        is_inquiry: known.inquiry_expired.is_named,
+        inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
+        details: details(&known, extra, zone),
+        fields: all,
+        left_out,
+        withheld,
+    })
+}
+
+fn details(known: &Known, extra: Extra, zone: &TimeZone) -> Details {
+    let amount = |text: &str| Quoted::read(text).amount();
+    let mut unread = Vec::new();
+    let price = read(&mut unread, &known.price, amount);
+    let balance = read(&mut unread, &known.balance, amount);
+    let time = read(&mut unread, &known.time, |text| read_time(text, zone));
+    Details {
+        trace_code: known.trace_code.text().as_deref().and_then(TraceCode::read),
+        serial_number: known
+            .serial_number
+            .text()
+            .as_deref()
+            .and_then(SerialNumber::read),
+        price,
+        balance,
+        time,
+        info: known
+            .info
+            .joined()
+            .map(|text| text.chars().take(INFO_CHARS_MAX).collect()),
+        unread,
+        extra,
+    }
+}
+
+/// A blank for each control character, and one for each end of a line: in XML neither can
+/// be told from layout (promise 17).
+fn without_controls(text: &str) -> String {
+    text.replace("\r\n", " ")
+        .replace(|c: char| c.is_ascii_control(), " ")
+}
+
+/// Replaces each control character of a name by a blank, and trims the name.
+fn plain_name(name: String) -> String {
+    if name.contains(|c: char| c.is_ascii_control()) {
+        without_controls(&name).trim().to_owned()
+    } else {
+        name
+    }
+}
+
+/// The inside of `additionaldata`, without secret fields.
+fn inside(
+    text: &str,
+    room: &mut additional_data::Room,
+    secrets: &Secrets,
+) -> impl Iterator<Item = (String, String)> {
+    let inside = additional_data::read(text, room).into_iter();
+    let inside = inside.map(|(name, text)| (plain_name(name), text));
+    let is_secret = |name: &str| name.rsplit('.').any(redact::is_secret);
+    inside
+        .filter(move |(name, _)| {
+            !is_secret(name) && matches!(secrets.strip(name), Cow::Borrowed(_))
+        })
+        .map(|(name, text)| (name, secrets.strip(&without_controls(&text)).into_owned()))
+}
+
+/// Returns the value, or `None` after moving the raw texts to `unread`: one bad value never
+/// makes the answer unreadable. Texts of equal value are one value; different values are none.
+fn read<T: PartialEq>(
+    unread: &mut Vec<(String, String)>,
+    slot: &Slot,
+    reader: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let mut values = slot.texts.iter().map(|text| reader(text));
+    let first = values.next()?;
+    if first.is_some() && values.all(|value| value == first) {
+        return first;
+    }
+    unread.extend(slot.texts.iter().map(|text| {
+        let shown = text.chars().take(UNREAD_CHARS_MAX).collect();
+        (slot.name.to_owned(), shown)
+    }));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transaction::StatusCode;
+
+    fn wib() -> TimeZone {
+        TimeZone::fixed(jiff::tz::offset(7))
+    }
+
+    fn answer(fields: &[(&str, &str)]) -> Result<Answer, Unreadable> {
+        let fields = fields
+            .iter()
+            .map(|(n, t)| ((*n).to_owned(), (*t).to_owned()))
+            .collect();
+        interpret(fields, &wib())
+    }
+
+    #[test]
+    fn a_secret_in_an_answer_goes_no_further() {
+        let read = answer(&[
+            ("status", "000"),
+            ("UserPin", "1"),
+            ("signature", "2"),
+            ("x", "3"),
+        ]);
+        let names: Vec<String> = read
+            .unwrap()
+            .fields
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["status", "x"]);
+    }
+
+    #[test]
+    fn what_goes_back_to_the_letter_must_be_one_text() {
+        let read = answer(&[("REF1", " a "), ("ref2", "b"), ("ref2", "c")]).unwrap();
+        assert_eq!(read.verbatim("ref1"), Ok(Some(" a ")));
+        assert_eq!(read.verbatim("ref2"), Err(Unreadable::Ambiguous("ref2")));
+        assert_eq!(read.verbatim("ref3"), Ok(None));
+    }
+
+    #[test]
+    fn placeholder_beside_a_serial_number_is_no_conflict() {
+        for texts in [["-", "1122"], ["1122", "N/A"]] {
+            let read = answer(&texts.map(|text| ("serialnumber", text))).unwrap();
+            assert_eq!(read.details.serial_number, SerialNumber::read("1122"));
+        }
+        let other = answer(&[("serialnumber", "1122"), ("serialnumber", "1123")]);
+        assert_eq!(other, Err(Unreadable::Ambiguous("serialnumber")));
+    }
+
+    #[test]
+    fn one_fact_under_two_names_must_agree() {
+        let same = answer(&[("transactionstatus", "000"), ("Status", "000")]).unwrap();
+        assert_eq!(same.status.as_deref(), Some("000"));
+        let other = answer(&[("transactionstatus", "000"), ("responsecode", "204")]);
+        assert_eq!(other, Err(Unreadable::Ambiguous("transactionstatus")));
+    }
+
+    #[test]
+    fn an_unreadable_value_is_kept_raw_and_spoils_nothing() {
+        let read = answer(&[("status", "000"), ("harga", "Rp 11.000"), ("BALANCE", "5")]).unwrap();
+        assert_eq!(read.status_code(), StatusCode::read("000"));
+        assert_eq!(read.details.price, None);
+        assert_eq!(
+            read.details.unread,
+            [("harga".to_owned(), "Rp 11.000".to_owned())]
+        );
+        assert_eq!(read.details.balance, Quoted::read("5").amount());
+    }
+
+    #[test]
+    fn an_amount_of_another_country_is_unreadable_and_an_empty_one_absent() {
+        for text in ["105.000", "105.000,00", "105,000", "1.5E3", "-5000"] {
+            let read = answer(&[("status", "000"), ("harga", text), ("balance", text)]).unwrap();
+            assert_eq!(read.status_code(), StatusCode::read("000"), "{text}");
+            assert_eq!((read.details.price, read.details.balance), (None, None));
+            let unread = ["harga", "balance"].map(|name| (name.to_owned(), text.to_owned()));
+            assert_eq!(read.details.unread, unread);
+        }
+        let read = answer(&[("status", "000"), ("harga", ""), ("balance", " ")]).unwrap();
+        assert_eq!((read.details.price, read.details.balance), (None, None));
+        assert_eq!(read.details.unread, []);
+    }
+
+    #[test]
+    fn control_characters_stay_in_what_goes_back_and_are_blanks_elsewhere() {
+        let read = answer(&[("ref1", "a\t\r\nb\0"), ("x", "a\t\r\nb"), ("info", "c\rd")]);
+        let read = read.unwrap();
+        assert_eq!(read.verbatim("ref1"), Ok(Some("a\t\r\nb\0")));
+        assert_eq!(read.fields[1].1, "a  b");
+        assert_eq!(read.details.info.as_deref(), Some("c d"));
+    }
+
+    const SIGNATURE: &str = "329e765e5e7f0732522ffe45e12b3b3a";
+
+    fn answer_to(pin: &str, fields: &[(&str, &str)]) -> Answer {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let reading = Reading {
+            zone: &wib(),
+            secrets: &Secrets::new(pin.into(), SIGNATURE.into()),
+            member: Some("userId"),
+        };
+        interpret_for(fields.iter().map(own).collect(), &reading).unwrap()
+    }
+
+    #[test]
+    fn a_quoted_request_leaves_no_secret_anywhere() {
+        let quoted = format!("bad: {{\"userpin\":\"123456\",\"signature\":\"{SIGNATURE}\"}}");
+        let bare = format!("123456 and {SIGNATURE}");
+        let read = answer_to(
+            "123456",
+            &[
+                ("info", &quoted),
+                ("responsestatus", &bare),
+                ("transactiontime", &bare),
+                ("status", &bare),
+                ("faultstring", &bare),
+                ("anything", &quoted),
+                ("additionaldata", &quoted),
+                ("additionaldata", "<r><userpin>123456</userpin><a>1</a></r>"),
+                (&quoted, "1"),
+                ("ref1", &quoted),
+                ("PLN_TARIF", SIGNATURE),
+            ],
+        );
+        let told = format!("{:?} {read:?} {:?}", read.fields, read.details);
+        let extra: Vec<_> = read.details.extra.iter().collect();
+        for secret in ["123456", SIGNATURE] {
+            assert!(!told.contains(secret) && !format!("{extra:?}").contains(secret));
+        }
+        assert_eq!(
+            read.verbatim("ref1"),
+            Err(Unreadable::HoldsSecret("ref1")),
+            "it cannot be sent back as it came"
+        );
+    }
+
+    #[test]
+    fn what_contains_the_pin_by_chance_is_not_touched() {
+        let fields = [
+            ("serialnumber", "123456"),
+            ("harga", "123456"),
+            ("balance", "123456.00"),
+            ("nominal", "123456"),
+            ("ref1", "x 123456 y"),
+            ("tracecode", "123456"),
+            ("referencecode", "123456"),
+            ("productcode", "123456"),
+            ("accnumber1", "123456"),
+            ("contactnumber", "123456"),
+            ("inquirycode", "123456"),
+            ("userid", "123456"),
+            ("PLN_NOMETER", "123456"),
+            ("PLN_INFO", "123456"),
+            ("billingperiod", "123456"),
+            ("errorcode", "123456"),
+        ];
+        let read = answer_to("123456", &fields);
+        let told: Vec<(&str, &str)> = read
+            .fields
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        assert_eq!(told, fields);
+        let inside = "<caid>123456</caid><info>call 123456</info>";
+        let read = answer_to("123456", &[("additionaldata", inside)]);
+        assert_eq!(read.fields[0].1, "123456");
+        assert_eq!(read.fields[1].1, "call 123456");
+    }
+
+    #[test]
+    fn another_member_is_known_and_silence_names_nobody() {
+        for (named, is_another) in [
+            ("userId", false),
+            ("USERID", false),
+            (" userid ", false),
+            ("", false),
+            ("us***d", true),
+            ("userId2", true),
+        ] {
+            let read = answer_to("1", &[("status", "000"), ("UserId", named)]);
+            assert_eq!(read.names_another_member, is_another, "{named:?}");
+        }
+        assert!(!answer_to("1", &[("status", "000")]).names_another_member);
+        let unverified = answer(&[("userid", "nobody")]).unwrap();
+        assert!(!unverified.names_another_member);
+    }
+
+    #[test]
+    fn an_empty_inquiryexpired_still_marks_an_inquiry() {
+        assert!(
+            answer(&[("status", "000"), ("Inquiryexpired", "")])
+                .unwrap()
+                .is_inquiry
+        );
+    }
+}

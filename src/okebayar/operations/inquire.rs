@@ -1,0 +1,122 @@
+//! Inquires before a purchase, or for a bill.
+
+use jiff::Timestamp;
+
+use super::question::refused;
+use crate::{
+    okebayar::{
+        account_number::AccountNumberForms,
+        answer::Answer,
+        answer_error::NothingLearnt,
+        body::Body,
+        client::Client,
+        inquiry::{self, Asked, Found},
+        query_error::QueryError,
+        question::Question,
+        requests,
+        verdict::Ignored,
+    },
+    transaction::{AccountName, AccountNumber, Details, ProductCode, StatusCode},
+};
+
+/// For whom an inquiry is made, and the clock.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// The account's name.
+    pub account: &'a AccountName,
+    /// The time now.
+    pub now: fn() -> Timestamp,
+}
+
+impl<'a> Asker<'a> {
+    fn asked(
+        self,
+        reference_code: &'a str,
+        now: Timestamp,
+        forms: AccountNumberForms,
+    ) -> Asked<'a> {
+        Asked {
+            account: self.account,
+            reference_code,
+            now,
+            forms,
+        }
+    }
+}
+
+/// The status code and details of an inquiry's answer, and what was found or why not.
+pub type Inquired = (Option<(StatusCode, Details)>, Result<Found, QueryError>);
+
+impl Client {
+    /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells
+    /// the status code that was answered.
+    pub async fn inquire_prepaid(
+        &self,
+        reference_code: &str,
+        product_code: &ProductCode,
+        account_number: &AccountNumber,
+        asker: Asker<'_>,
+    ) -> Inquired {
+        let body =
+            requests::prepaid_inquiry(&self.account, reference_code, product_code, account_number);
+        let read = |answer, now| {
+            let for_whom =
+                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
+        };
+        let about = (reference_code, product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
+        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+            .await
+    }
+
+    /// Inquires for a bill. Beside what was found, or why not, it tells the status code
+    /// that was answered.
+    pub async fn inquire_postpaid(
+        &self,
+        reference_code: &str,
+        question: &Question,
+        asker: Asker<'_>,
+    ) -> Inquired {
+        let body = requests::postpaid_inquiry(&self.account, reference_code, question);
+        let read = |answer, now| {
+            let for_whom =
+                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::found_postpaid(answer, &for_whom, question)
+        };
+        let account_number = question.customer.account_number();
+        let about = (reference_code, &question.product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
+        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+            .await
+    }
+
+    async fn inquire(
+        &self,
+        body: Body,
+        account_number: &str,
+        asker: Asker<'_>,
+        is_sale: impl Fn(&Answer) -> bool,
+        read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
+    ) -> Inquired {
+        let operation = body.operation();
+        let answer = match self.question(body).await {
+            Ok(answer) => answer,
+            Err(error) => return (None, Err(error)),
+        };
+        let Some(code) = answer.status_code() else {
+            return (None, Err(QueryError::Incomplete("status")));
+        };
+        let answered = (code, answer.details.clone());
+        if is_sale(&answer) {
+            let sold = QueryError::SoldInstead(Box::new(answer));
+            return (Some(answered), Err(sold));
+        }
+        let found = refused(&answer).and_then(|()| read(answer.clone(), (asker.now)()));
+        if let Err(QueryError::NoAnswer(NothingLearnt::Ignored(Ignored::Differs(differs)))) = &found
+        {
+            self.report_difference(operation, *differs, &answer, account_number);
+        }
+        (Some(answered), found)
+    }
+}

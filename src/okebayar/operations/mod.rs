@@ -1,0 +1,11 @@
+//! The operations of a client, one file for each.
+
+mod balance;
+mod check;
+mod echo;
+mod inquire;
+mod question;
+mod send;
+
+pub use inquire::{Asker, Inquired};
+pub use send::Outcome;

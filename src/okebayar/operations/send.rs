@@ -1,0 +1,79 @@
+//! Sends a purchase or payment, once.
+
+use crate::{
+    okebayar::{
+        answer_error::NothingLearnt, client::Client, requests, send_by::SendBy,
+        transport::TransportError, verdict,
+    },
+    store::SendPermit,
+    transaction::{Finding, NotSent, Source, Statement, Transaction, Unknown},
+};
+
+/// What became of a purchase's POST, and a word for the log.
+pub struct Outcome {
+    /// What it proves.
+    pub statement: Statement,
+    /// What went wrong, if anything did; holds no secret.
+    pub problem: Option<String>,
+}
+
+impl Client {
+    /// Sends the purchase or payment that `permit` allows, once. Whatever happens is a
+    /// statement: an unknown outcome is not an error.
+    ///
+    /// Past `send_by` nothing leaves: the outcome is then NOT_SENT.
+    pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> Outcome {
+        let wanted = permit.into_transaction();
+        let body = requests::order(&self.account, &wanted).sent_by(send_by);
+        let operation = body.operation();
+        let (source, finding, problem) = match self.ask(body).await {
+            Ok(answer) => {
+                let lists = &self.account.code_lists;
+                let statement = verdict::of_purchase(&answer, &wanted, lists);
+                if let Some(differs) = verdict::difference(&answer, &wanted, lists) {
+                    let ours = wanted.order().account_number.as_str();
+                    self.report_difference(operation, differs, &answer, ours);
+                }
+                return Outcome {
+                    statement,
+                    problem: None,
+                };
+            }
+            Err(NothingLearnt::NoAnswer(error)) => (
+                Source::Gateway,
+                unsent_or_unknown(&error, &wanted),
+                error.to_string(),
+            ),
+            Err(NothingLearnt::HttpStatus(status)) => (
+                Source::Answer,
+                Finding::Unknown(Unknown::HttpStatus(status)),
+                format!("HTTP status {status}"),
+            ),
+            Err(other) => (
+                Source::Answer,
+                Finding::Unknown(Unknown::Unreadable),
+                other.to_string(),
+            ),
+        };
+        Outcome {
+            statement: Statement::bare(source, finding),
+            problem: Some(problem),
+        }
+    }
+}
+
+fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {
+    match error {
+        TransportError::NotSent(_) => Finding::NotSent {
+            attempt: wanted.attempt(),
+            why: NotSent::Unreachable,
+        },
+        TransportError::TooLate => Finding::NotSent {
+            attempt: wanted.attempt(),
+            why: NotSent::Overloaded,
+        },
+        TransportError::TimedOut => Finding::Unknown(Unknown::TimedOut),
+        TransportError::Broken(_) => Finding::Unknown(Unknown::Broken),
+        TransportError::TooLong(_) => Finding::Unknown(Unknown::Unreadable),
+    }
+}

@@ -1,0 +1,57 @@
+//! What a callback proves.
+
+use super::{
+    elsewhere::settled_elsewhere,
+    ignored::Ignored,
+    meaning::{Meaning, meaning_of},
+};
+use crate::{
+    okebayar::{
+        answer::Answer,
+        code_lists::CodeLists,
+        subject::{self, Asked},
+    },
+    transaction::{Finding, Source, State, Statement, StatusCode},
+};
+
+/// What a callback proves where the configuration trusts callbacks: what a
+/// check's answer would prove, except that "never received" is not for callbacks.
+///
+/// # Errors
+/// [`Ignored`] when it proves nothing.
+pub fn of_trusted_callback(
+    report: &Answer,
+    about: Asked<'_>,
+    lists: &CodeLists,
+) -> Result<Statement, Ignored> {
+    let finding = settled_elsewhere(report, about, lists, Source::Callback)?;
+    Ok(Statement::new(
+        Source::Callback,
+        finding,
+        report.status_code(),
+        subject::details(report, about),
+    ))
+}
+
+/// What an unconfirmed callback says: a hint, never a proof (promise 7).
+#[must_use]
+pub fn of_callback(report: &Answer) -> Statement {
+    Statement::new(
+        Source::Callback,
+        Finding::Reported,
+        report.status_code(),
+        report.details.clone(),
+    )
+}
+
+/// True when a callback with this code only repeats a settled state.
+#[must_use]
+pub fn agrees(code: StatusCode, with: &State, lists: &CodeLists) -> bool {
+    match with {
+        State::Succeeded { .. } => {
+            matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
+        }
+        State::Failed(_) => !matches!(meaning_of(code, lists), Meaning::Success),
+        _ => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! What a status check's answer proves.
+
+use super::{
+    elsewhere::settled_elsewhere,
+    ignored::Ignored,
+    meaning::{Meaning, is_about_the_check, meaning_of},
+    unbelieved::unbelieved,
+};
+use crate::{
+    okebayar::{
+        answer::Answer,
+        code_lists::CodeLists,
+        subject::{self, Asked, other_reference, shows_record},
+    },
+    transaction::{Finding, Source, Statement, StatusCode, Unknown},
+};
+
+/// What a status check's answer proves about the transaction asked about.
+///
+/// # Errors
+/// [`Ignored`] when it proves nothing: the transaction must not change.
+pub fn of_check(
+    answer: &Answer,
+    asked: Asked<'_>,
+    lists: &CodeLists,
+) -> Result<Statement, Ignored> {
+    let finding = settled_elsewhere(answer, asked, lists, Source::Check)?;
+    Ok(Statement::new(
+        Source::Check,
+        finding,
+        answer.status_code(),
+        subject::details(answer, asked),
+    ))
+}
+
+/// Returns what a check's answer that changes nothing shows all the same: that OKEBAYAR
+/// received the reference code, which settles nothing and contradicts "never received" whenever
+/// that is said; or what is kept, and not believed, of an answer that names another account
+/// number or product.
+#[must_use]
+pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> Option<Statement> {
+    let code = answer.status_code();
+    let shows = match ignored {
+        Ignored::Differs(differs) => return Some(unbelieved(Source::Check, answer, differs)),
+        Ignored::AboutAnother | Ignored::AboutAnotherMember | Ignored::AboutInquiry => false,
+        // Purchase, inquiry or the check itself: the reference code may be known there.
+        Ignored::MayBeInquiry | Ignored::MayMeanTheCheck
+            if code.is_some_and(|code| is_receipt(code, lists)) =>
+        {
+            true
+        }
+        // The trace code of the POST may be an echo, and the POST's own answer showed it.
+        _ => shows_record(answer),
+    };
+    let finding = Finding::Unknown(Unknown::Inconclusive);
+    shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
+}
+
+/// Returns true for the codes of something that was received. A failure is left out: any of
+/// them may be what OKEBAYAR answers for a reference code that it does not have.
+fn is_receipt(code: StatusCode, lists: &CodeLists) -> bool {
+    let is_not_received = lists.not_received.contains(&code);
+    !is_not_received && matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
+}
+
+/// Returns true when a check's answer that changes nothing shows no sign of the transaction: it
+/// may mean that OKEBAYAR does not know the reference code. 401 does not: it may be ours that
+/// paid the bill.
+#[must_use]
+pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
+    matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
+        && !shows_record(answer)
+        && answer
+            .status_code()
+            .is_some_and(|code| may_be_unknown(code, lists))
+}
+
+/// Returns true for the codes of a check that may mean that OKEBAYAR does not know the
+/// reference code: any failure, unless it is about the check itself.
+#[must_use]
+pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
+    let is_failure = matches!(
+        meaning_of(code, lists),
+        Meaning::Failure(_) | Meaning::Refused(_)
+    );
+    let is_ours = code.number() == 401 || is_about_the_check(code);
+    lists.not_received.contains(&code) || is_failure && !is_ours
+}
+
+/// The status of a reference code of which nothing else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The status code.
+    pub code: StatusCode,
+    /// The answer shows a record under the reference code, whatever the status.
+    pub shows_record: bool,
+}
+
+/// Returns the status that a check's answer gives of a reference code of which nothing
+/// else is known.
+///
+/// # Errors
+/// [`Ignored`] when the answer is about something else.
+pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<Heard, Ignored> {
+    if answer.is_inquiry {
+        return Err(Ignored::AboutInquiry);
+    }
+    if answer.names_another_member {
+        return Err(Ignored::AboutAnotherMember);
+    }
+    let named = answer.reference_code.as_ref();
+    if named.is_none() || other_reference(named, reference_code) {
+        return Err(Ignored::AboutAnother);
+    }
+    match answer.status_code() {
+        Some(code) if is_about_the_check(code) => Err(Ignored::AboutTheCheck),
+        Some(code) => Ok(Heard {
+            code,
+            shows_record: shows_record(answer),
+        }),
+        None => Err(Ignored::NoStatus),
+    }
+}

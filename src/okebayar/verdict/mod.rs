@@ -1,0 +1,17 @@
+//! What an answer proves: the only place where status codes become findings
+//! (API page, sections 3.1, 3.2 and 5; promises 4 and 16).
+
+mod callback;
+mod check;
+mod elsewhere;
+mod ignored;
+mod meaning;
+mod purchase;
+mod query;
+mod unbelieved;
+
+pub use callback::{agrees, of_callback, of_trusted_callback};
+pub use check::{Heard, may_be_unknown, of_check, of_ignored_check, of_unknown, shows_no_sign};
+pub use ignored::Ignored;
+pub use purchase::{difference, of_purchase};
+pub use query::{Refusal, class, of_query};

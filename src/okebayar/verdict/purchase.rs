@@ -1,0 +1,67 @@
+//! What the purchase's own answer proves.
+
+use super::{
+    meaning::{Meaning, meaning_of},
+    unbelieved::unbelieved,
+};
+use crate::{
+    okebayar::{answer::Answer, code_lists::CodeLists, mismatch::Mismatch, subject::mismatch},
+    transaction::{FailureReason, Finding, Source, Statement, Transaction, Unknown},
+};
+
+/// What the purchase's own answer proves.
+///
+/// A success or a failure counts only if the answer carries our reference code or a trace code:
+/// a bare status may be that of a gateway or proxy in between, which answers 200, 401, 404 or
+/// 500 in its own sense. Only a refusal of our credentials may lack both, because OKEBAYAR may
+/// not read further; nothing was processed then.
+#[must_use]
+pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {
+    let unknown = |why| {
+        Statement::new(
+            Source::Answer,
+            Finding::Unknown(why),
+            answer.status_code(),
+            answer.details.clone(),
+        )
+    };
+    // Before anything else: another member's trace code must not become ours.
+    if answer.names_another_member {
+        return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+    }
+    if answer.is_inquiry {
+        return unknown(Unknown::AboutInquiry);
+    }
+    match mismatch(answer, asked, lists) {
+        None => {}
+        Some(Mismatch::Transaction) => {
+            return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
+        }
+        Some(differs) => return unbelieved(Source::Answer, answer, differs),
+    }
+    let Some(code) = answer.status_code() else {
+        return unknown(Unknown::Unreadable);
+    };
+    let is_signed = answer.reference_code.is_some() || answer.details.trace_code.is_some();
+    let finding = match meaning_of(code, lists) {
+        Meaning::Failure(why @ FailureReason::GatewayCredentials) => Finding::Failed(why),
+        Meaning::Success | Meaning::Failure(_) | Meaning::Refused(_) if !is_signed => {
+            return unknown(Unknown::Inconclusive);
+        }
+        Meaning::Success => Finding::Succeeded,
+        Meaning::Pending => Finding::Pending,
+        Meaning::Failure(why) | Meaning::Refused(why) => Finding::Failed(why),
+        Meaning::Doubtful(why) => Finding::Doubtful(why),
+        Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
+    };
+    Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
+}
+
+/// Returns the difference for which alone an answer to the order proves nothing; `None` when
+/// there is none, or another reason.
+#[must_use]
+pub fn difference(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Option<Mismatch> {
+    let is_ours = !answer.names_another_member && !answer.is_inquiry;
+    let found = is_ours.then(|| mismatch(answer, asked, lists)).flatten();
+    found.filter(|differs| *differs != Mismatch::Transaction)
+}
