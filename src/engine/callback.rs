@@ -10,7 +10,7 @@ use crate::{
     okebayar::{
         answer::Answer,
         fields::{Fields, Unreadable},
-        subject::Asked,
+        subject::Subject,
         verdict::{self, Ignored},
     },
     store::{
@@ -123,7 +123,7 @@ impl Engine {
     ) -> Result<Option<Statement>, StoreError> {
         let lists = upstream.client.code_lists();
         let inquired = self.inquired(about).await?;
-        let asked = Asked {
+        let asked = Subject {
             transaction: about,
             inquired: &inquired,
         };

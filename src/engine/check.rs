@@ -11,7 +11,7 @@ use super::{
     wait::{Waited, leave_before},
 };
 use crate::{
-    okebayar::{answer_error::NothingLearnt, verdict},
+    okebayar::{answer_error::AnswerError, verdict},
     store::{Due, DueCheck, Lease, StoreError, Unindexed, inquiries},
     telemetry::link,
     transaction::{
@@ -270,7 +270,7 @@ impl Engine {
             Err(nothing) => {
                 self.metrics().check(&account, nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
-                is_absent = matches!(nothing, NothingLearnt::NoSign(_));
+                is_absent = matches!(nothing, AnswerError::NoSign(_));
                 None
             }
         };

@@ -38,7 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 pub use crate::okebayar::{
-    inquiry::Found,
+    inquiry::InquiryResult,
     pln::{PlnBill, PlnPostpaid, PlnPrepaid},
     question::{Customer, Question},
     verdict::Refusal,

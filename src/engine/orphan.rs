@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::Engine;
 use crate::{
-    okebayar::{answer_error::NothingLearnt, verdict},
+    okebayar::{answer_error::AnswerError, verdict},
     store::{
         StoreError,
         inbox::{self, Orphan, OrphanCheck},
@@ -158,7 +158,7 @@ impl Engine {
     }
 }
 
-fn log(account: &AccountName, reference: &ReferenceCode, said: &Result<StatusCode, NothingLearnt>) {
+fn log(account: &AccountName, reference: &ReferenceCode, said: &Result<StatusCode, AnswerError>) {
     match said {
         Ok(code) if matches!(verdict::class(*code), "success" | "pending") => warn!(
             %account,

@@ -15,7 +15,7 @@ use super::{
     claims::Claiming,
 };
 use crate::{
-    okebayar::{operations::Outcome, send_by::SendBy},
+    okebayar::{operations::SendOutcome, send_by::SendBy},
     store::{Claim, SendPermit, StoreError, claim},
     transaction::{
         AccountName, Arming, AttemptToken, Change, Finding, Intent, NotPayable, NotSent, Source,
@@ -579,7 +579,7 @@ impl Engine {
         };
         let sending = upstream.client.send(permit, send_by);
         let sending = sending.instrument(info_span!("send"));
-        let Outcome { statement, problem } = sending.await;
+        let SendOutcome { statement, problem } = sending.await;
         if let Some(problem) = problem {
             warn!(
                 account = %claimed.account(),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     okebayar::{
-        answer::Answer, answer_error::NothingLearnt, inquiry::Found, operations::Asker,
+        answer::Answer, answer_error::AnswerError, inquiry::InquiryResult, operations::Inquirer,
         query_error::QueryError, question::Question, transport::TransportError, verdict::Refusal,
     },
     store::{
@@ -66,7 +66,7 @@ impl From<QueryError> for QuestionError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Refused { code, refusal } => Self::Refused { code, refusal },
-            QueryError::NoAnswer(NothingLearnt::NoAnswer(TransportError::NotSent(problem))) => {
+            QueryError::NoAnswer(AnswerError::NoAnswer(TransportError::NotSent(problem))) => {
                 Self::Unreachable(problem)
             }
             other => Self::NoAnswer(other.to_string()),
@@ -104,7 +104,7 @@ impl Engine {
         reference_code: Option<ReferenceCode>,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let upstream = self.upstream(account).ok_or(QuestionError::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
         let made = Made {
@@ -140,7 +140,7 @@ impl Engine {
         upstream: &Upstream,
         made: &Made,
         shared: Option<ReferenceCode>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let (product, number) = (&made.product_code, &made.account_number);
         let asker = self.asker(&made.account);
         let asking =
@@ -163,7 +163,7 @@ impl Engine {
         let keeping = is_sold.then(|| self.begin_sale(made));
         let is_unsent = matches!(
             &found,
-            Err(QueryError::NoAnswer(NothingLearnt::NoAnswer(
+            Err(QueryError::NoAnswer(AnswerError::NoAnswer(
                 TransportError::NotSent(_)
             )))
         );
@@ -213,9 +213,9 @@ impl Engine {
     async fn keep_prepaid(
         self: &Arc<Self>,
         made: &Made,
-        found: Result<Found, QueryError>,
+        found: Result<InquiryResult, QueryError>,
         keeping: Option<Keeping>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         match found {
             Ok(found) => self.keep(found).await,
             Err(QueryError::SoldInstead(answer)) => {
@@ -240,7 +240,7 @@ impl Engine {
         self: &Arc<Self>,
         account: &AccountName,
         question: &Question,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let (account, question) = (account.clone(), question.clone());
         let (mut tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
@@ -265,7 +265,7 @@ impl Engine {
         upstream: &Upstream,
         account: &AccountName,
         question: &Question,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let own = self.own_reference();
         // What was paid after this moment may not be in the answer, however late that comes.
         let asked_at = self.now();
@@ -287,7 +287,7 @@ impl Engine {
     }
 
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
-    async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
+    async fn keep(&self, found: InquiryResult) -> Result<InquiryResult, QuestionError> {
         inquiries::save(&*self.store, &found.inquiry, self.now())
             .await
             .map_err(|problem| match problem {
@@ -297,8 +297,8 @@ impl Engine {
         Ok(found)
     }
 
-    fn asker<'a>(&self, account: &'a AccountName) -> Asker<'a> {
-        Asker {
+    fn asker<'a>(&self, account: &'a AccountName) -> Inquirer<'a> {
+        Inquirer {
             account,
             now: self.ambient.now,
         }

@@ -8,7 +8,7 @@ use super::{
     error, request,
     v1::{self, inquiry::Detail, inquiry_service_server::InquiryService},
 };
-use crate::engine::{Found, PlnBill, PlnPostpaid, PlnPrepaid, Sent};
+use crate::engine::{InquiryResult, PlnBill, PlnPostpaid, PlnPrepaid, Sent};
 
 /// Serves `InquiryService` over the engine.
 pub struct Inquiries(Accounts);
@@ -60,8 +60,8 @@ impl InquiryService for Inquiries {
     }
 }
 
-fn inquiry(found: Found) -> v1::Inquiry {
-    let Found {
+fn inquiry(found: InquiryResult) -> v1::Inquiry {
+    let InquiryResult {
         inquiry,
         reference_code,
         account_numbers: [account_number, account_number2, account_number3],

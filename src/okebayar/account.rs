@@ -8,8 +8,8 @@ use super::{
     code_lists::CodeLists,
     fields::{Fields, Unreadable},
     format::{self, Format},
-    interpret::{self, Reading},
-    redact::Secrets,
+    interpret::{self, AnswerContext},
+    redact::RequestSecrets,
 };
 
 /// How one account talks to OKEBAYAR. Its `Debug` shows no secret.
@@ -58,7 +58,11 @@ pub struct TransactionCodes {
 }
 
 impl Account {
-    pub(super) fn read(&self, body: Vec<u8>, secrets: &Secrets) -> Result<Answer, Unreadable> {
+    pub(super) fn read(
+        &self,
+        body: Vec<u8>,
+        secrets: &RequestSecrets,
+    ) -> Result<Answer, Unreadable> {
         let fields = format::read_answer(&body)?;
         drop(body);
         self.interpret(fields, secrets)
@@ -67,10 +71,10 @@ impl Account {
     pub(super) fn interpret(
         &self,
         fields: Fields,
-        secrets: &Secrets,
+        secrets: &RequestSecrets,
     ) -> Result<Answer, Unreadable> {
         let user_id = self.credentials.user_id.as_str();
-        let reading = Reading {
+        let reading = AnswerContext {
             zone: &self.zone,
             secrets,
             member: self.verify_user_id.then_some(user_id),

@@ -19,12 +19,12 @@ pub const BYTES_MAX: usize = 64 * 1024;
 
 /// What may still come of the `additionaldata` in one answer.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct Budget {
     names: usize,
     bytes: usize,
 }
 
-impl Default for Room {
+impl Default for Budget {
     fn default() -> Self {
         Self {
             names: FIELDS_MAX,
@@ -34,14 +34,14 @@ impl Default for Room {
 }
 
 /// The names and texts inside, nested names joined with points, all under
-/// [`NAME`]. What cannot be read, or has no room, is kept whole as one text: nothing is
+/// [`NAME`]. What cannot be read, or has no budget, is kept whole as one text: nothing is
 /// dropped.
 #[must_use]
-pub fn read(text: &str, room: &mut Room) -> Fields {
-    let mut leaves = Leaves {
+pub fn read(text: &str, budget: &mut Budget) -> Fields {
+    let mut leaves = LeafReader {
         path: String::new(),
         fields: Fields::new(),
-        room: room.clone(),
+        budget: budget.clone(),
     };
     let trimmed = text.trim();
     let inside = match trimmed.as_bytes().first() {
@@ -59,7 +59,7 @@ pub fn read(text: &str, room: &mut Room) -> Fields {
     if inside.is_none() || leaves.fields.is_empty() {
         return vec![(NAME.to_owned(), text.to_owned())];
     }
-    *room = leaves.room;
+    *budget = leaves.budget;
     leaves.fields
 }
 
@@ -80,21 +80,21 @@ struct Element {
 }
 
 /// The leaves found so far, and the path to what is read. Every reader of it ends with
-/// `None` where there is no such thing, or no room for it.
-struct Leaves {
+/// `None` where there is no such thing, or no budget for it.
+struct LeafReader {
     path: String,
     fields: Fields,
-    room: Room,
+    budget: Budget,
 }
 
-impl Leaves {
-    /// Adds a leaf at the path, if there is room for it.
+impl LeafReader {
+    /// Adds a leaf at the path, if there is budget for it.
     fn push(&mut self, text: &str) -> Option<()> {
         let path = self.path.strip_prefix(NAME).unwrap_or(&self.path);
         let path = path.trim_start_matches('.');
         let length = NAME.len() + 1 + path.len() + text.len();
-        self.room.names = self.room.names.checked_sub(1)?;
-        self.room.bytes = self.room.bytes.checked_sub(length)?;
+        self.budget.names = self.budget.names.checked_sub(1)?;
+        self.budget.bytes = self.budget.bytes.checked_sub(length)?;
         let name = if path.is_empty() {
             NAME.to_owned()
         } else {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn read_alone(text: &str) -> Fields {
-        read(text, &mut Room::default())
+        read(text, &mut Budget::default())
     }
 
     /// The attack: one long name above many leaves.
@@ -281,8 +281,8 @@ mod tests {
     #[test]
     fn all_additionaldata_of_one_answer_share_their_room() {
         for text in multiplied(100, 200) {
-            let mut room = Room::default();
-            let found: Vec<usize> = (0..4).map(|_| read(&text, &mut room).len()).collect();
+            let mut budget = Budget::default();
+            let found: Vec<usize> = (0..4).map(|_| read(&text, &mut budget).len()).collect();
             assert_eq!(found, [200, 200, 1, 1]);
         }
     }

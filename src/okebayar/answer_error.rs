@@ -4,7 +4,7 @@ use super::{fields::Unreadable, transport::TransportError, verdict::Ignored};
 
 /// Why a status check brought nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum NothingLearnt {
+pub enum AnswerError {
     /// No answer.
     #[error("{0}")]
     NoAnswer(#[from] TransportError),
@@ -22,7 +22,7 @@ pub enum NothingLearnt {
     NoSign(Ignored),
 }
 
-impl NothingLearnt {
+impl AnswerError {
     /// One word for it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -6,7 +6,7 @@ use super::{
     account::{Account, Credentials},
     format::Format,
     personal,
-    redact::Secrets,
+    redact::RequestSecrets,
     send_by::SendBy,
     signature::sign,
 };
@@ -19,7 +19,7 @@ pub struct Body {
     format: Format,
     bytes: Vec<u8>,
     send_by: Option<SendBy>,
-    secrets: Secrets,
+    secrets: RequestSecrets,
     personal: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Body {
 
     /// Returns the secrets that it holds, which its answer may quote.
     #[must_use]
-    pub fn secrets(&self) -> &Secrets {
+    pub fn secrets(&self) -> &RequestSecrets {
         &self.secrets
     }
 
@@ -108,7 +108,7 @@ pub(super) fn signed(
         format,
         send_by: None,
         bytes: format.write(&fields, if account.json_numbers { &AMOUNTS } else { &[] }),
-        secrets: Secrets::new(pin.clone(), signature),
+        secrets: RequestSecrets::new(pin.clone(), signature),
         personal: personal::of_request(parameters),
     }
 }

@@ -8,14 +8,14 @@ use tracing::{Instrument, Span, info, info_span};
 use super::{
     account::{Account, Credentials},
     answer::Answer,
-    answer_error::NothingLearnt,
+    answer_error::AnswerError,
     body::Body,
     code_lists::CodeLists,
     fields::{Fields, Unreadable},
     mismatch::Mismatch,
     observer::Observer,
-    parse_permits::Turns,
-    redact::Secrets,
+    parse_permits::ParsePermits,
+    redact::RequestSecrets,
     requests,
     signature::sign,
     transport::Transport,
@@ -30,7 +30,7 @@ pub struct Client {
     pub(super) account: Arc<Account>,
     transport: Arc<dyn Transport>,
     observer: Option<Observer>,
-    turns: Turns,
+    parse_permits: ParsePermits,
 }
 
 impl Client {
@@ -41,14 +41,14 @@ impl Client {
             account: Arc::new(account),
             transport,
             observer: None,
-            turns: Turns::default(),
+            parse_permits: ParsePermits::default(),
         }
     }
 
     /// Parses answers in turn with the other clients of the process.
     #[must_use]
-    pub fn in_turn(mut self, turns: Turns) -> Self {
-        self.turns = turns;
+    pub fn with_parse_permits(mut self, parse_permits: ParsePermits) -> Self {
+        self.parse_permits = parse_permits;
         self
     }
 
@@ -73,7 +73,7 @@ impl Client {
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("referencecode"));
         let reference_code = about.map_or("", |(_, code)| code.trim());
-        let secrets = Secrets::new(pin.clone(), sign(user_id, pin, reference_code));
+        let secrets = RequestSecrets::new(pin.clone(), sign(user_id, pin, reference_code));
         self.account.interpret(fields, &secrets)
     }
 
@@ -103,7 +103,7 @@ impl Client {
         &self.account.code_lists
     }
 
-    pub(super) async fn ask(&self, body: Body) -> Result<Answer, NothingLearnt> {
+    pub(super) async fn ask(&self, body: Body) -> Result<Answer, AnswerError> {
         let (operation, began) = (body.operation(), Instant::now());
         let (span, asked) = (self.span(&body), body.personal().to_vec());
         let answer = self.answer(body).instrument(span.clone()).await;
@@ -116,7 +116,7 @@ impl Client {
                 span.record("http.response.status_code", 200);
             }
             Err(nothing) => {
-                if let NothingLearnt::HttpStatus(status) = nothing {
+                if let AnswerError::HttpStatus(status) = nothing {
                     span.record("http.response.status_code", status);
                 }
                 span.record("error.type", nothing.kind());
@@ -149,13 +149,13 @@ impl Client {
         )
     }
 
-    async fn answer(&self, body: Body) -> Result<Answer, NothingLearnt> {
+    async fn answer(&self, body: Body) -> Result<Answer, AnswerError> {
         let secrets = body.secrets().clone();
         let http = self.transport.post(body).await?;
         if !(200..300).contains(&http.status) {
-            return Err(NothingLearnt::HttpStatus(http.status));
+            return Err(AnswerError::HttpStatus(http.status));
         }
-        let turn = Arc::clone(&self.turns.0).acquire_owned().await;
+        let turn = Arc::clone(&self.parse_permits.0).acquire_owned().await;
         let account = Arc::clone(&self.account);
         let is_long = http.body.len() > LONG_BYTES;
         let read = move || {

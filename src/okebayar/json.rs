@@ -59,7 +59,7 @@ pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
 /// Returns the names and raw values of an object whose text is mended, in order,
 /// repetitions included.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
-    let Flat(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    let RawObject(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if members.len() > FIELDS_MAX {
         return Err(too_many());
     }
@@ -68,7 +68,7 @@ pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable
 
 /// Returns the raw values of a list whose text is mended.
 pub(super) fn items(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
-    let Listed(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    let RawList(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if items.len() > FIELDS_MAX {
         return Err(too_many());
     }
@@ -178,24 +178,24 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
 }
 
 /// The names, trimmed, and raw values of an object, and no more of them than one too many.
-struct Flat<'a>(Vec<(String, &'a RawValue)>);
+struct RawObject<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Flat<'de> {
+impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
-            type Value = Flat<'de>;
+            type Value = RawObject<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flat<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
                     if members.len() <= FIELDS_MAX {
                         members.push((name.trim().to_owned(), value));
                     }
                 }
-                Ok(Flat(members))
+                Ok(RawObject(members))
             }
         }
         deserializer.deserialize_map(Names)
@@ -203,24 +203,24 @@ impl<'de> Deserialize<'de> for Flat<'de> {
 }
 
 /// The raw values of a list, and no more of them than one too many.
-struct Listed<'a>(Vec<&'a RawValue>);
+struct RawList<'a>(Vec<&'a RawValue>);
 
-impl<'de> Deserialize<'de> for Listed<'de> {
+impl<'de> Deserialize<'de> for RawList<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items;
         impl<'de> Visitor<'de> for Items {
-            type Value = Listed<'de>;
+            type Value = RawList<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a list")
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawList<'de>, A::Error> {
                 let mut items = Vec::new();
                 while let Some(value) = list.next_element::<&RawValue>()? {
                     if items.len() <= FIELDS_MAX {
                         items.push(value);
                     }
                 }
-                Ok(Listed(items))
+                Ok(RawList(items))
             }
         }
         deserializer.deserialize_seq(Items)

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::{
-    account_number::masked, answer::Answer, answer_error::NothingLearnt, mismatch::Mismatch,
+    account_number::masked, answer::Answer, answer_error::AnswerError, mismatch::Mismatch,
     personal, phone_number, verdict,
 };
 use crate::{telemetry::Metrics, transaction::AccountName};
@@ -16,7 +16,7 @@ pub struct Observer {
     /// The name of the account.
     pub account: AccountName,
     /// Takes the texts to the partner.
-    pub texts: Texts,
+    pub texts: InfoSender,
     /// Takes times and results.
     pub metrics: Metrics,
     /// OKEBAYAR's host and port.
@@ -24,13 +24,13 @@ pub struct Observer {
 }
 
 /// Takes OKEBAYAR's texts to the partner (`info`), each with the account that was told.
-pub type Texts = mpsc::Sender<(AccountName, String)>;
+pub type InfoSender = mpsc::Sender<(AccountName, String)>;
 
 impl Observer {
     pub(super) fn observe(
         &self,
         operation: &'static str,
-        answer: &Result<Answer, NothingLearnt>,
+        answer: &Result<Answer, AnswerError>,
         took: Duration,
         asked: &[String],
     ) {

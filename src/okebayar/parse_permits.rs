@@ -11,9 +11,9 @@ const READ_AT_ONCE: usize = 4;
 /// Permits to parse answers, one for each at a time. All accounts of a process share them: the
 /// memory that answers take must not grow with the number of accounts.
 #[derive(Clone, Debug)]
-pub struct Turns(pub(super) Arc<Semaphore>);
+pub struct ParsePermits(pub(super) Arc<Semaphore>);
 
-impl Default for Turns {
+impl Default for ParsePermits {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(READ_AT_ONCE)))
     }

@@ -55,24 +55,24 @@ const DECIMALS_MAX: usize = 2;
 /// `asked` are the values of the request, which the answer may leave out.
 #[must_use]
 pub fn is_about_one(text: &str, answer: &Answer, asked: &[String]) -> bool {
-    let text = Text::new(text);
+    let text = SearchedText::new(text);
     let given = personal(&answer.fields);
-    let asked = asked.iter().map(|value| (Kind::Code, value.as_str()));
+    let asked = asked.iter().map(|value| (ValueForm::Code, value.as_str()));
     given
         .chain(asked)
-        .any(|(kind, value)| text.names(kind, value))
+        .any(|(form, value)| text.names(form, value))
 }
 
 /// Returns the values that name a customer, of a request's parameters.
 #[must_use]
 pub fn of_request(parameters: &[(&str, &str)]) -> Vec<String> {
-    let values = parameters.iter().filter(|(name, _)| kind(name).is_some());
+    let values = parameters.iter().filter(|(name, _)| form(name).is_some());
     values.map(|(_, value)| (*value).to_owned()).collect()
 }
 
 /// What a personal value looks like.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ValueForm {
     /// A number or a code, written with or without separators.
     Code,
     /// A name, of which a text may give a part; a serial number may hold one.
@@ -81,39 +81,39 @@ enum Kind {
     Amount,
 }
 
-fn personal(fields: &Fields) -> impl Iterator<Item = (Kind, &str)> {
+fn personal(fields: &Fields) -> impl Iterator<Item = (ValueForm, &str)> {
     fields
         .iter()
-        .filter_map(|(name, value)| Some((kind(name)?, value.as_str())))
+        .filter_map(|(name, value)| Some((form(name)?, value.as_str())))
 }
 
 /// Returns the kind of a personal value, by its name in any case.
-fn kind(name: &str) -> Option<Kind> {
+fn form(name: &str) -> Option<ValueForm> {
     let name = name.trim().to_ascii_lowercase();
     let own = name.rsplit('.').next().unwrap_or_default();
     let own = own.trim_end_matches(|c: char| c.is_ascii_digit());
     let is_named = |parts: &[&str]| parts.iter().any(|part| own.contains(part));
     if ["serialnumber", "alamat"].contains(&own) {
-        Some(Kind::Name)
+        Some(ValueForm::Name)
     } else if own == "balance" {
-        Some(Kind::Amount)
+        Some(ValueForm::Amount)
     } else if NAMES.contains(&own) {
-        Some(Kind::Code)
+        Some(ValueForm::Code)
     } else if is_named(&PARTS) && !is_named(&COMMON) {
-        Some(Kind::Name)
+        Some(ValueForm::Name)
     } else {
         None
     }
 }
 
 /// A text in the form in which it is searched.
-struct Text {
+struct SearchedText {
     /// Its letters and digits alone, so that no separator hides a number.
     squeezed: String,
     words: Vec<String>,
 }
 
-impl Text {
+impl SearchedText {
     fn new(text: &str) -> Self {
         Self {
             squeezed: squeezed(text),
@@ -121,14 +121,14 @@ impl Text {
         }
     }
 
-    fn names(&self, kind: Kind, value: &str) -> bool {
+    fn names(&self, form: ValueForm, value: &str) -> bool {
         let end = value.char_indices().nth(VALUE_CHARS_MAX);
         let value = end.map_or(value, |(end, _)| &value[..end]);
         self.holds(&squeezed(value))
-            || match kind {
-                Kind::Code => false,
-                Kind::Amount => self.holds(&squeezed(whole_rupiah(value))),
-                Kind::Name => value
+            || match form {
+                ValueForm::Code => false,
+                ValueForm::Amount => self.holds(&squeezed(whole_rupiah(value))),
+                ValueForm::Name => value
                     .split(['/', '|', ';', ','])
                     .any(|part| self.holds_part(part)),
             }

@@ -5,13 +5,13 @@ use super::fields::Fields;
 use crate::transaction::{Amount, Quoted};
 
 /// Takes the texts of known names out of a list, each once.
-struct Taken<'a> {
+struct FieldTaker<'a> {
     fields: &'a mut Fields,
     /// What every name begins with.
     prefix: &'static str,
 }
 
-impl Taken<'_> {
+impl FieldTaker<'_> {
     fn has(&self, name: &str) -> bool {
         self.position(name).is_some()
     }
@@ -61,7 +61,7 @@ macro_rules! texts {
         }
 
         impl $name {
-            fn taken(from: &mut Taken<'_>) -> Self {
+            fn taken(from: &mut FieldTaker<'_>) -> Self {
                 Self { $($field: from.text($wire)),* }
             }
         }
@@ -118,7 +118,7 @@ impl PlnPrepaid {
                 .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
         let any = fields.iter().any(is_pln);
-        any.then(|| Self::taken(&mut Taken { fields, prefix }))
+        any.then(|| Self::taken(&mut FieldTaker { fields, prefix }))
     }
 }
 
@@ -200,7 +200,7 @@ const MARKS: [&str; 2] = ["subscriberid", "blth1"];
 impl PlnPostpaid {
     /// Takes them out of the list; `None` when it tells of no electricity bill.
     pub fn take(fields: &mut Fields) -> Option<Self> {
-        let mut from = Taken {
+        let mut from = FieldTaker {
             fields,
             prefix: "additionaldata.",
         };
@@ -219,7 +219,7 @@ impl PlnPostpaid {
 }
 
 impl PlnBill {
-    fn taken(from: &mut Taken<'_>, number: usize) -> Self {
+    fn taken(from: &mut FieldTaker<'_>, number: usize) -> Self {
         let name = |stem: &str| format!("{stem}{number}");
         let mut reading = |meter: &str| {
             let previous = from.text(&name(&format!("sla{meter}")));

@@ -1,6 +1,6 @@
 //! The reasons why a question that moves no money has no answer.
 
-use super::{answer::Answer, answer_error::NothingLearnt, verdict::Refusal};
+use super::{answer::Answer, answer_error::AnswerError, verdict::Refusal};
 use crate::transaction::StatusCode;
 
 /// Why a question that moves no money has no answer.
@@ -8,7 +8,7 @@ use crate::transaction::StatusCode;
 pub enum QueryError {
     /// No usable answer came.
     #[error("{0}")]
-    NoAnswer(NothingLearnt),
+    NoAnswer(AnswerError),
     /// OKEBAYAR refused.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {

@@ -18,7 +18,7 @@ use crate::transaction::{
 
 /// What a transaction is known by, for reading what is said about it elsewhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Subject<'a> {
     /// The transaction.
     pub transaction: &'a Transaction,
     /// The inquiries made under its reference code.
@@ -126,7 +126,7 @@ pub(super) fn shows_record(answer: &Answer) -> bool {
 
 /// Returns true when an answer holds what only a purchase has (API page, 3.2): a serial number
 /// or a price that no inquiry under the same reference code was answered with.
-pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
+pub(super) fn shows_purchase(answer: &Answer, asked: Subject<'_>) -> bool {
     let details = &answer.details;
     let reference = asked.transaction.reference_code().as_str();
     let has_serial_number = details.serial_number.as_ref().is_some_and(|number| {
@@ -143,7 +143,7 @@ pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
 
 /// Returns the details of an answer without a serial number that an inquiry told: it is not what
 /// was bought, which is still awaited.
-pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
+pub(super) fn details(answer: &Answer, asked: Subject<'_>) -> Details {
     let mut details = answer.details.clone();
     let is_purchase = |number: &SerialNumber| !asked.inquired.told_serial_number(number);
     details.serial_number = details.serial_number.filter(is_purchase);
@@ -152,7 +152,7 @@ pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
 
 /// Returns true when an answer carries the trace code of the POST's own answer, and that is no
 /// inquiry's. In the answer to a check it may be an echo.
-pub(super) fn names_own_trace(answer: &Answer, asked: Asked<'_>) -> bool {
+pub(super) fn names_own_trace(answer: &Answer, asked: Subject<'_>) -> bool {
     answer.details.trace_code.as_ref().is_some_and(|named| {
         own_trace_codes(asked.transaction).any(|own| own == named)
             && !asked.inquired.told_trace_code(named)

@@ -9,7 +9,7 @@ use okebayar_gateway::{
     okebayar::{
         account::{Account, Credentials, TransactionCodes},
         answer::Answer,
-        answer_error::NothingLearnt,
+        answer_error::AnswerError,
         body::Body,
         client::Client,
         code_lists::CodeLists,
@@ -18,7 +18,7 @@ use okebayar_gateway::{
         json,
         mismatch::Mismatch,
         requests,
-        subject::Asked,
+        subject::Subject,
         transport::{HttpAnswer, Transport, TransportError},
         verdict::{self, Ignored, of_purchase},
         xml,
@@ -82,7 +82,7 @@ fn note(made: &mut InquiriesMade, id: &str, code: &str) {
 
 /// What a check's answer proves where nothing was inquired.
 fn of_check(answer: &Answer, about: &Transaction, lists: &CodeLists) -> Result<Statement, Ignored> {
-    let asked = Asked {
+    let asked = Subject {
         transaction: about,
         inquired: &InquiriesMade::default(),
     };
@@ -298,7 +298,7 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
         let answer = interpret(fields, &wib()).unwrap_or_default();
-        let asked = Asked {
+        let asked = Subject {
             transaction: &asked,
             inquired,
         };
@@ -348,7 +348,7 @@ fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
         let answer = interpret(fields, &wib()).unwrap_or_default();
-        let asked = Asked {
+        let asked = Subject {
             transaction: &asked,
             inquired,
         };
@@ -481,7 +481,7 @@ async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code(
     for asked in [&fresh, &unanswered, &answered] {
         assert!(matches!(
             client.check(asked, &InquiriesMade::default()).await,
-            Err(NothingLearnt::NoAnswer(_))
+            Err(AnswerError::NoAnswer(_))
         ));
     }
     let mut expected = serde_json::json!({

@@ -1,10 +1,10 @@
 //! Inquiries: what is asked, and what OKEBAYAR's answer tells (API page, section 3).
 
 mod customer;
-mod found;
 mod reader;
+mod result;
 mod sale;
 
-pub use found::Found;
-pub(super) use reader::{Asked, found_postpaid, found_prepaid};
+pub(super) use reader::{InquiryContext, read_postpaid, read_prepaid};
+pub use result::InquiryResult;
 pub(super) use sale::{is_payment, is_prepaid_sale};

@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::found::Found;
+use super::result::InquiryResult;
 use crate::{
     okebayar::{
         account_number::AccountNumberForms,
         answer::Answer,
-        answer_error::NothingLearnt,
+        answer_error::AnswerError,
         fields::Unreadable,
         mismatch::Mismatch,
         pln::{PlnPostpaid, PlnPrepaid},
@@ -26,7 +26,7 @@ use crate::{
 /// the text of the API page.
 const VALID_DEFAULT: SignedDuration = SignedDuration::from_mins(30);
 
-/// Names that [`Found`] has a place for.
+/// Names that [`InquiryResult`] has a place for.
 const PLACED: [&str; 17] = [
     "tracecode",
     "transactionstatus",
@@ -48,7 +48,7 @@ const PLACED: [&str; 17] = [
 ];
 
 /// Who asked, and when the answer came.
-pub(crate) struct Asked<'a> {
+pub(crate) struct InquiryContext<'a> {
     pub account: &'a AccountName,
     pub reference_code: &'a str,
     pub now: Timestamp,
@@ -56,12 +56,12 @@ pub(crate) struct Asked<'a> {
 }
 
 /// What the answer to a prepaid inquiry tells.
-pub(crate) fn found_prepaid(
+pub(crate) fn read_prepaid(
     answer: Answer,
-    asked: &Asked<'_>,
+    asked: &InquiryContext<'_>,
     product_code: &ProductCode,
     account_number: &AccountNumber,
-) -> Result<Found, QueryError> {
+) -> Result<InquiryResult, QueryError> {
     let about = (asked, product_code, account_number.as_str());
     let customer = Customer::Plain(account_number.clone());
     refuse_another(&answer, asked, customer.difference(&answer, ""))?;
@@ -78,11 +78,11 @@ pub(crate) fn found_prepaid(
 }
 
 /// What the answer to a postpaid inquiry tells.
-pub(crate) fn found_postpaid(
+pub(crate) fn read_postpaid(
     answer: Answer,
-    asked: &Asked<'_>,
+    asked: &InquiryContext<'_>,
     question: &Question,
-) -> Result<Found, QueryError> {
+) -> Result<InquiryResult, QueryError> {
     let customer = &question.customer;
     let differs = customer.difference(&answer, question.contact_number.as_str());
     refuse_another(&answer, asked, differs)?;
@@ -122,7 +122,7 @@ pub(crate) fn found_postpaid(
 /// Refuses an answer about another customer. One that names our reference code is reported.
 fn refuse_another(
     answer: &Answer,
-    asked: &Asked<'_>,
+    asked: &InquiryContext<'_>,
     differs: Option<Mismatch>,
 ) -> Result<(), QueryError> {
     let named = answer.reference_code.as_ref();
@@ -140,14 +140,14 @@ fn refs(answer: &Answer) -> Result<[Option<Verbatim>; 3], Unreadable> {
     Ok([one("ref1")?, one("ref2")?, one("ref3")?])
 }
 
-type About<'a> = (&'a Asked<'a>, &'a ProductCode, &'a str);
+type Expected<'a> = (&'a InquiryContext<'a>, &'a ProductCode, &'a str);
 
 fn found(
     mut answer: Answer,
-    (asked, product_code, account_number): About<'_>,
+    (asked, product_code, account_number): Expected<'_>,
     order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
-) -> Result<Found, QueryError> {
-    let unreadable = |error: Unreadable| QueryError::NoAnswer(NothingLearnt::Unreadable(error));
+) -> Result<InquiryResult, QueryError> {
+    let unreadable = |error: Unreadable| QueryError::NoAnswer(AnswerError::Unreadable(error));
     if other_reference(answer.reference_code.as_ref(), asked.reference_code)
         || other(answer.product_code.as_ref(), product_code.as_str())
     {
@@ -191,7 +191,7 @@ fn found(
         };
         !is_read
     });
-    Ok(Found {
+    Ok(InquiryResult {
         inquiry: Inquiry {
             account: asked.account.clone(),
             inquiry_code,

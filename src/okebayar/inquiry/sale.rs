@@ -10,16 +10,16 @@ use crate::{
 };
 
 /// The reference code, product and account number that an inquiry named.
-pub(crate) type Named<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
+pub(crate) type InquiryTarget<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
 
 /// Returns true when an answer to a prepaid inquiry is that of a purchase: `querycode` may
 /// have been ignored, and money spent.
-pub(crate) fn is_prepaid_sale(answer: &Answer, named: Named<'_>) -> bool {
+pub(crate) fn is_prepaid_sale(answer: &Answer, named: InquiryTarget<'_>) -> bool {
     answer.inquiry_code.is_none() && shows_sale(answer) && may_be_sale_of(answer, named)
 }
 
 /// Returns true when an answer to a postpaid inquiry is that of a payment.
-pub(crate) fn is_payment(answer: &Answer, named: Named<'_>) -> bool {
+pub(crate) fn is_payment(answer: &Answer, named: InquiryTarget<'_>) -> bool {
     // Printed for payments only.
     let has_period = answer
         .fields
@@ -41,7 +41,10 @@ fn shows_sale(answer: &Answer) -> bool {
 
 /// Returns true when an answer is of no failure, of no inquiry, and not about another
 /// one.
-fn may_be_sale_of(answer: &Answer, (reference_code, product_code, number): Named<'_>) -> bool {
+fn may_be_sale_of(
+    answer: &Answer,
+    (reference_code, product_code, number): InquiryTarget<'_>,
+) -> bool {
     let code = answer.status_code().map(StatusCode::number);
     code.is_some_and(|code| code < 200)
         && !answer.is_inquiry

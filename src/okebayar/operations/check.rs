@@ -2,11 +2,11 @@
 
 use crate::{
     okebayar::{
-        answer_error::NothingLearnt,
+        answer_error::AnswerError,
         client::Client,
         requests,
-        subject::Asked,
-        verdict::{self, Heard, Ignored},
+        subject::Subject,
+        verdict::{self, Ignored, ReferenceStatus},
     },
     transaction::{InquiriesMade, ReferenceCode, Statement, Transaction},
 };
@@ -16,17 +16,17 @@ impl Client {
     /// made as well.
     ///
     /// # Errors
-    /// [`NothingLearnt`] when the answer does not say anything about it.
+    /// [`AnswerError`] when the answer does not say anything about it.
     pub async fn check(
         &self,
         asked: &Transaction,
         inquired: &InquiriesMade,
-    ) -> Result<Statement, NothingLearnt> {
+    ) -> Result<Statement, AnswerError> {
         let trace_code = asked.standing().trace_code;
         let body = requests::check(&self.account, asked, trace_code.as_ref());
         let answer = self.ask(body).await?;
         let (about, lists) = (asked, &self.account.code_lists);
-        let asked = Asked {
+        let asked = Subject {
             transaction: about,
             inquired,
         };
@@ -44,7 +44,7 @@ impl Client {
         match shown.filter(|_| !about.evidence().shows_receipt()) {
             Some(shown) => Ok(shown),
             None if verdict::shows_no_sign(&answer, lists, ignored) => {
-                Err(NothingLearnt::NoSign(ignored))
+                Err(AnswerError::NoSign(ignored))
             }
             None => Err(ignored.into()),
         }
@@ -53,11 +53,11 @@ impl Client {
     /// Asks for the status of a reference code of which nothing else is known.
     ///
     /// # Errors
-    /// [`NothingLearnt`] when the answer does not say anything about it.
+    /// [`AnswerError`] when the answer does not say anything about it.
     pub async fn check_unknown(
         &self,
         reference_code: &ReferenceCode,
-    ) -> Result<Heard, NothingLearnt> {
+    ) -> Result<ReferenceStatus, AnswerError> {
         let body = requests::check_unknown(&self.account, reference_code.as_str());
         let answer = self.ask(body).await?;
         Ok(verdict::of_unknown(&answer, reference_code.as_str())?)

@@ -7,10 +7,10 @@ use crate::{
     okebayar::{
         account_number::AccountNumberForms,
         answer::Answer,
-        answer_error::NothingLearnt,
+        answer_error::AnswerError,
         body::Body,
         client::Client,
-        inquiry::{self, Asked, Found},
+        inquiry::{self, InquiryContext, InquiryResult},
         query_error::QueryError,
         question::Question,
         requests,
@@ -21,21 +21,21 @@ use crate::{
 
 /// For whom an inquiry is made, and the clock.
 #[derive(Clone, Copy)]
-pub struct Asker<'a> {
+pub struct Inquirer<'a> {
     /// The account's name.
     pub account: &'a AccountName,
     /// The time now.
     pub now: fn() -> Timestamp,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Inquirer<'a> {
     fn asked(
         self,
         reference_code: &'a str,
         now: Timestamp,
         forms: AccountNumberForms,
-    ) -> Asked<'a> {
-        Asked {
+    ) -> InquiryContext<'a> {
+        InquiryContext {
             account: self.account,
             reference_code,
             now,
@@ -45,7 +45,10 @@ impl<'a> Asker<'a> {
 }
 
 /// The status code and details of an inquiry's answer, and what was found or why not.
-pub type Inquired = (Option<(StatusCode, Details)>, Result<Found, QueryError>);
+pub type InquiryReply = (
+    Option<(StatusCode, Details)>,
+    Result<InquiryResult, QueryError>,
+);
 
 impl Client {
     /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells
@@ -55,18 +58,18 @@ impl Client {
         reference_code: &str,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-        asker: Asker<'_>,
-    ) -> Inquired {
+        inquirer: Inquirer<'_>,
+    ) -> InquiryReply {
         let body =
             requests::prepaid_inquiry(&self.account, reference_code, product_code, account_number);
         let read = |answer, now| {
             let for_whom =
-                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
-            inquiry::found_prepaid(answer, &for_whom, product_code, account_number)
+                inquirer.asked(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::read_prepaid(answer, &for_whom, product_code, account_number)
         };
         let about = (reference_code, product_code, account_number);
         let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
-        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+        self.inquire(body, account_number.as_str(), inquirer, is_sale, read)
             .await
     }
 
@@ -76,18 +79,18 @@ impl Client {
         &self,
         reference_code: &str,
         question: &Question,
-        asker: Asker<'_>,
-    ) -> Inquired {
+        inquirer: Inquirer<'_>,
+    ) -> InquiryReply {
         let body = requests::postpaid_inquiry(&self.account, reference_code, question);
         let read = |answer, now| {
             let for_whom =
-                asker.asked(reference_code, now, self.account.code_lists.account_numbers);
-            inquiry::found_postpaid(answer, &for_whom, question)
+                inquirer.asked(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::read_postpaid(answer, &for_whom, question)
         };
         let account_number = question.customer.account_number();
         let about = (reference_code, &question.product_code, account_number);
         let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
-        self.inquire(body, account_number.as_str(), asker, is_sale, read)
+        self.inquire(body, account_number.as_str(), inquirer, is_sale, read)
             .await
     }
 
@@ -95,10 +98,10 @@ impl Client {
         &self,
         body: Body,
         account_number: &str,
-        asker: Asker<'_>,
+        inquirer: Inquirer<'_>,
         is_sale: impl Fn(&Answer) -> bool,
-        read: impl Fn(Answer, Timestamp) -> Result<Found, QueryError>,
-    ) -> Inquired {
+        read: impl Fn(Answer, Timestamp) -> Result<InquiryResult, QueryError>,
+    ) -> InquiryReply {
         let operation = body.operation();
         let answer = match self.question(body).await {
             Ok(answer) => answer,
@@ -112,9 +115,8 @@ impl Client {
             let sold = QueryError::SoldInstead(Box::new(answer));
             return (Some(answered), Err(sold));
         }
-        let found = refused(&answer).and_then(|()| read(answer.clone(), (asker.now)()));
-        if let Err(QueryError::NoAnswer(NothingLearnt::Ignored(Ignored::Differs(differs)))) = &found
-        {
+        let found = refused(&answer).and_then(|()| read(answer.clone(), (inquirer.now)()));
+        if let Err(QueryError::NoAnswer(AnswerError::Ignored(Ignored::Differs(differs)))) = &found {
             self.report_difference(operation, *differs, &answer, account_number);
         }
         (Some(answered), found)

@@ -7,5 +7,5 @@ mod inquire;
 mod question;
 mod send;
 
-pub use inquire::{Asker, Inquired};
-pub use send::Outcome;
+pub use inquire::{Inquirer, InquiryReply};
+pub use send::SendOutcome;

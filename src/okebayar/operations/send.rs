@@ -2,7 +2,7 @@
 
 use crate::{
     okebayar::{
-        answer_error::NothingLearnt, client::Client, requests, send_by::SendBy,
+        answer_error::AnswerError, client::Client, requests, send_by::SendBy,
         transport::TransportError, verdict,
     },
     store::SendPermit,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What became of a purchase's POST, and a word for the log.
-pub struct Outcome {
+pub struct SendOutcome {
     /// What it proves.
     pub statement: Statement,
     /// What went wrong, if anything did; holds no secret.
@@ -22,7 +22,7 @@ impl Client {
     /// statement: an unknown outcome is not an error.
     ///
     /// Past `send_by` nothing leaves: the outcome is then NOT_SENT.
-    pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> Outcome {
+    pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> SendOutcome {
         let wanted = permit.into_transaction();
         let body = requests::order(&self.account, &wanted).sent_by(send_by);
         let operation = body.operation();
@@ -34,17 +34,17 @@ impl Client {
                     let ours = wanted.order().account_number.as_str();
                     self.report_difference(operation, differs, &answer, ours);
                 }
-                return Outcome {
+                return SendOutcome {
                     statement,
                     problem: None,
                 };
             }
-            Err(NothingLearnt::NoAnswer(error)) => (
+            Err(AnswerError::NoAnswer(error)) => (
                 Source::Gateway,
                 unsent_or_unknown(&error, &wanted),
                 error.to_string(),
             ),
-            Err(NothingLearnt::HttpStatus(status)) => (
+            Err(AnswerError::HttpStatus(status)) => (
                 Source::Answer,
                 Finding::Unknown(Unknown::HttpStatus(status)),
                 format!("HTTP status {status}"),
@@ -55,7 +55,7 @@ impl Client {
                 other.to_string(),
             ),
         };
-        Outcome {
+        SendOutcome {
             statement: Statement::bare(source, finding),
             problem: Some(problem),
         }

@@ -8,13 +8,13 @@ use quick_xml::escape::resolve_predefined_entity;
 const ENTITY_CHARS_MAX: usize = 10;
 
 /// A text after some layers of encoding, each character with its place in the source.
-pub(super) struct Layer {
+pub(super) struct DecodedText {
     pub(super) chars: Vec<char>,
     /// Where each character begins in the source, in bytes; and where the text ends.
     starts: Vec<usize>,
 }
 
-impl Layer {
+impl DecodedText {
     pub(super) fn new(text: &str) -> Self {
         let mut starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         starts.push(text.len());

@@ -12,7 +12,7 @@
 mod decoded_text;
 mod names;
 mod quoted_fields;
-mod secrets;
+mod request_secrets;
 
 pub use names::is_secret;
-pub use secrets::Secrets;
+pub use request_secrets::RequestSecrets;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    decoded_text::Layer,
+    decoded_text::DecodedText,
     names::{PRODUCT_PREFIX, is_joint},
 };
 
@@ -13,7 +13,7 @@ const VALUE_CHARS_MAX: usize = 1024;
 /// The most punctuation between a name and its value, in characters.
 const GAP_CHARS_MAX: usize = 16;
 
-impl Layer {
+impl DecodedText {
     /// Finds the quoted fields of a name, name and value.
     pub(super) fn fields(&self, name: &str) -> impl Iterator<Item = Range<usize>> {
         let name: Vec<char> = name.chars().collect();

@@ -1,7 +1,7 @@
 //! What a callback proves.
 
 use super::{
-    elsewhere::settled_elsewhere,
+    confirmation::confirmation,
     ignored::Ignored,
     meaning::{Meaning, meaning_of},
 };
@@ -9,7 +9,7 @@ use crate::{
     okebayar::{
         answer::Answer,
         code_lists::CodeLists,
-        subject::{self, Asked},
+        subject::{self, Subject},
     },
     transaction::{Finding, Source, State, Statement, StatusCode},
 };
@@ -21,10 +21,10 @@ use crate::{
 /// [`Ignored`] when it proves nothing.
 pub fn of_trusted_callback(
     report: &Answer,
-    about: Asked<'_>,
+    about: Subject<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
-    let finding = settled_elsewhere(report, about, lists, Source::Callback)?;
+    let finding = confirmation(report, about, lists, Source::Callback)?;
     Ok(Statement::new(
         Source::Callback,
         finding,

@@ -1,16 +1,16 @@
 //! What a status check's answer proves.
 
 use super::{
-    elsewhere::settled_elsewhere,
+    confirmation::confirmation,
     ignored::Ignored,
     meaning::{Meaning, is_about_the_check, meaning_of},
-    unbelieved::unbelieved,
+    mismatched::mismatched,
 };
 use crate::{
     okebayar::{
         answer::Answer,
         code_lists::CodeLists,
-        subject::{self, Asked, other_reference, shows_record},
+        subject::{self, Subject, other_reference, shows_record},
     },
     transaction::{Finding, Source, Statement, StatusCode, Unknown},
 };
@@ -21,10 +21,10 @@ use crate::{
 /// [`Ignored`] when it proves nothing: the transaction must not change.
 pub fn of_check(
     answer: &Answer,
-    asked: Asked<'_>,
+    asked: Subject<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
-    let finding = settled_elsewhere(answer, asked, lists, Source::Check)?;
+    let finding = confirmation(answer, asked, lists, Source::Check)?;
     Ok(Statement::new(
         Source::Check,
         finding,
@@ -41,7 +41,7 @@ pub fn of_check(
 pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> Option<Statement> {
     let code = answer.status_code();
     let shows = match ignored {
-        Ignored::Differs(differs) => return Some(unbelieved(Source::Check, answer, differs)),
+        Ignored::Differs(differs) => return Some(mismatched(Source::Check, answer, differs)),
         Ignored::AboutAnother | Ignored::AboutAnotherMember | Ignored::AboutInquiry => false,
         // Purchase, inquiry or the check itself: the reference code may be known there.
         Ignored::MayBeInquiry | Ignored::MayMeanTheCheck
@@ -89,7 +89,7 @@ pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
 
 /// The status of a reference code of which nothing else is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReferenceStatus {
     /// The status code.
     pub code: StatusCode,
     /// The answer shows a record under the reference code, whatever the status.
@@ -101,7 +101,7 @@ pub struct Heard {
 ///
 /// # Errors
 /// [`Ignored`] when the answer is about something else.
-pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<Heard, Ignored> {
+pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<ReferenceStatus, Ignored> {
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
     }
@@ -114,7 +114,7 @@ pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<Heard, Ignore
     }
     match answer.status_code() {
         Some(code) if is_about_the_check(code) => Err(Ignored::AboutTheCheck),
-        Some(code) => Ok(Heard {
+        Some(code) => Ok(ReferenceStatus {
             code,
             shows_record: shows_record(answer),
         }),

@@ -3,15 +3,17 @@
 
 mod callback;
 mod check;
-mod elsewhere;
+mod confirmation;
 mod ignored;
 mod meaning;
+mod mismatched;
 mod purchase;
 mod query;
-mod unbelieved;
 
 pub use callback::{agrees, of_callback, of_trusted_callback};
-pub use check::{Heard, may_be_unknown, of_check, of_ignored_check, of_unknown, shows_no_sign};
+pub use check::{
+    ReferenceStatus, may_be_unknown, of_check, of_ignored_check, of_unknown, shows_no_sign,
+};
 pub use ignored::Ignored;
 pub use purchase::{difference, of_purchase};
 pub use query::{Refusal, class, of_query};

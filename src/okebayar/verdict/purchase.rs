@@ -2,7 +2,7 @@
 
 use super::{
     meaning::{Meaning, meaning_of},
-    unbelieved::unbelieved,
+    mismatched::mismatched,
 };
 use crate::{
     okebayar::{answer::Answer, code_lists::CodeLists, mismatch::Mismatch, subject::mismatch},
@@ -37,7 +37,7 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
         Some(Mismatch::Transaction) => {
             return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
         }
-        Some(differs) => return unbelieved(Source::Answer, answer, differs),
+        Some(differs) => return mismatched(Source::Answer, answer, differs),
     }
     let Some(code) = answer.status_code() else {
         return unknown(Unknown::Unreadable);

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 
 use super::{
+    known_fields::{KnownField, KnownFields},
+    redaction::{Redaction, VERBATIM, redaction},
+    times::{read_expiry, read_time},
+};
+use crate::okebayar::{
     additional_data,
     answer::Answer,
     fields::{Fields, Unreadable},
-    known_fields::{Known, Slot},
-    redact::{self, Secrets},
-    text_kind::{Kind, VERBATIM, kind},
-    times::{read_expiry, read_time},
+    redact::{self, RequestSecrets},
 };
 use crate::transaction::{Details, Extra, ExtraKeeper, Quoted, SerialNumber, TraceCode};
 
@@ -25,11 +27,11 @@ const SERIAL_NUMBER: &str = "serialnumber";
 
 /// Who reads an answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading<'a> {
+pub struct AnswerContext<'a> {
     /// The zone of times without one.
     pub zone: &'a TimeZone,
     /// What must go no further, should the answer quote it.
-    pub secrets: &'a Secrets,
+    pub secrets: &'a RequestSecrets,
     /// The member that asked, where answers must be for it.
     pub member: Option<&'a str>,
 }
@@ -39,9 +41,9 @@ pub struct Reading<'a> {
 /// # Errors
 /// Those of [`interpret_for`].
 pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
-    let reading = Reading {
+    let reading = AnswerContext {
         zone,
-        secrets: &Secrets::default(),
+        secrets: &RequestSecrets::default(),
         member: None,
     };
     interpret_for(fields, &reading)
@@ -53,12 +55,12 @@ pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> 
 /// [`Unreadable::Ambiguous`] when the status, an identifier or the serial number has two
 /// different values, under one name or under two (`transactionstatus`, `responsecode`,
 /// `status`). Of anything else, two different values are as good as none.
-pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Unreadable> {
-    let Reading { zone, secrets, .. } = *reading;
-    let mut known = Known::default();
+pub fn interpret_for(fields: Fields, reading: &AnswerContext<'_>) -> Result<Answer, Unreadable> {
+    let AnswerContext { zone, secrets, .. } = *reading;
+    let mut known = KnownFields::default();
     let mut all = Fields::new();
     let mut extra = ExtraKeeper::default();
-    let mut room = additional_data::Room::default();
+    let mut budget = additional_data::Budget::default();
     let mut withheld = Vec::new();
     for (name, text) in fields {
         let name = plain_name(name);
@@ -67,7 +69,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
             continue;
         }
         if plain == additional_data::NAME {
-            for (name, text) in inside(&without_controls(&text), &mut room, secrets) {
+            for (name, text) in inside(&without_controls(&text), &mut budget, secrets) {
                 extra.keep(&name, &text);
                 all.push((name, text));
             }
@@ -79,10 +81,10 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
         } else {
             without_controls(&text)
         };
-        let safe = match kind(&plain, &text, zone) {
-            Kind::FreeText => secrets.strip_free_text(&text),
-            Kind::Other => secrets.strip(&text),
-            Kind::Whole => {
+        let safe = match redaction(&plain, &text, zone) {
+            Redaction::FreeText => secrets.strip_free_text(&text),
+            Redaction::Other => secrets.strip(&text),
+            Redaction::Whole => {
                 let stripped = secrets.strip(&text);
                 if matches!(stripped, Cow::Owned(_)) {
                     withheld.extend(verbatim);
@@ -131,7 +133,7 @@ pub fn interpret_for(fields: Fields, reading: &Reading<'_>) -> Result<Answer, Un
     })
 }
 
-fn details(known: &Known, extra: Extra, zone: &TimeZone) -> Details {
+fn details(known: &KnownFields, extra: Extra, zone: &TimeZone) -> Details {
     let amount = |text: &str| Quoted::read(text).amount();
     let mut unread = Vec::new();
     let price = read(&mut unread, &known.price, amount);
@@ -175,10 +177,10 @@ fn plain_name(name: String) -> String {
 /// The inside of `additionaldata`, without secret fields.
 fn inside(
     text: &str,
-    room: &mut additional_data::Room,
-    secrets: &Secrets,
+    budget: &mut additional_data::Budget,
+    secrets: &RequestSecrets,
 ) -> impl Iterator<Item = (String, String)> {
-    let inside = additional_data::read(text, room).into_iter();
+    let inside = additional_data::read(text, budget).into_iter();
     let inside = inside.map(|(name, text)| (plain_name(name), text));
     let is_secret = |name: &str| name.rsplit('.').any(redact::is_secret);
     inside
@@ -192,7 +194,7 @@ fn inside(
 /// makes the answer unreadable. Texts of equal value are one value; different values are none.
 fn read<T: PartialEq>(
     unread: &mut Vec<(String, String)>,
-    slot: &Slot,
+    slot: &KnownField,
     reader: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
     let mut values = slot.texts.iter().map(|text| reader(text));
@@ -306,9 +308,9 @@ mod tests {
 
     fn answer_to(pin: &str, fields: &[(&str, &str)]) -> Answer {
         let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-        let reading = Reading {
+        let reading = AnswerContext {
             zone: &wib(),
-            secrets: &Secrets::new(pin.into(), SIGNATURE.into()),
+            secrets: &RequestSecrets::new(pin.into(), SIGNATURE.into()),
             member: Some("userId"),
         };
         interpret_for(fields.iter().map(own).collect(), &reading).unwrap()

@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 
-use super::{fields::AMOUNTS, times::read_expiry};
-use crate::transaction::StatusCode;
+use super::times::read_expiry;
+use crate::{okebayar::fields::AMOUNTS, transaction::StatusCode};
 
 /// What goes back to OKEBAYAR to the letter, control characters included.
 pub(super) const VERBATIM: [&str; 10] = [
@@ -54,7 +54,7 @@ const FREE_TEXTS: [&str; 12] = [
 ];
 
 /// How a text may be altered to keep a secret.
-pub(super) enum Kind {
+pub(super) enum Redaction {
     /// In any part: it is for readers.
     FreeText,
     /// Not at all: it is kept, or left out.
@@ -65,7 +65,7 @@ pub(super) enum Kind {
 
 /// The kind of a text, by its name in lower case; a status or time that cannot be read is
 /// only a text.
-pub(super) fn kind(name: &str, text: &str, zone: &TimeZone) -> Kind {
+pub(super) fn redaction(name: &str, text: &str, zone: &TimeZone) -> Redaction {
     let text = text.trim();
     let is_whole = if STATUSES.contains(&name) {
         StatusCode::read(text).is_some()
@@ -75,13 +75,13 @@ pub(super) fn kind(name: &str, text: &str, zone: &TimeZone) -> Kind {
         VERBATIM.contains(&name) || AMOUNTS.contains(&name) || WHOLE.contains(&name)
     };
     if is_whole {
-        return Kind::Whole;
+        return Redaction::Whole;
     }
     let is_text = FREE_TEXTS.iter().any(|part| name.contains(part));
     let is_code = name.ends_with("code") || name.starts_with("pln_");
     if STATUSES.contains(&name) || TIMES.contains(&name) || (is_text && !is_code) {
-        Kind::FreeText
+        Redaction::FreeText
     } else {
-        Kind::Other
+        Redaction::Other
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// What an inquiry found: all that the answer said.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct InquiryResult {
     /// What is kept for the purchase or payment.
     pub inquiry: Inquiry,
     /// The reference code under which it was made.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fields::Unreadable;
+use crate::okebayar::fields::Unreadable;
 
 /// The most different texts that are kept of one fact: the least, so that their order
 /// does not matter.
@@ -10,7 +10,7 @@ const TEXTS_MAX: usize = 4;
 
 /// The texts that an answer gives of one fact.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct KnownField {
     pub(super) name: &'static str,
     /// Two different texts make the whole answer unreadable: they are about what the
     /// answer proves, and of what.
@@ -22,7 +22,7 @@ pub(super) struct Slot {
     pub(super) texts: BTreeSet<String>,
 }
 
-impl Slot {
+impl KnownField {
     pub(super) fn fill(&mut self, text: &str) -> Result<(), Unreadable> {
         self.is_named = true;
         if text.is_empty() || self.texts.contains(text) {
@@ -54,11 +54,11 @@ impl Slot {
 macro_rules! known {
     ($($kind:ident $slot:ident: $name:literal $(| $alias:literal)*),* $(,)?) => {
         #[derive(Debug)]
-        pub(super) struct Known { $(pub(super) $slot: Slot),* }
+        pub(super) struct KnownFields { $(pub(super) $slot: KnownField),* }
 
-        impl Default for Known {
+        impl Default for KnownFields {
             fn default() -> Self {
-                Self { $($slot: Slot {
+                Self { $($slot: KnownField {
                     name: $name,
                     is_vital: known!(@ $kind != tolerant),
                     is_shown: known!(@ $kind == shown),
@@ -68,8 +68,8 @@ macro_rules! known {
             }
         }
 
-        impl Known {
-            pub(super) fn slot(&mut self, name: &str) -> Option<&mut Slot> {
+        impl KnownFields {
+            pub(super) fn slot(&mut self, name: &str) -> Option<&mut KnownField> {
                 match name {
                     $($name $(| $alias)* => Some(&mut self.$slot),)*
                     _ => None,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::decoded_text::Layer;
+use super::decoded_text::DecodedText;
 
 /// The same in quoted text, where each spelling is looked for.
 const QUOTED_NAMES: [&str; 4] = ["userpin", "user_pin", "user-pin", "signature"];
@@ -17,18 +17,18 @@ const LAYERS_MAX: usize = 5;
 
 /// The secrets of one request, or of the callbacks about one. `Debug` hides them.
 #[derive(Clone, Default)]
-pub struct Secrets {
+pub struct RequestSecrets {
     pin: Option<SecretString>,
     signature: Option<SecretString>,
 }
 
-impl fmt::Debug for Secrets {
+impl fmt::Debug for RequestSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secrets(hidden)")
+        f.write_str("RequestSecrets(hidden)")
     }
 }
 
-impl Secrets {
+impl RequestSecrets {
     /// Combines the PIN and the signature computed for one request.
     #[must_use]
     pub fn new(pin: SecretString, signature: SecretString) -> Self {
@@ -58,7 +58,7 @@ impl Secrets {
         let signature = secret(&self.signature);
         let pin = secret(if is_free { &self.pin } else { &None });
         let mut found = Vec::new();
-        let mut layer = Some(Layer::new(text));
+        let mut layer = Some(DecodedText::new(text));
         for _ in 0..LAYERS_MAX {
             let Some(view) = layer else { break };
             for name in QUOTED_NAMES {
@@ -98,8 +98,8 @@ mod tests {
 
     const SIGNATURE: &str = "329e765e5e7f0732522ffe45e12b3b3a";
 
-    fn secrets(pin: &str) -> Secrets {
-        Secrets::new(pin.into(), SIGNATURE.into())
+    fn secrets(pin: &str) -> RequestSecrets {
+        RequestSecrets::new(pin.into(), SIGNATURE.into())
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         ] {
             let (found, stripped) = (secrets("other-pin"), text.clone());
             let stripped = found.strip(&stripped);
-            let mut plain = Layer::new(&stripped);
+            let mut plain = DecodedText::new(&stripped);
             while let Some(next) = plain.decoded() {
                 plain = next;
             }
@@ -205,9 +205,12 @@ mod tests {
             assert_eq!(secrets.strip_free_text(text), expected);
             assert_eq!(secrets.strip(text), text);
         }
-        let other = Secrets::new("p&n-<1>".into(), SIGNATURE.into());
+        let other = RequestSecrets::new("p&n-<1>".into(), SIGNATURE.into());
         assert_eq!(other.strip_free_text("x p&amp;n-&lt;1&gt; y"), "x *** y");
-        assert_eq!(Secrets::default().strip_free_text("123456"), "123456");
+        assert_eq!(
+            RequestSecrets::default().strip_free_text("123456"),
+            "123456"
+        );
         assert!(!format!("{other:?}").contains("p&n"));
     }
 

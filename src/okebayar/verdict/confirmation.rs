@@ -10,16 +10,16 @@ use crate::{
         code_lists::CodeLists,
         mismatch::Mismatch,
         subject::{
-            Asked, mismatch, names_own_trace, shows_purchase, shows_record, shows_record_of,
+            Subject, mismatch, names_own_trace, shows_purchase, shows_record, shows_record_of,
         },
     },
     transaction::{FailureReason, Finding, Source, StatusCode},
 };
 
 /// Returns what an answer that is not the POST's own proves.
-pub(super) fn settled_elsewhere(
+pub(super) fn confirmation(
     answer: &Answer,
-    asked: Asked<'_>,
+    asked: Subject<'_>,
     lists: &CodeLists,
     source: Source,
 ) -> Result<Finding, Ignored> {
@@ -79,7 +79,7 @@ pub(super) fn settled_elsewhere(
 /// Returns what an answer proves whose code the configuration lists as "never received".
 fn not_received(
     answer: &Answer,
-    asked: Asked<'_>,
+    asked: Subject<'_>,
     code: StatusCode,
     source: Source,
 ) -> Result<Finding, Ignored> {

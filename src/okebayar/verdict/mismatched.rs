@@ -8,7 +8,7 @@ use crate::{
 /// Builds what is kept of an answer that names our reference code and one thing that is not
 /// ours. Nothing in it is believed: its trace code must not become ours, so it is only a text,
 /// and its serial number may be somebody else's, so it is not kept.
-pub(super) fn unbelieved(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
+pub(super) fn mismatched(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
     let trace_code = answer.details.trace_code.as_ref();
     // Each check has a trace code of its own: kept, every check would be an entry of its own.
     let trace_code = trace_code.filter(|_| source == Source::Answer);

@@ -1,0 +1,8 @@
+//! Gives meaning to the names and texts of an answer, the same for every format (promise 17).
+
+mod answer_reader;
+mod known_fields;
+mod redaction;
+mod times;
+
+pub use answer_reader::{AnswerContext, interpret, interpret_for};
