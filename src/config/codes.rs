@@ -4,19 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::{okebayar::account::TransactionCodes, transaction::StatusCode};
-
-/// Codes from here on are final, as is 000 (API page, section 5).
-const FINAL_FROM: u16 = 200;
-
-/// Returns true for codes that cannot mean "never received": what is open or succeeded, a
-/// sick OKEBAYAR, what is about the check itself or a repeated request, and a bill that is
-/// paid, perhaps by the very transaction.
-fn says_otherwise(code: StatusCode) -> bool {
-    let number = code.number();
-    number < FINAL_FROM
-        || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
-}
+use crate::{
+    okebayar::account::TransactionCodes,
+    transaction::{AsNotReceived, StatusCode},
+};
 
 /// Reads what the operations are called; `key` is the beginning of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
@@ -62,7 +53,10 @@ pub(super) fn read_not_received_codes(
     key: &str,
 ) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
-    for code in codes.iter().filter(|code| says_otherwise(**code)) {
+    for code in codes
+        .iter()
+        .filter(|code| code.entry().not_received == AsNotReceived::Rejected)
+    {
         let problem = format!(
             "{code} does not say that OKEBAYAR never received it: {}",
             code.meaning()
@@ -80,7 +74,7 @@ pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeS
         let remedy = "list only final codes that OKEBAYAR does not document";
         if let Some(meaning) = code.documented() {
             reader.fault(key, format!("{code} is documented: {meaning}"), remedy);
-        } else if code.number() < FINAL_FROM {
+        } else if code.entry().is_pending() {
             reader.fault(key, format!("{code} is not final"), remedy);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::account_number::AccountNumberForms;
-use crate::transaction::StatusCode;
+use crate::transaction::{StatusCode, StatusCodeEntry};
 
 /// What a deployment knows of its OKEBAYAR and the documentation does not: the meaning of codes,
 /// and the forms of account numbers.
@@ -15,4 +15,16 @@ pub struct CodeLists {
     pub failed: BTreeSet<StatusCode>,
     /// The forms in which answers may name an account number.
     pub account_numbers: AccountNumberForms,
+}
+
+impl CodeLists {
+    /// Returns the row of a code in the table of status codes, as this deployment reads it.
+    #[must_use]
+    pub fn entry(&self, code: StatusCode) -> &'static StatusCodeEntry {
+        if code.documented().is_none() && self.failed.contains(&code) {
+            &StatusCodeEntry::LISTED_AS_FAILED
+        } else {
+            code.entry()
+        }
+    }
 }

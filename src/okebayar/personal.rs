@@ -8,7 +8,7 @@
 //! A text is taken for a receipt rather than for an announcement: an announcement comes again
 //! with other answers, a token that was shown cannot be taken back.
 
-use super::{answer::Answer, fields::Fields};
+use super::{answer::Answer, fields::Fields, phone_number::national};
 
 /// Names of what identifies a customer or a purchase, in lower case and without their number.
 const NAMES: [&str; 9] = [
@@ -149,15 +149,14 @@ impl SearchedText {
             return !value.is_empty() && self.words.iter().any(|word| word == value);
         }
         self.squeezed.contains(value)
-            || national(value).is_some_and(|number| self.squeezed.contains(number))
+            || national_number(value).is_some_and(|number| self.squeezed.contains(number))
     }
 }
 
-/// Returns a telephone number without its prefix: 0812 and 62812 are the same.
-fn national(value: &str) -> Option<&str> {
+/// Returns the national form of a value that is a phone number, and long enough to be one.
+fn national_number(value: &str) -> Option<&str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    let rest = value.strip_prefix("62").or(value.strip_prefix('0'))?;
-    (is_number && rest.len() >= NUMBER_DIGITS_MIN).then_some(rest)
+    national(value).filter(|rest| is_number && rest.len() >= NUMBER_DIGITS_MIN)
 }
 
 fn is_long_number(digits: &str) -> bool {

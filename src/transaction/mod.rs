@@ -15,13 +15,13 @@ mod fold;
 mod inquiries;
 mod inquiry;
 mod intent;
-mod meaning;
 mod order;
 mod release;
 mod resolution;
 mod schedule;
 mod state;
 mod statement;
+mod status_codes;
 mod unrecognized;
 
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub use state::{Doubt, ReviewCause, SerialNumberStatus, Standing, State};
 pub use statement::{
     Details, Extra, ExtraKeeper, FailureReason, Finding, NotSent, Source, Statement, Unknown,
 };
+pub use status_codes::{AsCheck, AsNotReceived, AsPurchase, AsQuestion, Refusal, StatusCodeEntry};
 pub use unrecognized::Unrecognized;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

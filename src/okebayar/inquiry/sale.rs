@@ -6,7 +6,7 @@ use crate::{
         answer::Answer,
         subject::{other, other_account, other_reference},
     },
-    transaction::{AccountNumber, Amount, ProductCode, StatusCode},
+    transaction::{AccountNumber, Amount, AsPurchase, ProductCode},
 };
 
 /// The reference code, product and account number that an inquiry named.
@@ -45,8 +45,8 @@ fn may_be_sale_of(
     answer: &Answer,
     (reference_code, product_code, number): InquiryTarget<'_>,
 ) -> bool {
-    let code = answer.status_code().map(StatusCode::number);
-    code.is_some_and(|code| code < 200)
+    let meaning = answer.status_code().map(|code| code.entry().purchase);
+    matches!(meaning, Some(AsPurchase::Succeeded | AsPurchase::Pending))
         && !answer.is_inquiry
         && !other_reference(answer.reference_code.as_ref(), reference_code)
         && !other(answer.product_code.as_ref(), product_code.as_str())

@@ -1,17 +1,13 @@
 //! What a callback proves.
 
-use super::{
-    confirmation::confirmation,
-    ignored::Ignored,
-    meaning::{Meaning, meaning_of},
-};
+use super::{confirmation::confirmation, ignored::Ignored};
 use crate::{
     okebayar::{
         answer::Answer,
         code_lists::CodeLists,
         subject::{self, Subject},
     },
-    transaction::{Finding, Source, State, Statement, StatusCode},
+    transaction::{AsCheck, Finding, Source, State, Statement, StatusCode},
 };
 
 /// What a callback proves where the configuration trusts callbacks: what a
@@ -47,11 +43,10 @@ pub fn of_callback(report: &Answer) -> Statement {
 /// True when a callback with this code only repeats a settled state.
 #[must_use]
 pub fn agrees(code: StatusCode, with: &State, lists: &CodeLists) -> bool {
+    let check = lists.entry(code).check;
     match with {
-        State::Succeeded { .. } => {
-            matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
-        }
-        State::Failed(_) => !matches!(meaning_of(code, lists), Meaning::Success),
+        State::Succeeded { .. } => matches!(check, AsCheck::Succeeded | AsCheck::Pending),
+        State::Failed(_) => check != AsCheck::Succeeded,
         _ => false,
     }
 }

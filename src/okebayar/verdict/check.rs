@@ -1,18 +1,13 @@
 //! What a status check's answer proves.
 
-use super::{
-    confirmation::confirmation,
-    ignored::Ignored,
-    meaning::{Meaning, is_about_the_check, meaning_of},
-    mismatched::mismatched,
-};
+use super::{confirmation::confirmation, ignored::Ignored, mismatched::mismatched};
 use crate::{
     okebayar::{
         answer::Answer,
         code_lists::CodeLists,
         subject::{self, Subject, other_reference, shows_record},
     },
-    transaction::{Finding, Source, Statement, StatusCode, Unknown},
+    transaction::{AsCheck, Finding, Source, Statement, StatusCode, Unknown},
 };
 
 /// What a status check's answer proves about the transaction asked about.
@@ -60,7 +55,8 @@ pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) ->
 /// them may be what OKEBAYAR answers for a reference code that it does not have.
 fn is_receipt(code: StatusCode, lists: &CodeLists) -> bool {
     let is_not_received = lists.not_received.contains(&code);
-    !is_not_received && matches!(meaning_of(code, lists), Meaning::Success | Meaning::Pending)
+    let check = lists.entry(code).check;
+    !is_not_received && matches!(check, AsCheck::Succeeded | AsCheck::Pending)
 }
 
 /// Returns true when a check's answer that changes nothing shows no sign of the transaction: it
@@ -79,12 +75,8 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
 /// reference code: any failure, unless it is about the check itself.
 #[must_use]
 pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
-    let is_failure = matches!(
-        meaning_of(code, lists),
-        Meaning::Failure(_) | Meaning::Refused(_)
-    );
-    let is_ours = code.number() == 401 || is_about_the_check(code);
-    lists.not_received.contains(&code) || is_failure && !is_ours
+    let check = lists.entry(code).check;
+    lists.not_received.contains(&code) || matches!(check, AsCheck::Failed | AsCheck::BillRefused)
 }
 
 /// The status of a reference code of which nothing else is known.
@@ -113,7 +105,7 @@ pub fn of_unknown(answer: &Answer, reference_code: &str) -> Result<ReferenceStat
         return Err(Ignored::AboutAnother);
     }
     match answer.status_code() {
-        Some(code) if is_about_the_check(code) => Err(Ignored::AboutTheCheck),
+        Some(code) if code.entry().check == AsCheck::AboutCheck => Err(Ignored::AboutTheCheck),
         Some(code) => Ok(ReferenceStatus {
             code,
             shows_record: shows_record(answer),

@@ -1,9 +1,6 @@
 //! What an answer proves that is not the POST's own.
 
-use super::{
-    ignored::Ignored,
-    meaning::{Meaning, is_about_the_check, meaning_of},
-};
+use super::ignored::Ignored;
 use crate::{
     okebayar::{
         answer::Answer,
@@ -13,7 +10,7 @@ use crate::{
             Subject, mismatch, names_own_trace, shows_purchase, shows_record, shows_record_of,
         },
     },
-    transaction::{FailureReason, Finding, Source, StatusCode},
+    transaction::{AsCheck, Finding, Source, StatusCode},
 };
 
 /// Returns what an answer that is not the POST's own proves.
@@ -38,41 +35,35 @@ pub(super) fn confirmation(
     if lists.not_received.contains(&code) {
         return not_received(answer, asked, code, source);
     }
-    if is_about_the_check(code) {
+    let entry = lists.entry(code);
+    if entry.check == AsCheck::AboutCheck {
         return Err(Ignored::AboutTheCheck);
     }
-    let meaning = meaning_of(code, lists);
     let is_own_hit = names_own_trace(answer, asked);
     // Of a check, the trace code may be an echo. A callback was told nothing.
     let is_told = is_own_hit && source == Source::Callback;
-    let is_ambiguous = match meaning {
-        Meaning::Success => asked.inquired.any() && !shows_purchase(answer, asked),
+    let is_ambiguous = match entry.check {
+        AsCheck::Succeeded => asked.inquired.any() && !shows_purchase(answer, asked),
         _ => asked.inquired.may_have_got(code),
     };
     if is_ambiguous && !is_told {
         return Err(Ignored::MayBeInquiry);
     }
     let has_record = is_told || shows_record_of(answer, asked.transaction);
-    match meaning {
-        Meaning::Success if has_record || shows_purchase(answer, asked) => Ok(Finding::Succeeded),
-        Meaning::Success => Err(Ignored::MayMeanTheCheck),
-        Meaning::Pending => Ok(Finding::Pending),
-        // Any of these may be what OKEBAYAR answers for a reference code that it cannot find.
-        Meaning::Failure(why) if has_record => Ok(Finding::Failed(why)),
-        // 400 to 405 may say so of a record as well: of the bill, not of the purchase. Only
-        // the POST's own trace code ties them to it.
-        // 401 does not even then: it may be this very payment that paid the bill.
-        Meaning::Refused(why) if has_record && is_own_hit && why != FailureReason::AlreadyPaid => {
-            Ok(Finding::Failed(why))
+    match entry.check {
+        AsCheck::Succeeded if has_record || shows_purchase(answer, asked) => Ok(Finding::Succeeded),
+        AsCheck::Succeeded => Err(Ignored::MayMeanTheCheck),
+        AsCheck::Pending => Ok(Finding::Pending),
+        AsCheck::Failed if has_record => Ok(Finding::Failed(entry.reason())),
+        AsCheck::BillRefused if has_record && is_own_hit => Ok(Finding::Failed(entry.reason())),
+        // Without the record, each of these may be the answer for a reference code that OKEBAYAR
+        // cannot find. Repeated checks do not settle it: the schedule ends in NEEDS_REVIEW, unless
+        // the configuration lists the code as "never received".
+        AsCheck::Failed | AsCheck::BillRefused | AsCheck::BillPaid => Err(Ignored::MayMeanNotFound),
+        AsCheck::Doubtful if has_record => Ok(Finding::Doubtful(entry.reason())),
+        AsCheck::Doubtful | AsCheck::AboutCheck | AsCheck::Inconclusive => {
+            Err(Ignored::AboutTheCheck)
         }
-        // A check that is answered so never settles by itself, however often it is made: the
-        // schedule ends in NEEDS_REVIEW, unless the configuration lists the code as "never
-        // received".
-        Meaning::Failure(_) | Meaning::Refused(_) => Err(Ignored::MayMeanNotFound),
-        // A sick OKEBAYAR answers so to the check as well: only an answer that shows
-        // its record of this very purchase counts.
-        Meaning::Doubtful(why) if has_record => Ok(Finding::Doubtful(why)),
-        Meaning::Doubtful(_) | Meaning::Inconclusive => Err(Ignored::AboutTheCheck),
     }
 }
 

@@ -5,7 +5,6 @@ mod callback;
 mod check;
 mod confirmation;
 mod ignored;
-mod meaning;
 mod mismatched;
 mod purchase;
 mod query;
@@ -16,4 +15,6 @@ pub use check::{
 };
 pub use ignored::Ignored;
 pub use purchase::{difference, of_purchase};
-pub use query::{Refusal, class, of_query};
+pub use query::{class, of_query};
+
+pub use crate::transaction::Refusal;

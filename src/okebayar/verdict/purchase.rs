@@ -1,12 +1,9 @@
 //! What the purchase's own answer proves.
 
-use super::{
-    meaning::{Meaning, meaning_of},
-    mismatched::mismatched,
-};
+use super::mismatched::mismatched;
 use crate::{
     okebayar::{answer::Answer, code_lists::CodeLists, mismatch::Mismatch, subject::mismatch},
-    transaction::{FailureReason, Finding, Source, Statement, Transaction, Unknown},
+    transaction::{AsPurchase, Finding, Source, Statement, Transaction, Unknown},
 };
 
 /// What the purchase's own answer proves.
@@ -43,16 +40,17 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
         return unknown(Unknown::Unreadable);
     };
     let is_signed = answer.reference_code.is_some() || answer.details.trace_code.is_some();
-    let finding = match meaning_of(code, lists) {
-        Meaning::Failure(why @ FailureReason::GatewayCredentials) => Finding::Failed(why),
-        Meaning::Success | Meaning::Failure(_) | Meaning::Refused(_) if !is_signed => {
+    let entry = lists.entry(code);
+    let finding = match entry.purchase {
+        AsPurchase::CredentialsRefused => Finding::Failed(entry.reason()),
+        AsPurchase::Succeeded | AsPurchase::Failed if !is_signed => {
             return unknown(Unknown::Inconclusive);
         }
-        Meaning::Success => Finding::Succeeded,
-        Meaning::Pending => Finding::Pending,
-        Meaning::Failure(why) | Meaning::Refused(why) => Finding::Failed(why),
-        Meaning::Doubtful(why) => Finding::Doubtful(why),
-        Meaning::Inconclusive => return unknown(Unknown::Inconclusive),
+        AsPurchase::Succeeded => Finding::Succeeded,
+        AsPurchase::Pending => Finding::Pending,
+        AsPurchase::Failed => Finding::Failed(entry.reason()),
+        AsPurchase::Doubtful => Finding::Doubtful(entry.reason()),
+        AsPurchase::Inconclusive => return unknown(Unknown::Inconclusive),
     };
     Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
 }
