@@ -1,4 +1,4 @@
-//! One account as OKEBAYAR knows it: its credentials, and how it talks.
+//! The settings of one OKEBAYAR account: credentials, format, and the names of operations.
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -12,26 +12,26 @@ use super::{
     redact::RequestSecrets,
 };
 
-/// How one account talks to OKEBAYAR. Its `Debug` shows no secret.
+/// One OKEBAYAR account. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub struct Account {
-    /// In which format it talks.
+    /// The format of requests.
     pub format: Format,
-    /// Who asks.
+    /// The credentials of requests.
     pub credentials: Credentials,
-    /// What the operations are called.
+    /// The wire names of the operations.
     pub transaction_codes: TransactionCodes,
-    /// Codes whose meaning only this deployment knows.
+    /// Codes and account number forms whose meaning depends on the deployment.
     pub code_lists: CodeLists,
-    /// JSON writes amounts as numbers.
+    /// Writes amounts in JSON as numbers.
     pub json_numbers: bool,
-    /// An answer that names another member proves nothing.
+    /// Rejects answers that name another member: they prove nothing.
     pub verify_user_id: bool,
-    /// The zone of OKEBAYAR's times.
+    /// The time zone of OKEBAYAR's times.
     pub zone: TimeZone,
 }
 
-/// Who asks: one account's credentials. `Debug` hides the PIN.
+/// The credentials of one account. `Debug` hides the PIN.
 #[derive(Debug)]
 pub struct Credentials {
     /// The member id.
@@ -40,10 +40,10 @@ pub struct Credentials {
     pub pin: SecretString,
 }
 
-/// What the operations are called on the wire (API page, 3.1).
+/// The `transactioncode` of each operation (docs/OKEBAYAR.md, section 3.1).
 #[derive(Clone, Debug)]
 pub struct TransactionCodes {
-    /// A prepaid purchase, and with a query code a prepaid inquiry.
+    /// A prepaid purchase; with a `querycode`, a prepaid inquiry.
     pub prepaid: String,
     /// A postpaid inquiry.
     pub inquiry: String,
@@ -51,14 +51,15 @@ pub struct TransactionCodes {
     pub payment: String,
     /// A status check.
     pub check: String,
-    /// The deposit.
+    /// The balance of the deposit.
     pub balance: String,
     /// A test of the connection.
     pub echo: String,
 }
 
 impl Account {
-    pub(super) fn read(
+    /// Parses the body of an answer, without the secrets of its request.
+    pub(super) fn parse(
         &self,
         body: Vec<u8>,
         secrets: &RequestSecrets,
@@ -68,17 +69,18 @@ impl Account {
         self.interpret(fields, secrets)
     }
 
+    /// Gives meaning to the names and texts of an answer or callback, without `secrets`.
     pub(super) fn interpret(
         &self,
         fields: Fields,
         secrets: &RequestSecrets,
     ) -> Result<Answer, Unreadable> {
         let user_id = self.credentials.user_id.as_str();
-        let reading = AnswerContext {
+        let context = AnswerContext {
             zone: &self.zone,
             secrets,
             member: self.verify_user_id.then_some(user_id),
         };
-        interpret::interpret_for(fields, &reading)
+        interpret::interpret_for(fields, &context)
     }
 }

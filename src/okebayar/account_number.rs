@@ -1,11 +1,11 @@
-//! The comparison of the account numbers that an answer names with ours.
+//! The comparison of account numbers in an answer with ours.
 
 use super::phone_number::same_mobile;
 
 /// The forms in which OKEBAYAR may name an account number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountNumberForms {
-    /// As it was sent; only the case of letters may differ.
+    /// The number as it was sent; only the case of letters may differ.
     #[default]
     Exact,
     /// An Indonesian mobile number also with country code or separators: `08...`, `62 8...`,
@@ -14,7 +14,7 @@ pub enum AccountNumberForms {
 }
 
 impl AccountNumberForms {
-    /// Parses the word for it in the configuration.
+    /// Parses the configured word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -40,18 +40,19 @@ pub fn masked(account_number: &str) -> String {
     format!("****{shown}")
 }
 
-/// Returns true for a text that stands for no number at all.
+/// Returns true for a placeholder: a text of hyphens and zeros, or none.
 pub(super) fn is_placeholder(named: &str) -> bool {
     named.bytes().all(|byte| b"-0".contains(&byte))
 }
 
-/// Returns true when a number is named, and it is not `ours`.
+/// Returns true when an answer names a number, and it is not `ours`.
 pub(super) fn is_other_number(named: &str, ours: &str) -> bool {
     let names_nobody = ours.is_empty() && is_placeholder(named);
     !names_nobody && !named.eq_ignore_ascii_case(ours)
 }
 
-/// The same for a number of months, which may have leading zeros.
+/// Returns true when an answer names a number of months, and it is not `ours`. Leading zeros do not
+/// count.
 pub(super) fn is_other_period(named: &str, ours: &str) -> bool {
     let plain = |text: &str| {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());

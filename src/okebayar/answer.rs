@@ -1,60 +1,60 @@
-//! An answer of OKEBAYAR, or a callback, with the meaning of its names and texts.
+//! An answer of OKEBAYAR, or a callback, after its names and texts were given meaning.
 
 use jiff::Timestamp;
 
 use super::fields::{Fields, Unreadable};
 use crate::transaction::{Details, StatusCode};
 
-/// What an answer, or a callback, says.
+/// An answer of OKEBAYAR, or a callback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The status as written; `None` when there is none.
+    /// The status as written; `None` without one.
     pub status: Option<String>,
-    /// The reference code it names; `None` when it names none.
+    /// The reference code that it names; `None` without one.
     pub reference_code: Option<String>,
-    /// The product it names.
+    /// The product that it names.
     pub product_code: Option<String>,
-    /// The account number it names.
+    /// The account number that it names.
     pub account_number: Option<String>,
-    /// The second account number it names (`accnumber2`).
+    /// The second account number that it names (`accnumber2`).
     pub account_number_2: Option<String>,
-    /// The third account number it names (`accnumber3`).
+    /// The third account number that it names (`accnumber3`).
     pub account_number_3: Option<String>,
     /// The message that an echo returns.
     pub message: Option<String>,
     /// The inquiry that it names.
     pub inquiry_code: Option<String>,
-    /// True when it names a member other than the one that asked: it proves nothing.
+    /// The answer names another member than the one that asked, so it proves nothing.
     pub names_another_member: bool,
-    /// The member it names.
+    /// The member that it names.
     pub user_id: Option<String>,
-    /// True for an inquiry's answer, which is never evidence (API page, 3.1).
+    /// The answer to an inquiry, which is never evidence (docs/OKEBAYAR.md, section 3.1).
     pub is_inquiry: bool,
-    /// Until when the inquiry may be paid, where that can be read.
+    /// The time until which the inquiry may be paid; `None` where it is unreadable.
     pub inquiry_expires: Option<Timestamp>,
-    /// Everything else that is known.
+    /// The other facts of the answer.
     pub details: Details,
-    /// Every name and text in order, `additionaldata` taken apart; no secret.
+    /// Every name and text in order, without secrets; `additionaldata` is taken apart.
     pub fields: Fields,
-    /// How many names `details` has no room for; `fields` has them.
+    /// The number of names that did not fit into `details`; `fields` has them.
     pub left_out: usize,
-    /// Names of texts that were left out because they quoted a secret.
+    /// The names of texts that were left out because they quoted a secret.
     pub withheld: Vec<&'static str>,
 }
 
 impl Answer {
-    /// The status code, where it is one.
+    /// Returns the status code; `None` when the status is none.
     #[must_use]
     pub fn status_code(&self) -> Option<StatusCode> {
         StatusCode::read(self.status.as_deref()?)
     }
 
-    /// The text under a name to the letter, so that it can be sent back; `None` when
-    /// there is none.
+    /// Returns the text under a name to the letter, so that it can be sent back; `None` when there
+    /// is none.
     ///
     /// # Errors
-    /// [`Unreadable::Ambiguous`] when there are two different ones,
-    /// [`Unreadable::HoldsSecret`] when it cannot be kept.
+    /// [`Unreadable::Ambiguous`] when there are two different texts,
+    /// [`Unreadable::HoldsSecret`] when the text was left out because it quoted a secret.
     pub fn verbatim(&self, name: &'static str) -> Result<Option<&str>, Unreadable> {
         if self.withheld.contains(&name) {
             return Err(Unreadable::HoldsSecret(name));

@@ -1,29 +1,29 @@
-//! The reasons why a request brought no usable answer.
+//! The error of a request without a usable answer.
 
 use super::{fields::Unreadable, transport::TransportError, verdict::Ignored};
 
-/// Why a status check brought nothing.
+/// The reason why a request brought no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// No answer.
+    /// The transport failed: there is no answer.
     #[error("{0}")]
     NoAnswer(#[from] TransportError),
-    /// An HTTP status outside 2xx.
+    /// The HTTP status is outside 2xx.
     #[error("HTTP status {0}")]
     HttpStatus(u16),
-    /// An answer that cannot be read.
+    /// The answer cannot be parsed.
     #[error("the answer is unreadable: {0}")]
     Unreadable(#[from] Unreadable),
-    /// An answer that says nothing about the transaction.
+    /// The answer proves nothing about the transaction.
     #[error("the answer was ignored: {0}")]
     Ignored(#[from] Ignored),
-    /// An answer without any sign of the transaction, which proves nothing.
+    /// The answer shows no sign of the transaction, and proves nothing.
     #[error("the answer was ignored: {0}")]
     NoSign(Ignored),
 }
 
 impl AnswerError {
-    /// One word for it.
+    /// Returns the label of the error for metrics and spans.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use super::{
     signature::sign,
 };
 
-/// A request's body: it holds the PIN, so it has no `Debug`.
+/// The body of one signed request. It holds the PIN, so it has no `Debug`.
 pub struct Body {
     operation: &'static str,
     transaction_code: String,
@@ -24,65 +24,66 @@ pub struct Body {
 }
 
 impl Body {
-    /// What it asks, in one word.
+    /// Returns the name of the operation, for metrics and logs.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.operation
     }
 
-    /// What OKEBAYAR calls the operation.
+    /// Returns the wire name of the operation.
     #[must_use]
     pub fn transaction_code(&self) -> &str {
         &self.transaction_code
     }
 
-    /// The product that it is about, if it names one.
+    /// Returns the product that the request names; `None` without one.
     #[must_use]
     pub fn product_code(&self) -> Option<&str> {
         self.product_code.as_deref()
     }
 
-    /// The media type.
+    /// Returns the media type.
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         self.format.content_type()
     }
 
-    /// Lets the body leave until then, and not later.
+    /// Sets the deadline after which the body must not leave.
     #[must_use]
     pub fn sent_by(mut self, send_by: SendBy) -> Self {
         self.send_by = Some(send_by);
         self
     }
 
-    /// Returns the time until which it may leave; `None` where it does not matter.
+    /// Returns the deadline after which the body must not leave; `None` without one.
     #[must_use]
     pub fn send_by(&self) -> Option<SendBy> {
         self.send_by
     }
 
-    /// Returns the secrets that it holds, which its answer may quote.
+    /// Returns the secrets in the request, which its answer may quote.
     #[must_use]
     pub fn secrets(&self) -> &RequestSecrets {
         &self.secrets
     }
 
-    /// Returns the values in it that name a customer: never to be logged.
+    /// Returns the values in the request that identify a customer. They are never logged.
     #[must_use]
     pub fn personal(&self) -> &[String] {
         &self.personal
     }
 
-    /// The bytes to send, PIN included: never to be logged.
+    /// Returns the bytes to send. They include the PIN and are never logged.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// What JSON writes as numbers, where the account does.
+/// The fields that JSON writes as numbers, where the account does so.
 const AMOUNTS: [&str; 2] = ["nominal", "adminfee"];
 
+/// Builds the signed body of an operation, given its name and its wire name.
 pub(super) fn signed(
     account: &Account,
     (operation, transaction_code): (&'static str, &str),

@@ -1,5 +1,5 @@
-//! One OKEBAYAR account: purchases, payments and status checks as statements, and
-//! questions with their answers.
+//! The client of one OKEBAYAR account: one request, one parsed answer, traced and observed. Its
+//! operations are in `operations/`, one file for each.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,10 +22,10 @@ use super::{
 };
 use crate::transaction::Order;
 
-/// The longest answer that is taken apart at once where it came, in bytes.
+/// The longest answer that is parsed on the thread that received it, in bytes.
 const LONG_BYTES: usize = 16 * 1024;
 
-/// Talks to OKEBAYAR for one account.
+/// A client of one OKEBAYAR account.
 pub struct Client {
     pub(super) account: Arc<Account>,
     transport: Arc<dyn Transport>,
@@ -34,7 +34,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Builds a client of one account, which parses its answers independently of others.
+    /// Builds a client of one account, which shares no parse permits with other clients.
     #[must_use]
     pub fn new(account: Account, transport: Arc<dyn Transport>) -> Self {
         Self {
@@ -45,14 +45,14 @@ impl Client {
         }
     }
 
-    /// Parses answers in turn with the other clients of the process.
+    /// Shares parse permits with the other clients of the process.
     #[must_use]
     pub fn with_parse_permits(mut self, parse_permits: ParsePermits) -> Self {
         self.parse_permits = parse_permits;
         self
     }
 
-    /// Tells an observer of every answer.
+    /// Reports every answer to an observer.
     #[must_use]
     pub fn observed_by(mut self, observer: Observer) -> Self {
         observer.metrics.await_another_member(&observer.account);
@@ -63,10 +63,10 @@ impl Client {
         self
     }
 
-    /// Reads a callback's fields.
+    /// Gives meaning to the names and texts of a callback.
     ///
     /// # Errors
-    /// [`Unreadable`] when they contradict each other.
+    /// [`Unreadable`] when two of them contradict each other.
     pub fn read_report(&self, fields: Fields) -> Result<Answer, Unreadable> {
         let Credentials { user_id, pin } = &self.account.credentials;
         let about = fields
@@ -77,8 +77,8 @@ impl Client {
         self.account.interpret(fields, &secrets)
     }
 
-    /// Counts and logs an answer that names our reference code and another account number,
-    /// product or inquiry than ours, for which alone it proves nothing.
+    /// Counts and logs an answer about our reference code whose account number, product or inquiry
+    /// is not ours. That difference alone makes it prove nothing.
     pub fn report_difference(
         &self,
         operation: &'static str,
@@ -91,22 +91,24 @@ impl Client {
         }
     }
 
-    /// The name of a text that cannot be sent back to the letter, if there is one.
+    /// Returns the name of a text that cannot be sent back to the letter; `None` without one.
     #[must_use]
     pub fn unsendable(&self, order: &Order) -> Option<&'static str> {
         requests::unsendable(&self.account, order)
     }
 
-    /// The codes whose meaning only this deployment knows.
+    /// Returns the codes whose meaning depends on the deployment.
     #[must_use]
     pub fn code_lists(&self) -> &CodeLists {
         &self.account.code_lists
     }
 
+    /// Posts a body once, and parses its answer. Records the result in a span and reports it to the
+    /// observer.
     pub(super) async fn ask(&self, body: Body) -> Result<Answer, AnswerError> {
         let (operation, began) = (body.operation(), Instant::now());
-        let (span, asked) = (self.span(&body), body.personal().to_vec());
-        let answer = self.answer(body).instrument(span.clone()).await;
+        let (span, personal) = (self.span(&body), body.personal().to_vec());
+        let answer = self.exchange(body).instrument(span.clone()).await;
         match &answer {
             Ok(answer) => {
                 if answer.status.is_some() {
@@ -115,21 +117,21 @@ impl Client {
                 }
                 span.record("http.response.status_code", 200);
             }
-            Err(nothing) => {
-                if let AnswerError::HttpStatus(status) = nothing {
+            Err(error) => {
+                if let AnswerError::HttpStatus(status) = error {
                     span.record("http.response.status_code", status);
                 }
-                span.record("error.type", nothing.kind());
+                span.record("error.type", error.kind());
                 span.record("otel.status_code", "ERROR");
             }
         }
         if let Some(observer) = &self.observer {
-            observer.observe(operation, &answer, began.elapsed(), &asked);
+            observer.observe(operation, &answer, began.elapsed(), &personal);
         }
         answer
     }
 
-    /// The HTTP client's span of one POST.
+    /// Builds the HTTP client span of one POST.
     fn span(&self, body: &Body) -> Span {
         let observer = self.observer.as_ref();
         let server = observer.map(|observer| &observer.server);
@@ -149,40 +151,44 @@ impl Client {
         )
     }
 
-    async fn answer(&self, body: Body) -> Result<Answer, AnswerError> {
+    /// Posts a body once, and parses its answer under a permit.
+    async fn exchange(&self, body: Body) -> Result<Answer, AnswerError> {
         let secrets = body.secrets().clone();
         let http = self.transport.post(body).await?;
         if !(200..300).contains(&http.status) {
             return Err(AnswerError::HttpStatus(http.status));
         }
-        let turn = Arc::clone(&self.parse_permits.0).acquire_owned().await;
+        let permit = Arc::clone(&self.parse_permits.0).acquire_owned().await;
         let account = Arc::clone(&self.account);
         let is_long = http.body.len() > LONG_BYTES;
-        let read = move || {
-            // SUBTLE: a caller may give up and drop this future, but the parse goes on: the permit
-            // goes with the parse.
-            let _turn = turn;
-            account.read(http.body, &secrets)
+        let parse = move || {
+            // SUBTLE: a blocking task outlives this future, so it must own the permit.
+            // 1. A long answer is being parsed on a blocking thread.
+            // 2. The caller gives up and drops this future.
+            // 3. A permit that the future held would be free while the parse still takes memory.
+            let _permit = permit;
+            account.parse(http.body, &secrets)
         };
         let answer = if is_long {
-            // Beside the threads that serve everything else.
-            let reading = tokio::task::spawn_blocking(read).await;
-            reading.unwrap_or_else(|_| {
+            // A long parse must not block the threads that serve calls.
+            let parsing = tokio::task::spawn_blocking(parse).await;
+            parsing.unwrap_or_else(|_| {
                 Err(Unreadable::Malformed {
                     format: "an answer",
                     problem: "its reader failed".to_owned(),
                 })
             })?
         } else {
-            read()?
+            parse()?
         };
         if answer.left_out > 0 {
             let left_out = answer.left_out;
-            info!(left_out, "an answer has more names than a record keeps");
+            info!(left_out, "answer has more names than a record keeps");
         }
         Ok(answer)
     }
 }
 
-/// What a span shows of a status that is none: its text may be long, and hold anything.
+/// The status that a span shows when the status is no code: its text may be long, and hold
+/// anything.
 const OTHER_STATUS: &str = "_OTHER";

@@ -1,17 +1,17 @@
-//! What a deployment knows of its OKEBAYAR and the documentation does not.
+//! The properties of OKEBAYAR that are not documented and that a deployment configures.
 
 use std::collections::BTreeSet;
 
 use super::account_number::AccountNumberForms;
 use crate::transaction::{StatusCode, StatusCodeEntry};
 
-/// What a deployment knows of its OKEBAYAR and the documentation does not: the meaning of codes,
-/// and the forms of account numbers.
+/// The configured meaning of undocumented codes and answers, and the forms of account numbers.
 #[derive(Clone, Debug, Default)]
 pub struct CodeLists {
-    /// In a check: OKEBAYAR never received the reference code.
+    /// The codes that mean, in the answer to a check, that OKEBAYAR never received the reference
+    /// code.
     pub not_received: BTreeSet<StatusCode>,
-    /// Undocumented final codes that prove a failure at once.
+    /// The undocumented final codes that prove a failure, instead of a doubt.
     pub failed: BTreeSet<StatusCode>,
     /// The forms in which answers may name an account number.
     pub account_numbers: AccountNumberForms,

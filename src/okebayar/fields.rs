@@ -1,9 +1,9 @@
-//! Names and texts, which every format is read into, and their bounds.
+//! The names and texts that every format is parsed into, and their bounds.
 
 /// Names and texts in the order in which they came.
 pub type Fields = Vec<(String, String)>;
 
-/// An answer that cannot be used as one.
+/// The reason why an answer, or a callback, is unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// The bytes are not of the expected format.
@@ -11,27 +11,27 @@ pub enum Unreadable {
     Malformed {
         /// The expected format.
         format: &'static str,
-        /// What is wrong, without the text itself.
+        /// The problem, without the text itself.
         problem: String,
     },
-    /// A fact on which the meaning rests is said twice, differently.
+    /// The answer gives two different values of a field that decides its meaning.
     #[error("it gives {0} twice, with different values")]
     Ambiguous(&'static str),
-    /// What must go back to the letter holds a secret of ours, which is kept nowhere.
+    /// A text that must be sent back to the letter quotes a secret, which is never stored.
     #[error("its {0} quotes a secret of the request")]
     HoldsSecret(&'static str),
 }
 
-/// The deepest nesting that is read, in every format.
+/// The deepest nesting that is parsed, in every format.
 pub(super) const DEPTH_MAX: usize = 32;
 
 /// The most names that one answer may have, in every format.
 pub(super) const FIELDS_MAX: usize = 512;
 
-/// Amounts of every answer.
+/// The names of amounts in every answer.
 pub(super) const AMOUNTS: [&str; 4] = ["harga", "balance", "nominal", "adminfee"];
 
-/// How amounts inside `additionaldata` begin; a bill's number may follow.
+/// The names of amounts inside `additionaldata`, without the number of the bill that may follow.
 const PLN_AMOUNTS: [&str; 5] = [
     "rptag",
     "valuaddedtax",

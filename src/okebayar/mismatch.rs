@@ -1,8 +1,8 @@
-//! What an answer names that is not ours.
+//! The field in which an answer differs from what was asked about.
 
 use super::{account_number::masked, answer::Answer};
 
-/// A field of an answer that is not the transaction's.
+/// A field of an answer that differs from the transaction or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// Only the account number, under our reference code.
@@ -15,12 +15,12 @@ pub enum Mismatch {
     AccountNumber3,
     /// Only the inquiry that was paid, under our reference code.
     InquiryCode,
-    /// The reference code, or several things.
+    /// The reference code, or several fields.
     Transaction,
 }
 
 impl Mismatch {
-    /// Everything that may differ alone, under our reference code.
+    /// The fields that may differ alone, under our reference code.
     pub const ALONE: [Self; 5] = [
         Self::AccountNumber,
         Self::ProductCode,
@@ -29,7 +29,7 @@ impl Mismatch {
         Self::InquiryCode,
     ];
 
-    /// Returns what an answer names there, account numbers and inquiry codes masked.
+    /// Returns the value of the field in an answer; account numbers and inquiry codes are masked.
     pub(super) fn named(self, answer: &Answer) -> Option<String> {
         match self {
             Self::AccountNumber => answer.account_number.as_deref().map(masked),
@@ -40,7 +40,7 @@ impl Mismatch {
         }
     }
 
-    /// Returns the name of the field that differs, as OKEBAYAR calls it.
+    /// Returns the wire name of the field.
     #[must_use]
     pub fn field(self) -> &'static str {
         match self {

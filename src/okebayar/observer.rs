@@ -1,4 +1,5 @@
-//! The observer of every answer: metrics, log lines, and the texts to the partner.
+//! The observer of every answer: it records metrics, writes log lines, and forwards texts for the
+//! partner.
 
 use std::time::Duration;
 
@@ -11,33 +12,36 @@ use super::{
 };
 use crate::{telemetry::Metrics, transaction::AccountName};
 
-/// Who is told of what OKEBAYAR answers, beside whoever asked.
+/// The observer of all answers to one account.
 pub struct Observer {
     /// The name of the account.
     pub account: AccountName,
-    /// Takes the texts to the partner.
+    /// Receives the texts for the partner.
     pub texts: InfoSender,
-    /// Takes times and results.
+    /// Records durations and results.
     pub metrics: Metrics,
     /// OKEBAYAR's host and port.
     pub server: (String, u16),
 }
 
-/// Takes OKEBAYAR's texts to the partner (`info`), each with the account that was told.
+/// The sending half of a queue of OKEBAYAR's texts for the partner (`info`), each with the account
+/// that received it.
 pub type InfoSender = mpsc::Sender<(AccountName, String)>;
 
 impl Observer {
+    /// Records the result of an operation, its balance, and its text for the partner. `personal` are
+    /// the values in the request that identify a customer.
     pub(super) fn observe(
         &self,
         operation: &'static str,
         answer: &Result<Answer, AnswerError>,
         took: Duration,
-        asked: &[String],
+        personal: &[String],
     ) {
         let result = match answer {
             Ok(answer) if answer.names_another_member => "another_member",
             Ok(answer) => answer.status_code().map_or("no_status", verdict::class),
-            Err(nothing) => nothing.kind(),
+            Err(error) => error.kind(),
         };
         self.metrics
             .operation(&self.account, operation, result, took);
@@ -53,20 +57,21 @@ impl Observer {
                  set accounts.<name>.verify_userid = false"
             );
             self.metrics.another_member(&self.account, operation);
-            // Its deposit and its texts are not ours.
+            // The balance and the text belong to the other member.
             return;
         }
         if let Some(balance) = answer.details.balance {
             self.metrics.balance(&self.account, balance);
         }
         if let Some(info) = &answer.details.info {
-            self.tell(info, answer, asked);
+            self.forward(info, answer, personal);
         }
     }
 
-    /// that; one too many at once is lost.
-    fn tell(&self, info: &str, answer: &Answer, asked: &[String]) {
-        if personal::is_about_one(info, answer, asked) {
+    /// Forwards a text for the partner, unless it is about one customer. Never blocks: a text that
+    /// does not fit into the queue is lost, and counted.
+    fn forward(&self, info: &str, answer: &Answer, personal: &[String]) {
+        if personal::is_about_one(info, answer, personal) {
             self.metrics.notice(&self.account, "about_customer");
             return;
         }
@@ -76,8 +81,8 @@ impl Observer {
         }
     }
 
-    /// Reports an answer that names another account number, product or inquiry than was asked
-    /// about.
+    /// Counts and logs an answer whose account number, product or inquiry is not what the request
+    /// was about.
     pub(super) fn differs(
         &self,
         operation: &'static str,
@@ -119,7 +124,7 @@ impl Observer {
     }
 }
 
-/// Returns as much of a text as a log line needs.
+/// Cuts a text to the length that a log line shows.
 fn shortened(text: &str) -> String {
     text.chars().take(USER_ID_CHARS_MAX).collect()
 }

@@ -1,20 +1,20 @@
-//! The bound of answers that are parsed at once.
+//! The bound on answers that are parsed concurrently.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// How many answers are taken apart at once, which for that moment takes many times their
-/// length.
-const READ_AT_ONCE: usize = 4;
+/// The number of answers that are parsed concurrently. While it is parsed, an answer takes many times
+/// its length.
+const PARSED_MAX: usize = 4;
 
-/// Permits to parse answers, one for each at a time. All accounts of a process share them: the
-/// memory that answers take must not grow with the number of accounts.
+/// The permits to parse answers. All accounts of a process share them, so that the memory that
+/// answers take does not grow with the number of accounts.
 #[derive(Clone, Debug)]
 pub struct ParsePermits(pub(super) Arc<Semaphore>);
 
 impl Default for ParsePermits {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(READ_AT_ONCE)))
+        Self(Arc::new(Semaphore::new(PARSED_MAX)))
     }
 }

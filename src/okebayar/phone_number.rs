@@ -1,4 +1,4 @@
-//! The forms of one Indonesian phone number.
+//! The forms of an Indonesian phone number: national, and with country code or separators.
 
 /// The country code of Indonesia.
 const COUNTRY_CODE: &str = "62";

@@ -1,29 +1,29 @@
-//! The reasons why a question that moves no money has no answer.
+//! The error of an inquiry, a balance or an echo.
 
 use super::{answer::Answer, answer_error::AnswerError, verdict::Refusal};
 use crate::transaction::StatusCode;
 
-/// Why a question that moves no money has no answer.
+/// The reason why an operation that moves no money has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// No usable answer came.
+    /// There is no usable answer.
     #[error("{0}")]
     NoAnswer(AnswerError),
-    /// OKEBAYAR refused.
+    /// OKEBAYAR refused the request.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {
-        /// Its status code.
+        /// The status code of the answer.
         code: StatusCode,
-        /// What the caller can do.
+        /// The kind of refusal, by what the caller can do.
         refusal: Refusal,
     },
-    /// The answer lacks what was asked for.
+    /// The answer lacks a required field.
     #[error("OKEBAYAR's answer has no {0}")]
     Incomplete(&'static str),
-    /// The answer to an inquiry is that of a purchase or payment: it may have been one.
+    /// The answer to an inquiry is that of a purchase or payment: OKEBAYAR may have made one.
     #[error("OKEBAYAR answered an inquiry like a purchase")]
     SoldInstead(Box<Answer>),
-    /// An echo returned something else.
+    /// An echo returned another message.
     #[error("OKEBAYAR returned another message")]
     OtherMessage,
 }

@@ -1,11 +1,11 @@
-//! The questions of inquiries: what is asked, and about whom.
+//! The question of a postpaid inquiry: the product, and the customer whose bill is asked for.
 
 use crate::transaction::{AccountNumber, ProductCode, Verbatim};
 
-/// How a customer is named; each form fills `accnumber1` to `accnumber3` its own way.
+/// A customer; each form fills `accnumber1` to `accnumber3` in its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Customer {
-    /// One number.
+    /// A customer with one number.
     Plain(AccountNumber),
     /// A fixed telephone line.
     Pstn {
@@ -18,15 +18,15 @@ pub enum Customer {
     Bpjs {
         /// The member's number.
         member: AccountNumber,
-        /// How many months are paid for, 1 to 12.
+        /// The number of months to pay for, 1 to 12.
         months: u8,
-        /// The payer's phone number, which the payment names.
+        /// The payer's phone number, which the payment sends.
         payer_phone: AccountNumber,
     },
 }
 
 impl Customer {
-    /// `accnumber1`.
+    /// Returns `accnumber1`.
     #[must_use]
     pub fn account_number(&self) -> &AccountNumber {
         match self {
@@ -38,7 +38,7 @@ impl Customer {
         }
     }
 
-    /// The months of a BPJS inquiry as text; none otherwise.
+    /// Returns the months of a BPJS inquiry as text; an empty text for other customers.
     pub(super) fn months(&self) -> String {
         match self {
             Self::Bpjs { months, .. } => months.to_string(),
@@ -46,7 +46,7 @@ impl Customer {
         }
     }
 
-    /// `accnumber1` to `accnumber3` of the inquiry.
+    /// Returns `accnumber1` to `accnumber3` of the inquiry.
     pub(super) fn account_numbers<'a>(&'a self, months: &'a str) -> [&'a str; 3] {
         match self {
             Self::Plain(number) => [number.as_str(), "", ""],
@@ -61,10 +61,10 @@ impl Customer {
 pub struct Question {
     /// OKEBAYAR's product code.
     pub product_code: ProductCode,
-    /// Whose bill.
+    /// The customer whose bill is asked for.
     pub customer: Customer,
     /// The payer's phone or e-mail address.
     pub contact_number: Verbatim,
-    /// A reference of the caller's, if the product wants one.
+    /// The caller's reference, for products that require one.
     pub ref1: Option<Verbatim>,
 }

@@ -1,4 +1,4 @@
-//! Gives meaning to the names and texts of an answer, the same for every format (promise 17).
+//! The reader of an answer: sorts names and texts into an [`Answer`], and removes secrets.
 
 use std::borrow::Cow;
 
@@ -9,71 +9,88 @@ use super::{
     redaction::{Redaction, VERBATIM, redaction},
     times::{read_expiry, read_time},
 };
-use crate::okebayar::{
-    additional_data,
-    answer::Answer,
-    fields::{Fields, Unreadable},
-    redact::{self, RequestSecrets},
+use crate::{
+    okebayar::{
+        additional_data::{self, Budget},
+        answer::Answer,
+        fields::{Fields, Unreadable},
+        redact::{self, RequestSecrets},
+    },
+    transaction::{Details, Extra, ExtraKeeper, Quoted, SerialNumber, TraceCode},
 };
-use crate::transaction::{Details, Extra, ExtraKeeper, Quoted, SerialNumber, TraceCode};
 
-/// The longest text kept of `info`, in characters.
+/// The longest `info` that is kept, in characters.
 const INFO_CHARS_MAX: usize = 1024;
 
-/// The longest raw text kept of a value that could not be read, in characters.
+/// The longest raw text kept of an unreadable value, in characters.
 const UNREAD_CHARS_MAX: usize = 64;
 
 const SERIAL_NUMBER: &str = "serialnumber";
 
-/// Who reads an answer.
+/// The request that an answer belongs to, as far as reading it depends on that.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerContext<'a> {
     /// The zone of times without one.
     pub zone: &'a TimeZone,
-    /// What must go no further, should the answer quote it.
+    /// The secrets that the answer may quote and that must not be kept.
     pub secrets: &'a RequestSecrets,
-    /// The member that asked, where answers must be for it.
+    /// The member that asked; `None` where answers for any member are accepted.
     pub member: Option<&'a str>,
 }
 
-/// Gives meaning to names and texts. Times without a zone are taken in `zone`.
+/// Gives meaning to names and texts, without a request. Times without a zone are in `zone`.
 ///
 /// # Errors
 /// Those of [`interpret_for`].
 pub fn interpret(fields: Fields, zone: &TimeZone) -> Result<Answer, Unreadable> {
-    let reading = AnswerContext {
+    let context = AnswerContext {
         zone,
         secrets: &RequestSecrets::default(),
         member: None,
     };
-    interpret_for(fields, &reading)
+    interpret_for(fields, &context)
 }
 
-/// Gives meaning to names and texts, for the member that asked.
+/// Gives meaning to the names and texts of the answer to a request.
 ///
 /// # Errors
 /// [`Unreadable::Ambiguous`] when the status, an identifier or the serial number has two
 /// different values, under one name or under two (`transactionstatus`, `responsecode`,
-/// `status`). Of anything else, two different values are as good as none.
-pub fn interpret_for(fields: Fields, reading: &AnswerContext<'_>) -> Result<Answer, Unreadable> {
-    let AnswerContext { zone, secrets, .. } = *reading;
-    let mut known = KnownFields::default();
-    let mut all = Fields::new();
-    let mut extra = ExtraKeeper::default();
-    let mut budget = additional_data::Budget::default();
-    let mut withheld = Vec::new();
+/// `status`). Two different values of anything else count as none.
+pub fn interpret_for(fields: Fields, context: &AnswerContext<'_>) -> Result<Answer, Unreadable> {
+    let mut reader = AnswerReader::default();
     for (name, text) in fields {
+        reader.read(name, text, context)?;
+    }
+    Ok(reader.finish(context))
+}
+
+/// The names and texts read so far.
+#[derive(Default)]
+struct AnswerReader {
+    known: KnownFields,
+    fields: Fields,
+    extra: ExtraKeeper,
+    budget: Budget,
+    withheld: Vec<&'static str>,
+}
+
+impl AnswerReader {
+    fn read(
+        &mut self,
+        name: String,
+        text: String,
+        context: &AnswerContext<'_>,
+    ) -> Result<(), Unreadable> {
+        let secrets = context.secrets;
         let name = plain_name(name);
         let plain = name.to_ascii_lowercase();
         if redact::is_secret(&plain) || matches!(secrets.strip(&name), Cow::Owned(_)) {
-            continue;
+            return Ok(());
         }
         if plain == additional_data::NAME {
-            for (name, text) in inside(&without_controls(&text), &mut budget, secrets) {
-                extra.keep(&name, &text);
-                all.push((name, text));
-            }
-            continue;
+            self.read_additional_data(&text, secrets);
+            return Ok(());
         }
         let verbatim = VERBATIM.into_iter().find(|name| *name == plain);
         let text = if verbatim.is_some() {
@@ -81,56 +98,68 @@ pub fn interpret_for(fields: Fields, reading: &AnswerContext<'_>) -> Result<Answ
         } else {
             without_controls(&text)
         };
-        let safe = match redaction(&plain, &text, zone) {
+        let safe = match redaction(&plain, &text, context.zone) {
             Redaction::FreeText => secrets.strip_free_text(&text),
-            Redaction::Other => secrets.strip(&text),
-            Redaction::Whole => {
+            Redaction::QuotedSecrets => secrets.strip(&text),
+            Redaction::WholeOrNothing => {
                 let stripped = secrets.strip(&text);
                 if matches!(stripped, Cow::Owned(_)) {
-                    withheld.extend(verbatim);
+                    self.withheld.extend(verbatim);
                     Cow::Borrowed("")
                 } else {
                     stripped
                 }
             }
         };
-        let slot = known.slot(&plain);
-        if slot.as_ref().is_none_or(|slot| slot.is_shown) {
-            extra.keep(&name, &safe);
+        let field = self.known.field(&plain);
+        if field.as_ref().is_none_or(|field| field.is_shown) {
+            self.extra.keep(&name, &safe);
         }
-        if let Some(slot) = slot {
+        if let Some(field) = field {
             let text = without_controls(&safe);
             let text = text.trim();
-            // A placeholder beside a serial number contradicts nothing.
+            // A placeholder beside a serial number is no contradiction.
             let is_absent = plain == SERIAL_NUMBER && SerialNumber::read(text).is_none();
-            slot.fill(if is_absent { "" } else { text })?;
+            field.fill(if is_absent { "" } else { text })?;
         }
-        all.push((name, safe.into_owned()));
+        self.fields.push((name, safe.into_owned()));
+        Ok(())
     }
-    let names_another_member = match (reading.member, known.user_id.text()) {
-        (Some(ours), Some(named)) => !named.eq_ignore_ascii_case(ours.trim()),
-        _ => false,
-    };
-    let expiry = known.inquiry_expired.text();
-    let (extra, left_out) = extra.finish();
-    Ok(Answer {
-        status: known.status.text(),
-        reference_code: known.reference_code.text(),
-        product_code: known.product_code.text(),
-        account_number: known.account_number.text(),
-        account_number_2: known.account_number_2.text(),
-        account_number_3: known.account_number_3.text(),
-        message: known.message.text(),
-        inquiry_code: known.inquiry_code.text(),
-        names_another_member,
-        user_id: known.user_id.text(),
-        is_inquiry: known.inquiry_expired.is_named,
-        inquiry_expires: expiry.and_then(|text| read_expiry(&text, zone)),
-        details: details(&known, extra, zone),
-        fields: all,
-        left_out,
-        withheld,
-    })
+
+    fn read_additional_data(&mut self, text: &str, secrets: &RequestSecrets) {
+        for (name, text) in inside(&without_controls(text), &mut self.budget, secrets) {
+            self.extra.keep(&name, &text);
+            self.fields.push((name, text));
+        }
+    }
+
+    fn finish(self, context: &AnswerContext<'_>) -> Answer {
+        let known = self.known;
+        let names_another_member = match (context.member, known.user_id.text()) {
+            (Some(ours), Some(named)) => !named.eq_ignore_ascii_case(ours.trim()),
+            _ => false,
+        };
+        let expiry = known.inquiry_expired.text();
+        let (extra, left_out) = self.extra.finish();
+        Answer {
+            status: known.status.text(),
+            reference_code: known.reference_code.text(),
+            product_code: known.product_code.text(),
+            account_number: known.account_number.text(),
+            account_number_2: known.account_number_2.text(),
+            account_number_3: known.account_number_3.text(),
+            message: known.message.text(),
+            inquiry_code: known.inquiry_code.text(),
+            names_another_member,
+            user_id: known.user_id.text(),
+            is_inquiry: known.inquiry_expired.is_named,
+            inquiry_expires: expiry.and_then(|text| read_expiry(&text, context.zone)),
+            details: details(&known, extra, context.zone),
+            fields: self.fields,
+            left_out,
+            withheld: self.withheld,
+        }
+    }
 }
 
 fn details(known: &KnownFields, extra: Extra, zone: &TimeZone) -> Details {
@@ -158,8 +187,8 @@ fn details(known: &KnownFields, extra: Extra, zone: &TimeZone) -> Details {
     }
 }
 
-/// A blank for each control character, and one for each end of a line: in XML neither can
-/// be told from layout (promise 17).
+/// Replaces each control character, and each end of a line, by one blank: XML cannot distinguish
+/// either from layout (promise 17).
 fn without_controls(text: &str) -> String {
     text.replace("\r\n", " ")
         .replace(|c: char| c.is_ascii_control(), " ")
@@ -174,7 +203,7 @@ fn plain_name(name: String) -> String {
     }
 }
 
-/// The inside of `additionaldata`, without secret fields.
+/// Returns the names and texts inside an `additionaldata`, without secret fields.
 fn inside(
     text: &str,
     budget: &mut additional_data::Budget,
@@ -190,21 +219,22 @@ fn inside(
         .map(|(name, text)| (name, secrets.strip(&without_controls(&text)).into_owned()))
 }
 
-/// Returns the value, or `None` after moving the raw texts to `unread`: one bad value never
-/// makes the answer unreadable. Texts of equal value are one value; different values are none.
+/// Returns the value of a field. Without one valid value, adds the raw texts to `unread` and
+/// returns `None`: one bad value never makes the answer unreadable. Texts of equal value are one
+/// value.
 fn read<T: PartialEq>(
     unread: &mut Vec<(String, String)>,
-    slot: &KnownField,
+    field: &KnownField,
     reader: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
-    let mut values = slot.texts.iter().map(|text| reader(text));
+    let mut values = field.texts.iter().map(|text| reader(text));
     let first = values.next()?;
     if first.is_some() && values.all(|value| value == first) {
         return first;
     }
-    unread.extend(slot.texts.iter().map(|text| {
+    unread.extend(field.texts.iter().map(|text| {
         let shown = text.chars().take(UNREAD_CHARS_MAX).collect();
-        (slot.name.to_owned(), shown)
+        (field.name.to_owned(), shown)
     }));
     None
 }
@@ -308,12 +338,12 @@ mod tests {
 
     fn answer_to(pin: &str, fields: &[(&str, &str)]) -> Answer {
         let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-        let reading = AnswerContext {
+        let context = AnswerContext {
             zone: &wib(),
             secrets: &RequestSecrets::new(pin.into(), SIGNATURE.into()),
             member: Some("userId"),
         };
-        interpret_for(fields.iter().map(own).collect(), &reading).unwrap()
+        interpret_for(fields.iter().map(own).collect(), &context).unwrap()
     }
 
     #[test]

@@ -1,28 +1,32 @@
-//! The facts that an answer gives under documented names.
+//! The documented fields of an answer, and the texts that it gives of each.
 
 use std::collections::BTreeSet;
 
 use crate::okebayar::fields::Unreadable;
 
-/// The most different texts that are kept of one fact: the least, so that their order
-/// does not matter.
+/// The most different texts that are kept of one field. The least ones are kept, so that the
+/// result does not depend on their order.
 const TEXTS_MAX: usize = 4;
 
-/// The texts that an answer gives of one fact.
+/// The texts that an answer gives of one documented field.
 #[derive(Debug)]
 pub(super) struct KnownField {
     pub(super) name: &'static str,
-    /// Two different texts make the whole answer unreadable: they are about what the
-    /// answer proves, and of what.
+    /// Two different texts make the whole answer unreadable: the field decides what the answer
+    /// proves, or about which transaction.
     is_vital: bool,
-    /// The caller sees it under its own name too.
+    /// The caller receives the field under its own name as well.
     pub(super) is_shown: bool,
-    /// It was given, maybe empty.
+    /// The answer names the field, perhaps with an empty text.
     pub(super) is_named: bool,
     pub(super) texts: BTreeSet<String>,
 }
 
 impl KnownField {
+    /// Adds a text.
+    ///
+    /// # Errors
+    /// [`Unreadable::Ambiguous`] when a vital field has another text already.
     pub(super) fn fill(&mut self, text: &str) -> Result<(), Unreadable> {
         self.is_named = true;
         if text.is_empty() || self.texts.contains(text) {
@@ -44,21 +48,24 @@ impl KnownField {
         only.cloned()
     }
 
-    /// All texts in one, or `None` when there is none.
+    /// Joins all texts to one; `None` when there is none.
     pub(super) fn joined(&self) -> Option<String> {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         (!texts.is_empty()).then(|| texts.join(" / "))
     }
 }
 
+/// Defines [`KnownFields`] from lines of `kind field: "name" | "other name"`. A field is vital
+/// (see [`KnownField::is_vital`]), vital and shown ([`KnownField::is_shown`]), or tolerant: two
+/// different texts count as none.
 macro_rules! known {
-    ($($kind:ident $slot:ident: $name:literal $(| $alias:literal)*),* $(,)?) => {
+    ($($kind:ident $field:ident: $name:literal $(| $alias:literal)*),* $(,)?) => {
         #[derive(Debug)]
-        pub(super) struct KnownFields { $(pub(super) $slot: KnownField),* }
+        pub(super) struct KnownFields { $(pub(super) $field: KnownField),* }
 
         impl Default for KnownFields {
             fn default() -> Self {
-                Self { $($slot: KnownField {
+                Self { $($field: KnownField {
                     name: $name,
                     is_vital: known!(@ $kind != tolerant),
                     is_shown: known!(@ $kind == shown),
@@ -69,9 +76,9 @@ macro_rules! known {
         }
 
         impl KnownFields {
-            pub(super) fn slot(&mut self, name: &str) -> Option<&mut KnownField> {
+            pub(super) fn field(&mut self, name: &str) -> Option<&mut KnownField> {
                 match name {
-                    $($name $(| $alias)* => Some(&mut self.$slot),)*
+                    $($name $(| $alias)* => Some(&mut self.$field),)*
                     _ => None,
                 }
             }

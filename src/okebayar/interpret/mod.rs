@@ -1,4 +1,5 @@
-//! Gives meaning to the names and texts of an answer, the same for every format (promise 17).
+//! Gives meaning to the names and texts of an answer, the same for every format (promise 17), with
+//! the tolerances of docs/OKEBAYAR.md, section 6.
 
 mod answer_reader;
 mod known_fields;

@@ -1,11 +1,11 @@
-//! The names of an answer by how their texts may be altered to keep a secret.
+//! The extent to which each text of an answer may be altered to remove a secret.
 
 use jiff::tz::TimeZone;
 
 use super::times::read_expiry;
 use crate::{okebayar::fields::AMOUNTS, transaction::StatusCode};
 
-/// What goes back to OKEBAYAR to the letter, control characters included.
+/// Names of texts that go back to OKEBAYAR to the letter, control characters included.
 pub(super) const VERBATIM: [&str; 10] = [
     "ref1",
     "ref2",
@@ -19,8 +19,8 @@ pub(super) const VERBATIM: [&str; 10] = [
     "inquirycode",
 ];
 
-/// What else identifies or proves something. With [`VERBATIM`] and [`AMOUNTS`]: what is
-/// never altered in part, whatever it holds by chance.
+/// Names of further texts that identify or prove something. These, [`VERBATIM`] and [`AMOUNTS`] are
+/// never altered in part: they may contain the PIN by chance.
 const WHOLE: [&str; 8] = [
     "tracecode",
     "serialnumber",
@@ -36,8 +36,8 @@ const STATUSES: [&str; 3] = ["transactionstatus", "responsecode", "status"];
 
 const TIMES: [&str; 3] = ["transactiontime", "responsetime", "inquiryexpired"];
 
-/// What the name of a text for readers contains: the documented `info` and
-/// `responsestatus`, and what other systems call the text of a fault.
+/// Parts of the names of texts for readers: the documented `info` and `responsestatus`, and the
+/// names that other systems give to an error text.
 const FREE_TEXTS: [&str; 12] = [
     "info",
     "responsestatus",
@@ -53,18 +53,18 @@ const FREE_TEXTS: [&str; 12] = [
     "pesan",
 ];
 
-/// How a text may be altered to keep a secret.
+/// The extent to which a text may be altered to remove a secret.
 pub(super) enum Redaction {
-    /// In any part: it is for readers.
+    /// A text for readers: the PIN is removed as well.
     FreeText,
-    /// Not at all: it is kept, or left out.
-    Whole,
-    /// Where it quotes a secret for certain.
-    Other,
+    /// An identifier or proof: kept unaltered, or left out when it quotes a secret.
+    WholeOrNothing,
+    /// Any other text: only what is certainly a quoted secret is removed.
+    QuotedSecrets,
 }
 
-/// The kind of a text, by its name in lower case; a status or time that cannot be read is
-/// only a text.
+/// Returns the extent for a text, by its name in lower case. An unreadable status or time is a text
+/// for readers.
 pub(super) fn redaction(name: &str, text: &str, zone: &TimeZone) -> Redaction {
     let text = text.trim();
     let is_whole = if STATUSES.contains(&name) {
@@ -75,13 +75,13 @@ pub(super) fn redaction(name: &str, text: &str, zone: &TimeZone) -> Redaction {
         VERBATIM.contains(&name) || AMOUNTS.contains(&name) || WHOLE.contains(&name)
     };
     if is_whole {
-        return Redaction::Whole;
+        return Redaction::WholeOrNothing;
     }
     let is_text = FREE_TEXTS.iter().any(|part| name.contains(part));
     let is_code = name.ends_with("code") || name.starts_with("pln_");
     if STATUSES.contains(&name) || TIMES.contains(&name) || (is_text && !is_code) {
         Redaction::FreeText
     } else {
-        Redaction::Other
+        Redaction::QuotedSecrets
     }
 }

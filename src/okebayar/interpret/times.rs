@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
+/// The digits of a time with milliseconds.
 const TIME_DIGITS: usize = 15;
 
 /// The digits of a time without milliseconds.
@@ -9,7 +10,7 @@ const SHORT_TIME_DIGITS: usize = 12;
 
 const CENTURY: i16 = 2000;
 
-/// Reads `YYMMDDHHmmssSSS` in the given zone; anything else is `None`.
+/// Parses `YYMMDDHHmmssSSS` in the given zone; `None` for anything else.
 pub(super) fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if text.len() != TIME_DIGITS || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -28,8 +29,8 @@ pub(super) fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     Some(civil.ok()?.to_zoned(zone.clone()).ok()?.timestamp())
 }
 
-/// Reads the forms in which `inquiryexpired` is printed: `YYMMDDHHmmss`,
-/// `YYYY-MM-DD HH:mm:ss.SSS`, and the common one.
+/// Parses the documented forms of `inquiryexpired`: `YYMMDDHHmmss`, `YYYY-MM-DD HH:mm:ss.SSS`, and
+/// the form of every other time.
 pub(super) fn read_expiry(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if text.len() == SHORT_TIME_DIGITS {
         return read_time(&format!("{text}000"), zone);
