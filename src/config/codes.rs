@@ -1,5 +1,5 @@
-//! The codes that only a deployment knows: what operations are called, and what some status
-//! codes mean, as far as it may say.
+//! The codes that a deployment configures: the wire names of operations, and the lists of status
+//! codes whose meaning OKEBAYAR does not document.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     transaction::{AsNotReceived, StatusCode},
 };
 
-/// Reads what the operations are called; `key` is the beginning of the six keys.
+/// Reads the wire names of the operations; `key` is the prefix of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
     let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
     let prepaid = code("prepaid", "OkeBayar-prabayar");
@@ -30,8 +30,9 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
     Some(codes)
 }
 
-/// Refuses a question under the code of a purchase: OKEBAYAR may take it for one, and checks are
-/// repeated. A payment and its inquiry may share a code, as OKEBAYAR documents.
+/// Rejects a question under the code of a purchase: OKEBAYAR may execute it as one, and checks are
+/// repeated. A payment and its inquiry may share a code, as documented (docs/OKEBAYAR.md, section
+/// 3.1).
 fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [
@@ -48,6 +49,7 @@ fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     }
 }
 
+/// Reads the codes that mean "never received" in the answer to a check.
 pub(super) fn read_not_received_codes(
     reader: &mut Reader,
     key: &str,
@@ -68,6 +70,7 @@ pub(super) fn read_not_received_codes(
     Some(codes)
 }
 
+/// Reads the undocumented final codes that prove a failure.
 pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
     for code in &codes {
@@ -81,7 +84,7 @@ pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeS
     Some(codes)
 }
 
-/// Refuses codes that stand in both lists: one code has one meaning.
+/// Rejects codes that are in both lists: one code has one meaning.
 pub(super) fn verify_lists(
     reader: &mut Reader,
     key: &str,

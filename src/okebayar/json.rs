@@ -1,4 +1,4 @@
-//! OKEBAYAR's JSON: requests strict and lower case, answers read with tolerance.
+//! OKEBAYAR's JSON: strict lower-case requests, tolerant answers.
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,8 +8,8 @@ use serde_json::{Value, value::RawValue};
 
 use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
 
-/// One flat object from names and texts. Every value is a string, but those that
-/// `numbers` names are numbers where their text is one, digit for digit.
+/// Writes one flat object from names and texts. Every value is a string, except those that `numbers`
+/// names and whose text is a number: they are written digit for digit.
 #[must_use]
 pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
     let mut body = String::from("{");
@@ -29,16 +29,16 @@ pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// True when the text is a JSON number as it stands.
+/// Returns true when the text is a JSON number as it stands.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && !text.ends_with(|c: char| c.is_whitespace())
         && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Reads one flat object. A raw control character inside a string stands for itself,
-/// white space round a name is ignored; a number keeps its text, but an amount with an
-/// exponent loses that; a nested value is kept as its JSON text.
+/// Parses one flat object. A raw control character inside a string stands for itself; white space
+/// around a name is ignored; a number keeps its text, except that an amount with an exponent is
+/// written in plain digits; a nested value keeps its JSON text.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is not one JSON object, is nested too deep,
@@ -91,12 +91,14 @@ fn malformed(problem: &str) -> Unreadable {
     }
 }
 
-/// Where it went wrong; the parser's own message may quote the answer (promise 15).
+/// Builds the error of a text that is no JSON. It gives the place only: the parser's own message may
+/// quote the answer (promise 15).
 fn unparsable(error: &serde_json::Error) -> Unreadable {
     malformed(&format!("line {}, column {}", error.line(), error.column()))
 }
 
-/// The text of a JSON value: that of a string, none of null, else the value as written.
+/// Returns the text of a JSON value: that of a string, an empty one for null, else the value as
+/// written.
 pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
     match value.as_bytes().first() {
         Some(b'"') => serde_json::from_str(value).map_err(|error| unparsable(&error)),
@@ -111,7 +113,7 @@ const SCIENTIFIC_DIGITS_MAX: usize = 32;
 /// Returns the same number in plain digits; `None` when the value is no number with an
 /// exponent, or a longer one than any amount.
 ///
-/// Only a number is read so: `1.5E3` as text is no amount. The plain digits go back in a
+/// The caller passes numbers only: `1.5E3` as a text is no amount. The plain digits go back in a
 /// payment, so they are exact.
 fn without_exponent(value: &str) -> Option<String> {
     let (sign, number) = match value.strip_prefix('-') {
@@ -129,7 +131,7 @@ fn without_exponent(value: &str) -> Option<String> {
     if digits.len() > SCIENTIFIC_DIGITS_MAX || shift > SCIENTIFIC_DIGITS_MAX {
         return None;
     }
-    // Zeros on both sides, so that the point has a place wherever it moves.
+    // With zeros on both sides, the point stays inside the digits wherever it moves.
     let zeros = "0".repeat(shift);
     let padded = format!("{zeros}{digits}{zeros}");
     let point = if exponent < 0 {
@@ -168,7 +170,7 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
         if !in_string || !c.is_ascii_control() {
             mended.push(c);
         } else if was_escaped {
-            // A backslash before it makes no escape, and must not become one.
+            // The backslash before it makes no escape, and must not become part of one.
             mended.push(' ');
         } else {
             mended.extend(["\\u00", &hex::encode([c as u8])]);
@@ -177,7 +179,8 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
     Ok(mended)
 }
 
-/// The names, trimmed, and raw values of an object, and no more of them than one too many.
+/// The names, trimmed, and raw values of an object. One more than [`FIELDS_MAX`] are kept, to detect
+/// that there are too many.
 struct RawObject<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for RawObject<'de> {
@@ -202,7 +205,7 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
     }
 }
 
-/// The raw values of a list, and no more of them than one too many.
+/// The raw values of a list, bounded as in [`RawObject`].
 struct RawList<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for RawList<'de> {

@@ -1,4 +1,4 @@
-//! The requests, strict and lower case (API page, section 3).
+//! The requests of all operations, strict and lower case (docs/OKEBAYAR.md, section 3).
 
 use super::{
     account::Account,
@@ -14,8 +14,8 @@ use crate::transaction::{
 /// The `querycode` of a prepaid inquiry.
 const INQUIRY: &str = "inquiry";
 
-/// Returns the name of a text that the account's format cannot carry back to the letter, if
-/// there is one. Nothing may be sent then: OKEBAYAR would get another text.
+/// Returns the name of a text that the account's format cannot send to the letter; `None` without
+/// one. Such an order must not be sent: OKEBAYAR would receive another text.
 #[must_use]
 pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
     let mut texts = order.inquired.iter().flat_map(Inquired::texts);
@@ -27,7 +27,7 @@ pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
     }
 }
 
-/// The purchase of a prepaid product, or the payment of a bill.
+/// Builds the purchase of a prepaid product, or the payment of a bill.
 #[must_use]
 pub fn order(account: &Account, wanted: &Transaction) -> Body {
     let order = wanted.order();
@@ -55,7 +55,7 @@ pub fn order(account: &Account, wanted: &Transaction) -> Body {
                 ("productcode", order.product_code.as_str()),
                 ("accnumber", order.account_number.as_str()),
             ];
-            // The inquiry's references as it gave them, and no inquirycode.
+            // The references are sent as the inquiry gave them, without inquirycode.
             let refs = inquired.iter().flat_map(|inquired| &inquired.refs);
             let refs = REFS.into_iter().zip(refs);
             parameters
@@ -66,6 +66,7 @@ pub fn order(account: &Account, wanted: &Transaction) -> Body {
     }
 }
 
+/// The names of the references of an inquiry.
 const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
 
 fn bill_parameters(bill: &Bill) -> [(&'static str, &str); 6] {
@@ -80,7 +81,7 @@ fn bill_parameters(bill: &Bill) -> [(&'static str, &str); 6] {
     ]
 }
 
-/// The inquiry before a prepaid purchase.
+/// Builds the inquiry before a prepaid purchase.
 #[must_use]
 pub fn prepaid_inquiry(
     account: &Account,
@@ -102,7 +103,7 @@ pub fn prepaid_inquiry(
     )
 }
 
-/// The inquiry for a bill.
+/// Builds the inquiry for a bill.
 #[must_use]
 pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Question) -> Body {
     let months = question.customer.months();
@@ -124,28 +125,28 @@ pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Ques
     )
 }
 
-/// The status check of a transaction: by its reference code always, and by the
-/// trace code of its own answer when that is known (API page, 3.2).
+/// Builds the status check of a transaction: always with its reference code, and with the trace code
+/// of the POST's own answer where that is known (docs/OKEBAYAR.md, section 3.2).
 #[must_use]
-pub fn check(account: &Account, asked: &Transaction, trace_code: Option<&TraceCode>) -> Body {
+pub fn check(account: &Account, transaction: &Transaction, trace_code: Option<&TraceCode>) -> Body {
     let parameters = trace_code.map(|code| ("tracecode", code.as_str()));
     let code = &account.transaction_codes.check;
     signed(
         account,
         ("check", code),
-        asked.reference_code().as_str(),
+        transaction.reference_code().as_str(),
         parameters.as_slice(),
     )
 }
 
-/// Builds a check of a reference code of which nothing else is known.
+/// Builds the status check of a reference code that the store does not know.
 #[must_use]
 pub fn check_unknown(account: &Account, reference_code: &str) -> Body {
     let code = &account.transaction_codes.check;
     signed(account, ("check", code), reference_code, &[])
 }
 
-/// The deposit that is left. The reference code is the gateway's own.
+/// Builds the request for the balance. The reference code is the gateway's own.
 #[must_use]
 pub fn balance(account: &Account, reference_code: &str) -> Body {
     signed(
@@ -156,7 +157,7 @@ pub fn balance(account: &Account, reference_code: &str) -> Body {
     )
 }
 
-/// A test of the connection. The reference code is the gateway's own.
+/// Builds an echo, a test of the connection. The reference code is the gateway's own.
 #[must_use]
 pub fn echo(account: &Account, reference_code: &str, message: &str) -> Body {
     let parameters = [("message", message)];

@@ -1,8 +1,8 @@
-//! The transaction that an answer is about: what the answer names, and what it shows that only
-//! OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
+//! The comparison of an answer with the transaction it should be about, and the search for facts
+//! that only OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
 //!
-//! A check tells OKEBAYAR the reference code and, where it is known, the trace code of the POST's
-//! own answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
+//! A check sends the reference code and, where it is known, the trace code of the POST's own
+//! answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
 
 use super::{
     account_number::{AccountNumberForms, is_other_number, is_other_period, is_placeholder},
@@ -16,7 +16,7 @@ use crate::transaction::{
     Transaction, Verbatim,
 };
 
-/// What a transaction is known by, for reading what is said about it elsewhere.
+/// The transaction that a check or callback is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The transaction.
@@ -25,7 +25,8 @@ pub struct Subject<'a> {
     pub inquired: &'a InquiriesMade,
 }
 
-/// Returns what an answer names that is not ours. What it leaves out names nothing.
+/// Returns the field in which an answer differs from the transaction; `None` when it does not. A
+/// field that the answer leaves out does not differ.
 pub(super) fn mismatch(
     answer: &Answer,
     about: &Transaction,
@@ -42,7 +43,7 @@ pub(super) fn mismatch(
         lists.account_numbers,
     );
     let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
-    let [is_other_two, is_other_three] = are_others_in(answer, order);
+    let [is_other_two, is_other_three] = differ_from_bill(answer, order);
     let found = [
         (is_other_account, Mismatch::AccountNumber),
         (is_other_product, Mismatch::ProductCode),
@@ -59,9 +60,9 @@ pub(super) fn mismatch(
     }
 }
 
-/// Returns whether an answer about an order names another second, and another third, account
-/// number than its payment sends. Where that sends none, none can be another one.
-fn are_others_in(answer: &Answer, order: &Order) -> [bool; 2] {
+/// Compares the second and the third account number of an answer with those that the payment of the
+/// order sends; true means that they differ. Where the payment sends none, none differs.
+fn differ_from_bill(answer: &Answer, order: &Order) -> [bool; 2] {
     let inquired = order.inquired.as_ref();
     let Some((inquired, bill)) = inquired.and_then(|it| Some((it, it.bill.as_ref()?))) else {
         return [false; 2];
@@ -85,18 +86,18 @@ fn are_others_in(answer: &Answer, order: &Order) -> [bool; 2] {
     [is_other_two, is_other_three]
 }
 
-/// Returns true when something is named, and it is not ours.
+/// Returns true when an answer names a text, and it is not ours.
 pub(super) fn other(named: Option<&String>, ours: &str) -> bool {
     named.is_some_and(|named| !named.eq_ignore_ascii_case(ours))
 }
 
-/// Returns true when a reference code is named, and it is not ours. OKEBAYAR may leave out its
-/// hyphens: no two reference codes of a store differ only in them or in case.
+/// Returns true when an answer names a reference code, and it is not ours. Hyphens and case are not
+/// compared: OKEBAYAR may change them, and no two reference codes in a store differ only in them.
 pub(super) fn other_reference(named: Option<&String>, ours: &str) -> bool {
     named.is_some_and(|named| !same_letters(named, ours))
 }
 
-/// Returns true for texts that are one without case, hyphens and other separators.
+/// Returns true for texts that are equal without case, hyphens and other separators.
 fn same_letters(one: &str, other: &str) -> bool {
     fn letters(text: &str) -> impl Iterator<Item = char> {
         let letters = text.chars().filter(|c| c.is_alphanumeric());
@@ -105,63 +106,63 @@ fn same_letters(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 
-/// Returns true when an account number is named, and it is not ours in any form.
+/// Returns true when an answer names an account number, and it is not ours in any accepted form.
 pub(super) fn other_account(named: Option<&String>, ours: &str, forms: AccountNumberForms) -> bool {
     named.is_some_and(|named| !forms.agree(named, ours))
 }
 
-/// Returns true when an answer shows a record of the transaction: the account number and, beside
-/// it, the product code, a price or the inquiry that was paid. A check tells none of these, so
-/// they are no echo. That they are ours was compared before.
+/// Returns true when an answer shows OKEBAYAR's record of the transaction: the account number and,
+/// with it, the product code, a price or the paid inquiry. A check sends none of these, so they
+/// cannot be an echo. The caller has verified that they are ours.
 pub(super) fn shows_record_of(answer: &Answer, about: &Transaction) -> bool {
     let paid = about.contents().inquiry_code().is_some() && answer.inquiry_code.is_some();
     answer.account_number.is_some() && (answer.product_code.is_some() || has_price(answer) || paid)
 }
 
-/// Returns true when an answer shows a record of anything under the reference code.
+/// Returns true when an answer shows any record under the reference code.
 pub(super) fn shows_record(answer: &Answer) -> bool {
     let names_order = answer.product_code.is_some() || answer.inquiry_code.is_some();
     answer.account_number.is_some() && (names_order || has_price(answer))
 }
 
-/// Returns true when an answer holds what only a purchase has (API page, 3.2): a serial number
-/// or a price that no inquiry under the same reference code was answered with.
-pub(super) fn shows_purchase(answer: &Answer, asked: Subject<'_>) -> bool {
+/// Returns true when an answer holds a fact that only a purchase has (docs/OKEBAYAR.md, section
+/// 3.2): a serial number or a price that no inquiry under the same reference code returned.
+pub(super) fn shows_purchase(answer: &Answer, subject: Subject<'_>) -> bool {
     let details = &answer.details;
-    let reference = asked.transaction.reference_code().as_str();
+    let reference = subject.transaction.reference_code().as_str();
     let has_serial_number = details.serial_number.as_ref().is_some_and(|number| {
-        // One that only returns what a check told is no proof of delivery.
+        // A number that repeats what the check sent is an echo, not a proof of delivery.
         let text = number.expose();
-        let mut traces = own_trace_codes(asked.transaction);
+        let mut traces = own_trace_codes(subject.transaction);
         let is_echo =
             same_letters(text, reference) || traces.any(|own| same_letters(text, own.as_str()));
-        !is_echo && !asked.inquired.may_have_told_serial_number(number)
+        !is_echo && !subject.inquired.may_have_told_serial_number(number)
     });
     let price = details.price.filter(|price| *price > Amount::ZERO);
-    has_serial_number || price.is_some_and(|price| !asked.inquired.told_price(price))
+    has_serial_number || price.is_some_and(|price| !subject.inquired.told_price(price))
 }
 
-/// Returns the details of an answer without a serial number that an inquiry told: it is not what
-/// was bought, which is still awaited.
-pub(super) fn details(answer: &Answer, asked: Subject<'_>) -> Details {
+/// Returns the details of an answer, without a serial number that an inquiry returned: the number of
+/// the purchase is still to come.
+pub(super) fn details(answer: &Answer, subject: Subject<'_>) -> Details {
     let mut details = answer.details.clone();
-    let is_purchase = |number: &SerialNumber| !asked.inquired.told_serial_number(number);
+    let is_purchase = |number: &SerialNumber| !subject.inquired.told_serial_number(number);
     details.serial_number = details.serial_number.filter(is_purchase);
     details
 }
 
-/// Returns true when an answer carries the trace code of the POST's own answer, and that is no
-/// inquiry's. In the answer to a check it may be an echo.
-pub(super) fn names_own_trace(answer: &Answer, asked: Subject<'_>) -> bool {
+/// Returns true when an answer carries the trace code of the POST's own answer, and no inquiry
+/// returned the same one. In the answer to a check it may be an echo.
+pub(super) fn names_own_trace(answer: &Answer, subject: Subject<'_>) -> bool {
     answer.details.trace_code.as_ref().is_some_and(|named| {
-        own_trace_codes(asked.transaction).any(|own| own == named)
-            && !asked.inquired.told_trace_code(named)
+        own_trace_codes(subject.transaction).any(|own| own == named)
+            && !subject.inquired.told_trace_code(named)
     })
 }
 
-/// Returns the trace codes of the POST's own answers, without those of an answer that belongs to an
-/// inquiry: a check under such a one finds the inquiry. Once the outcome is settled a transaction
-/// also shows that of a callback, which anybody may have sent.
+/// Returns the trace codes of the POST's own answers. The evidence also holds others, which do not
+/// count: that of an answer about an inquiry, under which a check finds the inquiry, and that of a
+/// callback, which an unauthenticated client may have sent.
 fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
     let said = of.evidence().iter().map(|(said, _)| said);
     let own = said.filter(|said| said.source == Source::Answer && !said.is_about_inquiry());

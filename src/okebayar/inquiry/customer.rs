@@ -1,4 +1,4 @@
-//! The customer whom an answer names, compared with whom the question named.
+//! The comparison of the customer in an answer with the customer in the question.
 
 use crate::{
     okebayar::{
@@ -12,9 +12,9 @@ use crate::{
 };
 
 impl Customer {
-    /// Returns the second or third account number that an answer names and that was not asked
-    /// for. What it answers goes back in the payment, so where nothing was asked it
-    /// must name nothing, but for the payer of a BPJS bill (API page, section 3).
+    /// Returns the second or third account number where an answer differs from the question. The
+    /// payment sends back what the answer names, so where the question names none the answer must
+    /// name none either, except the payer of a BPJS bill (docs/OKEBAYAR.md, section 3).
     pub(super) fn difference(&self, answer: &Answer, contact_number: &str) -> Option<Mismatch> {
         let months = self.months();
         let [_, two, three] = self.account_numbers(&months);
@@ -37,7 +37,7 @@ impl Customer {
         }
     }
 
-    /// Names the customer, whatever is paid and by whom.
+    /// Returns the text that identifies the customer, independent of product and payer.
     pub(super) fn identity(&self) -> Verbatim {
         let [one, two, _] = self.account_numbers("");
         Verbatim::new(format!("{one}/{two}"))

@@ -1,4 +1,5 @@
-//! Inquiries: what is asked, and what OKEBAYAR's answer tells (API page, section 3).
+//! Reads the answers to inquiries (docs/OKEBAYAR.md, section 3), and recognizes those that are the
+//! answer to a purchase or payment.
 
 mod customer;
 mod reader;

@@ -1,4 +1,4 @@
-//! Reads what the answer to an inquiry tells.
+//! The reader of answers to inquiries.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::{
         account_number::AccountNumberForms,
         answer::Answer,
         answer_error::AnswerError,
-        fields::Unreadable,
+        fields::{Fields, Unreadable},
         mismatch::Mismatch,
         pln::{PlnPostpaid, PlnPrepaid},
         query_error::QueryError,
@@ -22,12 +22,11 @@ use crate::{
     },
 };
 
-/// How long an inquiry may be paid that does not say so readably: 30 minutes, says
-/// the text of the API page.
+/// The validity of an inquiry without a readable `inquiryexpired` (docs/OKEBAYAR.md, section 3).
 const VALID_DEFAULT: SignedDuration = SignedDuration::from_mins(30);
 
-/// Names that [`InquiryResult`] has a place for.
-const PLACED: [&str; 17] = [
+/// The names that [`InquiryResult`] has a typed place for.
+const TYPED: [&str; 17] = [
     "tracecode",
     "transactionstatus",
     "responsecode",
@@ -47,7 +46,8 @@ const PLACED: [&str; 17] = [
     "info",
 ];
 
-/// Who asked, and when the answer came.
+/// The account and reference code of an inquiry, the time of its answer, and the accepted forms of
+/// account numbers.
 pub(crate) struct InquiryContext<'a> {
     pub account: &'a AccountName,
     pub reference_code: &'a str,
@@ -55,21 +55,28 @@ pub(crate) struct InquiryContext<'a> {
     pub forms: AccountNumberForms,
 }
 
-/// What the answer to a prepaid inquiry tells.
+/// Reads the answer to a prepaid inquiry.
+///
+/// # Errors
+/// [`QueryError`] when the answer is about something else, has no inquiry code, or is unreadable.
 pub(crate) fn read_prepaid(
     answer: Answer,
-    asked: &InquiryContext<'_>,
+    context: &InquiryContext<'_>,
     product_code: &ProductCode,
     account_number: &AccountNumber,
 ) -> Result<InquiryResult, QueryError> {
-    let about = (asked, product_code, account_number.as_str());
+    let expected = Expected {
+        context,
+        product_code,
+        account_number: account_number.as_str(),
+    };
     let customer = Customer::Plain(account_number.clone());
-    refuse_another(&answer, asked, customer.difference(&answer, ""))?;
+    reject_another(&answer, context, customer.difference(&answer, ""))?;
     let customer = customer.identity();
-    found(answer, about, |answer| {
+    build_result(answer, &expected, |answer| {
         let inquired = Inquired {
             refs: refs(answer)?,
-            at: Some(asked.now),
+            at: Some(context.now),
             customer: customer.clone(),
             bill: None,
         };
@@ -77,21 +84,24 @@ pub(crate) fn read_prepaid(
     })
 }
 
-/// What the answer to a postpaid inquiry tells.
+/// Reads the answer to a postpaid inquiry.
+///
+/// # Errors
+/// [`QueryError`] when the answer is about something else, has no inquiry code, or is unreadable.
 pub(crate) fn read_postpaid(
     answer: Answer,
-    asked: &InquiryContext<'_>,
+    context: &InquiryContext<'_>,
     question: &Question,
 ) -> Result<InquiryResult, QueryError> {
     let customer = &question.customer;
     let differs = customer.difference(&answer, question.contact_number.as_str());
-    refuse_another(&answer, asked, differs)?;
-    let about = (
-        asked,
-        &question.product_code,
-        customer.account_number().as_str(),
-    );
-    found(answer, about, |answer| {
+    reject_another(&answer, context, differs)?;
+    let expected = Expected {
+        context,
+        product_code: &question.product_code,
+        account_number: customer.account_number().as_str(),
+    };
+    build_result(answer, &expected, |answer| {
         let months = customer.months();
         let [one, two, three] = customer.account_numbers(&months);
         let text = |name, ours| {
@@ -111,7 +121,7 @@ pub(crate) fn read_postpaid(
         };
         let inquired = Inquired {
             refs: refs(answer)?,
-            at: Some(asked.now),
+            at: Some(context.now),
             customer: customer.identity(),
             bill: Some(bill),
         };
@@ -119,14 +129,15 @@ pub(crate) fn read_postpaid(
     })
 }
 
-/// Refuses an answer about another customer. One that names our reference code is reported.
-fn refuse_another(
+/// Rejects an answer about another customer. If it names our reference code, the error names the
+/// field, so that the caller reports it.
+fn reject_another(
     answer: &Answer,
-    asked: &InquiryContext<'_>,
+    context: &InquiryContext<'_>,
     differs: Option<Mismatch>,
 ) -> Result<(), QueryError> {
     let named = answer.reference_code.as_ref();
-    let names_us = named.is_some() && !other_reference(named, asked.reference_code);
+    let names_us = named.is_some() && !other_reference(named, context.reference_code);
     let ignored = match differs {
         None => return Ok(()),
         Some(differs) if names_us && differs != Mismatch::Transaction => Ignored::Differs(differs),
@@ -140,23 +151,40 @@ fn refs(answer: &Answer) -> Result<[Option<Verbatim>; 3], Unreadable> {
     Ok([one("ref1")?, one("ref2")?, one("ref3")?])
 }
 
-type Expected<'a> = (&'a InquiryContext<'a>, &'a ProductCode, &'a str);
+/// The question that an answer must be about.
+struct Expected<'a> {
+    context: &'a InquiryContext<'a>,
+    product_code: &'a ProductCode,
+    account_number: &'a str,
+}
 
-fn found(
+impl Expected<'_> {
+    /// Rejects an answer about another reference code, product or account number.
+    fn verify(&self, answer: &Answer) -> Result<(), Ignored> {
+        let forms = self.context.forms;
+        if other_reference(answer.reference_code.as_ref(), self.context.reference_code)
+            || other(answer.product_code.as_ref(), self.product_code.as_str())
+        {
+            return Err(Ignored::AboutAnother);
+        }
+        if other_account(answer.account_number.as_ref(), self.account_number, forms) {
+            return Err(Ignored::Differs(Mismatch::AccountNumber));
+        }
+        Ok(())
+    }
+}
+
+/// Builds the result of an inquiry. `order` reads what the purchase or payment sends.
+fn build_result(
     mut answer: Answer,
-    (asked, product_code, account_number): Expected<'_>,
+    expected: &Expected<'_>,
     order: impl Fn(&Answer) -> Result<(AccountNumber, Inquired), Unreadable>,
 ) -> Result<InquiryResult, QueryError> {
     let unreadable = |error: Unreadable| QueryError::NoAnswer(AnswerError::Unreadable(error));
-    if other_reference(answer.reference_code.as_ref(), asked.reference_code)
-        || other(answer.product_code.as_ref(), product_code.as_str())
-    {
-        return Err(QueryError::NoAnswer(Ignored::AboutAnother.into()));
-    }
-    if other_account(answer.account_number.as_ref(), account_number, asked.forms) {
-        let differs = Ignored::Differs(Mismatch::AccountNumber);
-        return Err(QueryError::NoAnswer(differs.into()));
-    }
+    let context = expected.context;
+    expected
+        .verify(&answer)
+        .map_err(|ignored| QueryError::NoAnswer(ignored.into()))?;
     let code = answer.inquiry_code.as_deref().map(InquiryCode::parse);
     let Some(Ok(inquiry_code)) = code else {
         return Err(QueryError::Incomplete("inquirycode"));
@@ -175,42 +203,48 @@ fn found(
     let contact_number = text("contactnumber").map_err(unreadable)?.to_owned();
     let nominal = amount("nominal").map_err(unreadable)?;
     let admin_fee = amount("adminfee").map_err(unreadable)?;
-    let fee = fee_of_bill.or_else(|| admin_fee.amount());
     let expires_at = answer
         .inquiry_expires
-        .or_else(|| asked.now.checked_add(VALID_DEFAULT).ok());
-    let mut fields = std::mem::take(&mut answer.fields);
-    fields.retain(|(name, _)| {
-        let name = name.to_ascii_lowercase();
-        let is_read = match name.as_str() {
-            "inquiryexpired" => answer.inquiry_expires.is_some(),
-            "transactiontime" | "responsetime" => answer.details.time.is_some(),
-            "nominal" => nominal != Quoted::Unreadable,
-            "adminfee" => admin_fee != Quoted::Unreadable,
-            name => PLACED.contains(&name),
-        };
-        !is_read
-    });
+        .or_else(|| context.now.checked_add(VALID_DEFAULT).ok());
+    let mut fields = remaining_fields(&mut answer, nominal, admin_fee);
     Ok(InquiryResult {
         inquiry: Inquiry {
-            account: asked.account.clone(),
+            account: context.account.clone(),
             inquiry_code,
-            expires_at: expires_at.unwrap_or(asked.now),
+            expires_at: expires_at.unwrap_or(context.now),
             order: Order {
-                product_code: product_code.clone(),
+                product_code: expected.product_code.clone(),
                 account_number,
                 inquired: Some(inquired),
             },
         },
-        reference_code: asked.reference_code.to_owned(),
+        reference_code: context.reference_code.to_owned(),
         account_numbers,
         contact_number,
         nominal: nominal.amount(),
-        admin_fee: fee,
+        admin_fee: fee_of_bill.or_else(|| admin_fee.amount()),
         total,
         pln_prepaid: PlnPrepaid::take(&mut fields),
         pln_postpaid: PlnPostpaid::take(&mut fields),
         fields,
         answer,
     })
+}
+
+/// Takes the fields of an answer that [`InquiryResult`] has no typed place for, or whose value is
+/// unreadable.
+fn remaining_fields(answer: &mut Answer, nominal: Quoted, admin_fee: Quoted) -> Fields {
+    let mut fields = std::mem::take(&mut answer.fields);
+    fields.retain(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        let is_typed = match name.as_str() {
+            "inquiryexpired" => answer.inquiry_expires.is_some(),
+            "transactiontime" | "responsetime" => answer.details.time.is_some(),
+            "nominal" => nominal != Quoted::Unreadable,
+            "adminfee" => admin_fee != Quoted::Unreadable,
+            name => TYPED.contains(&name),
+        };
+        !is_typed
+    });
+    fields
 }

@@ -1,4 +1,4 @@
-//! What an inquiry found.
+//! The result of an inquiry.
 
 use crate::{
     okebayar::{
@@ -9,28 +9,28 @@ use crate::{
     transaction::{Amount, Inquiry},
 };
 
-/// What an inquiry found: all that the answer said.
+/// The result of an inquiry: everything in the answer, typed or by name.
 #[derive(Clone, Debug)]
 pub struct InquiryResult {
-    /// What is kept for the purchase or payment.
+    /// The part that is stored for the purchase or payment.
     pub inquiry: Inquiry,
-    /// The reference code under which it was made.
+    /// The reference code of the inquiry.
     pub reference_code: String,
     /// `accnumber1` to `accnumber3`, as answered.
     pub account_numbers: [String; 3],
     /// The payer's phone or e-mail address, as answered.
     pub contact_number: String,
-    /// What is owed, where it can be read.
+    /// The amount of the bill; `None` where it is unreadable.
     pub nominal: Option<Amount>,
-    /// The fee on top of it, where it can be read.
+    /// The fee on top of it; `None` where it is unreadable.
     pub admin_fee: Option<Amount>,
-    /// What is to be paid, where it can be told.
+    /// The amount to pay; `None` where it cannot be computed.
     pub total: Option<Amount>,
-    /// Detail of an electricity token.
+    /// The details of an electricity token.
     pub pln_prepaid: Option<PlnPrepaid>,
-    /// Detail of an electricity bill.
+    /// The details of an electricity bill.
     pub pln_postpaid: Option<PlnPostpaid>,
-    /// Whatever else came, in order.
+    /// All other fields, in order.
     pub fields: Fields,
     /// The answer itself.
     pub answer: Answer,

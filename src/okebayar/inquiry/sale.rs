@@ -1,4 +1,4 @@
-//! Answers to inquiries that are those of a purchase or payment.
+//! Recognizes the answer to a purchase or payment among the answers to inquiries.
 
 use crate::{
     okebayar::{
@@ -9,18 +9,18 @@ use crate::{
     transaction::{AccountNumber, Amount, AsPurchase, ProductCode},
 };
 
-/// The reference code, product and account number that an inquiry named.
+/// The reference code, product and account number of an inquiry.
 pub(crate) type InquiryTarget<'a> = (&'a str, &'a ProductCode, &'a AccountNumber);
 
-/// Returns true when an answer to a prepaid inquiry is that of a purchase: `querycode` may
-/// have been ignored, and money spent.
+/// Returns true when the answer to a prepaid inquiry is that of a purchase: OKEBAYAR may have
+/// ignored `querycode` and sold the product.
 pub(crate) fn is_prepaid_sale(answer: &Answer, named: InquiryTarget<'_>) -> bool {
     answer.inquiry_code.is_none() && shows_sale(answer) && may_be_sale_of(answer, named)
 }
 
-/// Returns true when an answer to a postpaid inquiry is that of a payment.
+/// Returns true when the answer to a postpaid inquiry is that of a payment.
 pub(crate) fn is_payment(answer: &Answer, named: InquiryTarget<'_>) -> bool {
-    // Printed for payments only.
+    // Documented for payments only.
     let has_period = answer
         .fields
         .iter()
@@ -28,8 +28,8 @@ pub(crate) fn is_payment(answer: &Answer, named: InquiryTarget<'_>) -> bool {
     (has_period || shows_sale(answer)) && may_be_sale_of(answer, named)
 }
 
-/// Returns true for an answer with what only a purchase or payment has (API page,
-/// section 3). A price that cannot be read is one all the same.
+/// Returns true for an answer with a field that only purchases and payments have
+/// (docs/OKEBAYAR.md, section 3). An unreadable price counts as one.
 fn shows_sale(answer: &Answer) -> bool {
     let details = &answer.details;
     let is_unread = |(name, _): &(String, String)| name == "harga" || name == "balance";
@@ -39,8 +39,7 @@ fn shows_sale(answer: &Answer) -> bool {
         || details.unread.iter().any(is_unread)
 }
 
-/// Returns true when an answer is of no failure, of no inquiry, and not about another
-/// one.
+/// Returns true when an answer is final or pending, not about an inquiry, and names no other target.
 fn may_be_sale_of(
     answer: &Answer,
     (reference_code, product_code, number): InquiryTarget<'_>,
@@ -50,7 +49,7 @@ fn may_be_sale_of(
         && !answer.is_inquiry
         && !other_reference(answer.reference_code.as_ref(), reference_code)
         && !other(answer.product_code.as_ref(), product_code.as_str())
-        // In any form: it is money.
+        // In any form of the number: money may be spent.
         && !other_account(
             answer.account_number.as_ref(),
             number.as_str(),

@@ -1,4 +1,4 @@
-//! Asks for the deposit.
+//! The balance operation.
 
 use crate::{
     okebayar::{client::Client, query_error::QueryError, requests},
@@ -6,10 +6,11 @@ use crate::{
 };
 
 impl Client {
-    /// Asks for the deposit, under a reference code of the gateway's own.
+    /// Returns the balance of the deposit, and the details of the answer. `reference_code` is the
+    /// gateway's own.
     ///
     /// # Errors
-    /// [`QueryError`] when there is no answer that holds a balance.
+    /// [`QueryError`] when OKEBAYAR refuses, or no answer holds a balance.
     pub async fn balance(&self, reference_code: &str) -> Result<(Amount, Details), QueryError> {
         let body = requests::balance(&self.account, reference_code);
         let details = self.query(body).await?.details;

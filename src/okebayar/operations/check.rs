@@ -1,4 +1,4 @@
-//! Checks the status of a transaction.
+//! The status check.
 
 use crate::{
     okebayar::{
@@ -12,36 +12,35 @@ use crate::{
 };
 
 impl Client {
-    /// Asks for the status of a transaction, under whose reference code `inquired` was
-    /// made as well.
+    /// Checks the status of a transaction. `inquired` are the inquiries under its reference code.
     ///
     /// # Errors
-    /// [`AnswerError`] when the answer does not say anything about it.
+    /// [`AnswerError`] when there is no answer, or it proves nothing about the transaction.
     pub async fn check(
         &self,
-        asked: &Transaction,
+        transaction: &Transaction,
         inquired: &InquiriesMade,
     ) -> Result<Statement, AnswerError> {
-        let trace_code = asked.standing().trace_code;
-        let body = requests::check(&self.account, asked, trace_code.as_ref());
+        let trace_code = transaction.standing().trace_code;
+        let body = requests::check(&self.account, transaction, trace_code.as_ref());
         let answer = self.ask(body).await?;
-        let (about, lists) = (asked, &self.account.code_lists);
-        let asked = Subject {
-            transaction: about,
+        let lists = &self.account.code_lists;
+        let subject = Subject {
+            transaction,
             inquired,
         };
-        let ignored = match verdict::of_check(&answer, asked, lists) {
+        let ignored = match verdict::of_check(&answer, subject, lists) {
             Ok(statement) => return Ok(statement),
             Err(ignored) => ignored,
         };
         let shown = verdict::of_ignored_check(&answer, lists, ignored);
         if let Ignored::Differs(differs) = ignored {
-            let ours = about.order().account_number.as_str();
+            let ours = transaction.order().account_number.as_str();
             self.report_difference("check", differs, &answer, ours);
             return shown.ok_or(ignored.into());
         }
-        // Stored once: such an answer settles nothing (promise 16).
-        match shown.filter(|_| !about.evidence().shows_receipt()) {
+        // A receipt is stored once: it settles nothing (promise 16).
+        match shown.filter(|_| !transaction.evidence().shows_receipt()) {
             Some(shown) => Ok(shown),
             None if verdict::shows_no_sign(&answer, lists, ignored) => {
                 Err(AnswerError::NoSign(ignored))
@@ -50,10 +49,10 @@ impl Client {
         }
     }
 
-    /// Asks for the status of a reference code of which nothing else is known.
+    /// Checks the status of a reference code that the store does not know.
     ///
     /// # Errors
-    /// [`AnswerError`] when the answer does not say anything about it.
+    /// [`AnswerError`] when there is no answer, or it is about something else.
     pub async fn check_unknown(
         &self,
         reference_code: &ReferenceCode,

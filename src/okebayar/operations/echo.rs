@@ -1,20 +1,20 @@
-//! Tests the connection.
+//! The echo operation, which tests the connection.
 
-use super::question::refused;
+use super::question::verify_not_refused;
 use crate::okebayar::{client::Client, query_error::QueryError, requests};
 
 impl Client {
-    /// Has a message returned, under a reference code of the gateway's own.
+    /// Verifies that OKEBAYAR returns a message. `reference_code` is the gateway's own.
     ///
     /// # Errors
-    /// [`QueryError`] when it does not come back as it was.
+    /// [`QueryError`] when OKEBAYAR refuses, or returns another message or none.
     pub async fn echo(&self, reference_code: &str, message: &str) -> Result<(), QueryError> {
         let body = requests::echo(&self.account, reference_code, message);
-        // What looks like a secret was removed from the answer: compare without it.
+        // Secrets are removed from the answer, so the message is compared without them.
         let message = body.secrets().strip_free_text(message).into_owned();
         let answer = self.question(body).await?;
-        // An echo's answer has no status printed, but a refusal has one.
-        refused(&answer)?;
+        // The documented answer to an echo has no status, but a refusal has one.
+        verify_not_refused(&answer)?;
         match answer.message {
             Some(returned) if returned == message => Ok(()),
             Some(_) => Err(QueryError::OtherMessage),

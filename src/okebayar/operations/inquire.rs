@@ -1,8 +1,8 @@
-//! Inquires before a purchase, or for a bill.
+//! The inquiries: before a prepaid purchase, and for a bill.
 
 use jiff::Timestamp;
 
-use super::question::refused;
+use super::question::verify_not_refused;
 use crate::{
     okebayar::{
         account_number::AccountNumberForms,
@@ -19,17 +19,18 @@ use crate::{
     transaction::{AccountName, AccountNumber, Details, ProductCode, StatusCode},
 };
 
-/// For whom an inquiry is made, and the clock.
+/// The account that inquires, and the clock.
 #[derive(Clone, Copy)]
 pub struct Inquirer<'a> {
     /// The account's name.
     pub account: &'a AccountName,
-    /// The time now.
+    /// The clock: the time of the answer counts.
     pub now: fn() -> Timestamp,
 }
 
 impl<'a> Inquirer<'a> {
-    fn asked(
+    /// Builds the context in which an answer is read.
+    fn context(
         self,
         reference_code: &'a str,
         now: Timestamp,
@@ -44,15 +45,14 @@ impl<'a> Inquirer<'a> {
     }
 }
 
-/// The status code and details of an inquiry's answer, and what was found or why not.
+/// The status code and details of the answer to an inquiry, if there was one, and the result.
 pub type InquiryReply = (
     Option<(StatusCode, Details)>,
     Result<InquiryResult, QueryError>,
 );
 
 impl Client {
-    /// Inquires before a prepaid purchase. Beside what was found, or why not, it tells
-    /// the status code that was answered.
+    /// Inquires before a prepaid purchase.
     pub async fn inquire_prepaid(
         &self,
         reference_code: &str,
@@ -63,18 +63,17 @@ impl Client {
         let body =
             requests::prepaid_inquiry(&self.account, reference_code, product_code, account_number);
         let read = |answer, now| {
-            let for_whom =
-                inquirer.asked(reference_code, now, self.account.code_lists.account_numbers);
-            inquiry::read_prepaid(answer, &for_whom, product_code, account_number)
+            let context =
+                inquirer.context(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::read_prepaid(answer, &context, product_code, account_number)
         };
-        let about = (reference_code, product_code, account_number);
-        let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, about);
+        let target = (reference_code, product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_prepaid_sale(answer, target);
         self.inquire(body, account_number.as_str(), inquirer, is_sale, read)
             .await
     }
 
-    /// Inquires for a bill. Beside what was found, or why not, it tells the status code
-    /// that was answered.
+    /// Inquires for a bill.
     pub async fn inquire_postpaid(
         &self,
         reference_code: &str,
@@ -83,17 +82,18 @@ impl Client {
     ) -> InquiryReply {
         let body = requests::postpaid_inquiry(&self.account, reference_code, question);
         let read = |answer, now| {
-            let for_whom =
-                inquirer.asked(reference_code, now, self.account.code_lists.account_numbers);
-            inquiry::read_postpaid(answer, &for_whom, question)
+            let context =
+                inquirer.context(reference_code, now, self.account.code_lists.account_numbers);
+            inquiry::read_postpaid(answer, &context, question)
         };
         let account_number = question.customer.account_number();
-        let about = (reference_code, &question.product_code, account_number);
-        let is_sale = |answer: &Answer| inquiry::is_payment(answer, about);
+        let target = (reference_code, &question.product_code, account_number);
+        let is_sale = |answer: &Answer| inquiry::is_payment(answer, target);
         self.inquire(body, account_number.as_str(), inquirer, is_sale, read)
             .await
     }
 
+    /// Sends an inquiry and reads its answer, unless that is the answer to a sale.
     async fn inquire(
         &self,
         body: Body,
@@ -115,7 +115,8 @@ impl Client {
             let sold = QueryError::SoldInstead(Box::new(answer));
             return (Some(answered), Err(sold));
         }
-        let found = refused(&answer).and_then(|()| read(answer.clone(), (inquirer.now)()));
+        let found =
+            verify_not_refused(&answer).and_then(|()| read(answer.clone(), (inquirer.now)()));
         if let Err(QueryError::NoAnswer(AnswerError::Ignored(Ignored::Differs(differs)))) = &found {
             self.report_difference(operation, *differs, &answer, account_number);
         }

@@ -1,4 +1,5 @@
-//! The operations of a client, one file for each.
+//! The operations of a [`Client`](super::client::Client), one file for each: each builds its
+//! request, posts it once, and interprets the answer.
 
 mod balance;
 mod check;

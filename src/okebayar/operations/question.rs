@@ -1,4 +1,4 @@
-//! Asks a question that moves no money.
+//! The part that inquiries, balance and echo share: a question that moves no money.
 
 use crate::okebayar::{
     answer::Answer,
@@ -9,7 +9,10 @@ use crate::okebayar::{
 };
 
 impl Client {
-    /// The answer to a question, if it is for us.
+    /// Posts a question and returns its answer.
+    ///
+    /// # Errors
+    /// [`QueryError::NoAnswer`] when there is no usable answer, or it names another member.
     pub(super) async fn question(&self, body: Body) -> Result<Answer, QueryError> {
         let answer = self.ask(body).await.map_err(QueryError::NoAnswer)?;
         if answer.names_another_member {
@@ -18,17 +21,19 @@ impl Client {
         Ok(answer)
     }
 
+    /// Posts a question and returns its answer, which must have a status that answers it.
     pub(super) async fn query(&self, body: Body) -> Result<Answer, QueryError> {
         let answer = self.question(body).await?;
         if answer.status_code().is_none() {
             return Err(QueryError::Incomplete("status"));
         }
-        refused(&answer)?;
+        verify_not_refused(&answer)?;
         Ok(answer)
     }
 }
 
-pub(super) fn refused(answer: &Answer) -> Result<(), QueryError> {
+/// Verifies that an answer, if it has a status code, is no refusal.
+pub(super) fn verify_not_refused(answer: &Answer) -> Result<(), QueryError> {
     let Some(code) = answer.status_code() else {
         return Ok(());
     };

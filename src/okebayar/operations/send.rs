@@ -1,4 +1,4 @@
-//! Sends a purchase or payment, once.
+//! The purchase or payment: one POST, and the statement of its outcome.
 
 use crate::{
     okebayar::{
@@ -9,19 +9,19 @@ use crate::{
     transaction::{Finding, NotSent, Source, Statement, Transaction, Unknown},
 };
 
-/// What became of a purchase's POST, and a word for the log.
+/// The outcome of the POST of a purchase or payment.
 pub struct SendOutcome {
-    /// What it proves.
+    /// The statement that the outcome proves.
     pub statement: Statement,
-    /// What went wrong, if anything did; holds no secret.
+    /// The fault, for the log; `None` without one. It holds no secret.
     pub problem: Option<String>,
 }
 
 impl Client {
-    /// Sends the purchase or payment that `permit` allows, once. Whatever happens is a
-    /// statement: an unknown outcome is not an error.
+    /// Sends the purchase or payment that `permit` allows, once. Every outcome is a statement: an
+    /// unknown outcome is not an error.
     ///
-    /// Past `send_by` nothing leaves: the outcome is then NOT_SENT.
+    /// After `send_by` nothing is sent, and the outcome is NOT_SENT.
     pub async fn send(&self, permit: SendPermit, send_by: SendBy) -> SendOutcome {
         let wanted = permit.into_transaction();
         let body = requests::order(&self.account, &wanted).sent_by(send_by);
@@ -62,6 +62,7 @@ impl Client {
     }
 }
 
+/// Derives the finding of a transport error: NOT_SENT only where that is provable.
 fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {
     match error {
         TransportError::NotSent(_) => Finding::NotSent {

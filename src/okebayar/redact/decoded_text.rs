@@ -1,4 +1,4 @@
-//! A text after some layers of encoding, and the next layer of it.
+//! A text after some layers of encoding were removed, with the places of its characters in the source.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use quick_xml::escape::resolve_predefined_entity;
 /// The longest name of an entity, in characters.
 const ENTITY_CHARS_MAX: usize = 10;
 
-/// A text after some layers of encoding, each character with its place in the source.
+/// A text after some layers of encoding were removed, each character with its place in the source.
 pub(super) struct DecodedText {
     pub(super) chars: Vec<char>,
-    /// Where each character begins in the source, in bytes; and where the text ends.
+    /// The byte position in the source of each character, and of the end.
     starts: Vec<usize>,
 }
 
@@ -36,7 +36,7 @@ impl DecodedText {
         self.at(place.checked_sub(1)?)
     }
 
-    /// Finds where a text stands, in any case; nowhere when it is empty.
+    /// Finds the occurrences of a text, in any case; an empty text has none.
     pub(super) fn matches<'a>(
         &'a self,
         text: &'a [char],
@@ -55,7 +55,7 @@ impl DecodedText {
         !is_word(self.before(part.start)) && !is_word(self.at(part.end))
     }
 
-    /// Returns the text without one layer of encoding; `None` where there is none.
+    /// Removes one more layer of encoding; `None` where there is none.
     pub(super) fn decoded(&self) -> Option<Self> {
         let mut next = Self {
             chars: Vec::with_capacity(self.chars.len()),

@@ -3,7 +3,7 @@
 /// The names whose values are secret, in lower case.
 const NAMES: [&str; 2] = ["userpin", "signature"];
 
-/// How the product fields begin, which are never secret.
+/// The prefix of product fields, which are never secret.
 pub(super) const PRODUCT_PREFIX: &str = "pln_";
 
 /// Returns true for the name of a secret field, in any case, with or without a namespace or a
@@ -22,7 +22,7 @@ pub fn is_secret(name: &str) -> bool {
     words.iter().any(|word| is_name(word)) || words.windows(2).any(|pair| is_name(&pair.concat()))
 }
 
-/// Returns true for what joins words to one name.
+/// Returns true for a character that joins words to one name.
 pub(super) fn is_joint(c: char) -> bool {
     "_-".contains(c)
 }

@@ -14,14 +14,14 @@ const VALUE_CHARS_MAX: usize = 1024;
 const GAP_CHARS_MAX: usize = 16;
 
 impl DecodedText {
-    /// Finds the quoted fields of a name, name and value.
+    /// Finds the quoted fields of a name, each with its value.
     pub(super) fn fields(&self, name: &str) -> impl Iterator<Item = Range<usize>> {
         let name: Vec<char> = name.chars().collect();
         let found: Vec<Range<usize>> = self.matches(&name).collect();
         found.into_iter().filter_map(|at| self.field(&at))
     }
 
-    /// Finds the field whose name stands here; `None` where it is a word in a sentence.
+    /// Finds the extent of the field with this name; `None` where the name is a word in a sentence.
     fn field(&self, name: &Range<usize>) -> Option<Range<usize>> {
         let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let goes_on = is_word(self.at(name.end)) || self.at(name.end).is_some_and(is_joint);
@@ -34,7 +34,7 @@ impl DecodedText {
         }
     }
 
-    /// Returns true where a product field's name began before this place.
+    /// Returns true where this place is inside the name of a product field.
     fn is_product(&self, place: usize) -> bool {
         let length = PRODUCT_PREFIX.len();
         let before = place
@@ -46,7 +46,7 @@ impl DecodedText {
         })
     }
 
-    /// Finds where the tag of an element's name begins, with or without a prefix.
+    /// Finds the start of the tag with this name, with or without a prefix.
     fn tag(&self, name: usize) -> Option<usize> {
         let mut start = name;
         if self.before(start).is_some_and(|c| ":._-".contains(c)) {
@@ -61,7 +61,7 @@ impl DecodedText {
         (self.before(start) == Some('<')).then(|| start - 1)
     }
 
-    /// `<name ...>value</name>` from `tag`, or as much of it as there is.
+    /// Finds the end of `<name ...>value</name>`, or of as much of it as there is.
     fn element(&self, tag: usize, name_end: usize) -> Option<Range<usize>> {
         let opened = self.find('>', name_end)?;
         if self.before(opened) == Some('/') {
@@ -76,11 +76,11 @@ impl DecodedText {
             }
             at += 1;
         }
-        // Torn: the value ends with the text, or where other markup begins.
+        // A torn element ends with the text, or where other markup begins.
         Some(tag..self.find('<', opened).unwrap_or(limit))
     }
 
-    /// `"name": "value"`, `name=value` and the like.
+    /// Finds the extent of `"name": "value"`, `name=value` and similar forms.
     fn assignment(&self, name: &Range<usize>) -> Option<Range<usize>> {
         let is_quote = |c: Option<char>| c.is_some_and(|c| "\"'".contains(c));
         let is_quoted = is_quote(self.before(name.start));
@@ -104,7 +104,7 @@ impl DecodedText {
             };
             let end = (value..limit).find(ends).unwrap_or(limit);
             let has_digit = self.chars[value..end].iter().any(char::is_ascii_digit);
-            // "Invalid signature: call us" quotes no field.
+            // A sentence such as "Invalid signature: call us" quotes no field.
             let is_prose = !is_quoted && value > after && !has_digit;
             if end == value || (is_prose && name.len() == "signature".len()) {
                 return None;

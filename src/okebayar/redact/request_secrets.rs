@@ -6,13 +6,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::decoded_text::DecodedText;
 
-/// The same in quoted text, where each spelling is looked for.
+/// The spellings of secret names that are searched in quoted text.
 const QUOTED_NAMES: [&str; 4] = ["userpin", "user_pin", "user-pin", "signature"];
 
-/// What stands in the place of what was removed.
+/// The replacement of a removed secret.
 const REMOVED: &str = "***";
 
-/// How often a text is decoded, once for each encoding inside another, counting none.
+/// The most layers of encoding that are searched, including the text itself.
 const LAYERS_MAX: usize = 5;
 
 /// The secrets of one request, or of the callbacks about one. `Debug` hides them.
@@ -29,7 +29,7 @@ impl fmt::Debug for RequestSecrets {
 }
 
 impl RequestSecrets {
-    /// Combines the PIN and the signature computed for one request.
+    /// Combines the PIN and the signature of one request.
     #[must_use]
     pub fn new(pin: SecretString, signature: SecretString) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl RequestSecrets {
         self.without(text, false)
     }
 
-    /// Removes the PIN as well (rule 3): for texts that are meant for readers.
+    /// Removes the PIN as well (rule 3), from texts for readers.
     #[must_use]
     pub fn strip_free_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.without(text, true)
@@ -73,7 +73,7 @@ impl RequestSecrets {
     }
 }
 
-/// Returns the text without these parts, some of which may overlap.
+/// Replaces these parts of a text, some of which may overlap.
 fn remove(text: &str, mut parts: Vec<Range<usize>>) -> Cow<'_, str> {
     if parts.is_empty() {
         return Cow::Borrowed(text);

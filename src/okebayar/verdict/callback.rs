@@ -1,4 +1,4 @@
-//! What a callback proves.
+//! The statement of a callback.
 
 use super::{confirmation::confirmation, ignored::Ignored};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     transaction::{AsCheck, Finding, Source, State, Statement, StatusCode},
 };
 
-/// What a callback proves where the configuration trusts callbacks: what a
-/// check's answer would prove, except that "never received" is not for callbacks.
+/// Derives the statement of a callback where the configuration trusts callbacks. It proves what the
+/// answer to a check would prove, but never that the reference code was not received.
 ///
 /// # Errors
 /// [`Ignored`] when it proves nothing.
@@ -29,7 +29,7 @@ pub fn of_trusted_callback(
     ))
 }
 
-/// What an unconfirmed callback says: a hint, never a proof (promise 7).
+/// Builds the statement of an unconfirmed callback: a hint, never a proof (promise 7).
 #[must_use]
 pub fn of_callback(report: &Answer) -> Statement {
     Statement::new(
@@ -40,7 +40,7 @@ pub fn of_callback(report: &Answer) -> Statement {
     )
 }
 
-/// True when a callback with this code only repeats a settled state.
+/// Returns true when a callback with this code only repeats a settled state.
 #[must_use]
 pub fn agrees(code: StatusCode, with: &State, lists: &CodeLists) -> bool {
     let check = lists.entry(code).check;

@@ -1,4 +1,4 @@
-//! What a status check's answer proves.
+//! The statement of the answer to a status check.
 
 use super::{confirmation::confirmation, ignored::Ignored, mismatched::mismatched};
 use crate::{
@@ -10,58 +10,57 @@ use crate::{
     transaction::{AsCheck, Finding, Source, Statement, StatusCode, Unknown},
 };
 
-/// What a status check's answer proves about the transaction asked about.
+/// Derives the statement of the answer to a status check.
 ///
 /// # Errors
 /// [`Ignored`] when it proves nothing: the transaction must not change.
 pub fn of_check(
     answer: &Answer,
-    asked: Subject<'_>,
+    subject: Subject<'_>,
     lists: &CodeLists,
 ) -> Result<Statement, Ignored> {
-    let finding = confirmation(answer, asked, lists, Source::Check)?;
+    let finding = confirmation(answer, subject, lists, Source::Check)?;
     Ok(Statement::new(
         Source::Check,
         finding,
         answer.status_code(),
-        subject::details(answer, asked),
+        subject::details(answer, subject),
     ))
 }
 
-/// Returns what a check's answer that changes nothing shows all the same: that OKEBAYAR
-/// received the reference code, which settles nothing and contradicts "never received" whenever
-/// that is said; or what is kept, and not believed, of an answer that names another account
-/// number or product.
+/// Derives the statement of an ignored answer to a check; `None` when there is nothing to keep. It
+/// settles nothing. Either it shows that OKEBAYAR received the reference code, which contradicts
+/// every later "never received", or it records an answer that names another account number,
+/// product or inquiry.
 #[must_use]
 pub fn of_ignored_check(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> Option<Statement> {
     let code = answer.status_code();
     let shows = match ignored {
         Ignored::Differs(differs) => return Some(mismatched(Source::Check, answer, differs)),
         Ignored::AboutAnother | Ignored::AboutAnotherMember | Ignored::AboutInquiry => false,
-        // Purchase, inquiry or the check itself: the reference code may be known there.
+        // The purchase, an inquiry or the check itself succeeded: OKEBAYAR may know the code.
         Ignored::MayBeInquiry | Ignored::MayMeanTheCheck
             if code.is_some_and(|code| is_receipt(code, lists)) =>
         {
             true
         }
-        // The trace code of the POST may be an echo, and the POST's own answer showed it.
+        // The trace code does not count: it may be an echo, and the POST's own answer showed it.
         _ => shows_record(answer),
     };
     let finding = Finding::Unknown(Unknown::Inconclusive);
     shows.then(|| Statement::new(Source::Check, finding, code, answer.details.clone()))
 }
 
-/// Returns true for the codes of something that was received. A failure is left out: any of
-/// them may be what OKEBAYAR answers for a reference code that it does not have.
+/// Returns true for the codes that show that OKEBAYAR received something. Failures do not: OKEBAYAR
+/// may answer any of them for a reference code that it does not have.
 fn is_receipt(code: StatusCode, lists: &CodeLists) -> bool {
     let is_not_received = lists.not_received.contains(&code);
     let check = lists.entry(code).check;
     !is_not_received && matches!(check, AsCheck::Succeeded | AsCheck::Pending)
 }
 
-/// Returns true when a check's answer that changes nothing shows no sign of the transaction: it
-/// may mean that OKEBAYAR does not know the reference code. 401 does not: it may be ours that
-/// paid the bill.
+/// Returns true when an ignored answer to a check shows no sign of the transaction: OKEBAYAR may not
+/// know the reference code.
 #[must_use]
 pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
     matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
@@ -71,25 +70,25 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
             .is_some_and(|code| may_be_unknown(code, lists))
 }
 
-/// Returns true for the codes of a check that may mean that OKEBAYAR does not know the
-/// reference code: any failure, unless it is about the check itself.
+/// Returns true for the codes of a check that may mean that OKEBAYAR does not know the reference
+/// code: any failure, except those about the check itself, and 401, because our own payment may have
+/// paid the bill.
 #[must_use]
 pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
     let check = lists.entry(code).check;
     lists.not_received.contains(&code) || matches!(check, AsCheck::Failed | AsCheck::BillRefused)
 }
 
-/// The status of a reference code of which nothing else is known.
+/// The status of a reference code that the store does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReferenceStatus {
     /// The status code.
     pub code: StatusCode,
-    /// The answer shows a record under the reference code, whatever the status.
+    /// The answer shows a record under the reference code, independent of the status.
     pub shows_record: bool,
 }
 
-/// Returns the status that a check's answer gives of a reference code of which nothing
-/// else is known.
+/// Reads the status of a reference code that the store does not know, from the answer to its check.
 ///
 /// # Errors
 /// [`Ignored`] when the answer is about something else.

@@ -1,4 +1,4 @@
-//! What an answer proves that is not the POST's own.
+//! The finding of an answer to a status check, or of a trusted callback.
 
 use super::ignored::Ignored;
 use crate::{
@@ -13,10 +13,13 @@ use crate::{
     transaction::{AsCheck, Finding, Source, StatusCode},
 };
 
-/// Returns what an answer that is not the POST's own proves.
+/// Derives the finding of an answer that is not the POST's own.
+///
+/// # Errors
+/// [`Ignored`] when the answer proves nothing.
 pub(super) fn confirmation(
     answer: &Answer,
-    asked: Subject<'_>,
+    subject: Subject<'_>,
     lists: &CodeLists,
     source: Source,
 ) -> Result<Finding, Ignored> {
@@ -26,32 +29,34 @@ pub(super) fn confirmation(
     if answer.is_inquiry {
         return Err(Ignored::AboutInquiry);
     }
-    match mismatch(answer, asked.transaction, lists) {
+    match mismatch(answer, subject.transaction, lists) {
         None if answer.reference_code.is_some() => {}
         None | Some(Mismatch::Transaction) => return Err(Ignored::AboutAnother),
         Some(differs) => return Err(Ignored::Differs(differs)),
     }
     let code = answer.status_code().ok_or(Ignored::NoStatus)?;
     if lists.not_received.contains(&code) {
-        return not_received(answer, asked, code, source);
+        return not_received(answer, subject, code, source);
     }
     let entry = lists.entry(code);
     if entry.check == AsCheck::AboutCheck {
         return Err(Ignored::AboutTheCheck);
     }
-    let is_own_hit = names_own_trace(answer, asked);
-    // Of a check, the trace code may be an echo. A callback was told nothing.
-    let is_told = is_own_hit && source == Source::Callback;
+    let is_own_hit = names_own_trace(answer, subject);
+    // In the answer to a check the trace code may be an echo. A callback answers no request.
+    let is_proven_ours = is_own_hit && source == Source::Callback;
     let is_ambiguous = match entry.check {
-        AsCheck::Succeeded => asked.inquired.any() && !shows_purchase(answer, asked),
-        _ => asked.inquired.may_have_got(code),
+        AsCheck::Succeeded => subject.inquired.any() && !shows_purchase(answer, subject),
+        _ => subject.inquired.may_have_got(code),
     };
-    if is_ambiguous && !is_told {
+    if is_ambiguous && !is_proven_ours {
         return Err(Ignored::MayBeInquiry);
     }
-    let has_record = is_told || shows_record_of(answer, asked.transaction);
+    let has_record = is_proven_ours || shows_record_of(answer, subject.transaction);
     match entry.check {
-        AsCheck::Succeeded if has_record || shows_purchase(answer, asked) => Ok(Finding::Succeeded),
+        AsCheck::Succeeded if has_record || shows_purchase(answer, subject) => {
+            Ok(Finding::Succeeded)
+        }
         AsCheck::Succeeded => Err(Ignored::MayMeanTheCheck),
         AsCheck::Pending => Ok(Finding::Pending),
         AsCheck::Failed if has_record => Ok(Finding::Failed(entry.reason())),
@@ -67,18 +72,18 @@ pub(super) fn confirmation(
     }
 }
 
-/// Returns what an answer proves whose code the configuration lists as "never received".
+/// Derives the finding of an answer whose code the configuration lists as "never received".
 fn not_received(
     answer: &Answer,
-    asked: Subject<'_>,
+    subject: Subject<'_>,
     code: StatusCode,
     source: Source,
 ) -> Result<Finding, Ignored> {
-    if shows_record(answer) || names_own_trace(answer, asked) {
+    if shows_record(answer) || names_own_trace(answer, subject) {
         Err(Ignored::ContradictsItself)
-    } else if asked.inquired.is_known_to_get(code) {
-        // An inquiry that the store may have forgotten does not count here: the code
-        // would else never be believed of what is held back.
+    } else if subject.inquired.is_known_to_get(code) {
+        // An inquiry that the store may have forgotten does not count here: otherwise the code
+        // would never be believed about a quarantined attempt.
         Err(Ignored::MayBeInquiry)
     } else if source == Source::Check {
         Ok(Finding::NotReceived)

@@ -1,16 +1,16 @@
-//! What is kept of an answer that is not believed.
+//! The statement about an answer that names another account number, product or inquiry.
 
 use crate::{
     okebayar::{answer::Answer, mismatch::Mismatch},
     transaction::{Details, Finding, Source, Statement, Unknown},
 };
 
-/// Builds what is kept of an answer that names our reference code and one thing that is not
-/// ours. Nothing in it is believed: its trace code must not become ours, so it is only a text,
-/// and its serial number may be somebody else's, so it is not kept.
+/// Builds the statement about an answer that names our reference code and one field that is not
+/// ours. It proves nothing. Its trace code is kept as a text only, so that it does not become ours;
+/// its serial number may be another customer's and is not kept.
 pub(super) fn mismatched(source: Source, answer: &Answer, differs: Mismatch) -> Statement {
     let trace_code = answer.details.trace_code.as_ref();
-    // Each check has a trace code of its own: kept, every check would be an entry of its own.
+    // Each check has a trace code of its own, so keeping it would add an entry for each check.
     let trace_code = trace_code.filter(|_| source == Source::Answer);
     let texts = [
         (differs.field(), differs.named(answer)),

@@ -1,4 +1,4 @@
-//! What the purchase's own answer proves.
+//! The statement of the POST's own answer.
 
 use super::mismatched::mismatched;
 use crate::{
@@ -6,12 +6,12 @@ use crate::{
     transaction::{AsPurchase, Finding, Source, Statement, Transaction, Unknown},
 };
 
-/// What the purchase's own answer proves.
+/// Derives the statement of the answer to a purchase or payment.
 ///
-/// A success or a failure counts only if the answer carries our reference code or a trace code:
-/// a bare status may be that of a gateway or proxy in between, which answers 200, 401, 404 or
-/// 500 in its own sense. Only a refusal of our credentials may lack both, because OKEBAYAR may
-/// not read further; nothing was processed then.
+/// A success or a failure counts only if the answer carries our reference code or a trace code: a
+/// bare status may come from a gateway or proxy in between, which uses 200, 401, 404 and 500 in
+/// another sense. Only a refusal of our credentials may lack both: OKEBAYAR may not have read
+/// further, and processed nothing.
 #[must_use]
 pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Statement {
     let unknown = |why| {
@@ -22,7 +22,7 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
             answer.details.clone(),
         )
     };
-    // Before anything else: another member's trace code must not become ours.
+    // This comes first: another member's trace code must not become ours.
     if answer.names_another_member {
         return Statement::bare(Source::Answer, Finding::Unknown(Unknown::AboutAnother));
     }
@@ -55,8 +55,8 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
     Statement::new(Source::Answer, finding, Some(code), answer.details.clone())
 }
 
-/// Returns the difference for which alone an answer to the order proves nothing; `None` when
-/// there is none, or another reason.
+/// Returns the one field for which an answer to the order proves nothing; `None` when nothing
+/// differs, or the answer proves nothing for another reason.
 #[must_use]
 pub fn difference(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> Option<Mismatch> {
     let is_ours = !answer.names_another_member && !answer.is_inquiry;

@@ -1,4 +1,5 @@
-//! The meaning of a status code in the answer to a question that moves no money.
+//! The meaning of a status code in the answer to an inquiry, a balance or an echo, and its metrics
+//! label.
 
 use crate::transaction::{AsQuestion, Refusal, StatusCode};
 
@@ -13,7 +14,7 @@ pub fn of_query(code: StatusCode) -> Result<(), Refusal> {
     }
 }
 
-/// The class of a code, for a label: few, and each of one meaning.
+/// Returns the class of a code for a metrics label. There are few classes.
 #[must_use]
 pub fn class(code: StatusCode) -> &'static str {
     match code.number() {
