@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_one_mobile_number_differ() {
+    fn forms_of_different_or_non_mobile_numbers_differ() {
         let forms = AccountNumberForms::Msisdn;
         for (one, two) in [
             ("081234567890", "6281234567891"),

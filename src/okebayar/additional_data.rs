@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn all_additionaldata_of_one_answer_share_their_room() {
+    fn all_additionaldata_of_one_answer_share_one_budget() {
         for text in multiplied(100, 200) {
             let mut budget = Budget::default();
             let found: Vec<usize> = (0..4).map(|_| read(&text, &mut budget).len()).collect();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_kept_whole() {
+    fn unreadable_additionaldata_is_kept_whole() {
         let deep = "<a>".repeat(10_000);
         for text in [
             "",

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_control_characters_in_strings_stand_for_themselves() {
+    fn raw_control_characters_in_strings_are_kept() {
         assert_eq!(
             fields("{\"\nref1\": \"1\t2\r\n\u{7f}\"}"),
             [("ref1".into(), "1\t2\r\n\u{7f}".into())]
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exponent_of_an_amount_is_read_exactly_and_that_of_a_text_is_not() {
+    fn exponent_is_resolved_exactly_in_amounts_and_kept_in_texts() {
         for (number, expected) in [
             ("5.1E7", "51000000"),
             ("1.5E3", "1500"),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_object_is_refused() {
+    fn json_that_is_not_one_object_is_rejected() {
         for text in [
             "",
             "[]",
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_quote_the_answer() {
+    fn error_does_not_quote_the_answer() {
         for text in [
             "\"11223344\"",
             "{\"serialnumber\":\"11223344\\x\"}",
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_numbers_digit_for_digit_where_they_can_be() {
+    fn amounts_are_written_as_numbers_digit_for_digit() {
         let number = |text| String::from_utf8(write(&[("nominal", text)], &["nominal"])).unwrap();
         for text in ["110000.00", "0", "-5.50", "99999999999999999999.10"] {
             assert_eq!(number(text), format!("{{\"nominal\":{text}}}"));

@@ -71,7 +71,7 @@ impl Observer {
     /// Forwards a text for the partner, unless it is about one customer. Never blocks: a text that
     /// does not fit into the queue is lost, and counted.
     fn forward(&self, info: &str, answer: &Answer, personal: &[String]) {
-        if personal::is_about_one(info, answer, personal) {
+        if personal::identifies_customer(info, answer, personal) {
             self.metrics.notice(&self.account, "about_customer");
             return;
         }

@@ -54,7 +54,7 @@ const DECIMALS_MAX: usize = 2;
 /// Returns true when a text names the customer or the purchase of its answer. `requested` are the
 /// values that identify the customer in the request; the answer may leave them out.
 #[must_use]
-pub fn is_about_one(text: &str, answer: &Answer, requested: &[String]) -> bool {
+pub fn identifies_customer(text: &str, answer: &Answer, requested: &[String]) -> bool {
     let text = SearchedText::new(text);
     let given = personal(&answer.fields);
     let requested = requested
@@ -223,7 +223,7 @@ mod tests {
             fields: fields.iter().map(owned).collect(),
             ..Answer::default()
         };
-        is_about_one(text, &answer, &[])
+        identifies_customer(text, &answer, &[])
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn announcement_is_about_nobody() {
+    fn announcement_identifies_no_customer() {
         let fields = [
             ("serialnumber", "1234-5678-9012-3456-7890/ANI/R1/1300VA"),
             ("accnumber", "081234567890"),

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn bills_are_taken_and_what_is_not_known_or_not_readable_stays() {
+    fn bills_are_taken_and_unknown_or_unreadable_fields_stay() {
         let mut list = fields(&[
             ("nominal", "1"),
             ("additionaldata.data.SUBSCRIBERID", "5123"),

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn either_clock_ends_the_time() {
+    fn deadline_passes_by_either_clock() {
         static BOOT_SECONDS: AtomicU64 = AtomicU64::new(100);
         static WALL_SECONDS: AtomicU64 = AtomicU64::new(100);
         let clocks = Ambient {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_handed_out_once_and_in_full_while_there_is_time() {
+    fn body_is_handed_out_once_and_in_full_before_the_deadline() {
         let clocks = Ambient {
             now: wall,
             boot: || Duration::ZERO,

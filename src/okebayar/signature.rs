@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_parts_give_the_documented_signature() {
+    fn signature_matches_the_documented_example() {
         let signature = sign("userId", &"userPin".into(), "kodeReferensiPartner");
         assert_eq!(
             signature.expose_secret(),

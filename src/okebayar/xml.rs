@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn text_round_the_root_is_ignored() {
+    fn text_around_the_root_is_ignored() {
         let text = "\u{feff}{\n<?xml version='1.0'?> { <Transaction-Status>\n<a>1</a><b/> \
                     </Transaction-Status>\n}\n";
         assert_eq!(
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_encoding_is_obeyed() {
+    fn declared_encoding_is_used() {
         let text = "<?xml version=\"1.0\" encoding='ISO-8859-1'?><transaction-status><a>caf\u{e9}</a></transaction-status>";
         let latin: Vec<u8> = text
             .chars()
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_whole_answer_is_refused() {
+    fn xml_that_is_not_one_whole_answer_is_rejected() {
         for text in [
             "",
             "no markup",
@@ -308,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn literal_ends_of_lines_are_one_line_feed_and_references_stay() {
+    fn literal_ends_of_lines_become_one_line_feed_and_references_stay() {
         assert_eq!(one("a\r\nb\rc\nd\te"), "a\nb\nc\nd\te");
         assert_eq!(one("<![CDATA[a\r\nb]]>"), "a\nb");
         assert_eq!(one("a&#13;&#10;b&#9;&#xD;"), "a\r\nb\t\r");
     }
 
     #[test]
-    fn white_space_survives_a_parser_that_takes_literal_ends_of_lines_for_layout() {
+    fn white_space_survives_a_parser_that_normalizes_ends_of_lines() {
         let written = write(&[("ref1", "\ta\r\nb\r")]);
         let text = String::from_utf8(written.clone()).unwrap();
         assert!(!text.contains(['\t', '\r', '\n']), "{text}");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_cannot_hold_is_known() {
+    fn characters_that_xml_cannot_hold_are_recognized() {
         for text in ["", "a\t\r\n", "<&>\u{7f}\u{85}\u{fffd}\u{1f600}"] {
             assert!(can_hold(text), "{text:?}");
         }

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_an_answer_goes_no_further() {
+    fn secret_fields_of_an_answer_are_dropped() {
         let read = answer(&[
             ("status", "000"),
             ("UserPin", "1"),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_back_to_the_letter_must_be_one_text() {
+    fn verbatim_text_is_ambiguous_with_two_values() {
         let read = answer(&[("REF1", " a "), ("ref2", "b"), ("ref2", "c")]).unwrap();
         assert_eq!(read.verbatim("ref1"), Ok(Some(" a ")));
         assert_eq!(read.verbatim("ref2"), Err(Unreadable::Ambiguous("ref2")));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fact_under_two_names_must_agree() {
+    fn status_under_two_names_must_agree() {
         let same = answer(&[("transactionstatus", "000"), ("Status", "000")]).unwrap();
         assert_eq!(same.status.as_deref(), Some("000"));
         let other = answer(&[("transactionstatus", "000"), ("responsecode", "204")]);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_value_is_kept_raw_and_spoils_nothing() {
+    fn unreadable_value_is_kept_raw_and_answer_stays_readable() {
         let read = answer(&[("status", "000"), ("harga", "Rp 11.000"), ("BALANCE", "5")]).unwrap();
         assert_eq!(read.status_code(), StatusCode::read("000"));
         assert_eq!(read.details.price, None);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_of_another_country_is_unreadable_and_an_empty_one_absent() {
+    fn amount_with_thousands_separator_is_unreadable_and_empty_one_absent() {
         for text in ["105.000", "105.000,00", "105,000", "1.5E3", "-5000"] {
             let read = answer(&[("status", "000"), ("harga", text), ("balance", text)]).unwrap();
             assert_eq!(read.status_code(), StatusCode::read("000"), "{text}");
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_stay_in_what_goes_back_and_are_blanks_elsewhere() {
+    fn control_characters_stay_in_verbatim_texts_and_become_blanks_elsewhere() {
         let read = answer(&[("ref1", "a\t\r\nb\0"), ("x", "a\t\r\nb"), ("info", "c\rd")]);
         let read = read.unwrap();
         assert_eq!(read.verbatim("ref1"), Ok(Some("a\t\r\nb\0")));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_request_leaves_no_secret_anywhere() {
+    fn quoted_request_leaves_no_secret_in_an_answer() {
         let quoted = format!("bad: {{\"userpin\":\"123456\",\"signature\":\"{SIGNATURE}\"}}");
         let bare = format!("123456 and {SIGNATURE}");
         let read = answer_to(
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contains_the_pin_by_chance_is_not_touched() {
+    fn identifier_that_contains_the_pin_by_chance_is_unaltered() {
         let fields = [
             ("serialnumber", "123456"),
             ("harga", "123456"),
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn another_member_is_known_and_silence_names_nobody() {
+    fn another_member_is_recognized_and_no_member_is_accepted() {
         for (named, is_another) in [
             ("userId", false),
             ("USERID", false),
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_inquiryexpired_still_marks_an_inquiry() {
+    fn empty_inquiryexpired_still_marks_an_inquiry() {
         assert!(
             answer(&[("status", "000"), ("Inquiryexpired", "")])
                 .unwrap()

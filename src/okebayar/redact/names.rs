@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_secret_in_any_case_spelling_and_place() {
+    fn secret_names_are_recognized_in_any_case_spelling_and_place() {
         for name in [
             "userpin",
             " USERPIN ",

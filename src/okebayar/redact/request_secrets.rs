@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_secret_fields_go_in_every_form() {
+    fn quoted_secret_fields_are_removed_in_every_encoding() {
         let xml =
             "<transaction><userpin>123456</userpin><signature>0badc0de</signature></transaction>";
         let json = r#"{"userid":"u", "userpin" : "123456","signature":"0badc0de"}"#;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_a_secret_field_stays() {
+    fn text_beside_a_secret_field_stays() {
         let strip = |text: &str| secrets("9").strip(text).into_owned();
         assert_eq!(
             strip(r#"x {"userid":"u","userpin":"1\"2","referencecode":"r"} y"#),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_goes_from_anywhere_and_the_pin_from_free_text_as_a_whole_token() {
+    fn signature_is_removed_everywhere_and_pin_from_free_text_as_a_whole_token() {
         let secrets = secrets("123456");
         let upper = SIGNATURE.to_uppercase();
         for text in [format!("a{SIGNATURE}b"), format!("a{upper}b")] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_text_takes_no_time_without_bound() {
+    fn hostile_text_is_stripped_in_bounded_time() {
         for part in [
             "<userpin>",
             "userpin=",

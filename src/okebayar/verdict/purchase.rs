@@ -42,13 +42,12 @@ pub fn of_purchase(answer: &Answer, asked: &Transaction, lists: &CodeLists) -> S
     let is_signed = answer.reference_code.is_some() || answer.details.trace_code.is_some();
     let entry = lists.entry(code);
     let finding = match entry.purchase {
-        AsPurchase::CredentialsRefused => Finding::Failed(entry.reason()),
         AsPurchase::Succeeded | AsPurchase::Failed if !is_signed => {
             return unknown(Unknown::Inconclusive);
         }
         AsPurchase::Succeeded => Finding::Succeeded,
         AsPurchase::Pending => Finding::Pending,
-        AsPurchase::Failed => Finding::Failed(entry.reason()),
+        AsPurchase::Failed | AsPurchase::CredentialsRefused => Finding::Failed(entry.reason()),
         AsPurchase::Doubtful => Finding::Doubtful(entry.reason()),
         AsPurchase::Inconclusive => return unknown(Unknown::Inconclusive),
     };
