@@ -1,6 +1,6 @@
 //! `additionaldata`: XML or JSON inside an answer, different for each product (docs/OKEBAYAR.md,
-//! section 3). It comes as nested elements, as escaped text, as a fragment without one root, inside a
-//! JSON string, or as a JSON object; all have the same result.
+//! section 3). It comes as nested elements, as escaped text, as a fragment without one root, inside
+//! a JSON string, or as a JSON object; all have the same result.
 
 use quick_xml::{Reader, escape::unescape, events::Event};
 
@@ -33,8 +33,8 @@ impl Default for Budget {
     }
 }
 
-/// Returns the names and texts inside, nested names joined with points, all under [`NAME`]. Data that
-/// cannot be parsed, or exceed the budget, are kept whole as one text: nothing is dropped.
+/// Returns the names and texts inside, nested names joined with points, all under [`NAME`]. Data
+/// that cannot be parsed, or exceed the budget, are kept whole as one text: nothing is dropped.
 #[must_use]
 pub fn read(text: &str, budget: &mut Budget) -> Fields {
     let mut leaves = LeafReader {

@@ -55,10 +55,11 @@ impl Format {
     }
 }
 
-/// Returns the format of a body. Stray braces may stand before XML, so the first '<' or '"' decides.
+/// Returns the format of a body. Stray braces may stand before XML, so the first '<' or '"'
+/// decides.
 ///
-/// Only this decides, never a failed parse: a torn answer in JSON may quote a whole one in XML, which
-/// must not be read in its place.
+/// Only this decides, never a failed parse: a torn answer in JSON may quote a whole one in XML,
+/// which must not be read in its place.
 fn shape(body: &[u8]) -> Format {
     match body.iter().find(|byte| b"<\"".contains(byte)) {
         Some(b'<') => Format::Xml,
@@ -74,8 +75,8 @@ pub fn read_answer(body: &[u8]) -> Result<Fields, Unreadable> {
     shape(body).read(body)
 }
 
-/// Parses the body of a callback: XML with any root or JSON, since it has the format of the original
-/// request (docs/OKEBAYAR.md, section 4), or a form, which means the same as a query.
+/// Parses the body of a callback: XML with any root or JSON, since it has the format of the
+/// original request (docs/OKEBAYAR.md, section 4), or a form, which means the same as a query.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is none of them.

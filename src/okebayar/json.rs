@@ -8,8 +8,8 @@ use serde_json::{Value, value::RawValue};
 
 use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
 
-/// Writes one flat object from names and texts. Every value is a string, except those that `numbers`
-/// names and whose text is a number: they are written digit for digit.
+/// Writes one flat object from names and texts. Every value is a string, except those that
+/// `numbers` names and whose text is a number: they are written digit for digit.
 #[must_use]
 pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
     let mut body = String::from("{");
@@ -91,8 +91,8 @@ fn malformed(problem: &str) -> Unreadable {
     }
 }
 
-/// Builds the error of a text that is no JSON. It gives the place only: the parser's own message may
-/// quote the answer (promise 15).
+/// Builds the error of a text that is no JSON. It gives the place only: the parser's own message
+/// may quote the answer (promise 15).
 fn unparsable(error: &serde_json::Error) -> Unreadable {
     malformed(&format!("line {}, column {}", error.line(), error.column()))
 }
@@ -179,8 +179,8 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
     Ok(mended)
 }
 
-/// The names, trimmed, and raw values of an object. One more than [`FIELDS_MAX`] are kept, to detect
-/// that there are too many.
+/// The names, trimmed, and raw values of an object. One more than [`FIELDS_MAX`] are kept, to
+/// detect that there are too many.
 struct RawObject<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for RawObject<'de> {

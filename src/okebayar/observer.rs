@@ -29,8 +29,8 @@ pub struct Observer {
 pub type InfoSender = mpsc::Sender<(AccountName, String)>;
 
 impl Observer {
-    /// Records the result of an operation, its balance, and its text for the partner. `personal` are
-    /// the values in the request that identify a customer.
+    /// Records the result of an operation, its balance, and its text for the partner. `personal`
+    /// are the values in the request that identify a customer.
     pub(super) fn observe(
         &self,
         operation: &'static str,

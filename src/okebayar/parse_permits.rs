@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// The number of answers that are parsed concurrently. While it is parsed, an answer takes many times
-/// its length.
+/// The number of answers that are parsed concurrently. While it is parsed, an answer takes many
+/// times its length.
 const PARSED_MAX: usize = 4;
 
 /// The permits to parse answers. All accounts of a process share them, so that the memory that

@@ -9,8 +9,8 @@
 
 use super::{answer::Answer, fields::Fields, phone_number::national};
 
-/// The names of fields that identify a customer or a purchase, in lower case and without a number at
-/// the end.
+/// The names of fields that identify a customer or a purchase, in lower case and without a number
+/// at the end.
 const NAMES: [&str; 9] = [
     "accnumber",
     "contactnumber",
@@ -136,8 +136,9 @@ impl SearchedText {
             }
     }
 
-    /// Returns true when the text holds a part of a value: the whole part, a number in it such as the
-    /// token in a PLN serial number, or a word of a name. A tariff is too short to identify anybody.
+    /// Returns true when the text holds a part of a value: the whole part, a number in it such as
+    /// the token in a PLN serial number, or a word of a name. A tariff is too short to identify
+    /// anybody.
     fn holds_part(&self, part: &str) -> bool {
         let whole = squeezed(part);
         let has_digit = whole.bytes().any(|byte| byte.is_ascii_digit());

@@ -125,8 +125,8 @@ pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Ques
     )
 }
 
-/// Builds the status check of a transaction: always with its reference code, and with the trace code
-/// of the POST's own answer where that is known (docs/OKEBAYAR.md, section 3.2).
+/// Builds the status check of a transaction: always with its reference code, and with the trace
+/// code of the POST's own answer where that is known (docs/OKEBAYAR.md, section 3.2).
 #[must_use]
 pub fn check(account: &Account, transaction: &Transaction, trace_code: Option<&TraceCode>) -> Body {
     let parameters = trace_code.map(|code| ("tracecode", code.as_str()));

@@ -25,8 +25,9 @@ use jiff::Timestamp;
 
 use crate::ambient::Ambient;
 
-/// A deadline by two clocks, the wall clock and the boot-time clock. The wall clock may be set back,
-/// and a monotonic clock may stop while the machine is suspended; the boot-time clock does neither.
+/// A deadline by two clocks, the wall clock and the boot-time clock. The wall clock may be set
+/// back, and a monotonic clock may stop while the machine is suspended; the boot-time clock does
+/// neither.
 #[derive(Clone, Copy, Debug)]
 pub struct SendBy {
     wall: Timestamp,
@@ -56,8 +57,8 @@ impl SendBy {
 /// A request's body that is withheld after its deadline.
 ///
 /// hyper polls the first frame after it has a connection and before it flushes the head, so nothing
-/// is sent when the body is withheld. Should a later hyper flush the head first, OKEBAYAR receives a
-/// request without its body, which it cannot execute.
+/// is sent when the body is withheld. Should a later hyper flush the head first, OKEBAYAR receives
+/// a request without its body, which it cannot execute.
 pub(super) struct TimedBody {
     bytes: Option<Bytes>,
     send_by: Option<SendBy>,

@@ -3,7 +3,8 @@
 use md5::{Digest, Md5};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Computes `md5_hex(userid + userpin + referencecode)`: plain concatenation, lower-case hexadecimal.
+/// Computes `md5_hex(userid + userpin + referencecode)`: plain concatenation, lower-case
+/// hexadecimal.
 #[must_use]
 pub fn sign(user_id: &str, pin: &SecretString, reference_code: &str) -> SecretString {
     let digest = Md5::new()

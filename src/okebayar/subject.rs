@@ -142,8 +142,8 @@ pub(super) fn shows_purchase(answer: &Answer, subject: Subject<'_>) -> bool {
     has_serial_number || price.is_some_and(|price| !subject.inquired.told_price(price))
 }
 
-/// Returns the details of an answer, without a serial number that an inquiry returned: the number of
-/// the purchase is still to come.
+/// Returns the details of an answer, without a serial number that an inquiry returned: the number
+/// of the purchase is still to come.
 pub(super) fn details(answer: &Answer, subject: Subject<'_>) -> Details {
     let mut details = answer.details.clone();
     let is_purchase = |number: &SerialNumber| !subject.inquired.told_serial_number(number);

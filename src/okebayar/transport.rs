@@ -100,8 +100,8 @@ impl HttpTransport {
 }
 
 /// Builds the settings of the HTTP client. This program's reqwest is built without HTTP/2, so that
-/// `http1_only` and `retry::never` change nothing today. They stay because a dependency that enables
-/// HTTP/2 must not enable a second request.
+/// `http1_only` and `retry::never` change nothing today. They stay because a dependency that
+/// enables HTTP/2 must not enable a second request.
 fn client_builder(settings: HttpSettings) -> Result<reqwest::ClientBuilder, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .http1_only()
@@ -152,8 +152,8 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Classifies an error of a request. Only a failure to connect proves that nothing was sent: DNS, TCP
-/// and TLS all precede the request.
+/// Classifies an error of a request. Only a failure to connect proves that nothing was sent: DNS,
+/// TCP and TLS all precede the request.
 fn classified(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
         TransportError::NotSent(causes(error))

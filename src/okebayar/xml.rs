@@ -105,8 +105,8 @@ fn declared_encoding(body: &[u8]) -> Option<String> {
     Some(value[1..].split_once(quote)?.0.to_owned())
 }
 
-/// Returns the text of an entity; an unknown entity is returned as it came. `None` when it refers to
-/// a character that does not exist.
+/// Returns the text of an entity; an unknown entity is returned as it came. `None` when it refers
+/// to a character that does not exist.
 pub(super) fn entity(reference: &BytesRef<'_>) -> Option<String> {
     if let Some(character) = reference.resolve_char_ref().ok()? {
         return Some(character.to_string());

@@ -4,6 +4,12 @@
 //! `okebayar::verdict` interprets the columns; `config` reads which codes a deployment may list.
 
 use super::{codes::StatusCode, statement::FailureReason};
+use AsNotReceived::{Listable, Rejected};
+use AsQuestion::{Answered, Refused};
+use FailureReason as Why;
+use Refusal::{
+    Aborted, GatewayCredentials, Internal, NotFound, Precondition, Unavailable, WrongData,
+};
 
 /// The meaning of a code in the answer to a purchase or payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,13 +129,6 @@ const fn row(
     };
     (code, entry)
 }
-
-use AsNotReceived::{Listable, Rejected};
-use AsQuestion::{Answered, Refused};
-use FailureReason as Why;
-use Refusal::{
-    Aborted, GatewayCredentials, Internal, NotFound, Precondition, Unavailable, WrongData,
-};
 
 /// The documented codes in ascending order.
 #[rustfmt::skip]

@@ -39,7 +39,8 @@ fn shows_sale(answer: &Answer) -> bool {
         || details.unread.iter().any(is_unread)
 }
 
-/// Returns true when an answer is final or pending, not about an inquiry, and names no other target.
+/// Returns true when an answer reports success or pending, is not about an inquiry, and names no
+/// other target.
 fn may_be_sale_of(
     answer: &Answer,
     (reference_code, product_code, number): InquiryTarget<'_>,

@@ -1,4 +1,5 @@
-//! A text after some layers of encoding were removed, with the places of its characters in the source.
+//! A text after some layers of encoding were removed. It knows the place in the source of each
+//! character, so that a secret found in it can be removed from the source.
 
 use std::ops::Range;
 
@@ -24,6 +25,7 @@ impl DecodedText {
         }
     }
 
+    /// Returns the byte range in the source of some characters.
     pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
         self.starts[part.start]..self.starts[part.end]
     }
@@ -50,6 +52,7 @@ impl DecodedText {
         windows.filter_map(move |(at, window)| is_it(window).then_some(at..at + length))
     }
 
+    /// Returns true when no letter or digit stands directly before or after these characters.
     pub(super) fn is_token(&self, part: &Range<usize>) -> bool {
         let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         !is_word(self.before(part.start)) && !is_word(self.at(part.end))

@@ -59,8 +59,8 @@ fn is_receipt(code: StatusCode, lists: &CodeLists) -> bool {
     !is_not_received && matches!(check, AsCheck::Succeeded | AsCheck::Pending)
 }
 
-/// Returns true when an ignored answer to a check shows no sign of the transaction: OKEBAYAR may not
-/// know the reference code.
+/// Returns true when an ignored answer to a check shows no sign of the transaction: OKEBAYAR may
+/// not know the reference code.
 #[must_use]
 pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bool {
     matches!(ignored, Ignored::MayMeanNotFound | Ignored::MayBeInquiry)
@@ -71,8 +71,8 @@ pub fn shows_no_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored) -> bo
 }
 
 /// Returns true for the codes of a check that may mean that OKEBAYAR does not know the reference
-/// code: any failure, except those about the check itself, and 401, because our own payment may have
-/// paid the bill.
+/// code: any failure, except those about the check itself, and 401, because our own payment may
+/// have paid the bill.
 #[must_use]
 pub fn may_be_unknown(code: StatusCode, lists: &CodeLists) -> bool {
     let check = lists.entry(code).check;

@@ -5,7 +5,8 @@ use crate::okebayar::mismatch::Mismatch;
 /// The reason why the answer to a check, or a callback, settles nothing (promise 16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
-    /// It names another reference code, several other fields that are not ours, or no reference code.
+    /// It names another reference code, several other fields that are not ours, or no reference
+    /// code.
     #[error("it is not about this transaction")]
     AboutAnother,
     /// It names our reference code, and one other field that is not ours.

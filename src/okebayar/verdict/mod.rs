@@ -1,6 +1,6 @@
 //! Derives evidence from answers and callbacks: the only place where status codes become findings
-//! (docs/OKEBAYAR.md, sections 3.1, 3.2 and 5; promises 4 and 16). The meaning of each code is in the
-//! table in `transaction/status_codes.rs`.
+//! (docs/OKEBAYAR.md, sections 3.1, 3.2 and 5; promises 4 and 16). The meaning of each code is in
+//! the table in `transaction/status_codes.rs`.
 
 mod callback;
 mod check;
