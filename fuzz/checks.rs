@@ -7,11 +7,12 @@
 use jiff::tz::TimeZone;
 use okebayar_gateway::okebayar::{
     additional_data,
-    answer::{self, Fields, Reading},
+    fields::Fields,
     format::{read_callback, read_query},
+    interpret::{self, AnswerContext},
     json,
     pln::{PlnPostpaid, PlnPrepaid},
-    redact::Secrets,
+    redact::RequestSecrets,
     xml,
 };
 
@@ -72,7 +73,7 @@ pub fn query(data: &[u8]) {
 /// The inside of an answer.
 pub fn additional_data(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
-    let fields = additional_data::read(&text, &mut additional_data::Room::default());
+    let fields = additional_data::read(&text, &mut additional_data::Budget::default());
     assert!(!fields.is_empty() && fields.len() <= FIELDS_MAX);
     let kept_whole = text.len() + additional_data::NAME.len();
     assert!(bytes(pairs(&fields)) <= additional_data::BYTES_MAX.max(kept_whole));
@@ -96,12 +97,12 @@ fn pairs(fields: &Fields) -> Vec<(&str, &str)> {
 /// Gives meaning to what was read of that many bytes, as an answer and as an inquiry's.
 fn understand(fields: Fields, input: usize) {
     let signature = "329e765e5e7f0732522ffe45e12b3b3a";
-    let reading = Reading {
+    let reading = AnswerContext {
         zone: &TimeZone::UTC,
-        secrets: &Secrets::new("123456".into(), signature.into()),
+        secrets: &RequestSecrets::new("123456".into(), signature.into()),
         member: Some("member"),
     };
-    let Ok(answer) = answer::interpret_for(fields, &reading) else {
+    let Ok(answer) = interpret::interpret_for(fields, &reading) else {
         return;
     };
     // A name or text in which a secret was found may grow by what stands in its place.

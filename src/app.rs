@@ -46,7 +46,9 @@ use crate::{
     ledger::{gauges, hub},
     notices::keeper as notices,
     okebayar::{
-        client::{Client, Observer, Texts, Turns},
+        client::Client,
+        observer::{InfoSender, Observer},
+        parse_permits::ParsePermits,
         transport::HttpTransport,
     },
     store::{Identity, Store, redb::RedbStore, redis::RedisStore},
@@ -351,11 +353,11 @@ type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
 
 fn upstreams(
     accounts: BTreeMap<AccountName, AccountSettings>,
-    texts: &Texts,
+    texts: &InfoSender,
     metrics: &Metrics,
 ) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
     let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-    let turns = Turns::default();
+    let parse_permits = ParsePermits::default();
     for (name, settings) in accounts {
         let (timeout, url) = (settings.http.timeout, settings.http.url.clone());
         let transport =
@@ -371,7 +373,7 @@ fn upstreams(
         };
         let upstream = Upstream {
             client: Client::new(settings.account, Arc::new(transport))
-                .in_turn(turns.clone())
+                .with_parse_permits(parse_permits.clone())
                 .observed_by(observer),
             timeout,
             callback_trusted: settings.callback_trusted,

@@ -29,10 +29,7 @@ use tracing::{Instrument, Span, info, info_span, warn};
 use super::{callback_recorder::CallbackRecorder, record::Received};
 use crate::{
     config::CallbackSettings,
-    okebayar::{
-        answer::{Answer, Fields},
-        format,
-    },
+    okebayar::{answer::Answer, fields::Fields, format},
     transaction::AccountName,
 };
 

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use crate::{
     callbacks::callback_recorder::CallbackRecorder,
     notices::orphans::{self, Orphan, OrphanCheck},
-    okebayar::{client::NothingLearnt, verdict},
+    okebayar::{answer_error::AnswerError, verdict},
     store::StoreError,
     transaction::{AccountName, ReferenceCode, StatusCode, TransactionKey},
 };
@@ -114,7 +114,7 @@ impl CallbackRecorder {
     }
 }
 
-fn log(account: &AccountName, reference: &ReferenceCode, said: &Result<StatusCode, NothingLearnt>) {
+fn log(account: &AccountName, reference: &ReferenceCode, said: &Result<StatusCode, AnswerError>) {
     match said {
         Ok(code) if matches!(verdict::class(*code), "success" | "pending") => warn!(
             %account,

@@ -10,8 +10,10 @@ use crate::{
     callbacks::callback_recorder::CallbackRecorder,
     notices::orphans::{self, Orphan},
     okebayar::{
-        answer::{Answer, Fields, Unreadable},
-        verdict::{self, Asked, Ignored},
+        answer::Answer,
+        fields::{Fields, Unreadable},
+        subject::Subject,
+        verdict::{self, Ignored},
     },
     store::StoreError,
     telemetry::link,
@@ -122,7 +124,7 @@ impl CallbackRecorder {
     ) -> Result<Option<Statement>, StoreError> {
         let lists = upstream.client.code_lists();
         let inquired = self.inquiries.made_for(about).await?;
-        let asked = Asked {
+        let asked = Subject {
             transaction: about,
             inquired: &inquired,
         };

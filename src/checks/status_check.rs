@@ -8,7 +8,7 @@ use tracing::{Instrument, debug, info_span};
 use super::{checks::Checks, elsewhere::Elsewhere, lease::LeasedCheck};
 use crate::{
     accounts::Upstream,
-    okebayar::client::NothingLearnt,
+    okebayar::answer_error::AnswerError,
     store::StoreError,
     telemetry::link,
     transaction::{Finding, Transaction},
@@ -63,7 +63,7 @@ impl Checks {
             Err(nothing) => {
                 self.metrics.check(&account, nothing.kind());
                 debug!(%key, %nothing, "a status check brought nothing");
-                is_absent = matches!(nothing, NothingLearnt::NoSign(_));
+                is_absent = matches!(nothing, AnswerError::NoSign(_));
                 None
             }
         };

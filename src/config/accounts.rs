@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     okebayar::{
-        client::Account, format::Format, request::Credentials, subject::AccountNumberForms,
-        transport::HttpSettings, verdict::CodeLists,
+        account::{Account, Credentials},
+        account_number::AccountNumberForms,
+        code_lists::CodeLists,
+        format::Format,
+        transport::HttpSettings,
     },
     transaction::AccountName,
 };

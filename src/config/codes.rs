@@ -1,24 +1,15 @@
-//! The codes that only a deployment knows: what operations are called, and what some status
-//! codes mean, as far as it may say.
+//! The codes that a deployment configures: the wire names of operations, and the lists of status
+//! codes whose meaning OKEBAYAR does not document.
 
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::{okebayar::request::TransactionCodes, transaction::StatusCode};
+use crate::{
+    okebayar::account::TransactionCodes,
+    transaction::{AsNotReceived, StatusCode},
+};
 
-/// Codes from here on are final, as is 000 (API page, section 5).
-const FINAL_FROM: u16 = 200;
-
-/// Returns true for codes that cannot mean "never received": what is open or succeeded, a
-/// sick OKEBAYAR, what is about the check itself or a repeated request, and a bill that is
-/// paid, perhaps by the very transaction.
-fn says_otherwise(code: StatusCode) -> bool {
-    let number = code.number();
-    number < FINAL_FROM
-        || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
-}
-
-/// Reads what the operations are called; `key` is the beginning of the six keys.
+/// Reads the wire names of the operations; `key` is the prefix of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
     let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
     let prepaid = code("prepaid", "OkeBayar-prabayar");
@@ -39,8 +30,9 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
     Some(codes)
 }
 
-/// Refuses a question under the code of a purchase: OKEBAYAR may take it for one, and checks are
-/// repeated. A payment and its inquiry may share a code, as OKEBAYAR documents.
+/// Rejects a question under the code of a purchase: OKEBAYAR may execute it as one, and checks are
+/// repeated. A payment and its inquiry may share a code, as documented (docs/OKEBAYAR.md, section
+/// 3.1).
 fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [
@@ -57,12 +49,16 @@ fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     }
 }
 
+/// Reads the codes that mean "never received" in the answer to a check.
 pub(super) fn read_not_received_codes(
     reader: &mut Reader,
     key: &str,
 ) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
-    for code in codes.iter().filter(|code| says_otherwise(**code)) {
+    for code in codes
+        .iter()
+        .filter(|code| code.entry().not_received == AsNotReceived::Rejected)
+    {
         let problem = format!(
             "{code} does not say that OKEBAYAR never received it: {}",
             code.meaning()
@@ -74,20 +70,21 @@ pub(super) fn read_not_received_codes(
     Some(codes)
 }
 
+/// Reads the undocumented final codes that prove a failure.
 pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
     for code in &codes {
         let remedy = "list only final codes that OKEBAYAR does not document";
         if let Some(meaning) = code.documented() {
             reader.fault(key, format!("{code} is documented: {meaning}"), remedy);
-        } else if code.number() < FINAL_FROM {
+        } else if code.entry().is_pending() {
             reader.fault(key, format!("{code} is not final"), remedy);
         }
     }
     Some(codes)
 }
 
-/// Refuses codes that stand in both lists: one code has one meaning.
+/// Rejects codes that are in both lists: one code has one meaning.
 pub(super) fn verify_lists(
     reader: &mut Reader,
     key: &str,

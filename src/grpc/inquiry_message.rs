@@ -4,11 +4,11 @@ use super::{
     contract::v1::{self, inquiry::Detail},
     value_messages::{field, money, text_or_empty, timestamp},
 };
-use crate::queries::{Found, PlnBill, PlnPostpaid, PlnPrepaid};
+use crate::queries::{InquiryResult, PlnBill, PlnPostpaid, PlnPrepaid};
 
 /// Builds the message of an inquiry.
-pub(super) fn build(found: Found) -> v1::Inquiry {
-    let Found {
+pub(super) fn build(found: InquiryResult) -> v1::Inquiry {
+    let InquiryResult {
         inquiry,
         reference_code,
         account_numbers: [account_number, account_number2, account_number3],

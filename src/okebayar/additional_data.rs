@@ -1,30 +1,30 @@
-//! `additionaldata`: XML or JSON inside an answer, different for each product (API
-//! page, section 3). It comes as nested elements, as escaped text, as a fragment
-//! without one root, inside a JSON string, or as a JSON object; all read the same.
+//! `additionaldata`: XML or JSON inside an answer, different for each product (docs/OKEBAYAR.md,
+//! section 3). It comes as nested elements, as escaped text, as a fragment without one root, inside
+//! a JSON string, or as a JSON object; all have the same result.
 
 use quick_xml::{Reader, escape::unescape, events::Event};
 
 use super::{
-    answer::{DEPTH_MAX, FIELDS_MAX, Fields},
+    fields::{DEPTH_MAX, FIELDS_MAX, Fields},
     json, xml,
 };
 
-/// The name in an answer, and what a wrapping element may be called.
+/// The name in an answer, and of an element that may wrap the data.
 pub const NAME: &str = "additionaldata";
 
-/// The most bytes of names and texts that come of all `additionaldata` in one answer. A
-/// name inside is a path, so one long name above many leaves would else be many. The
-/// longest documented one, of four electricity bills, takes less than 8 KiB.
+/// The most bytes of names and texts that all `additionaldata` of one answer may become. A name
+/// inside is a path, so that one long name above many leaves would otherwise be repeated without
+/// bound. The longest documented data, of four electricity bills, take less than 8 KiB.
 pub const BYTES_MAX: usize = 64 * 1024;
 
-/// What may still come of the `additionaldata` in one answer.
+/// The names and bytes that the `additionaldata` of one answer may still become.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct Budget {
     names: usize,
     bytes: usize,
 }
 
-impl Default for Room {
+impl Default for Budget {
     fn default() -> Self {
         Self {
             names: FIELDS_MAX,
@@ -33,15 +33,14 @@ impl Default for Room {
     }
 }
 
-/// The names and texts inside, nested names joined with points, all under
-/// [`NAME`]. What cannot be read, or has no room, is kept whole as one text: nothing is
-/// dropped.
+/// Returns the names and texts inside, nested names joined with points, all under [`NAME`]. Data
+/// that cannot be parsed, or exceed the budget, are kept whole as one text: nothing is dropped.
 #[must_use]
-pub fn read(text: &str, room: &mut Room) -> Fields {
-    let mut leaves = Leaves {
+pub fn read(text: &str, budget: &mut Budget) -> Fields {
+    let mut leaves = LeafReader {
         path: String::new(),
         fields: Fields::new(),
-        room: room.clone(),
+        budget: budget.clone(),
     };
     let trimmed = text.trim();
     let inside = match trimmed.as_bytes().first() {
@@ -59,11 +58,11 @@ pub fn read(text: &str, room: &mut Room) -> Fields {
     if inside.is_none() || leaves.fields.is_empty() {
         return vec![(NAME.to_owned(), text.to_owned())];
     }
-    *room = leaves.room;
+    *budget = leaves.budget;
     leaves.fields
 }
 
-/// The XML between stray braces, if that is what it is.
+/// Returns the XML between stray braces; `None` for anything else.
 fn without_braces(text: &str) -> Option<&str> {
     let inside = text.strip_prefix('{')?.trim();
     let inside = inside.strip_suffix('}').unwrap_or(inside).trim_end();
@@ -79,22 +78,22 @@ struct Element {
     has_elements: bool,
 }
 
-/// The leaves found so far, and the path to what is read. Every reader of it ends with
-/// `None` where there is no such thing, or no room for it.
-struct Leaves {
+/// The leaves found so far, and the path of the one that is being read. Each of its methods returns
+/// `None` when the data are not of its format, or exceed the budget.
+struct LeafReader {
     path: String,
     fields: Fields,
-    room: Room,
+    budget: Budget,
 }
 
-impl Leaves {
-    /// Adds a leaf at the path, if there is room for it.
+impl LeafReader {
+    /// Adds a leaf at the path.
     fn push(&mut self, text: &str) -> Option<()> {
         let path = self.path.strip_prefix(NAME).unwrap_or(&self.path);
         let path = path.trim_start_matches('.');
         let length = NAME.len() + 1 + path.len() + text.len();
-        self.room.names = self.room.names.checked_sub(1)?;
-        self.room.bytes = self.room.bytes.checked_sub(length)?;
+        self.budget.names = self.budget.names.checked_sub(1)?;
+        self.budget.bytes = self.budget.bytes.checked_sub(length)?;
         let name = if path.is_empty() {
             NAME.to_owned()
         } else {
@@ -104,7 +103,7 @@ impl Leaves {
         Some(())
     }
 
-    /// Goes down to a name; returns where to come back to.
+    /// Appends a name to the path; returns the length to truncate it to afterwards.
     fn enter(&mut self, name: &str) -> usize {
         let parent = self.path.len();
         if parent > 0 {
@@ -114,7 +113,7 @@ impl Leaves {
         parent
     }
 
-    /// Reads the leaves of a fragment, by path.
+    /// Adds the leaves of an XML fragment, by path.
     fn read_xml(&mut self, text: &str) -> Option<()> {
         let mut reader = Reader::from_str(text);
         reader.config_mut().allow_dangling_amp = true;
@@ -164,7 +163,7 @@ impl Leaves {
         Some(())
     }
 
-    /// Keeps text between elements, where it is more than layout.
+    /// Adds the text between elements, unless it is layout.
     fn keep_text(&mut self, element: &Element) -> Option<()> {
         let text = element
             .text
@@ -219,7 +218,7 @@ impl Leaves {
         Some(())
     }
 
-    /// Adds a text, or the leaves of the JSON that it is.
+    /// Adds a text; if it is JSON, adds its leaves instead.
     fn text(&mut self, text: &str, depth: usize) -> Option<()> {
         if text.starts_with(['{', '['])
             && let Ok(mended) = json::mended(text)
@@ -243,10 +242,10 @@ mod tests {
     }
 
     fn read_alone(text: &str) -> Fields {
-        read(text, &mut Room::default())
+        read(text, &mut Budget::default())
     }
 
-    /// The attack: one long name above many leaves.
+    /// Builds the attack: one long name above many leaves.
     fn multiplied(name: usize, leaves: usize) -> [String; 3] {
         let name = "n".repeat(name);
         let elements = "<a/>".repeat(leaves);
@@ -279,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn all_additionaldata_of_one_answer_share_their_room() {
+    fn all_additionaldata_of_one_answer_share_one_budget() {
         for text in multiplied(100, 200) {
-            let mut room = Room::default();
-            let found: Vec<usize> = (0..4).map(|_| read(&text, &mut room).len()).collect();
+            let mut budget = Budget::default();
+            let found: Vec<usize> = (0..4).map(|_| read(&text, &mut budget).len()).collect();
             assert_eq!(found, [200, 200, 1, 1]);
         }
     }
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_kept_whole() {
+    fn unreadable_additionaldata_is_kept_whole() {
         let deep = "<a>".repeat(10_000);
         for text in [
             "",

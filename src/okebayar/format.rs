@@ -1,21 +1,21 @@
-//! The two formats of the API, and what they have in common.
+//! The two formats of the API, and the formats in which callbacks come.
 
 use super::{
-    answer::{FIELDS_MAX, Fields, Unreadable},
+    fields::{FIELDS_MAX, Fields, Unreadable},
     json, xml,
 };
 
-/// In which format an account talks to OKEBAYAR.
+/// The format of the requests of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One flat object.
+    /// JSON: one flat object.
     Json,
-    /// One element for each name.
+    /// XML: one element for each name.
     Xml,
 }
 
 impl Format {
-    /// Reads `json` or `xml`.
+    /// Parses `json` or `xml`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -25,7 +25,7 @@ impl Format {
         }
     }
 
-    /// The media type of a request.
+    /// Returns the media type of a request.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Format {
         }
     }
 
-    /// The body of a request; JSON may write those fields as numbers that `numbers` names.
+    /// Writes the body of a request; in JSON the fields that `numbers` names are numbers.
     #[must_use]
     pub fn write(self, fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
         match self {
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// The names and texts of an answer.
+    /// Parses an answer in this format.
     ///
     /// # Errors
     /// [`Unreadable::Malformed`] when it is not an answer in this format.
@@ -55,11 +55,11 @@ impl Format {
     }
 }
 
-/// The format of a body, by its shape. Stray braces may stand before XML: what comes
-/// first tells, '<' or '"'.
+/// Returns the format of a body. Stray braces may stand before XML, so the first '<' or '"'
+/// decides.
 ///
-/// The shape alone decides: a torn answer in JSON may quote a whole one in XML, which
-/// must not be read in its place.
+/// Only this decides, never a failed parse: a torn answer in JSON may quote a whole one in XML,
+/// which must not be read in its place.
 fn shape(body: &[u8]) -> Format {
     match body.iter().find(|byte| b"<\"".contains(byte)) {
         Some(b'<') => Format::Xml,
@@ -67,7 +67,7 @@ fn shape(body: &[u8]) -> Format {
     }
 }
 
-/// The names and texts of an answer, in whichever format it came.
+/// Parses an answer in the format that it has, whichever the request had.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is not a whole answer.
@@ -75,9 +75,8 @@ pub fn read_answer(body: &[u8]) -> Result<Fields, Unreadable> {
     shape(body).read(body)
 }
 
-/// The names and texts of a callback's body: in the format of the original
-/// request, so in either, and with any root (API page, section 4); or a form, which
-/// means what the same query means.
+/// Parses the body of a callback: XML with any root or JSON, since it has the format of the
+/// original request (docs/OKEBAYAR.md, section 4), or a form, which means the same as a query.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is none of them.
@@ -91,7 +90,7 @@ pub fn read_callback(body: &[u8]) -> Result<Fields, Unreadable> {
     }
 }
 
-/// Returns true when the body begins with a name and an equals sign, as neither format does.
+/// Returns true when the body begins with a name and an equals sign, which neither format does.
 fn looks_like_form(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+%".contains(byte);
@@ -99,8 +98,8 @@ fn looks_like_form(body: &[u8]) -> bool {
     end.is_some_and(|end| end > 0 && body[end] == b'=')
 }
 
-/// The names and texts of a callback whose sender calls it a form. One that is in fact
-/// JSON or XML is read as such: some clients name every body a form.
+/// Parses the body of a callback that is declared as a form. JSON and XML are parsed as such: some
+/// clients declare every body as a form.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is none of them.
@@ -111,12 +110,12 @@ pub fn read_form_callback(body: &[u8]) -> Result<Fields, Unreadable> {
     }
 }
 
-/// The names and texts of a form (`application/x-www-form-urlencoded`).
+/// Parses a form (`application/x-www-form-urlencoded`).
 fn read_form(body: &[u8]) -> Result<Fields, Unreadable> {
     read_query(&String::from_utf8_lossy(body.trim_ascii()))
 }
 
-/// The names and texts of a callback's query, percent-decoded.
+/// Parses the query of a callback, and decodes its percent encoding.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it has too many names, as in every format.
@@ -125,7 +124,7 @@ pub fn read_query(query: &str) -> Result<Fields, Unreadable> {
         format: "a form",
         problem,
     };
-    // Any base does: only the query is read.
+    // Only the query of this URL is used.
     let url = reqwest::Url::parse("http://callback/");
     let mut url = url.map_err(|error| malformed(error.to_string()))?;
     url.set_query(Some(query));

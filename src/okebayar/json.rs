@@ -1,4 +1,4 @@
-//! OKEBAYAR's JSON: requests strict and lower case, answers read with tolerance.
+//! OKEBAYAR's JSON: strict lower-case requests, tolerant answers.
 
 use serde::{
     Deserialize, Deserializer,
@@ -6,10 +6,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
+use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable, is_amount};
 
-/// One flat object from names and texts. Every value is a string, but those that
-/// `numbers` names are numbers where their text is one, digit for digit.
+/// Writes one flat object from names and texts. Every value is a string, except those that
+/// `numbers` names and whose text is a number: they are written digit for digit.
 #[must_use]
 pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
     let mut body = String::from("{");
@@ -29,16 +29,16 @@ pub fn write(fields: &[(&str, &str)], numbers: &[&str]) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// True when the text is a JSON number as it stands.
+/// Returns true when the text is a JSON number as it stands.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && !text.ends_with(|c: char| c.is_whitespace())
         && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Reads one flat object. A raw control character inside a string stands for itself,
-/// white space round a name is ignored; a number keeps its text, but an amount with an
-/// exponent loses that; a nested value is kept as its JSON text.
+/// Parses one flat object. A raw control character inside a string stands for itself; white space
+/// around a name is ignored; a number keeps its text, except that an amount with an exponent is
+/// written in plain digits; a nested value keeps its JSON text.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is not one JSON object, is nested too deep,
@@ -59,7 +59,7 @@ pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
 /// Returns the names and raw values of an object whose text is mended, in order,
 /// repetitions included.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
-    let Flat(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    let RawObject(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if members.len() > FIELDS_MAX {
         return Err(too_many());
     }
@@ -68,7 +68,7 @@ pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable
 
 /// Returns the raw values of a list whose text is mended.
 pub(super) fn items(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
-    let Listed(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
+    let RawList(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if items.len() > FIELDS_MAX {
         return Err(too_many());
     }
@@ -91,12 +91,14 @@ fn malformed(problem: &str) -> Unreadable {
     }
 }
 
-/// Where it went wrong; the parser's own message may quote the answer (promise 15).
+/// Builds the error of a text that is no JSON. It gives the place only: the parser's own message
+/// may quote the answer (promise 15).
 fn unparsable(error: &serde_json::Error) -> Unreadable {
     malformed(&format!("line {}, column {}", error.line(), error.column()))
 }
 
-/// The text of a JSON value: that of a string, none of null, else the value as written.
+/// Returns the text of a JSON value: that of a string, an empty one for null, else the value as
+/// written.
 pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
     match value.as_bytes().first() {
         Some(b'"') => serde_json::from_str(value).map_err(|error| unparsable(&error)),
@@ -111,7 +113,7 @@ const SCIENTIFIC_DIGITS_MAX: usize = 32;
 /// Returns the same number in plain digits; `None` when the value is no number with an
 /// exponent, or a longer one than any amount.
 ///
-/// Only a number is read so: `1.5E3` as text is no amount. The plain digits go back in a
+/// The caller passes numbers only: `1.5E3` as a text is no amount. The plain digits go back in a
 /// payment, so they are exact.
 fn without_exponent(value: &str) -> Option<String> {
     let (sign, number) = match value.strip_prefix('-') {
@@ -129,7 +131,7 @@ fn without_exponent(value: &str) -> Option<String> {
     if digits.len() > SCIENTIFIC_DIGITS_MAX || shift > SCIENTIFIC_DIGITS_MAX {
         return None;
     }
-    // Zeros on both sides, so that the point has a place wherever it moves.
+    // With zeros on both sides, the point stays inside the digits wherever it moves.
     let zeros = "0".repeat(shift);
     let padded = format!("{zeros}{digits}{zeros}");
     let point = if exponent < 0 {
@@ -168,7 +170,7 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
         if !in_string || !c.is_ascii_control() {
             mended.push(c);
         } else if was_escaped {
-            // A backslash before it makes no escape, and must not become one.
+            // The backslash before it makes no escape, and must not become part of one.
             mended.push(' ');
         } else {
             mended.extend(["\\u00", &hex::encode([c as u8])]);
@@ -177,50 +179,51 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
     Ok(mended)
 }
 
-/// The names, trimmed, and raw values of an object, and no more of them than one too many.
-struct Flat<'a>(Vec<(String, &'a RawValue)>);
+/// The names, trimmed, and raw values of an object. One more than [`FIELDS_MAX`] are kept, to
+/// detect that there are too many.
+struct RawObject<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Flat<'de> {
+impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
-            type Value = Flat<'de>;
+            type Value = RawObject<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flat<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
                     if members.len() <= FIELDS_MAX {
                         members.push((name.trim().to_owned(), value));
                     }
                 }
-                Ok(Flat(members))
+                Ok(RawObject(members))
             }
         }
         deserializer.deserialize_map(Names)
     }
 }
 
-/// The raw values of a list, and no more of them than one too many.
-struct Listed<'a>(Vec<&'a RawValue>);
+/// The raw values of a list, bounded as in [`RawObject`].
+struct RawList<'a>(Vec<&'a RawValue>);
 
-impl<'de> Deserialize<'de> for Listed<'de> {
+impl<'de> Deserialize<'de> for RawList<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items;
         impl<'de> Visitor<'de> for Items {
-            type Value = Listed<'de>;
+            type Value = RawList<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a list")
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawList<'de>, A::Error> {
                 let mut items = Vec::new();
                 while let Some(value) = list.next_element::<&RawValue>()? {
                     if items.len() <= FIELDS_MAX {
                         items.push(value);
                     }
                 }
-                Ok(Listed(items))
+                Ok(RawList(items))
             }
         }
         deserializer.deserialize_seq(Items)
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_control_characters_in_strings_stand_for_themselves() {
+    fn raw_control_characters_in_strings_are_kept() {
         assert_eq!(
             fields("{\"\nref1\": \"1\t2\r\n\u{7f}\"}"),
             [("ref1".into(), "1\t2\r\n\u{7f}".into())]
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exponent_of_an_amount_is_read_exactly_and_that_of_a_text_is_not() {
+    fn exponent_is_resolved_exactly_in_amounts_and_kept_in_texts() {
         for (number, expected) in [
             ("5.1E7", "51000000"),
             ("1.5E3", "1500"),
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_object_is_refused() {
+    fn json_that_is_not_one_object_is_rejected() {
         for text in [
             "",
             "[]",
@@ -322,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_quote_the_answer() {
+    fn error_does_not_quote_the_answer() {
         for text in [
             "\"11223344\"",
             "{\"serialnumber\":\"11223344\\x\"}",
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_numbers_digit_for_digit_where_they_can_be() {
+    fn amounts_are_written_as_numbers_digit_for_digit() {
         let number = |text| String::from_utf8(write(&[("nominal", text)], &["nominal"])).unwrap();
         for text in ["110000.00", "0", "-5.50", "99999999999999999999.10"] {
             assert_eq!(number(text), format!("{{\"nominal\":{text}}}"));

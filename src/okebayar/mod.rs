@@ -1,23 +1,49 @@
-//! OUTBOUND: what the gateway says to OKEBAYAR, and what its answers prove.
+//! OUTBOUND: the client of OKEBAYAR's API, and the evidence in its answers.
 //!
 //! ```text
-//! Transaction -> request -> format (json, xml) -> transport -> OKEBAYAR
-//!   Statement <- verdict <- answer <- format <-/
+//! Transaction -> requests -> body -> format (json, xml) -> transport -> OKEBAYAR
+//!   Statement <- verdict <- interpret <- format (json, xml) <-/
 //! ```
 //!
-//! Requests are strict and lower case; answers are read with every tolerance of
-//! section 6 of the API page. Status codes stop in `verdict`.
+//! Requests are strict and lower case; answers are read with every tolerance of docs/OKEBAYAR.md,
+//! section 6. Status codes are interpreted in `verdict` only.
+//!
+//! Each layer uses those below it:
+//!
+//! | layer | files |
+//! | --- | --- |
+//! | operations | `operations` (send, check, inquire, balance, echo) |
+//! | client | `client`, `observer`, `parse_permits` |
+//! | evidence | `verdict`, `inquiry`; `subject`, `mismatch` compare an answer with what was asked about |
+//! | requests | `requests`, `body`, `question`, `signature`; `transport`, `send_by` |
+//! | answers | `interpret`, `answer`; `redact` removes secrets, `personal` finds customers' data, `pln` takes electricity bills apart |
+//! | formats | `format`, `json`, `xml`, `additional_data`, `fields` |
+//! | settings | `account`, `code_lists`, `account_number`, `phone_number` |
 
+pub mod account;
+pub mod account_number;
 pub mod additional_data;
 pub mod answer;
+pub mod answer_error;
+pub mod body;
 pub mod client;
+pub mod code_lists;
+pub mod fields;
 pub mod format;
 pub mod inquiry;
+pub mod interpret;
 pub mod json;
+pub mod mismatch;
+pub mod observer;
+pub mod operations;
+pub mod parse_permits;
 pub mod personal;
+pub mod phone_number;
 pub mod pln;
+pub mod query_error;
+pub mod question;
 pub mod redact;
-pub mod request;
+pub mod requests;
 pub mod send_by;
 pub mod signature;
 pub mod subject;

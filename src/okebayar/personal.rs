@@ -1,16 +1,16 @@
-//! Tells a text for the partner from one about a single purchase.
+//! Distinguishes texts for the partner from texts about a single customer.
 //!
-//! OKEBAYAR's `info` is an announcement or an advertisement, or a receipt in prose that names
-//! the customer and the token. The first kind is for every reader of the notices, the second
-//! for nobody but whoever asked: it stays with its transaction. What is found here is never
-//! logged.
+//! OKEBAYAR's `info` is an announcement or an advertisement, or a receipt in prose that names the
+//! customer and the token. An announcement is for every reader of the notices; a receipt is for the
+//! caller only, and stays with its transaction. The values found here are never logged.
 //!
-//! A text is taken for a receipt rather than for an announcement: an announcement comes again
-//! with other answers, a token that was shown cannot be taken back.
+//! In doubt a text counts as a receipt: an announcement comes again with other answers, but a token
+//! that was disclosed cannot be taken back.
 
-use super::answer::{Answer, Fields};
+use super::{answer::Answer, fields::Fields, phone_number::national};
 
-/// Names of what identifies a customer or a purchase, in lower case and without their number.
+/// The names of fields that identify a customer or a purchase, in lower case and without a number
+/// at the end.
 const NAMES: [&str; 9] = [
     "accnumber",
     "contactnumber",
@@ -22,7 +22,7 @@ const NAMES: [&str; 9] = [
     "swreferenceid",
     "caid",
 ];
-/// Parts of names of what identifies a customer, as billers name it.
+/// Parts of the names that billers give to fields that identify a customer.
 const PARTS: [&str; 9] = [
     "name",
     "nama",
@@ -34,16 +34,16 @@ const PARTS: [&str; 9] = [
     "address",
     "token",
 ];
-/// Parts of names of what is the same for many customers.
+/// Parts of the names of fields that are the same for many customers.
 const COMMON: [&str; 5] = ["product", "biller", "operator", "bank", "unsold"];
-/// The shortest value that is looked for inside words, in characters; a shorter one must be a
-/// word by itself.
+/// The shortest value that is searched inside words, in characters; a shorter one must be a word by
+/// itself.
 const INSIDE_CHARS_MIN: usize = 4;
-/// The shortest word of a name that is looked for by itself, in characters.
+/// The shortest word of a name that is searched by itself, in characters.
 const NAME_CHARS_MIN: usize = 4;
-/// The part of a value that is looked for, in characters.
+/// The longest part of a value that is searched, in characters.
 const VALUE_CHARS_MAX: usize = 512;
-/// The fewest digits of a number that are looked for without its prefix.
+/// The fewest digits of a number that is searched without its prefix.
 const NUMBER_DIGITS_MIN: usize = 8;
 
 /// The most groups of digits, joined to one number, of which each may be another number.
@@ -51,28 +51,30 @@ const GROUPS_MAX: usize = 16;
 /// The most decimals of an amount of rupiah; three digits are thousands.
 const DECIMALS_MAX: usize = 2;
 
-/// Returns true when a text names the customer or the purchase that its answer is about.
-/// `asked` are the values of the request, which the answer may leave out.
+/// Returns true when a text names the customer or the purchase of its answer. `requested` are the
+/// values that identify the customer in the request; the answer may leave them out.
 #[must_use]
-pub fn is_about_one(text: &str, answer: &Answer, asked: &[String]) -> bool {
-    let text = Text::new(text);
+pub fn identifies_customer(text: &str, answer: &Answer, requested: &[String]) -> bool {
+    let text = SearchedText::new(text);
     let given = personal(&answer.fields);
-    let asked = asked.iter().map(|value| (Kind::Code, value.as_str()));
+    let requested = requested
+        .iter()
+        .map(|value| (ValueForm::Code, value.as_str()));
     given
-        .chain(asked)
-        .any(|(kind, value)| text.names(kind, value))
+        .chain(requested)
+        .any(|(form, value)| text.names(form, value))
 }
 
-/// Returns the values that name a customer, of a request's parameters.
+/// Returns the values in the parameters of a request that identify a customer.
 #[must_use]
 pub fn of_request(parameters: &[(&str, &str)]) -> Vec<String> {
-    let values = parameters.iter().filter(|(name, _)| kind(name).is_some());
+    let values = parameters.iter().filter(|(name, _)| form(name).is_some());
     values.map(|(_, value)| (*value).to_owned()).collect()
 }
 
-/// What a personal value looks like.
+/// The form of a value that identifies a customer or a purchase.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ValueForm {
     /// A number or a code, written with or without separators.
     Code,
     /// A name, of which a text may give a part; a serial number may hold one.
@@ -81,39 +83,39 @@ enum Kind {
     Amount,
 }
 
-fn personal(fields: &Fields) -> impl Iterator<Item = (Kind, &str)> {
+fn personal(fields: &Fields) -> impl Iterator<Item = (ValueForm, &str)> {
     fields
         .iter()
-        .filter_map(|(name, value)| Some((kind(name)?, value.as_str())))
+        .filter_map(|(name, value)| Some((form(name)?, value.as_str())))
 }
 
-/// Returns the kind of a personal value, by its name in any case.
-fn kind(name: &str) -> Option<Kind> {
+/// Returns the form of a value by its name, in any case; `None` for a value that identifies nobody.
+fn form(name: &str) -> Option<ValueForm> {
     let name = name.trim().to_ascii_lowercase();
     let own = name.rsplit('.').next().unwrap_or_default();
     let own = own.trim_end_matches(|c: char| c.is_ascii_digit());
     let is_named = |parts: &[&str]| parts.iter().any(|part| own.contains(part));
     if ["serialnumber", "alamat"].contains(&own) {
-        Some(Kind::Name)
+        Some(ValueForm::Name)
     } else if own == "balance" {
-        Some(Kind::Amount)
+        Some(ValueForm::Amount)
     } else if NAMES.contains(&own) {
-        Some(Kind::Code)
+        Some(ValueForm::Code)
     } else if is_named(&PARTS) && !is_named(&COMMON) {
-        Some(Kind::Name)
+        Some(ValueForm::Name)
     } else {
         None
     }
 }
 
 /// A text in the form in which it is searched.
-struct Text {
-    /// Its letters and digits alone, so that no separator hides a number.
+struct SearchedText {
+    /// The letters and digits without separators, which could hide a number.
     squeezed: String,
     words: Vec<String>,
 }
 
-impl Text {
+impl SearchedText {
     fn new(text: &str) -> Self {
         Self {
             squeezed: squeezed(text),
@@ -121,21 +123,22 @@ impl Text {
         }
     }
 
-    fn names(&self, kind: Kind, value: &str) -> bool {
+    fn names(&self, form: ValueForm, value: &str) -> bool {
         let end = value.char_indices().nth(VALUE_CHARS_MAX);
         let value = end.map_or(value, |(end, _)| &value[..end]);
         self.holds(&squeezed(value))
-            || match kind {
-                Kind::Code => false,
-                Kind::Amount => self.holds(&squeezed(whole_rupiah(value))),
-                Kind::Name => value
+            || match form {
+                ValueForm::Code => false,
+                ValueForm::Amount => self.holds(&squeezed(whole_rupiah(value))),
+                ValueForm::Name => value
                     .split(['/', '|', ';', ','])
                     .any(|part| self.holds_part(part)),
             }
     }
 
-    /// Returns true when a part of a value is named: the whole of it, a number in it such as
-    /// the token in a PLN serial number, or a word of a name. A tariff is too short to tell.
+    /// Returns true when the text holds a part of a value: the whole part, a number in it such as
+    /// the token in a PLN serial number, or a word of a name. A tariff is too short to identify
+    /// anybody.
     fn holds_part(&self, part: &str) -> bool {
         let whole = squeezed(part);
         let has_digit = whole.bytes().any(|byte| byte.is_ascii_digit());
@@ -149,24 +152,23 @@ impl Text {
             return !value.is_empty() && self.words.iter().any(|word| word == value);
         }
         self.squeezed.contains(value)
-            || national(value).is_some_and(|number| self.squeezed.contains(number))
+            || national_number(value).is_some_and(|number| self.squeezed.contains(number))
     }
 }
 
-/// Returns a telephone number without its prefix: 0812 and 62812 are the same.
-fn national(value: &str) -> Option<&str> {
+/// Returns the national form of a value that is a phone number, and long enough to be one.
+fn national_number(value: &str) -> Option<&str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    let rest = value.strip_prefix("62").or(value.strip_prefix('0'))?;
-    (is_number && rest.len() >= NUMBER_DIGITS_MIN).then_some(rest)
+    national(value).filter(|rest| is_number && rest.len() >= NUMBER_DIGITS_MIN)
 }
 
 fn is_long_number(digits: &str) -> bool {
     digits.len() >= NUMBER_DIGITS_MIN
 }
 
-/// Returns the long numbers in a value, each with digits alone: its groups of digits, joined over
-/// blanks, hyphens and dots. A short number may stand beside another one, such as a power beside
-/// a token, so each number is also looked for without the groups before or after it.
+/// Returns the long numbers in a value, digits only: its groups of digits, joined over blanks,
+/// hyphens and dots. Another number may stand beside one, such as a power beside a token, so each
+/// number is also returned without the groups before or after it.
 fn numbers(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for number in text.split(|c: char| !c.is_ascii_digit() && !" -.".contains(c)) {
@@ -185,7 +187,7 @@ fn numbers(text: &str) -> Vec<String> {
     found
 }
 
-/// Returns the words of a value that may be of a name: letters alone, and enough of them.
+/// Returns the words of a value that may belong to a name: long enough, and of letters only.
 fn names(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| !c.is_alphabetic());
     let long = words.filter(|word| word.chars().count() >= NAME_CHARS_MIN);
@@ -222,7 +224,7 @@ mod tests {
             fields: fields.iter().map(owned).collect(),
             ..Answer::default()
         };
-        is_about_one(text, &answer, &[])
+        identifies_customer(text, &answer, &[])
     }
 
     #[test]
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn announcement_is_about_nobody() {
+    fn announcement_identifies_no_customer() {
         let fields = [
             ("serialnumber", "1234-5678-9012-3456-7890/ANI/R1/1300VA"),
             ("accnumber", "081234567890"),

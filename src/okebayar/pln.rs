@@ -1,23 +1,23 @@
-//! What OKEBAYAR tells of electricity: the `PLN_*` fields of a prepaid inquiry, and
-//! the bills in the `additionaldata` of a postpaid one (API page, section 3).
+//! The fields of electricity: `PLN_*` in the answer to a prepaid inquiry, and the bills in the
+//! `additionaldata` of a postpaid one (docs/OKEBAYAR.md, section 3).
 
-use super::answer::Fields;
+use super::fields::Fields;
 use crate::transaction::{Amount, Quoted};
 
-/// Takes the texts of known names out of a list, each once.
-struct Taken<'a> {
+/// A list of fields, from which the texts of known names are taken, each once.
+struct FieldTaker<'a> {
     fields: &'a mut Fields,
-    /// What every name begins with.
+    /// The prefix of every name.
     prefix: &'static str,
 }
 
-impl Taken<'_> {
+impl FieldTaker<'_> {
     fn has(&self, name: &str) -> bool {
         self.position(name).is_some()
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        // What stands inside an additionaldata of many levels counts by its own name.
+        // A field inside nested additionaldata counts by the last part of its path.
         let is_it = |known: &str| {
             known
                 .split_at_checked(self.prefix.len())
@@ -29,14 +29,14 @@ impl Taken<'_> {
         self.fields.iter().position(|(known, _)| is_it(known))
     }
 
-    /// The text of a name; empty where there is none.
+    /// Takes the text of a name; returns an empty one where there is none.
     fn text(&mut self, name: &str) -> String {
         self.position(name)
             .map(|at| self.fields.remove(at).1)
             .unwrap_or_default()
     }
 
-    /// The amount of a name; one that cannot be read stays in the list.
+    /// Takes the amount of a name; an unreadable one stays in the list.
     fn amount(&mut self, name: &str) -> Option<Amount> {
         self.read(name, |text| Quoted::read(text).amount())
     }
@@ -61,13 +61,13 @@ macro_rules! texts {
         }
 
         impl $name {
-            fn taken(from: &mut Taken<'_>) -> Self {
+            fn taken(from: &mut FieldTaker<'_>) -> Self {
                 Self { $($field: from.text($wire)),* }
             }
         }
 
         impl std::fmt::Debug for $name {
-            /// Nothing: it names a customer (promise 15).
+            /// Hides the fields: they identify a customer (promise 15).
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(concat!(stringify!($name), "(hidden)"))
             }
@@ -76,7 +76,7 @@ macro_rules! texts {
 }
 
 texts! {
-    /// The `PLN_*` fields.
+    /// The `PLN_*` fields of a prepaid inquiry.
     PlnPrepaid {
         /// The customer's id.
         id_pelanggan: "idpelanggan",
@@ -98,7 +98,7 @@ texts! {
         kode_distribusi: "kodedistribusi",
         /// The service unit.
         upj: "upj",
-        /// Its telephone.
+        /// The telephone of the service unit.
         upj_phone: "upjphone",
         /// The most energy that may be bought, in kWh.
         kwh_limit: "kwhlimit",
@@ -110,7 +110,7 @@ texts! {
 }
 
 impl PlnPrepaid {
-    /// Takes them out of the list; `None` when there are none.
+    /// Takes the fields out of the list; `None` when there are none.
     pub fn take(fields: &mut Fields) -> Option<Self> {
         let prefix = "PLN_";
         let is_pln = |(name, _): &(String, String)| {
@@ -118,22 +118,22 @@ impl PlnPrepaid {
                 .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
         let any = fields.iter().any(is_pln);
-        any.then(|| Self::taken(&mut Taken { fields, prefix }))
+        any.then(|| Self::taken(&mut FieldTaker { fields, prefix }))
     }
 }
 
 texts! {
-    /// What a postpaid answer tells of the customer.
+    /// The customer of a postpaid bill.
     PlnSubscriber {
         /// The collecting agent's id.
         caid: "caid",
         /// The customer's id.
         subscriber_id: "subscriberid",
-        /// How many bills are listed, 1 to 4.
+        /// The number of listed bills, 1 to 4.
         billing_status: "billingstatus",
         /// The payment status.
         payment_status: "paymentstatus",
-        /// How many months are owed, two digits.
+        /// The number of months that are owed, two digits.
         total_month_outstanding: "totalmonthoutstanding",
         /// The switch's reference.
         sw_reference_id: "swreferenceid",
@@ -141,7 +141,7 @@ texts! {
         subscriber_name: "subscribername",
         /// The service unit.
         service_unit: "serviceunit",
-        /// Its telephone.
+        /// The telephone of the service unit.
         service_unit_phone: "serviceunitphone",
         /// The tariff.
         subscriber_segmentation: "subscribersegmentation",
@@ -158,31 +158,31 @@ texts! {
     }
 }
 
-/// What a postpaid answer tells: the customer, and up to four bills.
+/// The fields of a postpaid inquiry: the customer, and up to four bills.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlnPostpaid {
     /// The customer.
     pub subscriber: PlnSubscriber,
-    /// The fees of all bills.
+    /// The fees of all bills together.
     pub total_admin_charge: Option<Amount>,
-    /// All bills together.
+    /// The amounts of all bills together.
     pub total_rptag: Option<Amount>,
     /// The bills, oldest first as they are numbered.
     pub bills: Vec<PlnBill>,
 }
 
-/// One bill.
+/// One electricity bill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlnBill {
     /// The period.
     pub blth: String,
-    /// When it is due.
+    /// The due date.
     pub due_date: String,
-    /// When the meter was read.
+    /// The date of the meter reading.
     pub meter_read_date: String,
     /// The amount.
     pub rptag: Option<Amount>,
-    /// What lowers the bill is negative (`C`), what raises it positive (`D`).
+    /// The incentive: negative where it lowers the bill (`C`), positive where it raises it (`D`).
     pub incentive: Option<Amount>,
     /// The value added tax.
     pub value_added_tax: Option<Amount>,
@@ -194,13 +194,13 @@ pub struct PlnBill {
 
 /// The most bills listed.
 const BILLS_MAX: usize = 4;
-/// What tells an electricity bill from the `additionaldata` of other products.
+/// The names that distinguish an electricity bill from the `additionaldata` of other products.
 const MARKS: [&str; 2] = ["subscriberid", "blth1"];
 
 impl PlnPostpaid {
-    /// Takes them out of the list; `None` when it tells of no electricity bill.
+    /// Takes the fields out of the list; `None` when they are not those of an electricity bill.
     pub fn take(fields: &mut Fields) -> Option<Self> {
-        let mut from = Taken {
+        let mut from = FieldTaker {
             fields,
             prefix: "additionaldata.",
         };
@@ -219,7 +219,7 @@ impl PlnPostpaid {
 }
 
 impl PlnBill {
-    fn taken(from: &mut Taken<'_>, number: usize) -> Self {
+    fn taken(from: &mut FieldTaker<'_>, number: usize) -> Self {
         let name = |stem: &str| format!("{stem}{number}");
         let mut reading = |meter: &str| {
             let previous = from.text(&name(&format!("sla{meter}")));
@@ -239,7 +239,7 @@ impl PlnBill {
     }
 }
 
-/// `C` and digits is an incentive, `D` and digits a disincentive.
+/// Parses an incentive: `C` and digits, or `D` and digits for a disincentive.
 fn incentive(text: &str) -> Option<Amount> {
     let digits = text.get(1..)?;
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn bills_are_taken_and_what_is_not_known_or_not_readable_stays() {
+    fn bills_are_taken_and_unknown_or_unreadable_fields_stay() {
         let mut list = fields(&[
             ("nominal", "1"),
             ("additionaldata.data.SUBSCRIBERID", "5123"),

@@ -1,10 +1,14 @@
-//! The time after which a purchase or payment must not leave any more.
+//! The deadline after which a purchase or payment must not be sent.
 //!
-//! A process that is frozen between its claim and its POST wakes up when a status check
-//! may have settled the transaction already. So the time is compared twice: before the
-//! request is handed to the HTTP client, and when a connection, which may have been made
-//! in between, asks for the body. Only a freeze in the instant between that and the write
-//! to the socket remains.
+//! SUBTLE: a frozen process must not send late.
+//!
+//! 1. A process claims a transaction, and is frozen before its POST.
+//! 2. The POST is overdue; a status check of another replica settles the transaction.
+//! 3. The process wakes up and sends.
+//!
+//! So the deadline is compared twice: before the request is handed to the HTTP client, and when a
+//! connection, which may have been made in between, asks for the body. Only a freeze between that
+//! moment and the write to the socket remains.
 
 use std::{
     pin::Pin,
@@ -21,8 +25,9 @@ use jiff::Timestamp;
 
 use crate::ambient::Ambient;
 
-/// A point in time by two clocks. The wall clock may be set back, and the monotonic one
-/// may stop while the machine is suspended; the boot-time clock does neither.
+/// A deadline by two clocks, the wall clock and the boot-time clock. The wall clock may be set
+/// back, and a monotonic clock may stop while the machine is suspended; the boot-time clock does
+/// neither.
 #[derive(Clone, Copy, Debug)]
 pub struct SendBy {
     wall: Timestamp,
@@ -31,7 +36,7 @@ pub struct SendBy {
 }
 
 impl SendBy {
-    /// Builds the point `within` after now.
+    /// Builds the deadline `within` after now.
     #[must_use]
     pub fn after(within: Duration, clocks: Ambient) -> Self {
         let now = (clocks.now)();
@@ -42,27 +47,27 @@ impl SendBy {
         }
     }
 
-    /// Returns true when either clock is past it.
+    /// Returns true when either clock is past the deadline.
     #[must_use]
     pub fn is_past(&self) -> bool {
         (self.clocks.now)() >= self.wall || (self.clocks.boot)() >= self.boot
     }
 }
 
-/// A request's body that is withheld once its time is past.
+/// A request's body that is withheld after its deadline.
 ///
-/// hyper asks for the first frame after it has a connection and before it flushes the
-/// head, so a body that refuses leaves nothing on the wire. Should a later hyper flush the
-/// head first, OKEBAYAR sees a request without its body, which it cannot execute.
+/// hyper polls the first frame after it has a connection and before it flushes the head, so nothing
+/// is sent when the body is withheld. Should a later hyper flush the head first, OKEBAYAR receives
+/// a request without its body, which it cannot execute.
 pub(super) struct TimedBody {
     bytes: Option<Bytes>,
     send_by: Option<SendBy>,
     withheld: Arc<AtomicBool>,
 }
 
-/// The body was not handed out: its time was past.
+/// The error of a body that was withheld.
 #[derive(Debug, thiserror::Error)]
-#[error("the time to send it was past")]
+#[error("the deadline to send the request was past")]
 pub(super) struct Withheld;
 
 impl TimedBody {
@@ -111,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn either_clock_ends_the_time() {
+    fn deadline_passes_by_either_clock() {
         static BOOT_SECONDS: AtomicU64 = AtomicU64::new(100);
         static WALL_SECONDS: AtomicU64 = AtomicU64::new(100);
         let clocks = Ambient {
@@ -134,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_handed_out_once_and_in_full_while_there_is_time() {
+    fn body_is_handed_out_once_and_in_full_before_the_deadline() {
         let clocks = Ambient {
             now: wall,
             boot: || Duration::ZERO,

@@ -1,9 +1,10 @@
-//! The signature of a request (API page, section 1).
+//! The signature of a request (docs/OKEBAYAR.md, section 1).
 
 use md5::{Digest, Md5};
 use secrecy::{ExposeSecret, SecretString};
 
-/// `md5_hex(userid + userpin + referencecode)`, plain concatenation, lower case.
+/// Computes `md5_hex(userid + userpin + referencecode)`: plain concatenation, lower-case
+/// hexadecimal.
 #[must_use]
 pub fn sign(user_id: &str, pin: &SecretString, reference_code: &str) -> SecretString {
     let digest = Md5::new()
@@ -19,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_parts_give_the_documented_signature() {
+    fn signature_matches_the_documented_example() {
         let signature = sign("userId", &"userPin".into(), "kodeReferensiPartner");
         assert_eq!(
             signature.expose_secret(),

@@ -1,140 +1,32 @@
-//! The transaction that an answer is about: what the answer names, and what it shows that only
-//! OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
+//! The comparison of an answer with the transaction it should be about, and the search for facts
+//! that only OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
 //!
-//! A check tells OKEBAYAR the reference code and, where it is known, the trace code of the POST's
-//! own answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
+//! A check sends the reference code and, where it is known, the trace code of the POST's own
+//! answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
 
 use super::{
+    account_number::{AccountNumberForms, is_other_number, is_other_period, is_placeholder},
     answer::Answer,
-    inquiry,
-    verdict::{Asked, CodeLists, masked},
+    code_lists::CodeLists,
+    mismatch::Mismatch,
+    phone_number::is_same_phone,
 };
 use crate::transaction::{
-    Amount, Details, InquiryCode, SerialNumber, Source, TraceCode, Transaction,
+    Amount, Details, InquiriesMade, InquiryCode, Order, SerialNumber, Source, TraceCode,
+    Transaction, Verbatim,
 };
 
-/// The forms in which OKEBAYAR may name an account number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AccountNumberForms {
-    /// As it was sent; only the case of letters may differ.
-    #[default]
-    Exact,
-    /// An Indonesian mobile number also with country code or separators: `08...`, `62 8...`,
-    /// `+62-8...` and `00628...` are one number.
-    Msisdn,
+/// The transaction that a check or callback is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The transaction.
+    pub transaction: &'a Transaction,
+    /// The inquiries made under its reference code.
+    pub inquired: &'a InquiriesMade,
 }
 
-/// The country code of Indonesia.
-const COUNTRY_CODE: &str = "62";
-/// The digits of a mobile number after its leading zero or country code.
-const MOBILE_DIGITS: std::ops::RangeInclusive<usize> = 8..=13;
-
-impl AccountNumberForms {
-    /// Parses the word for it in the configuration.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "exact" => Some(Self::Exact),
-            "msisdn" => Some(Self::Msisdn),
-            _ => None,
-        }
-    }
-
-    /// Returns true when both texts are forms of one number.
-    #[must_use]
-    pub fn agree(self, named: &str, ours: &str) -> bool {
-        named.eq_ignore_ascii_case(ours) || (self == Self::Msisdn && same_mobile(named, ours))
-    }
-}
-
-/// Returns true when both texts are forms of one mobile number.
-#[must_use]
-pub fn same_mobile(one: &str, other: &str) -> bool {
-    let one = mobile(one);
-    one.is_some() && one == mobile(other)
-}
-
-/// Returns the digits of a mobile number from the 8 on; `None` for any other number, so that no
-/// meter or customer number is taken for another one.
-#[must_use]
-pub fn mobile(text: &str) -> Option<String> {
-    let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');
-    let (is_international, text) = match text.trim().strip_prefix('+') {
-        Some(rest) => (true, rest),
-        None => (false, text.trim()),
-    };
-    let digits: String = text.chars().filter(|c| !is_separator(*c)).collect();
-    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let unprefixed = if is_international {
-        digits.as_str()
-    } else {
-        digits.strip_prefix("00").unwrap_or(&digits)
-    };
-    let national = match unprefixed.strip_prefix(COUNTRY_CODE) {
-        // Some print +62 (0)812.
-        Some(national) => national.strip_prefix('0').unwrap_or(national),
-        None if is_international => return None,
-        None => digits.strip_prefix('0')?,
-    };
-    (national.starts_with('8') && MOBILE_DIGITS.contains(&national.len()))
-        .then(|| national.to_owned())
-}
-
-/// A field of an answer that is not the transaction's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// Only the account number, under our reference code.
-    AccountNumber,
-    /// Only the product code, under our reference code.
-    ProductCode,
-    /// Only the second account number, under our reference code.
-    AccountNumber2,
-    /// Only the third account number, the months of a BPJS bill, under our reference code.
-    AccountNumber3,
-    /// Only the inquiry that was paid, under our reference code.
-    InquiryCode,
-    /// The reference code, or several things.
-    Transaction,
-}
-
-impl Mismatch {
-    /// Everything that may differ alone, under our reference code.
-    pub const ALONE: [Self; 5] = [
-        Self::AccountNumber,
-        Self::ProductCode,
-        Self::AccountNumber2,
-        Self::AccountNumber3,
-        Self::InquiryCode,
-    ];
-
-    /// Returns what an answer names there, account numbers and inquiry codes masked.
-    pub(super) fn named(self, answer: &Answer) -> Option<String> {
-        match self {
-            Self::AccountNumber => answer.account_number.as_deref().map(masked),
-            Self::AccountNumber2 => answer.account_number_2.as_deref().map(masked),
-            Self::AccountNumber3 => answer.account_number_3.as_deref().map(masked),
-            Self::InquiryCode => answer.inquiry_code.as_deref().map(masked),
-            Self::ProductCode | Self::Transaction => answer.product_code.clone(),
-        }
-    }
-
-    /// Returns the name of the field that differs, as OKEBAYAR calls it.
-    #[must_use]
-    pub fn field(self) -> &'static str {
-        match self {
-            Self::AccountNumber => "accnumber",
-            Self::ProductCode => "productcode",
-            Self::AccountNumber2 => "accnumber2",
-            Self::AccountNumber3 => "accnumber3",
-            Self::InquiryCode => "inquirycode",
-            Self::Transaction => "referencecode",
-        }
-    }
-}
-
-/// Returns what an answer names that is not ours. What it leaves out names nothing.
+/// Returns the field in which an answer differs from the transaction; `None` when it does not. A
+/// field that the answer leaves out does not differ.
 pub(super) fn mismatch(
     answer: &Answer,
     about: &Transaction,
@@ -151,7 +43,7 @@ pub(super) fn mismatch(
         lists.account_numbers,
     );
     let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
-    let [is_other_two, is_other_three] = inquiry::are_others_in(answer, order);
+    let [is_other_two, is_other_three] = differ_from_bill(answer, order);
     let found = [
         (is_other_account, Mismatch::AccountNumber),
         (is_other_product, Mismatch::ProductCode),
@@ -168,18 +60,44 @@ pub(super) fn mismatch(
     }
 }
 
-/// Returns true when something is named, and it is not ours.
+/// Compares the second and the third account number of an answer with those that the payment of the
+/// order sends; true means that they differ. Where the payment sends none, none differs.
+fn differ_from_bill(answer: &Answer, order: &Order) -> [bool; 2] {
+    let inquired = order.inquired.as_ref();
+    let Some((inquired, bill)) = inquired.and_then(|it| Some((it, it.bill.as_ref()?))) else {
+        return [false; 2];
+    };
+    let [_, two, three] = bill.account_numbers.each_ref().map(Verbatim::as_str);
+    let is_other_two = answer.account_number_2.as_deref().is_some_and(|named| {
+        // A number that is no part of the customer's identity is the payer's phone.
+        let names_customer = inquired.customer.as_str().ends_with(&format!("/{two}"));
+        let is_same = if names_customer {
+            !is_other_number(named, two)
+        } else {
+            is_placeholder(named)
+                || is_same_phone(named, two)
+                || is_same_phone(named, bill.contact_number.as_str())
+        };
+        !two.is_empty() && !is_same
+    });
+    let named_three = answer.account_number_3.as_deref();
+    let is_other_three =
+        named_three.is_some_and(|named| !three.is_empty() && is_other_period(named, three));
+    [is_other_two, is_other_three]
+}
+
+/// Returns true when an answer names a text, and it is not ours.
 pub(super) fn other(named: Option<&String>, ours: &str) -> bool {
     named.is_some_and(|named| !named.eq_ignore_ascii_case(ours))
 }
 
-/// Returns true when a reference code is named, and it is not ours. OKEBAYAR may leave out its
-/// hyphens: no two reference codes of a store differ only in them or in case.
+/// Returns true when an answer names a reference code, and it is not ours. Hyphens and case are not
+/// compared: OKEBAYAR may change them, and no two reference codes in a store differ only in them.
 pub(super) fn other_reference(named: Option<&String>, ours: &str) -> bool {
     named.is_some_and(|named| !same_letters(named, ours))
 }
 
-/// Returns true for texts that are one without case, hyphens and other separators.
+/// Returns true for texts that are equal without case, hyphens and other separators.
 fn same_letters(one: &str, other: &str) -> bool {
     fn letters(text: &str) -> impl Iterator<Item = char> {
         let letters = text.chars().filter(|c| c.is_alphanumeric());
@@ -188,63 +106,63 @@ fn same_letters(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 
-/// Returns true when an account number is named, and it is not ours in any form.
+/// Returns true when an answer names an account number, and it is not ours in any accepted form.
 pub(super) fn other_account(named: Option<&String>, ours: &str, forms: AccountNumberForms) -> bool {
     named.is_some_and(|named| !forms.agree(named, ours))
 }
 
-/// Returns true when an answer shows a record of the transaction: the account number and, beside
-/// it, the product code, a price or the inquiry that was paid. A check tells none of these, so
-/// they are no echo. That they are ours was compared before.
+/// Returns true when an answer shows OKEBAYAR's record of the transaction: the account number and,
+/// with it, the product code, a price or the paid inquiry. A check sends none of these, so they
+/// cannot be an echo. The caller has verified that they are ours.
 pub(super) fn shows_record_of(answer: &Answer, about: &Transaction) -> bool {
     let paid = about.contents().inquiry_code().is_some() && answer.inquiry_code.is_some();
     answer.account_number.is_some() && (answer.product_code.is_some() || has_price(answer) || paid)
 }
 
-/// Returns true when an answer shows a record of anything under the reference code.
+/// Returns true when an answer shows any record under the reference code.
 pub(super) fn shows_record(answer: &Answer) -> bool {
     let names_order = answer.product_code.is_some() || answer.inquiry_code.is_some();
     answer.account_number.is_some() && (names_order || has_price(answer))
 }
 
-/// Returns true when an answer holds what only a purchase has (API page, 3.2): a serial number
-/// or a price that no inquiry under the same reference code was answered with.
-pub(super) fn shows_purchase(answer: &Answer, asked: Asked<'_>) -> bool {
+/// Returns true when an answer holds a fact that only a purchase has (docs/OKEBAYAR.md, section
+/// 3.2): a serial number or a price that no inquiry under the same reference code returned.
+pub(super) fn shows_purchase(answer: &Answer, subject: Subject<'_>) -> bool {
     let details = &answer.details;
-    let reference = asked.transaction.reference_code().as_str();
+    let reference = subject.transaction.reference_code().as_str();
     let has_serial_number = details.serial_number.as_ref().is_some_and(|number| {
-        // One that only returns what a check told is no proof of delivery.
+        // A number that repeats what the check sent is an echo, not a proof of delivery.
         let text = number.expose();
-        let mut traces = own_trace_codes(asked.transaction);
+        let mut traces = own_trace_codes(subject.transaction);
         let is_echo =
             same_letters(text, reference) || traces.any(|own| same_letters(text, own.as_str()));
-        !is_echo && !asked.inquired.may_have_returned_serial_number(number)
+        !is_echo && !subject.inquired.may_have_returned_serial_number(number)
     });
     let price = details.price.filter(|price| *price > Amount::ZERO);
-    has_serial_number || price.is_some_and(|price| !asked.inquired.returned_price(price))
+    has_serial_number || price.is_some_and(|price| !subject.inquired.returned_price(price))
 }
 
-/// Returns the details of an answer without a serial number that an inquiry told: it is not what
-/// was bought, which is still awaited.
-pub(super) fn details(answer: &Answer, asked: Asked<'_>) -> Details {
+/// Returns the details of an answer, without a serial number that an inquiry returned: the number
+/// of the purchase is still to come.
+pub(super) fn details(answer: &Answer, subject: Subject<'_>) -> Details {
     let mut details = answer.details.clone();
-    let is_purchase = |number: &SerialNumber| !asked.inquired.returned_serial_number(number);
+    let is_purchase = |number: &SerialNumber| !subject.inquired.returned_serial_number(number);
     details.serial_number = details.serial_number.filter(is_purchase);
     details
 }
 
-/// Returns true when an answer carries the trace code of the POST's own answer, and that is no
-/// inquiry's. In the answer to a check it may be an echo.
-pub(super) fn names_own_trace(answer: &Answer, asked: Asked<'_>) -> bool {
+/// Returns true when an answer carries the trace code of the POST's own answer, and no inquiry
+/// returned the same one. In the answer to a check it may be an echo.
+pub(super) fn names_own_trace(answer: &Answer, subject: Subject<'_>) -> bool {
     answer.details.trace_code.as_ref().is_some_and(|named| {
-        own_trace_codes(asked.transaction).any(|own| own == named)
-            && !asked.inquired.returned_trace_code(named)
+        own_trace_codes(subject.transaction).any(|own| own == named)
+            && !subject.inquired.returned_trace_code(named)
     })
 }
 
-/// Returns the trace codes of the POST's own answers, without those of an answer that belongs to an
-/// inquiry: a check under such a one finds the inquiry. Once the outcome is settled a transaction
-/// also shows that of a callback, which anybody may have sent.
+/// Returns the trace codes of the POST's own answers. The evidence also holds others, which do not
+/// count: that of an answer about an inquiry, under which a check finds the inquiry, and that of a
+/// callback, which an unauthenticated client may have sent.
 fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
     let said = of.evidence().iter().map(|(said, _)| said);
     let own = said.filter(|said| said.source == Source::Answer && !said.is_about_inquiry());
@@ -254,57 +172,4 @@ fn own_trace_codes(of: &Transaction) -> impl Iterator<Item = &TraceCode> {
 fn has_price(answer: &Answer) -> bool {
     let price = answer.details.price;
     price.is_some_and(|price| price > Amount::ZERO)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_of_one_mobile_number_agree() {
-        let forms = AccountNumberForms::Msisdn;
-        let ours = "081234567890";
-        for named in [
-            "6281234567890",
-            "+6281234567890",
-            "006281234567890",
-            "+62 812-3456-7890",
-            "(0812) 3456.7890",
-            "+62 (0)812 3456 7890",
-            ours,
-        ] {
-            assert!(
-                forms.agree(named, ours) && forms.agree(ours, named),
-                "{named}"
-            );
-            let is_same_text = named == ours;
-            assert_eq!(AccountNumberForms::Exact.agree(named, ours), is_same_text);
-        }
-    }
-
-    #[test]
-    fn numbers_that_are_not_one_mobile_number_differ() {
-        let forms = AccountNumberForms::Msisdn;
-        for (one, two) in [
-            ("081234567890", "6281234567891"),
-            ("081234567890", "81234567890"),
-            ("081234567890", "+6381234567890"),
-            ("081234567890", "+081234567890"),
-            ("081234567890", "0081234567890"),
-            // A fixed line, a meter and a customer number are not mobile numbers.
-            ("0211234567", "62211234567"),
-            ("514444444444", "0514444444444"),
-            ("081234", "6281234"),
-            ("0812345678901234", "62812345678901234"),
-            ("", "0"),
-            ("62", "0"),
-            ("08123456789a", "628123456789a"),
-        ] {
-            assert!(
-                !forms.agree(one, two) && !forms.agree(two, one),
-                "{one} {two}"
-            );
-        }
-        assert!(forms.agree("Player@1", "PLAYER@1"));
-    }
 }

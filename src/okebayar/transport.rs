@@ -1,7 +1,6 @@
-//! Bytes to bytes: one HTTP POST, and whether it can have left.
+//! The transport: one HTTP POST, bytes to bytes. Its errors distinguish what was provably not sent.
 //!
-//! Nothing here sends twice: no retry, no redirect, no HTTP/2, no proxy from the
-//! environment (design, section 6).
+//! Nothing here sends twice: no retry, no redirect, no HTTP/2, no proxy from the environment.
 
 use std::{
     sync::{
@@ -13,9 +12,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{request::Body, send_by::TimedBody};
+use super::{body::Body, send_by::TimedBody};
 
-/// What came back.
+/// An HTTP response.
 pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
@@ -23,22 +22,22 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
 }
 
-/// Why nothing usable came back. No variant's text holds the request.
+/// The reason why there is no response. No text in it holds the request.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// Provably nothing was sent: no connection could be made.
+    /// No connection could be made: provably nothing was sent.
     #[error("no connection could be made: {0}")]
     NotSent(String),
-    /// Provably nothing was sent: the time to send it was past.
-    #[error("the time to send it was past")]
+    /// The deadline to send was past: provably nothing was sent.
+    #[error("the deadline to send the request was past")]
     TooLate,
-    /// No answer within the time-out; the request may have been processed.
+    /// There was no response within the time-out; the request may have been processed.
     #[error("no answer in time")]
     TimedOut,
     /// The connection broke; the request may have been processed.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// The answer is longer than the limit.
+    /// The response is longer than the limit; the request may have been processed.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
 }
@@ -49,28 +48,28 @@ pub trait Transport: Send + Sync {
     /// Sends `body` once.
     ///
     /// # Errors
-    /// [`TransportError`]; only its `NotSent` and `TooLate` say that nothing was sent.
+    /// [`TransportError`]; only its `NotSent` and `TooLate` prove that nothing was sent.
     async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError>;
 }
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// Where and how OKEBAYAR is reached.
+/// The settings of the connection to OKEBAYAR.
 #[derive(Clone)]
 pub struct HttpSettings {
     /// OKEBAYAR's one URL.
     pub url: reqwest::Url,
-    /// The upstream time-out: one call from first to last byte.
+    /// The upstream time-out, from the start of a call to the last byte of its response.
     pub timeout: Duration,
-    /// The making of a connection.
+    /// The time-out for making a connection.
     pub connect_timeout: Duration,
-    /// The proxy through which calls go: OKEBAYAR admits fixed source addresses.
+    /// The proxy of all calls; OKEBAYAR accepts fixed source addresses only.
     pub proxy: Option<reqwest::Url>,
 }
 
 impl std::fmt::Debug for HttpSettings {
-    /// Without the proxy, whose URL may hold a password.
+    /// Omits the proxy, whose URL may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpSettings")
             .field("url", &self.url.as_str())
@@ -80,17 +79,17 @@ impl std::fmt::Debug for HttpSettings {
     }
 }
 
-/// The real one: HTTP/1.1 with keep-alive to one URL.
+/// The transport over HTTP/1.1 with keep-alive, to one URL.
 pub struct HttpTransport {
     http: reqwest::Client,
     url: reqwest::Url,
 }
 
 impl HttpTransport {
-    /// A transport as `settings` say.
+    /// Builds a transport from `settings`.
     ///
     /// # Errors
-    /// When the TLS set-up of this machine cannot be used.
+    /// The HTTP client cannot be built: the TLS set-up of this machine is unusable.
     pub fn new(settings: HttpSettings) -> Result<Self, reqwest::Error> {
         let url = settings.url.clone();
         Ok(Self {
@@ -100,9 +99,9 @@ impl HttpTransport {
     }
 }
 
-/// Builds the client's settings. Without HTTP/2, which this program's reqwest is built
-/// without, `http1_only` and `retry::never` change nothing; a dependency that switches
-/// it on must not switch on a second request.
+/// Builds the settings of the HTTP client. This program's reqwest is built without HTTP/2, so that
+/// `http1_only` and `retry::never` change nothing today. They stay because a dependency that
+/// enables HTTP/2 must not enable a second request.
 fn client_builder(settings: HttpSettings) -> Result<reqwest::ClientBuilder, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .http1_only()
@@ -153,8 +152,8 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Only a failure to connect proves that nothing was sent: DNS, TCP and TLS all
-/// happen before a request is handed to a connection.
+/// Classifies an error of a request. Only a failure to connect proves that nothing was sent: DNS,
+/// TCP and TLS all precede the request.
 fn classified(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
         TransportError::NotSent(causes(error))
@@ -163,6 +162,7 @@ fn classified(error: reqwest::Error) -> TransportError {
     }
 }
 
+/// Classifies an error of a request that may have been sent.
 fn classified_after_sending(error: reqwest::Error) -> TransportError {
     if error.is_timeout() {
         TransportError::TimedOut
@@ -171,7 +171,7 @@ fn classified_after_sending(error: reqwest::Error) -> TransportError {
     }
 }
 
-/// The error and its causes in one line, without the URL.
+/// Formats an error and its causes in one line, without the URL.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
@@ -261,7 +261,7 @@ mod tests {
         };
         let builder = client_builder(settings).unwrap();
         assert_eq!(requests_of_one_post(builder).await, 1);
-        // A client that is left as it comes does send it again.
+        // A client with default settings does send it again.
         let as_it_comes = reqwest::Client::builder().no_proxy();
         assert!(requests_of_one_post(as_it_comes).await > 1);
     }

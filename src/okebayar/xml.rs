@@ -1,7 +1,7 @@
-//! OKEBAYAR's XML: requests strict and lower case, answers read with tolerance.
+//! OKEBAYAR's XML: strict lower-case requests, tolerant answers.
 //!
-//! Read event by event, because the checks that matter are about the whole: one
-//! root, the right one, properly ended, and nothing but text around it.
+//! Answers are parsed event by event, because the important checks concern the whole document: it
+//! has one root, the right one, which is closed, and nothing but text around it.
 
 use encoding_rs::{Encoding, UTF_8};
 use quick_xml::{
@@ -10,21 +10,21 @@ use quick_xml::{
     events::{BytesRef, Event},
 };
 
-use super::answer::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
+use super::fields::{DEPTH_MAX, FIELDS_MAX, Fields, Unreadable};
 
 /// The root of a request.
 const REQUEST_ROOT: &str = "transaction";
-/// The root of an answer; a callback's is not documented.
+/// The root of an answer. The root of a callback is not documented.
 pub const ANSWER_ROOT: &str = "transaction-status";
 
-/// An XML declaration ends within so many bytes.
+/// The longest XML declaration, in bytes.
 const DECLARATION_BYTES_MAX: usize = 256;
 
-/// A request with one element for each name.
+/// Writes a request with one element for each name.
 ///
 /// A tab, line feed or carriage return is a character reference: a parser may take a
 /// literal one for layout, and must read a literal carriage return as a line feed (XML
-/// 1.0, section 2.11). What [`can_hold`] refuses must not come here.
+/// 1.0, section 2.11). The caller has verified every text by [`can_hold`].
 #[must_use]
 pub fn write(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut body = format!("<{REQUEST_ROOT}>");
@@ -50,9 +50,8 @@ pub fn can_hold(text: &str) -> bool {
     })
 }
 
-/// Reads the elements under the root, whose name must be `root` where one is
-/// given, in any case. Text round the root is ignored, as are attributes and
-/// comments; a nested element is kept as its markup.
+/// Parses the elements under the root, whose name must be `root` where one is given, in any case.
+/// Text around the root, attributes and comments are ignored; a nested element keeps its markup.
 ///
 /// # Errors
 /// [`Unreadable::Malformed`] when it is not one whole XML element, has another
@@ -75,18 +74,18 @@ fn malformed(problem: impl Into<String>) -> Unreadable {
     }
 }
 
-/// The text, from the declared encoding or that of a byte order mark.
+/// Decodes the body by its byte order mark or declared encoding.
 fn decoded(body: &[u8]) -> Result<String, Unreadable> {
     let encoding = match declared_encoding(body) {
         None => UTF_8,
         Some(label) => Encoding::for_label(label.as_bytes())
             .ok_or_else(|| malformed("its declared encoding is not known"))?,
     };
-    // A byte order mark goes over the declaration; what cannot be decoded is
-    // replaced, so that a slip in one text does not spoil the answer.
+    // A byte order mark overrides the declaration. Undecodable bytes are replaced, so that an error
+    // in one text does not make the whole answer unreadable.
     let text = encoding.decode(body).0;
-    // The ends of lines as every XML parser reads them, before anything else: a carriage
-    // return that is meant is a character reference (XML 1.0, section 2.11).
+    // Ends of lines are normalized first, as in every XML parser: an intended carriage return is
+    // written as a character reference (XML 1.0, section 2.11).
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
@@ -106,8 +105,8 @@ fn declared_encoding(body: &[u8]) -> Option<String> {
     Some(value[1..].split_once(quote)?.0.to_owned())
 }
 
-/// The text of an entity; an unknown one stays as it came. `None` when it names a
-/// character that there is not.
+/// Returns the text of an entity; an unknown entity is returned as it came. `None` when it refers
+/// to a character that does not exist.
 pub(super) fn entity(reference: &BytesRef<'_>) -> Option<String> {
     if let Some(character) = reference.resolve_char_ref().ok()? {
         return Some(character.to_string());
@@ -122,10 +121,10 @@ struct Document<'a> {
     root: Option<&'a str>,
     root_seen: bool,
     depth: usize,
-    /// The field being read.
+    /// The field that is being parsed.
     name: String,
     value: String,
-    /// Where the field's content starts, and whether it holds elements.
+    /// The position where the content of the field starts; `is_nested` when it holds elements.
     content_start: usize,
     is_nested: bool,
     fields: Fields,
@@ -134,7 +133,7 @@ struct Document<'a> {
 impl<'a> Document<'a> {
     fn new(text: &'a str, root: Option<&'a str>) -> Self {
         let mut reader = Reader::from_str(text);
-        // A lone ampersand in an advertisement must not spoil the status.
+        // A lone ampersand in an advertisement must not make the status unreadable.
         reader.config_mut().allow_dangling_amp = true;
         Self {
             text,
@@ -154,8 +153,8 @@ impl<'a> Document<'a> {
         usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
     }
 
-    /// Reads one event; `false` at the proper end. What cannot be read is told by its
-    /// place: the parser's own message may quote the answer (promise 15).
+    /// Processes one event; returns false at the proper end. An error gives the place only: the
+    /// parser's own message may quote the answer (promise 15).
     fn next(&mut self) -> Result<bool, Unreadable> {
         let before = self.position();
         let event = self
@@ -212,7 +211,7 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    /// Ends an element whose content ended at `content_end`.
+    /// Closes an element whose content ended at `content_end`.
     fn end(&mut self, content_end: usize) -> Result<(), Unreadable> {
         self.depth -= 1;
         if self.depth == 1 {
@@ -229,7 +228,7 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    /// Text counts inside a field.
+    /// Adds text to the field that is being parsed, if there is one.
     fn text(&mut self, text: &str) {
         if self.depth == 2 {
             self.value.push_str(text);
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn text_round_the_root_is_ignored() {
+    fn text_around_the_root_is_ignored() {
         let text = "\u{feff}{\n<?xml version='1.0'?> { <Transaction-Status>\n<a>1</a><b/> \
                     </Transaction-Status>\n}\n";
         assert_eq!(
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_encoding_is_obeyed() {
+    fn declared_encoding_is_used() {
         let text = "<?xml version=\"1.0\" encoding='ISO-8859-1'?><transaction-status><a>caf\u{e9}</a></transaction-status>";
         let latin: Vec<u8> = text
             .chars()
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_whole_answer_is_refused() {
+    fn xml_that_is_not_one_whole_answer_is_rejected() {
         for text in [
             "",
             "no markup",
@@ -309,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn literal_ends_of_lines_are_one_line_feed_and_references_stay() {
+    fn literal_ends_of_lines_become_one_line_feed_and_references_stay() {
         assert_eq!(one("a\r\nb\rc\nd\te"), "a\nb\nc\nd\te");
         assert_eq!(one("<![CDATA[a\r\nb]]>"), "a\nb");
         assert_eq!(one("a&#13;&#10;b&#9;&#xD;"), "a\r\nb\t\r");
     }
 
     #[test]
-    fn white_space_survives_a_parser_that_takes_literal_ends_of_lines_for_layout() {
+    fn white_space_survives_a_parser_that_normalizes_ends_of_lines() {
         let written = write(&[("ref1", "\ta\r\nb\r")]);
         let text = String::from_utf8(written.clone()).unwrap();
         assert!(!text.contains(['\t', '\r', '\n']), "{text}");
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_cannot_hold_is_known() {
+    fn characters_that_xml_cannot_hold_are_recognized() {
         for text in ["", "a\t\r\n", "<&>\u{7f}\u{85}\u{fffd}\u{1f600}"] {
             assert!(can_hold(text), "{text:?}");
         }

@@ -16,7 +16,7 @@ use super::{
     purchases::Purchases,
 };
 use crate::{
-    okebayar::{client::Outcome, send_by::SendBy},
+    okebayar::{operations::SendOutcome, send_by::SendBy},
     store::SendPermit,
     transaction::{Finding, Intent, NotSent, Source, Statement, Transaction},
 };
@@ -86,7 +86,7 @@ impl Purchases {
         };
         let sending = upstream.client.send(permit, send_by);
         let sending = sending.instrument(info_span!("send"));
-        let Outcome { statement, problem } = sending.await;
+        let SendOutcome { statement, problem } = sending.await;
         if let Some(problem) = problem {
             warn!(
                 account = %claimed.account(),

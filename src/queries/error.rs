@@ -2,8 +2,7 @@
 
 use crate::{
     okebayar::{
-        client::{NothingLearnt, QueryError},
-        transport::TransportError,
+        answer_error::AnswerError, query_error::QueryError, transport::TransportError,
         verdict::Refusal,
     },
     sales::Sale,
@@ -52,7 +51,7 @@ impl From<QueryError> for QuestionError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Refused { code, refusal } => Self::Refused { code, refusal },
-            QueryError::NoAnswer(NothingLearnt::NoAnswer(TransportError::NotSent(problem))) => {
+            QueryError::NoAnswer(AnswerError::NoAnswer(TransportError::NotSent(problem))) => {
                 Self::Unreachable(problem)
             }
             other => Self::NoAnswer(other.to_string()),

@@ -9,8 +9,9 @@ mod prepaid_inquiry;
 mod queries;
 
 pub use crate::okebayar::{
-    inquiry::{Customer, Found, Question},
+    inquiry::InquiryResult,
     pln::{PlnBill, PlnPostpaid, PlnPrepaid},
+    question::{Customer, Question},
     verdict::Refusal,
 };
 pub use error::QuestionError;

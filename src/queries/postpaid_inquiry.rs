@@ -11,10 +11,7 @@ use super::{
 };
 use crate::{
     accounts::Upstream,
-    okebayar::{
-        client::QueryError,
-        inquiry::{Found, Question},
-    },
+    okebayar::{inquiry::InquiryResult, query_error::QueryError, question::Question},
     transaction::AccountName,
 };
 
@@ -27,7 +24,7 @@ impl Queries {
         self: &Arc<Self>,
         account: &AccountName,
         question: &Question,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let (account, question) = (account.clone(), question.clone());
         let (mut tell, told) = oneshot::channel();
         let queries = Arc::clone(self);
@@ -52,13 +49,13 @@ impl Queries {
         upstream: &Upstream,
         account: &AccountName,
         question: &Question,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let own = self.ambient.reference_code();
         // What was paid after this moment may not be in the answer, however late that comes.
         let asked_at = (self.ambient.now)();
         let (_, found) = upstream
             .client
-            .inquire_postpaid(&own, question, self.asker(account))
+            .inquire_postpaid(&own, question, self.inquirer(account))
             .await;
         let mut found = match found {
             Err(QueryError::SoldInstead(answer)) => {

@@ -13,9 +13,7 @@ use crate::{
     accounts::Upstream,
     inquiries::marks,
     okebayar::{
-        answer::Answer,
-        client::{NothingLearnt, QueryError},
-        inquiry::Found,
+        answer::Answer, answer_error::AnswerError, inquiry::InquiryResult, query_error::QueryError,
         transport::TransportError,
     },
     sales::{Keeping, PrepaidInquiryMade, Sales},
@@ -36,7 +34,7 @@ impl Queries {
         reference_code: Option<ReferenceCode>,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let upstream = self
             .upstreams
             .get(account)
@@ -75,11 +73,11 @@ impl Queries {
         upstream: &Upstream,
         made: &PrepaidInquiryMade,
         shared: Option<ReferenceCode>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         let (product, number) = (&made.product_code, &made.account_number);
-        let asker = self.asker(&made.account);
+        let inquirer = self.inquirer(&made.account);
         let asking =
-            (upstream.client).inquire_prepaid(&made.reference_code, product, number, asker);
+            (upstream.client).inquire_prepaid(&made.reference_code, product, number, inquirer);
         let Some(shared) = shared else {
             let (_, found) = asking.await;
             return self.keep_prepaid(made, found, None).await;
@@ -98,7 +96,7 @@ impl Queries {
         let keeping = is_sold.then(|| begin_sale(&self.sales, made));
         let is_unsent = matches!(
             &found,
-            Err(QueryError::NoAnswer(NothingLearnt::NoAnswer(
+            Err(QueryError::NoAnswer(AnswerError::NoAnswer(
                 TransportError::NotSent(_)
             )))
         );
@@ -148,9 +146,9 @@ impl Queries {
     async fn keep_prepaid(
         self: &Arc<Self>,
         made: &PrepaidInquiryMade,
-        found: Result<Found, QueryError>,
+        found: Result<InquiryResult, QueryError>,
         keeping: Option<Keeping>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<InquiryResult, QuestionError> {
         match found {
             Ok(found) => self.keep(found).await,
             Err(QueryError::SoldInstead(answer)) => {

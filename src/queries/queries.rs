@@ -10,7 +10,7 @@ use crate::{
     accounts::{CallSlots, Upstream, Upstreams},
     ambient::Ambient,
     inquiries::stored::{self, NotKept},
-    okebayar::{client::Asker, inquiry::Found},
+    okebayar::{inquiry::InquiryResult, operations::Inquirer},
     sales::Sales,
     store::Store,
     transaction::AccountName,
@@ -31,7 +31,7 @@ pub struct Queries {
 
 impl Queries {
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
-    pub(super) async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
+    pub(super) async fn keep(&self, found: InquiryResult) -> Result<InquiryResult, QuestionError> {
         stored::save(&*self.store, &found.inquiry, (self.ambient.now)())
             .await
             .map_err(|problem| match problem {
@@ -41,8 +41,8 @@ impl Queries {
         Ok(found)
     }
 
-    pub(super) fn asker<'a>(&self, account: &'a AccountName) -> Asker<'a> {
-        Asker {
+    pub(super) fn inquirer<'a>(&self, account: &'a AccountName) -> Inquirer<'a> {
+        Inquirer {
             account,
             now: self.ambient.now,
         }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    okebayar::subject::mobile,
+    okebayar::phone_number::mobile,
     store::{Keep, KeyList, Store, StoreError},
     transaction::{AccountNumber, ProductCode, TransactionKey},
 };

@@ -134,18 +134,19 @@ impl TraceCode {
     }
 }
 
-/// A status code of three digits (API page, section 5).
+/// A status code of three digits (docs/OKEBAYAR.md, section 5). Its meaning is in the table in
+/// `status_codes.rs`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StatusCode([u8; 3]);
 
 impl StatusCode {
-    /// 000: success, and nothing to follow.
+    /// 000: success, final.
     pub const SUCCESS: Self = Self(*b"000");
-    /// 208: the same was asked before.
+    /// 208: a duplicate of an earlier request.
     pub const DUPLICATE: Self = Self(*b"208");
 
-    /// Reads three digits, surrounded by nothing; anything else is `None`.
+    /// Parses exactly three digits; `None` for anything else.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let digits: [u8; 3] = text.as_bytes().try_into().ok()?;
@@ -155,7 +156,7 @@ impl StatusCode {
             .then_some(Self(digits))
     }
 
-    /// The code as a number, 0 to 999.
+    /// Returns the code as a number, 0 to 999.
     #[must_use]
     pub fn number(self) -> u16 {
         self.0

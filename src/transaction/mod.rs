@@ -16,7 +16,7 @@
 //! | its status | `fold`, `proof`, `receipt`, `rules`, `state` |
 //! | status checks | `schedule`, `check_progress`, `check_timing` |
 //! | inquiries | `inquiry`, `inquiries_under_code`, `inquiries_made` |
-//! | status codes | `codes`, `meaning` |
+//! | status codes | `codes`, `status_codes` |
 
 mod account_names;
 mod account_number;
@@ -36,7 +36,6 @@ mod inquiries_made;
 mod inquiries_under_code;
 mod inquiry;
 mod intent;
-mod meaning;
 mod observation;
 mod order;
 mod placeholder;
@@ -51,6 +50,7 @@ mod schedule;
 mod serial_number;
 mod state;
 mod statement;
+mod status_codes;
 mod tokens;
 mod unrecognized;
 mod verification;
@@ -82,6 +82,7 @@ pub use schedule::{CheckHistory, NextCheck, Phase, Schedule};
 pub use serial_number::SerialNumber;
 pub use state::{ConfirmingCause, ReviewCause, SerialNumberStatus, State, TransactionStatus};
 pub use statement::{Resolution, Statement};
+pub use status_codes::{AsCheck, AsNotReceived, AsPurchase, AsQuestion, Refusal, StatusCodeEntry};
 pub use tokens::{AttemptToken, BaseVersion, LeaseToken};
 pub use unrecognized::Unrecognized;
 pub use verification::Contradiction;

@@ -3,8 +3,10 @@
 
 use jiff::tz::TimeZone;
 use okebayar_gateway::okebayar::{
-    answer::{Answer, Fields, Unreadable, interpret},
+    answer::Answer,
+    fields::{Fields, Unreadable},
     format::{Format, read_callback},
+    interpret::interpret,
     json, xml,
 };
 use proptest::{collection::vec, prelude::*, sample::select};

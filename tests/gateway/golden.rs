@@ -7,14 +7,20 @@ use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     okebayar::{
-        answer::{Answer, interpret},
-        client::{Account, Client, NothingLearnt},
+        account::{Account, Credentials, TransactionCodes},
+        answer::Answer,
+        answer_error::AnswerError,
+        body::Body,
+        client::Client,
+        code_lists::CodeLists,
         format::Format,
+        interpret::interpret,
         json,
-        request::{self, Credentials, TransactionCodes},
-        subject::Mismatch,
+        mismatch::Mismatch,
+        requests,
+        subject::Subject,
         transport::{HttpAnswer, Transport, TransportError},
-        verdict::{self, Asked, CodeLists, Ignored, of_purchase},
+        verdict::{self, Ignored, of_purchase},
         xml,
     },
     transaction::{
@@ -76,7 +82,7 @@ fn note(made: &mut InquiriesMade, id: &str, code: &str) {
 
 /// What a check's answer proves where nothing was inquired.
 fn of_check(answer: &Answer, about: &Transaction, lists: &CodeLists) -> Result<Statement, Ignored> {
-    let asked = Asked {
+    let asked = Subject {
         transaction: about,
         inquired: &InquiriesMade::default(),
     };
@@ -137,7 +143,7 @@ fn the_published_answers_read_in_full() {
 }
 
 /// Every name and text of a request, in order.
-fn sent(body: request::Body, format: Format) -> Vec<(String, String)> {
+fn sent(body: Body, format: Format) -> Vec<(String, String)> {
     match format {
         Format::Json => json::read(&body.into_bytes()).unwrap(),
         Format::Xml => xml::read(&body.into_bytes(), Some("transaction")).unwrap(),
@@ -149,7 +155,7 @@ fn the_prepaid_inquiry_is_the_published_one_but_for_masked_values() {
     let published = xml::read(&sample("prepaid-inquiry-request.xml"), Some("transaction"));
     let product = ProductCode::parse("HPLNPRA20").unwrap();
     let meter = AccountNumber::parse("14234567895").unwrap();
-    let body = request::prepaid_inquiry(&account(Format::Xml), "1234567890", &product, &meter);
+    let body = requests::prepaid_inquiry(&account(Format::Xml), "1234567890", &product, &meter);
     let masked = |fields: Vec<(String, String)>| {
         let mut fields: Vec<_> = fields
             .into_iter()
@@ -192,7 +198,7 @@ fn payment() -> Arc<Transaction> {
 #[test]
 fn a_payment_sends_what_the_inquiry_told_to_the_letter() {
     for format in [Format::Json, Format::Xml] {
-        let fields = sent(request::order(&account(format), &payment()), format);
+        let fields = sent(requests::order(&account(format), &payment()), format);
         let expected = [
             ("transactioncode", "OkeBayar-inquiry"),
             ("productcode", "HPLNPASCA"),
@@ -223,7 +229,7 @@ fn json_writes_amounts_as_numbers_unless_told_otherwise() {
             json_numbers: numbers,
             ..account(Format::Json)
         };
-        String::from_utf8(request::order(&account, &payment()).into_bytes()).unwrap()
+        String::from_utf8(requests::order(&account, &payment()).into_bytes()).unwrap()
     };
     // A number may not begin with zeros.
     assert!(body(true).contains(r#""nominal":110000.00,"adminfee":"0002500""#));
@@ -295,7 +301,7 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
         let answer = interpret(fields, &wib()).unwrap_or_default();
-        let asked = Asked {
+        let asked = Subject {
             transaction: &asked,
             inquired,
         };
@@ -345,7 +351,7 @@ fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
         let answer = interpret(fields, &wib()).unwrap_or_default();
-        let asked = Asked {
+        let asked = Subject {
             transaction: &asked,
             inquired,
         };
@@ -435,7 +441,7 @@ fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
             .find(|(name, _)| name == "signature")
             .unwrap();
         SIGNATURE.clone_into(&mut signature.1);
-        let body = request::order(&account(format), &asked());
+        let body = requests::order(&account(format), &asked());
         assert!(body.content_type().ends_with(if format == Format::Xml {
             "/xml"
         } else {
@@ -478,7 +484,7 @@ async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code(
     for asked in [&fresh, &unanswered, &answered] {
         assert!(matches!(
             client.check(asked, &InquiriesMade::default()).await,
-            Err(NothingLearnt::NoAnswer(_))
+            Err(AnswerError::NoAnswer(_))
         ));
     }
     let mut expected = serde_json::json!({
@@ -617,7 +623,7 @@ struct Recorder {
 
 #[async_trait]
 impl Transport for Recorder {
-    async fn post(&self, body: request::Body) -> Result<HttpAnswer, TransportError> {
+    async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
         self.bodies.lock().unwrap().push(body.into_bytes());
         Err(TransportError::TimedOut)
     }

@@ -12,12 +12,13 @@ use okebayar_gateway::{
     ambient::Ambient,
     grpc::v1::State,
     okebayar::{
-        client::Account,
+        account::{Account, Credentials, TransactionCodes},
+        body::Body,
+        code_lists::CodeLists,
         format::Format,
-        request::{self, Body, Credentials, TransactionCodes},
+        requests,
         send_by::SendBy,
         transport::{HttpSettings, HttpTransport, Transport, TransportError},
-        verdict::CodeLists,
     },
 };
 use tokio::{
@@ -74,7 +75,7 @@ fn body(send_by: SendBy) -> Body {
         verify_user_id: true,
         zone: TimeZone::UTC,
     };
-    request::balance(&account, "reference-1").sent_by(send_by)
+    requests::balance(&account, "reference-1").sent_by(send_by)
 }
 
 fn transport(url: reqwest::Url) -> HttpTransport {

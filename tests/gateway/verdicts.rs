@@ -7,11 +7,15 @@ use jiff::tz::TimeZone;
 use okebayar_gateway::{
     grpc::v1::{CheckTransactionRequest, Reason, State, WaitUntil},
     okebayar::{
-        answer::{Answer, Reading, interpret_for},
+        account_number::AccountNumberForms,
+        answer::Answer,
+        code_lists::CodeLists,
         format::Format,
-        redact::Secrets,
-        subject::{AccountNumberForms, Mismatch},
-        verdict::{self, Asked, CodeLists, Ignored},
+        interpret::{AnswerContext, interpret_for},
+        mismatch::Mismatch,
+        redact::RequestSecrets,
+        subject::Subject,
+        verdict::{self, Ignored},
     },
     sandbox::scenario::NOT_RECEIVED_PREFIX,
     transaction::{
@@ -52,9 +56,9 @@ fn asked() -> Arc<Transaction> {
 fn read(fields: &[(&str, &str)], format: Format) -> Answer {
     let body = String::from_utf8(format.write(fields, &[])).unwrap();
     let body = body.replace("transaction>", "transaction-status>");
-    let reading = Reading {
+    let reading = AnswerContext {
         zone: &TimeZone::UTC,
-        secrets: &Secrets::default(),
+        secrets: &RequestSecrets::default(),
         member: Some("userId"),
     };
     interpret_for(format.read(body.as_bytes()).unwrap(), &reading).unwrap()
@@ -217,7 +221,7 @@ fn expected(names: Names, code: u16, is_listed: bool) -> Proves {
 fn every_code_proves_in_a_check_what_the_table_says() {
     let asked = asked();
     let none = InquiriesMade::default();
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &none,
     };
@@ -264,7 +268,7 @@ fn verify_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored, case: &str)
 fn a_failure_without_a_record_may_be_that_nothing_was_found() {
     let asked = asked();
     let none = InquiriesMade::default();
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &none,
     };
@@ -304,7 +308,7 @@ fn a_failure_without_a_record_may_be_that_nothing_was_found() {
 fn a_trusted_callback_proves_by_the_same_rule_and_echoes_nothing() {
     let asked = asked();
     let none = InquiriesMade::default();
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &none,
     };
@@ -348,7 +352,7 @@ fn a_check_of_a_payment_is_a_record_with_the_inquiry_that_was_paid() {
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
     let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
     let none = InquiriesMade::default();
-    let about = Asked {
+    let about = Subject {
         transaction: &begun.transaction,
         inquired: &none,
     };
@@ -401,7 +405,7 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
             ("accnumber", ACCOUNT_NUMBER),
         ];
         let answer = read(&[&base[..], more].concat(), Format::Json);
-        let about = Asked {
+        let about = Subject {
             transaction: &asked,
             inquired,
         };
@@ -447,7 +451,7 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
         ("serialnumber", "1122-3344"),
         ("harga", "10600"),
     ];
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &answered,
     };
@@ -498,7 +502,7 @@ fn a_serial_number_that_only_returns_what_was_told_proves_nothing() {
             ("referencecode", reference),
             ("serialnumber", serial_number),
         ];
-        let about = Asked {
+        let about = Subject {
             transaction: &asked,
             inquired: &InquiriesMade::default(),
         };
@@ -542,7 +546,7 @@ fn the_trace_code_of_a_callback_is_not_that_of_the_post() {
         ("referencecode", REFERENCE),
         ("tracecode", "forged"),
     ];
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &InquiriesMade::default(),
     };
@@ -600,7 +604,7 @@ fn an_own_answer_counts_with_our_reference_code_or_a_trace_code() {
 fn an_answer_in_another_form_of_our_number_is_about_us_where_the_account_says_so() {
     let asked = asked();
     let none = InquiriesMade::default();
-    let about = Asked {
+    let about = Subject {
         transaction: &asked,
         inquired: &none,
     };
