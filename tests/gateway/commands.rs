@@ -25,7 +25,7 @@ use crate::{
             order, reference,
         },
     },
-    telemetry::admin,
+    telemetry::metrics::admin,
 };
 
 #[tokio::test]

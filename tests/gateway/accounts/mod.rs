@@ -1,0 +1,4 @@
+//! OKEBAYAR accounts: isolation from each other, renames, user ids, removal from the configuration.
+
+pub mod isolation;
+pub mod rename;

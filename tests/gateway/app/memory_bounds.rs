@@ -1,0 +1,256 @@
+//! Promise 17: what one callback or answer takes is bounded, and so is what all that are
+//! admitted take together.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use okebayar_gateway::grpc::v1::State;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Barrier,
+};
+
+use crate::{
+    okebayar::contradictory_answers::serve_later,
+    support::process::CANARY_PIN,
+    support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
+};
+
+/// The longest callback, and the longest answer, in bytes.
+const CALLBACK_BYTES: usize = 64 * 1024;
+const ANSWER_BYTES: usize = 256 * 1024;
+/// What the gateway may take at its peak, far below the chart's limit of 512 Mi.
+const PEAK_KIB_MAX: u64 = 224 * 1024;
+
+/// One long name above as many leaves as are read, which were multiplied with each other.
+fn attack(length: usize, form: usize) -> String {
+    let leaves = 500;
+    let room = length - leaves * 6 - 200;
+    let (long, half) = ("n".repeat(room), "n".repeat(room / 2));
+    let elements = "<a/>".repeat(leaves);
+    match form % 4 {
+        0 => {
+            let members = vec!["\"a\":0"; leaves].join(",");
+            format!("{{\"{long}\":{{{members}}}}}")
+        }
+        1 => format!("\"<{half}>{elements}</{half}>\""),
+        2 => {
+            let items = vec!["0"; leaves].join(",");
+            format!("{{\"{long}\":[{items}]}}")
+        }
+        // Texts of many characters that need an escape.
+        _ => format!("\"{}\"", "\u{1}".repeat(room)),
+    }
+}
+
+fn body(reference_code: &str, length: usize, form: usize) -> String {
+    let data = attack(length, form);
+    format!(
+        "{{\"tracecode\":\"t\",\"referencecode\":\"{reference_code}\",\"status\":\"000\",\
+         \"serialnumber\":\"1\",\"additionaldata\":{data}}}"
+    )
+}
+
+fn peak_kib(gateway: &Gateway) -> u64 {
+    status(gateway, "VmHWM:")
+}
+
+/// Returns a number of the process's status.
+fn status(gateway: &Gateway, name: &str) -> u64 {
+    let status = format!("/proc/{}/status", gateway.process.pid());
+    let status = std::fs::read_to_string(status).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name));
+    let digits = line.unwrap().split_whitespace().nth(1);
+    digits.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn hundreds_of_callbacks_at_once_take_bounded_memory() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("callbacks.rate_per_second", "100000")
+        .set("store.timeout", "60s");
+    let gateway = world.start_gateway().await;
+    let before = peak_kib(&gateway);
+    // A connection that was idle for `callbacks.read_timeout` is closed: none is used again.
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let client = client.build().unwrap();
+    for _ in 0..2 {
+        let calls = (0..400).map(|number| {
+            let body = body(&reference(), CALLBACK_BYTES, number);
+            assert!(body.len() <= CALLBACK_BYTES);
+            client.post(world.callback_url()).body(body).send()
+        });
+        for called in join_all(calls).await {
+            assert_eq!(called.unwrap().status(), 200);
+        }
+    }
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+/// Sends a callback, and awaits no answer.
+async fn send_callback(port: u16, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "POST /callbacks/main HTTP/1.1\r\nhost: gateway\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).await.unwrap();
+    stream
+}
+
+/// Hangs up, and returns once the gateway let go of the connection too.
+async fn hang_up(mut stream: TcpStream) {
+    // The gateway may have answered and closed already.
+    let _ = stream.shutdown().await;
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test]
+async fn callbacks_whose_senders_hang_up_take_bounded_memory() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("callbacks.rate_per_second", "100000")
+        .set("store.timeout", "60s");
+    let gateway = world.start_gateway().await;
+    let (before, threads_before) = (peak_kib(&gateway), status(&gateway, "Threads:"));
+    let bodies = [0, 3].map(|form| body(&reference(), CALLBACK_BYTES, form));
+    for body in &bodies {
+        let mut waiting = Vec::new();
+        for _ in 0..400 {
+            waiting.push(send_callback(world.callbacks_port, body).await);
+        }
+        // In their order: whoever hangs up is being taken apart, and the next ones begin.
+        while !waiting.is_empty() {
+            let first = waiting.drain(..waiting.len().min(4));
+            join_all(first.map(hang_up)).await;
+        }
+    }
+    let client = reqwest::Client::new();
+    let honest = body(&reference(), CALLBACK_BYTES, 0);
+    let called = client.post(world.callback_url()).body(honest).send().await;
+    assert_eq!(called.unwrap().status(), 200);
+    // Each that is taken apart holds a thread.
+    let more = status(&gateway, "Threads:").saturating_sub(threads_before);
+    assert!(more <= 32, "{more} more threads");
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+#[tokio::test]
+async fn longest_answers_of_many_accounts_take_bounded_memory() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let url = world.setting("accounts.main.url");
+    world
+        .check_rarely()
+        .set("default_account", "main")
+        .set("limits.sending", "64")
+        .set("limits.queue_timeout", "60s")
+        .set("store.timeout", "60s");
+    let accounts: Vec<String> = (0..24).map(|number| format!("shop{number}")).collect();
+    for account in &accounts {
+        let key = |leaf: &str| format!("accounts.{account}.{leaf}");
+        world
+            .set(&key("url"), &url)
+            .set(&key("userid"), account)
+            .set(&key("pin"), CANARY_PIN);
+    }
+    // All that are in flight are answered at once.
+    let in_flight = Arc::new(Barrier::new(60));
+    serve_later(world.sandbox_port, move |code| {
+        let body = body(&code, ANSWER_BYTES, usize::from(code.as_bytes()[0]));
+        let in_flight = Arc::clone(&in_flight);
+        Box::pin(async move {
+            in_flight.wait().await;
+            Some(body)
+        })
+    })
+    .await;
+    let gateway = world.start_gateway().await;
+    let before = peak_kib(&gateway);
+    let client = gateway.client().await;
+    let buying = (0..120).map(|number| {
+        let mut client = client.clone();
+        let mut asked = order(&reference(), PLAIN);
+        asked.account.clone_from(&accounts[number % accounts.len()]);
+        async move {
+            let mut request = tonic::Request::new(asked);
+            request.set_timeout(Duration::from_mins(5));
+            let bought = client.purchase_prepaid(request).await.unwrap();
+            bought.into_inner().transaction.unwrap().state()
+        }
+    });
+    let states = join_all(buying).await;
+    assert!(states.iter().all(|state| *state == State::Succeeded));
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+#[tokio::test]
+async fn longest_answers_at_once_take_bounded_memory() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world
+        .check_rarely()
+        .set("limits.sending", "64")
+        .set("limits.queue_timeout", "60s")
+        .set("store.timeout", "60s");
+    serve_later(world.sandbox_port, |code| {
+        let form = usize::from(code.as_bytes()[0]);
+        let body = body(&code, ANSWER_BYTES, form);
+        assert!(body.len() <= ANSWER_BYTES);
+        Box::pin(std::future::ready(Some(body)))
+    })
+    .await;
+    let gateway = world.start_gateway().await;
+    let before = peak_kib(&gateway);
+    let client = gateway.client().await;
+    let buying = (0..64).map(|_| {
+        let mut client = client.clone();
+        async move {
+            let mut request = tonic::Request::new(order(&reference(), PLAIN));
+            request.set_timeout(Duration::from_mins(5));
+            let bought = client.purchase_prepaid(request).await.unwrap();
+            bought.into_inner().transaction.unwrap().state()
+        }
+    });
+    let states = join_all(buying).await;
+    // An answer is believed, however long it is.
+    assert!(states.iter().all(|state| *state == State::Succeeded));
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+    let inquiring = (0..16).map(|_| async {
+        let asked = question(WATER, PLAIN);
+        gateway.inquirer().await.inquire_postpaid(asked).await
+    });
+    assert!(join_all(inquiring).await.iter().all(Result::is_err));
+    let peak = peak_kib(&gateway);
+    assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
+}
+
+#[tokio::test]
+async fn too_many_names_or_too_long_a_head_is_no_callback() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let client = reqwest::Client::new();
+    let about = format!("referencecode={}&status=000", reference());
+    let url = world.callback_url();
+    for (names, status) in [(510, 200), (511, 400)] {
+        let form = format!("{about}{}", "&a".repeat(names));
+        let called = client.get(format!("{url}?{form}")).send().await.unwrap();
+        assert_eq!(called.status(), status, "{names} in a query");
+        let called = client.post(&url).body(form).send().await.unwrap();
+        assert_eq!(called.status(), status, "{names} in a form");
+    }
+    for (length, is_taken) in [(32 * 1024, true), (80 * 1024, false)] {
+        let long = format!("{url}?{about}&info={}", "x".repeat(length));
+        // The connection may be reset before all of it is written.
+        let called = client.get(long).send().await;
+        let was_taken = called.is_ok_and(|answer| answer.status() == 200);
+        assert_eq!(was_taken, is_taken, "{length}");
+    }
+    drop(gateway);
+}

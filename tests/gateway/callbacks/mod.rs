@@ -1,0 +1,4 @@
+//! Callbacks of OKEBAYAR: the listener, confirmation by a check, orphans.
+
+pub mod confirmation;
+pub mod orphans;

@@ -1,0 +1,3 @@
+//! OKEBAYAR's texts to the partner.
+
+pub mod retention;

@@ -1,0 +1,3 @@
+//! Inquiries that OKEBAYAR answers like a purchase.
+
+pub mod inquiry_sales;

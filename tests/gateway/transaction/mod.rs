@@ -1,0 +1,3 @@
+//! The pure core, called as a library.
+
+pub mod properties;
