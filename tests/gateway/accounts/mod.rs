@@ -2,3 +2,5 @@
 
 pub mod isolation;
 pub mod rename;
+pub mod unconfigured;
+pub mod user_id;

@@ -167,7 +167,7 @@ proptest! {
     #[test]
     fn a_damaged_answer_never_panics(place in any::<proptest::sample::Index>(), byte in any::<u8>()) {
         for name in ["prepaid-response.json", "prepaid-response.xml", "prepaid-inquiry-response.xml"] {
-            let mut answer = crate::okebayar::published_samples::sample(name);
+            let mut answer = crate::support::samples::sample(name);
             let place = place.index(answer.len());
             answer[place] = byte;
             drop(meaning(read_callback(&answer)));

@@ -1,10 +1,21 @@
 //! What tests share: processes, ports, and the world around a gateway.
 
+pub mod accounts;
+pub mod bills;
+pub mod calls;
 pub mod core;
+pub mod engine;
+pub mod evidence;
+pub mod failover;
+pub mod faulty_store;
+pub mod gateway;
 pub mod metrics;
+pub mod payments;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod samples;
+pub mod verdicts;
 pub mod world;
 
 /// Runs one test on both stores.

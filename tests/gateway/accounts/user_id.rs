@@ -1,0 +1,350 @@
+//! User ids: one account for each, and their change (promise 1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use okebayar_gateway::{
+    grpc::v1::State,
+    store::{
+        Commit, Identity, Store, UserIdChange,
+        redb::RedbStore,
+        redis::{RedisSettings, RedisStore},
+        unresolved::{self, UNRESOLVED},
+    },
+    transaction::Transaction as CoreTransaction,
+};
+
+use crate::support::{
+    accounts::{done, identity, name, redis_settings, refused, replay},
+    core::begin,
+    on_both_stores,
+    process::CANARY_PIN,
+    redis::Redis,
+    world::{PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
+};
+
+#[tokio::test]
+async fn two_names_of_one_user_id_are_refused_before_anything_starts() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
+    world
+        .set("default_account", "main")
+        .set("accounts.second.url", &url)
+        .set("accounts.second.userid", "TEST-member")
+        .set("accounts.second.pin", CANARY_PIN);
+    let told = refused(&world, &["serve", "--check"]).await;
+    assert!(
+        told.contains("accounts.second.userid: it is the user id of account main"),
+        "{told}"
+    );
+}
+
+async fn a_changed_user_id_is_refused_until_it_is_stated(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let mut first = world.start_gateway().await;
+    let made = buy(&mut first.client().await, &reference(), PLAIN).await;
+    if kind == StoreKind::Embedded {
+        first.process.kill().await;
+    }
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main"];
+    let confirmed = [&command[..], &["--yes"]].concat();
+    for _ in 0..2 {
+        let told = refused(&world, &["serve"]).await;
+        assert!(
+            told.contains("store change-userid --account main"),
+            "{told}"
+        );
+        // Without confirmation it only shows what it would do.
+        let told = refused(&world, &command).await;
+        assert!(told.contains("add --yes"), "{told}");
+    }
+    let told = done(&world, &confirmed).await;
+    assert!(told.contains("changed: "), "{told}");
+    assert!(
+        done(&world, &confirmed)
+            .await
+            .contains("nothing is changed")
+    );
+    let gateway = world.start_replica().await;
+    replay(&mut gateway.client().await, "main", &made, PLAIN).await;
+    assert_eq!(world.ledger(&made.reference_code).await.received, 1);
+    if kind == StoreKind::Redis {
+        world.set("accounts.main.userid", "test-member");
+        let told = refused(&world, &["serve"]).await;
+        assert!(told.contains("account:main"), "{told}");
+    }
+}
+
+/// A check under another user id may be answered "never received", of a purchase that was.
+async fn a_user_id_is_not_changed_while_transactions_are_open(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    let pending = buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
+    assert_eq!(pending.state(), State::Pending);
+    gateway.process.kill().await;
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main", "--yes"];
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("whose outcome is open: 1") && told.contains("--despite-open"),
+        "{told}"
+    );
+    refused(&world, &["serve"]).await;
+    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(told.contains("changed: "), "{told}");
+    world.start_gateway().await;
+}
+
+/// A gateway with the old user id may buy while one with the new user id makes the checks.
+async fn a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let mut gateway = world.start_gateway().await;
+    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    gateway.process.kill().await;
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main", "--yes"];
+    world.set("accounts.main.not_received_codes", "400");
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("accounts.main.not_received_codes: ")
+            && told.contains("every gateway's configuration")
+            && told.contains("--despite-open"),
+        "{told}"
+    );
+    world.set("accounts.main.failed_codes", "299");
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("accounts.main.not_received_codes and accounts.main.failed_codes: "),
+        "{told}"
+    );
+    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(told.contains("changed: "), "{told}");
+    let told = done(&world, &command).await;
+    assert!(told.contains("nothing is changed"), "{told}");
+}
+
+/// Overwrites the record of a transaction with text that is none.
+async fn damage(redis: &Redis, transaction: &CoreTransaction) {
+    let mut keys = redis::cmd("KEYS");
+    keys.arg(format!("okb:*:tx:{}", transaction.key()));
+    let mut connection = redis.connection().await;
+    let found: Vec<String> = keys.query_async(&mut connection).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    redis.command(&["HSET", &found[0], "body", "{}"]).await;
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other_open_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let identity = identity("main", "hash");
+    let store = RedisStore::open(redis_settings(&redis), &identity).await;
+    let store = store.unwrap();
+    for number in 1..=3 {
+        let stored = store.commit(&begin(number), None).await.unwrap();
+        assert!(matches!(stored, Commit::Done));
+    }
+    let damaged = begin(2).transaction;
+    damage(&redis, &damaged).await;
+    let counted = unresolved::count(&store).await.unwrap();
+    let sending = UNRESOLVED.iter().position(|state| *state == "SENDING");
+    assert_eq!(counted.by_account[&name("main")][sending.unwrap()], 2);
+    assert_eq!(
+        counted.unreadable,
+        BTreeSet::from([damaged.key().to_string()])
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_counts_as_open_when_a_user_id_is_changed() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let mut gateway = world.start_gateway().await;
+    gateway.process.kill().await;
+    let redis = world.redis.as_ref().unwrap();
+    let mut settings = redis_settings(redis);
+    settings.partitions = 64; // the default, which the gateway made the store with
+    let store = RedisStore::connect(settings).unwrap();
+    let stored = store.commit(&begin(1), None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    damage(redis, &begin(1).transaction).await;
+    world.set("accounts.main.userid", "new-member");
+    let command = ["store", "change-userid", "--account", "main", "--yes"];
+    let told = refused(&world, &command).await;
+    assert!(
+        told.contains("whose outcome is open: 0")
+            && told.contains("they count as open: 1 (")
+            && told.contains("--despite-open"),
+        "{told}"
+    );
+    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(told.contains("changed: "), "{told}");
+}
+
+#[tokio::test]
+async fn gateways_that_start_at_once_agree_on_one_name_for_a_user_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    for round in 0..10 {
+        let hash = format!("hash-{round}");
+        let starting = (0..8).map(|number| {
+            let account = format!("{}-{round}", ["old", "new"][number % 2]);
+            let (settings, hash) = (redis_settings(&redis), hash.clone());
+            tokio::spawn(async move {
+                let opened = RedisStore::open(settings, &identity(&account, &hash)).await;
+                (account, opened.err().map(|error| error.to_string()))
+            })
+        });
+        let (mut served, mut turned_away) = (BTreeSet::new(), BTreeSet::new());
+        for start in starting.collect::<Vec<_>>() {
+            match start.await.unwrap() {
+                (account, None) => served.insert(account),
+                (account, Some(why)) => {
+                    assert!(why.contains("formerly"), "{why}");
+                    turned_away.insert(account)
+                }
+            };
+        }
+        assert_eq!((served.len(), turned_away.len()), (1, 1), "round {round}");
+        assert!(served.is_disjoint(&turned_away));
+    }
+}
+
+/// Redis loses its identity, and the running gateways write again what they know of it.
+#[tokio::test]
+async fn an_identity_that_is_gone_is_written_again_with_the_next_verification() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let open = async |identity: &Identity| RedisStore::open(redis_settings(&redis), identity).await;
+    let both = Identity {
+        accounts: BTreeMap::from([
+            (name("main"), "one".to_owned()),
+            (name("removed"), "two".to_owned()),
+        ]),
+        ..identity("main", "one")
+    };
+    drop(open(&both).await.unwrap());
+    let running = open(&identity("main", "one")).await.unwrap();
+    let late = Identity {
+        accounts: BTreeMap::from([
+            (name("main"), "one".to_owned()),
+            (name("late"), "three".to_owned()),
+        ]),
+        ..identity("main", "one")
+    };
+    let other = open(&late).await.unwrap();
+    running.verify().await.unwrap();
+    let known = BTreeSet::from([name("main"), name("removed"), name("late")]);
+    let seen = running.account_names().await.unwrap();
+    assert_eq!((seen.names, seen.is_whole), (known.clone(), true));
+
+    redis.command(&["FLUSHALL"]).await;
+    for store in [&running, &other] {
+        assert!(!store.account_names().await.unwrap().is_whole);
+    }
+    // A gateway that knows less comes first.
+    drop(open(&identity("main", "one")).await.unwrap());
+    let seen = running.account_names().await.unwrap();
+    assert!(!seen.is_whole && seen.names.len() == 1);
+    let (one, two) = tokio::join!(running.verify(), other.verify());
+    one.and(two).unwrap();
+    for store in [&running, &other] {
+        let seen = store.account_names().await.unwrap();
+        assert_eq!((seen.names, seen.is_whole), (known.clone(), true));
+    }
+
+    // A gateway with another identity comes first.
+    let wider = RedisSettings {
+        partitions: 16,
+        ..redis_settings(&redis)
+    };
+    for (settings, theirs, wanted) in [
+        (wider, identity("main", "one"), "partitions = 16"),
+        (
+            redis_settings(&redis),
+            identity("main", "nine"),
+            "account main",
+        ),
+        (
+            redis_settings(&redis),
+            identity("mine", "one"),
+            "account main",
+        ),
+    ] {
+        redis.command(&["FLUSHALL"]).await;
+        drop(RedisStore::open(settings, &theirs).await.unwrap());
+        let refused = running.verify().await.unwrap_err().to_string();
+        assert!(refused.contains(wanted), "{refused}");
+    }
+    // What an operator changes while gateways run is none.
+    redis.command(&["FLUSHALL"]).await;
+    running.verify().await.unwrap();
+    let change = UserIdChange {
+        account: name("main"),
+        to: "four".to_owned(),
+    };
+    running.change_user_id(&change, true).await.unwrap();
+    running.verify().await.unwrap();
+    assert!(open(&identity("main", "four")).await.is_ok());
+}
+
+async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
+    let folder = tempfile::tempdir().unwrap();
+    let both = Identity {
+        accounts: BTreeMap::from([
+            (name("main"), "one".to_owned()),
+            (name("second"), "two".to_owned()),
+        ]),
+        ..identity("main", "one")
+    };
+    let change = |to: &str| UserIdChange {
+        account: name("main"),
+        to: to.to_owned(),
+    };
+    let known = BTreeSet::from([name("main"), name("second")]);
+    match kind {
+        StoreKind::Embedded => {
+            let file = folder.path().join("store.redb");
+            let store = RedbStore::open(&file, &both).await.unwrap();
+            assert!(store.change_user_id(&change("two"), true).await.is_err());
+            let before = store.change_user_id(&change("three"), false).await.unwrap();
+            assert_eq!(before.hash, "one");
+            let before = store.change_user_id(&change("three"), true).await.unwrap();
+            assert_eq!(
+                before.hash, "one",
+                "nothing was written without confirmation"
+            );
+            assert_eq!(store.account_names().await.unwrap().names, known);
+            drop(store);
+            assert!(RedbStore::open(&file, &both).await.is_err());
+            let changed = RedbStore::open(&file, &identity("main", "three")).await;
+            assert!(changed.is_ok());
+        }
+        StoreKind::Redis => {
+            let redis = Redis::start(folder.path()).await;
+            let open = async |identity: &Identity| {
+                RedisStore::open(redis_settings(&redis), identity).await
+            };
+            let store = open(&both).await.unwrap();
+            assert!(store.change_user_id(&change("two"), true).await.is_err());
+            let before = store.change_user_id(&change("three"), false).await.unwrap();
+            assert_eq!(before.hash, "one");
+            let before = store.change_user_id(&change("three"), true).await.unwrap();
+            assert_eq!(
+                before.hash, "one",
+                "nothing was written without confirmation"
+            );
+            assert_eq!(store.account_names().await.unwrap().names, known);
+            assert!(open(&both).await.is_err());
+            assert!(open(&identity("main", "three")).await.is_ok());
+        }
+    }
+}
+
+on_both_stores!(
+    a_changed_user_id_is_refused_until_it_is_stated,
+    a_user_id_is_not_changed_while_transactions_are_open,
+    a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought,
+    the_user_id_of_another_account_cannot_be_taken,
+);

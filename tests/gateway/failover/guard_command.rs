@@ -1,0 +1,262 @@
+//! The `guard` command: show, start and end.
+
+use okebayar_gateway::grpc::v1::State;
+
+use crate::support::{
+    failover::{
+        REASON, assert_held_back, await_verification, back_up, buy_again, buy_until_held_back,
+        buy_until_sent, guard, redeem, restore, start_guard, stop, way_to_redis,
+    },
+    on_both_stores,
+    process::Process,
+    world::{
+        BINARY, Gateway, PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_succeeded, buy, get,
+        reference,
+    },
+};
+
+async fn call_back(gateway: &Gateway, code: &str) {
+    let url = format!(
+        "http://{}/callbacks/main?referencecode={code}&status=000",
+        gateway.callbacks
+    );
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+}
+
+async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    // Which code it is stands nowhere, and none is configured.
+    world.not_found_code("204").await;
+    let gateway = world.start_gateway().await;
+    stop(gateway).await;
+    back_up(&world).await;
+    let gateway = world.start_gateway().await;
+    let sent = reference();
+    buy(&mut gateway.client().await, &sent, PENDING_FOR_EVER).await;
+    stop(gateway).await;
+    restore(&mut world).await;
+
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (unknown, unchecked) = (reference(), reference());
+    let (called_back, orphaned) = (reference(), reference());
+    // By another spelling, before the gateway knew the reference code.
+    call_back(&gateway, &orphaned.replace('-', "").to_uppercase()).await;
+    for code in [&unknown, &unchecked, &called_back, &orphaned] {
+        assert_held_back(&buy(&mut client, code, PLAIN).await);
+    }
+    assert_held_back(&buy(&mut client, &sent, PENDING_FOR_EVER).await);
+    call_back(&gateway, &called_back).await;
+    for code in [&unknown, &called_back, &orphaned, &sent] {
+        redeem(&gateway, code).await;
+    }
+    let gateway = if kind == StoreKind::Embedded {
+        stop(gateway).await;
+        None
+    } else {
+        Some(gateway)
+    };
+    let told = guard(&world, "end").await;
+    assert!(
+        told.contains("1 that were held back are NOT_SENT"),
+        "{told}"
+    );
+    assert!(told.contains("4 stay held back"), "{told}");
+    // Keys leave out case and hyphens, or keep them.
+    let line_of = |code: &str| {
+        let found = told.lines().find(|line| {
+            let line = line.replace('-', "").to_lowercase();
+            line.contains(&code.replace('-', "").to_lowercase())
+        });
+        found.map(str::to_owned).unwrap_or_default()
+    };
+    assert!(
+        line_of(&unchecked).contains("not answered a check"),
+        "{told}"
+    );
+    assert!(
+        line_of(&called_back).contains("a callback named it"),
+        "{told}"
+    );
+    assert!(line_of(&orphaned).contains("a callback named it"), "{told}");
+    assert!(
+        line_of(&sent).contains("evidence that it was sent"),
+        "{told}"
+    );
+    assert_eq!(line_of(&unknown), "", "{told}");
+    let again = guard(&world, "end").await;
+    assert!(again.contains("0 that were held back"), "{again}");
+
+    let gateway = match gateway {
+        Some(gateway) => gateway,
+        None => world.start_gateway().await,
+    };
+    let released = gateway
+        .until(&unknown, |now| now.state() == State::NotSent)
+        .await;
+    let decided = released.timeline.last().unwrap();
+    assert_eq!(
+        (decided.operator.as_str(), decided.note.as_str()),
+        ("guard end", REASON)
+    );
+    let mut client = gateway.client().await;
+    for code in [&unchecked, &called_back, &orphaned, &sent] {
+        let kept = get(&mut client, code).await.unwrap();
+        assert_eq!(kept.state(), State::Confirming, "{kept:#?}");
+    }
+    assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
+    let ledger = world.ledger(&unknown).await;
+    assert_eq!((ledger.received, ledger.executed), (1, 1));
+}
+
+#[tokio::test]
+async fn an_operator_sees_it_and_ends_it() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.timeout", "1s").check_rarely();
+    let mut gateway = world.start_gateway().await;
+    assert_eq!(guard(&world, "show").await, "the failover guard is off");
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut client = gateway.client().await;
+    assert_held_back(&buy_again(&mut client, &reference()).await);
+    let warned = |line: &str| {
+        line.contains("the store may have lost records")
+            .then_some(())
+    };
+    gateway.process.line(warned).await;
+    let told = guard(&world, "show").await;
+    assert!(
+        told.starts_with("the failover guard is on since "),
+        "{told}"
+    );
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    let told = guard(&world, "show").await;
+    let (first, ended) = told.split_once('\n').unwrap();
+    assert_eq!(first, "the failover guard is off");
+    assert!(ended.starts_with("ended at "), "{told}");
+    assert!(ended.ends_with(REASON), "{told}");
+    // A running gateway hears of it soon.
+    buy_until_sent(&world, &mut client, reference).await;
+    let told = guard(&world, "start").await;
+    assert!(
+        told.starts_with("the failover guard is on since "),
+        "{told}"
+    );
+    assert_held_back(&buy_until_held_back(&mut client).await);
+}
+
+#[tokio::test]
+async fn without_a_guard_a_restart_changes_nothing() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world
+        .set("store.timeout", "1s")
+        .set("store.failover_guard", "0s");
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut client = gateway.client().await;
+    assert_succeeded(&buy_again(&mut client, &reference()).await);
+}
+
+#[tokio::test]
+async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
+    let world = World::new(StoreKind::Embedded).await;
+    let fails = async |action: &str| {
+        let mut process = start_guard(&world, action);
+        assert!(!process.ended().await.success());
+        process.text()
+    };
+    assert!(fails("show").await.contains("store.path: there is no "));
+    let gateway = world.start_gateway().await;
+    assert!(fails("start").await.contains("stop the gateway first"));
+    stop(gateway).await;
+    assert!(guard(&world, "start").await.contains(" is on since "));
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    // No end without a reason.
+    for arguments in [&["guard", "end"][..], &["guard", "end", "--reason", " "]] {
+        let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
+        assert!(!process.ended().await.success());
+        assert!(process.text().contains("--reason"), "{}", process.text());
+    }
+}
+
+#[tokio::test]
+async fn the_guard_does_not_end_over_a_loss_that_nobody_has_noticed() {
+    let mut world = World::new(StoreKind::Redis).await;
+    stop(world.start_gateway().await).await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let mut ending = start_guard(&world, "end");
+    assert!(!ending.ended().await.success());
+    let text = ending.text();
+    assert!(text.contains("no gateway has noticed yet"), "{text}");
+    assert!(guard(&world, "start").await.contains(" is on since "));
+    let told = guard(&world, "end").await;
+    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+}
+
+#[tokio::test]
+async fn the_guard_does_not_end_over_an_emptied_redis_that_gateways_use() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let way = way_to_redis(&mut world).await;
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_ref().unwrap();
+    let fails = async || {
+        let mut ending = start_guard(&world, "end");
+        assert!(!ending.ended().await.success(), "{}", ending.text());
+        let text = ending.text();
+        assert!(text.contains("no gateway has noticed yet"), "{text}");
+    };
+    // The gateway looks seconds later.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    fails().await;
+    assert_held_back(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    // Its connections break as well.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    way.target.send(redis.port()).unwrap();
+    fails().await;
+    assert_held_back(&buy_until_held_back(&mut gateway.client().await).await);
+}
+
+#[tokio::test]
+async fn guard_show_writes_nothing_to_an_embedded_store() {
+    let world = World::new(StoreKind::Embedded).await;
+    stop(world.start_gateway().await).await;
+    let before = std::fs::read(world.store_file()).unwrap();
+    assert_eq!(guard(&world, "show").await, "the failover guard is off");
+    let after = std::fs::read(world.store_file()).unwrap();
+    assert!(before == after, "the file has changed");
+}
+
+#[tokio::test]
+async fn guard_show_writes_nothing_to_redis() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let told = guard(&world, "show").await;
+    assert!(told.contains("no gateway has used this store"), "{told}");
+    assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
+    // What nobody has noticed yet is told, and left to be noticed.
+    stop(world.start_gateway().await).await;
+    let redis = world.redis.as_mut().unwrap();
+    redis.command(&["SAVE"]).await;
+    redis.kill().await;
+    redis.start_again().await;
+    let count = redis.count().await;
+    for _ in 0..2 {
+        let told = guard(&world, "show").await;
+        assert!(told.contains("may have lost records"), "{told}");
+    }
+    assert_eq!(world.redis.as_ref().unwrap().count().await, count);
+}
+
+on_both_stores!(the_end_of_the_guard_releases_what_nobody_knows,);

@@ -1,0 +1,220 @@
+//! Running gateways detect that Redis lost records before they claim anything.
+
+use std::sync::atomic::Ordering;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::{
+    failover::{assert_held_back, await_verification, buy_again, guard, redeem, way_to_redis},
+    process::Process,
+    world::{BINARY, Gateway, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
+};
+
+#[tokio::test]
+async fn a_running_gateway_notices_that_redis_lost_everything() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.set("store.timeout", "1s").check_rarely();
+    let (gateway, other) = (world.start_gateway().await, world.start_replica().await);
+    let mut client = gateway.client().await;
+    let codes = [reference(), reference()];
+    for code in &codes {
+        assert_succeeded(&buy(&mut client, code, PLAIN).await);
+    }
+    let redis = world.redis.as_mut().unwrap();
+    redis.kill().await;
+    redis.start_again().await;
+    for (gateway, code) in [(&gateway, &codes[0]), (&other, &codes[1])] {
+        let mut client = gateway.client().await;
+        assert_held_back(&buy_again(&mut client, code).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+}
+
+/// Redis is emptied while two gateways run, and `first` comes before they look.
+async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Option<Gateway>) {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely();
+    let (one, two) = (world.start_gateway().await, world.start_replica().await);
+    let codes = [reference(), reference()];
+    for code in &codes {
+        assert_succeeded(&buy(&mut one.client().await, code, PLAIN).await);
+    }
+    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    let newcomer = first(&world).await;
+    if let Some(newcomer) = &newcomer {
+        // It has seen nothing of the store that is gone, but that others have.
+        assert_held_back(&buy(&mut newcomer.client().await, &codes[1], PLAIN).await);
+    }
+    for (gateway, code) in [(&one, &codes[0]), (&two, &codes[1])] {
+        assert_held_back(&buy(&mut gateway.client().await, code, PLAIN).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    if let Some(newcomer) = newcomer {
+        let code = reference();
+        assert_held_back(&buy(&mut newcomer.client().await, &code, PLAIN).await);
+        assert_eq!(world.ledger(&code).await.received, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_guard_show_looked_first() {
+    an_emptied_redis_buys_nothing_again(async |world| {
+        guard(world, "show").await;
+        assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
+        None
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_another_gateway_started_first() {
+    an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
+}
+
+/// The connections of the running gateway break with it, as when Redis restarts.
+#[tokio::test]
+async fn an_emptied_redis_buys_nothing_again_although_another_gateway_connected_first() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let direct = world.redis.as_ref().unwrap().url.clone();
+    let way = way_to_redis(&mut world).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    world.set("store.url", &direct);
+    let redis = world.redis.as_ref().unwrap();
+    // It looks seconds later.
+    await_verification(redis).await;
+    redis.command(&["FLUSHALL"]).await;
+    way.target.send(redis.port()).unwrap();
+    let newcomer = world.start_replica().await;
+    for gateway in [&newcomer, &gateway] {
+        assert_held_back(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    }
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+/// A replica takes over the address, and no connection breaks: only that each claim
+/// names its history can tell the gateways of it in time.
+#[tokio::test]
+async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let way = way_to_redis(&mut world).await;
+    world.check_rarely();
+    let gateways = [world.start_gateway().await, world.start_replica().await];
+    let mut clients = [gateways[0].client().await, gateways[1].client().await];
+    let (before, lost) = (reference(), [reference(), reference()]);
+    // That a primary gets its first replica loses nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let redis = world.redis.as_ref().unwrap();
+    let replica = redis.replica(folder.path()).await;
+    assert_succeeded(&buy(&mut clients[0], &before, PLAIN).await);
+    redis.await_replica().await;
+    // The replica hears nothing of what is bought from here on.
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+    replica.command(&at_once).await;
+    for (client, code) in clients.iter_mut().zip(&lost) {
+        assert_succeeded(&buy(client, code, PLAIN).await);
+    }
+
+    await_verification(redis).await;
+    let connections = way.connections.load(Ordering::SeqCst);
+    // The gateways see nothing of the change: they are stopped, and the server that they
+    // are connected to takes over what the replica has, then the replica's part.
+    for gateway in &gateways {
+        gateway.process.signal("-STOP");
+    }
+    redis.follow(&replica).await;
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await;
+    for gateway in &gateways {
+        gateway.process.signal("-CONT");
+    }
+    for (client, code) in clients.iter_mut().zip(&lost) {
+        assert_held_back(&buy(client, code, PLAIN).await);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    assert_eq!(
+        way.connections.load(Ordering::SeqCst),
+        connections,
+        "a connection broke, which is another test"
+    );
+
+    assert!(buy(&mut clients[0], &before, PLAIN).await.r#final);
+    for code in &lost {
+        redeem(&gateways[0], code).await;
+        assert_succeeded(&gateways[0].until_final(code).await);
+    }
+    for code in lost.iter().chain([&before]) {
+        let ledger = world.ledger(code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_promoted_server_elsewhere_that_lacks_a_claim_does_not_buy_it_again() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let way = way_to_redis(&mut world).await;
+    world.set("store.timeout", "2s").check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (before, lost) = (reference(), reference());
+    let folder = tempfile::tempdir().unwrap();
+    let replica = world.redis.as_ref().unwrap().replica(folder.path()).await;
+    assert_succeeded(&buy(&mut client, &before, PLAIN).await);
+    world.redis.as_ref().unwrap().await_replica().await;
+    // The replica hears nothing of what is bought from here on.
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_succeeded(&buy(&mut client, &lost, PLAIN).await);
+
+    way.target.send(replica.port()).unwrap();
+    assert_held_back(&buy_again(&mut client, &lost).await);
+    assert!(buy_again(&mut client, &before).await.r#final);
+    redeem(&gateway, &lost).await;
+    assert_succeeded(&gateway.until_final(&lost).await);
+    for code in [before, lost] {
+        let ledger = world.ledger(&code).await;
+        assert_eq!((ledger.received, ledger.executed), (1, 1));
+    }
+}
+
+/// A way to Redis on which nobody learns its run id.
+async fn without_run_id(listener: TcpListener, port: u16) {
+    while let Ok((near, _)) = listener.accept().await {
+        let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (mut asked, mut told_on) = near.into_split();
+        let (mut told, mut asked_on) = far.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asked_on).await });
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = told.read(&mut bytes).await {
+                for at in 0..count {
+                    if bytes[at..count].starts_with(b"run_id:") {
+                        bytes[at] = b'x';
+                    }
+                }
+                told_on.write_all(&bytes[..count]).await.unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_who_it_is_is_refused() {
+    let mut world = World::new(StoreKind::Redis).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let port = world.redis.as_ref().unwrap().port();
+    tokio::spawn(without_run_id(listener, port));
+    world.set("store.url", &url);
+    let mut process = Process::start(BINARY, &["serve"], &world.environment(), world.path());
+    assert!(!process.ended().await.success());
+    let told = process.text();
+    assert!(
+        told.contains("it does not tell run_id and master_replid"),
+        "{told}"
+    );
+}

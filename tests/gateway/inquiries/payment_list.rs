@@ -1,0 +1,139 @@
+//! The bounded list of the payments of one bill.
+
+use okebayar_gateway::{
+    grpc::v1::{Reason, State},
+    store::inquiries,
+    transaction::Verbatim,
+};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{
+    bills::{ANNA, MANY, assert_open, gullible, key, list_without_record, pay_beside, store_of},
+    on_both_stores,
+    payments::Way,
+    world::{
+        PENDING_FOR_EVER, RESET_AND_CALLBACK_LOST, StoreKind, WATER, World, assert_refused, pay,
+        reference,
+    },
+};
+
+/// Whoever reads a full list takes the place of one that it finds without a record: a claim that it
+/// did not see must end that.
+#[tokio::test]
+async fn a_claim_in_a_full_list_moves_to_its_end() {
+    let mut world = gullible(StoreKind::Redis, "json").await;
+    let mut way = Way::to_sandbox(&mut world);
+    way.open().await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, ANNA).await;
+    let code = reference();
+    way.close().await;
+    let unsent = pay(&mut client, &code, &inquiry).await;
+    assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    for _ in 1..64 {
+        list_without_record(&world, ANNA, &reference()).await;
+    }
+    let listed = async || {
+        let store = store_of(&world).await;
+        let customer = Verbatim::new(format!("{ANNA}/"));
+        inquiries::of_bill(&store, &customer).await.unwrap()
+    };
+    let before = listed().await;
+    assert!(before.is_full());
+    assert_eq!(before.keys().first(), Some(&key(&code)));
+    way.open().await;
+    pay(&mut client, &code, &inquiry).await.unwrap();
+    let after = listed().await;
+    assert_eq!(after.keys().last(), Some(&key(&code)));
+    assert_eq!(after.keys().len(), 64);
+}
+
+async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
+    let second = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
+    let open = reference();
+    pay(&mut client, &open, &inquiry).await.unwrap();
+    for _ in 0..MANY {
+        let refused = pay(&mut client, &reference(), &inquiry).await;
+        let used = "INQUIRY_ALREADY_USED";
+        let status = assert_refused(refused, Code::FailedPrecondition, used, "no");
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.metadata["open_reference_code"], open);
+        assert!(!status.message().contains("inquire again"), "{status}");
+    }
+    // The embedded store has one process.
+    if kind == StoreKind::Redis {
+        let store = store_of(&world).await;
+        let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
+        let listed = inquiries::of_bill(&store, &customer).await.unwrap();
+        assert_eq!(listed.keys(), [key(&open)], "a refused call is not listed");
+    }
+    let contested = reference();
+    let answer = pay_beside(&mut client, &contested, &second, &[&open]).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status_code, "401");
+    assert_eq!(
+        (answer.state(), answer.reason()),
+        (State::NeedsReview, Reason::PaidMeanwhile)
+    );
+}
+
+async fn only_settled_payments_make_room_in_a_full_list(kind: StoreKind) {
+    let mut world = gullible(kind, "json").await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, PENDING_FOR_EVER).await;
+    let again = gateway.bill(WATER, PENDING_FOR_EVER).await;
+    let open = reference();
+    pay(&mut client, &open, &inquiry).await.unwrap();
+    let declined = r#"{"responsecode":"203"}"#;
+    world.misprint(PENDING_FOR_EVER, declined).await;
+    let mut last = String::new();
+    for _ in 0..MANY {
+        last = reference();
+        let failed = pay_beside(&mut client, &last, &again, &[&open]).await;
+        assert_eq!(failed.unwrap().state(), State::Failed);
+    }
+    world.misprint(PENDING_FOR_EVER, "{}").await;
+    let code = reference();
+    let around = (&world, &mut client);
+    let refused = pay(around.1, &code, &again).await;
+    assert_open(around, refused, &code, &open).await;
+    assert_eq!(world.ledger(&last).await.received, 1);
+}
+
+#[tokio::test]
+async fn a_list_full_of_open_payments_takes_no_further_one() {
+    let mut world = gullible(StoreKind::Redis, "json").await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut open: Vec<String> = Vec::new();
+    let mut pay_one = async |code: &str| {
+        let inquiry = gateway.bill(WATER, PENDING_FOR_EVER).await;
+        let known: Vec<&str> = open.iter().map(String::as_str).collect();
+        let paid = pay_beside(&mut client, code, &inquiry, &known).await;
+        open.push(code.to_owned());
+        paid
+    };
+    for _ in 0..64 {
+        pay_one(&reference()).await.unwrap();
+    }
+    let code = reference();
+    let refused = pay_one(&code).await;
+    let reason = "BILL_PAYMENT_OPEN";
+    assert_refused(refused, Code::FailedPrecondition, reason, "no");
+    assert_eq!(world.ledger(&code).await.received, 0);
+}
+
+on_both_stores!(
+    refused_calls_never_hide_the_open_payment,
+    only_settled_payments_make_room_in_a_full_list,
+);

@@ -1,0 +1,141 @@
+//! Checks of a reference code that was used for an inquiry as well.
+
+use okebayar_gateway::{
+    okebayar::{
+        answer::interpret,
+        verdict::{self, Asked, CodeLists, Ignored},
+    },
+    transaction::{
+        Details, Finding, InquiriesMade, Source, Statement, StatusCode, TraceCode, Unknown,
+    },
+};
+
+use crate::support::{
+    core::{at, schedule},
+    samples::{asked, note, wib},
+};
+
+#[test]
+fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
+    let base = [
+        ("referencecode", "kodeReferensiPartner"),
+        ("productcode", "productCode"),
+        ("accnumber", "081234567890"),
+        ("harga", "0"),
+    ];
+    let own = Statement::new(
+        Source::Answer,
+        Finding::Unknown(Unknown::Inconclusive),
+        None,
+        Details {
+            trace_code: TraceCode::parse("own").ok(),
+            ..Details::default()
+        },
+    );
+    let asked = asked()
+        .observe([own], at(1), &schedule())
+        .unwrap()
+        .transaction;
+    let mut made = InquiriesMade::default();
+    note(&mut made, "one", "204");
+    note(&mut made, "two", "000");
+    let check = |inquired: &InquiriesMade, more: &[(&str, &str)]| {
+        let fields = [&base[..], more].concat();
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let asked = Asked {
+            transaction: &asked,
+            inquired,
+        };
+        verdict::of_check(&answer, asked, &CodeLists::default()).map(|said| said.finding)
+    };
+    let none = InquiriesMade::default();
+    let doubted = Err(Ignored::MayBeInquiry);
+    let (success, failure) = (("transactionstatus", "000"), ("transactionstatus", "204"));
+    assert_eq!(check(&none, &[success]), Ok(Finding::Succeeded));
+    assert_eq!(check(&made, &[success]), doubted);
+    assert_eq!(check(&made, &[("transactionstatus", "001")]), doubted);
+    let proof = ("serialnumber", "1");
+    assert_eq!(check(&made, &[success, proof]), Ok(Finding::Succeeded));
+    // The check told the POST's own trace code, so it may be an echo.
+    for trace_code in ["own", "another"] {
+        let told = ("tracecode", trace_code);
+        assert_eq!(check(&made, &[success, told]), doubted, "{trace_code}");
+        assert_eq!(check(&made, &[failure, told]), doubted, "{trace_code}");
+    }
+    // An inquiry got 204 as well; nobody got 203.
+    assert_eq!(check(&made, &[failure]), doubted);
+    let exhausted = ("transactionstatus", "203");
+    assert!(matches!(check(&made, &[exhausted]), Ok(Finding::Failed(_))));
+    made.note("three");
+    assert_eq!(
+        check(&made, &[exhausted]),
+        doubted,
+        "one inquiry's answer is not known"
+    );
+}
+
+#[test]
+fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
+    let lists = CodeLists {
+        not_received: StatusCode::read("400").into_iter().collect(),
+        ..CodeLists::default()
+    };
+    let asked = asked();
+    let check = |inquired: &InquiriesMade, code: &str, more: &[(&str, &str)]| {
+        let base = [
+            ("referencecode", "kodeReferensiPartner"),
+            ("transactionstatus", code),
+        ];
+        let fields = [&base[..], more].concat();
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let asked = Asked {
+            transaction: &asked,
+            inquired,
+        };
+        let ignored = match verdict::of_check(&answer, asked, &lists) {
+            Ok(said) => return (Ok(said.finding), false, false),
+            Err(ignored) => ignored,
+        };
+        let shown = verdict::of_ignored_check(&answer, &lists, ignored);
+        assert!(shown.as_ref().is_none_or(Statement::shows_receipt));
+        let no_sign = verdict::shows_no_sign(&answer, &lists, ignored);
+        (Err(ignored), shown.is_some(), no_sign)
+    };
+    let record = [
+        ("productcode", "productCode"),
+        ("accnumber", "081234567890"),
+    ];
+    let none = InquiriesMade::default();
+    let mut made = InquiriesMade::default();
+    note(&mut made, "one", "000");
+    let believed = (Ok(Finding::NotReceived), false, false);
+    assert_eq!(check(&none, "400", &[]), believed);
+    assert_eq!(check(&made, "400", &[]), believed);
+    // What the store may have forgotten would make every code one of an inquiry.
+    made.note_forgotten();
+    assert_eq!(check(&made, "400", &[]), believed);
+    let may_be_inquiry = Err(Ignored::MayBeInquiry);
+    assert_eq!(check(&made, "002", &[]), (may_be_inquiry, true, false));
+    // Any failure may be what OKEBAYAR answers for a reference code that it does not have.
+    assert_eq!(check(&made, "204", &[]), (may_be_inquiry, false, true));
+    assert_eq!(check(&made, "204", &record), (may_be_inquiry, true, false));
+    note(&mut made, "two", "400");
+    assert_eq!(check(&made, "400", &[]), (may_be_inquiry, false, true));
+    let itself = Err(Ignored::ContradictsItself);
+    assert_eq!(check(&none, "400", &record), (itself, true, false));
+    // 207 is about the check, but a record is a record; 401 may be ours that paid.
+    let about_the_check = Err(Ignored::AboutTheCheck);
+    assert_eq!(check(&none, "207", &[]), (about_the_check, false, false));
+    assert_eq!(check(&none, "207", &record), (about_the_check, true, false));
+    let not_found = Err(Ignored::MayMeanNotFound);
+    assert_eq!(check(&none, "404", &[]), (not_found, false, true));
+    assert_eq!(check(&none, "401", &[]), (not_found, false, false));
+}

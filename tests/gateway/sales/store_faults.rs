@@ -1,0 +1,121 @@
+//! Sales of inquiries: the bounded list, and races with a purchase (promise 1).
+
+use std::{sync::Arc, time::Duration};
+
+use okebayar_gateway::{
+    ambient::Ambient,
+    engine::{Engine, Purchase, PurchaseError},
+    store::{
+        Store,
+        redb::RedbStore,
+        sold::{self, Sold},
+    },
+    transaction::{Contents, ProductCode, State, TransactionKey},
+};
+
+use crate::support::{
+    core::{begin, wish},
+    engine::{bench, buy, intent},
+    faulty_store::Fault,
+    process::PATIENCE,
+};
+
+fn is_refused_as_sold(bought: &Result<Purchase, PurchaseError>, of: &str) -> bool {
+    matches!(bought, Err(PurchaseError::SoldByInquiry { reference_code }) if reference_code == of)
+}
+
+async fn note_sold(store: &RedbStore, what: &Sold, key: &TransactionKey) {
+    let noted = sold::noted(store, what).await.unwrap();
+    let noting = sold::note(store, what, &noted, key, &[], (Ambient::system().now)());
+    assert!(noting.await.unwrap());
+}
+
+async fn inquire(engine: &Arc<Engine>) {
+    let made = intent();
+    let Contents::PurchasePrepaid {
+        product_code,
+        account_number,
+        ..
+    } = &made.contents
+    else {
+        unreachable!();
+    };
+    let reference_code = Some(made.reference_code);
+    let asking =
+        engine.inquire_prepaid(&made.account, reference_code, product_code, account_number);
+    assert!(asking.await.is_err());
+}
+
+#[tokio::test]
+async fn settled_sales_make_room_for_another_and_open_ones_stay() {
+    let bench = bench(&[], &[]).await;
+    let store = &bench.store.inner;
+    let what = Sold::new(&ProductCode::parse("PULSA10").unwrap(), "81234567890");
+    // What is noted of them is their reference code alone.
+    for number in 0..64 {
+        let other = wish(&format!("settled-{number}"), "PULSA20").0;
+        let settled = buy(&bench.engine, other).await.unwrap().transaction;
+        note_sold(store, &what, &settled.key()).await;
+    }
+    inquire(&bench.engine).await;
+    let refused = buy(&bench.engine, wish("reference-2", "PULSA10").0).await;
+    assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+
+    let bench = crate::support::engine::bench(&[], &[]).await;
+    let store = &bench.store.inner;
+    for number in 100..164 {
+        let open = begin(number);
+        store.commit(&open, None).await.unwrap();
+        note_sold(store, &what, &open.transaction.key()).await;
+    }
+    inquire(&bench.engine).await;
+    let noted = sold::noted(store, &what).await.unwrap();
+    assert_eq!(noted.keys().last(), Some(&intent().key()));
+    assert_eq!(noted.keys().len(), 65);
+}
+
+#[tokio::test]
+async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
+    let bench = bench(&[Fault::Late], &[]).await;
+    let engine = Arc::clone(&bench.engine);
+    let inquiring = tokio::spawn(async move { inquire(&engine).await });
+    let claiming = async {
+        while !bench.store.commits.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, claiming).await.unwrap();
+    for reference_code in ["reference-1", "reference-2"] {
+        let other = wish(reference_code, "PULSA10").0;
+        let refused = buy(&bench.engine, other).await;
+        assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+    }
+    bench.store.go_on.notify_one();
+    inquiring.await.unwrap();
+    let refused = buy(&bench.engine, wish("reference-2", "PULSA10").0).await;
+    assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+    let other_product = buy(&bench.engine, wish("reference-3", "PULSA20").0).await;
+    assert!(other_product.is_ok(), "{other_product:?}");
+    assert_eq!(bench.posts(), 2);
+}
+
+#[tokio::test]
+async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
+    let bench = bench(&[], &[]).await;
+    let buying = bench.begin_late("history_name", intent()).await;
+    // Another replica stores what it was sold.
+    let sold = begin(2);
+    let store = &bench.store.inner;
+    store.commit(&sold, None).await.unwrap();
+    let sold = sold.transaction;
+    let order = sold.order();
+    let what = Sold::new(&order.product_code, "81234567890");
+    note_sold(store, &what, &sold.key()).await;
+    bench.store.go_on.notify_one();
+    let refused = buying.await.unwrap();
+    assert!(is_refused_as_sold(&refused, "reference-2"), "{refused:?}");
+    bench.settle().await;
+    assert_eq!(bench.posts(), 0);
+    let ours = bench.stored().await.unwrap();
+    assert!(matches!(ours.standing().state, State::NotSent(_)));
+}

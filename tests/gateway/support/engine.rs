@@ -1,0 +1,208 @@
+//! The engine over a store that fails on demand, and a transport that counts POSTs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, tz::TimeZone};
+use okebayar_gateway::{
+    ambient::Ambient,
+    config::Limits,
+    engine::{Engine, Purchase, PurchaseError, Settings, Upstream, Wait, WaitUntil},
+    okebayar::{
+        client::{Account, Client},
+        format::Format,
+        request::{Body, Credentials, TransactionCodes},
+        transport::{HttpAnswer, Transport, TransportError},
+        verdict::CodeLists,
+    },
+    store::{Identity, Store, guard::GuardSettings, redb::RedbStore},
+    telemetry::Metrics,
+    transaction::{AccountName, AccountNames, Intent, Transaction},
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    core::{RULES, schedule, wish},
+    faulty_store::{Fault, Faulty},
+    process::PATIENCE,
+};
+
+/// Sells everything at once, and counts.
+#[derive(Default)]
+pub struct Counting {
+    pub posts: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Counting {
+    async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
+        self.posts.fetch_add(1, Ordering::SeqCst);
+        let asked: serde_json::Value = serde_json::from_slice(&body.into_bytes()).unwrap();
+        let answer = serde_json::json!({
+            "tracecode": "t1",
+            "transactionstatus": "000",
+            "serialnumber": "123",
+            "referencecode": asked["referencecode"],
+        });
+        Ok(HttpAnswer {
+            status: 200,
+            body: answer.to_string().into_bytes(),
+        })
+    }
+}
+
+pub struct Bench {
+    pub engine: Arc<Engine>,
+    pub store: Arc<Faulty>,
+    pub transport: Arc<Counting>,
+    pub _folder: tempfile::TempDir,
+}
+
+pub fn account() -> AccountName {
+    AccountName::parse("main").unwrap()
+}
+
+pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity {
+        accounts: BTreeMap::from([(account(), String::new())]),
+        names: AccountNames::default(),
+        epoch: uuid::Uuid::from_u128(1),
+    };
+    let store = Arc::new(Faulty {
+        inner: RedbStore::open(&folder.path().join("store.redb"), &identity)
+            .await
+            .unwrap(),
+        commits: Mutex::new(commits.iter().copied().collect()),
+        loads: Mutex::new(loads.iter().copied().collect()),
+        go_on: Notify::new(),
+        waiting: Notify::new(),
+        late: Mutex::new(None),
+        is_unfit: AtomicBool::new(false),
+        delayed: Mutex::new(None),
+    });
+    let transport = Arc::new(Counting::default());
+    let client = Client::new(
+        Account {
+            format: Format::Json,
+            credentials: Credentials {
+                user_id: "member".into(),
+                pin: "1234".into(),
+            },
+            transaction_codes: TransactionCodes {
+                prepaid: "p".into(),
+                inquiry: "i".into(),
+                payment: "i".into(),
+                check: "c".into(),
+                balance: "OkeBayar-cek-balance".into(),
+                echo: "OkeBayar-echo".into(),
+            },
+            code_lists: CodeLists::default(),
+            json_numbers: true,
+            verify_user_id: true,
+            zone: TimeZone::UTC,
+        },
+        Arc::clone(&transport) as Arc<dyn Transport>,
+    );
+    let upstream = Upstream {
+        client,
+        timeout: Duration::from_secs(20),
+        callback_trusted: false,
+        own_inquiry_reference: false,
+        formerly: Vec::new(),
+    };
+    let settings = Settings {
+        default_account: account(),
+        limits: Limits {
+            sending: 4,
+            queue: 4,
+            queue_timeout: Duration::from_millis(300),
+            checking: 1,
+            watchers: 4,
+            waiters: 4,
+            checking_max: 1,
+        },
+        send_within: Duration::from_secs(10),
+        schedule: schedule(),
+        rules: RULES,
+        guard: GuardSettings {
+            lasts: SignedDuration::from_hours(24),
+            clock_skew: SignedDuration::from_mins(1),
+        },
+        poll_interval: Duration::from_millis(20),
+        safety_poll_interval: Duration::from_millis(20),
+        metrics: Metrics::default(),
+    };
+    let engine = Engine::new(
+        Arc::clone(&store) as Arc<dyn Store>,
+        BTreeMap::from([(account(), upstream)]),
+        settings,
+        Ambient::system(),
+        CancellationToken::new(),
+    );
+    Bench {
+        engine,
+        store,
+        transport,
+        _folder: folder,
+    }
+}
+
+impl Bench {
+    pub async fn buy(&self) -> Result<Arc<Transaction>, PurchaseError> {
+        Ok(buy(&self.engine, intent()).await?.transaction)
+    }
+
+    /// Begins a purchase that waits in its next call of this method until `go_on`.
+    pub async fn begin_late(
+        &self,
+        method: &'static str,
+        intent: Intent,
+    ) -> JoinHandle<Result<Purchase, PurchaseError>> {
+        *self.store.late.lock().unwrap() = Some(method);
+        let engine = Arc::clone(&self.engine);
+        let buying = tokio::spawn(async move { buy(&engine, intent).await });
+        tokio::time::timeout(PATIENCE, self.store.waiting.notified())
+            .await
+            .expect("it is never called");
+        buying
+    }
+
+    /// Waits for everything that goes on in the background.
+    pub async fn settle(&self) {
+        let tasks = self.engine.tasks();
+        tasks.close();
+        tokio::time::timeout(Duration::from_secs(30), tasks.wait())
+            .await
+            .expect("a task never ends");
+        tasks.reopen();
+    }
+
+    pub fn posts(&self) -> usize {
+        self.transport.posts.load(Ordering::SeqCst)
+    }
+
+    pub async fn stored(&self) -> Option<Arc<Transaction>> {
+        self.store.inner.load(&intent().key()).await.unwrap()
+    }
+}
+
+pub async fn buy(engine: &Arc<Engine>, intent: Intent) -> Result<Purchase, PurchaseError> {
+    let wait = Wait {
+        until: WaitUntil::Answered,
+        caller_deadline: None,
+    };
+    engine.purchase(intent, wait).await
+}
+
+pub fn intent() -> Intent {
+    wish("reference-1", "PULSA10").0
+}
