@@ -17,6 +17,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::{
+    support::metrics::admin,
     support::{
         process::{CANARY_PIN, PATIENCE, Process},
         redis::Redis,
@@ -25,7 +26,6 @@ use crate::{
             order, reference,
         },
     },
-    telemetry::metrics::admin,
 };
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use okebayar_gateway::grpc::v1::PurchasePrepaidRequest;
 use tonic::{Request, transport::Channel};
 
 use crate::support::{
+    dice::{Dice, seed},
     ports,
     process::{CANARY_PIN, PATIENCE, Process},
     redis::Redis,
@@ -18,27 +19,12 @@ use crate::support::{
 };
 
 const ROUNDS: usize = 50;
+
 /// Calls with one reference code at once.
 const TWINS: usize = 4;
+
 /// Reference codes that must be bought after everything.
 const AT_LAST: usize = 4;
-
-/// A generator of pseudo-random numbers (splitmix64): a failure names its seed.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
-    }
-
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.roll(from.len())]
-    }
-}
 
 struct Rounds {
     world: World,
@@ -326,19 +312,6 @@ async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
         let called = tokio::time::timeout(PATIENCE, call).await;
         called.expect("a call hangs").unwrap();
     }
-}
-
-/// The seed of `OKEBAYAR_SEED`, else one of the machine's.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may ask the machine for randomness"
-)]
-pub fn seed() -> u64 {
-    let given = std::env::var("OKEBAYAR_SEED").ok();
-    given.map_or_else(
-        || uuid::Uuid::new_v4().as_u64_pair().0,
-        |seed| seed.parse().expect("OKEBAYAR_SEED is no number"),
-    )
 }
 
 #[tokio::test]

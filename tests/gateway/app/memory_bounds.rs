@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    okebayar::contradictory_answers::serve_later,
+    support::fake_okebayar::serve_later,
     support::process::CANARY_PIN,
     support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
 };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
 use tokio::sync::Semaphore;
 
-use crate::purchase::concurrent_duplicates::buy_at_once;
 use crate::support::{
+    duplicates::buy_at_once,
     process::PATIENCE,
     world::{
         Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, USER_ID, World,

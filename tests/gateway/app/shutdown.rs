@@ -5,6 +5,7 @@ use okebayar_gateway::grpc::v1::{
 };
 
 use crate::{
+    support::metrics::{admin, purchase_is_cancelled},
     support::{
         on_both_stores,
         world::{
@@ -12,7 +13,6 @@ use crate::{
             bought, get, order, reference,
         },
     },
-    telemetry::metrics::{admin, purchase_is_cancelled},
 };
 
 /// Answers a slow purchase after three seconds.

@@ -11,10 +11,10 @@ use okebayar_gateway::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::okebayar::status_codes::{Script, Shape, serve};
 use crate::support::{
     on_both_stores,
     process::PATIENCE,
+    scripted_okebayar::{Script, Shape, serve},
     world::{
         CALLBACK_LOST, Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_FAILURE,
         PENDING_THEN_SUCCESS, PLAIN, RESET_AND_CALLBACK_LOST, SERIAL_NUMBER_LATER, StoreKind,

@@ -12,10 +12,13 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tonic::Request;
 
-use crate::app::double_purchase_rounds::{Dice, seed};
-use crate::support::world::{
-    CALLBACK_LOST, Client, Inquirer, PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS,
-    RESET, RESET_AND_CALLBACK_LOST, SLOW, StoreKind, World, payment, question, reference,
+use crate::support::{
+    dice::{Dice, seed},
+    world::{
+        CALLBACK_LOST, Client, Inquirer, PENDING_FOR_EVER, PENDING_THEN_FAILURE,
+        PENDING_THEN_SUCCESS, RESET, RESET_AND_CALLBACK_LOST, SLOW, StoreKind, World, payment,
+        question, reference,
+    },
 };
 
 const ROUNDS: usize = 200;

@@ -5,9 +5,11 @@ use okebayar_gateway::grpc::v1::{Inquiry, State};
 use serde_json::json;
 use tonic::Code;
 
-use crate::queries::inquiry_service::FORMATS;
-use crate::support::world::{
-    Gateway, StoreKind, WATER, World, assert_refused, order, pay, prepaid_question, reference,
+use crate::support::{
+    calls::FORMATS,
+    world::{
+        Gateway, StoreKind, WATER, World, assert_refused, order, pay, prepaid_question, reference,
+    },
 };
 
 const REF1: &str = "\tone\n";

@@ -7,9 +7,9 @@ use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::queries::inquiry_service::FORMATS;
 use crate::support::{
     bills::{ANNA, assert_open, gullible, key, list_without_record, pay_beside},
+    calls::FORMATS,
     on_both_stores,
     payments::{Way, resolve_failed},
     process::{PATIENCE, Process},

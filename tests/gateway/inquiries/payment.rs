@@ -8,8 +8,8 @@ use serde_json::Value;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::queries::inquiry_service::{FORMATS, rupiah};
 use crate::support::{
+    calls::{FORMATS, rupiah},
     on_both_stores,
     payments::{assert_to_the_letter, resolve_failed},
     world::{

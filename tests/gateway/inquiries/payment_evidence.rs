@@ -2,8 +2,8 @@
 
 use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil};
 
-use crate::queries::inquiry_service::FORMATS;
 use crate::support::{
+    calls::FORMATS,
     payments::resolve_failed,
     world::{
         RESET_AND_CALLBACK_LOST, StoreKind, WATER, World, buy, order, pay, payment,

@@ -11,9 +11,9 @@ use okebayar_gateway::{
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::queries::inquiry_service::{FORMATS, rupiah};
 use crate::support::{
     bills::{ANNA, BUDI, TOTAL, store_of},
+    calls::{FORMATS, rupiah},
     on_both_stores,
     payments::Way,
     world::{

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::queries::inquiry_service::rupiah;
 use crate::support::{
     bills::ANNA,
+    calls::rupiah,
     world::{Gateway, StoreKind, WATER, World, assert_refused, pay, payment, reference},
 };
 

@@ -1,55 +1,16 @@
 //! Promise 13: every revision once, in order, also after a pause.
 
-use okebayar_gateway::grpc::v1::{State, Transaction, WatchTransactionRequest};
-use tonic::{Code, Status};
+use okebayar_gateway::grpc::v1::State;
+use tonic::Code;
 
 use crate::support::{
     on_both_stores,
-    process::PATIENCE,
+    watch::{request, watch},
     world::{
-        Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World,
-        assert_succeeded, buy, reference,
+        PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, assert_succeeded, buy,
+        reference,
     },
 };
-
-fn request(reference_code: &str, after_revision: i64) -> WatchTransactionRequest {
-    WatchTransactionRequest {
-        reference_code: reference_code.to_owned(),
-        after_revision,
-        ..WatchTransactionRequest::default()
-    }
-}
-
-/// Watches from a revision until the state is reached.
-pub async fn until_state(gateway: &Gateway, code: &str, after: i64, state: State) -> Transaction {
-    let mut client = gateway.client().await;
-    let found = async {
-        // A watch ends with a final state; a contradiction may come after it.
-        loop {
-            for transaction in watch(&mut client, code, after).await.unwrap() {
-                if transaction.state() == state {
-                    return transaction;
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, found)
-        .await
-        .expect("the state never came")
-}
-
-async fn watch(client: &mut Client, code: &str, after: i64) -> Result<Vec<Transaction>, Status> {
-    let mut updates = client
-        .watch_transaction(request(code, after))
-        .await?
-        .into_inner();
-    let mut seen = Vec::new();
-    while let Some(update) = updates.message().await? {
-        seen.push(update.transaction.unwrap());
-    }
-    Ok(seen)
-}
 
 async fn a_watcher_sees_every_revision_in_order_and_can_resume(kind: StoreKind) {
     let mut world = World::new(kind).await;

@@ -17,8 +17,9 @@ use okebayar_gateway::{
 use serde_json::json;
 
 use crate::{
-    queries::inquiry_service::FORMATS,
     store_contract::open,
+    support::calls::FORMATS,
+    support::metrics::{admin, metrics_when},
     support::{
         on_both_stores,
         process::PATIENCE,
@@ -27,7 +28,6 @@ use crate::{
             prepaid_question, reference,
         },
     },
-    telemetry::metrics::{admin, metrics_when},
 };
 
 async fn list(gateway: &Gateway, request: ListNoticesRequest) -> (Vec<Notice>, String) {

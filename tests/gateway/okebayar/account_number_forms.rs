@@ -5,10 +5,10 @@ use okebayar_gateway::grpc::v1::{
 };
 use tonic::Code;
 
-use crate::queries::inquiry_service::FORMATS;
 use crate::support::{
+    calls::FORMATS,
+    metrics::counted,
     on_both_stores,
-    process::PATIENCE,
     world::{
         Gateway, StoreKind, WATER, World, assert_refused, assert_succeeded, buy, prepaid_question,
         question, reference,
@@ -16,30 +16,10 @@ use crate::support::{
 };
 
 const NUMBER: &str = "081234567890";
-const OTHER_FORM: &str = "+62 812-3456-7890";
-const PRINTED: &str = r#"{"accnumber": "+62 812-3456-7890"}"#;
 
-/// Waits until the counter of answers that differ in a field is at least this high.
-pub async fn counted(gateway: &Gateway, field: &str, at_least: u32) {
-    let series =
-        format!("okebayar_answers_differing_total{{field=\"{field}\",okebayar_account=\"main\"");
-    let mut last = None;
-    let found = async {
-        loop {
-            let url = format!("http://{}/metrics", gateway.admin);
-            let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
-            let mut lines = metrics.lines();
-            let line = lines.find(|line| line.starts_with(&series));
-            last = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-            if last.is_some_and(|last| last >= f64::from(at_least)) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let is_found = tokio::time::timeout(PATIENCE, found).await.is_ok();
-    assert!(is_found, "{field} is {last:?}, not {at_least}");
-}
+const OTHER_FORM: &str = "+62 812-3456-7890";
+
+const PRINTED: &str = r#"{"accnumber": "+62 812-3456-7890"}"#;
 
 async fn check(gateway: &Gateway, code: &str) -> Transaction {
     let request = CheckTransactionRequest {

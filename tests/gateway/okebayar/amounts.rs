@@ -6,9 +6,9 @@ use okebayar_gateway::grpc::v1::{
 };
 use tonic::Code;
 
-use crate::queries::inquiry_service::{FORMATS, rupiah};
-use crate::support::world::{
-    Gateway, StoreKind, WATER, World, assert_refused, buy, pay, reference,
+use crate::support::{
+    calls::{FORMATS, rupiah},
+    world::{Gateway, StoreKind, WATER, World, assert_refused, buy, pay, reference},
 };
 
 /// What a misprinted amount is.

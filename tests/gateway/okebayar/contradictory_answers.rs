@@ -1,25 +1,20 @@
 //! Answers that contradict themselves, or name another customer: what a fact twice
 //! told makes of them (promises 8, 16 and 17), in both formats and in any order.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use futures::future::BoxFuture;
 use okebayar_gateway::grpc::v1::{
     BpjsCustomer, CheckTransactionRequest, Evidence, GetBalanceRequest, InquirePostpaidRequest,
     Inquiry, PstnCustomer, Reason, State, Transaction,
     account_service_client::AccountServiceClient, inquire_postpaid_request::Customer,
 };
-use quick_xml::escape::escape;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
 use tonic::{Code, Status};
 
+use crate::support::fake_okebayar::{REFERENCE, serve_later, written};
 use crate::{
-    okebayar::account_number_forms::counted,
-    queries::inquiry_service::{FORMATS, rupiah},
+    support::calls::{FORMATS, rupiah},
+    support::metrics::counted,
     support::world::{
         CONTACT, Gateway, PLAIN, PRODUCT, StoreKind, USER_ID, WATER, World, assert_refused,
         assert_succeeded, buy, pay, prepaid_question, reference,
@@ -30,71 +25,12 @@ use crate::{
 /// for itself.
 type Pairs = Vec<(&'static str, &'static str)>;
 
-pub const REFERENCE: &str = "{reference}";
-
-/// Writes an answer, repetitions included.
-pub fn written(format: &str, pairs: &[(&str, &str)], reference_code: &str) -> String {
-    let text = |text: &str| text.replace(REFERENCE, reference_code);
-    let parts = pairs.iter().map(|(name, value)| match format {
-        "json" => format!("\"{name}\":{}", Value::from(text(value))),
-        _ => format!("<{name}>{}</{name}>", escape(text(value))),
-    });
-    let parts: Vec<String> = parts.collect();
-    match format {
-        "json" => format!("{{{}}}", parts.join(",")),
-        _ => format!(
-            "<transaction-status>{}</transaction-status>",
-            parts.concat()
-        ),
-    }
-}
-
 /// Serves the same answer to every request, with the reference code that it names.
 async fn serve(port: u16, answer: impl Fn(&str) -> String + Send + Sync + 'static) {
     serve_later(port, move |reference_code| {
         Box::pin(std::future::ready(Some(answer(&reference_code))))
     })
     .await;
-}
-
-/// What is answered about a reference code, and when; `None` breaks the connection.
-type Later = BoxFuture<'static, Option<String>>;
-
-/// Serves an answer to each request that is known later.
-pub async fn serve_later(port: u16, answer: impl Fn(String) -> Later + Send + Sync + 'static) {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let answer = Arc::new(answer);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answer = Arc::clone(&answer);
-            tokio::spawn(async move { answer_one(stream, &*answer).await });
-        }
-    });
-}
-
-async fn answer_one(mut stream: TcpStream, answer: &(impl Fn(String) -> Later + Sync)) {
-    let mut request = Vec::new();
-    while !(request.ends_with(b"}") || request.ends_with(b"</transaction>")) {
-        if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let request = String::from_utf8(request).unwrap();
-    let after = |mark: &str, end: char| {
-        let rest = request.split_once(mark)?.1;
-        rest.split_once(end).map(|(code, _)| code.to_owned())
-    };
-    let reference_code = after("\"referencecode\":\"", '"')
-        .or_else(|| after("<referencecode>", '<'))
-        .unwrap();
-    let Some(body) = answer(reference_code).await else {
-        return;
-    };
-    let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    // The peer may refuse to read a body that is too long.
-    let _ = stream.write_all((head + &body).as_bytes()).await;
-    let _ = stream.shutdown().await;
 }
 
 const SUCCESS: [(&str, &str); 6] = [
@@ -237,6 +173,7 @@ async fn ask(gateway: &Gateway, product_code: &str, customer: Customer) -> Resul
 }
 
 const MEMBER: &str = "0001234567890";
+
 const PAYER: &str = "081288887777";
 
 fn line() -> Customer {

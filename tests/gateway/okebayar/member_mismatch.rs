@@ -6,8 +6,8 @@ use okebayar_gateway::grpc::v1::{
 };
 use tonic::Code;
 
-use crate::queries::inquiry_service::FORMATS;
 use crate::support::{
+    calls::FORMATS,
     process::PATIENCE,
     world::{
         Gateway, PENDING_FOR_EVER, PLAIN, StoreKind, USER_ID, WATER, World, assert_refused,

@@ -5,8 +5,8 @@ use okebayar_gateway::{
     sandbox::scenario::NOT_RECEIVED_PREFIX,
 };
 
-use crate::queries::inquiry_service::FORMATS;
 use crate::support::{
+    calls::FORMATS,
     on_both_stores,
     world::{PLAIN, StoreKind, World, assert_succeeded, buy, order, prepaid_question, reference},
 };

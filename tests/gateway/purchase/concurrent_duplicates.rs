@@ -1,48 +1,10 @@
 //! Promise 6: concurrent duplicates converge on one purchase.
 
-use std::collections::BTreeSet;
-
-use okebayar_gateway::grpc::v1::Transaction;
-
 use crate::support::{
+    duplicates::buy_at_once,
     on_both_stores,
-    world::{Client, PENDING_THEN_SUCCESS, SLOW, StoreKind, World, bought, order, reference},
+    world::{PENDING_THEN_SUCCESS, SLOW, StoreKind, World},
 };
-
-const CALLERS: usize = 200;
-
-/// Has 200 callers buy one thing under one reference code at once, through the
-/// given clients in turn; asserts that one bought and all are told of the same.
-pub async fn buy_at_once(
-    world: &World,
-    clients: &[Client],
-    account_number: &str,
-) -> Vec<Transaction> {
-    let code = reference();
-    let calls: Vec<_> = (0..CALLERS)
-        .map(|caller| {
-            let mut client = clients[caller % clients.len()].clone();
-            let request = order(&code, account_number);
-            tokio::spawn(async move { client.purchase_prepaid(request).await })
-        })
-        .collect();
-    let (mut told, mut firsts) = (Vec::new(), 0);
-    for call in calls {
-        let answer = call
-            .await
-            .unwrap()
-            .expect("no duplicate fails for being second")
-            .into_inner();
-        firsts += usize::from(!answer.replayed);
-        told.push(bought(answer));
-    }
-    let trace_codes: BTreeSet<&str> = told.iter().map(|told| told.trace_code.as_str()).collect();
-    assert_eq!((firsts, trace_codes.len()), (1, 1), "{trace_codes:?}");
-    assert!(!trace_codes.contains(""), "every caller has the trace code");
-    let ledger = world.ledger(&code).await;
-    assert_eq!((ledger.received, ledger.executed), (1, 1));
-    told
-}
 
 async fn two_hundred_callers_buy_once(kind: StoreKind) {
     let world = World::new(kind).await;

@@ -9,6 +9,7 @@ use tonic::{Code as GrpcCode, Request};
 use tonic_types::StatusExt;
 
 use crate::{
+    support::metrics::purchase_is_cancelled,
     support::{
         on_both_stores,
         process::CANARY_PIN,
@@ -17,7 +18,6 @@ use crate::{
             assert_refused, assert_succeeded, bought, buy, error_info, get, order, reference,
         },
     },
-    telemetry::metrics::purchase_is_cancelled,
 };
 
 async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {

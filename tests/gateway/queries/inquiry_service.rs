@@ -1,27 +1,19 @@
 //! `InquiryService`: every customer, every form of an answer, nothing dropped.
 
 use okebayar_gateway::grpc::v1::{
-    BpjsCustomer, InquirePostpaidRequest, Inquiry, Money, PlnPostpaid, PstnCustomer,
+    BpjsCustomer, InquirePostpaidRequest, Inquiry, PlnPostpaid, PstnCustomer,
     inquire_postpaid_request::Customer, inquiry::Detail,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::world::{
-    CONTACT, Gateway, StoreKind, WATER, World, assert_refused, prepaid_question, question,
-    reference,
+use crate::support::{
+    calls::{FORMATS, rupiah},
+    world::{
+        CONTACT, Gateway, StoreKind, WATER, World, assert_refused, prepaid_question, question,
+        reference,
+    },
 };
-
-pub const FORMATS: [&str; 2] = ["json", "xml"];
-
-#[expect(clippy::unnecessary_wraps, reason = "as the messages have it")]
-pub fn rupiah(units: i64) -> Option<Money> {
-    Some(Money {
-        currency_code: "IDR".into(),
-        units,
-        nanos: 0,
-    })
-}
 
 async fn gateway(format: &str) -> (World, Gateway) {
     let mut world = World::new(StoreKind::Embedded).await;

@@ -22,8 +22,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::{
-    okebayar::contradictory_answers::{REFERENCE, serve_later, written},
-    queries::inquiry_service::{FORMATS, rupiah},
+    support::calls::{FORMATS, rupiah},
+    support::fake_okebayar::{REFERENCE, serve_later, written},
     support::{
         metrics::until,
         on_both_stores,

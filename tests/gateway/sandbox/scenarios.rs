@@ -85,7 +85,7 @@ async fn run(gateway: &Gateway, kind: Kind, account_number: &str, code: &str) ->
     }
     // A success at first; the contradiction comes by callback.
     assert_eq!(known.state(), State::Succeeded);
-    crate::ledger::watch::until_state(gateway, code, known.revision, State::NeedsReview).await
+    crate::support::watch::until_state(gateway, code, known.revision, State::NeedsReview).await
 }
 
 /// An account number, and what happens with it.

@@ -13,20 +13,32 @@ use tonic_types::StatusExt;
 use super::process::PATIENCE;
 
 pub const PRODUCT: &str = "PULSA10";
+
 pub const PRODUCT_PRICE: i64 = 10_500;
+
 pub const DEPOSIT: i64 = 1_000_000_000;
 
 /// An ordinary account number: success at once.
 pub const PLAIN: &str = "081234567890";
+
 pub const SERIAL_NUMBER_LATER: &str = "080000000001";
+
 pub const PENDING_THEN_SUCCESS: &str = "080000000002";
+
 pub const PENDING_THEN_FAILURE: &str = "080000000003";
+
 pub const CALLBACK_LOST: &str = "080000000004";
+
 pub const ANSWER_LOST: &str = "080000000005";
+
 pub const RESET: &str = "080000000006";
+
 pub const ANSWER_AND_CALLBACK_LOST: &str = "080000000007";
+
 pub const RESET_AND_CALLBACK_LOST: &str = "080000000008";
+
 pub const PENDING_FOR_EVER: &str = "080000000009";
+
 pub const SLOW: &str = "080000000010";
 
 pub type Client = TransactionServiceClient<Channel>;
@@ -38,6 +50,7 @@ pub const WATER: &str = "HPDAM";
 
 /// A meter with two bills.
 pub const TWO_BILLS: &str = "512345678902";
+
 pub const CONTACT: &str = "081299990000";
 
 /// A new reference code.
@@ -198,4 +211,15 @@ pub fn assert_refused<T: std::fmt::Debug>(
     assert_eq!(status.code(), code, "{status}");
     assert_eq!(error_info(&status), (reason.to_owned(), sent.to_owned()));
     status
+}
+
+pub const FORMATS: [&str; 2] = ["json", "xml"];
+
+#[expect(clippy::unnecessary_wraps, reason = "as the messages have it")]
+pub fn rupiah(units: i64) -> Option<Money> {
+    Some(Money {
+        currency_code: "IDR".into(),
+        units,
+        nanos: 0,
+    })
 }

@@ -26,3 +26,64 @@ pub async fn until(gateway: &Gateway, name: &str, label: &str, wanted: impl Fn(f
     let found = tokio::time::timeout(PATIENCE, found).await;
     found.unwrap_or_else(|_| panic!("{name}{{{label}}} never came to what is wanted"));
 }
+
+/// Waits until the counter of answers that differ in a field is at least this high.
+pub async fn counted(gateway: &Gateway, field: &str, at_least: u32) {
+    let series =
+        format!("okebayar_answers_differing_total{{field=\"{field}\",okebayar_account=\"main\"");
+    let mut last = None;
+    let found = async {
+        loop {
+            let url = format!("http://{}/metrics", gateway.admin);
+            let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
+            let mut lines = metrics.lines();
+            let line = lines.find(|line| line.starts_with(&series));
+            last = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            if last.is_some_and(|last| last >= f64::from(at_least)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let is_found = tokio::time::timeout(PATIENCE, found).await.is_ok();
+    assert!(is_found, "{field} is {last:?}, not {at_least}");
+}
+
+pub async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
+    let answer = reqwest::get(format!("http://{}{path}", gateway.admin))
+        .await
+        .unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// The value of a series, by its beginning: name and the first labels.
+pub fn value(metrics: &str, series: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.starts_with(series))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// The metrics, once a series has at least a value.
+pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
+    let found = async {
+        loop {
+            let (_, metrics) = admin(gateway, "/metrics").await;
+            if value(&metrics, series).is_some_and(|value| value >= at_least) {
+                return metrics;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found)
+        .await
+        .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
+}
+
+/// Waits until the gateway knows that the caller of a purchase has gone.
+pub async fn purchase_is_cancelled(gateway: &Gateway) {
+    let method = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
+    let series = format!(
+        "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",\
+         rpc_response_status_code=\"CANCELLED\""
+    );
+    metrics_when(gateway, &series, 1.0).await;
+}

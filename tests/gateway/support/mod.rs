@@ -2,11 +2,15 @@
 
 pub mod accounts;
 pub mod bills;
+pub mod callbacks;
 pub mod calls;
 pub mod core;
+pub mod dice;
+pub mod duplicates;
 pub mod engine;
 pub mod evidence;
 pub mod failover;
+pub mod fake_okebayar;
 pub mod faulty_store;
 pub mod gateway;
 pub mod metrics;
@@ -15,7 +19,9 @@ pub mod ports;
 pub mod process;
 pub mod redis;
 pub mod samples;
+pub mod scripted_okebayar;
 pub mod verdicts;
+pub mod watch;
 pub mod world;
 
 /// Runs one test on both stores.

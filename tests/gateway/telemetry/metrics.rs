@@ -11,48 +11,10 @@ use tokio::process::Command;
 use tonic::{Code, Request, Streaming, transport::Channel};
 
 use crate::support::{
+    metrics::{admin, metrics_when, value},
     process::PATIENCE,
     world::{Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, buy, pay, reference},
 };
-
-pub async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
-    let answer = reqwest::get(format!("http://{}{path}", gateway.admin))
-        .await
-        .unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
-}
-
-/// The value of a series, by its beginning: name and the first labels.
-fn value(metrics: &str, series: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.starts_with(series))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
-/// The metrics, once a series has at least a value.
-pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
-    let found = async {
-        loop {
-            let (_, metrics) = admin(gateway, "/metrics").await;
-            if value(&metrics, series).is_some_and(|value| value >= at_least) {
-                return metrics;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, found)
-        .await
-        .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
-}
-
-/// Waits until the gateway knows that the caller of a purchase has gone.
-pub async fn purchase_is_cancelled(gateway: &Gateway) {
-    let method = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
-    let series = format!(
-        "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",\
-         rpc_response_status_code=\"CANCELLED\""
-    );
-    metrics_when(gateway, &series, 1.0).await;
-}
 
 async fn world() -> (World, Gateway) {
     let mut world = World::new(StoreKind::Redis).await;

@@ -7,8 +7,8 @@ use okebayar_gateway::grpc::v1::{
 };
 use serde_json::json;
 
-use crate::queries::inquiry_service::{FORMATS, rupiah};
 use crate::support::{
+    calls::{FORMATS, rupiah},
     process::{CANARY_PIN, PATIENCE, Process},
     world::{
         BINARY, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, StoreKind, USER_ID, WATER, World,

@@ -342,7 +342,7 @@ async fn one_story(protocol: &str) {
 
 #[tokio::test]
 async fn status_that_is_no_code_is_shown_by_a_constant() {
-    for format in crate::queries::inquiry_service::FORMATS {
+    for format in crate::support::calls::FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.check_rarely().set("accounts.main.format", format);
         let collector = collect(&mut world, "http/protobuf").await;
