@@ -24,7 +24,7 @@ async fn in_account(client: &mut Client, account: &str, code: &str) -> Option<St
     Some(found.transaction.unwrap().state())
 }
 
-async fn accounts_are_apart_in_all_but_the_process(kind: StoreKind) {
+async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let port = ports::free();
     let second = format!(
@@ -103,7 +103,7 @@ async fn proxy_one(listener: TcpListener) -> String {
 }
 
 #[tokio::test]
-async fn calls_go_through_the_configured_proxy() {
+async fn requests_use_configured_proxy() {
     for is_in_file in [false, true] {
         let mut world = World::without_sandbox(StoreKind::Embedded).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -136,4 +136,4 @@ async fn calls_go_through_the_configured_proxy() {
     }
 }
 
-on_both_stores!(accounts_are_apart_in_all_but_the_process);
+on_both_stores!(accounts_are_isolated_within_one_process);

@@ -14,7 +14,7 @@ use crate::support::{
     },
 };
 
-async fn a_renamed_account_is_refused_without_its_former_name(kind: StoreKind) {
+async fn renamed_account_is_rejected_without_former_name(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
@@ -29,7 +29,7 @@ async fn a_renamed_account_is_refused_without_its_former_name(kind: StoreKind) {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-async fn a_renamed_account_goes_on_with_its_transactions(kind: StoreKind) {
+async fn renamed_account_keeps_its_transactions(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let mut gateway = world.start_gateway().await;
@@ -85,7 +85,7 @@ async fn a_renamed_account_goes_on_with_its_transactions(kind: StoreKind) {
     assert_succeeded(&gateway.until_final(&code).await);
 }
 
-async fn a_rename_is_taken_back_as_explicitly(kind: StoreKind) {
+async fn reverted_rename_requires_former_name(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
     let made = buy(&mut gateway.client().await, &reference(), PLAIN).await;
@@ -108,7 +108,7 @@ async fn a_rename_is_taken_back_as_explicitly(kind: StoreKind) {
 }
 
 on_both_stores!(
-    a_renamed_account_is_refused_without_its_former_name,
-    a_renamed_account_goes_on_with_its_transactions,
-    a_rename_is_taken_back_as_explicitly,
+    renamed_account_is_rejected_without_former_name,
+    renamed_account_keeps_its_transactions,
+    reverted_rename_requires_former_name,
 );

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_schedule_without_checks_ends_in_time() {
+fn unconfigured_schedule_ends_at_give_up_time() {
     let schedule = schedule();
     let mut current = begin(1).transaction;
     assert!(current.pass_over(at(64), &schedule).is_none());
@@ -39,7 +39,7 @@ fn a_schedule_without_checks_ends_in_time() {
 }
 
 #[test]
-fn a_check_that_was_passed_over_is_no_check_made() {
+fn skipped_check_does_not_advance_schedule() {
     let schedule = schedule();
     let first = begin(1).transaction;
     let passed = first.pass_over(at(125), &schedule).unwrap().transaction;
@@ -106,7 +106,7 @@ async fn until_counted(gateway: &Gateway, state: &str, wanted: &str) {
         .unwrap_or_else(|_| panic!("{state} never came to {wanted}"));
 }
 
-async fn what_nobody_can_check_ends_in_review(kind: StoreKind) {
+async fn unconfigured_account_transaction_escalates_to_review(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let _second = add_second(&mut world, ports::free()).await;
     world
@@ -134,7 +134,7 @@ async fn what_nobody_can_check_ends_in_review(kind: StoreKind) {
     until_counted(&gateway, "NEEDS_REVIEW", "1").await;
 }
 
-async fn checks_go_on_when_the_account_returns(kind: StoreKind) {
+async fn checks_resume_when_account_is_configured_again(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let _second = add_second(&mut world, ports::free()).await;
     // Long enough that the first gateway makes no check before it is gone.
@@ -163,7 +163,7 @@ async fn checks_go_on_when_the_account_returns(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_gateway_without_the_account_keeps_no_check_from_one_that_has_it() {
+async fn unconfigured_gateway_does_not_delay_checks_of_another() {
     let mut world = World::new(StoreKind::Redis).await;
     let port = ports::free();
     let _second = add_second(&mut world, port).await;
@@ -182,6 +182,6 @@ async fn a_gateway_without_the_account_keeps_no_check_from_one_that_has_it() {
 }
 
 on_both_stores!(
-    what_nobody_can_check_ends_in_review,
-    checks_go_on_when_the_account_returns,
+    unconfigured_account_transaction_escalates_to_review,
+    checks_resume_when_account_is_configured_again,
 );

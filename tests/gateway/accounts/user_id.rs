@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn two_names_of_one_user_id_are_refused_before_anything_starts() {
+async fn duplicate_user_id_is_rejected_by_configuration_check() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let url = format!("http://127.0.0.1:{}/", world.sandbox_port);
     world
@@ -38,7 +38,7 @@ async fn two_names_of_one_user_id_are_refused_before_anything_starts() {
     );
 }
 
-async fn a_changed_user_id_is_refused_until_it_is_stated(kind: StoreKind) {
+async fn changed_user_id_is_rejected_until_change_userid_runs(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let mut first = world.start_gateway().await;
     let made = buy(&mut first.client().await, &reference(), PLAIN).await;
@@ -76,7 +76,7 @@ async fn a_changed_user_id_is_refused_until_it_is_stated(kind: StoreKind) {
 }
 
 /// A check under another user id may be answered "never received", of a purchase that was.
-async fn a_user_id_is_not_changed_while_transactions_are_open(kind: StoreKind) {
+async fn user_id_change_is_rejected_while_transactions_are_open(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let mut gateway = world.start_gateway().await;
@@ -98,7 +98,7 @@ async fn a_user_id_is_not_changed_while_transactions_are_open(kind: StoreKind) {
 }
 
 /// A gateway with the old user id may buy while one with the new user id makes the checks.
-async fn a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought(kind: StoreKind) {
+async fn user_id_change_is_rejected_while_code_lists_are_configured(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
     assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
@@ -136,7 +136,7 @@ async fn damage(redis: &Redis, transaction: &CoreTransaction) {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_hides_no_other_open_transaction() {
+async fn unreadable_record_does_not_hide_other_open_transactions() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let identity = identity("main", "hash");
@@ -158,7 +158,7 @@ async fn a_record_that_cannot_be_read_hides_no_other_open_transaction() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_counts_as_open_when_a_user_id_is_changed() {
+async fn user_id_change_counts_unreadable_record_as_open() {
     let mut world = World::new(StoreKind::Redis).await;
     let mut gateway = world.start_gateway().await;
     gateway.process.kill().await;
@@ -183,7 +183,7 @@ async fn a_record_that_cannot_be_read_counts_as_open_when_a_user_id_is_changed()
 }
 
 #[tokio::test]
-async fn gateways_that_start_at_once_agree_on_one_name_for_a_user_id() {
+async fn concurrent_gateways_register_one_name_per_user_id() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     for round in 0..10 {
@@ -213,7 +213,7 @@ async fn gateways_that_start_at_once_agree_on_one_name_for_a_user_id() {
 
 /// Redis loses its identity, and the running gateways write again what they know of it.
 #[tokio::test]
-async fn an_identity_that_is_gone_is_written_again_with_the_next_verification() {
+async fn lost_identity_is_restored_by_next_verification() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let open = async |identity: &Identity| RedisStore::open(redis_settings(&redis), identity).await;
@@ -289,7 +289,7 @@ async fn an_identity_that_is_gone_is_written_again_with_the_next_verification() 
     assert!(open(&identity("main", "four")).await.is_ok());
 }
 
-async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
+async fn user_id_of_another_account_is_rejected(kind: StoreKind) {
     let folder = tempfile::tempdir().unwrap();
     let both = Identity {
         accounts: BTreeMap::from([
@@ -343,8 +343,8 @@ async fn the_user_id_of_another_account_cannot_be_taken(kind: StoreKind) {
 }
 
 on_both_stores!(
-    a_changed_user_id_is_refused_until_it_is_stated,
-    a_user_id_is_not_changed_while_transactions_are_open,
-    a_user_id_is_not_changed_while_codes_prove_that_nothing_was_bought,
-    the_user_id_of_another_account_cannot_be_taken,
+    changed_user_id_is_rejected_until_change_userid_runs,
+    user_id_change_is_rejected_while_transactions_are_open,
+    user_id_change_is_rejected_while_code_lists_are_configured,
+    user_id_of_another_account_is_rejected,
 );

@@ -21,7 +21,7 @@ use crate::support::{
     },
 };
 
-async fn a_kill_after_the_post_still_ends_in_success(kind: StoreKind) {
+async fn killed_gateway_settles_sent_purchase_after_restart(kind: StoreKind) {
     let mut world = World::new(kind).await;
     // The new process waits for the old one's POST to be over: scaled down.
     world
@@ -345,7 +345,7 @@ async fn assert_crashes_turn_the_guard_on(victim: Victim) {
     }
 }
 
-async fn a_kill_of_the_gateway_at_any_moment_changes_nothing(kind: StoreKind) {
+async fn purchase_happens_once_when_gateway_is_killed_at_any_moment(kind: StoreKind) {
     let (mut world, mut gate) = durable_world(kind).await;
     let gateway =
         assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate).await;
@@ -354,17 +354,17 @@ async fn a_kill_of_the_gateway_at_any_moment_changes_nothing(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_kill_of_redis_at_any_moment_changes_nothing_but_turns_the_guard_on() {
+async fn purchase_happens_once_under_guard_when_redis_is_killed_at_any_moment() {
     assert_crashes_turn_the_guard_on(Victim::Store).await;
 }
 
 #[tokio::test]
-async fn a_kill_of_redis_and_the_gateway_at_any_moment_changes_nothing_but_turns_the_guard_on() {
+async fn purchase_happens_once_under_guard_when_redis_and_gateway_are_killed() {
     assert_crashes_turn_the_guard_on(Victim::Both).await;
 }
 
 #[tokio::test]
-async fn a_kill_of_redis_and_the_gateway_without_a_guard_changes_nothing() {
+async fn purchase_happens_once_without_guard_when_redis_and_gateway_are_killed() {
     let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
     // It syncs every write, so a restart loses nothing.
     world.set("store.failover_guard", "0s");
@@ -373,6 +373,6 @@ async fn a_kill_of_redis_and_the_gateway_without_a_guard_changes_nothing() {
 }
 
 on_both_stores!(
-    a_kill_after_the_post_still_ends_in_success,
-    a_kill_of_the_gateway_at_any_moment_changes_nothing,
+    killed_gateway_settles_sent_purchase_after_restart,
+    purchase_happens_once_when_gateway_is_killed_at_any_moment,
 );

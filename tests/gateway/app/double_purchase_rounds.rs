@@ -315,7 +315,7 @@ async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
 }
 
 #[tokio::test]
-async fn fifty_rounds_of_what_bought_twice_buy_every_reference_code_once() {
+async fn reference_codes_are_bought_once_over_fifty_random_rounds() {
     let seed = seed();
     // Shown when the test fails, wherever it does.
     println!("OKEBAYAR_SEED={seed}");

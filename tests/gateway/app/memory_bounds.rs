@@ -66,7 +66,7 @@ fn status(gateway: &Gateway, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn hundreds_of_callbacks_at_once_take_bounded_memory() {
+async fn concurrent_callbacks_use_bounded_memory() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -110,7 +110,7 @@ async fn hang_up(mut stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn callbacks_whose_senders_hang_up_take_bounded_memory() {
+async fn aborted_callbacks_use_bounded_memory() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -142,7 +142,7 @@ async fn callbacks_whose_senders_hang_up_take_bounded_memory() {
 }
 
 #[tokio::test]
-async fn longest_answers_of_many_accounts_take_bounded_memory() {
+async fn longest_answers_of_many_accounts_use_bounded_memory() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let url = world.setting("accounts.main.url");
     world
@@ -191,7 +191,7 @@ async fn longest_answers_of_many_accounts_take_bounded_memory() {
 }
 
 #[tokio::test]
-async fn longest_answers_at_once_take_bounded_memory() {
+async fn concurrent_longest_answers_use_bounded_memory() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -232,7 +232,7 @@ async fn longest_answers_at_once_take_bounded_memory() {
 }
 
 #[tokio::test]
-async fn too_many_names_or_too_long_a_head_is_no_callback() {
+async fn callback_with_too_many_fields_or_headers_is_rejected() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let client = reqwest::Client::new();

@@ -17,7 +17,7 @@ use crate::support::{
 const ROUNDS: usize = 20;
 
 #[tokio::test]
-async fn two_hundred_callers_of_two_gateways_buy_once_twenty_times() {
+async fn concurrent_duplicates_at_two_gateways_buy_once() {
     let world = World::new(StoreKind::Redis).await;
     let gateways = [world.start_gateway().await, world.start_replica().await];
     let clients = [gateways[0].client().await, gateways[1].client().await];
@@ -67,7 +67,7 @@ async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64
 }
 
 #[tokio::test]
-async fn a_thousand_watchers_of_one_replica_see_what_another_is_told() {
+async fn thousand_watchers_see_changes_made_by_another_replica() {
     // The sandbox calls back to the first gateway; buyers and watchers use the second.
     let mut world = World::new(StoreKind::Redis).await;
     // Nobody looks by themselves: wake-ups alone must carry it.
@@ -112,7 +112,7 @@ async fn a_thousand_watchers_of_one_replica_see_what_another_is_told() {
 }
 
 #[tokio::test]
-async fn a_missed_wake_up_is_found_all_the_same() {
+async fn missed_wake_up_is_found_by_polling() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let late = ["--settle-after", "2s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &late).await);
@@ -150,7 +150,7 @@ async fn a_missed_wake_up_is_found_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_replica_takes_over_what_a_killed_one_left() {
+async fn replica_settles_purchases_of_killed_replica() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("accounts.main.timeout", "1s")

@@ -21,7 +21,7 @@ async fn start_slow_sandbox(world: &mut World) {
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
 }
 
-async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind) {
+async fn shutdown_waits_for_answer_of_started_post(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     start_slow_sandbox(&mut world).await;
     let mut gateway = world.start_gateway().await;
@@ -47,7 +47,7 @@ async fn a_stop_waits_for_the_answer_of_a_post_that_has_started(kind: StoreKind)
     );
 }
 
-async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
+async fn shutdown_stores_unknown_outcome_of_unanswered_post(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.set("accounts.main.timeout", "1s").check_rarely();
     let mut gateway = world.start_gateway().await;
@@ -74,7 +74,7 @@ async fn a_stop_stores_that_no_answer_came(kind: StoreKind) {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-async fn a_stop_waits_for_a_post_whose_caller_has_gone(kind: StoreKind) {
+async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     world.check_rarely();
     start_slow_sandbox(&mut world).await;
@@ -102,7 +102,7 @@ async fn a_stop_waits_for_a_post_whose_caller_has_gone(kind: StoreKind) {
     assert_eq!(ledger.checks, 0, "the answer itself settled it");
 }
 
-async fn admin_port_answers_until_the_drain_has_ended(kind: StoreKind) {
+async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     start_slow_sandbox(&mut world).await;
     // Its answer comes while the gateway stops, with a text to the partner.
@@ -141,8 +141,8 @@ async fn admin_port_answers_until_the_drain_has_ended(kind: StoreKind) {
 }
 
 on_both_stores!(
-    admin_port_answers_until_the_drain_has_ended,
-    a_stop_waits_for_a_post_whose_caller_has_gone,
-    a_stop_waits_for_the_answer_of_a_post_that_has_started,
-    a_stop_stores_that_no_answer_came,
+    admin_port_answers_until_drain_ends,
+    shutdown_waits_for_post_of_disconnected_caller,
+    shutdown_waits_for_answer_of_started_post,
+    shutdown_stores_unknown_outcome_of_unanswered_post,
 );

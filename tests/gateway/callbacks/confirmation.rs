@@ -11,7 +11,7 @@ use crate::support::{
     },
 };
 
-async fn a_forged_success_changes_no_state_and_is_in_the_timeline(kind: StoreKind) {
+async fn forged_callback_changes_timeline_but_not_state(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -62,7 +62,7 @@ async fn a_forged_success_changes_no_state_and_is_in_the_timeline(kind: StoreKin
     assert_eq!(again.timeline.len(), after.timeline.len());
 }
 
-async fn a_true_callback_is_confirmed_and_settles(kind: StoreKind) {
+async fn callback_settles_after_confirming_check(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -83,7 +83,7 @@ async fn a_true_callback_is_confirmed_and_settles(kind: StoreKind) {
 }
 
 /// The answer is late, and a callback and a caller ask for a check meanwhile.
-async fn no_check_overtakes_a_post_that_is_being_answered(kind: StoreKind) {
+async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     let slow = ["--settle-after", "8s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
@@ -118,7 +118,7 @@ async fn no_check_overtakes_a_post_that_is_being_answered(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_success_without_serial_number_is_final_once_it_came() {
+async fn success_becomes_final_when_serial_number_arrives() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.serial_number", "1h");
     let gateway = world.start_gateway().await;
@@ -131,7 +131,7 @@ async fn a_success_without_serial_number_is_final_once_it_came() {
 }
 
 #[tokio::test]
-async fn a_serial_number_that_never_comes_is_given_up() {
+async fn missing_serial_number_is_given_up_after_schedule() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.serial_number", "50ms,50ms");
     let gateway = world.start_gateway().await;
@@ -145,7 +145,7 @@ async fn a_serial_number_that_never_comes_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_trusted_callback_settles_without_a_check() {
+async fn trusted_callback_settles_without_check() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -159,7 +159,7 @@ async fn a_trusted_callback_settles_without_a_check() {
 }
 
 on_both_stores!(
-    a_forged_success_changes_no_state_and_is_in_the_timeline,
-    a_true_callback_is_confirmed_and_settles,
-    no_check_overtakes_a_post_that_is_being_answered,
+    forged_callback_changes_timeline_but_not_state,
+    callback_settles_after_confirming_check,
+    check_waits_until_post_is_answered,
 );

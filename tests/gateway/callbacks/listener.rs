@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_secret_of_the_address_is_required() {
+async fn callback_without_secret_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let open = world.callback_url();
     let secret = world.secret().to_owned();
@@ -46,7 +46,7 @@ async fn the_secret_of_the_address_is_required() {
 }
 
 #[tokio::test]
-async fn what_is_no_callback_is_refused() {
+async fn malformed_callback_is_rejected() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let _gateway = world.start_gateway().await;
     let url = world.callback_url();
@@ -70,7 +70,7 @@ async fn what_is_no_callback_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_is_a_callback_like_the_same_query() {
+async fn form_body_is_read_like_query() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -119,7 +119,7 @@ async fn a_form_is_a_callback_like_the_same_query() {
 }
 
 #[tokio::test]
-async fn a_head_request_is_no_callback() {
+async fn head_and_put_requests_are_rejected() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -149,7 +149,7 @@ async fn a_head_request_is_no_callback() {
 }
 
 #[tokio::test]
-async fn xml_with_any_root_is_a_callback() {
+async fn xml_body_is_read_under_any_root() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -169,7 +169,7 @@ async fn xml_with_any_root_is_a_callback() {
 }
 
 #[tokio::test]
-async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() {
+async fn forwarded_sender_is_believed_only_from_trusted_proxy() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("callbacks.allow", "203.0.113.0/24, 2001:db8::/32");
     let mut gateway = world.start_gateway().await;
@@ -210,7 +210,7 @@ async fn only_allowed_senders_may_call_and_only_trusted_proxies_may_name_them() 
 }
 
 #[tokio::test]
-async fn sender_whom_a_trusted_proxy_names_with_a_port_is_read() {
+async fn forwarded_sender_with_port_is_parsed() {
     let forwarded = [
         ("203.0.113.7:4711", 200),
         ("203.0.113.7:4711, 10.1.2.3:99", 200),
@@ -255,7 +255,7 @@ async fn sender_whom_a_trusted_proxy_names_with_a_port_is_read() {
 }
 
 #[tokio::test]
-async fn the_most_talkative_log_tells_no_callback_address() {
+async fn trace_log_omits_callback_secret() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.variables.push(("RUST_LOG".into(), "trace".into()));
     let open = world.callback_url();
@@ -296,7 +296,7 @@ async fn the_most_talkative_log_tells_no_callback_address() {
 }
 
 #[tokio::test]
-async fn the_rate_of_callbacks_is_bounded() {
+async fn callback_rate_is_limited() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("callbacks.rate_per_second", "3");
     let _gateway = world.start_gateway().await;
@@ -322,7 +322,7 @@ async fn the_rate_of_callbacks_is_bounded() {
 }
 
 #[tokio::test]
-async fn slow_senders_hold_nothing_up() {
+async fn slow_senders_do_not_delay_other_callbacks() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world
         .set("callbacks.read_timeout", "300ms")

@@ -75,7 +75,7 @@ async fn lose_everything(world: &World) {
     start_guard(world).await;
 }
 
-async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(kind: StoreKind) {
+async fn orphan_of_lost_record_is_checked_once_and_creates_no_transaction(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -128,7 +128,7 @@ async fn orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction(ki
 }
 
 #[tokio::test]
-async fn orphan_is_not_asked_about_while_the_guard_is_off() {
+async fn orphan_is_not_checked_while_guard_is_off() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let (before, after) = (minted(0), minted(0));
@@ -144,7 +144,7 @@ async fn orphan_is_not_asked_about_while_the_guard_is_off() {
     assert_eq!(world.ledger(&before).await.checks, 0);
 }
 
-async fn orphans_are_listed_in_pages_of_their_accounts(kind: StoreKind) {
+async fn orphans_are_listed_in_pages_per_account(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let codes: Vec<String> = (0..5).map(|_| minted(0)).collect();
@@ -182,7 +182,7 @@ async fn orphans_are_listed_in_pages_of_their_accounts(kind: StoreKind) {
 
 /// A check of a very old purchase may become a new sale.
 #[tokio::test]
-async fn orphan_that_may_be_old_is_kept_and_not_asked_about() {
+async fn orphan_that_may_be_old_is_kept_unchecked() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.age_max", "1h");
     start_guard(&world).await;
@@ -201,6 +201,6 @@ async fn orphan_that_may_be_old_is_kept_and_not_asked_about() {
 }
 
 on_both_stores!(
-    orphan_of_a_lost_record_is_asked_about_once_and_makes_no_transaction,
-    orphans_are_listed_in_pages_of_their_accounts,
+    orphan_of_lost_record_is_checked_once_and_creates_no_transaction,
+    orphans_are_listed_in_pages_per_account,
 );

@@ -10,7 +10,7 @@ async fn assert_not_stored(url: &str) {
 }
 
 #[tokio::test]
-async fn a_callback_that_cannot_be_stored_is_answered_503() {
+async fn callback_is_answered_503_while_store_is_down() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -34,7 +34,7 @@ async fn a_callback_that_cannot_be_stored_is_answered_503() {
 }
 
 #[tokio::test]
-async fn a_callback_on_a_full_disk_is_answered_503() {
+async fn callback_is_answered_503_while_disk_is_full() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let mut gateway = world.start_gateway_on_full_disk().await;
@@ -54,7 +54,7 @@ async fn a_callback_on_a_full_disk_is_answered_503() {
 }
 
 #[tokio::test]
-async fn a_callback_while_the_store_hangs_is_answered_503() {
+async fn callback_is_answered_503_while_store_hangs() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely().set("store.timeout", "300ms");
     let gateway = world.start_gateway().await;

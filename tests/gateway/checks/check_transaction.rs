@@ -19,7 +19,7 @@ async fn check(client: &mut Client, code: &str) -> Result<CheckTransactionRespon
     Ok(client.check_transaction(request).await?.into_inner())
 }
 
-async fn a_check_settles_what_nobody_told_of(kind: StoreKind) {
+async fn check_settles_transaction_without_callback(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -43,7 +43,7 @@ async fn a_check_settles_what_nobody_told_of(kind: StoreKind) {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-async fn those_who_ask_at_once_share_a_check(kind: StoreKind) {
+async fn concurrent_requests_share_one_check(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world
         .check_rarely()
@@ -65,7 +65,7 @@ async fn those_who_ask_at_once_share_a_check(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn what_may_not_be_checked_is_returned_as_it_is() {
+async fn uncheckable_transaction_is_returned_unchanged() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -84,7 +84,7 @@ async fn what_may_not_be_checked_is_returned_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_check_of_a_settled_one_agrees_and_changes_nothing() {
+async fn check_of_settled_transaction_changes_nothing() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -100,7 +100,7 @@ async fn a_check_of_a_settled_one_agrees_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_the_wait_for_a_check() {
+async fn deadline_ends_wait_for_check() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -125,6 +125,6 @@ async fn a_deadline_ends_the_wait_for_a_check() {
 }
 
 on_both_stores!(
-    a_check_settles_what_nobody_told_of,
-    those_who_ask_at_once_share_a_check
+    check_settles_transaction_without_callback,
+    concurrent_requests_share_one_check
 );

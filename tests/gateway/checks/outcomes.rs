@@ -156,7 +156,7 @@ const SETTLED: [(&str, State, Reason, &str, u64); 22] = [
     ),
 ];
 
-async fn every_outcome_settles_on_evidence(kind: StoreKind) {
+async fn every_answer_settles_on_documented_evidence(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     for (account_number, state, reason, status_code, executed) in SETTLED {
@@ -213,7 +213,7 @@ fn assert_doubtful(transaction: &Transaction) {
 const DOUBTFUL: &str = "080000009202";
 
 #[tokio::test]
-async fn a_doubtful_failure_needs_two_checks_that_agree() {
+async fn doubtful_failure_requires_two_agreeing_checks() {
     let mut world = World::new(StoreKind::Embedded).await;
     // No check is made but those that are asked for.
     world.check_rarely();
@@ -242,7 +242,7 @@ async fn a_doubtful_failure_needs_two_checks_that_agree() {
 }
 
 #[tokio::test]
-async fn doubtful_checks_in_quick_succession_prove_nothing() {
+async fn doubtful_checks_in_quick_succession_settle_nothing() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely().set("checks.doubtful_gap", "1h");
     let gateway = world.start_gateway().await;
@@ -256,7 +256,7 @@ async fn doubtful_checks_in_quick_succession_prove_nothing() {
 }
 
 #[tokio::test]
-async fn a_code_that_says_nothing_is_put_before_a_human() {
+async fn inconclusive_code_escalates_to_review() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.give_up_after", "500ms");
     let gateway = world.start_gateway().await;
@@ -298,7 +298,7 @@ async fn buy_unheard(world: &mut World, gateway: &Gateway) -> String {
 }
 
 #[tokio::test]
-async fn a_check_that_may_mean_not_found_settles_nothing() {
+async fn check_code_that_may_mean_not_found_settles_nothing() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world
         .set("checks.give_up_after", "1s")
@@ -322,7 +322,7 @@ async fn a_check_that_may_mean_not_found_settles_nothing() {
 /// A number that OKEBAYAR writes in another form, and then "never received": somebody received
 /// it.
 #[tokio::test]
-async fn never_received_against_an_answer_about_another_number_is_put_before_a_human() {
+async fn never_received_after_answer_about_other_number_escalates_to_review() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -342,7 +342,7 @@ async fn never_received_against_an_answer_about_another_number_is_put_before_a_h
 }
 
 #[tokio::test]
-async fn a_configured_code_proves_that_nothing_was_received() {
+async fn configured_code_settles_as_never_received() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world
         .set("accounts.main.not_received_codes", "400")
@@ -378,7 +378,7 @@ async fn checked_at(gateway: &Gateway, code: &str) -> Transaction {
     checked.into_inner().transaction.unwrap()
 }
 
-async fn never_received_against_evidence_of_receipt_is_put_before_a_human(kind: StoreKind) {
+async fn never_received_after_receipt_escalates_to_review(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world
         .check_rarely()
@@ -412,7 +412,7 @@ async fn never_received_against_evidence_of_receipt_is_put_before_a_human(kind: 
 }
 
 #[tokio::test]
-async fn doubtful_checks_agree_only_without_a_pending_one_between() {
+async fn pending_check_restarts_doubtful_run() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.check_rarely();
     let script = Arc::new(Mutex::new(Script {
@@ -444,7 +444,7 @@ async fn doubtful_checks_agree_only_without_a_pending_one_between() {
 }
 
 #[tokio::test]
-async fn a_pending_purchase_is_checked_until_a_human_must_decide() {
+async fn pending_purchase_escalates_to_review_after_last_check() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.give_up_after", "700ms");
     let gateway = world.start_gateway().await;
@@ -463,6 +463,6 @@ async fn a_pending_purchase_is_checked_until_a_human_must_decide() {
 }
 
 on_both_stores!(
-    every_outcome_settles_on_evidence,
-    never_received_against_evidence_of_receipt_is_put_before_a_human,
+    every_answer_settles_on_documented_evidence,
+    never_received_after_receipt_escalates_to_review,
 );

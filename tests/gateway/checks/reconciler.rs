@@ -95,7 +95,7 @@ fn flood(gateways: &[Gateway], code: &str) -> tokio::task::JoinSet<()> {
     senders
 }
 
-async fn a_flood_of_callbacks_makes_one_check_at_a_time(kind: StoreKind) {
+async fn callback_flood_runs_one_check_at_a_time(kind: StoreKind) {
     let mut world = slow_checks(kind, &["--check-delay", "500ms"]).await;
     world.check_rarely();
     let mut gateways = vec![world.start_gateway().await];
@@ -111,7 +111,7 @@ async fn a_flood_of_callbacks_makes_one_check_at_a_time(kind: StoreKind) {
     assert_eq!(entry["checks_at_once"], 1, "{entry}");
 }
 
-async fn what_a_callback_reports_during_a_check_is_checked_after_it(kind: StoreKind) {
+async fn callback_during_check_schedules_another_check(kind: StoreKind) {
     // The first check finds it pending and is answered after it settled and was called
     // back: nothing but the second one can settle it.
     let times = ["--check-delay", "5s", "--settle-after", "3s"];
@@ -193,7 +193,7 @@ async fn metric(gateway: &Gateway, name: &str) -> f64 {
 
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
-async fn a_fresh_callback_is_confirmed_within_5_s_of_a_backlog_of_checks(kind: StoreKind) {
+async fn fresh_callback_is_confirmed_within_5_s_despite_backlog(kind: StoreKind) {
     let mut world = slow_checks(kind, &["--check-delay", "300ms"]).await;
     world.check_rarely();
     let count = match kind {
@@ -231,7 +231,7 @@ async fn a_fresh_callback_is_confirmed_within_5_s_of_a_backlog_of_checks(kind: S
 }
 
 #[tokio::test]
-async fn a_slow_account_leaves_slots_to_another() {
+async fn slow_account_leaves_check_slots_to_others() {
     let mut world = slow_checks(StoreKind::Redis, &["--check-delay", "1h"]).await;
     world
         .set("default_account", "main")
@@ -255,7 +255,7 @@ async fn a_slow_account_leaves_slots_to_another() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_the_account_takes_no_lease() {
+async fn unconfigured_account_acquires_no_lease() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("accounts.main.timeout", "5s")
@@ -299,7 +299,7 @@ fn report() -> Statement {
 }
 
 #[test]
-fn a_request_made_during_a_check_outlives_the_check() {
+fn check_requested_during_check_runs_afterwards() {
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = begin(1)
         .transaction
@@ -326,7 +326,7 @@ fn a_request_made_during_a_check_outlives_the_check() {
 }
 
 #[test]
-fn what_a_check_said_of_one_attempt_says_nothing_of_the_next() {
+fn check_of_earlier_attempt_does_not_affect_next_attempt() {
     let first = begin(1).transaction;
     let unsent = Finding::NotSent {
         attempt: 1,
@@ -355,7 +355,7 @@ fn what_a_check_said_of_one_attempt_says_nothing_of_the_next() {
 }
 
 on_both_stores!(
-    a_flood_of_callbacks_makes_one_check_at_a_time,
-    what_a_callback_reports_during_a_check_is_checked_after_it,
-    a_fresh_callback_is_confirmed_within_5_s_of_a_backlog_of_checks,
+    callback_flood_runs_one_check_at_a_time,
+    callback_during_check_schedules_another_check,
+    fresh_callback_is_confirmed_within_5_s_despite_backlog,
 );

@@ -51,7 +51,7 @@ async fn world(kind: StoreKind) -> (World, Gateway) {
     (world, gateway)
 }
 
-async fn an_operator_settles_what_needs_review(kind: StoreKind) {
+async fn resolution_settles_transaction_in_review(kind: StoreKind) {
     let (_world, gateway) = world(kind).await;
     let mut client = gateway.client().await;
     for (resolution, state, refund) in [
@@ -110,7 +110,7 @@ async fn an_operator_settles_what_needs_review(kind: StoreKind) {
     }
 }
 
-async fn a_success_can_be_taken_back_and_nothing_else(kind: StoreKind) {
+async fn only_success_can_be_reversed(kind: StoreKind) {
     let (_world, gateway) = world(kind).await;
     let mut client = gateway.client().await;
     let code = reference();
@@ -150,7 +150,7 @@ async fn a_success_can_be_taken_back_and_nothing_else(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn newer_proof_against_a_resolution_reopens_it() {
+async fn newer_proof_against_resolution_reopens_transaction() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.give_up_after", "300ms");
     let gateway = world.start_gateway().await;
@@ -197,7 +197,7 @@ async fn newer_proof_against_a_resolution_reopens_it() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_resolution_is_told_at_once() {
+async fn resolution_reports_all_violations() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -225,7 +225,7 @@ async fn what_is_wrong_with_a_resolution_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn resolution_with_control_characters_is_refused() {
+async fn resolution_with_control_characters_is_rejected() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -254,6 +254,6 @@ async fn resolution_with_control_characters_is_refused() {
 }
 
 on_both_stores!(
-    an_operator_settles_what_needs_review,
-    a_success_can_be_taken_back_and_nothing_else,
+    resolution_settles_transaction_in_review,
+    only_success_can_be_reversed,
 );

@@ -32,7 +32,7 @@ async fn assert_refused(world: &mut World, key: &str, value: &str, words: &[&str
 }
 
 #[tokio::test]
-async fn secret_that_is_configured_and_empty_is_a_fault() {
+async fn empty_secret_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.callback_secret";
     let empty = "it is configured, and empty";
@@ -66,7 +66,7 @@ async fn secret_that_is_configured_and_empty_is_a_fault() {
 }
 
 #[tokio::test]
-async fn callback_secret_must_be_long_and_fit_into_a_url() {
+async fn short_or_unsafe_callback_secret_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.callback_secret";
     let remedy = "openssl rand -hex 16";
@@ -124,7 +124,7 @@ async fn callback_secret_must_be_long_and_fit_into_a_url() {
 }
 
 #[tokio::test]
-async fn trusted_callbacks_need_a_secret_or_an_allow_list() {
+async fn trusted_callbacks_require_secret_or_allow_list() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("accounts.main.callback_trusted", "true");
     let (can_be_used, told) = check(&world).await;
@@ -152,7 +152,7 @@ async fn trusted_callbacks_need_a_secret_or_an_allow_list() {
 }
 
 #[tokio::test]
-async fn lists_of_senders_that_let_everybody_in_by_accident_are_refused() {
+async fn sender_lists_open_to_everyone_are_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     for value in ["", " ", ","] {
         let words = ["callbacks.allow: it is configured, and empty"];
@@ -168,7 +168,7 @@ async fn lists_of_senders_that_let_everybody_in_by_accident_are_refused() {
 }
 
 #[tokio::test]
-async fn account_with_a_hyphen_is_told_to_use_a_file() {
+async fn hyphenated_account_in_environment_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.rename_account("main", "my-shop");
     world
@@ -187,7 +187,7 @@ async fn account_with_a_hyphen_is_told_to_use_a_file() {
 }
 
 #[tokio::test]
-async fn code_that_says_something_else_cannot_mean_never_received() {
+async fn code_with_documented_meaning_is_rejected_as_never_received() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.not_received_codes";
     for (code, meaning) in [
@@ -235,7 +235,7 @@ async fn code_that_says_something_else_cannot_mean_never_received() {
 }
 
 #[tokio::test]
-async fn time_that_is_too_short_for_a_promise_needs_the_opt_in() {
+async fn time_below_safe_minimum_requires_opt_in() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.unset("allow_short_times");
     let floored = [
@@ -274,7 +274,7 @@ async fn time_that_is_too_short_for_a_promise_needs_the_opt_in() {
 }
 
 #[tokio::test]
-async fn value_that_breaks_every_call_is_refused() {
+async fn value_that_breaks_every_call_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     for (key, value) in [
         ("accounts.main.userid", ""),
@@ -317,7 +317,7 @@ async fn value_that_breaks_every_call_is_refused() {
 }
 
 #[tokio::test]
-async fn password_in_the_toml_file_is_refused_without_being_shown() {
+async fn password_in_toml_file_is_rejected_and_masked() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let file = world.path().join("gateway.toml");
     let toml = "[store]\nkind = \"redis\"\nurl = \"redis://:hush-hush@redis:6379\"\n\
@@ -344,7 +344,7 @@ async fn password_in_the_toml_file_is_refused_without_being_shown() {
 }
 
 #[tokio::test]
-async fn proxy_is_given_once_and_by_a_usable_file() {
+async fn proxy_given_twice_or_in_unusable_file_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.proxy_file";
     let file = world.path().join("proxy");
@@ -375,7 +375,7 @@ async fn proxy_is_given_once_and_by_a_usable_file() {
 }
 
 #[tokio::test]
-async fn gateway_that_everybody_may_call_back_warns_at_start() {
+async fn unrestricted_callbacks_are_warned_about_at_start() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let warning = "anybody who reaches callbacks.listen can send callbacks";
     for (listen, secret, is_warned) in [

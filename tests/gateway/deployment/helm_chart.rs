@@ -128,7 +128,7 @@ fn containers(documents: &[Value]) -> Vec<(&Value, &Value)> {
 }
 
 #[tokio::test]
-async fn the_three_value_sets_render_valid_and_restricted() {
+async fn value_sets_render_valid_and_restricted() {
     for (values, kind, count) in [
         ("dev", "StatefulSet", 10),
         ("staging", "Deployment", 11),
@@ -166,7 +166,7 @@ async fn the_three_value_sets_render_valid_and_restricted() {
 }
 
 #[tokio::test]
-async fn every_switch_does_what_it_says() {
+async fn chart_values_change_their_resources() {
     let on = json!({ "enabled": true });
     let off = json!({ "enabled": false });
     let parents = json!([{ "name": "public" }]);
@@ -241,7 +241,7 @@ async fn every_switch_does_what_it_says() {
 }
 
 #[tokio::test]
-async fn values_that_cannot_be_meant_are_refused() {
+async fn contradictory_chart_values_are_rejected() {
     let cases = [
         ("staging", json!({ "replcias": 3 }), "replcias"),
         ("staging", json!({ "store": { "kind": "sqlite" } }), "kind"),
@@ -301,7 +301,7 @@ async fn values_that_cannot_be_meant_are_refused() {
 }
 
 #[tokio::test]
-async fn the_rendered_configuration_can_be_used() {
+async fn rendered_configuration_passes_check() {
     let renamed = json!({ "accounts": { "main": { "formerly": ["old", "older"] } } });
     for values in ["dev", "staging", "production"] {
         let documents = render(values, &renamed).await.unwrap();
@@ -336,7 +336,7 @@ async fn the_rendered_configuration_can_be_used() {
 }
 
 #[tokio::test]
-async fn every_port_probe_and_command_of_the_chart_is_one_of_the_binary() {
+async fn chart_ports_probes_and_commands_exist_in_binary() {
     let documents = render("dev", &json!({})).await.unwrap();
     let gateway = &find(&documents, "StatefulSet", "gateway")["spec"]["template"]["spec"];
     let container = &gateway["containers"][0];
@@ -422,7 +422,7 @@ async fn every_port_probe_and_command_of_the_chart_is_one_of_the_binary() {
 }
 
 #[test]
-fn the_charts_readme_tells_every_value() {
+fn chart_readme_documents_every_value() {
     let readme = std::fs::read_to_string(root("helm/okebayar-gateway/README.md")).unwrap();
     let schema = std::fs::read_to_string(root("helm/okebayar-gateway/values.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();
@@ -453,7 +453,7 @@ fn tell(schema: &Value, path: &str, readme: &str, missing: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn an_embedded_store_must_exist_after_the_first_install() {
+async fn embedded_store_must_exist_on_chart_upgrade() {
     let set = |value: bool| json!({ "store": { "embedded": { "mustExist": value } } });
     let none = json!({});
     for (options, changes, expected) in [
@@ -476,7 +476,7 @@ async fn an_embedded_store_must_exist_after_the_first_install() {
 }
 
 #[tokio::test]
-async fn the_dockerfile_is_clean() {
+async fn dockerfile_passes_hadolint() {
     let mut command = tool("hadolint");
     command.arg(root("Dockerfile"));
     let output = output(command).await;

@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_store_that_a_gateway_uses_is_not_replaced_and_another_is_kept() {
+async fn restore_is_rejected_while_store_is_in_use_and_keeps_replaced_file() {
     let mut world = World::new(StoreKind::Embedded).await;
     stop(world.start_gateway().await).await;
     back_up(&world).await;

@@ -23,7 +23,7 @@ async fn call_back(gateway: &Gateway, code: &str) {
     assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
 }
 
-async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
+async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     // Which code it is stands nowhere, and none is configured.
@@ -111,7 +111,7 @@ async fn the_end_of_the_guard_releases_what_nobody_knows(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn an_operator_sees_it_and_ends_it() {
+async fn guard_command_shows_ends_and_starts_guard() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.timeout", "1s").check_rarely();
     let mut gateway = world.start_gateway().await;
@@ -150,7 +150,7 @@ async fn an_operator_sees_it_and_ends_it() {
 }
 
 #[tokio::test]
-async fn without_a_guard_a_restart_changes_nothing() {
+async fn disabled_guard_ignores_redis_restart() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("store.timeout", "1s")
@@ -165,7 +165,7 @@ async fn without_a_guard_a_restart_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
+async fn guard_command_on_embedded_store_requires_stopped_gateway() {
     let world = World::new(StoreKind::Embedded).await;
     let fails = async |action: &str| {
         let mut process = start_guard(&world, action);
@@ -188,7 +188,7 @@ async fn the_guard_of_an_embedded_store_is_set_while_no_gateway_runs() {
 }
 
 #[tokio::test]
-async fn the_guard_does_not_end_over_a_loss_that_nobody_has_noticed() {
+async fn guard_end_is_rejected_over_undetected_loss() {
     let mut world = World::new(StoreKind::Redis).await;
     stop(world.start_gateway().await).await;
     let redis = world.redis.as_mut().unwrap();
@@ -205,7 +205,7 @@ async fn the_guard_does_not_end_over_a_loss_that_nobody_has_noticed() {
 }
 
 #[tokio::test]
-async fn the_guard_does_not_end_over_an_emptied_redis_that_gateways_use() {
+async fn guard_end_is_rejected_over_flushed_redis_in_use() {
     let mut world = World::new(StoreKind::Redis).await;
     let way = way_to_redis(&mut world).await;
     let gateway = world.start_gateway().await;
@@ -230,7 +230,7 @@ async fn the_guard_does_not_end_over_an_emptied_redis_that_gateways_use() {
 }
 
 #[tokio::test]
-async fn guard_show_writes_nothing_to_an_embedded_store() {
+async fn guard_show_does_not_write_to_embedded_store() {
     let world = World::new(StoreKind::Embedded).await;
     stop(world.start_gateway().await).await;
     let before = std::fs::read(world.store_file()).unwrap();
@@ -240,7 +240,7 @@ async fn guard_show_writes_nothing_to_an_embedded_store() {
 }
 
 #[tokio::test]
-async fn guard_show_writes_nothing_to_redis() {
+async fn guard_show_does_not_write_to_redis() {
     let mut world = World::new(StoreKind::Redis).await;
     let told = guard(&world, "show").await;
     assert!(told.contains("no gateway has used this store"), "{told}");
@@ -259,4 +259,4 @@ async fn guard_show_writes_nothing_to_redis() {
     assert_eq!(world.redis.as_ref().unwrap().count().await, count);
 }
 
-on_both_stores!(the_end_of_the_guard_releases_what_nobody_knows,);
+on_both_stores!(guard_end_releases_only_purchases_without_evidence,);

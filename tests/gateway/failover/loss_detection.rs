@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_running_gateway_notices_that_redis_lost_everything() {
+async fn purchase_is_quarantined_after_redis_restarts_empty() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.timeout", "1s").check_rarely();
     let (gateway, other) = (world.start_gateway().await, world.start_replica().await);
@@ -60,7 +60,7 @@ async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Opti
 }
 
 #[tokio::test]
-async fn an_emptied_redis_buys_nothing_again_although_guard_show_looked_first() {
+async fn purchase_is_quarantined_when_guard_show_ran_after_flush() {
     an_emptied_redis_buys_nothing_again(async |world| {
         guard(world, "show").await;
         assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
@@ -70,13 +70,13 @@ async fn an_emptied_redis_buys_nothing_again_although_guard_show_looked_first() 
 }
 
 #[tokio::test]
-async fn an_emptied_redis_buys_nothing_again_although_another_gateway_started_first() {
+async fn purchase_is_quarantined_when_another_gateway_started_after_flush() {
     an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
 }
 
 /// The connections of the running gateway break with it, as when Redis restarts.
 #[tokio::test]
-async fn an_emptied_redis_buys_nothing_again_although_another_gateway_connected_first() {
+async fn purchase_is_quarantined_when_another_gateway_reconnected_after_flush() {
     let mut world = World::new(StoreKind::Redis).await;
     let direct = world.redis.as_ref().unwrap().url.clone();
     let way = way_to_redis(&mut world).await;
@@ -100,7 +100,7 @@ async fn an_emptied_redis_buys_nothing_again_although_another_gateway_connected_
 /// A replica takes over the address, and no connection breaks: only that each claim
 /// names its history can tell the gateways of it in time.
 #[tokio::test]
-async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
+async fn claim_missing_on_promoted_replica_is_quarantined() {
     let mut world = World::new(StoreKind::Redis).await;
     let way = way_to_redis(&mut world).await;
     world.check_rarely();
@@ -155,7 +155,7 @@ async fn a_promoted_replica_that_lacks_a_claim_does_not_buy_it_again() {
 }
 
 #[tokio::test]
-async fn a_promoted_server_elsewhere_that_lacks_a_claim_does_not_buy_it_again() {
+async fn claim_missing_on_promoted_server_elsewhere_is_quarantined() {
     let mut world = World::new(StoreKind::Redis).await;
     let way = way_to_redis(&mut world).await;
     world.set("store.timeout", "2s").check_rarely();
@@ -203,7 +203,7 @@ async fn without_run_id(listener: TcpListener, port: u16) {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_say_who_it_is_is_refused() {
+async fn redis_without_run_id_is_rejected() {
     let mut world = World::new(StoreKind::Redis).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn what_is_in_flight_is_written_again() {
+async fn purchase_in_flight_is_rewritten_after_flush() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let slow = ["--settle-after", "1s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
@@ -39,7 +39,7 @@ async fn what_is_in_flight_is_written_again() {
 
 /// Redis loses the attempt that is being sent, and holds the one before it, which was not.
 #[tokio::test]
-async fn unknown_outcome_is_kept_although_redis_holds_an_earlier_not_sent() {
+async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     world.check_rarely().set("accounts.main.timeout", "2s");
     let gateway = world.start_gateway().await;
@@ -95,7 +95,7 @@ async fn unknown_outcome_is_kept_although_redis_holds_an_earlier_not_sent() {
 
 /// Redis loses the purchase that is being sent, and another one is held back in its place.
 #[tokio::test]
-async fn outcome_of_a_lost_purchase_is_not_taken_for_that_of_another_order() {
+async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let slow = ["--settle-after", "2s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
@@ -127,7 +127,7 @@ async fn outcome_of_a_lost_purchase_is_not_taken_for_that_of_another_order() {
 /// Redis loses that the reference code was used for an inquiry, with the purchase that is
 /// being sent under it.
 #[tokio::test]
-async fn failure_found_after_a_loss_may_be_that_of_a_forgotten_inquiry() {
+async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely().set("accounts.main.timeout", "2s");
     let gateway = world.start_gateway().await;
@@ -151,7 +151,7 @@ async fn failure_found_after_a_loss_may_be_that_of_a_forgotten_inquiry() {
 
 /// "Already paid" may be about a payment that the store has lost.
 #[tokio::test]
-async fn already_paid_bill_escalates_to_review_while_the_guard_is_on() {
+async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
     const PAID_ALREADY: &str = "080000009401";
     let mut world = World::new(StoreKind::Redis).await;
     short_skew(&mut world).check_rarely();
@@ -170,7 +170,7 @@ async fn already_paid_bill_escalates_to_review_while_the_guard_is_on() {
 
 /// The payment was sent before the loss, and is answered before anybody notices that.
 #[tokio::test]
-async fn already_paid_bill_escalates_to_review_before_the_loss_is_noticed() {
+async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let slow = ["--settle-after", "1s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
@@ -192,7 +192,7 @@ async fn already_paid_bill_escalates_to_review_before_the_loss_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_one_attempt_did_not_send_says_nothing_of_another() {
+async fn unsent_attempt_does_not_override_attempt_of_another_replica() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.failover_guard", "0s");
     let sends = world.start_replica().await;

@@ -18,7 +18,7 @@ use crate::support::{
 
 const CUSTOMERS: [&str; 3] = ["512345678902", "512345678903", "512345678904"];
 
-async fn what_a_restored_store_forgot_is_found_not_bought_again(kind: StoreKind) {
+async fn purchase_lost_by_restore_is_quarantined_and_found_by_check(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -57,7 +57,7 @@ async fn what_a_restored_store_forgot_is_found_not_bought_again(kind: StoreKind)
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
 
-async fn what_was_never_sent_may_be_bought_once_okebayar_says_so(kind: StoreKind) {
+async fn quarantined_purchase_is_sent_after_never_received(kind: StoreKind) {
     let mut world = World::new(kind).await;
     short_skew(&mut world)
         .set("accounts.main.not_received_codes", "400")
@@ -82,7 +82,7 @@ async fn what_was_never_sent_may_be_bought_once_okebayar_says_so(kind: StoreKind
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
 
-async fn what_nobody_can_tell_ends_before_a_human(kind: StoreKind) {
+async fn quarantined_purchase_escalates_to_review_without_evidence(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.set("checks.give_up_after", "1s");
     stop(world.start_gateway().await).await;
@@ -112,7 +112,7 @@ async fn what_nobody_can_tell_ends_before_a_human(kind: StoreKind) {
     }
 }
 
-async fn a_code_that_was_made_after_the_loss_is_bought(kind: StoreKind) {
+async fn reference_code_minted_after_loss_is_not_quarantined(kind: StoreKind) {
     let mut world = World::new(kind).await;
     short_skew(&mut world).check_rarely();
     stop(world.start_gateway().await).await;
@@ -128,7 +128,7 @@ async fn a_code_that_was_made_after_the_loss_is_bought(kind: StoreKind) {
     }
 }
 
-async fn a_bill_is_paid_only_if_its_inquiry_is_as_young(kind: StoreKind) {
+async fn payment_is_quarantined_when_inquiry_predates_loss(kind: StoreKind) {
     let mut world = World::new(kind).await;
     short_skew(&mut world).check_rarely();
     let gateway = world.start_gateway().await;
@@ -165,7 +165,7 @@ async fn a_bill_is_paid_only_if_its_inquiry_is_as_young(kind: StoreKind) {
     assert_eq!(world.ledger(&code).await.executed, 1);
 }
 
-async fn a_stale_not_sent_is_no_licence_to_send(kind: StoreKind) {
+async fn restored_not_sent_record_is_quarantined(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     short_skew(&mut world).check_rarely();
     let gateway = world.start_gateway().await;
@@ -210,7 +210,7 @@ async fn forget_at_okebayar(world: &mut World) {
 
 /// OKEBAYAR shows the purchase that the store forgot, then says that it never received
 /// it: no licence to send.
-async fn what_okebayar_showed_once_is_not_sent_again(kind: StoreKind) {
+async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind: StoreKind) {
     let mut world = World::new(kind).await;
     short_skew(&mut world)
         .check_rarely()
@@ -259,7 +259,7 @@ async fn until_checked(gateway: &Gateway, code: &str) -> Transaction {
 }
 
 #[test]
-fn only_a_uuid_of_version_7_tells_when_it_was_made() {
+fn mint_time_is_read_only_from_uuid_version_7() {
     let minted_at = |text: &str| ReferenceCode::parse(text).unwrap().minted_at();
     // The example of RFC 9562, appendix A.6.
     let example = "017F22E2-79B0-7CC3-98C4-DC0C0C07398F";
@@ -278,11 +278,11 @@ fn only_a_uuid_of_version_7_tells_when_it_was_made() {
 }
 
 on_both_stores!(
-    what_a_restored_store_forgot_is_found_not_bought_again,
-    what_was_never_sent_may_be_bought_once_okebayar_says_so,
-    what_nobody_can_tell_ends_before_a_human,
-    a_code_that_was_made_after_the_loss_is_bought,
-    a_bill_is_paid_only_if_its_inquiry_is_as_young,
-    a_stale_not_sent_is_no_licence_to_send,
-    what_okebayar_showed_once_is_not_sent_again,
+    purchase_lost_by_restore_is_quarantined_and_found_by_check,
+    quarantined_purchase_is_sent_after_never_received,
+    quarantined_purchase_escalates_to_review_without_evidence,
+    reference_code_minted_after_loss_is_not_quarantined,
+    payment_is_quarantined_when_inquiry_predates_loss,
+    restored_not_sent_record_is_quarantined,
+    quarantined_purchase_with_receipt_is_not_sent_after_never_received,
 );

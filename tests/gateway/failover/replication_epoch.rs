@@ -32,7 +32,7 @@ fn random() -> uuid::Uuid {
     uuid::Uuid::parse_str(&reference()).unwrap()
 }
 
-async fn a_commit_is_refused_in_another_history(kind: StoreKind) {
+async fn commit_is_rejected_in_another_epoch(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let history = store.history_name(None).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_commit_is_refused_in_another_history(kind: StoreKind) {
     assert!(matches!(committed, Commit::Done), "{committed:?}");
 }
 
-async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: StoreKind) {
+async fn quarantined_attempt_is_stored_without_send_permit(kind: StoreKind) {
     let opened = open(kind).await;
     let history = opened.store.history_name(None).await.unwrap();
     let (intent, order) = wish("reference-1", "PULSA10");
@@ -66,7 +66,7 @@ async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: 
     assert_eq!(due(&*opened.store, soon).await, [key]);
 }
 
-async fn a_guard_is_on_from_a_loss_until_it_is_over_or_ended(kind: StoreKind) {
+async fn guard_is_on_from_loss_until_expiry_or_end(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let first = guard::observe(store, None, at(0), random).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_guard_is_on_from_a_loss_until_it_is_over_or_ended(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_restored_embedded_store_has_another_history() {
+async fn restored_embedded_store_has_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.redb");
     let (known, cursor);
@@ -120,7 +120,7 @@ async fn a_restored_embedded_store_has_another_history() {
 
 /// A backup of a time when nobody had looked for a loss yet.
 #[tokio::test]
-async fn a_backup_that_knows_of_no_history_turns_the_guard_on_as_well() {
+async fn backup_without_epoch_turns_guard_on() {
     let folder = tempfile::tempdir().unwrap();
     drop(open_redb(folder.path()).await);
     let file = folder.path().join("store.redb");
@@ -135,7 +135,7 @@ async fn a_backup_that_knows_of_no_history_turns_the_guard_on_as_well() {
 
 /// What turns the guard on, or another gateway that noticed a loss, gives the store another
 /// seal.
-async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: StoreKind) {
+async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let known = guard::observe(store, None, at(0), random).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
 }
 
 /// The release before the id writes the history and the loss alone.
-async fn a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one(kind: StoreKind) {
+async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let history = store.history_name(None).await.unwrap();
@@ -197,7 +197,7 @@ async fn a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one(kind:
 
 /// Redis that is emptied keeps its ids, and the first to look finds a new store.
 #[tokio::test]
-async fn an_emptied_redis_is_noticed_before_the_next_claim_whoever_looked_first() {
+async fn flushed_redis_is_detected_before_next_claim() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
@@ -235,7 +235,7 @@ async fn an_emptied_redis_is_noticed_before_the_next_claim_whoever_looked_first(
 
 /// What a running gateway notices of Redis, whoever comes first.
 #[tokio::test]
-async fn redis_has_another_history_when_it_may_have_lost_something() {
+async fn redis_has_new_epoch_after_possible_loss() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut redis = Redis::start(folders[0].path()).await;
     let retention = SignedDuration::from_hours(1);
@@ -288,9 +288,9 @@ async fn redis_has_another_history_when_it_may_have_lost_something() {
 }
 
 on_both_stores!(
-    a_commit_is_refused_in_another_history,
-    an_attempt_that_is_held_back_is_stored_without_the_right_to_send,
-    a_guard_is_on_from_a_loss_until_it_is_over_or_ended,
-    a_commit_is_refused_under_a_seal_that_the_store_does_not_bear,
-    a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one,
+    commit_is_rejected_in_another_epoch,
+    quarantined_attempt_is_stored_without_send_permit,
+    guard_is_on_from_loss_until_expiry_or_end,
+    commit_is_rejected_under_unknown_seal,
+    guard_note_without_id_gets_one_and_is_loss_to_others,
 );

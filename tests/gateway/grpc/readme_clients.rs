@@ -101,11 +101,11 @@ async fn buys_and_follows(heading: &str, language: &str, program: &str) {
 }
 
 #[tokio::test]
-async fn the_python_example_buys_and_follows() {
+async fn python_example_buys_and_watches() {
     buys_and_follows("Python", "python", "buy.py").await;
 }
 
 #[tokio::test]
-async fn the_node_example_buys_and_follows() {
+async fn node_example_buys_and_watches() {
     buys_and_follows("Node", "js", "buy.js").await;
 }

@@ -35,7 +35,7 @@ async fn call(gateway: &Gateway, path: &'static str, message: Unreadable) -> Res
 }
 
 #[tokio::test]
-async fn request_that_is_too_long_is_not_out_of_range() {
+async fn oversized_request_is_resource_exhausted() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -56,7 +56,7 @@ async fn request_that_is_too_long_is_not_out_of_range() {
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_read_and_unknown_method_have_details() {
+async fn unreadable_request_and_unknown_method_have_error_info() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let unreadable = Unreadable {
@@ -108,7 +108,7 @@ fn within<T>(message: T, timeout: &'static str) -> Request<T> {
 }
 
 #[tokio::test]
-async fn deadline_that_cannot_be_read_is_refused() {
+async fn unreadable_deadline_is_rejected() {
     let world = World::new(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     let channel = Channel::from_shared(format!("http://{}", gateway.grpc)).unwrap();

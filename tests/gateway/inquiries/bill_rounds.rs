@@ -206,7 +206,7 @@ impl Rounds {
 }
 
 #[tokio::test]
-async fn two_hundred_rounds_pay_no_bill_twice_and_none_with_data_of_another() {
+async fn bills_are_paid_once_with_own_data_over_two_hundred_random_rounds() {
     let seed = seed();
     let mut world = World::new(StoreKind::Redis).await;
     world

@@ -18,7 +18,7 @@ use crate::support::{
     },
 };
 
-async fn two_reference_codes_race_for_one_inquiry(kind: StoreKind) {
+async fn inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let client = gateway.client().await;
@@ -49,7 +49,7 @@ async fn two_reference_codes_race_for_one_inquiry(kind: StoreKind) {
     }
 }
 
-async fn two_hundred_callers_pay_once(kind: StoreKind) {
+async fn concurrent_duplicates_pay_once(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let client = gateway.client().await;
@@ -79,7 +79,7 @@ fn expires_in(inquiry: &Inquiry) -> Duration {
     expires.saturating_sub(now.unwrap()) + Duration::from_millis(20)
 }
 
-async fn a_replay_after_the_inquirys_expiry_returns_the_payment(kind: StoreKind) {
+async fn payment_is_replayed_after_inquiry_expired(kind: StoreKind) {
     let world = World::without_sandbox(kind).await;
     let short = ["--inquiry-valid", "1500ms"];
     let _sandbox = world
@@ -109,7 +109,7 @@ async fn a_replay_after_the_inquirys_expiry_returns_the_payment(kind: StoreKind)
     );
 }
 
-async fn an_inquiry_is_free_again_once_its_payment_failed(kind: StoreKind) {
+async fn inquiry_is_released_after_payment_failed(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -125,7 +125,7 @@ async fn an_inquiry_is_free_again_once_its_payment_failed(kind: StoreKind) {
 
 const ROUNDS: usize = 25;
 
-async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
+async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let mut way = Way::to_sandbox(&mut world);
     way.open().await;
@@ -179,7 +179,7 @@ async fn an_inquiry_that_is_free_again_is_paid_by_one(kind: StoreKind) {
 /// Two reference codes passed an inquiry to and fro unsent, one of them was sent then, and the
 /// other one's late write has the inquiry now.
 #[tokio::test]
-async fn inquiry_that_was_bought_is_not_taken_over_from_one_that_was_not_sent() {
+async fn bought_inquiry_is_not_taken_over_from_unsent_reference_code() {
     let mut world = World::new(StoreKind::Redis).await;
     let mut way = Way::to_sandbox(&mut world);
     let gateway = world.start_gateway().await;
@@ -232,9 +232,9 @@ fn bought_now(
 }
 
 on_both_stores!(
-    two_reference_codes_race_for_one_inquiry,
-    two_hundred_callers_pay_once,
-    a_replay_after_the_inquirys_expiry_returns_the_payment,
-    an_inquiry_is_free_again_once_its_payment_failed,
-    an_inquiry_that_is_free_again_is_paid_by_one,
+    inquiry_is_paid_once_by_racing_reference_codes,
+    concurrent_duplicates_pay_once,
+    payment_is_replayed_after_inquiry_expired,
+    inquiry_is_released_after_payment_failed,
+    released_inquiry_is_paid_once_by_racing_reference_codes,
 );

@@ -30,7 +30,7 @@ fn refs(inquiry: &Inquiry) -> [&str; 3] {
 }
 
 #[tokio::test]
-async fn control_characters_of_a_bill_come_back_byte_for_byte() {
+async fn bill_payment_returns_control_characters_unchanged() {
     for format in FORMATS {
         let (world, gateway) = gateway(format).await;
         let fields = json!({ "ref1": REF1, "ref2": REF2, "ref3": REF3, "contactnumber": CONTACT });
@@ -50,7 +50,7 @@ async fn control_characters_of_a_bill_come_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn control_characters_of_a_meter_come_back_byte_for_byte() {
+async fn meter_purchase_returns_control_characters_unchanged() {
     for format in FORMATS {
         let (world, gateway) = gateway(format).await;
         let fields = json!({ "ref1": REF1, "ref2": REF2, "ref3": REF3 });
@@ -74,7 +74,7 @@ async fn control_characters_of_a_meter_come_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn what_xml_cannot_carry_is_not_paid_rather_than_altered() {
+async fn payment_is_rejected_when_xml_cannot_carry_its_text() {
     let odd = json!({ "ref2": "a\u{1}b" }).to_string();
     // JSON carries it.
     let (mut world, mut gateway) = gateway("json").await;

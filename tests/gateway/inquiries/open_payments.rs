@@ -19,7 +19,7 @@ use crate::support::{
     },
 };
 
-async fn a_bill_is_not_paid_beside_an_open_payment_of_it(kind: StoreKind) {
+async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKind) {
     for format in FORMATS {
         let mut world = gullible(kind, format).await;
         world.check_rarely();
@@ -58,7 +58,7 @@ async fn a_bill_is_not_paid_beside_an_open_payment_of_it(kind: StoreKind) {
     }
 }
 
-async fn a_bill_is_free_once_its_open_payment_failed(kind: StoreKind) {
+async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
     let mut world = gullible(kind, "json").await;
     world.set("checks.give_up_after", "3s");
     let gateway = world.start_gateway().await;
@@ -91,7 +91,7 @@ async fn a_bill_is_free_once_its_open_payment_failed(kind: StoreKind) {
     assert_eq!(world.ledger(&second).await.received, 1);
 }
 
-async fn an_inquiry_from_before_a_payment_is_outdated(kind: StoreKind) {
+async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
     for format in FORMATS {
         let world = gullible(kind, format).await;
         let gateway = world.start_gateway().await;
@@ -151,7 +151,7 @@ impl Held {
 
 /// The answer of an inquiry may come long after what it says was so.
 #[tokio::test]
-async fn an_inquiry_counts_from_when_it_was_asked() {
+async fn inquiry_age_counts_from_request_not_from_answer() {
     let mut world = gullible(StoreKind::Redis, "json").await;
     let direct = world.start_replica().await;
     let held = Held::to(world.sandbox_port).await;
@@ -194,7 +194,7 @@ const RACES: usize = 30;
 /// Two gateways, each with an inquiry of its own for one bill; in every other race the first
 /// reference code is one of which nothing was sent, and is armed again.
 #[tokio::test]
-async fn two_gateways_that_race_for_one_bill_pay_it_once() {
+async fn bill_is_paid_once_when_two_gateways_race() {
     let mut world = gullible(StoreKind::Redis, "json").await;
     let mut way = Way::to_sandbox(&mut world);
     way.open().await;
@@ -238,7 +238,7 @@ async fn two_gateways_that_race_for_one_bill_pay_it_once() {
     assert!(decided > RACES as u64 / 2, "{decided} of {RACES}");
 }
 
-async fn a_payment_that_was_not_sent_is_not_armed_again_beside_an_open_one(kind: StoreKind) {
+async fn unsent_payment_is_not_rearmed_while_another_is_open(kind: StoreKind) {
     let mut world = gullible(kind, "json").await;
     world.check_rarely();
     let mut way = Way::to_sandbox(&mut world);
@@ -262,7 +262,7 @@ async fn a_payment_that_was_not_sent_is_not_armed_again_beside_an_open_one(kind:
 }
 
 #[tokio::test]
-async fn a_gateway_killed_before_its_claim_blocks_no_bill() {
+async fn listing_without_record_does_not_block_bill() {
     let world = gullible(StoreKind::Redis, "json").await;
     let gateway = world.start_gateway().await;
     list_without_record(&world, ANNA, &reference()).await;
@@ -272,7 +272,7 @@ async fn a_gateway_killed_before_its_claim_blocks_no_bill() {
 }
 
 #[tokio::test]
-async fn a_payment_whose_record_may_be_lost_blocks_its_bill() {
+async fn listing_without_record_blocks_bill_while_guard_is_on() {
     let mut world = gullible(StoreKind::Redis, "json").await;
     world.set("store.clock_skew", "1ms");
     let gateway = world.start_gateway().await;
@@ -295,8 +295,8 @@ async fn a_payment_whose_record_may_be_lost_blocks_its_bill() {
 }
 
 on_both_stores!(
-    a_bill_is_not_paid_beside_an_open_payment_of_it,
-    a_bill_is_free_once_its_open_payment_failed,
-    an_inquiry_from_before_a_payment_is_outdated,
-    a_payment_that_was_not_sent_is_not_armed_again_beside_an_open_one,
+    payment_is_rejected_while_another_payment_of_bill_is_open,
+    payment_is_accepted_after_open_payment_failed,
+    inquiry_made_before_payment_is_outdated,
+    unsent_payment_is_not_rearmed_while_another_is_open,
 );

@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_bill_is_found_shown_paid_and_watched_to_the_end() {
+async fn bill_is_inquired_paid_and_watched_until_final() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -88,7 +88,7 @@ async fn a_bill_is_found_shown_paid_and_watched_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_receipt_has_whatever_okebayar_said() {
+async fn receipt_contains_every_answered_field() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let inquiry = gateway.bill("HPLNPASCA", TWO_BILLS).await;
@@ -112,7 +112,7 @@ async fn a_receipt_has_whatever_okebayar_said() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_inquiry_is_refused_before_anything_is_sent() {
+async fn payment_that_differs_from_inquiry_is_rejected_before_sending() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -213,7 +213,7 @@ async fn what_does_not_fit_the_inquiry_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_purchase_after_an_inquiry_brings_its_references_along() {
+async fn purchase_after_inquiry_sends_its_references() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -252,7 +252,7 @@ async fn a_purchase_after_an_inquiry_brings_its_references_along() {
 }
 
 #[tokio::test]
-async fn a_purchase_that_needs_an_inquiry_fails_without_one() {
+async fn purchase_that_requires_inquiry_fails_without_one() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut request = order(&reference(), "14234567895");
@@ -265,7 +265,7 @@ async fn a_purchase_that_needs_an_inquiry_fails_without_one() {
     );
 }
 
-async fn a_killed_gateway_settles_its_payment_by_checks(kind: StoreKind) {
+async fn killed_gateway_settles_payment_by_checks(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world
         .set("accounts.main.timeout", "1s")
@@ -289,7 +289,7 @@ async fn a_killed_gateway_settles_its_payment_by_checks(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn the_most_talkative_log_tells_nothing_of_a_customer() {
+async fn trace_log_omits_customer_data() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Redis).await;
         world.variables.push(("RUST_LOG".into(), "trace".into()));
@@ -336,7 +336,7 @@ async fn the_most_talkative_log_tells_nothing_of_a_customer() {
 }
 
 #[tokio::test]
-async fn a_stated_total_that_differs_names_the_right_one() {
+async fn total_mismatch_names_expected_total() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let inquiry = gateway.bill(WATER, "1111111").await;
@@ -352,4 +352,4 @@ async fn a_stated_total_that_differs_names_the_right_one() {
     assert!(status.get_details_error_info().is_some());
 }
 
-on_both_stores!(a_killed_gateway_settles_its_payment_by_checks,);
+on_both_stores!(killed_gateway_settles_payment_by_checks,);

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn already_paid_may_be_us() {
+async fn already_paid_escalates_to_review_beside_open_payment() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -52,7 +52,7 @@ async fn already_paid_may_be_us() {
 }
 
 #[tokio::test]
-async fn already_paid_by_somebody_else_is_a_plain_failure() {
+async fn already_paid_elsewhere_fails() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let inquiry = gateway.bill(WATER, "1111111").await;
@@ -78,7 +78,7 @@ async fn already_paid_by_somebody_else_is_a_plain_failure() {
 }
 
 #[tokio::test]
-async fn a_check_that_finds_the_inquiry_never_makes_a_success() {
+async fn check_that_finds_inquiry_does_not_settle_purchase() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world
@@ -108,7 +108,7 @@ async fn a_check_that_finds_the_inquiry_never_makes_a_success() {
 
 /// OKEBAYAR makes an inquiry of the POST, and checks find that.
 #[tokio::test]
-async fn post_that_is_taken_for_an_inquiry_never_becomes_a_success() {
+async fn post_answered_as_inquiry_does_not_succeed() {
     const LIKE_INQUIRY: &str = "080000000026";
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;

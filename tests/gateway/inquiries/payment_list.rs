@@ -21,7 +21,7 @@ use crate::support::{
 /// Whoever reads a full list takes the place of one that it finds without a record: a claim that it
 /// did not see must end that.
 #[tokio::test]
-async fn a_claim_in_a_full_list_moves_to_its_end() {
+async fn rearmed_claim_moves_to_end_of_full_list() {
     let mut world = gullible(StoreKind::Redis, "json").await;
     let mut way = Way::to_sandbox(&mut world);
     way.open().await;
@@ -50,7 +50,7 @@ async fn a_claim_in_a_full_list_moves_to_its_end() {
     assert_eq!(after.keys().len(), 64);
 }
 
-async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
+async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -84,7 +84,7 @@ async fn refused_calls_never_hide_the_open_payment(kind: StoreKind) {
     );
 }
 
-async fn only_settled_payments_make_room_in_a_full_list(kind: StoreKind) {
+async fn full_list_evicts_only_settled_payments(kind: StoreKind) {
     let mut world = gullible(kind, "json").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -110,7 +110,7 @@ async fn only_settled_payments_make_room_in_a_full_list(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_list_full_of_open_payments_takes_no_further_one() {
+async fn payment_is_rejected_when_list_is_full_of_open_payments() {
     let mut world = gullible(StoreKind::Redis, "json").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -134,6 +134,6 @@ async fn a_list_full_of_open_payments_takes_no_further_one() {
 }
 
 on_both_stores!(
-    refused_calls_never_hide_the_open_payment,
-    only_settled_payments_make_room_in_a_full_list,
+    rejected_calls_do_not_evict_open_payment_from_list,
+    full_list_evicts_only_settled_payments,
 );

@@ -36,7 +36,7 @@ async fn sent(world: &World, code: &str) -> Value {
     ledger.parameters
 }
 
-async fn a_code_given_to_two_customers_pays_what_each_was_shown(kind: StoreKind) {
+async fn reused_code_pays_bill_of_named_customer(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world.set("accounts.main.format", format);
@@ -84,7 +84,7 @@ async fn a_code_given_to_two_customers_pays_what_each_was_shown(kind: StoreKind)
     }
 }
 
-async fn a_code_given_again_with_a_fine_pays_the_total_that_was_shown(kind: StoreKind) {
+async fn reused_code_pays_bill_with_stated_total(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world.set("accounts.main.format", format);
@@ -125,7 +125,7 @@ async fn a_code_given_again_with_a_fine_pays_the_total_that_was_shown(kind: Stor
     }
 }
 
-async fn an_expired_inquiry_pays_nobody_elses_bill(kind: StoreKind) {
+async fn expired_inquiry_under_reused_code_does_not_pay_other_customer(kind: StoreKind) {
     let world = World::new(kind).await;
     world
         .bill_as("*", json!({ "inquirycode": "GIVEN-TWICE" }))
@@ -151,7 +151,7 @@ async fn an_expired_inquiry_pays_nobody_elses_bill(kind: StoreKind) {
 
 /// A reference code of which nothing was sent is for the bill that it was for, although the total
 /// alone would fit another customer's too.
-async fn a_payment_that_was_not_sent_keeps_its_customer(kind: StoreKind) {
+async fn rearmed_payment_keeps_its_customer_under_reused_code(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let given = json!({ "inquirycode": "GIVEN-TWICE" });
     world.bill_as("*", given).await;
@@ -194,7 +194,7 @@ async fn a_payment_that_was_not_sent_keeps_its_customer(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn a_code_given_out_too_often_refuses_the_inquiry_and_keeps_the_others() {
+async fn inquiry_is_rejected_when_code_has_eight_bills() {
     let world = World::new(StoreKind::Redis).await;
     world
         .bill_as("*", json!({ "inquirycode": "GIVEN-OFTEN" }))
@@ -224,7 +224,7 @@ async fn a_code_given_out_too_often_refuses_the_inquiry_and_keeps_the_others() {
     }
 }
 
-async fn two_telephone_lines_under_one_code_are_told_apart(kind: StoreKind) {
+async fn telephone_lines_under_one_code_are_distinguished(kind: StoreKind) {
     let world = World::new(kind).await;
     world
         .bill_as("021", json!({ "inquirycode": "GIVEN-TWICE" }))
@@ -253,7 +253,7 @@ async fn two_telephone_lines_under_one_code_are_told_apart(kind: StoreKind) {
     }
 }
 
-async fn a_code_given_to_two_meters_brings_each_its_references(kind: StoreKind) {
+async fn meters_under_one_code_keep_their_own_references(kind: StoreKind) {
     let world = World::new(kind).await;
     world
         .bill_as("*", json!({ "inquirycode": "GIVEN-TWICE" }))
@@ -279,10 +279,10 @@ async fn a_code_given_to_two_meters_brings_each_its_references(kind: StoreKind) 
 }
 
 on_both_stores!(
-    a_code_given_to_two_customers_pays_what_each_was_shown,
-    a_code_given_again_with_a_fine_pays_the_total_that_was_shown,
-    an_expired_inquiry_pays_nobody_elses_bill,
-    a_payment_that_was_not_sent_keeps_its_customer,
-    two_telephone_lines_under_one_code_are_told_apart,
-    a_code_given_to_two_meters_brings_each_its_references,
+    reused_code_pays_bill_of_named_customer,
+    reused_code_pays_bill_with_stated_total,
+    expired_inquiry_under_reused_code_does_not_pay_other_customer,
+    rearmed_payment_keeps_its_customer_under_reused_code,
+    telephone_lines_under_one_code_are_distinguished,
+    meters_under_one_code_keep_their_own_references,
 );

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_payment_states_its_total() {
+async fn payment_without_total_is_rejected() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway: Gateway = world.start_gateway().await;
     let inquiry = gateway.bill(WATER, ANNA).await;
@@ -32,7 +32,7 @@ async fn a_payment_states_its_total() {
 
 /// Records of a release that did not want a total stated.
 #[tokio::test]
-async fn a_payment_without_a_stated_total_is_still_found() {
+async fn stored_payment_without_total_is_replayed() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;

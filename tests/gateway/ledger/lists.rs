@@ -49,7 +49,7 @@ fn codes(list: &[Transaction]) -> Vec<&str> {
     list.iter().map(|one| one.reference_code.as_str()).collect()
 }
 
-async fn a_listing_is_by_state_and_time_newest_first(kind: StoreKind) {
+async fn transactions_are_listed_by_state_and_time_newest_first(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -113,7 +113,7 @@ async fn a_listing_is_by_state_and_time_newest_first(kind: StoreKind) {
     assert_eq!(found, codes(&expected).into_iter().collect());
 }
 
-async fn a_page_token_belongs_to_its_query(kind: StoreKind) {
+async fn page_token_is_rejected_for_other_query(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -168,7 +168,7 @@ async fn a_page_token_belongs_to_its_query(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn page_token_of_another_list_is_refused() {
+async fn page_token_is_rejected_for_other_list() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -208,7 +208,7 @@ async fn page_token_of_another_list_is_refused() {
 }
 
 #[tokio::test]
-async fn a_listing_may_be_of_some_accounts_only() {
+async fn transactions_are_listed_for_selected_accounts() {
     let mut world = World::new(StoreKind::Redis).await;
     let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
@@ -240,7 +240,7 @@ async fn notices(gateway: &Gateway, request: ListNoticesRequest) -> (Vec<Notice>
     (page.notices, page.next_page_token)
 }
 
-async fn a_text_of_okebayar_is_kept_once(kind: StoreKind) {
+async fn repeated_notice_is_listed_once(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -292,7 +292,7 @@ async fn a_text_of_okebayar_is_kept_once(kind: StoreKind) {
 }
 
 on_both_stores!(
-    a_listing_is_by_state_and_time_newest_first,
-    a_page_token_belongs_to_its_query,
-    a_text_of_okebayar_is_kept_once,
+    transactions_are_listed_by_state_and_time_newest_first,
+    page_token_is_rejected_for_other_query,
+    repeated_notice_is_listed_once,
 );

@@ -105,7 +105,7 @@ async fn told(updates: &mut Streaming<WatchTransactionResponse>) -> Transaction 
 }
 
 #[tokio::test]
-async fn watcher_is_refused_after_store_lost_the_revision_it_saw() {
+async fn watch_is_rejected_after_rollback_before_seen_revision() {
     let (world, gateway, code) = pending().await;
     let earlier = copy(&world).await;
     let reported = report(&world, &gateway, &code, "000").await;
@@ -124,7 +124,7 @@ async fn watcher_is_refused_after_store_lost_the_revision_it_saw() {
 }
 
 #[tokio::test]
-async fn watcher_is_refused_after_its_revision_became_another_change() {
+async fn watch_is_rejected_when_seen_revision_became_another_change() {
     let (world, gateway, code) = pending().await;
     let earlier = copy(&world).await;
     let other = report(&world, &gateway, &code, "203").await;
@@ -141,7 +141,7 @@ async fn watcher_is_refused_after_its_revision_became_another_change() {
 }
 
 #[tokio::test]
-async fn watcher_is_refused_when_later_revisions_lack_what_it_saw() {
+async fn watch_is_rejected_when_later_revisions_lack_seen_change() {
     let (world, gateway, code) = pending().await;
     let earlier = copy(&world).await;
     report(&world, &gateway, &code, "203").await;
@@ -159,7 +159,7 @@ async fn watcher_is_refused_when_later_revisions_lack_what_it_saw() {
 }
 
 #[tokio::test]
-async fn watchers_of_everything_are_refused_after_store_went_back() {
+async fn watch_all_is_rejected_after_rollback() {
     let (world, gateway, code) = pending().await;
     let earlier = copy(&world).await;
     let mut client = gateway.client().await;
@@ -190,7 +190,7 @@ async fn until_waiting(gateway: &Gateway) {
 }
 
 #[tokio::test]
-async fn purchase_that_waits_for_its_end_is_answered_after_store_lost_it() {
+async fn waiting_purchase_is_answered_after_store_lost_it() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -246,7 +246,7 @@ async fn waiting_for_check() -> (
 }
 
 #[tokio::test]
-async fn caller_of_a_check_is_told_what_a_store_that_went_back_holds() {
+async fn waiting_check_returns_rolled_back_state() {
     let (world, _gateway, earlier, waiting) = waiting_for_check().await;
     // The caller has asked for its check, which is a version of its own.
     go_back(&world, &earlier).await;
@@ -256,7 +256,7 @@ async fn caller_of_a_check_is_told_what_a_store_that_went_back_holds() {
 }
 
 #[tokio::test]
-async fn caller_of_a_check_is_told_that_the_store_lost_the_transaction() {
+async fn waiting_check_reports_lost_transaction() {
     let (world, _gateway, _, waiting) = waiting_for_check().await;
     go_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
@@ -266,7 +266,7 @@ async fn caller_of_a_check_is_told_that_the_store_lost_the_transaction() {
 
 /// The sender of a purchase writes it again: whoever watches it sees the outcome.
 #[tokio::test]
-async fn watcher_follows_a_record_that_its_sender_wrote_again() {
+async fn watch_continues_over_record_rewritten_by_its_sender() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     // Nobody looks by themselves: the watcher knows the record only before and after.
     world

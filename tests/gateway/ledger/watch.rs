@@ -12,7 +12,7 @@ use crate::support::{
     },
 };
 
-async fn a_watcher_sees_every_revision_in_order_and_can_resume(kind: StoreKind) {
+async fn watch_returns_every_revision_in_order_and_resumes(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -53,7 +53,7 @@ async fn a_watcher_sees_every_revision_in_order_and_can_resume(kind: StoreKind) 
     assert_eq!(again.as_slice(), &seen[seen.len() - 1..]);
 }
 
-async fn a_revision_of_the_future_and_an_unknown_transaction_are_told_apart(kind: StoreKind) {
+async fn future_revision_and_unknown_transaction_are_distinguished(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -70,7 +70,7 @@ async fn a_revision_of_the_future_and_an_unknown_transaction_are_told_apart(kind
 }
 
 #[tokio::test]
-async fn changes_that_are_no_longer_kept_are_out_of_range() {
+async fn watch_from_trimmed_revision_is_out_of_range() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely().set("store.partitions", "1");
     let gateway = world.start_gateway().await;
@@ -91,7 +91,7 @@ async fn changes_that_are_no_longer_kept_are_out_of_range() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_a_watch_with_a_reason() {
+async fn shutdown_ends_watch_with_reason() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let mut gateway = world.start_gateway().await;
@@ -115,6 +115,6 @@ async fn a_stop_ends_a_watch_with_a_reason() {
 }
 
 on_both_stores!(
-    a_watcher_sees_every_revision_in_order_and_can_resume,
-    a_revision_of_the_future_and_an_unknown_transaction_are_told_apart,
+    watch_returns_every_revision_in_order_and_resumes,
+    future_revision_and_unknown_transaction_are_distinguished,
 );

@@ -85,7 +85,7 @@ async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) 
     (seen, cuts)
 }
 
-async fn every_revision_of_two_thousand_is_seen_over_cuts(kind: StoreKind) {
+async fn watch_all_sees_every_revision_over_broken_connections(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     // On Redis the watcher sits on another replica than buyers and callbacks.
@@ -232,7 +232,7 @@ async fn assert_every_change_has_its_event(redis: &Redis) -> i64 {
 
 /// SIGKILL in the middle of many commits: a change and its event are stored together or
 /// not at all.
-async fn a_kill_leaves_no_change_without_its_event(kind: StoreKind) {
+async fn killed_gateway_leaves_no_change_without_event(kind: StoreKind) {
     let world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
     let start = now(&mut gateway.client().await).await;
@@ -277,7 +277,7 @@ async fn a_kill_leaves_no_change_without_its_event(kind: StoreKind) {
     }
 }
 
-async fn a_watch_from_now_tells_its_cursor_first_and_nothing_old(kind: StoreKind) {
+async fn watch_from_now_returns_cursor_first(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -300,7 +300,7 @@ async fn a_watch_from_now_tells_its_cursor_first_and_nothing_old(kind: StoreKind
     assert_eq!((first.reference_code, first.revision), (old, 1));
 }
 
-async fn a_cursor_that_is_none_or_of_another_store_is_refused(kind: StoreKind) {
+async fn malformed_or_foreign_cursor_is_rejected(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -320,7 +320,7 @@ async fn a_cursor_that_is_none_or_of_another_store_is_refused(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn changes_that_were_trimmed_are_out_of_range() {
+async fn watch_from_trimmed_cursor_is_out_of_range() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.partitions", "1");
     let gateway = world.start_gateway().await;
@@ -344,7 +344,7 @@ async fn changes_that_were_trimmed_are_out_of_range() {
 }
 
 #[tokio::test]
-async fn a_promoted_replica_is_another_history() {
+async fn cursor_is_rejected_after_replica_promotion() {
     // A replica that took over may lack changes: its cursors are its own.
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
@@ -361,7 +361,7 @@ async fn a_promoted_replica_is_another_history() {
 }
 
 #[tokio::test]
-async fn a_watcher_of_one_account_is_not_told_of_another() {
+async fn watch_of_one_account_omits_others() {
     let mut world = World::new(StoreKind::Embedded).await;
     let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
@@ -391,7 +391,7 @@ async fn a_watcher_of_one_account_is_not_told_of_another() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_a_watch_of_everything_with_a_reason() {
+async fn shutdown_ends_watch_all_with_reason() {
     let world = World::new(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     let mut updates = watch(&mut gateway.client().await, "").await.unwrap();
@@ -414,7 +414,7 @@ async fn a_stop_ends_a_watch_of_everything_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_slow_watcher_of_everything_loses_nothing() {
+async fn slow_watch_all_loses_no_event() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -450,8 +450,8 @@ async fn a_slow_watcher_of_everything_loses_nothing() {
 }
 
 on_both_stores!(
-    every_revision_of_two_thousand_is_seen_over_cuts,
-    a_kill_leaves_no_change_without_its_event,
-    a_watch_from_now_tells_its_cursor_first_and_nothing_old,
-    a_cursor_that_is_none_or_of_another_store_is_refused,
+    watch_all_sees_every_revision_over_broken_connections,
+    killed_gateway_leaves_no_change_without_event,
+    watch_from_now_returns_cursor_first,
+    malformed_or_foreign_cursor_is_rejected,
 );

@@ -130,7 +130,7 @@ fn commit_mean(before: &str, after: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn claims_keep_their_pace_while_many_watch_everything() {
+async fn claim_rate_is_kept_under_many_watchers() {
     let size = size();
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
@@ -188,7 +188,7 @@ async fn reads(gateway: &Gateway) -> f64 {
     sum(&metrics, &name, "operation=\"events_")
 }
 
-async fn events_are_read_once_however_many_watch(kind: StoreKind) {
+async fn events_are_read_once_for_all_watchers(kind: StoreKind) {
     const WATCHERS: usize = 40;
     const PURCHASES: usize = 60;
     let mut world = World::new(kind).await;
@@ -218,7 +218,7 @@ async fn events_are_read_once_however_many_watch(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn nobody_reads_events_while_wake_ups_arrive_and_nothing_happens() {
+async fn idle_wake_ups_read_no_events() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .check_rarely()
@@ -241,4 +241,4 @@ async fn nobody_reads_events_while_wake_ups_arrive_and_nothing_happens() {
     drop(watching);
 }
 
-on_both_stores!(events_are_read_once_however_many_watch);
+on_both_stores!(events_are_read_once_for_all_watchers);

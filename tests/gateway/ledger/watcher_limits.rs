@@ -38,7 +38,7 @@ fn assert_may_retry(status: &Status) {
 }
 
 #[tokio::test]
-async fn watch_over_the_limit_is_refused_until_another_one_ends() {
+async fn watch_over_limit_is_rejected_until_another_ends() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely().set("limits.watchers", "2");
     let gateway = world.start_gateway().await;
@@ -81,7 +81,7 @@ async fn watch_over_the_limit_is_refused_until_another_one_ends() {
 }
 
 #[tokio::test]
-async fn purchase_over_the_limit_of_waiters_is_refused_before_its_claim() {
+async fn purchase_over_waiter_limit_is_rejected_before_claim() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely().set("limits.waiters", "1");
     let gateway = world.start_gateway().await;

@@ -89,7 +89,7 @@ async fn purchase(client: &mut Client, account_number: &str) {
     );
 }
 
-async fn text_about_a_customer_is_no_notice(kind: StoreKind) {
+async fn text_about_customer_is_not_kept_as_notice(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world.set("accounts.main.format", format);
@@ -153,7 +153,7 @@ async fn text_about_a_customer_is_no_notice(kind: StoreKind) {
     }
 }
 
-async fn texts_of_one_form_do_not_fill_the_list(kind: StoreKind) {
+async fn texts_of_one_pattern_take_one_place(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -192,7 +192,7 @@ fn word(number: usize) -> String {
 }
 
 /// A whole list of different texts, as many a day as an account may add, and some more.
-async fn what_falls_out_of_the_list_leaves_no_note(kind: StoreKind) {
+async fn evicted_notice_leaves_no_note(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let main = AccountName::parse("main").unwrap();
@@ -244,7 +244,7 @@ async fn what_falls_out_of_the_list_leaves_no_note(kind: StoreKind) {
 }
 
 /// Gateways whose clocks stand on both sides of midnight.
-async fn clock_of_the_day_before_frees_no_place(kind: StoreKind) {
+async fn clock_set_back_evicts_no_notice(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let main = AccountName::parse("main").unwrap();
@@ -269,7 +269,7 @@ async fn clock_of_the_day_before_frees_no_place(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn page_of_notices_reads_one_page() {
+async fn notice_page_reads_only_its_items() {
     let mut world = World::new(StoreKind::Redis).await;
     let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
@@ -330,8 +330,8 @@ async fn page_of_notices_reads_one_page() {
 }
 
 on_both_stores!(
-    clock_of_the_day_before_frees_no_place,
-    text_about_a_customer_is_no_notice,
-    texts_of_one_form_do_not_fill_the_list,
-    what_falls_out_of_the_list_leaves_no_note,
+    clock_set_back_evicts_no_notice,
+    text_about_customer_is_not_kept_as_notice,
+    texts_of_one_pattern_take_one_place,
+    evicted_notice_leaves_no_note,
 );

@@ -51,7 +51,7 @@ fn unbelieved(transaction: &Transaction, source: Source) -> &Evidence {
     entry.unwrap_or_else(|| panic!("{transaction:#?}"))
 }
 
-async fn a_number_in_another_form_is_kept_unbelieved_and_counted(kind: StoreKind) {
+async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world
@@ -122,7 +122,7 @@ async fn call_back(world: &World, code: &str) {
 }
 
 #[tokio::test]
-async fn a_number_in_another_form_is_ours_where_the_account_says_so() {
+async fn answer_with_reformatted_number_is_believed_when_configured() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world
@@ -168,7 +168,7 @@ async fn a_number_in_another_form_is_ours_where_the_account_says_so() {
 
 /// OKEBAYAR leaves out the hyphens of a reference code, in every answer.
 #[tokio::test]
-async fn a_reference_code_without_its_hyphens_is_ours() {
+async fn answer_with_unhyphenated_reference_code_is_believed() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.check_rarely().set("accounts.main.format", format);
@@ -186,4 +186,4 @@ async fn a_reference_code_without_its_hyphens_is_ours() {
     }
 }
 
-on_both_stores!(a_number_in_another_form_is_kept_unbelieved_and_counted);
+on_both_stores!(answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted);

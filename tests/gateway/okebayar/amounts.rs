@@ -86,7 +86,7 @@ async fn gateway(format: &str) -> (World, Gateway) {
 }
 
 #[tokio::test]
-async fn a_price_is_exact_or_unknown_and_never_spoils_a_status() {
+async fn unreadable_price_does_not_affect_status() {
     for format in FORMATS {
         let (world, gateway) = gateway(format).await;
         let mut client = gateway.client().await;
@@ -110,7 +110,7 @@ async fn a_price_is_exact_or_unknown_and_never_spoils_a_status() {
 }
 
 #[tokio::test]
-async fn a_balance_is_exact_or_unknown() {
+async fn balance_is_exact_or_unknown() {
     for format in FORMATS {
         let (world, gateway) = gateway(format).await;
         let url = format!("http://{}", gateway.grpc);
@@ -168,7 +168,7 @@ async fn assert_bill(
 }
 
 #[tokio::test]
-async fn a_bill_is_paid_exactly_or_not_at_all() {
+async fn bill_with_unreadable_amount_is_not_payable() {
     // The sandbox's fee, and its first bill.
     let (fee, nominal) = (2_500, 51_000);
     for format in FORMATS {
@@ -193,7 +193,7 @@ async fn a_bill_is_paid_exactly_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_an_electricity_bill_lists_keeps_its_own_signs() {
+async fn electricity_bill_items_keep_their_signs() {
     use okebayar_gateway::grpc::v1::inquiry::Detail;
     for format in FORMATS {
         let (world, gateway) = gateway(format).await;

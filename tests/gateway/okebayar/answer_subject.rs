@@ -19,7 +19,7 @@ use crate::support::{
 
 /// What a check of a payment shows: as of a prepaid purchase, or as the payment's own answer.
 #[test]
-fn a_check_of_a_payment_is_a_record_with_the_inquiry_that_was_paid() {
+fn payment_check_with_paid_inquiry_code_is_record() {
     let (mut intent, order) = wish(REFERENCE, "HPDAM");
     intent.contents = Contents::PayPostpaid {
         inquiry_code: InquiryCode::parse("inquiry-1").unwrap(),
@@ -57,7 +57,7 @@ fn a_check_of_a_payment_is_a_record_with_the_inquiry_that_was_paid() {
 }
 
 #[test]
-fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
+fn inquiry_under_same_reference_code_does_not_prove_purchase() {
     let asked = asked();
     let told = Details {
         serial_number: SerialNumber::read("1122-3344"),
@@ -161,7 +161,7 @@ fn an_inquiry_under_the_same_reference_code_proves_nothing_of_the_purchase() {
 
 /// What a check told, in the place of a serial number or in another form.
 #[test]
-fn a_serial_number_that_only_returns_what_was_told_proves_nothing() {
+fn serial_number_that_echoes_request_proves_nothing() {
     let (intent, order) = wish("abcd-1234-EFGH", "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
     let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
@@ -201,7 +201,7 @@ fn a_serial_number_that_only_returns_what_was_told_proves_nothing() {
 
 /// A callback that anybody may have sent gives a settled transaction its trace code.
 #[test]
-fn the_trace_code_of_a_callback_is_not_that_of_the_post() {
+fn trace_code_of_callback_is_not_trace_code_of_post() {
     let (intent, order) = wish(REFERENCE, "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
     let begun = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
@@ -232,7 +232,7 @@ fn the_trace_code_of_a_callback_is_not_that_of_the_post() {
 }
 
 #[test]
-fn an_own_answer_counts_with_our_reference_code_or_a_trace_code() {
+fn own_answer_requires_reference_code_or_trace_code() {
     let asked = asked();
     let lists = CodeLists {
         failed: StatusCode::read("299").into_iter().collect(),
@@ -277,7 +277,7 @@ fn an_own_answer_counts_with_our_reference_code_or_a_trace_code() {
 }
 
 #[test]
-fn an_answer_in_another_form_of_our_number_is_about_us_where_the_account_says_so() {
+fn reformatted_number_matches_only_when_configured() {
     let asked = asked();
     let none = InquiriesMade::default();
     let about = Asked {

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 #[test]
-fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
+fn check_result_is_ignored_when_inquiry_may_explain_it() {
     let base = [
         ("referencecode", "kodeReferensiPartner"),
         ("productcode", "productCode"),
@@ -79,7 +79,7 @@ fn what_a_check_finds_under_a_reference_code_used_for_an_inquiry() {
 }
 
 #[test]
-fn never_received_may_be_about_an_inquiry_and_never_comes_with_a_record() {
+fn never_received_is_believed_only_without_record_and_inquiry() {
     let lists = CodeLists {
         not_received: StatusCode::read("400").into_iter().collect(),
         ..CodeLists::default()

@@ -179,7 +179,7 @@ async fn buy_all(client: &Client) -> Vec<Transaction> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_closed_at_the_worst_moments_make_no_second_purchase() {
+async fn purchase_is_sent_once_over_connections_closed_at_any_moment() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     // A request that was lost with its connection is proven lost by checks.
     world
@@ -275,7 +275,7 @@ fn protocols_of(hello: &[u8]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn okebayar_is_offered_http_1_1_alone() {
+async fn only_http_1_1_is_offered_to_okebayar() {
     let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
     // A client without the restriction would let the server choose HTTP/2, whose
     // protocol errors reqwest answers with another request.

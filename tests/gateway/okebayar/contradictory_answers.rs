@@ -53,7 +53,7 @@ async fn bought(format: &'static str, pairs: Pairs) -> (World, Gateway, Transact
 }
 
 #[tokio::test]
-async fn a_conflict_in_an_unimportant_field_spoils_no_answer_whichever_comes_first() {
+async fn conflict_in_informational_field_keeps_outcome() {
     let conflicts: [[(&str, &str); 2]; 6] = [
         [
             ("transactiontime", "200501013059123"),
@@ -94,7 +94,7 @@ async fn a_conflict_in_an_unimportant_field_spoils_no_answer_whichever_comes_fir
 }
 
 #[tokio::test]
-async fn one_amount_in_two_forms_is_no_conflict() {
+async fn equal_amounts_in_two_forms_do_not_conflict() {
     for format in FORMATS {
         let mut pairs = SUCCESS.to_vec();
         pairs.extend([("harga", "10500.00"), ("HARGA", "10500"), ("balance", "7")]);
@@ -106,7 +106,7 @@ async fn one_amount_in_two_forms_is_no_conflict() {
 }
 
 #[tokio::test]
-async fn a_conflict_about_what_is_proven_or_of_what_is_unknown() {
+async fn conflict_in_identifying_or_unknown_field_makes_outcome_unknown() {
     for format in FORMATS {
         for vital in [
             ("status", "204"),
@@ -132,7 +132,7 @@ async fn a_conflict_about_what_is_proven_or_of_what_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_check_with_two_times_settles_and_two_balances_are_no_deposit() {
+async fn check_with_conflicting_time_or_balance_still_settles() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.check_rarely().set("accounts.main.format", format);
@@ -210,7 +210,7 @@ fn plain() -> Customer {
 }
 
 #[tokio::test]
-async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill() {
+async fn inquiry_answer_with_other_second_or_third_number_is_rejected() {
     let cases: [Case<bool>; 14] = [
         (
             "HTELEPON",
@@ -279,7 +279,7 @@ async fn an_inquiry_answered_about_another_second_or_third_number_finds_no_bill(
 }
 
 #[tokio::test]
-async fn a_prepaid_inquiry_answered_about_a_second_number_finds_nothing() {
+async fn prepaid_inquiry_answer_with_second_number_is_rejected() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -294,7 +294,7 @@ async fn a_prepaid_inquiry_answered_about_a_second_number_finds_nothing() {
 }
 
 #[tokio::test]
-async fn a_payment_answered_about_another_second_or_third_number_is_unknown() {
+async fn payment_answer_with_other_second_or_third_number_is_unknown() {
     let cases: [Case<State>; 8] = [
         (
             "HTELEPON",

@@ -127,7 +127,7 @@ fn meaning(fields: Result<Fields, Unreadable>) -> Result<Answer, Unreadable> {
 
 proptest! {
     #[test]
-    fn all_formats_say_the_same(fields in fields()) {
+    fn every_format_reads_the_same_fields(fields in fields()) {
         let said = meaning(Ok(fields.clone()));
         prop_assert_eq!(meaning(json::read(as_json(&fields, false).as_bytes())), said.clone());
         prop_assert_eq!(meaning(json::read(as_json(&fields, true).as_bytes())), said.clone());
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_reads_the_same_in_both_formats(fields in vec(("[a-z][a-z0-9]{0,12}", "(\\PC|[\t\r\n]){0,20}"), 1..8)) {
+    fn request_reads_the_same_in_both_formats(fields in vec(("[a-z][a-z0-9]{0,12}", "(\\PC|[\t\r\n]){0,20}"), 1..8)) {
         let unique: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
         let pairs: Vec<(&str, &str)> =
             unique.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_reader_panic(
+    fn arbitrary_bytes_do_not_panic_readers(
         bytes in prop_oneof![
             vec(any::<u8>(), 0..400),
             vec(select(b"<>/&;![]CDATA{}\":,\\ax01= ?-xml#encoding'\xff\x00\n".to_vec()), 0..200),
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_answer_never_panics(place in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_answer_does_not_panic_readers(place in any::<proptest::sample::Index>(), byte in any::<u8>()) {
         for name in ["prepaid-response.json", "prepaid-response.xml", "prepaid-inquiry-response.xml"] {
             let mut answer = crate::support::samples::sample(name);
             let place = place.index(answer.len());

@@ -27,21 +27,21 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
-fn the_xml_corpus_holds() {
+fn xml_corpus_passes() {
     replay("xml", checks::xml);
 }
 
 #[test]
-fn the_json_corpus_holds() {
+fn json_corpus_passes() {
     replay("json", checks::json);
 }
 
 #[test]
-fn the_query_corpus_holds() {
+fn query_corpus_passes() {
     replay("query", checks::query);
 }
 
 #[test]
-fn the_additional_data_corpus_holds() {
+fn additional_data_corpus_passes() {
     replay("additional_data", checks::additional_data);
 }

@@ -51,7 +51,7 @@ const SUCCESS: &str = r#"{"transactionstatus":"000","tracecode":"t","serialnumbe
 const FAILURE: &str = r#"{"transactionstatus":"204","tracecode":"t"}"#;
 
 #[tokio::test]
-async fn what_is_no_answer_is_unknown_and_never_sent_again() {
+async fn malformed_answer_is_unknown_and_not_sent_again() {
     let home = "location: /again\r\n";
     let long = format!(
         "{{\"transactionstatus\":\"204\",\"info\":\"{}\"}}",
@@ -112,7 +112,7 @@ async fn what_is_no_answer_is_unknown_and_never_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_in_xml_is_unknown_too() {
+async fn malformed_xml_answer_is_unknown() {
     let whole =
         "<transaction-status><transactionstatus>204</transactionstatus></transaction-status>";
     let ok = |body: &str| http("200 OK", "content-type: application/xml\r\n", body);
@@ -159,7 +159,7 @@ async fn what_is_no_answer_in_xml_is_unknown_too() {
 }
 
 #[tokio::test]
-async fn an_answer_in_the_other_format_is_read_as_well() {
+async fn answer_in_other_format_is_read() {
     let xml = "{ <transaction-status><transactionstatus>000</transactionstatus>\
                <tracecode>t</tracecode><serialnumber>1</serialnumber></transaction-status> }";
     for (format, body) in [("json", xml), ("xml", SUCCESS)] {
@@ -201,7 +201,7 @@ async fn assert_unknown(format: &str, case: &str, answer: Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_environment_is_not_used() {
+async fn proxy_from_environment_is_ignored() {
     let mut world = World::new(StoreKind::Embedded).await;
     for name in [
         "http_proxy",

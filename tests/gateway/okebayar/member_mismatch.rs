@@ -43,7 +43,7 @@ async fn counted(gateway: &Gateway, operation: &str, at_least: u64) {
 }
 
 #[tokio::test]
-async fn a_purchase_answered_for_another_member_is_unknown_and_checks_do_not_settle_it() {
+async fn purchase_answered_for_another_member_stays_unknown() {
     for format in FORMATS {
         for account_number in [ANOTHER, MASKED] {
             let mut world = World::new(StoreKind::Embedded).await;
@@ -77,7 +77,7 @@ async fn a_purchase_answered_for_another_member_is_unknown_and_checks_do_not_set
 }
 
 #[tokio::test]
-async fn a_masked_member_is_believed_where_the_account_says_so() {
+async fn masked_member_is_believed_when_configured() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world
@@ -90,7 +90,7 @@ async fn a_masked_member_is_believed_where_the_account_says_so() {
 }
 
 #[tokio::test]
-async fn our_own_member_in_any_case_or_none_is_believed() {
+async fn own_or_absent_member_is_believed() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -103,7 +103,7 @@ async fn our_own_member_in_any_case_or_none_is_believed() {
 }
 
 #[tokio::test]
-async fn questions_answered_for_another_member_have_no_answer() {
+async fn query_answered_for_another_member_is_rejected() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -141,7 +141,7 @@ async fn questions_answered_for_another_member_have_no_answer() {
 }
 
 #[tokio::test]
-async fn a_trusted_callback_for_another_member_settles_nothing() {
+async fn trusted_callback_for_another_member_settles_nothing() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -180,7 +180,7 @@ async fn a_trusted_callback_for_another_member_settles_nothing() {
 }
 
 #[tokio::test]
-async fn the_deposit_of_another_member_is_not_shown_as_ours() {
+async fn deposit_of_another_member_is_not_reported() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     world

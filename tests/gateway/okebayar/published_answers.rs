@@ -14,7 +14,7 @@ use okebayar_gateway::{
 use crate::support::samples::{asked, format_of, of_check, payment, read, sample, wib};
 
 #[test]
-fn the_published_answers_read_in_full() {
+fn published_answers_are_read_in_full() {
     // (sample, price, balance, whether its time can be read)
     let samples = [
         ("prepaid-response.json", "11000.00", "510000123.00", true),
@@ -55,7 +55,7 @@ fn the_published_answers_read_in_full() {
 }
 
 #[test]
-fn a_payment_answered_about_an_inquiry_or_another_one_proves_nothing() {
+fn payment_answer_about_inquiry_or_another_bill_proves_nothing() {
     let about = |fields: &[(&str, &str)]| {
         let fields = fields
             .iter()
@@ -86,7 +86,7 @@ fn a_payment_answered_about_an_inquiry_or_another_one_proves_nothing() {
 }
 
 #[test]
-fn the_published_inquiry_is_never_taken_for_a_purchase() {
+fn published_inquiry_answer_is_not_read_as_purchase() {
     let name = "prepaid-inquiry-response.xml";
     let answer = read(&sample(name), format_of(name));
     assert_eq!(answer.status_code(), StatusCode::read("000"));
@@ -111,7 +111,7 @@ fn the_published_inquiry_is_never_taken_for_a_purchase() {
 }
 
 #[test]
-fn an_answer_about_something_else_proves_nothing() {
+fn answer_about_another_transaction_proves_nothing() {
     let base = String::from_utf8(sample("seed-status.json")).unwrap();
     let lists = CodeLists::default();
     let about = |text: String| {
@@ -165,7 +165,7 @@ fn an_answer_about_something_else_proves_nothing() {
 }
 
 #[test]
-fn every_code_of_a_check_is_about_the_transaction_or_ignored() {
+fn check_status_code_is_conclusive_or_ignored() {
     let base = String::from_utf8(sample("seed-status.json")).unwrap();
     let mut ignored = Vec::new();
     for code in 0..1000_u16 {
@@ -197,7 +197,7 @@ fn every_code_of_a_check_is_about_the_transaction_or_ignored() {
 }
 
 #[test]
-fn a_torn_answer_is_refused_wherever_it_was_cut() {
+fn truncated_answer_is_rejected() {
     for name in ["prepaid-response.json", "prepaid-response.xml"] {
         let whole = sample(name);
         let last = if format_of(name) == Format::Xml {

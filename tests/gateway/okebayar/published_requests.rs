@@ -31,7 +31,7 @@ fn sent(body: request::Body, format: Format) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_prepaid_inquiry_is_the_published_one_but_for_masked_values() {
+fn prepaid_inquiry_request_equals_published_one() {
     let published = xml::read(&sample("prepaid-inquiry-request.xml"), Some("transaction"));
     let product = ProductCode::parse("HPLNPRA20").unwrap();
     let meter = AccountNumber::parse("14234567895").unwrap();
@@ -48,7 +48,7 @@ fn the_prepaid_inquiry_is_the_published_one_but_for_masked_values() {
 }
 
 #[test]
-fn a_payment_sends_what_the_inquiry_told_to_the_letter() {
+fn payment_request_copies_inquiry_fields_verbatim() {
     for format in [Format::Json, Format::Xml] {
         let fields = sent(request::order(&account(format), &payment()), format);
         let expected = [
@@ -75,7 +75,7 @@ fn a_payment_sends_what_the_inquiry_told_to_the_letter() {
 }
 
 #[test]
-fn json_writes_amounts_as_numbers_unless_told_otherwise() {
+fn json_amounts_are_numbers_unless_configured_as_text() {
     let body = |numbers| {
         let account = Account {
             json_numbers: numbers,
@@ -89,7 +89,7 @@ fn json_writes_amounts_as_numbers_unless_told_otherwise() {
 }
 
 #[test]
-fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
+fn purchase_request_equals_published_one() {
     for name in ["prepaid-request.json", "prepaid-request.xml"] {
         let format = format_of(name);
         let fields = |body: &[u8]| {
@@ -117,7 +117,7 @@ fn the_purchase_requests_are_the_published_ones_but_for_the_masked_signature() {
 }
 
 #[tokio::test]
-async fn the_check_request_names_the_reference_code_and_only_its_own_trace_code() {
+async fn check_request_carries_only_trace_code_of_own_answer() {
     let recorder = Recorder::default();
     let bodies = Arc::clone(&recorder.bodies);
     let client = Client::new(account(Format::Json), Arc::new(recorder));

@@ -13,7 +13,7 @@ use crate::support::{
 
 /// An electricity token that was inquired under the reference code of its purchase, whose POST
 /// is lost: a check finds the inquiry, and what that told.
-async fn a_lost_purchase_is_not_bought_by_what_its_inquiry_told(kind: StoreKind) {
+async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world
@@ -68,7 +68,7 @@ async fn a_lost_purchase_is_not_bought_by_what_its_inquiry_told(kind: StoreKind)
 }
 
 #[tokio::test]
-async fn a_placeholder_is_no_serial_number_and_the_real_one_is_awaited() {
+async fn placeholder_is_not_a_serial_number() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world
@@ -96,4 +96,4 @@ async fn a_placeholder_is_no_serial_number_and_the_real_one_is_awaited() {
     }
 }
 
-on_both_stores!(a_lost_purchase_is_not_bought_by_what_its_inquiry_told,);
+on_both_stores!(serial_number_of_inquiry_does_not_settle_lost_purchase,);

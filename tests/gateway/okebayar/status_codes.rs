@@ -256,11 +256,11 @@ async fn every_code(format: &'static str) {
 }
 
 #[tokio::test]
-async fn every_code_of_every_operation_in_json() {
+async fn every_status_code_has_documented_result_in_json() {
     every_code("json").await;
 }
 
 #[tokio::test]
-async fn every_code_of_every_operation_in_xml() {
+async fn every_status_code_has_documented_result_in_xml() {
     every_code("xml").await;
 }

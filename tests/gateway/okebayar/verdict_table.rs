@@ -143,7 +143,7 @@ fn expected(names: Names, code: u16, is_listed: bool) -> Proves {
 }
 
 #[test]
-fn every_code_proves_in_a_check_what_the_table_says() {
+fn check_verdict_of_every_code_follows_table() {
     let asked = asked();
     let none = InquiriesMade::default();
     let about = Asked {
@@ -190,7 +190,7 @@ fn verify_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored, case: &str)
 }
 
 #[test]
-fn a_failure_without_a_record_may_be_that_nothing_was_found() {
+fn failure_without_record_may_mean_not_found() {
     let asked = asked();
     let none = InquiriesMade::default();
     let about = Asked {
@@ -230,7 +230,7 @@ fn a_failure_without_a_record_may_be_that_nothing_was_found() {
 }
 
 #[test]
-fn a_trusted_callback_proves_by_the_same_rule_and_echoes_nothing() {
+fn trusted_callback_verdict_follows_table() {
     let asked = asked();
     let none = InquiriesMade::default();
     let about = Asked {

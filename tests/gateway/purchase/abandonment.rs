@@ -57,7 +57,7 @@ async fn until_given_up(client: &mut Client, code: &str) {
 }
 
 #[tokio::test]
-async fn claims_that_cannot_be_confirmed_free_their_slots_and_are_given_up() {
+async fn unconfirmed_claims_release_their_slots_and_are_abandoned() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("store.timeout", "300ms")
@@ -121,7 +121,7 @@ async fn outcome_without_store(world: &mut World) -> (Gateway, String) {
 }
 
 #[tokio::test]
-async fn an_outcome_that_cannot_be_stored_frees_its_sending_slot() {
+async fn sending_slot_is_released_while_outcome_cannot_be_stored() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let (gateway, code) = outcome_without_store(&mut world).await;
     // A question takes the only sending slot, and needs no store.
@@ -147,7 +147,7 @@ async fn an_outcome_that_cannot_be_stored_frees_its_sending_slot() {
 }
 
 #[tokio::test]
-async fn a_stop_without_the_store_fails_and_names_what_is_not_stored() {
+async fn shutdown_without_store_fails_and_lists_unstored_outcomes() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let (mut gateway, code) = outcome_without_store(&mut world).await;
     gateway.process.signal("-TERM");

@@ -6,7 +6,7 @@ use crate::support::{
     world::{PENDING_THEN_SUCCESS, SLOW, StoreKind, World},
 };
 
-async fn two_hundred_callers_buy_once(kind: StoreKind) {
+async fn concurrent_duplicates_buy_once(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     for account_number in [SLOW, PENDING_THEN_SUCCESS] {
@@ -14,4 +14,4 @@ async fn two_hundred_callers_buy_once(kind: StoreKind) {
     }
 }
 
-on_both_stores!(two_hundred_callers_buy_once);
+on_both_stores!(concurrent_duplicates_buy_once);

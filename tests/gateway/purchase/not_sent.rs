@@ -17,7 +17,7 @@ use crate::support::{
     },
 };
 
-async fn a_refused_connection_sends_nothing_and_the_reference_code_stays_usable(kind: StoreKind) {
+async fn refused_connection_keeps_reference_code_usable(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -43,7 +43,7 @@ async fn a_refused_connection_sends_nothing_and_the_reference_code_stays_usable(
 }
 
 #[tokio::test]
-async fn too_many_purchases_are_refused_and_replays_are_not() {
+async fn overload_rejects_purchases_but_not_replays() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .set("limits.queue", "1")
@@ -82,7 +82,7 @@ async fn too_many_purchases_are_refused_and_replays_are_not() {
 }
 
 #[tokio::test]
-async fn one_that_waits_too_long_to_be_sent_is_given_up_unsent() {
+async fn queued_purchase_is_abandoned_unsent_after_timeout() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .set("limits.sending", "1")
@@ -103,7 +103,7 @@ async fn one_that_waits_too_long_to_be_sent_is_given_up_unsent() {
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_makes_no_purchase_and_no_false_answer() {
+async fn hanging_store_sends_nothing_and_reports_maybe() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.timeout", "300ms");
     let gateway = world.start_gateway().await;
@@ -128,7 +128,7 @@ async fn a_store_that_hangs_makes_no_purchase_and_no_false_answer() {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_is_used_again() {
+async fn redis_is_used_again_after_restart() {
     let mut world = World::new(StoreKind::Redis).await;
     let options = ["--appendonly", "yes", "--appendfsync", "always"];
     let redis = Redis::start_with(world.path(), &options).await;
@@ -175,4 +175,4 @@ async fn a_redis_that_comes_back_is_used_again() {
     assert_eq!(world.ledger(&before).await.received, 1);
 }
 
-on_both_stores!(a_refused_connection_sends_nothing_and_the_reference_code_stays_usable);
+on_both_stores!(refused_connection_keeps_reference_code_usable);

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
+async fn purchase_is_answered_and_found_by_both_codes(kind: StoreKind) {
     let world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -77,7 +77,7 @@ async fn a_purchase_is_answered_and_found_again(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn the_most_talkative_log_tells_no_secret() {
+async fn trace_log_omits_secrets() {
     for format in ["json", "xml"] {
         let mut world = World::new(StoreKind::Redis).await;
         world.variables.push(("RUST_LOG".into(), "trace".into()));
@@ -98,7 +98,7 @@ async fn the_most_talkative_log_tells_no_secret() {
     }
 }
 
-async fn other_contents_under_a_used_reference_code_are_refused(kind: StoreKind) {
+async fn other_contents_under_used_reference_code_are_rejected(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -125,7 +125,7 @@ async fn other_contents_under_a_used_reference_code_are_refused(kind: StoreKind)
 }
 
 #[tokio::test]
-async fn a_malformed_request_names_every_field_at_once() {
+async fn purchase_reports_all_violations() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut request = order("short", "");
@@ -158,7 +158,7 @@ async fn a_malformed_request_names_every_field_at_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_transaction_is_not_found() {
+async fn unknown_reference_code_is_not_found() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let status = get(&mut gateway.client().await, &reference())
@@ -188,7 +188,7 @@ async fn assert_settled_by_its_answer(world: &World, gateway: &Gateway, code: &s
 }
 
 #[tokio::test]
-async fn a_deadline_returns_the_state_as_known_and_the_purchase_goes_on() {
+async fn deadline_returns_known_state_while_purchase_continues() {
     let world = slow_world(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -200,7 +200,7 @@ async fn a_deadline_returns_the_state_as_known_and_the_purchase_goes_on() {
     assert_settled_by_its_answer(&world, &gateway, &code).await;
 }
 
-async fn a_cancelled_call_does_not_stop_the_purchase(kind: StoreKind) {
+async fn cancelled_call_does_not_stop_purchase(kind: StoreKind) {
     let world = slow_world(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -216,7 +216,7 @@ async fn a_cancelled_call_does_not_stop_the_purchase(kind: StoreKind) {
 }
 
 on_both_stores!(
-    a_purchase_is_answered_and_found_again,
-    other_contents_under_a_used_reference_code_are_refused,
-    a_cancelled_call_does_not_stop_the_purchase,
+    purchase_is_answered_and_found_by_both_codes,
+    other_contents_under_used_reference_code_are_rejected,
+    cancelled_call_does_not_stop_purchase,
 );

@@ -57,7 +57,7 @@ fn naming(account: &str, code: &str) -> PurchasePrepaidRequest {
     }
 }
 
-async fn a_changed_default_account_buys_nothing_again(kind: StoreKind) {
+async fn changed_default_account_replays_purchase(kind: StoreKind) {
     let (mut world, _sandbox, second) = two_accounts(kind).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
@@ -107,7 +107,7 @@ async fn replicas_with_different_default_accounts_buy_once() {
     }
 }
 
-async fn every_spelling_is_the_same_reference_code(kind: StoreKind) {
+async fn spellings_of_reference_code_are_equal(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -134,7 +134,7 @@ async fn every_spelling_is_the_same_reference_code(kind: StoreKind) {
     assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", "no");
 }
 
-async fn an_attempt_that_was_not_sent_keeps_its_account(kind: StoreKind) {
+async fn unsent_attempt_keeps_its_account(kind: StoreKind) {
     let (mut world, _sandbox, second) = two_accounts(kind).await;
     world.sandbox = None;
     let mut gateway = world.start_gateway().await;
@@ -167,7 +167,7 @@ async fn read(client: &mut Client, account: &str, code: Named) -> Result<String,
     Ok(found.transaction.unwrap().reference_code)
 }
 
-async fn an_empty_account_matches_any_and_another_one_is_not_found(kind: StoreKind) {
+async fn empty_account_matches_any_and_other_account_is_not_found(kind: StoreKind) {
     let (world, _sandbox, _) = two_accounts(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -211,7 +211,7 @@ async fn an_empty_account_matches_any_and_another_one_is_not_found(kind: StoreKi
     }
 }
 
-async fn a_payment_without_an_account_is_the_inquirys(kind: StoreKind) {
+async fn payment_without_account_uses_account_of_inquiry(kind: StoreKind) {
     let (world, _sandbox, second) = two_accounts(kind).await;
     let gateway = world.start_gateway().await;
     let mut inquirer = gateway.inquirer().await;
@@ -234,7 +234,7 @@ async fn a_payment_without_an_account_is_the_inquirys(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn an_inquiry_code_of_two_accounts_needs_the_account() {
+async fn inquiry_code_known_to_two_accounts_requires_account() {
     let (world, _sandbox, _) = two_accounts(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let bill = gateway.bill(WATER, "2000000001").await;
@@ -274,7 +274,7 @@ const DECLINED: &str = "080000009404";
 
 /// After a loss a caller may come to another account than the one that paid.
 #[tokio::test]
-async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
+async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
     world
         .set("accounts.main.not_received_codes", "400")
@@ -323,7 +323,7 @@ async fn a_denial_by_one_account_frees_nothing_that_another_may_have_paid() {
 /// A rollout removes an account, and Redis is emptied: what remains cannot ask the OKEBAYAR
 /// of the account that paid.
 #[tokio::test]
-async fn a_denial_where_the_paying_account_is_removed_frees_nothing_after_redis_was_emptied() {
+async fn never_received_does_not_release_purchase_of_removed_account_after_flush() {
     let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
     world
         .set("accounts.main.not_received_codes", "400")
@@ -358,7 +358,7 @@ async fn a_denial_where_the_paying_account_is_removed_frees_nothing_after_redis_
     assert_eq!(world.ledger(&code).await.received, 0);
 }
 
-async fn a_callback_at_another_accounts_address_is_an_orphan(kind: StoreKind) {
+async fn callback_at_address_of_another_account_is_orphan(kind: StoreKind) {
     let (mut world, _sandbox, _) = two_accounts(kind).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -374,7 +374,7 @@ async fn a_callback_at_another_accounts_address_is_an_orphan(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_configured_is_refused_and_its_purchase_is_still_read() {
+async fn unconfigured_account_is_rejected_but_readable() {
     let (mut world, _sandbox, _) = two_accounts(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
@@ -409,7 +409,7 @@ async fn an_account_that_is_not_configured_is_refused_and_its_purchase_is_still_
 }
 
 #[tokio::test]
-async fn an_embedded_store_of_the_old_schema_is_refused_with_what_to_do() {
+async fn embedded_store_of_old_schema_is_rejected_with_remedy() {
     let world = World::new(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     gateway.process.signal("-TERM");
@@ -428,7 +428,7 @@ async fn an_embedded_store_of_the_old_schema_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_redis_of_the_old_schema_is_refused_with_what_to_do() {
+async fn redis_of_old_schema_is_rejected_with_remedy() {
     let world = World::new(StoreKind::Redis).await;
     let redis = world.redis.as_ref().unwrap();
     redis
@@ -451,7 +451,7 @@ async fn refused_as_old(world: &World) {
 }
 
 #[tokio::test]
-async fn a_pending_purchase_is_followed_under_any_default_account() {
+async fn pending_purchase_settles_under_changed_default_account() {
     let (mut world, _sandbox, _) = two_accounts(StoreKind::Redis).await;
     let one = world.start_gateway().await;
     world.set("default_account", "second");
@@ -464,10 +464,10 @@ async fn a_pending_purchase_is_followed_under_any_default_account() {
 }
 
 on_both_stores!(
-    a_changed_default_account_buys_nothing_again,
-    every_spelling_is_the_same_reference_code,
-    an_attempt_that_was_not_sent_keeps_its_account,
-    an_empty_account_matches_any_and_another_one_is_not_found,
-    a_payment_without_an_account_is_the_inquirys,
-    a_callback_at_another_accounts_address_is_an_orphan,
+    changed_default_account_replays_purchase,
+    spellings_of_reference_code_are_equal,
+    unsent_attempt_keeps_its_account,
+    empty_account_matches_any_and_other_account_is_not_found,
+    payment_without_account_uses_account_of_inquiry,
+    callback_at_address_of_another_account_is_orphan,
 );

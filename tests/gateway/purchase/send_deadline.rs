@@ -98,7 +98,7 @@ fn clocks(boot: fn() -> Duration) -> Ambient {
 const WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_request_in_time_leaves_in_full() {
+async fn request_before_deadline_is_sent_in_full() {
     let (url, receiving) = server().await;
     let send_by = SendBy::after(WITHIN, clocks(|| Duration::ZERO));
     let answer = transport(url).post(body(send_by)).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_request_in_time_leaves_in_full() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_late_before_it_connects_does_not_connect() {
+async fn request_late_before_connecting_does_not_connect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let send_by = SendBy::after(Duration::ZERO, clocks(|| Duration::ZERO));
@@ -121,7 +121,7 @@ async fn a_request_that_is_late_before_it_connects_does_not_connect() {
 }
 
 #[tokio::test]
-async fn a_request_that_became_late_while_it_connected_sends_nothing() {
+async fn request_late_after_connecting_sends_nothing() {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let (url, receiving) = server().await;
     // In time when the point is set and before the connection is made, past it after.
@@ -136,7 +136,7 @@ async fn a_request_that_became_late_while_it_connected_sends_nothing() {
     assert_eq!(receiving.await.unwrap(), b"", "something left");
 }
 
-async fn a_gateway_that_was_frozen_after_its_claim_sends_nothing(kind: StoreKind) {
+async fn frozen_gateway_sends_nothing_after_deadline(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     let settle = ["--settle-after", "3s"];
     let port = world.sandbox_port;
@@ -174,4 +174,4 @@ async fn a_gateway_that_was_frozen_after_its_claim_sends_nothing(kind: StoreKind
     assert_eq!(world.ledger(&frozen).await.received, 0);
 }
 
-on_both_stores!(a_gateway_that_was_frozen_after_its_claim_sends_nothing);
+on_both_stores!(frozen_gateway_sends_nothing_after_deadline);

@@ -28,7 +28,7 @@ fn assert_discreet(status: &Status, world: &World) {
 }
 
 #[tokio::test]
-async fn a_purchase_repeated_while_redis_is_down_may_have_been_sent() {
+async fn repeated_purchase_reports_maybe_while_redis_is_down() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.timeout", "1s");
     let gateway = world.start_gateway().await;
@@ -70,7 +70,7 @@ async fn a_purchase_repeated_while_redis_is_down_may_have_been_sent() {
 }
 
 #[tokio::test]
-async fn a_trace_code_that_is_not_found_proves_nothing() {
+async fn unknown_trace_code_reports_maybe() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let request = GetTransactionRequest {
@@ -82,7 +82,7 @@ async fn a_trace_code_that_is_not_found_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_may_have_been_sent() {
+async fn unreadable_record_reports_maybe() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -100,7 +100,7 @@ async fn a_record_that_cannot_be_read_may_have_been_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_leaves_before_the_deadline_although_redis_hangs() {
+async fn answer_arrives_before_deadline_while_redis_hangs() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("events.poll_interval", "100ms").check_rarely();
     let gateway = world.start_gateway().await;
@@ -159,7 +159,7 @@ async fn an_answer_leaves_before_the_deadline_although_redis_hangs() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_no_only_of_what_the_store_shows_unsent() {
+async fn full_queue_reports_no_only_for_unsent_reference_code() {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("limits.queue", "1")

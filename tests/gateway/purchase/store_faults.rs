@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_claim_whose_reply_was_lost_is_read_back_and_sent_once() {
+async fn claim_with_lost_reply_is_read_back_and_sent_once() {
     let bench = bench(&[Fault::ReplyLost], &[]).await;
     let transaction = bench.buy().await.unwrap();
     assert!(matches!(
@@ -33,7 +33,7 @@ async fn a_claim_whose_reply_was_lost_is_read_back_and_sent_once() {
 }
 
 #[tokio::test]
-async fn a_claim_that_was_not_stored_sends_nothing() {
+async fn unstored_claim_sends_nothing() {
     let bench = bench(&[Fault::NotStored], &[]).await;
     assert!(matches!(
         bench.buy().await,
@@ -47,7 +47,7 @@ async fn a_claim_that_was_not_stored_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_claim_that_cannot_be_read_back_is_given_up_as_not_sent() {
+async fn indeterminate_claim_that_cannot_be_read_back_becomes_not_sent() {
     let bench = bench(
         &[Fault::ReplyLost, Fault::NotStored],
         &[Fault::LoadFails; 3],
@@ -73,7 +73,7 @@ async fn a_claim_that_cannot_be_read_back_is_given_up_as_not_sent() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_under_way_when_its_deadline_comes_may_be_sent() {
+async fn claim_in_flight_at_deadline_may_be_sent() {
     let bench = bench(&[Fault::Late], &[]).await;
     let wait = Wait {
         until: WaitUntil::Answered,
@@ -89,7 +89,7 @@ async fn a_claim_that_is_under_way_when_its_deadline_comes_may_be_sent() {
 }
 
 #[tokio::test]
-async fn an_outcome_is_stored_however_often_that_fails() {
+async fn outcome_is_retried_until_stored() {
     for fault in [Fault::NotStored, Fault::ReplyLost] {
         let bench = bench(&[Fault::None, fault, fault, fault], &[]).await;
         let transaction = bench.buy().await.unwrap();
@@ -105,7 +105,7 @@ async fn an_outcome_is_stored_however_often_that_fails() {
 }
 
 #[tokio::test]
-async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
+async fn claim_is_rejected_when_store_becomes_unfit_during_preparation() {
     let bench = bench(&[], &[]).await;
     let buying = bench.begin_late("history_name", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
@@ -128,7 +128,7 @@ async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
 /// Two calls with one reference code: one is sent and its inquiry forgotten, while the other
 /// still looks for that inquiry.
 #[tokio::test]
-async fn purchase_begun_while_its_inquiry_is_looked_up_is_returned_not_refused() {
+async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     let bench = bench(&[], &[]).await;
     let mut wanted = intent();
     if let Contents::PurchasePrepaid { inquiry_code, .. } = &mut wanted.contents {
@@ -161,7 +161,7 @@ async fn not_sent() -> Bench {
 }
 
 #[tokio::test]
-async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
+async fn delayed_claim_over_not_sent_is_abandoned() {
     let bench = not_sent().await;
     // The first one finds the NOT_SENT.
     let faults = [Fault::None, Fault::Delayed];
@@ -184,7 +184,7 @@ async fn claim_that_may_yet_be_stored_over_a_not_sent_is_given_up() {
 }
 
 #[tokio::test]
-async fn refusal_says_maybe_while_another_call_claims_the_reference_code() {
+async fn rejection_reports_sent_maybe_while_another_claim_is_in_flight() {
     let bench = not_sent().await;
     bench.store.commits.lock().unwrap().push_back(Fault::Late);
     let engine = Arc::clone(&bench.engine);

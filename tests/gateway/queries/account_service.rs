@@ -29,7 +29,7 @@ async fn balance(client: &mut AccountServiceClient<Channel>) -> Result<GetBalanc
 }
 
 #[tokio::test]
-async fn the_balance_is_what_okebayar_tells_in_both_formats() {
+async fn balance_is_returned_in_both_formats() {
     for format in ["json", "xml"] {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -49,7 +49,7 @@ async fn the_balance_is_what_okebayar_tells_in_both_formats() {
 }
 
 #[tokio::test]
-async fn an_echo_returns_the_message_in_both_formats() {
+async fn echo_returns_message_in_both_formats() {
     for format in ["json", "xml"] {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -83,7 +83,7 @@ async fn an_echo_returns_the_message_in_both_formats() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_the_gateways_affair() {
+async fn rejected_credentials_are_reported_as_gateway_fault() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("accounts.main.pin", "another-pin");
     let gateway = world.start_gateway().await;
@@ -98,7 +98,7 @@ async fn refused_credentials_are_the_gateways_affair() {
 }
 
 #[tokio::test]
-async fn an_unreachable_okebayar_was_sent_nothing() {
+async fn unreachable_okebayar_is_reported_as_not_sent() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let status = balance(&mut client(&gateway).await).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn serve(port: u16) {
 }
 
 #[tokio::test]
-async fn an_echo_of_another_message_is_no_answer() {
+async fn echo_of_another_message_is_rejected() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     serve(world.sandbox_port).await;
     let gateway = world.start_gateway().await;

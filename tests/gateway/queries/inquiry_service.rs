@@ -37,7 +37,7 @@ fn customer(product_code: &str, customer: Customer) -> InquirePostpaidRequest {
 }
 
 #[tokio::test]
-async fn an_electricity_meter_is_told_in_full() {
+async fn electricity_meter_inquiry_returns_every_field() {
     for format in FORMATS {
         let (_world, gateway) = gateway(format).await;
         let code = reference();
@@ -166,7 +166,7 @@ fn assert_bills(pln: &PlnPostpaid, customer: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn one_to_four_electricity_bills_are_told_in_full_in_every_form() {
+async fn electricity_bill_inquiry_returns_one_to_four_bills() {
     for format in FORMATS {
         let (_world, gateway) = gateway(format).await;
         // The sandbox writes additionaldata in another form for each number of bills.
@@ -192,7 +192,7 @@ async fn one_to_four_electricity_bills_are_told_in_full_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_telephone_line_and_a_health_insurance_have_forms_of_their_own() {
+async fn telephone_and_bpjs_customers_have_their_own_messages() {
     for format in FORMATS {
         let (_world, gateway) = gateway(format).await;
         let line = Customer::Pstn(PstnCustomer {
@@ -242,7 +242,7 @@ async fn a_telephone_line_and_a_health_insurance_have_forms_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_question_is_told_at_once() {
+async fn inquiry_reports_all_violations() {
     let (world, gateway) = gateway("json").await;
     let request = InquirePostpaidRequest {
         account: "nobody".into(),
@@ -271,7 +271,7 @@ async fn what_is_wrong_with_a_question_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_prepaid_inquiry_goes_under_the_callers_reference_code_or_one_of_our_own() {
+async fn prepaid_inquiry_uses_reference_code_of_caller_or_own() {
     for (setting, shared) in [("caller", true), ("own", false)] {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.prepaid_inquiry_reference", setting);

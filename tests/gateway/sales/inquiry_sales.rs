@@ -80,11 +80,11 @@ fn assert_needs_review(sold: &Transaction) {
 }
 
 on_both_stores!(
-    inquiry_answered_like_a_purchase_is_kept_and_not_bought_again,
-    sold_inquiry_under_a_taken_reference_code_is_kept_under_another,
+    inquiry_answered_like_purchase_is_kept_and_blocks_purchase,
+    sale_under_taken_reference_code_is_kept_under_another,
 );
 
-async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: StoreKind) {
+async fn inquiry_answered_like_purchase_is_kept_and_blocks_purchase(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world.set("accounts.main.format", format);
@@ -135,7 +135,7 @@ async fn inquiry_answered_like_a_purchase_is_kept_and_not_bought_again(kind: Sto
 }
 
 #[tokio::test]
-async fn sold_inquiry_keeps_purchases_back_in_every_form_of_its_number() {
+async fn sale_blocks_purchase_in_every_form_of_number() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let code = reference();
@@ -153,7 +153,7 @@ async fn sold_inquiry_keeps_purchases_back_in_every_form_of_its_number() {
 }
 
 #[tokio::test]
-async fn inquiry_answered_as_pending_is_kept_as_well() {
+async fn inquiry_answered_as_pending_is_kept() {
     for (format, code_answered) in [("json", "002"), ("xml", "001")] {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -170,7 +170,7 @@ async fn inquiry_answered_as_pending_is_kept_as_well() {
 }
 
 #[tokio::test]
-async fn inquiry_under_a_reference_code_of_the_gateway_keeps_the_callers_purchase_back() {
+async fn sale_under_own_reference_code_blocks_purchase_of_caller() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("accounts.main.prepaid_inquiry_reference", "own");
     let gateway = world.start_gateway().await;
@@ -193,7 +193,7 @@ async fn inquiry_under_a_reference_code_of_the_gateway_keeps_the_callers_purchas
 }
 
 #[tokio::test]
-async fn repeated_purchase_is_replayed_while_a_sold_inquiry_keeps_others_back() {
+async fn purchase_is_replayed_while_sale_blocks_others() {
     let world = World::new(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -205,7 +205,7 @@ async fn repeated_purchase_is_replayed_while_a_sold_inquiry_keeps_others_back() 
     assert_succeeded(&again);
 }
 
-async fn sold_inquiry_under_a_taken_reference_code_is_kept_under_another(kind: StoreKind) {
+async fn sale_under_taken_reference_code_is_kept_under_another(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
         world.set("accounts.main.format", format);
@@ -249,7 +249,7 @@ async fn try_orphans(gateway: &Gateway) -> Result<Vec<(String, String)>, Status>
 }
 
 #[tokio::test]
-async fn postpaid_inquiry_answered_like_a_payment_is_not_payable_and_kept() {
+async fn postpaid_inquiry_answered_like_payment_is_kept_as_orphan() {
     for format in FORMATS {
         for misprint in [
             json!({ "inquiryexpired": null, "billingperiod": "202610" }),
@@ -283,7 +283,7 @@ const SOLD: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn postpaid_inquiry_answered_like_a_payment_is_kept_though_caller_and_store_are_away() {
+async fn postpaid_sale_is_kept_after_caller_and_store_disconnect() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     world.set("store.timeout", "1s");
     let held = serve_held(&world, "json").await;
@@ -364,7 +364,7 @@ async fn serve_held(world: &World, format: &'static str) -> Held {
 }
 
 #[tokio::test]
-async fn sold_inquiry_is_kept_though_its_caller_has_gone() {
+async fn sale_is_kept_after_caller_disconnects() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let held = serve_held(&world, "json").await;
     let gateway = world.start_gateway().await;
@@ -385,7 +385,7 @@ async fn sold_inquiry_is_kept_though_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn sold_inquiry_is_kept_once_the_store_answers_again() {
+async fn sale_is_kept_once_store_recovers() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     world.set("store.timeout", "1s");
     let held = serve_held(&world, "xml").await;
@@ -413,7 +413,7 @@ async fn sold_inquiry_is_kept_once_the_store_answers_again() {
 }
 
 #[tokio::test]
-async fn duplicate_beside_an_inquiry_in_flight_is_no_sale_when_that_one_is_answered() {
+async fn duplicate_code_is_no_sale_when_inquiry_in_flight_is_answered() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let held = Held {
         asked: Arc::default(),
@@ -469,7 +469,7 @@ async fn duplicate_beside_an_inquiry_in_flight_is_no_sale_when_that_one_is_answe
 }
 
 #[tokio::test]
-async fn purchase_that_waits_for_a_slot_is_not_sent_once_an_inquiry_may_have_sold_it() {
+async fn queued_purchase_is_not_sent_after_sale() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("limits.sending", "1");
     let held = serve_held(&world, "json").await;
@@ -497,7 +497,7 @@ async fn purchase_that_waits_for_a_slot_is_not_sent_once_an_inquiry_may_have_sol
 }
 
 #[tokio::test]
-async fn duplicate_after_an_unanswered_inquiry_may_have_been_sold() {
+async fn duplicate_code_after_unanswered_inquiry_is_kept_as_sale() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let asked = AtomicUsize::new(0);
     serve_later(world.sandbox_port, move |code| {

@@ -47,7 +47,7 @@ async fn inquire(engine: &Arc<Engine>) {
 }
 
 #[tokio::test]
-async fn settled_sales_make_room_for_another_and_open_ones_stay() {
+async fn full_sale_list_evicts_only_settled_sales() {
     let bench = bench(&[], &[]).await;
     let store = &bench.store.inner;
     let what = Sold::new(&ProductCode::parse("PULSA10").unwrap(), "81234567890");
@@ -75,7 +75,7 @@ async fn settled_sales_make_room_for_another_and_open_ones_stay() {
 }
 
 #[tokio::test]
-async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
+async fn purchase_is_rejected_while_sale_is_being_stored() {
     let bench = bench(&[Fault::Late], &[]).await;
     let engine = Arc::clone(&bench.engine);
     let inquiring = tokio::spawn(async move { inquire(&engine).await });
@@ -100,7 +100,7 @@ async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
 }
 
 #[tokio::test]
-async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
+async fn purchase_is_not_sent_when_sale_is_stored_after_its_lookup() {
     let bench = bench(&[], &[]).await;
     let buying = bench.begin_late("history_name", intent()).await;
     // Another replica stores what it was sold.

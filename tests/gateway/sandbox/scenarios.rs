@@ -122,7 +122,7 @@ const NOT_FOUND: [&str; 23] = [
 
 /// Purchases and payments that OKEBAYAR never received, and others that it queued and does not
 /// find at first: neither is called a failure, whichever code it has for them.
-async fn no_code_for_what_is_not_found_settles_anything(kind: StoreKind) {
+async fn not_found_code_settles_no_scenario(kind: StoreKind) {
     let format = match kind {
         StoreKind::Embedded => "json",
         StoreKind::Redis => "xml",
@@ -201,16 +201,16 @@ async fn verify_end(
     );
 }
 
-async fn every_scenario_ends_as_it_must_in_json(kind: StoreKind) {
+async fn every_scenario_ends_as_documented_in_json(kind: StoreKind) {
     every_scenario(kind, "json").await;
 }
 
-async fn every_scenario_ends_as_it_must_in_xml(kind: StoreKind) {
+async fn every_scenario_ends_as_documented_in_xml(kind: StoreKind) {
     every_scenario(kind, "xml").await;
 }
 
 on_both_stores!(
-    every_scenario_ends_as_it_must_in_json,
-    every_scenario_ends_as_it_must_in_xml,
-    no_code_for_what_is_not_found_settles_anything
+    every_scenario_ends_as_documented_in_json,
+    every_scenario_ends_as_documented_in_xml,
+    not_found_code_settles_no_scenario
 );

@@ -66,7 +66,7 @@ async fn ask(port: u16, parameters: &Parameters, format: Format) -> String {
 }
 
 #[tokio::test]
-async fn the_code_for_what_is_not_found_is_a_choice() {
+async fn not_found_code_is_configurable() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let port = world.sandbox_port;
     let arguments = ["--not-found-code", "234"];
@@ -85,7 +85,7 @@ async fn the_code_for_what_is_not_found_is_a_choice() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_gets_its_code() {
+async fn invalid_request_gets_documented_code() {
     let world = World::new(StoreKind::Embedded).await;
     let port = world.sandbox_port;
     for format in [Format::Json, Format::Xml] {
@@ -150,7 +150,7 @@ async fn what_is_wrong_with_a_request_gets_its_code() {
 }
 
 #[tokio::test]
-async fn a_deposit_is_spent_and_no_more() {
+async fn deposit_limits_purchases() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let port = ports::free();
     let _sandbox = world

@@ -31,7 +31,7 @@ async fn stop(gateway: &mut Gateway) {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_whole_store_is_refused_and_left_alone() {
+async fn file_of_another_format_is_rejected_and_left_unchanged() {
     let world = World::new(StoreKind::Embedded).await;
     let code = reference();
     let mut gateway = world.start_gateway().await;
@@ -59,7 +59,7 @@ async fn a_file_that_is_no_whole_store_is_refused_and_left_alone() {
 
 /// The embedded database panics over such a file, at each start.
 #[tokio::test]
-async fn a_backup_replaces_a_file_whose_damage_panics() {
+async fn backup_replaces_corrupt_file() {
     let world = World::new(StoreKind::Embedded).await;
     let code = reference();
     let mut gateway = world.start_gateway().await;
@@ -83,7 +83,7 @@ async fn a_backup_replaces_a_file_whose_damage_panics() {
 }
 
 #[tokio::test]
-async fn an_empty_backup_is_refused_and_the_store_stays() {
+async fn empty_backup_is_rejected_and_store_is_kept() {
     let world = World::new(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
@@ -103,7 +103,7 @@ async fn an_empty_backup_is_refused_and_the_store_stays() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_refused_where_one_must_exist() {
+async fn missing_file_is_rejected_when_store_must_exist() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("store.must_exist", "true");
     let told = refused(&world).await;
@@ -119,7 +119,7 @@ async fn a_missing_file_is_refused_where_one_must_exist() {
 }
 
 #[tokio::test]
-async fn a_crash_while_a_store_is_made_leaves_none_or_a_whole_one() {
+async fn crash_during_creation_leaves_no_partial_store() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     for turn in 0..12_u64 {
         let path = format!("turn-{turn}/gateway.redb");
@@ -153,7 +153,7 @@ fn limit_files(gateway: &Gateway, bytes: &str) {
 }
 
 #[tokio::test]
-async fn a_disk_that_has_room_again_is_used_again() {
+async fn store_recovers_when_disk_has_space_again() {
     let world = World::new(StoreKind::Embedded).await;
     // The signal that comes with the limit is ignored, also after exec.
     let command = format!("trap '' XFSZ; exec {BINARY} serve");

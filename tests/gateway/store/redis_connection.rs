@@ -88,7 +88,7 @@ async fn put_behind_a_proxy(world: &mut World) -> Proxy {
 }
 
 #[tokio::test]
-async fn a_host_that_goes_dark_is_left_for_one_that_answers() {
+async fn unresponsive_host_is_replaced_by_responding_one() {
     let mut world = World::new(StoreKind::Redis).await;
     let proxy = put_behind_a_proxy(&mut world).await;
     let gateway = world.start_gateway().await;
@@ -107,7 +107,7 @@ async fn a_host_that_goes_dark_is_left_for_one_that_answers() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_went_dark_is_made_again() {
+async fn unresponsive_subscription_is_renewed() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let proxy = put_behind_a_proxy(&mut world).await;
     // Nobody looks by himself: only a wake-up brings the news.
@@ -142,7 +142,7 @@ async fn a_subscription_that_went_dark_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_that_is_put_right_needs_no_restart() {
+async fn corrected_password_needs_no_restart() {
     const RIGHT: &str = "right-password";
     const WRONG: &str = "another-password";
     let mut world = World::new(StoreKind::Redis).await;
@@ -215,7 +215,7 @@ async fn assert_health(gateway: &Gateway, is_well: bool) -> String {
 }
 
 #[tokio::test]
-async fn a_read_only_replica_is_reported_in_time() {
+async fn read_only_replica_is_reported_as_not_ready() {
     let world = World::without_sandbox(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     assert_health(&gateway, true).await;
@@ -232,7 +232,7 @@ async fn a_read_only_replica_is_reported_in_time() {
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_writes_is_reported_in_time() {
+async fn redis_that_rejects_writes_is_reported_as_not_ready() {
     let world = World::without_sandbox(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let redis = world.redis.as_ref().unwrap();
@@ -250,7 +250,7 @@ async fn a_redis_that_refuses_writes_is_reported_in_time() {
 }
 
 #[tokio::test]
-async fn a_verification_that_hangs_is_reported_in_time() {
+async fn hanging_verification_is_reported_as_not_ready() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     world.set("store.timeout", "5m");
     let gateway = world.start_gateway().await;

@@ -29,7 +29,7 @@ async fn put_record(redis: &Redis, key: &str, record: &Value) {
 }
 
 #[tokio::test]
-async fn a_save_keeps_what_only_a_later_release_knows() {
+async fn save_keeps_fields_of_later_release() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -73,7 +73,7 @@ async fn a_save_keeps_what_only_a_later_release_knows() {
 }
 
 #[tokio::test]
-async fn a_finding_that_only_a_later_release_knows_is_left_alone_and_not_bought_again() {
+async fn record_with_finding_of_later_release_is_not_sent_again() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;

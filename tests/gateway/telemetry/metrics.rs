@@ -64,7 +64,7 @@ async fn make_everything_happen(
 const CONTRADICTIONS: &str = "okebayar_transaction_contradictions_total";
 
 #[tokio::test]
-async fn everything_that_happens_is_measured_under_few_labels() {
+async fn metrics_cover_every_event_with_bounded_labels() {
     let (world, gateway) = world().await;
     let (forbidden, _watcher) = make_everything_happen(&gateway).await;
     metrics_when(&gateway, CONTRADICTIONS, 1.0).await;
@@ -123,7 +123,7 @@ async fn everything_that_happens_is_measured_under_few_labels() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_method_is_one_label() {
+async fn unknown_method_paths_share_one_label() {
     let (_world, gateway) = world().await;
     let channel = Channel::from_shared(format!("http://{}", gateway.grpc)).unwrap();
     let mut client = tonic::client::Grpc::new(channel.connect().await.unwrap());
@@ -141,7 +141,7 @@ async fn a_path_that_is_no_method_is_one_label() {
 }
 
 #[tokio::test]
-async fn readiness_says_what_is_not_ready() {
+async fn readiness_names_failing_component() {
     let (mut world, mut gateway) = world().await;
     assert_eq!(admin(&gateway, "/healthz").await, (200, "alive\n".into()));
     assert_eq!(admin(&gateway, "/readyz").await, (200, "ready\n".into()));
@@ -212,7 +212,7 @@ fn names(expression: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_metric_of_a_panel_or_an_alert_is_there() {
+async fn panels_and_alerts_use_existing_metrics() {
     let (_world, gateway) = world().await;
     drop(make_everything_happen(&gateway).await);
     let metrics = metrics_when(&gateway, CONTRADICTIONS, 1.0).await;
@@ -241,7 +241,7 @@ async fn every_metric_of_a_panel_or_an_alert_is_there() {
 }
 
 #[tokio::test]
-async fn the_alerts_pass_their_unit_tests() {
+async fn alerts_pass_their_unit_tests() {
     let rules = chart("rules/okebayar-gateway.yaml");
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/alerts_test.yaml");
     let tests = std::fs::read_to_string(tests).unwrap();

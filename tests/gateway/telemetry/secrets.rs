@@ -69,7 +69,7 @@ async fn notices(gateway: &Gateway) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_quoted_request_tells_no_secret_to_anybody() {
+async fn answer_that_quotes_request_leaks_no_secret() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -139,7 +139,7 @@ async fn a_quoted_request_tells_no_secret_to_anybody() {
 }
 
 #[tokio::test]
-async fn a_callback_that_quotes_the_request_tells_no_secret() {
+async fn callback_that_quotes_request_leaks_no_secret() {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
@@ -188,7 +188,7 @@ const SPELLINGS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_secret_under_another_spelling_of_its_name_reaches_nobody() {
+async fn secret_under_respelled_field_name_is_redacted() {
     for format in FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.set("accounts.main.format", format);
@@ -249,7 +249,7 @@ async fn a_secret_under_another_spelling_of_its_name_reaches_nobody() {
 const SHORT_PIN: &str = "123456";
 
 #[tokio::test]
-async fn what_contains_a_short_pin_by_chance_arrives_unchanged() {
+async fn text_containing_short_pin_is_not_redacted() {
     for format in FORMATS {
         let mut world = World::without_sandbox(StoreKind::Embedded).await;
         world

@@ -341,7 +341,7 @@ async fn one_story(protocol: &str) {
 }
 
 #[tokio::test]
-async fn status_that_is_no_code_is_shown_by_a_constant() {
+async fn unreadable_status_is_logged_as_constant() {
     for format in crate::support::calls::FORMATS {
         let mut world = World::new(StoreKind::Embedded).await;
         world.check_rarely().set("accounts.main.format", format);
@@ -372,7 +372,7 @@ async fn status_that_is_no_code_is_shown_by_a_constant() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_an_error_in_its_span() {
+async fn failure_marks_its_span_as_error() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let collector = collect(&mut world, "grpc").await;
     let gateway = world.start_gateway().await;
@@ -394,12 +394,12 @@ async fn what_went_wrong_is_an_error_in_its_span() {
 }
 
 #[tokio::test]
-async fn a_purchase_settled_elsewhere_is_one_story_by_grpc() {
+async fn purchase_settled_by_another_replica_is_one_trace_over_grpc() {
     one_story("grpc").await;
 }
 
 #[tokio::test]
-async fn a_purchase_settled_elsewhere_is_one_story_by_http() {
+async fn purchase_settled_by_another_replica_is_one_trace_over_http() {
     one_story("http/protobuf").await;
 }
 
@@ -408,7 +408,7 @@ const CALLS: u32 = 1500;
 const RESIDENT_KIB_MAX: u64 = 400 * 1024;
 
 #[tokio::test]
-async fn an_unreachable_collector_harms_no_call_and_fills_no_memory() {
+async fn unreachable_collector_affects_neither_calls_nor_memory() {
     let mut world = World::new(StoreKind::Redis).await;
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     point_at(&mut world, "grpc", &nobody);
@@ -449,7 +449,7 @@ async fn an_unreachable_collector_harms_no_call_and_fills_no_memory() {
 }
 
 #[tokio::test]
-async fn metrics_go_out_by_both_protocols() {
+async fn metrics_are_exported_over_grpc_and_http() {
     for protocol in ["grpc", "http/protobuf"] {
         let mut world = World::new(StoreKind::Embedded).await;
         let collector = collect(&mut world, protocol).await;
@@ -470,7 +470,7 @@ async fn metrics_go_out_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn a_purchase_tells_little_at_info() {
+async fn info_log_of_purchase_is_short() {
     let world = World::new(StoreKind::Embedded).await;
     let mut gateway = world.start_gateway().await;
     let mut client = gateway.client().await;

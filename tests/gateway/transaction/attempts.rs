@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[test]
-fn what_was_held_back_is_open_until_something_is_proven() {
+fn quarantined_attempt_stays_open_until_proof() {
     let state = |said: &[(&Statement, i64)]| {
         let said: Vec<_> = said
             .iter()
@@ -53,7 +53,7 @@ fn what_was_held_back_is_open_until_something_is_proven() {
 }
 
 #[test]
-fn an_attempt_after_one_that_was_held_back_begins_anew() {
+fn attempt_after_quarantined_one_starts_fresh() {
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
@@ -100,7 +100,7 @@ fn an_attempt_after_one_that_was_held_back_begins_anew() {
 }
 
 #[test]
-fn only_what_was_not_sent_is_armed_again() {
+fn only_not_sent_attempt_is_rearmed() {
     let start = transaction(3);
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let order = || start.order().clone();
@@ -135,7 +135,7 @@ fn only_what_was_not_sent_is_armed_again() {
 
 /// A record that was written again after a loss, and what it says of the time before.
 #[test]
-fn record_written_again_follows_a_loss() {
+fn rewritten_record_is_marked_as_following_loss() {
     let begun = begin(1);
     assert!(!begun.transaction.follows_loss());
     let said = Statement::bare(Source::Gateway, Finding::Unknown(Unknown::TimedOut));
@@ -146,7 +146,7 @@ fn record_written_again_follows_a_loss() {
 }
 
 #[test]
-fn post_of_a_lost_attempt_contradicts_an_earlier_not_sent() {
+fn post_of_lost_attempt_contradicts_earlier_not_sent() {
     let begun = begin(1).transaction;
     let not_sent = Finding::NotSent {
         attempt: 1,
@@ -168,7 +168,7 @@ fn post_of_a_lost_attempt_contradicts_an_earlier_not_sent() {
 }
 
 #[test]
-fn only_what_okebayar_and_callbacks_know_nothing_of_is_released() {
+fn only_quarantined_attempt_without_evidence_is_released() {
     let (intent, order) = wish("reference-1", "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(4));
     let held = Arming {

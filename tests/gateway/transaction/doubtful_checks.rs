@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[test]
-fn two_doubtful_checks_agree_only_far_enough_apart() {
+fn doubtful_checks_closer_than_gap_settle_nothing() {
     let doubtful =
         |source, why| Statement::new(source, Finding::Doubtful(why), None, Details::default());
     let trouble = doubtful(Source::Check, FailureReason::ServerTrouble);
@@ -33,7 +33,7 @@ fn two_doubtful_checks_agree_only_far_enough_apart() {
 }
 
 #[test]
-fn doubtful_checks_never_agree_across_another_answer() {
+fn other_answer_interrupts_doubtful_run() {
     let trouble = doubtful_check();
     let bare = |finding| Statement::bare(Source::Check, finding);
     let others = [
@@ -66,7 +66,7 @@ fn doubtful_checks_never_agree_across_another_answer() {
 }
 
 #[test]
-fn an_answer_that_goes_back_and_forth_is_left_to_a_human_and_bounded() {
+fn alternating_answers_stay_open_and_bounded() {
     let (trouble, pending) = (
         doubtful_check(),
         Statement::bare(Source::Check, Finding::Pending),
@@ -84,7 +84,7 @@ fn an_answer_that_goes_back_and_forth_is_left_to_a_human_and_bounded() {
 }
 
 #[test]
-fn a_clock_that_goes_back_settles_nothing_early() {
+fn clock_set_back_settles_nothing_early() {
     let trouble = doubtful_check();
     // An hour ahead, then put right: ten seconds lie between them.
     let now = checked(&[(&trouble, 3700), (&trouble, 110), (&trouble, 3600)]);
@@ -106,7 +106,7 @@ fn a_clock_that_goes_back_settles_nothing_early() {
 }
 
 #[test]
-fn a_record_without_a_skew_keeps_its_standing() {
+fn record_without_clock_skew_keeps_its_standing() {
     let trouble = doubtful_check();
     let now = checked(&[(&trouble, 100), (&trouble, 400)]);
     assert_eq!(now.standing().state.name(), "CONFIRMING");
@@ -120,7 +120,7 @@ fn a_record_without_a_skew_keeps_its_standing() {
 proptest! {
     /// Gateways whose clocks differ by at most the skew, and go back by any amount.
     #[test]
-    fn doubtful_checks_agree_only_over_the_whole_gap(
+    fn doubtful_run_fails_only_after_whole_gap(
         steps in vec((0..400_i64, -30..=30_i64, any::<bool>()), 1..12),
         back in 0..100_000_i64,
     ) {

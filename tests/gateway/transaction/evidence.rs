@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 #[test]
-fn never_received_is_believed_only_long_after_the_post() {
+fn never_received_is_believed_only_after_minimum_time() {
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
     assert_eq!(
         standing(&[(not_received.clone(), 659)]).state.name(),
@@ -30,7 +30,7 @@ fn never_received_is_believed_only_long_after_the_post() {
 }
 
 #[test]
-fn a_serial_number_that_comes_later_completes_the_receipt() {
+fn later_serial_number_completes_receipt() {
     let said = [
         (success(Source::Answer, None), 1),
         (success(Source::Check, Some("77")), 2),
@@ -52,13 +52,13 @@ fn a_serial_number_that_comes_later_completes_the_receipt() {
 
 proptest! {
     #[test]
-    fn any_order_and_any_repetition_end_the_same((said, again) in shuffled()) {
+    fn standing_is_independent_of_order_and_repetition((said, again) in shuffled()) {
         prop_assert_eq!(standing(&said), standing(&again));
         prop_assert_eq!(standing_of(HELD_BACK, &said), standing_of(HELD_BACK, &again));
     }
 
     #[test]
-    fn joining_two_halves_is_the_same_as_the_whole(
+    fn merged_halves_equal_whole_evidence(
         said in vec(statement(any_finding()), 0..12),
         cut in 0..12_usize,
     ) {
@@ -76,14 +76,14 @@ proptest! {
     }
 
     #[test]
-    fn without_proof_nothing_fails_and_nothing_succeeds(said in vec(statement(unproven()), 0..20)) {
+    fn unproven_evidence_settles_nothing(said in vec(statement(unproven()), 0..20)) {
         let state = standing(&said).state;
         prop_assert!(!state.is_settled(), "{:?}", state);
         prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again());
     }
 
     #[test]
-    fn what_is_settled_never_becomes_unsettled(
+    fn settled_state_never_reopens_as_unsettled(
         said in vec(statement(any_finding()), 0..10),
         more in statement(any_finding()),
     ) {
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn proof_of_both_is_put_before_a_human(
+    fn success_and_failure_escalate_to_review(
         said in vec(statement(any_finding()), 0..10),
         why in reasons(),
         flip in any::<bool>(),
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn receipt_and_never_received_are_put_before_a_human(
+    fn receipt_and_never_received_escalate_to_review(
         said in vec(statement(any_finding()), 0..10),
         (shown, seconds) in receipt(),
         held_back in any::<bool>(),
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn later_mentions_of_one_success_add_no_entry(
+    fn repeated_success_adds_no_entry(
         balances in vec(0..1_000_000_u32, 1..40),
     ) {
         let mut set = EvidenceSet::default();
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flood_of_reports_is_bounded_and_hides_nothing(count in 1..200_u32) {
+    fn flood_of_reports_is_bounded_and_keeps_checks(count in 1..200_u32) {
         let mut set = EvidenceSet::default();
         let mut dropped = 0;
         for number in 0..count {
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stored_transaction_reads_back_as_it_was(said in vec(statement(any_finding()), 0..8)) {
+    fn stored_transaction_round_trips(said in vec(statement(any_finding()), 0..8)) {
         let start = transaction(9);
         let written = start
             .observe(said.into_iter().map(|(statement, _)| statement), at(5), &schedule())

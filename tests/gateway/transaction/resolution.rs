@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[test]
-fn only_what_needs_review_is_settled_and_only_a_success_is_taken_back() {
+fn resolution_settles_only_review_and_reverses_only_success() {
     let open = transaction(12);
     let cannot = |from: &Transaction, verdict| {
         let ruling = ruling(verdict, from.revision());
@@ -57,7 +57,7 @@ fn only_what_needs_review_is_settled_and_only_a_success_is_taken_back() {
 
 proptest! {
     #[test]
-    fn a_resolution_stands_until_a_proof_it_has_not_seen_contradicts_it(
+    fn resolution_stands_until_newer_proof_contradicts_it(
         said in vec(statement(any_finding()), 0..6),
         more in vec(statement(any_finding()), 0..6),
         verdict in select(vec![Verdict::Succeeded, Verdict::Failed]),

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_caller_who_keeps_asking_does_not_keep_it_from_a_human() {
+fn repeated_requested_checks_do_not_postpone_review() {
     let schedule = schedule();
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let mut current = transaction(1)
@@ -31,7 +31,7 @@ fn a_caller_who_keeps_asking_does_not_keep_it_from_a_human() {
 }
 
 #[test]
-fn a_too_old_transaction_is_put_before_a_human_without_a_check() {
+fn expired_transaction_escalates_to_review_unchecked() {
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = transaction(5)
         .observe([pending], at(1), &schedule())
@@ -45,7 +45,7 @@ fn a_too_old_transaction_is_put_before_a_human_without_a_check() {
 }
 
 #[test]
-fn a_callback_about_a_too_old_transaction_asks_for_no_check() {
+fn callback_about_expired_transaction_schedules_no_check() {
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = transaction(8)
         .observe([pending], at(1), &schedule())
@@ -76,7 +76,7 @@ fn a_callback_about_a_too_old_transaction_asks_for_no_check() {
 }
 
 #[test]
-fn a_callback_brings_the_check_to_the_earliest_allowed_moment() {
+fn callback_advances_check_to_earliest_allowed_time() {
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = transaction(6)
         .observe([pending], at(1), &schedule())
@@ -103,7 +103,7 @@ fn a_callback_brings_the_check_to_the_earliest_allowed_moment() {
 
 /// Two gateways with different time-outs, as in a rollout.
 #[test]
-fn no_check_of_a_gateway_with_shorter_time_outs_overtakes_the_post() {
+fn check_waits_for_longest_post_timeout_of_any_gateway() {
     let long = Schedule {
         sending: SignedDuration::from_mins(10),
         ..schedule()
@@ -120,7 +120,7 @@ fn no_check_of_a_gateway_with_shorter_time_outs_overtakes_the_post() {
 }
 
 #[test]
-fn no_check_that_is_asked_for_overtakes_the_post() {
+fn requested_check_waits_for_post() {
     // The claim, the longest POST, and the minute by which two clocks may differ.
     let over = 65 + 60;
     let start = transaction(41);
@@ -170,7 +170,7 @@ fn no_check_that_is_asked_for_overtakes_the_post() {
 
 proptest! {
     #[test]
-    fn a_check_that_proves_nothing_changes_nothing(
+    fn ignored_check_changes_only_version(
         said in vec(statement(any_finding()), 0..6),
         seconds in 0..64_i64,
     ) {
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn the_schedule_always_ends_and_never_hurries(
+    fn schedule_terminates_and_respects_minimum_interval(
         first in prop_oneof![Just(None), statement(any_finding()).prop_map(Some)],
         seed in any::<u64>(),
     ) {
