@@ -1,5 +1,5 @@
-//! Drives the built program through its wires: gRPC, HTTP, signals, real Redis.
-//! Only the store's contract, the codecs and the fold are called as a library.
+//! Tests that drive the built program through its interfaces: gRPC, HTTP, signals, real Redis. Only
+//! the store's contract, the codecs and the pure core are called as a library.
 
 #![expect(
     clippy::unwrap_used,

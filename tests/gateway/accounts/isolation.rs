@@ -1,4 +1,4 @@
-//! Several OKEBAYAR accounts in one gateway, and the way to OKEBAYAR.
+//! Several OKEBAYAR accounts in one gateway, and the proxy to OKEBAYAR.
 
 use okebayar_gateway::grpc::v1::{GetTransactionRequest, State, get_transaction_request::Code};
 use tokio::{
@@ -55,7 +55,7 @@ async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
     let mut client = gateway.client().await;
     let (code, other) = (reference(), reference());
 
-    // Without a name it is the default account's, and not found under another name.
+    // Without an account name it belongs to the default account, and is not found under another.
     let first = buy(&mut client, &code, PLAIN).await;
     assert_eq!(first.account, "main");
     for (account, expected) in [
@@ -66,8 +66,7 @@ async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
         assert_eq!(in_account(&mut client, account, &code).await, expected);
     }
 
-    // A purchase of the other account goes in XML, with credentials and a callback
-    // address of its own.
+    // The other account uses XML, credentials and a callback address of its own.
     let mut request = order(&other, PENDING_THEN_SUCCESS);
     request.account = "production".into();
     let answer = client
@@ -86,7 +85,7 @@ async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
     assert_eq!(world.ledger(&other).await.received, 0);
 }
 
-/// Answers one call as a proxy does; returns the request.
+/// Answers one call as a proxy does, and returns the request.
 async fn proxy_one(listener: TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
@@ -110,7 +109,7 @@ async fn requests_use_configured_proxy() {
         let address = listener.local_addr().unwrap();
         let proxy = format!("http://user:proxy-password@{address}");
         if is_in_file {
-            // No shell sets a variable of this account.
+            // A shell cannot set a variable with this account's name.
             world.rename_account("main", "my-shop");
             let file = world.path().join("proxy");
             std::fs::write(&file, format!("{proxy}\n")).unwrap();

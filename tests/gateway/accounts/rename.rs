@@ -58,7 +58,7 @@ async fn renamed_account_keeps_its_transactions(kind: StoreKind) {
     }
     assert_eq!(world.ledger(&settled.reference_code).await.received, 1);
 
-    // What was open under the former name is checked with the account's credentials.
+    // Transactions open under the former name are checked with the account's credentials.
     let asked = async {
         loop {
             let request = CheckTransactionRequest {

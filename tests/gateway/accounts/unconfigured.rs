@@ -46,12 +46,12 @@ fn skipped_check_does_not_advance_schedule() {
     let due = passed.due_at().unwrap();
     assert!(due > at(125));
     let checked = passed.observe_check(None, due, &schedule).transaction;
-    // A minute after the first check, 20 % more or less, and no sooner.
+    // One minute after the first check, plus at most 20 %, and no sooner.
     let next = checked.due_at().unwrap().duration_since(due).as_secs();
     assert!((60..=72).contains(&next), "{next}");
 }
 
-/// A second account whose sandbox, on that port, makes no callback of its own accord.
+/// Adds a second account whose sandbox, on this port, sends no callback by itself.
 async fn add_second(world: &mut World, port: u16) -> Process {
     let sandbox = world.sandbox_with(port, "second-member", &[]).await;
     world
@@ -71,7 +71,7 @@ async fn buy_of_second(gateway: &Gateway, code: &str, number: &str) -> Transacti
 
 const PASSED_OVER: &str = "status check passed over";
 
-/// Waits for the report of one open transaction of the account `second`.
+/// Waits for the log line about one open transaction of the account `second`.
 async fn until_reported(gateway: &mut Gateway) {
     gateway
         .process
@@ -87,7 +87,7 @@ async fn until_reported(gateway: &mut Gateway) {
         .await;
 }
 
-/// Waits until the gauge of such transactions has a value in a state.
+/// Waits until the gauge of such transactions has a value for a state.
 async fn until_counted(gateway: &Gateway, state: &str, wanted: &str) {
     let series = format!("okebayar_transaction_unconfigured_account{{state=\"{state}\"");
     let counted = async {
@@ -137,7 +137,7 @@ async fn unconfigured_account_transaction_escalates_to_review(kind: StoreKind) {
 async fn checks_resume_when_account_is_configured_again(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let _second = add_second(&mut world, ports::free()).await;
-    // Long enough that the first gateway makes no check before it is gone.
+    // Long enough that the first gateway makes no check before it is killed.
     world
         .set("checks.pending_first", "5s")
         .set("checks.unconfigured_grace", "300ms");
@@ -173,7 +173,7 @@ async fn unconfigured_gateway_does_not_delay_checks_of_another() {
     let code = reference();
     let pending = buy_of_second(&has_it, &code, PENDING_FOR_EVER).await;
     assert_eq!(pending.state(), State::Pending);
-    // Each check that falls due is seen by both. The sandbox waits for the count.
+    // Both gateways see each due check. The sandbox waits for the count.
     let url = format!("http://127.0.0.1:{port}/ledger/{code}?checks=12");
     let entry = reqwest::get(url).await.unwrap().text().await.unwrap();
     let entry: Value = serde_json::from_str(&entry).unwrap();

@@ -54,7 +54,7 @@ async fn changed_user_id_is_rejected_until_change_userid_runs(kind: StoreKind) {
             told.contains("store change-userid --account main"),
             "{told}"
         );
-        // Without confirmation it only shows what it would do.
+        // Without confirmation the command only prints the change.
         let told = refused(&world, &command).await;
         assert!(told.contains("add --yes"), "{told}");
     }
@@ -75,7 +75,7 @@ async fn changed_user_id_is_rejected_until_change_userid_runs(kind: StoreKind) {
     }
 }
 
-/// A check under another user id may be answered "never received", of a purchase that was.
+/// A check under another user id may be answered "never received" for a purchase that was received.
 async fn user_id_change_is_rejected_while_transactions_are_open(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
@@ -125,7 +125,7 @@ async fn user_id_change_is_rejected_while_code_lists_are_configured(kind: StoreK
     assert!(told.contains("nothing is changed"), "{told}");
 }
 
-/// Overwrites the record of a transaction with text that is none.
+/// Overwrites the record of a transaction with an unreadable one.
 async fn damage(redis: &Redis, transaction: &CoreTransaction) {
     let mut keys = redis::cmd("KEYS");
     keys.arg(format!("okb:*:tx:{}", transaction.key()));
@@ -211,7 +211,7 @@ async fn concurrent_gateways_register_one_name_per_user_id() {
     }
 }
 
-/// Redis loses its identity, and the running gateways write again what they know of it.
+/// Redis loses its identity, and the running gateways restore what they know of it.
 #[tokio::test]
 async fn lost_identity_is_restored_by_next_verification() {
     let folder = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ async fn lost_identity_is_restored_by_next_verification() {
     for store in [&running, &other] {
         assert!(!store.account_names().await.unwrap().is_whole);
     }
-    // A gateway that knows less comes first.
+    // A gateway with less knowledge writes first.
     drop(open(&identity("main", "one")).await.unwrap());
     let seen = running.account_names().await.unwrap();
     assert!(!seen.is_whole && seen.names.len() == 1);
@@ -254,7 +254,7 @@ async fn lost_identity_is_restored_by_next_verification() {
         assert_eq!((seen.names, seen.is_whole), (known.clone(), true));
     }
 
-    // A gateway with another identity comes first.
+    // A gateway with another identity writes first.
     let wider = RedisSettings {
         partitions: 16,
         ..redis_settings(&redis)
@@ -277,7 +277,7 @@ async fn lost_identity_is_restored_by_next_verification() {
         let refused = running.verify().await.unwrap_err().to_string();
         assert!(refused.contains(wanted), "{refused}");
     }
-    // What an operator changes while gateways run is none.
+    // A user id that an operator changes under running gateways is no mismatch.
     redis.command(&["FLUSHALL"]).await;
     running.verify().await.unwrap();
     let change = UserIdChange {

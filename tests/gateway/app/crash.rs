@@ -1,5 +1,5 @@
-//! Promises 1, 2 and 11: a crash changes when, not whether. The gateway is killed, the
-//! store, and both together.
+//! Promises 1, 2 and 11: a crash of the gateway, the store or both delays an outcome but does not
+//! change it.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::support::{
 
 async fn killed_gateway_settles_sent_purchase_after_restart(kind: StoreKind) {
     let mut world = World::new(kind).await;
-    // The new process waits for the old one's POST to be over: scaled down.
+    // The new process waits for the end of the old process's POST (scaled down).
     world
         .set("accounts.main.timeout", "1s")
         .set("limits.queue_timeout", "500ms")
@@ -64,12 +64,12 @@ async fn killed_gateway_settles_sent_purchase_after_restart(kind: StoreKind) {
             .into_inner();
         assert!(again.replayed, "{account_number}");
         assert_eq!(world.ledger(&code).await.received, 1, "{account_number}");
-        // The next one opens the same store.
+        // The next gateway opens the same store.
         gateway.process.kill().await;
     }
 }
 
-/// The pause between two calls that a store which is away refuses.
+/// The pause before a call is retried that an absent store rejects.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// The processes that a crash kills.
@@ -80,25 +80,25 @@ enum Victim {
     Both,
 }
 
-/// The moment of a crash in the life of a purchase.
+/// The moment of a crash during a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
-    /// The claim is stored, and the POST is on its way to OKEBAYAR.
+    /// The claim is stored, and the POST is in flight.
     Claimed,
-    /// OKEBAYAR has processed the POST, and no answer ever comes.
+    /// OKEBAYAR has processed the POST and never answers.
     Sent,
-    /// The caller has its answer, which is "pending".
+    /// The caller has its answer, "pending".
     Answered,
 }
 
 const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Sent, Moment::Answered];
 
-/// A gate on the way to OKEBAYAR. It holds requests up while it is shut, and delivers
-/// them even if their sender has died meanwhile, as a network does.
+/// A gate before OKEBAYAR. Shut, it delays requests; it delivers them even if their sender has
+/// died, as a network does.
 struct Gate {
     port: u16,
     is_open: watch::Sender<bool>,
-    /// One message whenever bytes have arrived.
+    /// One message per arrival of bytes.
     arrived: mpsc::UnboundedReceiver<()>,
 }
 
@@ -126,14 +126,14 @@ impl Gate {
         self.is_open.send_replace(true);
     }
 
-    /// Lets no request pass any more.
+    /// Stops passing requests.
     fn shut(&mut self) {
         self.is_open.send_replace(false);
         while self.arrived.try_recv().is_ok() {}
     }
 }
 
-/// Passes on one connection: its requests while the gate is open, its answers always.
+/// Passes on one connection: requests while the gate is open, answers always.
 async fn pass(
     near: TcpStream,
     upstream: u16,
@@ -156,7 +156,7 @@ async fn pass(
                 return;
             }
         }
-        // The end of the sender is not passed on: OKEBAYAR processes what it received.
+        // The sender's end of stream is not passed on: OKEBAYAR processes what it received.
         std::future::pending::<()>().await;
     };
     let back = async {
@@ -164,7 +164,7 @@ async fn pass(
             .await
             .is_err()
         {
-            // Nobody reads the answer; it still has to be taken from OKEBAYAR.
+            // The sender is gone, but the answer must still be read from OKEBAYAR.
             let _ = tokio::io::copy(&mut far_read, &mut tokio::io::sink()).await;
         }
     };
@@ -174,8 +174,7 @@ async fn pass(
     }
 }
 
-/// A world whose store keeps what it acknowledged when it is killed, and the gate
-/// before its OKEBAYAR.
+/// Creates a world whose store is durable when killed, and the gate before its OKEBAYAR.
 async fn durable_world(kind: StoreKind) -> (World, Gate) {
     let mut world = World::new(kind).await;
     if kind == StoreKind::Redis {
@@ -190,14 +189,13 @@ async fn durable_world(kind: StoreKind) -> (World, Gate) {
             "accounts.main.url",
             &format!("http://127.0.0.1:{}/", gate.port),
         )
-        // The first check waits for the POST to be over: scaled down.
+        // The first check waits for the end of the POST (scaled down).
         .set("accounts.main.timeout", "2s")
         .set("limits.queue_timeout", "1s");
     (world, gate)
 }
 
-/// Starts a purchase and lets it come as far as `moment`; returns the transaction as
-/// the store holds it then.
+/// Starts a purchase, runs it up to `moment`, and returns the transaction as stored then.
 async fn buy_until(
     moment: Moment,
     world: &World,
@@ -216,7 +214,7 @@ async fn buy_until(
         gate.shut();
     }
     let (mut caller, request) = (client.clone(), order(code, account_number));
-    // What the caller is told depends on who dies; the tests look at what is stored.
+    // The answer depends on the victim; the tests assert what is stored.
     tokio::spawn(async move { caller.purchase_prepaid(request).await });
     if moment == Moment::Claimed {
         let arrived = tokio::time::timeout(PATIENCE, gate.arrived.recv()).await;
@@ -225,7 +223,7 @@ async fn buy_until(
     } else {
         assert_eq!(world.ledger_when(code, "received=1").await.received, 1);
     }
-    // Promise 2: the record was there before the first byte went out.
+    // Promise 2: the record was stored before the first byte was sent.
     let claimed = get(&mut client, code).await.unwrap();
     let (sending, timed_out) = (State::Sending, State::Confirming);
     assert!(
@@ -242,8 +240,8 @@ fn account_number(moment: Moment) -> &'static str {
     }
 }
 
-/// Kills the victim with SIGKILL, and starts it again on the same address and files.
-/// A POST that was on its way is delivered while the gateway is down.
+/// Kills the victim with SIGKILL and restarts it on the same address and files. A POST in flight is
+/// delivered while the gateway is down.
 async fn crash(victim: Victim, world: &mut World, mut gateway: Gateway, gate: &Gate) -> Gateway {
     match victim {
         Victim::Gateway => gateway.process.kill().await,
@@ -280,8 +278,8 @@ async fn read_again(client: &mut Client, code: &str) -> Transaction {
         .expect("the store never came back")
 }
 
-/// Has a victim killed at these moments, each time in the middle of another purchase.
-/// Every purchase is kept, settles, and was received once.
+/// Kills a victim at each of these moments, during a new purchase each time. Every purchase is
+/// kept, settles, and is received once.
 async fn assert_crashes_are_survived(
     victim: Victim,
     moments: &[Moment],
@@ -312,7 +310,7 @@ async fn assert_crashes_are_survived(
     gateway
 }
 
-/// Repeats a purchase until the store takes claims again; returns what it is answered.
+/// Repeats a purchase until the store accepts claims again, and returns the answer.
 async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> PurchasePrepaidResponse {
     let mut client = gateway.client().await;
     let buying = async {
@@ -329,16 +327,16 @@ async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> Purch
         .expect("the store never took a claim again")
 }
 
-/// The purchase of a reference code that nobody has used, as first answered.
+/// Buys under an unused reference code and returns the first answer.
 async fn buy_new(gateway: &Gateway) -> Transaction {
     bought(buy_again(gateway, &reference(), PLAIN).await)
 }
 
-/// Asserts the same of a store that is restarted, at every moment. A restart counts as a loss,
-/// because the gateway cannot know how Redis keeps its data: the failover guard is on.
+/// Asserts survival at every moment when the store restarts. A restart counts as a loss, because
+/// the gateway cannot know how Redis persists its data: it turns the failover guard on.
 async fn assert_crashes_turn_the_guard_on(victim: Victim) {
     for moment in MOMENTS {
-        // The guard would hold back the purchase of a second round.
+        // The guard would quarantine the purchase of a second round.
         let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
         let gateway = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate).await;
         assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
@@ -349,7 +347,7 @@ async fn purchase_happens_once_when_gateway_is_killed_at_any_moment(kind: StoreK
     let (mut world, mut gate) = durable_world(kind).await;
     let gateway =
         assert_crashes_are_survived(Victim::Gateway, &MOMENTS, &mut world, &mut gate).await;
-    // The store has lost nothing, so the failover guard is off.
+    // The store lost nothing, so the failover guard is off.
     assert_succeeded(&buy_new(&gateway).await);
 }
 
@@ -366,7 +364,7 @@ async fn purchase_happens_once_under_guard_when_redis_and_gateway_are_killed() {
 #[tokio::test]
 async fn purchase_happens_once_without_guard_when_redis_and_gateway_are_killed() {
     let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
-    // It syncs every write, so a restart loses nothing.
+    // Redis syncs every write, so a restart loses nothing.
     world.set("store.failover_guard", "0s");
     let gateway = assert_crashes_are_survived(Victim::Both, &MOMENTS, &mut world, &mut gate).await;
     assert_succeeded(&buy_new(&gateway).await);

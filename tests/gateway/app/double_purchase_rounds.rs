@@ -1,6 +1,6 @@
-//! Rounds of everything that once made a second purchase, in random order, over two
-//! gateways on one Redis that are stopped, killed, frozen and reconfigured in between:
-//! every reference code is in the ledger at most once (promise 1), and most are in it.
+//! Random rounds of everything that once caused a second purchase, over two gateways on one Redis
+//! that are stopped, killed, frozen and reconfigured in between: each reference code is in the
+//! ledger at most once (promise 1), and most are in it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,17 +20,17 @@ use crate::support::{
 
 const ROUNDS: usize = 50;
 
-/// Calls with one reference code at once.
+/// Concurrent calls with one reference code.
 const TWINS: usize = 4;
 
-/// Reference codes that must be bought after everything.
+/// Reference codes that must be bought at the end.
 const AT_LAST: usize = 4;
 
 struct Rounds {
     world: World,
     gateways: Vec<Gateway>,
     sandboxes: [u16; 2],
-    /// The present name of the second account, and how often it was renamed.
+    /// The number of renames of the second account, which gives its present name.
     renamed: usize,
     bought: Vec<(String, &'static str)>,
     /// The gateway that lacks the second account.
@@ -81,7 +81,7 @@ impl Rounds {
         self.world.redis.as_ref().unwrap()
     }
 
-    /// Stops or kills one gateway, and starts it as the configuration is now.
+    /// Stops or kills one gateway and starts it with the present configuration.
     async fn restart_one(&mut self) {
         let index = self.dice.roll(2);
         self.restart(index).await;
@@ -126,11 +126,11 @@ impl Rounds {
         self.renamed += 1;
     }
 
-    /// Removes the second account from one gateway, which has it again once it is restarted as
-    /// the configuration is otherwise.
+    /// Removes the second account from one gateway until its next restart with another
+    /// configuration.
     async fn remove_account(&mut self) {
         let index = self.dice.roll(2);
-        // Another one must have it, or nobody knows of it once Redis is emptied.
+        // Another gateway must have the account, or no gateway knows it after Redis is flushed.
         self.restart(1 - index).await;
         let second = format!("second-{}", self.renamed);
         let removed = self.world.remove_account(&second);
@@ -144,7 +144,7 @@ impl Rounds {
         self.world.set("default_account", &default_account);
     }
 
-    /// Empties Redis; the next to look is an operator, another gateway, or nobody.
+    /// Flushes Redis; an operator, another gateway, or no client looks at it next.
     async fn lose_everything(&mut self) -> Option<Gateway> {
         self.redis().command(&["FLUSHALL"]).await;
         match self.dice.roll(3) {
@@ -160,7 +160,7 @@ impl Rounds {
         }
     }
 
-    /// Freezes one gateway until what it claimed must not be sent any more.
+    /// Freezes one gateway until its claims may no longer be sent.
     async fn freeze_one(&mut self) {
         let index = self.dice.roll(2);
         let calls = self.calls(2);
@@ -170,7 +170,8 @@ impl Rounds {
         join(calls).await;
     }
 
-    /// Has OKEBAYAR deny what it is processing, and a stranger report it, meanwhile.
+    /// Makes OKEBAYAR deny a purchase in progress while an unauthenticated client reports its
+    /// success.
     async fn lie_about(&mut self) {
         let denied = r#"{"transactionstatus":"400"}"#;
         self.world.misprint(PENDING_FOR_EVER, denied).await;
@@ -181,8 +182,8 @@ impl Rounds {
         self.world.misprint(PENDING_FOR_EVER, "{}").await;
     }
 
-    /// Reports a success, again until it is stored: 503 says that it was not, as when Redis
-    /// has just been killed and the gateway finds its connection broken.
+    /// Reports a success, and retries on 503 (not stored), as when Redis was just killed and the
+    /// gateway's connection is broken.
     async fn report(&self, code: &str) {
         let url = format!(
             "http://{}/callbacks/main?referencecode={code}&status=000&serialnumber=1",
@@ -202,7 +203,7 @@ impl Rounds {
         reported.expect("the callback is never stored");
     }
 
-    /// Starts calls with reference codes, new and old, several with each at once.
+    /// Starts concurrent calls with new and old reference codes, several with each.
     fn calls(&mut self, codes: usize) -> Vec<tokio::task::JoinHandle<()>> {
         let mut calls = Vec::new();
         for _ in 0..codes {
@@ -232,7 +233,7 @@ impl Rounds {
         calls
     }
 
-    /// Counts how often both sandboxes received a reference code.
+    /// Returns how many purchases of a reference code both sandboxes received.
     async fn received(&self, code: &str) -> u64 {
         let mut received = 0;
         for port in self.sandboxes {
@@ -244,8 +245,8 @@ impl Rounds {
         received
     }
 
-    /// Buys under ever newer reference codes, on both gateways, until some were sent: what came
-    /// before has stopped nothing for good.
+    /// Buys under new reference codes on both gateways until some are sent: earlier rounds block
+    /// nothing permanently.
     async fn buy_at_last(&mut self) {
         for number in 0..AT_LAST {
             let grpc = self.gateways[number % 2].grpc;
@@ -264,7 +265,7 @@ impl Rounds {
         }
     }
 
-    /// Returns how many reference codes were bought.
+    /// Returns the number of bought reference codes, and asserts that each was bought once.
     async fn assert_bought_once(&self, seed: u64) -> usize {
         let mut bought = 0;
         for (code, _) in &self.bought {
@@ -283,7 +284,7 @@ impl Rounds {
 }
 
 impl Rounds {
-    /// Prints the actions, and what was logged about a reference code.
+    /// Prints the actions and the log lines about a reference code.
     fn tell_of(&self, code: &str) {
         let running = self.gateways.iter();
         let running = running.flat_map(|gateway| gateway.process.output());
@@ -299,7 +300,7 @@ impl Rounds {
     }
 }
 
-/// Calls a gateway, which may be frozen, or gone: whatever it answers, the ledger counts.
+/// Calls a gateway that may be frozen or gone; the ledger counts, not the answer.
 async fn call(grpc: SocketAddr, request: Request<PurchasePrepaidRequest>) {
     let channel = Channel::from_shared(format!("http://{grpc}"));
     if let Ok(channel) = channel.unwrap().connect().await {
@@ -317,7 +318,7 @@ async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
 #[tokio::test]
 async fn reference_codes_are_bought_once_over_fifty_random_rounds() {
     let seed = seed();
-    // Shown when the test fails, wherever it does.
+    // Printed when the test fails, wherever it fails.
     println!("OKEBAYAR_SEED={seed}");
     let (mut rounds, _sandboxes) = Rounds::begin(seed).await;
     let first = rounds.calls(4);

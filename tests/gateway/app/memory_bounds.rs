@@ -1,5 +1,5 @@
-//! Promise 17: what one callback or answer takes is bounded, and so is what all that are
-//! admitted take together.
+//! Promise 17: the memory of one callback or answer is bounded, and so is that of all concurrent
+//! ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use crate::{
     support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
 };
 
-/// The longest callback, and the longest answer, in bytes.
+/// The longest accepted callback and answer, in bytes.
 const CALLBACK_BYTES: usize = 64 * 1024;
 const ANSWER_BYTES: usize = 256 * 1024;
-/// What the gateway may take at its peak, far below the chart's limit of 512 Mi.
+/// The permitted peak memory of the gateway, far below the chart's limit of 512 Mi.
 const PEAK_KIB_MAX: u64 = 224 * 1024;
 
-/// One long name above as many leaves as are read, which were multiplied with each other.
+/// Builds one long name above as many leaves as are read; an earlier reader multiplied the two.
 fn attack(length: usize, form: usize) -> String {
     let leaves = 500;
     let room = length - leaves * 6 - 200;
@@ -39,7 +39,7 @@ fn attack(length: usize, form: usize) -> String {
             let items = vec!["0"; leaves].join(",");
             format!("{{\"{long}\":[{items}]}}")
         }
-        // Texts of many characters that need an escape.
+        // Texts of many characters that require an escape.
         _ => format!("\"{}\"", "\u{1}".repeat(room)),
     }
 }
@@ -56,7 +56,7 @@ fn peak_kib(gateway: &Gateway) -> u64 {
     status(gateway, "VmHWM:")
 }
 
-/// Returns a number of the process's status.
+/// Returns a number from the status of the process.
 fn status(gateway: &Gateway, name: &str) -> u64 {
     let status = format!("/proc/{}/status", gateway.process.pid());
     let status = std::fs::read_to_string(status).unwrap();
@@ -74,7 +74,7 @@ async fn concurrent_callbacks_use_bounded_memory() {
         .set("store.timeout", "60s");
     let gateway = world.start_gateway().await;
     let before = peak_kib(&gateway);
-    // A connection that was idle for `callbacks.read_timeout` is closed: none is used again.
+    // Connections idle for `callbacks.read_timeout` are closed, so none is reused.
     let client = reqwest::Client::builder().pool_max_idle_per_host(0);
     let client = client.build().unwrap();
     for _ in 0..2 {
@@ -91,7 +91,7 @@ async fn concurrent_callbacks_use_bounded_memory() {
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
 }
 
-/// Sends a callback, and awaits no answer.
+/// Sends a callback without awaiting its answer.
 async fn send_callback(port: u16, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let head = format!(
@@ -102,9 +102,9 @@ async fn send_callback(port: u16, body: &str) -> TcpStream {
     stream
 }
 
-/// Hangs up, and returns once the gateway let go of the connection too.
+/// Closes a connection and returns once the gateway has closed it too.
 async fn hang_up(mut stream: TcpStream) {
-    // The gateway may have answered and closed already.
+    // The gateway may have answered and closed it already.
     let _ = stream.shutdown().await;
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
@@ -124,7 +124,7 @@ async fn aborted_callbacks_use_bounded_memory() {
         for _ in 0..400 {
             waiting.push(send_callback(world.callbacks_port, body).await);
         }
-        // In their order: whoever hangs up is being taken apart, and the next ones begin.
+        // In order: an aborted callback is still being parsed while the next ones begin.
         while !waiting.is_empty() {
             let first = waiting.drain(..waiting.len().min(4));
             join_all(first.map(hang_up)).await;
@@ -134,7 +134,7 @@ async fn aborted_callbacks_use_bounded_memory() {
     let honest = body(&reference(), CALLBACK_BYTES, 0);
     let called = client.post(world.callback_url()).body(honest).send().await;
     assert_eq!(called.unwrap().status(), 200);
-    // Each that is taken apart holds a thread.
+    // Each callback being parsed occupies a thread.
     let more = status(&gateway, "Threads:").saturating_sub(threads_before);
     assert!(more <= 32, "{more} more threads");
     let peak = peak_kib(&gateway);
@@ -159,7 +159,7 @@ async fn longest_answers_of_many_accounts_use_bounded_memory() {
             .set(&key("userid"), account)
             .set(&key("pin"), CANARY_PIN);
     }
-    // All that are in flight are answered at once.
+    // Answer all requests in flight at once.
     let in_flight = Arc::new(Barrier::new(60));
     serve_later(world.sandbox_port, move |code| {
         let body = body(&code, ANSWER_BYTES, usize::from(code.as_bytes()[0]));
@@ -218,7 +218,7 @@ async fn concurrent_longest_answers_use_bounded_memory() {
         }
     });
     let states = join_all(buying).await;
-    // An answer is believed, however long it is.
+    // An answer of any accepted length is believed.
     assert!(states.iter().all(|state| *state == State::Succeeded));
     let peak = peak_kib(&gateway);
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
@@ -247,7 +247,7 @@ async fn callback_with_too_many_fields_or_headers_is_rejected() {
     }
     for (length, is_taken) in [(32 * 1024, true), (80 * 1024, false)] {
         let long = format!("{url}?{about}&info={}", "x".repeat(length));
-        // The connection may be reset before all of it is written.
+        // The gateway may reset the connection before the request is written.
         let called = client.get(long).send().await;
         let was_taken = called.is_ok_and(|answer| answer.status() == 200);
         assert_eq!(was_taken, is_taken, "{length}");

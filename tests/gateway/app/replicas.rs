@@ -29,15 +29,15 @@ async fn concurrent_duplicates_at_two_gateways_buy_once() {
 }
 
 const WATCHED: usize = 1000;
-/// Purchases and watchers at work at once.
+/// The number of concurrent purchases and watchers.
 const AT_ONCE: usize = 100;
 
-/// Watches to the end, cutting the stream after a few messages and resuming, and
-/// returns the revisions seen.
+/// Watches until the final state, cutting the stream after a few messages and resuming, and returns
+/// the revisions seen.
 async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64> {
     let mut revisions: Vec<i64> = vec![1];
     for attempt in 0.. {
-        // Between none and two messages, then a cut.
+        // Cut after zero to two messages.
         let take = (seed * 7 + attempt * 3) % 3;
         let request = WatchTransactionRequest {
             reference_code: code.to_owned(),
@@ -54,7 +54,7 @@ async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64
                 Some(update) => {
                     let revision = update.transaction.unwrap().revision;
                     if revisions.last() == Some(&revision) {
-                        // Resumed at the end: the state that ends a watch is told again.
+                        // A watch resumed at the end returns the final state again.
                         return revisions;
                     }
                     revisions.push(revision);
@@ -68,9 +68,9 @@ async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64
 
 #[tokio::test]
 async fn thousand_watchers_see_changes_made_by_another_replica() {
-    // The sandbox calls back to the first gateway; buyers and watchers use the second.
+    // The sandbox calls back the first gateway; buyers and watchers use the second.
     let mut world = World::new(StoreKind::Redis).await;
-    // Nobody looks by themselves: wake-ups alone must carry it.
+    // Polling is disabled in effect: only wake-ups can deliver the changes.
     world
         .check_rarely()
         .set("events.poll_interval", "1h")
@@ -101,8 +101,8 @@ async fn thousand_watchers_see_changes_made_by_another_replica() {
             .await
             .unwrap();
         assert_eq!(settled.state(), State::Succeeded, "{code}");
-        // The watch ends with the final state; an answer that came after its own
-        // callback may have added to the timeline since.
+        // The watch ends with the final state; an answer that arrives after its own callback may
+        // have extended the timeline since.
         assert!(settled.revision >= last, "{code}");
     }
     assert!(
@@ -122,7 +122,7 @@ async fn missed_wake_up_is_found_by_polling() {
         .set("events.safety_poll_interval", "1h");
     let _told = world.start_gateway().await;
     let watched = world.start_replica().await;
-    // Whatever listens for wake-ups is cut off, for good.
+    // Disconnect every wake-up subscription permanently.
     let redis = world.redis.as_ref().unwrap();
     let no_wake_ups = ["ACL", "SETUSER", "default", "-subscribe", "-psubscribe"];
     redis.command(&no_wake_ups).await;

@@ -1,4 +1,4 @@
-//! Promise 14: SIGTERM stops accepting and finishes what has begun.
+//! Promise 14: SIGTERM stops accepting calls and finishes those in progress.
 
 use okebayar_gateway::grpc::v1::{
     ListNoticesRequest, State, notice_service_client::NoticeServiceClient,
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Answers a slow purchase after three seconds.
+/// Starts a sandbox that answers a slow purchase after three seconds.
 async fn start_slow_sandbox(world: &mut World) {
     let slow = ["--settle-after", "3s"];
     world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
@@ -32,7 +32,7 @@ async fn shutdown_waits_for_answer_of_started_post(kind: StoreKind) {
     let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     gateway.process.signal("-TERM");
-    // Nothing is accepted any more, while the first is still waited for.
+    // New connections are refused while the first call is awaited.
     let stopping = |line: &str| line.contains("\"stopping\"").then_some(());
     gateway.process.line(stopping).await;
     let refused = reference();
@@ -66,7 +66,7 @@ async fn shutdown_stores_unknown_outcome_of_unanswered_post(kind: StoreKind) {
     );
 
     world.set("checks.unknown_first", "50ms");
-    // What the schedule said when it was stored holds: a callback brings the check.
+    // The stored schedule applies: a callback triggers the check.
     let gateway = world.start_gateway().await;
     let report = format!("{}?referencecode={code}&status=000", world.callback_url());
     assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
@@ -85,7 +85,7 @@ async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
     let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     call.abort();
-    // No handler is left that the stop could wait for, only the POST itself.
+    // No handler remains for the shutdown to await, only the POST itself.
     purchase_is_cancelled(&gateway).await;
     gateway.process.signal("-TERM");
     assert!(
@@ -105,7 +105,7 @@ async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
 async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     start_slow_sandbox(&mut world).await;
-    // Its answer comes while the gateway stops, with a text to the partner.
+    // The answer arrives during the shutdown and carries a notice.
     let fields = r#"{"info": "Maintenance tonight"}"#;
     world.misprint(SLOW, fields).await;
     let mut gateway = world.start_gateway().await;
@@ -114,7 +114,7 @@ async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     let request = order(&code, SLOW);
     let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
-    // A probe that never speaks does not hold the end up.
+    // A silent probe does not delay the end.
     let idle = tokio::net::TcpStream::connect(gateway.admin).await.unwrap();
     gateway.process.signal("-TERM");
     let stopping = |line: &str| line.contains("\"stopping\"").then_some(());

@@ -1,4 +1,4 @@
-//! Promise 7: a callback is a hint that a check confirms.
+//! Promise 7: a callback is a hint, which a check confirms.
 
 use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Evidence, Source, State};
 
@@ -29,7 +29,7 @@ async fn forged_callback_changes_timeline_but_not_state(kind: StoreKind) {
         r#"{{"tracecode":"forged2","referencecode":"{code}","status":"000","serialnumber":"1234"}}"#
     );
     assert_eq!(post(&world.callback_url(), body).await, 200);
-    // Each was checked with OKEBAYAR, which calls the purchase pending.
+    // Each callback led to a check, which OKEBAYAR answered as pending.
     assert!(world.ledger_when(&code, "checks=1").await.checks >= 1);
     let after = gateway
         .until(&code, |transaction| {
@@ -55,7 +55,7 @@ async fn forged_callback_changes_timeline_but_not_state(kind: StoreKind) {
             .all(|entry| !entry.believed && entry.status_code == "000")
     );
 
-    // The same again is folded: another count, not another entry.
+    // A repeated callback raises a count and adds no entry.
     assert_eq!(reqwest::get(&by_get).await.unwrap().status(), 200);
     let again = get(&mut client, &code).await.unwrap();
     assert_eq!(again.revision, after.revision);
@@ -82,7 +82,7 @@ async fn callback_settles_after_confirming_check(kind: StoreKind) {
     }
 }
 
-/// The answer is late, and a callback and a caller ask for a check meanwhile.
+/// The answer is late; meanwhile a callback and a caller request a check.
 async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     let slow = ["--settle-after", "8s"];
@@ -111,7 +111,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     assert_eq!(still.state(), State::Sending, "the answer came too soon");
 
     assert_succeeded(&buying.await.unwrap());
-    // What the callback asked for comes once the answer is there.
+    // The requested check follows the answer.
     let ledger = world.ledger_when(&code, "checks=1").await;
     assert!(ledger.checks >= 1, "{ledger:?}");
     assert_eq!((ledger.received, ledger.checks_in_flight), (1, 0));

@@ -1,4 +1,4 @@
-//! The listener: who may call, what is a callback, and what is refused.
+//! The callback listener: permitted senders, accepted forms, and rejections.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -62,7 +62,7 @@ async fn malformed_callback_is_rejected() {
     }
     assert_eq!(post(&url, vec![b' '; 100_000]).await, 413);
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 400);
-    // Any case of a known name, and a reference code that nobody knows: kept.
+    // Known names in any case, and an unknown reference code: stored.
     assert_eq!(
         post(&url, r#"{"ReferenceCode":"unknown-1234","STATUS":"000"}"#).await,
         200
@@ -99,7 +99,7 @@ async fn form_body_is_read_like_query() {
         let transaction = get(&mut client, &code).await.unwrap();
         assert_eq!(transaction.reported_status_code, status, "{content_type:?}");
     }
-    // Some clients call every body a form.
+    // Some clients label every body as a form.
     let code = reference();
     buy(&mut client, &code, PENDING_FOR_EVER).await;
     let answer = reqwest::Client::new()
@@ -110,7 +110,7 @@ async fn form_body_is_read_like_query() {
     assert_eq!(answer.await.unwrap().status(), 200);
     let transaction = get(&mut client, &code).await.unwrap();
     assert_eq!(transaction.reported_status_code, "000");
-    // What a form lacks, or says twice, is refused as in a query.
+    // A form with missing or repeated fields is rejected like a query.
     for body in ["referencecode=unknown-1234", "status=000", "a=b", "="] {
         assert_eq!(post(&world.callback_url(), body).await, 400, "{body}");
     }
@@ -142,7 +142,7 @@ async fn head_and_put_requests_are_rejected() {
     let metrics = reqwest::get(format!("http://{}/metrics", gateway.admin)).await;
     let metrics = metrics.unwrap().text().await.unwrap();
     assert!(!metrics.contains("okebayar_callbacks_total{"), "{metrics}");
-    // The same by GET counts.
+    // The same request by GET counts.
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
     let after = get(&mut client, &code).await.unwrap();
     assert_eq!(after.reported_status_code, "000");
@@ -246,7 +246,7 @@ async fn forwarded_sender_with_port_is_parsed() {
         let address = gateway.callbacks;
         let url = format!("http://{address}/callbacks/main?referencecode=unknown-1&status=000");
         for (forwarded, status) in forwarded {
-            // Header names have no case.
+            // Header names are case-insensitive.
             let request = reqwest::Client::new().get(&url);
             let answer = request.header("X-FORWARDED-FOR", forwarded).send().await;
             assert_eq!(answer.unwrap().status(), status, "{listen}: {forwarded}");
@@ -262,7 +262,7 @@ async fn trace_log_omits_callback_secret() {
     let secret = world.secret().to_owned();
     world.set("accounts.main.callback_secret", &secret);
     let mut gateway = world.start_gateway().await;
-    // It reads the same in an address with escapes.
+    // A percent-encoded address is equal.
     let escaped: Vec<String> = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let escaped = escaped.concat();
     let query = "referencecode=unknown-1234&status=000";
@@ -283,7 +283,7 @@ async fn trace_log_omits_callback_secret() {
         assert_eq!(answer.status(), status, "{path}");
         let told = answer.text().await.unwrap();
         assert!(!told.contains(&secret), "{told}");
-        // A callback that is malformed, and one that comes twice.
+        // A malformed callback, and a repeated one.
         let answer = reqwest::get(format!("{open}/{path}?status=000&status=200")).await;
         let expected = if status == 200 { 400 } else { 404 };
         assert_eq!(answer.unwrap().status(), expected, "{path}");
@@ -331,8 +331,8 @@ async fn slow_senders_do_not_delay_other_callbacks() {
     let head = b"POST /callbacks/main HTTP/1.1\r\nhost: gateway\r\n";
     let connect = || async { TcpStream::connect(gateway.callbacks).await.unwrap() };
 
-    // As many as may connect never finish their heads; another caller is served
-    // once their time is up.
+    // The maximum number of connections never finish their heads; another caller is served once
+    // they time out.
     let (mut first, mut second) = (connect().await, connect().await);
     first.write_all(head).await.unwrap();
     second.write_all(&head[..10]).await.unwrap();
@@ -343,7 +343,7 @@ async fn slow_senders_do_not_delay_other_callbacks() {
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
     for mut slow in [first, second] {
         let mut answer = Vec::new();
-        // Closed by the gateway, whether it says 408 first or not.
+        // Closed by the gateway, with or without a 408.
         let _ = slow.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }

@@ -1,5 +1,5 @@
-//! Callbacks about reference codes that the store does not know: kept, listed, and asked
-//! about while the store may have lost records. They never make a transaction (promise 7).
+//! Callbacks about unknown reference codes (orphans): stored, listed, and checked while the store
+//! may have lost records. They never create a transaction (promise 7).
 
 use okebayar_gateway::grpc::v1::{
     ListOrphanCallbacksRequest, ListOrphanCallbacksResponse, OrphanCallback,
@@ -30,7 +30,7 @@ async fn orphans(gateway: &Gateway) -> Vec<OrphanCallback> {
     page.unwrap().orphan_callbacks
 }
 
-/// Waits until the newest orphan was asked about.
+/// Waits until the newest orphan was checked.
 async fn until_checked(gateway: &Gateway) -> Vec<OrphanCallback> {
     let checked = async {
         loop {
@@ -64,7 +64,7 @@ async fn start_guard(world: &World) {
     assert!(process.ended().await.success(), "{}", process.text());
 }
 
-/// Loses everything that the store holds; no gateway runs.
+/// Erases the store; no gateway runs.
 async fn lose_everything(world: &World) {
     match &world.redis {
         Some(redis) => redis.command(&["FLUSHALL"]).await,
@@ -109,7 +109,7 @@ async fn orphan_of_lost_record_is_checked_once_and_creates_no_transaction(kind: 
     let gone = get(&mut client, &code).await;
     assert_refused(gone, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
 
-    // The same again, in another spelling, and one that OKEBAYAR does not know either.
+    // The same orphan in another spelling, and one that OKEBAYAR does not know either.
     call_back(&world, &code.replace('-', "").to_ascii_uppercase(), "000").await;
     let unknown = minted(0);
     call_back(&world, &unknown, "000").await;
@@ -135,7 +135,7 @@ async fn orphan_is_not_checked_while_guard_is_off() {
     call_back(&world, &before, "000").await;
     call_back(&world, "no reference code!", "000").await;
     start_guard(&world).await;
-    // One after the other: when this one was asked about, the others were passed over.
+    // In order: once this one was checked, the others were skipped.
     call_back(&world, &after, "000").await;
     let all = until_checked(&gateway).await;
     let checked: Vec<bool> = all.iter().map(|one| one.check.is_some()).collect();
@@ -193,7 +193,8 @@ async fn orphan_that_may_be_old_is_kept_unchecked() {
     for code in [&undated, &old, &ahead, &young] {
         call_back(&world, code, "000").await;
     }
-    // They are asked about in their order, so the last one shows that the others were not.
+    // Orphans are checked in order, so the check of the last one shows that the others were
+    // skipped.
     let all = until_checked(&gateway).await;
     assert_eq!(all[0].reference_code, young);
     assert!(all[1..].iter().all(|one| one.check.is_none()), "{all:#?}");

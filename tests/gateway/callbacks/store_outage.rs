@@ -1,8 +1,8 @@
-//! Promise 12: a callback is stored before it is answered, or answered 503.
+//! Promise 12: a callback is stored before it is answered, or else answered 503.
 
 use crate::support::world::{PENDING_FOR_EVER, StoreKind, World, buy, get, reference};
 
-/// Asserts that a callback about a transaction is refused, because it cannot be stored.
+/// Asserts that a callback about a transaction is rejected because it cannot be stored.
 async fn assert_not_stored(url: &str) {
     let answer = reqwest::get(url).await.unwrap();
     assert_eq!(answer.status(), 503);
@@ -18,7 +18,7 @@ async fn callback_is_answered_503_while_store_is_down() {
     let code = reference();
     let before = buy(&mut client, &code, PENDING_FOR_EVER).await;
     let url = format!("{}?referencecode={code}&status=000", world.callback_url());
-    // Redis answers what is read, and takes no write.
+    // Redis answers reads and rejects writes.
     let redis = world.redis.as_ref().unwrap();
     let replicas = async |wanted| {
         let set = ["CONFIG", "SET", "min-replicas-to-write", wanted];

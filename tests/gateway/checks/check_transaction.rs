@@ -1,4 +1,4 @@
-//! `CheckTransaction`: OKEBAYAR asked now, once for all who ask.
+//! `CheckTransaction`: an immediate check, shared by all concurrent callers.
 
 use okebayar_gateway::grpc::v1::{CheckTransactionRequest, CheckTransactionResponse, State};
 use tonic::{Code, Request, Status};
@@ -29,7 +29,7 @@ async fn check_settles_transaction_without_callback(kind: StoreKind) {
         buy(&mut client, &code, CALLBACK_LOST).await.state(),
         State::Pending
     );
-    // The sandbox settles it within 300 ms; each check waits for its turn.
+    // The sandbox settles it within 300 ms; each check waits for the minimum interval.
     loop {
         let answer = check(&mut client, &code).await.unwrap();
         assert!(answer.checked);
@@ -52,7 +52,7 @@ async fn concurrent_requests_share_one_check(kind: StoreKind) {
     let mut client = gateway.client().await;
     let code = reference();
     buy(&mut client, &code, PENDING_FOR_EVER).await;
-    // The first is made at once, all others two seconds later.
+    // The first check is immediate; the others follow two seconds later.
     let calls = (0..50).map(|_| {
         let (mut client, code) = (client.clone(), code.clone());
         tokio::spawn(async move { check(&mut client, &code).await.unwrap() })

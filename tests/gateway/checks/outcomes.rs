@@ -192,7 +192,7 @@ async fn every_answer_settles_on_documented_evidence(kind: StoreKind) {
     }
 }
 
-/// Has OKEBAYAR asked now; returns the transaction once it was.
+/// Requests a check and returns the transaction once OKEBAYAR was asked.
 async fn check(client: &mut Client, code: &str) -> Transaction {
     let request = CheckTransactionRequest {
         reference_code: code.to_owned(),
@@ -215,14 +215,14 @@ const DOUBTFUL: &str = "080000009202";
 #[tokio::test]
 async fn doubtful_failure_requires_two_agreeing_checks() {
     let mut world = World::new(StoreKind::Embedded).await;
-    // No check is made but those that are asked for.
+    // Only requested checks are made.
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
     assert_doubtful(&buy(&mut client, &code, DOUBTFUL).await);
     assert_eq!(world.ledger(&code).await.checks, 0);
-    // The answer and one check are not two checks.
+    // The answer and one check do not count as two checks.
     assert_doubtful(&check(&mut client, &code).await);
     assert_eq!(world.ledger(&code).await.checks, 1);
     let failed = loop {
@@ -230,7 +230,7 @@ async fn doubtful_failure_requires_two_agreeing_checks() {
         if transaction.r#final {
             break transaction;
         }
-        // The second check came too soon after the first.
+        // The second check follows the first too soon.
         assert_doubtful(&transaction);
     };
     assert_eq!(failed.state(), State::Failed, "{failed:#?}");
@@ -277,15 +277,15 @@ fn assert_needs_review(transaction: &Transaction) {
     assert!(!transaction.r#final && !transaction.safe_to_refund && !transaction.safe_to_buy_again);
 }
 
-/// Has a purchase's connection break, then starts a sandbox that has never heard
-/// of the reference code and answers its checks with 400.
+/// Breaks the connection of a purchase, then starts a sandbox that does not know the reference code
+/// and answers checks with 400.
 async fn buy_unheard(world: &mut World, gateway: &Gateway) -> String {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", world.sandbox_port))
         .await
         .unwrap();
     let breaking = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // Something of the request must have arrived, or nothing was sent.
+        // Part of the request must have arrived, or the attempt counts as not sent.
         stream.read_u8().await.unwrap();
     });
     let code = reference();
@@ -305,7 +305,7 @@ async fn check_code_that_may_mean_not_found_settles_nothing() {
         .set("checks.not_received_after", "100ms");
     let gateway = world.start_gateway().await;
     let code = buy_unheard(&mut world, &gateway).await;
-    // Whichever it is.
+    // Any of the codes.
     for not_found in ["204", "500", "000"] {
         world.ledger_when(&code, "checks=1").await;
         world.not_found_code(not_found).await;
@@ -319,8 +319,8 @@ async fn check_code_that_may_mean_not_found_settles_nothing() {
     assert!(world.ledger(&code).await.checks >= 1);
 }
 
-/// A number that OKEBAYAR writes in another form, and then "never received": somebody received
-/// it.
+/// OKEBAYAR reformats the number and later reports "never received", although it received the
+/// purchase.
 #[tokio::test]
 async fn never_received_after_answer_about_other_number_escalates_to_review() {
     let mut world = World::new(StoreKind::Embedded).await;
@@ -355,7 +355,7 @@ async fn configured_code_settles_as_never_received() {
     assert!(transaction.safe_to_refund);
 }
 
-/// Has a transaction checked until it is settled; the state, and whether it contradicts.
+/// Requests checks until the transaction settles; returns its state and whether it is contradicted.
 async fn until_settled(gateway: &Gateway, code: &str) -> Transaction {
     let settling = async {
         loop {
@@ -400,7 +400,7 @@ async fn never_received_after_receipt_escalates_to_review(kind: StoreKind) {
         assert!([State::Pending, State::Confirming].contains(&bought.state()));
         codes.push(code);
     }
-    // OKEBAYAR that never heard of them.
+    // An OKEBAYAR that does not know them.
     world.sandbox.take().unwrap().kill().await;
     world.start_sandbox().await;
     for (code, account_number) in codes.iter().zip(answered) {
@@ -425,7 +425,7 @@ async fn pending_check_restarts_doubtful_run() {
     let gateway = world.start_gateway().await;
     let code = reference();
     let answer = |code| script.lock().unwrap().code = code;
-    // The rule is about time itself: longer than the gap and the skew.
+    // The rule uses elapsed time: more than the gap plus the clock skew.
     let gap = || tokio::time::sleep(Duration::from_millis(500));
     let pending = buy(&mut gateway.client().await, &code, PLAIN).await;
     assert_eq!(pending.state(), State::Pending);

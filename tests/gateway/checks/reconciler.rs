@@ -1,5 +1,5 @@
-//! Promise 11 under load: one check of a transaction at a time, none lost, and a fresh
-//! one is not kept waiting by a backlog, a slow account or another gateway.
+//! Promise 11 under load: one check of a transaction at a time, none lost, and a new check is not
+//! delayed by a backlog, a slow account or another gateway.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::support::{
     },
 };
 
-/// A world whose sandbox takes so long to answer a check.
+/// Creates a world whose sandbox delays its answers to checks.
 async fn slow_checks(kind: StoreKind, more: &[&str]) -> World {
     let mut world = World::without_sandbox(kind).await;
     let sandbox = world.sandbox_with(world.sandbox_port, USER_ID, more).await;
@@ -37,7 +37,7 @@ async fn slow_checks(kind: StoreKind, more: &[&str]) -> World {
     world
 }
 
-/// Another account and its sandbox, at a port.
+/// Adds another account and starts its sandbox on a port.
 async fn second_account(world: &mut World) -> (Process, u16) {
     let port = ports::free();
     let sandbox = world.sandbox_with(port, "second-member", &[]).await;
@@ -56,7 +56,7 @@ fn order_of_second(code: &str, account_number: &str) -> PurchasePrepaidRequest {
     }
 }
 
-/// Reads a transaction of an account until it succeeded.
+/// Reads a transaction of an account until it has succeeded.
 async fn until_succeeded(client: &mut Client, account: &str, code: &str) {
     let reading = async {
         loop {
@@ -76,7 +76,7 @@ async fn until_succeeded(client: &mut Client, account: &str, code: &str) {
         .expect("nobody checked it");
 }
 
-/// Sends callbacks about a transaction to every gateway, until it is dropped.
+/// Sends callbacks about a transaction to every gateway until dropped.
 fn flood(gateways: &[Gateway], code: &str) -> tokio::task::JoinSet<()> {
     let mut senders = tokio::task::JoinSet::new();
     for (number, gateway) in gateways.iter().enumerate() {
@@ -112,8 +112,8 @@ async fn callback_flood_runs_one_check_at_a_time(kind: StoreKind) {
 }
 
 async fn callback_during_check_schedules_another_check(kind: StoreKind) {
-    // The first check finds it pending and is answered after it settled and was called
-    // back: nothing but the second one can settle it.
+    // The first check finds it pending, and its answer arrives after the transaction settled and
+    // was called back: only a second check can settle it.
     let times = ["--check-delay", "5s", "--settle-after", "3s"];
     let mut world = slow_checks(kind, &times).await;
     world.check_rarely();
@@ -139,8 +139,8 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Fills the store with so many purchases of the account `main` that were claimed ten
-/// minutes ago by a process that is gone.
+/// Fills the store with purchases of the account `main` that a dead process claimed ten minutes
+/// ago.
 async fn fill(world: &World, count: u32) {
     let settings = Settings::from_pairs([
         ("accounts.main.url", "https://okebayar.example/".to_owned()),
@@ -182,7 +182,7 @@ async fn fill(world: &World, count: u32) {
         .await;
 }
 
-/// The value of a metric without labels of its own; 0 while there is none.
+/// Returns the value of a metric without labels of its own, or 0 if it is absent.
 async fn metric(gateway: &Gateway, name: &str) -> f64 {
     let url = format!("http://{}/metrics", gateway.admin);
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -197,7 +197,7 @@ async fn fresh_callback_is_confirmed_within_5_s_despite_backlog(kind: StoreKind)
     let mut world = slow_checks(kind, &["--check-delay", "300ms"]).await;
     world.check_rarely();
     let count = match kind {
-        // Each of its commits is synced.
+        // The store syncs each of its commits.
         StoreKind::Embedded => 1_000,
         StoreKind::Redis if is_full() => 100_000,
         StoreKind::Redis => 2_000,
@@ -241,7 +241,7 @@ async fn slow_account_leaves_check_slots_to_others() {
     fill(&world, 50).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    // The backlog has every slot that it gets, each for the 20 s of the time-out.
+    // The backlog occupies all of its slots, each for the time-out of 20 s.
     let taken = async {
         while metric(&gateway, "okebayar_checks_running").await < 2.0 {
             tokio::task::yield_now().await;
@@ -272,8 +272,8 @@ async fn unconfigured_account_acquires_no_lease() {
     client.purchase_prepaid(request).await.unwrap();
     with.process.kill().await;
 
-    // The other gateway checks one of its own that is due later, so it has looked past
-    // the foreign one while that was due.
+    // The other gateway checks its own transaction, which is due later, so it has passed the
+    // foreign one while that was due.
     let own = reference();
     buy(&mut without.client().await, &own, CALLBACK_LOST).await;
     assert_succeeded(&without.until_final(&own).await);
@@ -313,7 +313,7 @@ fn check_requested_during_check_runs_afterwards() {
     let began = ask(&pending, 100);
     let once = began.observe_check_since(&began, None, at(102), &schedule());
     assert_eq!(once.transaction.asked_at(), None, "that was its check");
-    // The time that is asked for stays the same, and the request is another.
+    // The requested time is the same, but the request is another.
     let again = ask(&began, 101);
     assert_eq!(again.asked_at(), began.asked_at());
     let ended = again.observe_check_since(&began, None, at(102), &schedule());

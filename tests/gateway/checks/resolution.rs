@@ -35,7 +35,7 @@ async fn resolve(
     Ok(resolved.transaction.unwrap())
 }
 
-/// One that was checked in vain until a human must decide.
+/// Creates a transaction whose checks are exhausted, so that it is in review.
 async fn undecided(gateway: &Gateway) -> Transaction {
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
@@ -89,7 +89,7 @@ async fn resolution_settles_transaction_in_review(kind: StoreKind) {
             ("siti@example", &request.note)
         );
         assert_eq!(settled.revision, open.revision + 1);
-        // The same again changes nothing, another one is too late.
+        // A repeated resolution changes nothing; a different one is stale.
         assert_eq!(
             resolve(&mut client, request.clone()).await.unwrap(),
             settled
@@ -131,7 +131,7 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
         reversed.serial_number, bought.serial_number,
         "the receipt stays"
     );
-    // OKEBAYAR still calls it a success: that was known.
+    // OKEBAYAR still reports success: that is no new evidence.
     let request = CheckTransactionRequest {
         account: String::new(),
         reference_code: code.clone(),
@@ -156,8 +156,8 @@ async fn newer_proof_against_resolution_reopens_transaction() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
-    // Its checks are reset three times, which is longer than it is waited for; after
-    // that they tell of the success.
+    // Its checks are reset three times, which lasts longer than the purchase waits; later checks
+    // report the success.
     let open = {
         buy(&mut client, &code, "080000000023").await;
         gateway
@@ -190,7 +190,7 @@ async fn newer_proof_against_resolution_reopens_transaction() {
         (State::NeedsReview, Reason::Contradicted, true)
     );
     assert!(!reopened.safe_to_refund && !reopened.r#final);
-    // Having seen it, the operator decides again.
+    // Having seen the new evidence, the operator resolves again.
     let request = ruling(&code, reopened.revision, Resolution::Succeeded);
     let settled = resolve(&mut client, request).await.unwrap();
     assert_succeeded(&settled);
@@ -246,7 +246,7 @@ async fn resolution_with_control_characters_is_rejected() {
         let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();
         assert_eq!(fields, ["operator", "note"], "{hidden:?}");
     }
-    // Any other text is an operator's own affair.
+    // Any other text is permitted.
     let mut request = ruling(&reference(), 1, Resolution::Failed);
     request.operator = "Siti Nurhaliza \u{2013} 山田".into();
     let refused = resolve(&mut client, request).await;

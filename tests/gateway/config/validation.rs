@@ -1,5 +1,5 @@
-//! Configuration that would break a promise later is refused at once, and what is allowed
-//! and risky is named.
+//! Configuration that would break a promise is rejected at start; risky but permitted configuration
+//! is warned about.
 
 use std::os::unix::fs::symlink;
 
@@ -8,7 +8,7 @@ use crate::support::{
     world::{BINARY, StoreKind, World},
 };
 
-/// The output of `serve --check`, and whether it can be used.
+/// Returns the success and the output of `serve --check`.
 async fn check(world: &World) -> (bool, String) {
     check_in(world, &world.environment()).await
 }
@@ -20,7 +20,7 @@ async fn check_in(world: &World, environment: &[(String, String)]) -> (bool, Str
     (ended.success(), process.text())
 }
 
-/// Asserts that a value is refused with these words, and never quoted where it is a secret.
+/// Asserts that a value is rejected with these words, and that a secret value is not quoted.
 async fn assert_refused(world: &mut World, key: &str, value: &str, words: &[&str]) {
     world.set(key, value);
     let (can_be_used, told) = check(world).await;
@@ -109,7 +109,7 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
     ] {
         assert_refused(&mut world, key, value, &[problem]).await;
     }
-    // The address stands in the logs of others.
+    // The callback address appears in logs of third parties.
     world.set("accounts.main.pin", "0123456789abcdef");
     assert_refused(&mut world, key, "0123456789abcdef", &["it is the PIN"]).await;
     for value in [

@@ -1,5 +1,5 @@
-//! The helm chart and the Dockerfile: rendered by the real Helm engine, valid for
-//! Kubernetes, and naming only what the binary serves.
+//! The helm chart and the Dockerfile: rendered by the real Helm engine, valid for Kubernetes, and
+//! consistent with the binary.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A program that `.ci/install-tools` installed.
+/// Returns a command for a program that `.ci/install-tools` installed.
 fn tool(name: &str) -> Command {
     let program = root("target/tools/python/bin").join(name);
     assert!(program.exists(), "{name} is missing: run `make tools`");
@@ -37,8 +37,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Renders the chart with one of its value sets and changes to it; why it is refused
-/// where it is.
+/// Renders the chart with one of its value sets and changes; returns the error if it is rejected.
 async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
     render_as(&[], values, changes).await
 }
@@ -49,7 +48,7 @@ async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Ve
     Ok(rendered["documents"].as_array().unwrap().clone())
 }
 
-/// The documents and the notes.
+/// Renders the chart and returns its documents and notes.
 async fn render_all(options: &[&str], values: &str, changes: &Value) -> Result<Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let over = folder.path().join("over.json");
@@ -71,7 +70,7 @@ async fn render_all(options: &[&str], values: &str, changes: &Value) -> Result<V
     Ok(rendered)
 }
 
-/// The one document of a kind, and of a name if several have it.
+/// Returns the only document of a kind, selected by name if there are several.
 fn find<'a>(documents: &'a [Value], kind: &str, name_end: &str) -> &'a Value {
     let mut found = documents.iter().filter(|document| {
         let name = document["metadata"]["name"].as_str().unwrap();
@@ -92,7 +91,7 @@ fn kinds(documents: &[Value]) -> BTreeMap<&str, usize> {
     kinds
 }
 
-/// Kubernetes' own schemas, strictly: an unknown field is a fault.
+/// Validates documents strictly against Kubernetes' own schemas: unknown fields are errors.
 async fn assert_valid(documents: &[Value], case: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.yaml");
@@ -107,7 +106,7 @@ async fn assert_valid(documents: &[Value], case: &str) {
     }
 }
 
-/// Every container of every pod, with its pod.
+/// Returns every container of every pod, with its pod.
 fn containers(documents: &[Value]) -> Vec<(&Value, &Value)> {
     let pod = |document: &'_ Value| match document["kind"].as_str() {
         Some("Pod") => document["spec"].is_object(),
@@ -311,7 +310,7 @@ async fn rendered_configuration_passes_check() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("gateway.toml");
         std::fs::write(&config, toml).unwrap();
-        // Secrets are mounted; here they lie elsewhere.
+        // Secrets are mounted in a pod; here they are at another path.
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "1234").unwrap();
         let callback = folder.path().join("callback");
@@ -371,7 +370,7 @@ async fn chart_ports_probes_and_commands_exist_in_binary() {
             assert_eq!(port["port"].as_u64(), expected, "{document}");
         }
     }
-    // What may take longest is given time: preStop, drain, and a margin.
+    // The termination grace period covers preStop, the drain, and a margin.
     let grace = gateway["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert_eq!(grace, 5 + 68 + 10);
 
@@ -431,7 +430,7 @@ fn chart_readme_documents_every_value() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
-/// Notes every value that has no row.
+/// Collects every value without a row.
 fn tell(schema: &Value, path: &str, readme: &str, missing: &mut Vec<String>) {
     let Some(properties) = schema["properties"].as_object() else {
         if !readme.contains(&format!("| `{path}` |")) {
@@ -467,7 +466,7 @@ async fn embedded_store_must_exist_on_chart_upgrade() {
         let toml = config["data"]["gateway.toml"].as_str().unwrap();
         let line = format!("must_exist = {expected}\n");
         assert!(toml.contains(&line), "{options:?} {changes}: {toml}");
-        // Until it is set for good, a rollback to the first install takes it back.
+        // Until the value is set permanently, a rollback to the first install reverts it.
         let rendered = render_all(options, "dev", changes).await.unwrap();
         let notes = rendered["notes"].as_str().unwrap();
         let asks = notes.contains("Set store.embedded.mustExist: true");

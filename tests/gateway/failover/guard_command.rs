@@ -4,8 +4,8 @@ use okebayar_gateway::grpc::v1::State;
 
 use crate::support::{
     failover::{
-        REASON, assert_held_back, await_verification, back_up, buy_again, buy_until_held_back,
-        buy_until_sent, guard, redeem, restore, start_guard, stop, way_to_redis,
+        REASON, assert_quarantined, await_verification, back_up, buy_again, buy_until_quarantined,
+        buy_until_sent, check_now, guard, proxy_redis, restore, start_guard, stop,
     },
     on_both_stores,
     process::Process,
@@ -26,7 +26,7 @@ async fn call_back(gateway: &Gateway, code: &str) {
 async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();
-    // Which code it is stands nowhere, and none is configured.
+    // The sandbox uses an undocumented not-found code, and none is configured.
     world.not_found_code("204").await;
     let gateway = world.start_gateway().await;
     stop(gateway).await;
@@ -41,15 +41,15 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     let mut client = gateway.client().await;
     let (unknown, unchecked) = (reference(), reference());
     let (called_back, orphaned) = (reference(), reference());
-    // By another spelling, before the gateway knew the reference code.
+    // The callback spells the reference code differently and precedes the gateway's record.
     call_back(&gateway, &orphaned.replace('-', "").to_uppercase()).await;
     for code in [&unknown, &unchecked, &called_back, &orphaned] {
-        assert_held_back(&buy(&mut client, code, PLAIN).await);
+        assert_quarantined(&buy(&mut client, code, PLAIN).await);
     }
-    assert_held_back(&buy(&mut client, &sent, PENDING_FOR_EVER).await);
+    assert_quarantined(&buy(&mut client, &sent, PENDING_FOR_EVER).await);
     call_back(&gateway, &called_back).await;
     for code in [&unknown, &called_back, &orphaned, &sent] {
-        redeem(&gateway, code).await;
+        check_now(&gateway, code).await;
     }
     let gateway = if kind == StoreKind::Embedded {
         stop(gateway).await;
@@ -63,7 +63,7 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
         "{told}"
     );
     assert!(told.contains("4 stay held back"), "{told}");
-    // Keys leave out case and hyphens, or keep them.
+    // Keys may omit case and hyphens.
     let line_of = |code: &str| {
         let found = told.lines().find(|line| {
             let line = line.replace('-', "").to_lowercase();
@@ -121,7 +121,7 @@ async fn guard_command_shows_ends_and_starts_guard() {
     redis.kill().await;
     redis.start_again().await;
     let mut client = gateway.client().await;
-    assert_held_back(&buy_again(&mut client, &reference()).await);
+    assert_quarantined(&buy_again(&mut client, &reference()).await);
     let warned = |line: &str| {
         line.contains("the store may have lost records")
             .then_some(())
@@ -139,14 +139,14 @@ async fn guard_command_shows_ends_and_starts_guard() {
     assert_eq!(first, "the failover guard is off");
     assert!(ended.starts_with("ended at "), "{told}");
     assert!(ended.ends_with(REASON), "{told}");
-    // A running gateway hears of it soon.
+    // A running gateway reads the end of the guard within seconds.
     buy_until_sent(&world, &mut client, reference).await;
     let told = guard(&world, "start").await;
     assert!(
         told.starts_with("the failover guard is on since "),
         "{told}"
     );
-    assert_held_back(&buy_until_held_back(&mut client).await);
+    assert_quarantined(&buy_until_quarantined(&mut client).await);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn guard_command_on_embedded_store_requires_stopped_gateway() {
     assert!(guard(&world, "start").await.contains(" is on since "));
     let told = guard(&world, "end").await;
     assert!(told.starts_with("the failover guard is off\n"), "{told}");
-    // No end without a reason.
+    // `guard end` requires a reason.
     for arguments in [&["guard", "end"][..], &["guard", "end", "--reason", " "]] {
         let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
         assert!(!process.ended().await.success());
@@ -207,7 +207,7 @@ async fn guard_end_is_rejected_over_undetected_loss() {
 #[tokio::test]
 async fn guard_end_is_rejected_over_flushed_redis_in_use() {
     let mut world = World::new(StoreKind::Redis).await;
-    let way = way_to_redis(&mut world).await;
+    let proxy = proxy_redis(&mut world).await;
     let gateway = world.start_gateway().await;
     let redis = world.redis.as_ref().unwrap();
     let fails = async || {
@@ -216,17 +216,17 @@ async fn guard_end_is_rejected_over_flushed_redis_in_use() {
         let text = ending.text();
         assert!(text.contains("no gateway has noticed yet"), "{text}");
     };
-    // The gateway looks seconds later.
+    // The gateway's next verification is seconds away.
     await_verification(redis).await;
     redis.command(&["FLUSHALL"]).await;
     fails().await;
-    assert_held_back(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
-    // Its connections break as well.
+    assert_quarantined(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
+    // This time its connections break as well.
     await_verification(redis).await;
     redis.command(&["FLUSHALL"]).await;
-    way.target.send(redis.port()).unwrap();
+    proxy.target.send(redis.port()).unwrap();
     fails().await;
-    assert_held_back(&buy_until_held_back(&mut gateway.client().await).await);
+    assert_quarantined(&buy_until_quarantined(&mut gateway.client().await).await);
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn guard_show_does_not_write_to_redis() {
     let told = guard(&world, "show").await;
     assert!(told.contains("no gateway has used this store"), "{told}");
     assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
-    // What nobody has noticed yet is told, and left to be noticed.
+    // `guard show` reports an undetected loss and leaves its detection to a gateway.
     stop(world.start_gateway().await).await;
     let redis = world.redis.as_mut().unwrap();
     redis.command(&["SAVE"]).await;

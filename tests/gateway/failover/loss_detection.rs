@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::support::{
-    failover::{assert_held_back, await_verification, buy_again, guard, redeem, way_to_redis},
+    failover::{assert_quarantined, await_verification, buy_again, check_now, guard, proxy_redis},
     process::Process,
     world::{BINARY, Gateway, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
 };
@@ -28,12 +28,12 @@ async fn purchase_is_quarantined_after_redis_restarts_empty() {
     redis.start_again().await;
     for (gateway, code) in [(&gateway, &codes[0]), (&other, &codes[1])] {
         let mut client = gateway.client().await;
-        assert_held_back(&buy_again(&mut client, code).await);
+        assert_quarantined(&buy_again(&mut client, code).await);
         assert_eq!(world.ledger(code).await.received, 1);
     }
 }
 
-/// Redis is emptied while two gateways run, and `first` comes before they look.
+/// Flushes Redis under two running gateways; `first` runs before they use it again.
 async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Option<Gateway>) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
@@ -45,16 +45,16 @@ async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Opti
     world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
     let newcomer = first(&world).await;
     if let Some(newcomer) = &newcomer {
-        // It has seen nothing of the store that is gone, but that others have.
-        assert_held_back(&buy(&mut newcomer.client().await, &codes[1], PLAIN).await);
+        // The newcomer never saw the lost store, but learns that others did.
+        assert_quarantined(&buy(&mut newcomer.client().await, &codes[1], PLAIN).await);
     }
     for (gateway, code) in [(&one, &codes[0]), (&two, &codes[1])] {
-        assert_held_back(&buy(&mut gateway.client().await, code, PLAIN).await);
+        assert_quarantined(&buy(&mut gateway.client().await, code, PLAIN).await);
         assert_eq!(world.ledger(code).await.received, 1);
     }
     if let Some(newcomer) = newcomer {
         let code = reference();
-        assert_held_back(&buy(&mut newcomer.client().await, &code, PLAIN).await);
+        assert_quarantined(&buy(&mut newcomer.client().await, &code, PLAIN).await);
         assert_eq!(world.ledger(&code).await.received, 0);
     }
 }
@@ -74,46 +74,46 @@ async fn purchase_is_quarantined_when_another_gateway_started_after_flush() {
     an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
 }
 
-/// The connections of the running gateway break with it, as when Redis restarts.
+/// The gateway's connections break at the same time, as when Redis restarts.
 #[tokio::test]
 async fn purchase_is_quarantined_when_another_gateway_reconnected_after_flush() {
     let mut world = World::new(StoreKind::Redis).await;
     let direct = world.redis.as_ref().unwrap().url.clone();
-    let way = way_to_redis(&mut world).await;
+    let proxy = proxy_redis(&mut world).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
     assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
     world.set("store.url", &direct);
     let redis = world.redis.as_ref().unwrap();
-    // It looks seconds later.
+    // The next verification is seconds away.
     await_verification(redis).await;
     redis.command(&["FLUSHALL"]).await;
-    way.target.send(redis.port()).unwrap();
+    proxy.target.send(redis.port()).unwrap();
     let newcomer = world.start_replica().await;
     for gateway in [&newcomer, &gateway] {
-        assert_held_back(&buy(&mut gateway.client().await, &code, PLAIN).await);
+        assert_quarantined(&buy(&mut gateway.client().await, &code, PLAIN).await);
     }
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-/// A replica takes over the address, and no connection breaks: only that each claim
-/// names its history can tell the gateways of it in time.
+/// A replica takes over the address and no connection breaks: only the epoch that each claim
+/// carries can reveal the failover in time.
 #[tokio::test]
 async fn claim_missing_on_promoted_replica_is_quarantined() {
     let mut world = World::new(StoreKind::Redis).await;
-    let way = way_to_redis(&mut world).await;
+    let proxy = proxy_redis(&mut world).await;
     world.check_rarely();
     let gateways = [world.start_gateway().await, world.start_replica().await];
     let mut clients = [gateways[0].client().await, gateways[1].client().await];
     let (before, lost) = (reference(), [reference(), reference()]);
-    // That a primary gets its first replica loses nothing.
+    // A primary that gets its first replica loses nothing.
     let folder = tempfile::tempdir().unwrap();
     let redis = world.redis.as_ref().unwrap();
     let replica = redis.replica(folder.path()).await;
     assert_succeeded(&buy(&mut clients[0], &before, PLAIN).await);
     redis.await_replica().await;
-    // The replica hears nothing of what is bought from here on.
+    // From here on the replica receives no purchases.
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
     let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
     replica.command(&at_once).await;
@@ -122,9 +122,9 @@ async fn claim_missing_on_promoted_replica_is_quarantined() {
     }
 
     await_verification(redis).await;
-    let connections = way.connections.load(Ordering::SeqCst);
-    // The gateways see nothing of the change: they are stopped, and the server that they
-    // are connected to takes over what the replica has, then the replica's part.
+    let connections = proxy.connections.load(Ordering::SeqCst);
+    // The gateways observe none of this: they are stopped while their server first copies the
+    // replica's data and then becomes the primary.
     for gateway in &gateways {
         gateway.process.signal("-STOP");
     }
@@ -134,18 +134,18 @@ async fn claim_missing_on_promoted_replica_is_quarantined() {
         gateway.process.signal("-CONT");
     }
     for (client, code) in clients.iter_mut().zip(&lost) {
-        assert_held_back(&buy(client, code, PLAIN).await);
+        assert_quarantined(&buy(client, code, PLAIN).await);
         assert_eq!(world.ledger(code).await.received, 1);
     }
     assert_eq!(
-        way.connections.load(Ordering::SeqCst),
+        proxy.connections.load(Ordering::SeqCst),
         connections,
         "a connection broke, which is another test"
     );
 
     assert!(buy(&mut clients[0], &before, PLAIN).await.r#final);
     for code in &lost {
-        redeem(&gateways[0], code).await;
+        check_now(&gateways[0], code).await;
         assert_succeeded(&gateways[0].until_final(code).await);
     }
     for code in lost.iter().chain([&before]) {
@@ -157,7 +157,7 @@ async fn claim_missing_on_promoted_replica_is_quarantined() {
 #[tokio::test]
 async fn claim_missing_on_promoted_server_elsewhere_is_quarantined() {
     let mut world = World::new(StoreKind::Redis).await;
-    let way = way_to_redis(&mut world).await;
+    let proxy = proxy_redis(&mut world).await;
     world.set("store.timeout", "2s").check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -166,14 +166,14 @@ async fn claim_missing_on_promoted_server_elsewhere_is_quarantined() {
     let replica = world.redis.as_ref().unwrap().replica(folder.path()).await;
     assert_succeeded(&buy(&mut client, &before, PLAIN).await);
     world.redis.as_ref().unwrap().await_replica().await;
-    // The replica hears nothing of what is bought from here on.
+    // From here on the replica receives no purchases.
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
     assert_succeeded(&buy(&mut client, &lost, PLAIN).await);
 
-    way.target.send(replica.port()).unwrap();
-    assert_held_back(&buy_again(&mut client, &lost).await);
+    proxy.target.send(replica.port()).unwrap();
+    assert_quarantined(&buy_again(&mut client, &lost).await);
     assert!(buy_again(&mut client, &before).await.r#final);
-    redeem(&gateway, &lost).await;
+    check_now(&gateway, &lost).await;
     assert_succeeded(&gateway.until_final(&lost).await);
     for code in [before, lost] {
         let ledger = world.ledger(&code).await;
@@ -181,7 +181,7 @@ async fn claim_missing_on_promoted_server_elsewhere_is_quarantined() {
     }
 }
 
-/// A way to Redis on which nobody learns its run id.
+/// Forwards connections to Redis and hides its run id.
 async fn without_run_id(listener: TcpListener, port: u16) {
     while let Ok((near, _)) = listener.accept().await {
         let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

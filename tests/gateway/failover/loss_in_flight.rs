@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::support::{
-    failover::{assert_held_back, buy_until_sent, redeem, short_skew},
+    failover::{assert_quarantined, buy_until_sent, check_now, short_skew},
     process::PATIENCE,
     world::{
         ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
@@ -37,7 +37,7 @@ async fn purchase_in_flight_is_rewritten_after_flush() {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-/// Redis loses the attempt that is being sent, and holds the one before it, which was not.
+/// Redis loses the attempt in flight and again holds the previous attempt, which was not sent.
 #[tokio::test]
 async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
@@ -75,7 +75,7 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
 
     let told = buying.await.unwrap();
     assert_refused(told, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
-    // A watch would end at the NOT_SENT.
+    // A watch would end at NOT_SENT.
     let mut client = gateway.client().await;
     let reviewed = async {
         loop {
@@ -93,7 +93,7 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-/// Redis loses the purchase that is being sent, and another one is held back in its place.
+/// Redis loses the purchase in flight, and another order is quarantined under its reference code.
 #[tokio::test]
 async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
@@ -115,7 +115,7 @@ async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     };
     let mut client = gateway.client().await;
     let held = client.purchase_prepaid(other).await.unwrap().into_inner();
-    assert_held_back(&bought(held));
+    assert_quarantined(&bought(held));
     let _ = buying.await.unwrap();
     let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
     let settled = gateway.until(&code, is_review).await;
@@ -124,8 +124,7 @@ async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-/// Redis loses that the reference code was used for an inquiry, with the purchase that is
-/// being sent under it.
+/// Redis loses the purchase in flight and the note that its reference code was used for an inquiry.
 #[tokio::test]
 async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     let mut world = World::new(StoreKind::Redis).await;
@@ -143,13 +142,13 @@ async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     assert_eq!(told.state(), State::Confirming, "{told:#?}");
     let refused = r#"{"transactionstatus":"204"}"#;
     world.misprint(ANSWER_AND_CALLBACK_LOST, refused).await;
-    redeem(&gateway, &code).await;
+    check_now(&gateway, &code).await;
     let mut client = gateway.client().await;
     let checked = get(&mut client, &code).await.unwrap();
     assert_eq!(checked.state(), State::Confirming, "{checked:#?}");
 }
 
-/// "Already paid" may be about a payment that the store has lost.
+/// "Already paid" may refer to a payment that the store has lost.
 #[tokio::test]
 async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
     const PAID_ALREADY: &str = "080000009401";
@@ -168,7 +167,7 @@ async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
     assert_eq!(paid.reason(), Reason::PaidMeanwhile, "{paid:#?}");
 }
 
-/// The payment was sent before the loss, and is answered before anybody notices that.
+/// The payment is sent before the loss and answered before any gateway detects the loss.
 #[tokio::test]
 async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
@@ -196,7 +195,7 @@ async fn unsent_attempt_does_not_override_attempt_of_another_replica() {
     let mut world = World::new(StoreKind::Redis).await;
     world.set("store.failover_guard", "0s");
     let sends = world.start_replica().await;
-    // Nobody answers its TLS handshake, so it is certain that it sends nothing.
+    // The TLS handshake never completes, so it is certain that nothing is sent.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
     world.set("accounts.main.url", &url);

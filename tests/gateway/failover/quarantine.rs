@@ -1,4 +1,4 @@
-//! Promise 1: a purchase whose record a restored store may have lost is quarantined, not sent again.
+//! Promise 1: a purchase whose record may be lost by a restore is quarantined, not sent again.
 
 use okebayar_gateway::{
     grpc::v1::{PurchasePrepaidRequest, Reason, State, Transaction},
@@ -7,7 +7,7 @@ use okebayar_gateway::{
 use tonic::Code;
 
 use crate::support::{
-    failover::{assert_held_back, back_up, buy_until_sent, redeem, restore, short_skew, stop},
+    failover::{assert_quarantined, back_up, buy_until_sent, check_now, restore, short_skew, stop},
     on_both_stores,
     process::PATIENCE,
     world::{
@@ -38,17 +38,17 @@ async fn purchase_lost_by_restore_is_quarantined_and_found_by_check(kind: StoreK
     let again = client.purchase_prepaid(order(&forgotten, PLAIN)).await;
     let again = again.unwrap().into_inner();
     assert!(!again.replayed);
-    assert_held_back(&bought(again));
+    assert_quarantined(&bought(again));
     let replay = client.purchase_prepaid(order(&forgotten, PLAIN)).await;
     let replay = replay.unwrap().into_inner();
     assert!(replay.replayed);
-    assert_held_back(&bought(replay));
+    assert_quarantined(&bought(replay));
     let kept = client.purchase_prepaid(order(&kept, PLAIN)).await;
     let kept = kept.unwrap().into_inner();
     assert!(kept.replayed, "what the backup has is as it was");
     assert_succeeded(&bought(kept));
 
-    redeem(&gateway, &forgotten).await;
+    check_now(&gateway, &forgotten).await;
     let found = gateway.until_final(&forgotten).await;
     assert_succeeded(&found);
     let told = &found.timeline[0].description;
@@ -68,7 +68,7 @@ async fn quarantined_purchase_is_sent_after_never_received(kind: StoreKind) {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
-    assert_held_back(&buy(&mut client, &code, PLAIN).await);
+    assert_quarantined(&buy(&mut client, &code, PLAIN).await);
     let unsent = gateway
         .until(&code, |now| now.state() == State::NotSent)
         .await;
@@ -89,8 +89,8 @@ async fn quarantined_purchase_escalates_to_review_without_evidence(kind: StoreKi
     back_up(&world).await;
     let gateway = world.start_gateway().await;
     let (code, other) = (reference(), reference());
-    // The store forgets that an inquiry was made under the same code, and that is what
-    // a check finds, with a 000.
+    // The restored store lacks the inquiry made under the same reference code, and a check finds
+    // that inquiry with status 000.
     let inquiry = prepaid_question(&code, "HPLNPRA20", "514444444444");
     let mut inquirer = gateway.inquirer().await;
     inquirer.inquire_prepaid(inquiry).await.unwrap();
@@ -101,8 +101,8 @@ async fn quarantined_purchase_escalates_to_review_without_evidence(kind: StoreKi
     let mut wanted = order(&code, "514444444444");
     "HPLNPRA20".clone_into(&mut wanted.product_code);
     let held = client.purchase_prepaid(wanted).await.unwrap().into_inner();
-    assert_held_back(&bought(held));
-    assert_held_back(&buy(&mut client, &other, PLAIN).await);
+    assert_quarantined(&bought(held));
+    assert_quarantined(&buy(&mut client, &other, PLAIN).await);
     for code in [code, other] {
         let found = gateway
             .until(&code, |now| now.state() == State::NeedsReview)
@@ -123,7 +123,7 @@ async fn reference_code_minted_after_loss_is_not_quarantined(kind: StoreKind) {
     let mut client = gateway.client().await;
     buy_until_sent(&world, &mut client, || minted(0)).await;
     for code in [before, reference(), minted(60_000)] {
-        assert_held_back(&buy(&mut client, &code, PLAIN).await);
+        assert_quarantined(&buy(&mut client, &code, PLAIN).await);
         assert_eq!(world.ledger(&code).await.received, 0);
     }
 }
@@ -145,7 +145,7 @@ async fn payment_is_quarantined_when_inquiry_predates_loss(kind: StoreKind) {
     let mut client = gateway.client().await;
     buy_until_sent(&world, &mut client, || minted(0)).await;
 
-    // That its inquiry is not known says nothing of whether it was paid.
+    // An unknown inquiry does not show that it was never paid.
     let again = pay(&mut client, &paid, &forgotten).await;
     assert_refused(again, Code::FailedPrecondition, "MAY_BE_FORGOTTEN", "maybe");
     assert_eq!(world.ledger(&paid).await.received, 1);
@@ -156,7 +156,7 @@ async fn payment_is_quarantined_when_inquiry_predates_loss(kind: StoreKind) {
     assert_refused(never, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
 
     let code = minted(0);
-    assert_held_back(&pay(&mut client, &code, &old).await.unwrap());
+    assert_quarantined(&pay(&mut client, &code, &old).await.unwrap());
     assert_eq!(world.ledger(&code).await.received, 0);
     let young = gateway.bill(WATER, CUSTOMERS[1]).await;
     let code = minted(0);
@@ -175,7 +175,7 @@ async fn restored_not_sent_record_is_quarantined(kind: StoreKind) {
     assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     stop(gateway).await;
     back_up(&world).await;
-    // It is bought under the same code after the backup, so the store forgets that.
+    // The purchase is made after the backup, so the restored store lacks it.
     world.start_sandbox().await;
     let gateway = world.start_gateway().await;
     assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
@@ -186,30 +186,30 @@ async fn restored_not_sent_record_is_quarantined(kind: StoreKind) {
     let mut client = gateway.client().await;
     let stale = get(&mut client, &code).await.unwrap();
     assert_eq!(stale.state(), State::NotSent);
-    // Long enough after the loss for whatever is new.
+    // Wait until new reference codes are no longer quarantined.
     buy_until_sent(&world, &mut client, || minted(0)).await;
-    // It is no licence to buy under another code either.
+    // The stale record does not permit a purchase with other contents either.
     let other = PurchasePrepaidRequest {
         product_code: "PULSA5".to_owned(),
         ..order(&code, PLAIN)
     };
     let other = client.purchase_prepaid(other).await;
     assert_refused(other, Code::AlreadyExists, "REFERENCE_CODE_REUSED", "maybe");
-    assert_held_back(&buy(&mut client, &code, PLAIN).await);
-    redeem(&gateway, &code).await;
+    assert_quarantined(&buy(&mut client, &code, PLAIN).await);
+    check_now(&gateway, &code).await;
     assert_succeeded(&gateway.until_final(&code).await);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
 
-/// A sandbox in the place of the other, which never heard of anything.
+/// Replaces the sandbox by one that knows no transaction.
 async fn forget_at_okebayar(world: &mut World) {
     world.sandbox.take().unwrap().kill().await;
     world.start_sandbox().await;
 }
 
-/// OKEBAYAR shows the purchase that the store forgot, then says that it never received
-/// it: no licence to send.
+/// OKEBAYAR first shows the lost purchase and later reports that it never received it: that does
+/// not permit sending.
 async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind: StoreKind) {
     let mut world = World::new(kind).await;
     short_skew(&mut world)
@@ -227,8 +227,8 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
 
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    assert_held_back(&buy(&mut client, &code, PENDING_FOR_EVER).await);
-    redeem(&gateway, &code).await;
+    assert_quarantined(&buy(&mut client, &code, PENDING_FOR_EVER).await);
+    check_now(&gateway, &code).await;
     let shown = get(&mut client, &code).await.unwrap();
     let told = &shown.timeline.last().unwrap().description;
     assert!(told.contains("knows the reference code"), "{shown:#?}");
@@ -244,11 +244,11 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
     assert_eq!(world.ledger(&code).await.received, 0, "by the new sandbox");
 }
 
-/// Has it checked until it is no longer CONFIRMING or PENDING.
+/// Requests checks until the transaction leaves CONFIRMING and PENDING.
 async fn until_checked(gateway: &Gateway, code: &str) -> Transaction {
     let checking = async {
         loop {
-            redeem(gateway, code).await;
+            check_now(gateway, code).await;
             let now = get(&mut gateway.client().await, code).await.unwrap();
             if ![State::Confirming, State::Pending].contains(&now.state()) {
                 return now;

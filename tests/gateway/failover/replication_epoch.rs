@@ -1,4 +1,4 @@
-//! The store's contract on histories: what is noticed of a loss, and what it forbids.
+//! The store's contract on replication epochs: how a loss is detected, and what it prevents.
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
@@ -118,7 +118,7 @@ async fn restored_embedded_store_has_new_epoch() {
     ));
 }
 
-/// A backup of a time when nobody had looked for a loss yet.
+/// Restores a backup from before any gateway recorded an epoch.
 #[tokio::test]
 async fn backup_without_epoch_turns_guard_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,8 +133,7 @@ async fn backup_without_epoch_turns_guard_on() {
     assert!(guard.on(&GUARD, at(6)).is_some());
 }
 
-/// What turns the guard on, or another gateway that noticed a loss, gives the store another
-/// seal.
+/// A new loss detected by another gateway, or `guard start`, replaces the store's seal.
 async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
@@ -150,7 +149,7 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     assert_eq!((&seen, seen.on(&GUARD, at(2)).is_some()), (&started, true));
     let committed = store.commit(&begin(1), Some(seen.history())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
-    // Its end changes no seal: claims go on.
+    // Ending the guard keeps the seal: claims continue.
     guard::end(store, REASON, at(3), random).await.unwrap();
     let committed = store.commit(&begin(2), Some(seen.history())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
@@ -161,7 +160,7 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
 }
 
-/// The release before the id writes the history and the loss alone.
+/// A release before guard ids stores the epoch and the loss alone.
 async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
@@ -195,7 +194,7 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     assert_ne!(store.note("guard").await.unwrap(), ours);
 }
 
-/// Redis that is emptied keeps its ids, and the first to look finds a new store.
+/// A flushed Redis keeps its server ids, so the first gateway to look finds a new store.
 #[tokio::test]
 async fn flushed_redis_is_detected_before_next_claim() {
     let folder = tempfile::tempdir().unwrap();
@@ -212,7 +211,7 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let newcomer = guard::observe(&store, None, at(1), random).await.unwrap();
     assert_eq!(newcomer.on(&GUARD, at(1)), None, "it cannot know");
     assert!(is_refused(&running, 1).await);
-    // What one notices, the others hear before they claim.
+    // A loss that one gateway detects reaches the others before their next claim.
     let seen = guard::observe(&store, Some(&running), at(2), random).await;
     let seen = seen.unwrap();
     assert!(seen.on(&GUARD, at(3)).is_some());
@@ -221,19 +220,19 @@ async fn flushed_redis_is_detected_before_next_claim() {
     assert_eq!(told.unwrap(), seen, "one loss, noticed once");
     assert!(!is_refused(&seen, 2).await);
 
-    // A part of it is emptied, as one node of a cluster may be.
+    // Only some keys are lost, as when one node of a cluster is flushed.
     redis.command(&["DEL", "okb:{3}:seal"]).await;
     let seen = guard::observe(&store, Some(&seen), at(100), random).await;
     let since = seen.unwrap().on(&GUARD, at(101)).unwrap().0;
     assert_eq!(since, at(100));
-    // An operator ends the guard of the new note only: what another one lost is not that.
+    // An operator ends the guard of the new note only; the loss that another gateway knows stays.
     redis.command(&["FLUSHALL"]).await;
     guard::end(&store, REASON, at(200), random).await.unwrap();
     let told = guard::observe(&store, Some(&running), at(201), random).await;
     assert!(told.unwrap().on(&GUARD, at(202)).is_some());
 }
 
-/// What a running gateway notices of Redis, whoever comes first.
+/// A running gateway detects each kind of loss, whichever client reaches Redis first.
 #[tokio::test]
 async fn redis_has_new_epoch_after_possible_loss() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -254,25 +253,25 @@ async fn redis_has_new_epoch_after_possible_loss() {
         is_lost
     };
 
-    // Its first replica changes its replication id, and loses nothing.
+    // The first replica changes the replication id without any loss.
     let replica = redis.replica(folders[1].path()).await;
     redis.await_replica().await;
     assert!(!is_lost(&store, Some(&known)).await);
-    // It was a replica for a while: what it had alone is gone.
+    // The server was a replica for a while: its own writes are gone.
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
     redis.follow(&replica).await;
     redis.command(&["REPLICAOF", "NO", "ONE"]).await;
     assert!(is_lost(&store, Some(&known)).await);
     let known = guard::end(&store, REASON, at(7), random).await.unwrap();
     assert!(!is_lost(&store, Some(&known)).await);
-    // It is another process.
+    // The server is another process.
     redis.command(&["SAVE"]).await;
     redis.kill().await;
     redis.start_again().await;
     let store = open_redis(&redis.url, retention).await;
     assert!(is_lost(&store, Some(&known)).await);
     let known = guard::end(&store, REASON, at(7), random).await.unwrap();
-    // It was emptied, and somebody who never saw it came first.
+    // The server was flushed, and a client without any earlier knowledge reached it first.
     redis.command(&["FLUSHALL"]).await;
     let seen = guard::observe(&store, Some(&known), at(8), random)
         .await

@@ -1,5 +1,5 @@
-//! The examples of the README for callers in other languages, as they stand there,
-//! with code made from `proto/`.
+//! The README's client examples in other languages, executed verbatim with code generated from
+//! `proto/`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What `.ci/install-tools` installed.
+/// Returns the folder of the tools that `.ci/install-tools` installed.
 fn tools() -> PathBuf {
     let tools = root().join("target/tools");
     assert!(
@@ -25,7 +25,7 @@ fn tools() -> PathBuf {
     tools
 }
 
-/// The first code block of a language after a heading of the README.
+/// Returns the first code block of a language below a heading of the README.
 fn example(heading: &str, language: &str) -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, section) = readme.split_once(&format!("\n### {heading}\n")).unwrap();
@@ -33,7 +33,7 @@ fn example(heading: &str, language: &str) -> String {
     block.split_once("```").unwrap().0.to_owned()
 }
 
-/// A folder with the contract and one program, as a caller would have it.
+/// Creates a folder with the contract and one program, as a caller has it.
 fn folder(program: &str, text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(root().join("proto"), folder.path().join("proto")).unwrap();
@@ -52,7 +52,7 @@ async fn run(mut command: Command) -> String {
     out
 }
 
-/// A command line of the README, with what it installs already there.
+/// Builds a command line of the README whose packages are installed already.
 fn shell(line: &str, folder: &Path) -> Command {
     let mut path = tools().join("python/bin").into_os_string();
     path.push(":");
@@ -66,7 +66,7 @@ fn shell(line: &str, folder: &Path) -> Command {
     command
 }
 
-/// The command lines of a section but the first, which installs.
+/// Returns the command lines of a section except the first, which installs packages.
 fn commands(heading: &str, gateway: &Gateway, code: &str) -> Vec<String> {
     let lines = example(heading, "sh");
     let line = |line: &str| {

@@ -1,5 +1,5 @@
-//! Requests that no handler sees: every error has its `ErrorInfo`, and none says that
-//! nothing was sent under a reference code that was not even read.
+//! Requests that fail before any handler runs: every error carries an `ErrorInfo`, and none reports
+//! `sent=no` for a reference code that was never read.
 
 use okebayar_gateway::grpc::v1::{
     EchoResponse, GetBalanceRequest, ListNoticesRequest, WatchTransactionsRequest,
@@ -17,7 +17,7 @@ use crate::support::world::{
     Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, order, reference,
 };
 
-/// A request that is none: its reference code is not UTF-8.
+/// A malformed request: its reference code is not UTF-8.
 #[derive(Clone, PartialEq, Message)]
 struct Unreadable {
     #[prost(bytes = "vec", tag = "2")]
@@ -45,7 +45,7 @@ async fn oversized_request_is_resource_exhausted() {
     let refused = client.purchase_prepaid(request).await;
     let reason = "REQUEST_TOO_LARGE";
     assert_refused(refused, Code::ResourceExhausted, reason, "maybe");
-    // A watcher would take OUT_OF_RANGE for changes that are no longer kept.
+    // A watcher reads OUT_OF_RANGE as "these changes are no longer kept".
     let request = WatchTransactionsRequest {
         cursor: "x".repeat(70 * 1024),
         ..WatchTransactionsRequest::default()
@@ -79,7 +79,7 @@ async fn unreadable_request_and_unknown_method_have_error_info() {
     }
 }
 
-/// Texts that are no timeout (gRPC over HTTP/2: 1 to 8 digits and a unit).
+/// Invalid timeouts (gRPC over HTTP/2 requires 1 to 8 digits and a unit).
 const NO_TIMEOUTS: [&str; 17] = [
     "99999999999999999999H",
     "18446744073709551615H",
@@ -140,7 +140,7 @@ async fn unreadable_deadline_is_rejected() {
         assert_unreadable(refused.map(drop));
     }
     assert_eq!(world.ledger(&code).await.received, 0);
-    // The longest of each unit is one, on the same connection.
+    // The longest timeout of each unit is valid, on the same connection.
     for timeout in ["99999999H", "99999999M", "99999999S", "99999999m"] {
         let bought = client.purchase_prepaid(within(order(&code, PLAIN), timeout));
         assert_succeeded(&bought.await.unwrap().into_inner().transaction.unwrap());

@@ -1,7 +1,7 @@
-//! Rounds of bills over two gateways on one Redis: in each one two customers, up to five bills of
-//! each, twenty reference codes, inquiries that are repeated, reused and expired, inquiry codes that
-//! are given out again, answers that are lost or late. Whatever the calls return, OKEBAYAR's book
-//! shows no bill paid twice, and no payment with the data of another session.
+//! Random rounds of bills over two gateways on one Redis: in each, two customers with up to five
+//! bills each, twenty reference codes, repeated, reused and expired inquiries, reissued inquiry
+//! codes, lost and late answers. Whatever the calls return, OKEBAYAR's ledger shows no bill paid
+//! twice and no payment with another session's data.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,7 +28,7 @@ const CODES: usize = 10;
 const BURSTS: usize = 4;
 const CALLS: usize = 6;
 
-/// The area codes: they choose what becomes of a payment.
+/// The area codes, which select the scenario of a payment.
 const AREAS: [&str; 10] = [
     "021",
     "022",
@@ -39,11 +39,11 @@ const AREAS: [&str; 10] = [
     RESET_AND_CALLBACK_LOST,
     PENDING_FOR_EVER,
     SLOW,
-    // An answer that comes later than the gateway waits.
+    // An answer later than the gateway's time-out.
     "080000000019",
 ];
 
-/// What somebody was shown, and meant to pay.
+/// The bill that a customer was shown and intends to pay.
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
     inquiry_code: String,
@@ -76,12 +76,12 @@ struct Rounds {
     clients: [(Client, Inquirer); 2],
     http: reqwest::Client,
     dice: Dice,
-    /// By reference code, what its calls were to pay.
+    /// The bills that the calls of each reference code were to pay.
     meant: BTreeMap<String, Vec<Shown>>,
 }
 
 impl Rounds {
-    /// Tells the sandbox, over one connection: there is much to tell.
+    /// Configures the sandbox over one connection, because there is much to configure.
     async fn put(&self, path: &str, body: impl Into<String>) {
         let url = format!("http://127.0.0.1:{}/{path}", self.world.sandbox_port);
         let set = self.http.put(url).body(body.into()).send();
@@ -107,7 +107,7 @@ impl Rounds {
         }
     }
 
-    /// Sets what inquiries of a customer get from now on.
+    /// Sets the answer to inquiries of a customer from now on.
     async fn rebill(&mut self, of: &Household, shared: &str) {
         let mut billing = json!({ "owed_until_told": true });
         if self.dice.roll(2) == 0 {
@@ -166,7 +166,7 @@ impl Rounds {
                 let household = &households[self.dice.roll(2)];
                 self.pay(household, &mut calls);
             }
-            // Some calls are still under way in the next burst.
+            // Some calls are still in flight during the next burst.
             let wait_for = self.dice.roll(CALLS + 1);
             for _ in 0..wait_for {
                 if let Some(ended) = calls.join_next().await {

@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::support::{
     on_both_stores,
-    payments::{Way, assert_to_the_letter},
+    payments::{SandboxProxy, assert_verbatim},
     process::PATIENCE,
     world::{
         PENDING_FOR_EVER, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
@@ -66,7 +66,7 @@ async fn concurrent_duplicates_pay_once(kind: StoreKind) {
         assert_eq!(answer.transaction.unwrap().state(), State::Succeeded);
     }
     assert_eq!(firsts, 1);
-    assert_to_the_letter(&world, &code, &inquiry, &[]).await;
+    assert_verbatim(&world, &code, &inquiry, &[]).await;
 }
 
 fn expires_in(inquiry: &Inquiry) -> Duration {
@@ -127,19 +127,19 @@ const ROUNDS: usize = 25;
 
 async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind) {
     let mut world = World::new(kind).await;
-    let mut way = Way::to_sandbox(&mut world);
-    way.open().await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     for round in 0..ROUNDS {
         let inquiry = gateway.bill(WATER, &format!("77{round:05}")).await;
         let codes = [reference(), reference()];
-        way.close().await;
+        proxy.close().await;
         let refused = pay(&mut client, &codes[0], &inquiry).await;
         assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
-        way.open().await;
-        // The first may be armed again, the second may take the inquiry over: both at
-        // once, several times each.
+        proxy.open().await;
+        // Concurrently, several times each: the first code may be re-armed, and the second may take
+        // the inquiry over.
         let calls = (0..8).map(|call| {
             let (mut client, inquiry) = (client.clone(), inquiry.clone());
             let code = codes[call % 2].clone();
@@ -148,7 +148,7 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
         for call in calls.collect::<Vec<_>>() {
             match call.await.unwrap() {
                 Ok(paid) => assert_eq!(paid.state(), State::Succeeded),
-                // A twin may be sending meanwhile.
+                // A duplicate may be in flight.
                 Err(status) if status.code() == Code::Aborted => {
                     let info = ("REFERENCE_CODE_CONTENDED".to_owned(), "maybe".to_owned());
                     assert_eq!(error_info(&status), info);
@@ -156,7 +156,7 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
                 Err(status) => assert_eq!(error_info(&status).1, "no", "{status}"),
             }
         }
-        // Should each have made way for the other, one of them gets it once both have given up.
+        // If each gave proxy to the other, one of them gets the inquiry after both have given up.
         let paid = async {
             loop {
                 for code in &codes {
@@ -176,15 +176,15 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
     }
 }
 
-/// Two reference codes passed an inquiry to and fro unsent, one of them was sent then, and the
-/// other one's late write has the inquiry now.
+/// Two reference codes exchanged an inquiry unsent, one of them was sent, and a late write of the
+/// other then bound the inquiry to itself.
 #[tokio::test]
 async fn bought_inquiry_is_not_taken_over_from_unsent_reference_code() {
     let mut world = World::new(StoreKind::Redis).await;
-    let mut way = Way::to_sandbox(&mut world);
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    way.open().await;
+    proxy.open().await;
     let question = prepaid_question("", "PULSA10", PLAIN);
     let inquiry = gateway.inquirer().await.inquire_prepaid(question).await;
     let inquiry_code = inquiry.unwrap().into_inner().inquiry.unwrap().inquiry_code;
@@ -192,13 +192,13 @@ async fn bought_inquiry_is_not_taken_over_from_unsent_reference_code() {
         inquiry_code: inquiry_code.clone(),
         ..order(code, PLAIN)
     };
-    way.close().await;
+    proxy.close().await;
     let [bought, loser, third] = [reference(), reference(), reference()];
     for code in [&bought, &loser, &bought] {
         let refused = client.purchase_prepaid(wanted(code)).await;
         assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     }
-    way.open().await;
+    proxy.open().await;
     assert_succeeded(&bought_now(client.purchase_prepaid(wanted(&bought)).await));
 
     let mut redis = world.redis.as_ref().unwrap().connection().await;

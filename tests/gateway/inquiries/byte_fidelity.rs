@@ -1,5 +1,5 @@
-//! What an inquiry gave goes back to the letter, white space and control characters
-//! included, or not at all.
+//! Fields of an inquiry are returned byte for byte, white space and control characters included, or
+//! the payment is rejected.
 
 use okebayar_gateway::grpc::v1::{Inquiry, State};
 use serde_json::json;
@@ -76,7 +76,7 @@ async fn meter_purchase_returns_control_characters_unchanged() {
 #[tokio::test]
 async fn payment_is_rejected_when_xml_cannot_carry_its_text() {
     let odd = json!({ "ref2": "a\u{1}b" }).to_string();
-    // JSON carries it.
+    // JSON can carry the text.
     let (mut world, mut gateway) = gateway("json").await;
     world.misprint("7100002", odd.clone()).await;
     let inquiry = gateway.bill(WATER, "7100002").await;

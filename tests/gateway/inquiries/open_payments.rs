@@ -8,10 +8,12 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    bills::{ANNA, assert_open, gullible, key, list_without_record, pay_beside},
+    bills::{
+        ANNA, assert_open, key, list_without_record, pay_beside, world_with_repeatable_payments,
+    },
     calls::FORMATS,
     on_both_stores,
-    payments::{Way, resolve_failed},
+    payments::{SandboxProxy, resolve_failed},
     process::{PATIENCE, Process},
     world::{
         BINARY, PENDING_FOR_EVER, PENDING_THEN_FAILURE, RESET_AND_CALLBACK_LOST, StoreKind, WATER,
@@ -21,11 +23,11 @@ use crate::support::{
 
 async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKind) {
     for format in FORMATS {
-        let mut world = gullible(kind, format).await;
+        let mut world = world_with_repeatable_payments(kind, format).await;
         world.check_rarely();
         let gateway = world.start_gateway().await;
         let mut client = gateway.client().await;
-        // Pending by its answer, and open because no answer came.
+        // Pending by its answer, and open without an answer.
         for customer in [PENDING_FOR_EVER, RESET_AND_CALLBACK_LOST] {
             let (first, second) = (reference(), reference());
             let inquiry = gateway.bill(WATER, customer).await;
@@ -36,7 +38,7 @@ async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKi
             let around = (&world, &mut client);
             let refused = pay(around.1, &second, &again).await;
             assert_open(around, refused, &second, &first).await;
-            // The caller knows of another one.
+            // The caller acknowledges another payment.
             let around = (&world, &mut client);
             let refused = pay_beside(around.1, &second, &again, &[&reference()]).await;
             assert_open(around, refused, &second, &first).await;
@@ -45,7 +47,8 @@ async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKi
             let around = (&world, &mut client);
             let refused = pay(around.1, &second, &other).await;
             assert_open(around, refused, &second, &first).await;
-            // To know of it gives nobody an inquiry that another reference code has.
+            // Acknowledging the payment does not release an inquiry bound to another reference
+            // code.
             let third = reference();
             let known = first.to_ascii_uppercase().replace('-', "");
             let beside = pay_beside(&mut client, &third, &again, &[&known]).await;
@@ -59,11 +62,11 @@ async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKi
 }
 
 async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
-    let mut world = gullible(kind, "json").await;
+    let mut world = world_with_repeatable_payments(kind, "json").await;
     world.set("checks.give_up_after", "3s");
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    // OKEBAYAR reports that it failed.
+    // OKEBAYAR reports the failure.
     let (first, second) = (reference(), reference());
     let inquiry = gateway.bill(WATER, PENDING_THEN_FAILURE).await;
     let again = gateway.bill(WATER, PENDING_THEN_FAILURE).await;
@@ -75,7 +78,7 @@ async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
     let paid = pay(&mut client, &second, &again).await.unwrap();
     assert_eq!(paid.state(), State::Pending);
 
-    // A human finds out.
+    // An operator resolves it as failed.
     let (first, second) = (reference(), reference());
     let inquiry = gateway.bill(WATER, PENDING_FOR_EVER).await;
     let again = gateway.bill(WATER, PENDING_FOR_EVER).await;
@@ -93,7 +96,7 @@ async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
 
 async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
     for format in FORMATS {
-        let world = gullible(kind, format).await;
+        let world = world_with_repeatable_payments(kind, format).await;
         let gateway = world.start_gateway().await;
         let mut client = gateway.client().await;
         let inquiry = gateway.bill(WATER, ANNA).await;
@@ -101,14 +104,14 @@ async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
         let (first, second) = (reference(), reference());
         let paid = pay(&mut client, &first, &inquiry).await.unwrap();
         assert_eq!(paid.state(), State::Succeeded);
-        // Knowing of the other does not help: it is not open.
+        // Acknowledging the other payment does not help: it is not open.
         let refused = pay_beside(&mut client, &second, &before, &[&first]).await;
         let reason = "INQUIRY_OUTDATED";
         let status = assert_refused(refused, Code::FailedPrecondition, reason, "no");
         assert!(status.message().contains(&first), "{status}");
         assert_eq!(world.ledger(&second).await.received, 0);
         assert!(world.paid_twice().await.is_empty());
-        // The customer's next bill, after the time by which clocks may differ.
+        // The customer's next bill, after the permitted clock skew.
         tokio::time::sleep(Duration::from_millis(200)).await;
         let next = gateway.bill(WATER, ANNA).await;
         let paid = pay(&mut client, &reference(), &next).await.unwrap();
@@ -117,13 +120,13 @@ async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
     }
 }
 
-/// A way to the sandbox on which answers wait until they are let through.
-struct Held {
+/// A proxy before the sandbox that delays answers until released.
+struct DelayingProxy {
     port: u16,
     open: tokio::sync::watch::Sender<bool>,
 }
 
-impl Held {
+impl DelayingProxy {
     async fn to(sandbox_port: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -149,12 +152,12 @@ impl Held {
     }
 }
 
-/// The answer of an inquiry may come long after what it says was so.
+/// The answer to an inquiry may arrive long after the time that it describes.
 #[tokio::test]
 async fn inquiry_age_counts_from_request_not_from_answer() {
-    let mut world = gullible(StoreKind::Redis, "json").await;
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
     let direct = world.start_replica().await;
-    let held = Held::to(world.sandbox_port).await;
+    let held = DelayingProxy::to(world.sandbox_port).await;
     let url = format!("http://127.0.0.1:{}/", held.port);
     let slow = world.set("accounts.main.url", &url).start_replica().await;
     let held_code = json!({ "owed_until_told": true, "inquirycode": "HELD" });
@@ -178,7 +181,7 @@ async fn inquiry_age_counts_from_request_not_from_answer() {
     let mut client = direct.client().await;
     let paid = pay(&mut client, &reference(), &fresh).await.unwrap();
     assert_eq!(paid.state(), State::Succeeded);
-    // More than the clocks may differ.
+    // More than the permitted clock skew.
     tokio::time::sleep(Duration::from_millis(200)).await;
     held.open.send_replace(true);
     let inquiry = inquiry.await.unwrap();
@@ -192,12 +195,12 @@ async fn inquiry_age_counts_from_request_not_from_answer() {
 const RACES: usize = 30;
 
 /// Two gateways, each with an inquiry of its own for one bill; in every other race the first
-/// reference code is one of which nothing was sent, and is armed again.
+/// reference code is unsent and re-armed.
 #[tokio::test]
 async fn bill_is_paid_once_when_two_gateways_race() {
-    let mut world = gullible(StoreKind::Redis, "json").await;
-    let mut way = Way::to_sandbox(&mut world);
-    way.open().await;
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
     let gateways = [world.start_replica().await, world.start_replica().await];
     let mut clients = [gateways[0].client().await, gateways[1].client().await];
     let mut decided = 0;
@@ -209,10 +212,10 @@ async fn bill_is_paid_once_when_two_gateways_race() {
             inquiries.push(gateway.bill(WATER, &customer).await);
         }
         if race % 2 == 1 {
-            way.close().await;
+            proxy.close().await;
             let unsent = pay(&mut clients[0], &codes[0], &inquiries[0]).await;
             assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
-            way.open().await;
+            proxy.open().await;
         }
         let calls = [0, 1, 0, 1].map(|one| {
             let (mut client, code) = (clients[one].clone(), codes[one].clone());
@@ -227,31 +230,31 @@ async fn bill_is_paid_once_when_two_gateways_race() {
             one + world.ledger(&codes[1]).await.executed
         };
         decided += executed().await;
-        // Should each have made way for the other, one of them gets it now.
+        // If each gave proxy to the other, one of them gets the bill now.
         for one in [0, 1] {
             let _ = pay(&mut clients[one], &codes[one], &inquiries[one]).await;
         }
         assert_eq!(executed().await, 1, "race {race}");
     }
     assert!(world.paid_twice().await.is_empty());
-    // Neither may give up for the other all the time.
+    // The two may not give proxy to each other all the time.
     assert!(decided > RACES as u64 / 2, "{decided} of {RACES}");
 }
 
 async fn unsent_payment_is_not_rearmed_while_another_is_open(kind: StoreKind) {
-    let mut world = gullible(kind, "json").await;
+    let mut world = world_with_repeatable_payments(kind, "json").await;
     world.check_rarely();
-    let mut way = Way::to_sandbox(&mut world);
-    way.open().await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let (first, second) = (reference(), reference());
     let inquiry = gateway.bill(WATER, PENDING_FOR_EVER).await;
     let again = gateway.bill(WATER, PENDING_FOR_EVER).await;
-    way.close().await;
+    proxy.close().await;
     let unsent = pay(&mut client, &first, &inquiry).await;
     assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
-    way.open().await;
+    proxy.open().await;
     pay(&mut client, &second, &again).await.unwrap();
     let refused = pay(&mut client, &first, &inquiry).await;
     let reason = "BILL_PAYMENT_OPEN";
@@ -263,7 +266,7 @@ async fn unsent_payment_is_not_rearmed_while_another_is_open(kind: StoreKind) {
 
 #[tokio::test]
 async fn listing_without_record_does_not_block_bill() {
-    let world = gullible(StoreKind::Redis, "json").await;
+    let world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
     let gateway = world.start_gateway().await;
     list_without_record(&world, ANNA, &reference()).await;
     let inquiry = gateway.bill(WATER, ANNA).await;
@@ -273,7 +276,7 @@ async fn listing_without_record_does_not_block_bill() {
 
 #[tokio::test]
 async fn listing_without_record_blocks_bill_while_guard_is_on() {
-    let mut world = gullible(StoreKind::Redis, "json").await;
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
     world.set("store.clock_skew", "1ms");
     let gateway = world.start_gateway().await;
     let lost = reference();

@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 use crate::support::{
     calls::{FORMATS, rupiah},
     on_both_stores,
-    payments::{assert_to_the_letter, resolve_failed},
+    payments::{assert_verbatim, resolve_failed},
     world::{
         ANSWER_AND_CALLBACK_LOST, CONTACT, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, StoreKind,
         TWO_BILLS, WATER, World, assert_refused, order, pay, payment, prepaid_question, question,
@@ -75,7 +75,7 @@ async fn bill_is_inquired_paid_and_watched_until_final() {
             } else {
                 &[]
             };
-            assert_to_the_letter(&world, &code, &inquiry, but).await;
+            assert_verbatim(&world, &code, &inquiry, but).await;
             if is_bpjs {
                 let ledger = world.ledger(&code).await;
                 assert_eq!(ledger.parameters["accnumber2"], "081288887777");
@@ -171,7 +171,7 @@ async fn payment_that_differs_from_inquiry_is_rejected_before_sending() {
     ];
     for (request, grpc_code, reason) in cases {
         let refused = client.pay_postpaid(request).await;
-        // Only what was refused after the store was read is known not to be sent.
+        // Only a rejection after the store was read proves that nothing was sent.
         let sent = if grpc_code == Code::InvalidArgument {
             "maybe"
         } else {
@@ -193,7 +193,7 @@ async fn payment_that_differs_from_inquiry_is_rejected_before_sending() {
         assert_refused(refused, Code::FailedPrecondition, "INQUIRY_MISMATCH", "no");
     }
     assert_eq!(world.ledger(&code).await.received, 0);
-    // None of it used the inquiry up.
+    // None of the rejected calls bound the inquiry.
     let mut right = with_total(money(53_500));
     let paid = client
         .pay_postpaid(right.clone())
@@ -201,7 +201,7 @@ async fn payment_that_differs_from_inquiry_is_rejected_before_sending() {
         .unwrap()
         .into_inner();
     assert_eq!(paid.transaction.unwrap().state(), State::Succeeded);
-    // The fingerprint is the request: another stated total is another request.
+    // The request is the fingerprint: another stated total is another request.
     right.total = rupiah(53_501);
     let refused = client.pay_postpaid(right).await;
     assert_refused(
@@ -239,7 +239,7 @@ async fn purchase_after_inquiry_sends_its_references() {
         }
         assert_eq!(sent["inquirycode"], Value::Null, "it is never sent");
         assert_eq!(sent["querycode"], Value::Null);
-        // Another reference code cannot have the same inquiry.
+        // Another reference code cannot use the same inquiry.
         request.reference_code = reference();
         let refused = client.purchase_prepaid(request).await;
         assert_refused(
@@ -285,7 +285,7 @@ async fn killed_gateway_settles_payment_by_checks(kind: StoreKind) {
     assert_eq!(settled.state(), State::Succeeded);
     let again = pay(&mut gateway.client().await, &code, &inquiry).await;
     assert_eq!(again.unwrap().state(), State::Succeeded);
-    assert_to_the_letter(&world, &code, &inquiry, &[]).await;
+    assert_verbatim(&world, &code, &inquiry, &[]).await;
 }
 
 #[tokio::test]

@@ -17,13 +17,13 @@ async fn already_paid_escalates_to_review_beside_open_payment() {
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    // Two inquiries for one bill; the first payment's answer is lost.
+    // Two inquiries for one bill; the answer to the first payment is lost.
     let first = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
     let second = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
     let (open, contested) = (reference(), reference());
     let lost = pay(&mut client, &open, &first).await.unwrap();
     assert_eq!(lost.state(), State::Confirming);
-    // An operator thinks that it will not pay.
+    // An operator expects the first payment to fail.
     let mut beside = payment(&contested, &second);
     beside.acknowledged_open_reference_codes = vec![open.clone()];
     let answer = client.pay_postpaid(beside).await.unwrap().into_inner();
@@ -35,7 +35,7 @@ async fn already_paid_escalates_to_review_beside_open_payment() {
     );
     assert!(!answer.safe_to_refund && !answer.safe_to_buy_again && !answer.r#final);
 
-    // Once the first is settled, "already paid" is a plain failure.
+    // Once the first payment is settled, "already paid" is a plain failure.
     let request = CheckTransactionRequest {
         account: String::new(),
         reference_code: open.clone(),
@@ -106,7 +106,7 @@ async fn check_that_finds_inquiry_does_not_settle_purchase() {
     }
 }
 
-/// OKEBAYAR makes an inquiry of the POST, and checks find that.
+/// OKEBAYAR processes the POST as an inquiry, and checks find that inquiry.
 #[tokio::test]
 async fn post_answered_as_inquiry_does_not_succeed() {
     const LIKE_INQUIRY: &str = "080000000026";

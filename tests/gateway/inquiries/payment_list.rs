@@ -9,27 +9,30 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    bills::{ANNA, MANY, assert_open, gullible, key, list_without_record, pay_beside, store_of},
+    bills::{
+        ANNA, MANY, assert_open, key, list_without_record, pay_beside, store_of,
+        world_with_repeatable_payments,
+    },
     on_both_stores,
-    payments::Way,
+    payments::SandboxProxy,
     world::{
         PENDING_FOR_EVER, RESET_AND_CALLBACK_LOST, StoreKind, WATER, World, assert_refused, pay,
         reference,
     },
 };
 
-/// Whoever reads a full list takes the place of one that it finds without a record: a claim that it
-/// did not see must end that.
+/// A reader of a full list may replace an entry without a record; a claim that it did not see must
+/// prevent that.
 #[tokio::test]
 async fn rearmed_claim_moves_to_end_of_full_list() {
-    let mut world = gullible(StoreKind::Redis, "json").await;
-    let mut way = Way::to_sandbox(&mut world);
-    way.open().await;
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let inquiry = gateway.bill(WATER, ANNA).await;
     let code = reference();
-    way.close().await;
+    proxy.close().await;
     let unsent = pay(&mut client, &code, &inquiry).await;
     assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     for _ in 1..64 {
@@ -43,7 +46,7 @@ async fn rearmed_claim_moves_to_end_of_full_list() {
     let before = listed().await;
     assert!(before.is_full());
     assert_eq!(before.keys().first(), Some(&key(&code)));
-    way.open().await;
+    proxy.open().await;
     pay(&mut client, &code, &inquiry).await.unwrap();
     let after = listed().await;
     assert_eq!(after.keys().last(), Some(&key(&code)));
@@ -67,7 +70,7 @@ async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
         assert_eq!(info.metadata["open_reference_code"], open);
         assert!(!status.message().contains("inquire again"), "{status}");
     }
-    // The embedded store has one process.
+    // Only one process can open the embedded store.
     if kind == StoreKind::Redis {
         let store = store_of(&world).await;
         let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
@@ -85,7 +88,7 @@ async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
 }
 
 async fn full_list_evicts_only_settled_payments(kind: StoreKind) {
-    let mut world = gullible(kind, "json").await;
+    let mut world = world_with_repeatable_payments(kind, "json").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -111,7 +114,7 @@ async fn full_list_evicts_only_settled_payments(kind: StoreKind) {
 
 #[tokio::test]
 async fn payment_is_rejected_when_list_is_full_of_open_payments() {
-    let mut world = gullible(StoreKind::Redis, "json").await;
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;

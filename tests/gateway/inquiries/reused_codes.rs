@@ -1,4 +1,5 @@
-//! Inquiry codes that OKEBAYAR gives out again: each payment is of the bill that the customer was shown.
+//! Inquiry codes that OKEBAYAR issues again: each payment is of the bill that the customer was
+//! shown.
 
 use okebayar_gateway::{
     grpc::v1::{
@@ -15,7 +16,7 @@ use crate::support::{
     bills::{ANNA, BUDI, TOTAL, store_of},
     calls::{FORMATS, rupiah},
     on_both_stores,
-    payments::Way,
+    payments::SandboxProxy,
     world::{
         StoreKind, WATER, World, assert_refused, order, pay, payment, prepaid_question, question,
         reference,
@@ -29,7 +30,7 @@ fn named(inquiry: &Inquiry, code: &str, account_number: &str) -> PayPostpaidRequ
     }
 }
 
-/// What OKEBAYAR was sent in a payment.
+/// Returns the fields of a payment that OKEBAYAR received.
 async fn sent(world: &World, code: &str) -> Value {
     let ledger = world.ledger(code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
@@ -53,7 +54,7 @@ async fn reused_code_pays_bill_of_named_customer(kind: StoreKind) {
             (&rupiah(TOTAL), &rupiah(TOTAL))
         );
         assert_ne!(annas.ref2, budis.ref2);
-        // The total alone does not tell them apart.
+        // The total alone does not distinguish them.
         let codes = [reference(), reference()];
         for code in &codes {
             let refused = pay(&mut client, code, &annas).await;
@@ -77,7 +78,7 @@ async fn reused_code_pays_bill_of_named_customer(kind: StoreKind) {
             let again = client.pay_postpaid(request).await.unwrap().into_inner();
             assert!(again.replayed);
         }
-        // Another customer is another payment.
+        // Another customer makes it another payment.
         let other = client.pay_postpaid(named(&annas, &codes[0], BUDI)).await;
         let reason = "REFERENCE_CODE_REUSED";
         assert_refused(other, Code::AlreadyExists, reason, "maybe");
@@ -90,7 +91,7 @@ async fn reused_code_pays_bill_with_stated_total(kind: StoreKind) {
         world.set("accounts.main.format", format);
         let gateway = world.start_gateway().await;
         let mut client = gateway.client().await;
-        // The first session pays in one case, the second in the other.
+        // The first bill is paid in one case, the second in the other.
         for (customer, pays_first) in [(ANNA, true), (BUDI, false)] {
             let code = format!("FINED-{customer}");
             world
@@ -149,28 +150,28 @@ async fn expired_inquiry_under_reused_code_does_not_pay_other_customer(kind: Sto
     assert_eq!(sent(&world, &code).await["accnumber1"], BUDI);
 }
 
-/// A reference code of which nothing was sent is for the bill that it was for, although the total
-/// alone would fit another customer's too.
+/// An unsent reference code stays bound to its own bill, although the total would also match
+/// another customer's.
 async fn rearmed_payment_keeps_its_customer_under_reused_code(kind: StoreKind) {
     let mut world = World::new(kind).await;
     let given = json!({ "inquirycode": "GIVEN-TWICE" });
     world.bill_as("*", given).await;
-    let mut way = Way::to_sandbox(&mut world);
-    way.open().await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let annas = gateway.bill(WATER, ANNA).await;
     let codes = [reference(), reference()];
-    way.close().await;
+    proxy.close().await;
     for code in &codes {
         let unsent = pay(&mut client, code, &annas).await;
         assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     }
-    way.open().await;
+    proxy.open().await;
     let budis = gateway.bill(WATER, BUDI).await;
     assert_eq!(annas.total, budis.total);
     if kind == StoreKind::Redis {
-        // An earlier release keeps only the newest.
+        // An earlier release keeps only the newest inquiry.
         let store = store_of(&world).await;
         let code = InquiryCode::parse("GIVEN-TWICE").unwrap();
         let account = AccountName::parse("main").unwrap();
@@ -209,7 +210,7 @@ async fn inquiry_is_rejected_when_code_has_eight_bills() {
     let crowded = gateway.inquirer().await.inquire_postpaid(request).await;
     let reason = "INQUIRY_CODE_CROWDED";
     assert_refused(crowded, Code::Unavailable, reason, "maybe");
-    // The same bill again needs no further place.
+    // A repeated inquiry for the same bill needs no further place.
     gateway.bill(WATER, "770").await;
     let mut client = gateway.client().await;
     for (inquiry, customer) in &kept[1..] {

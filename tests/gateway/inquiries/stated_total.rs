@@ -30,7 +30,7 @@ async fn payment_without_total_is_rejected() {
     assert_eq!(world.ledger(&code).await.received, 0);
 }
 
-/// Records of a release that did not want a total stated.
+/// Records of a release that did not require a stated total.
 #[tokio::test]
 async fn stored_payment_without_total_is_replayed() {
     let world = World::new(StoreKind::Redis).await;

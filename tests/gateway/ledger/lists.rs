@@ -17,7 +17,7 @@ use crate::support::{
     },
 };
 
-/// Every page of a listing.
+/// Returns every page of a listing.
 async fn list(
     client: &mut Client,
     mut request: ListTransactionsRequest,
@@ -93,7 +93,7 @@ async fn transactions_are_listed_by_state_and_time_newest_first(kind: StoreKind)
     let all = ListTransactionsRequest::default();
     assert_eq!(codes(&list(&mut client, all).await.unwrap()), newest_first);
 
-    // Half open: from the tenth on, before the twentieth; to the millisecond.
+    // Half open, to the millisecond: from the tenth, before the twentieth.
     let middle = ListTransactionsRequest {
         start_time: bought[9].create_time,
         end_time: bought[19].create_time,
@@ -175,7 +175,7 @@ async fn page_token_is_rejected_for_other_list() {
     for _ in 0..2 {
         buy(&mut client, &reference(), PLAIN).await;
     }
-    // The requests of the three lists are encoded alike.
+    // The requests of the three lists share one encoding.
     let accounts = vec!["main".to_owned()];
     let request = ListTransactionsRequest {
         accounts: accounts.clone(),
@@ -215,7 +215,7 @@ async fn transactions_are_listed_for_selected_accounts() {
     let mut client = gateway.client().await;
     for number in 0..30 {
         let mut request = order(&reference(), PLAIN);
-        // One in ten: whole pages may be of the other account.
+        // One in ten: whole pages may belong to the other account.
         if number % 10 == 0 {
             request.account = "second".into();
         }
@@ -254,7 +254,7 @@ async fn repeated_notice_is_listed_once(kind: StoreKind) {
     }
     let inquiry = gateway.bill(WATER, "1111111").await;
     pay(&mut client, &reference(), &inquiry).await.unwrap();
-    // They are kept a moment after the answer.
+    // Notices are stored shortly after the answer.
     let kept = async {
         loop {
             let (kept, _) = notices(&gateway, ListNoticesRequest::default()).await;

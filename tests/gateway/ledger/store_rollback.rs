@@ -1,5 +1,5 @@
-//! A store that went back to an earlier state under running gateways: whoever watches or
-//! waits is told so (promise 13), promptly and without a conclusion about sending.
+//! A store rolled back to an earlier state under running gateways: watchers and waiters are
+//! notified promptly (promise 13), without a conclusion about sending.
 
 use okebayar_gateway::grpc::v1::{
     CheckTransactionRequest, CheckTransactionResponse, State, Transaction, WaitUntil,
@@ -17,7 +17,7 @@ use crate::support::{
     },
 };
 
-/// Longer than any test waits: what ends sooner does so because the store went back.
+/// Longer than any test waits: whatever ends sooner ends because of the rollback.
 const LONG: &str = "1h";
 
 async fn connection(world: &World) -> MultiplexedConnection {
@@ -25,7 +25,7 @@ async fn connection(world: &World) -> MultiplexedConnection {
     client.get_multiplexed_async_connection().await.unwrap()
 }
 
-/// Everything that Redis holds.
+/// Dumps every key of Redis.
 async fn copy(world: &World) -> Vec<(String, Vec<u8>)> {
     let mut connection = connection(world).await;
     let keys: Vec<String> = connection.keys("*").await.unwrap();
@@ -36,14 +36,14 @@ async fn copy(world: &World) -> Vec<(String, Vec<u8>)> {
             .query_async(&mut connection)
             .await
             .unwrap();
-        // A note may have disappeared meanwhile.
+        // A note may have expired meanwhile.
         all.extend(dump.map(|dump| (key, dump)));
     }
     all
 }
 
-/// Puts a copy in the place of what Redis holds, at one moment, as a restore does. Without
-/// a copy Redis is empty then.
+/// Replaces the contents of Redis by a copy in one transaction, as a restore does; without a copy,
+/// empties it.
 async fn go_back(world: &World, copy: &[(String, Vec<u8>)]) {
     let mut pipeline = redis::pipe();
     pipeline.atomic().cmd("FLUSHALL").ignore();
@@ -54,7 +54,7 @@ async fn go_back(world: &World, copy: &[(String, Vec<u8>)]) {
     let () = pipeline.query_async(&mut connection).await.unwrap();
 }
 
-/// A purchase that stays pending, whose OKEBAYAR is gone: only the test changes it.
+/// Creates a purchase that stays pending after its OKEBAYAR is stopped: only the test changes it.
 async fn pending() -> (World, Gateway, String) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
@@ -66,7 +66,7 @@ async fn pending() -> (World, Gateway, String) {
     (world, gateway, code)
 }
 
-/// Has a callback report a status, which adds a revision.
+/// Reports a status by callback, which adds a revision.
 async fn report(world: &World, gateway: &Gateway, code: &str, status: &str) -> Transaction {
     let mut client = gateway.client().await;
     let before = get(&mut client, code).await.unwrap().revision;
@@ -75,7 +75,7 @@ async fn report(world: &World, gateway: &Gateway, code: &str, status: &str) -> T
         world.callback_url()
     );
     assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
-    // The check that it asks for finds nobody, which is no revision.
+    // The requested check reaches no upstream, which adds no revision.
     let reported = get(&mut client, code).await.unwrap();
     assert_eq!(reported.revision, before + 1);
     reported
@@ -118,7 +118,7 @@ async fn watch_is_rejected_after_rollback_before_seen_revision() {
         let refused = next(updates).await;
         assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
     }
-    // From 0 on it goes on with what the store holds.
+    // From revision 0 it continues with the store's present contents.
     let again = told(&mut watch(&mut client, &code, 0).await).await;
     assert_eq!(again.revision, reported.revision - 1);
 }
@@ -221,8 +221,7 @@ async fn check(client: &mut Client, code: &str) -> Result<CheckTransactionRespon
     Ok(client.check_transaction(request).await?.into_inner())
 }
 
-/// A gateway where a check that was asked for now is made much later, and a caller that
-/// waits for one.
+/// Starts a gateway whose requested checks are made much later, and a caller that waits for one.
 async fn waiting_for_check() -> (
     World,
     Gateway,
@@ -248,7 +247,7 @@ async fn waiting_for_check() -> (
 #[tokio::test]
 async fn waiting_check_returns_rolled_back_state() {
     let (world, _gateway, earlier, waiting) = waiting_for_check().await;
-    // The caller has asked for its check, which is a version of its own.
+    // The caller's request for a check is a version of its own.
     go_back(&world, &earlier).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the caller hangs").unwrap().unwrap();
@@ -264,11 +263,11 @@ async fn waiting_check_reports_lost_transaction() {
     assert_refused(answer, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
 }
 
-/// The sender of a purchase writes it again: whoever watches it sees the outcome.
+/// The sender of a purchase rewrites its record: the watcher sees the outcome.
 #[tokio::test]
 async fn watch_continues_over_record_rewritten_by_its_sender() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    // Nobody looks by themselves: the watcher knows the record only before and after.
+    // Polling is disabled in effect: the watcher sees the record only before and after.
     world
         .check_rarely()
         .set("events.safety_poll_interval", LONG)

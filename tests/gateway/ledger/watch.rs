@@ -1,4 +1,4 @@
-//! Promise 13: every revision once, in order, also after a pause.
+//! Promise 13 for `WatchTransaction`: every revision once, in order, also after a pause.
 
 use okebayar_gateway::grpc::v1::State;
 use tonic::Code;
@@ -48,7 +48,7 @@ async fn watch_returns_every_revision_in_order_and_resumes(kind: StoreKind) {
             "after {after}"
         );
     }
-    // At its end it is told again, so that nobody mistakes the silence.
+    // At the end the final state is repeated, so that silence is not mistaken for progress.
     let again = watch(&mut client, &code, last).await.unwrap();
     assert_eq!(again.as_slice(), &seen[seen.len() - 1..]);
 }

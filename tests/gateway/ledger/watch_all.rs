@@ -1,4 +1,4 @@
-//! Promise 13 for everything at once: `WatchTransactions`.
+//! Promise 13 for `WatchTransactions`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,14 +41,14 @@ async fn next(updates: &mut Streaming<WatchTransactionsResponse>) -> WatchTransa
         .expect("the stream ended")
 }
 
-/// The cursor of now.
+/// Returns the present cursor.
 async fn now(client: &mut Client) -> String {
     let first = next(&mut watch(client, "").await.unwrap()).await;
     assert_eq!(first.transaction, None);
     first.cursor
 }
 
-/// What a watcher has seen: the revisions of each transaction, in order.
+/// The revisions seen of each transaction, in order.
 type Seen = BTreeMap<String, Vec<i64>>;
 
 fn note(seen: &mut Seen, transaction: &Transaction) {
@@ -59,7 +59,7 @@ fn note(seen: &mut Seen, transaction: &Transaction) {
 const WATCHED: usize = 2000;
 const AT_ONCE: usize = 64;
 
-/// Watches with cuts after a few messages until so many transactions are final.
+/// Watches, cutting the stream after a few messages, until this many transactions are final.
 async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) -> (Seen, u32) {
     let (mut seen, mut finals, mut cuts) = (Seen::new(), BTreeSet::new(), 0_u32);
     let mut random = 12345_u32;
@@ -71,7 +71,7 @@ async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) 
             cursor = update.cursor;
             if let Some(transaction) = update.transaction {
                 note(&mut seen, &transaction);
-                // What comes after a final state, such as a late answer, is final too.
+                // Changes after a final state, such as a late answer, are final too.
                 if transaction.r#final {
                     finals.insert(transaction.reference_code);
                 }
@@ -88,7 +88,7 @@ async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) 
 async fn watch_all_sees_every_revision_over_broken_connections(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
-    // On Redis the watcher sits on another replica than buyers and callbacks.
+    // On Redis the watcher uses another replica than buyers and callbacks.
     let replica = match kind {
         StoreKind::Redis => Some(world.start_replica().await),
         StoreKind::Embedded => None,
@@ -128,7 +128,7 @@ async fn watch_all_sees_every_revision_over_broken_connections(kind: StoreKind) 
         assert_eq!(*revisions, (1..=last).collect::<Vec<_>>(), "{code}");
     }
 
-    // A second one, from the same start, sees the very same again, to the end.
+    // A second watcher from the same start sees exactly the same events.
     let mut again = Seen::new();
     let mut updates = watch(&mut watcher, &start).await.unwrap();
     let mut missing: usize = seen.values().map(Vec::len).sum();
@@ -149,10 +149,10 @@ async fn watch_all_sees_every_revision_over_broken_connections(kind: StoreKind) 
 const KILLS: usize = 6;
 /// Purchases begun before each kill.
 const BEGUN: usize = 150;
-/// Fewer changes than this are too few to meet a kill in the middle of one.
+/// With fewer changes than this, a kill may not interrupt any.
 const CHANGES_MIN: i64 = 500;
 
-/// Begins purchases, and returns their codes once that many are answered.
+/// Starts purchases and returns their codes once this many are answered.
 async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let slots = Arc::new(Semaphore::new(AT_ONCE));
@@ -163,7 +163,7 @@ async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
         let request = order(code, kinds[number % kinds.len()]);
         tokio::spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            // The gateway dies under most of them.
+            // Most of them fail, because the gateway is killed.
             if client.purchase_prepaid(request).await.is_ok() {
                 let _ = tell.send(());
             }
@@ -176,18 +176,18 @@ async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
     codes
 }
 
-/// The revision of a stored record, or of an event.
+/// Returns the revision of a stored record or event.
 fn revision_of(body: &[u8]) -> i64 {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap();
     body["transaction"]["revision"].as_i64().unwrap()
 }
 
-/// Reads Redis itself: every record has each of its revisions in the stream, and the
-/// numbers of each stream have no gap. Returns the number of events.
+/// Asserts on Redis itself that the stream has every revision of every record and that the numbers
+/// of each stream have no gap. Returns the number of events.
 async fn assert_every_change_has_its_event(redis: &Redis) -> i64 {
     let client = redis::Client::open(redis.url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    // What the dead gateway had sent may still be carried out while its connection is open.
+    // Commands of the dead gateway may still execute while its connection is open.
     let alone = async {
         let mut ask = redis::cmd("INFO");
         ask.arg("clients");
@@ -230,8 +230,7 @@ async fn assert_every_change_has_its_event(redis: &Redis) -> i64 {
     count
 }
 
-/// SIGKILL in the middle of many commits: a change and its event are stored together or
-/// not at all.
+/// SIGKILL during many commits: a change and its event are stored together or not at all.
 async fn killed_gateway_leaves_no_change_without_event(kind: StoreKind) {
     let world = World::new(kind).await;
     let mut gateway = world.start_gateway().await;
@@ -249,7 +248,7 @@ async fn killed_gateway_leaves_no_change_without_event(kind: StoreKind) {
         gateway = world.start_gateway().await;
     }
 
-    // A watcher who begins where all began is told of every one of them.
+    // A watcher from the first cursor receives every event.
     let mut client = gateway.client().await;
     let mut wanted = BTreeMap::new();
     for code in &codes {
@@ -294,7 +293,7 @@ async fn watch_from_now_returns_cursor_first(kind: StoreKind) {
         assert_eq!((&told.reference_code, told.revision), (&new, revision));
         assert_eq!(told.r#final, revision == 2);
     }
-    // The earlier cursor still has both.
+    // The earlier cursor still returns both.
     let mut updates = watch(&mut client, &start).await.unwrap();
     let first = next(&mut updates).await.transaction.unwrap();
     assert_eq!((first.reference_code, first.revision), (old, 1));
@@ -334,7 +333,7 @@ async fn watch_from_trimmed_cursor_is_out_of_range() {
     trim.query_async::<i64>(&mut connection).await.unwrap();
     let status = watch(&mut client, &start).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
-    // A new watch goes on.
+    // A new watch continues.
     let fresh = now(&mut client).await;
     let mut updates = watch(&mut client, &fresh).await.unwrap();
     let code = reference();
@@ -345,13 +344,13 @@ async fn watch_from_trimmed_cursor_is_out_of_range() {
 
 #[tokio::test]
 async fn cursor_is_rejected_after_replica_promotion() {
-    // A replica that took over may lack changes: its cursors are its own.
+    // A promoted replica may lack changes: its cursors are its own.
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let start = now(&mut client).await;
     let redis = world.redis.as_ref().unwrap();
-    // What a failover does to the replication id.
+    // A failover changes the replication id.
     redis.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
     redis.command(&["REPLICAOF", "NO", "ONE"]).await;
     let status = watch(&mut client, &start).await.unwrap_err();
@@ -403,7 +402,7 @@ async fn shutdown_ends_watch_all_with_reason() {
         ("GATEWAY_STOPPING".into(), "maybe".into())
     );
     assert!(gateway.process.ended().await.success());
-    // The same store, another process: the cursor is good.
+    // The same store under another process: the cursor is valid.
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &cursor).await.unwrap();
@@ -419,7 +418,7 @@ async fn slow_watch_all_loses_no_event() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, "").await.unwrap();
-    // More events than the reader keeps for those who are behind.
+    // More events than the reader buffers for slow watchers.
     let count = 700;
     let code = reference();
     let buying = (0..10).map(|_| {

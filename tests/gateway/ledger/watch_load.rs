@@ -1,4 +1,4 @@
-//! Many who watch everything cost the purchases little: one reads for all.
+//! The cost of many `WatchTransactions` streams: one reader serves them all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +16,15 @@ use crate::support::{
     world::{Gateway, PLAIN, StoreKind, World, buy, reference},
 };
 
-/// How much is done: `OKEBAYAR_FULL=1` for the full size.
+/// The size of the test; `OKEBAYAR_FULL=1` selects the full size.
 struct Size {
     watchers: usize,
-    /// Purchases while watched, in a round.
+    /// Purchases per round while watched.
     purchases: usize,
     rounds: usize,
-    /// From one purchase to the next.
+    /// The interval between purchases.
     pace: Duration,
-    /// Claims may take so many times as long as without watchers.
+    /// The permitted factor by which claims may be slower than without watchers.
     slower_max: f64,
 }
 
@@ -48,7 +48,7 @@ fn size() -> Size {
     }
 }
 
-/// Watchers that share a connection.
+/// The number of watchers per connection.
 const CONNECTION_WATCHERS: usize = 25;
 
 async fn watchers(gateway: &Gateway, count: usize) -> Vec<Streaming<WatchTransactionsResponse>> {
@@ -67,8 +67,7 @@ async fn watchers(gateway: &Gateway, count: usize) -> Vec<Streaming<WatchTransac
     watching
 }
 
-/// Watches until so many transactions that it saw begin are final; returns the revisions
-/// of each.
+/// Watches until this many transactions that it saw begin are final; returns the revisions of each.
 async fn until_final(
     mut updates: Streaming<WatchTransactionsResponse>,
     wanted: usize,
@@ -90,7 +89,7 @@ async fn until_final(
     seen
 }
 
-/// Buys at a pace, whatever each takes; returns the codes and how long the calls took.
+/// Buys at a fixed rate; returns the codes and the durations of the calls.
 async fn buy_at_pace(gateway: &Gateway, count: usize, pace: Duration) -> (Vec<String>, Vec<f64>) {
     let client = gateway.client().await;
     let mut ticks = tokio::time::interval(pace);
@@ -120,7 +119,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 const STORE_CALLS: &str = "okebayar_store_operation_duration_seconds";
 
-/// Computes how long one commit takes on average between two looks at the metrics.
+/// Returns the mean duration of one commit between two samples of the metrics.
 fn commit_mean(before: &str, after: &str) -> f64 {
     let grown = |what: &str| {
         let name = format!("{STORE_CALLS}_{what}");
@@ -172,7 +171,7 @@ async fn claim_rate_is_kept_under_many_watchers() {
         commits_alone * 1e3,
         commits_watched * 1e3
     );
-    // A millisecond is within what the machine does by itself.
+    // One millisecond is within the noise of the machine.
     let bound = |alone: f64| alone * size.slower_max + 0.001;
     assert!(watched <= bound(alone), "{watched} s, alone {alone} s");
     assert!(
@@ -181,7 +180,7 @@ async fn claim_rate_is_kept_under_many_watchers() {
     );
 }
 
-/// Counts how often events were read from the store.
+/// Returns how often events were read from the store.
 async fn reads(gateway: &Gateway) -> f64 {
     let metrics = metrics::metrics(gateway).await;
     let name = format!("{STORE_CALLS}_count");
@@ -197,7 +196,7 @@ async fn events_are_read_once_for_all_watchers(kind: StoreKind) {
         .set("events.safety_poll_interval", "1h");
     let gateway = world.start_gateway().await;
     let watching = watchers(&gateway, WATCHERS).await;
-    // The first event has every watcher in step with the reader.
+    // The first event synchronizes every watcher with the reader.
     buy(&mut gateway.client().await, &reference(), PLAIN).await;
     let watching: Vec<_> = watching
         .into_iter()
@@ -211,8 +210,8 @@ async fn events_are_read_once_for_all_watchers(kind: StoreKind) {
         assert!(seen.expect("a watcher hangs").unwrap().len() > PURCHASES);
     }
     let read = reads(&gateway).await - before;
-    // Two events of each purchase, and one read after each that finds no more; every
-    // watcher by itself would read at least once for each few of them.
+    // Two events per purchase, and one read after each that finds no more; separate readers would
+    // read at least once per few events each.
     let bound = f64::from(u32::try_from(4 * PURCHASES + WATCHERS).unwrap());
     assert!(read <= bound, "{read} reads");
 }
@@ -227,7 +226,7 @@ async fn idle_wake_ups_read_no_events() {
     let gateway = world.start_gateway().await;
     let watching = watchers(&gateway, 10).await;
     let settled = async {
-        // What is read because the connection came up, is read within a second.
+        // Reads caused by the new connection happen within a second.
         loop {
             let before = reads(&gateway).await;
             tokio::time::sleep(Duration::from_secs(3)).await;

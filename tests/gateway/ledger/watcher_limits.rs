@@ -1,4 +1,4 @@
-//! Watchers and waiters are counted, and one too many is refused before it does anything.
+//! Limits on watchers and waiters: one too many is rejected before it has any effect.
 
 use okebayar_gateway::grpc::v1::{
     CheckTransactionRequest, State, WaitUntil, WatchTransactionRequest, WatchTransactionResponse,
@@ -94,7 +94,7 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
         async move { client.purchase_prepaid(request).await }
     });
     metrics::until(&gateway, "okebayar_waiters", "", |count| count >= 1.0).await;
-    // The waiter is counted before the claim.
+    // The waiter is counted before its claim.
     world.ledger_when(&code, "received=1").await;
     gateway
         .until(&code, |one| one.state() == State::Pending)
@@ -105,7 +105,7 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
     let refused = assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
     assert_may_retry(&refused);
     assert_eq!(world.ledger(&other).await.received, 0);
-    // A repeated call is told the state as it is.
+    // A repeated call returns the present state.
     let replay = client
         .purchase_prepaid(order(&code, PENDING_FOR_EVER))
         .await;
@@ -125,7 +125,7 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
     );
     assert_may_retry(&refused);
 
-    // Whoever gives up leaves a place.
+    // A caller that gives up releases its place.
     waiting.abort();
     let buying = async {
         loop {

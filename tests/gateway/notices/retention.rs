@@ -1,5 +1,5 @@
-//! OKEBAYAR's texts to the partner: announcements are kept, what is about one customer is
-//! not, and neither the list nor the store grows with purchases.
+//! OKEBAYAR's texts to the partner: announcements are kept, texts about one customer are not, and
+//! neither the list nor the store grows with purchases.
 
 use std::collections::HashSet;
 
@@ -42,18 +42,18 @@ async fn texts(gateway: &Gateway) -> Vec<String> {
     notices.into_iter().map(|notice| notice.text).collect()
 }
 
-/// Waits until so many texts met with a result.
+/// Waits until this many texts were handled with a result.
 async fn counted(gateway: &Gateway, result: &str, at_least: f64) {
     let series = format!("okebayar_notices_total{{okebayar_account=\"main\",result=\"{result}\"");
     metrics_when(gateway, &series, at_least).await;
 }
 
-/// What the answers of a test say of a customer.
+/// Customer data in the answers of a test.
 const NAME: &str = "RINA HARTATI";
 const METER: &str = "14055556666";
 const TOKEN: &str = "7777-8888-9999-1111-2222";
 
-/// Has an answer print the customer's data, and a text.
+/// Makes an answer contain the customer's data and a text.
 async fn tell(world: &World, account_number: &str, info: &str) {
     let fields = json!({
         "info": info,
@@ -65,7 +65,7 @@ async fn tell(world: &World, account_number: &str, info: &str) {
     world.misprint(account_number, fields.to_string()).await;
 }
 
-/// Texts that are about one customer, whose number is 0812-3456-7890.
+/// Texts about one customer, whose number is 0812-3456-7890.
 const RECEIPTS: [&str; 10] = [
     "Token 77778888999911112222",
     "TOKEN: 7777 8888 9999 1111 2222",
@@ -118,7 +118,7 @@ async fn text_about_customer_is_not_kept_as_notice(kind: StoreKind) {
             expected += 1.0;
             counted(&gateway, "about_customer", expected).await;
         }
-        // Of a payment and its inquiry, of an inquiry before a purchase, and of a check.
+        // A payment and its inquiry, an inquiry before a purchase, and a check.
         tell(&world, "7100001", "Tagihan 71.000.01 lunas").await;
         let inquiry = gateway.bill(WATER, "7100001").await;
         pay(&mut client, &reference(), &inquiry).await.unwrap();
@@ -134,14 +134,14 @@ async fn text_about_customer_is_not_kept_as_notice(kind: StoreKind) {
         purchase(&mut client, PENDING_THEN_SUCCESS).await;
         expected += 5.0;
         counted(&gateway, "about_customer", expected).await;
-        // An answer that names nobody: the request did.
+        // An answer that names no customer; the request did.
         let fields = json!({ "info": "Pulsa 0812.9876.5432 ok", "accnumber": null });
         world.misprint("081298765432", fields.to_string()).await;
         buy(&mut client, &reference(), "081298765432").await;
         counted(&gateway, "about_customer", expected + 1.0).await;
         assert_eq!(texts(&gateway).await, Vec::<String>::new(), "{format}");
 
-        // The transaction itself has its text.
+        // The transaction itself keeps its text.
         tell(&world, PLAIN, RECEIPTS[0]).await;
         let code = reference();
         assert_eq!(buy(&mut client, &code, PLAIN).await.info, RECEIPTS[0]);
@@ -172,10 +172,10 @@ async fn texts_of_one_pattern_take_one_place(kind: StoreKind) {
     told("Gangguan server".to_owned()).await;
     counted(&gateway, "kept", 4.0).await;
     assert_eq!(texts(&gateway).await.len(), 4);
-    // One that is kept is still counted.
+    // A known pattern is still counted.
     told("Kode promo 0x0, berlaku 10 menit".to_owned()).await;
     counted(&gateway, "repeated", 1.0).await;
-    // Other words each time: so many in a day, and no more.
+    // Different words each time: limited to this many a day.
     for letter in 'a'..='z' {
         told(format!("Pesan {letter}{letter}{letter}")).await;
     }
@@ -185,13 +185,13 @@ async fn texts_of_one_pattern_take_one_place(kind: StoreKind) {
     buy(&mut client, &reference(), "081200000009").await;
 }
 
-/// A word of letters for a number: texts that differ in digits only are of one form.
+/// Returns a word of letters for a number: texts that differ in digits only share a pattern.
 fn word(number: usize) -> String {
     let letter = |digit: u8| char::from(digit - b'0' + b'a');
     number.to_string().bytes().map(letter).collect()
 }
 
-/// A whole list of different texts, as many a day as an account may add, and some more.
+/// A full list of different texts, as many a day as an account may add, and some more.
 async fn evicted_notice_leaves_no_note(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
@@ -234,7 +234,7 @@ async fn evicted_notice_leaves_no_note(kind: StoreKind) {
         let end = from.saturating_add(limit).min(LIST_MAX);
         assert_eq!(page, kept[from.min(LIST_MAX)..end.max(from.min(LIST_MAX))]);
     }
-    // Its note went with it, so it is new.
+    // Its note was evicted with it, so the text is new.
     assert_eq!(add(0, count).await, Noted::Kept);
     assert_eq!(
         add(3, count).await,
@@ -243,7 +243,7 @@ async fn evicted_notice_leaves_no_note(kind: StoreKind) {
     );
 }
 
-/// Gateways whose clocks stand on both sides of midnight.
+/// Gateways whose clocks are on both sides of midnight.
 async fn clock_set_back_evicts_no_notice(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
@@ -257,12 +257,12 @@ async fn clock_set_back_evicts_no_notice(kind: StoreKind) {
         let noted = notices::add_notice(store, &main, &text, now).await.unwrap();
         kept += u32::from(noted == Noted::Kept);
     }
-    // One more before the first that is after midnight.
+    // One more before the first after midnight.
     assert_eq!(kept, 25);
     let later: Timestamp = "2100-06-03T00:00:00Z".parse().unwrap();
     let noted = notices::add_notice(store, &main, "tomorrow", later).await;
     assert_eq!(noted.unwrap(), Noted::Kept);
-    // Another account has its own.
+    // Another account has a limit of its own.
     let other = AccountName::parse("other").unwrap();
     let noted = notices::add_notice(store, &other, "text", after).await;
     assert_eq!(noted.unwrap(), Noted::Kept);
@@ -274,7 +274,7 @@ async fn notice_page_reads_only_its_items() {
     let _sandbox = world.add_account("second").await;
     let gateway = world.start_gateway().await;
     let redis = world.redis.as_ref().unwrap();
-    // As an earlier release stores them.
+    // In the form that an earlier release stores.
     for number in 0..LIST_MAX {
         let account = if number % 300 == 0 { "second" } else { "main" };
         let at = "2026-01-01T00:00:00Z";
@@ -305,7 +305,7 @@ async fn notice_page_reads_only_its_items() {
     let (second, _) = list(&gateway, request).await;
     assert_eq!(second[0].text, "text 994");
 
-    // Of one account among many: short pages, and the whole in the end.
+    // One account among many: short pages, and finally the whole list.
     for (accounts, count, found) in [(vec![], 200, LIST_MAX), (vec!["second".to_owned()], 2, 4)] {
         let mut request = ListNoticesRequest {
             accounts,

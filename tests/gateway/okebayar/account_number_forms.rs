@@ -1,4 +1,4 @@
-//! Account numbers that OKEBAYAR writes in another form than it was given.
+//! Account numbers and reference codes that OKEBAYAR returns in another form.
 
 use okebayar_gateway::grpc::v1::{
     CheckTransactionRequest, Evidence, Reason, Source, State, Transaction,
@@ -44,7 +44,7 @@ fn assert_unclear(transaction: &Transaction) {
     );
 }
 
-/// The entry about what was not believed.
+/// Returns the timeline entry of the unbelieved answer.
 fn unbelieved(transaction: &Transaction, source: Source) -> &Evidence {
     let mut entries = transaction.timeline.iter();
     let entry = entries.find(|entry| entry.source() == source && !entry.believed);
@@ -88,7 +88,7 @@ async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(ki
         assert_eq!(unbelieved(&again, Source::Check).count, 2);
         counted(&gateway, "accnumber", 3).await;
         call_back(&world, &code).await;
-        // It is a hint, so a check follows.
+        // The callback is a hint, so a check follows.
         counted(&gateway, "accnumber", 4).await;
         let text = gateway.process.text();
         assert!(text.contains("account_number_forms"), "{text}");
@@ -97,7 +97,7 @@ async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(ki
             "{text}"
         );
 
-        // The remedy of the log settles what is open.
+        // The remedy that the log names settles the open transaction.
         let mut gateway = gateway;
         gateway.process.signal("-TERM");
         assert!(gateway.process.ended().await.success());
@@ -140,7 +140,7 @@ async fn answer_with_reformatted_number_is_believed_when_configured() {
         assert!(inquirer.inquire_prepaid(asked).await.is_ok(), "{format}");
         let asked = question(WATER, NUMBER);
         assert!(inquirer.inquire_postpaid(asked).await.is_ok(), "{format}");
-        // Another mobile number is another one, and so is another meter.
+        // Another mobile number, or another meter, still differs.
         let others = [(NUMBER, "081234567891"), ("514444444444", "0514444444444")];
         for (count, (number, named)) in (1..).zip(others) {
             world
@@ -166,7 +166,7 @@ async fn answer_with_reformatted_number_is_believed_when_configured() {
     }
 }
 
-/// OKEBAYAR leaves out the hyphens of a reference code, in every answer.
+/// OKEBAYAR omits the hyphens of the reference code in every answer.
 #[tokio::test]
 async fn answer_with_unhyphenated_reference_code_is_believed() {
     for format in FORMATS {

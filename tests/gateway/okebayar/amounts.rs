@@ -1,5 +1,5 @@
-//! OKEBAYAR's amounts: exact, absent or unreadable, never guessed. `105.000` is 105 to a
-//! program and 105 thousand in Indonesia.
+//! OKEBAYAR's amounts: exact, absent or unreadable, never guessed. `105.000` is 105 to a program
+//! and 105 thousand in Indonesia.
 
 use okebayar_gateway::grpc::v1::{
     GetBalanceRequest, Money, State, account_service_client::AccountServiceClient,
@@ -11,7 +11,7 @@ use crate::support::{
     world::{Gateway, StoreKind, WATER, World, assert_refused, buy, pay, reference},
 };
 
-/// What a misprinted amount is.
+/// The meaning of a misprinted amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Meaning {
     Rupiah(i64),
@@ -42,7 +42,7 @@ const TEXTS: [(&str, Meaning); 11] = [
     ("1.5E3", Unreadable),
     ("-5000", Unreadable),
 ];
-/// The same as JSON numbers, where they are one.
+/// The same amounts as JSON numbers, where they are valid numbers.
 const NUMBERS: [(&str, Meaning); 9] = [
     ("11000.00", Rupiah(11_000)),
     ("110000", Rupiah(110_000)),
@@ -55,14 +55,14 @@ const NUMBERS: [(&str, Meaning); 9] = [
     ("-5000", Unreadable),
 ];
 
-/// One row: as the sandbox is told to print it, the text of that, and what it means.
+/// One row: the misprint, its text, and its meaning.
 struct Row {
     value: String,
     text: &'static str,
     meaning: Meaning,
 }
 
-/// The table in one format; XML has texts only.
+/// Returns the table for one format; XML has texts only.
 fn table(format: &str) -> Vec<Row> {
     let texts = TEXTS.iter().map(|(text, meaning)| Row {
         value: format!("\"{text}\""),
@@ -131,8 +131,8 @@ async fn balance_is_exact_or_unknown() {
     }
 }
 
-/// Inquires and pays a bill whose nominal or fee is misprinted; `total` is what must be
-/// paid, `None` where nothing may be.
+/// Inquires and pays a bill whose nominal or fee is misprinted; `total` is the payable total, or
+/// `None` if the bill is not payable.
 async fn assert_bill(
     (world, gateway): &(World, Gateway),
     (name, row): (&str, &Row),
@@ -157,7 +157,7 @@ async fn assert_bill(
     assert_eq!((ledger.received, ledger.executed), (1, 1), "{case}");
     let sent = ledger.parameters[name].as_str().unwrap();
     if row.text.contains('E') {
-        // The same number, without the exponent.
+        // The same number without the exponent.
         let Rupiah(units) = row.meaning else {
             panic!("{case} was paid");
         };
@@ -169,7 +169,7 @@ async fn assert_bill(
 
 #[tokio::test]
 async fn bill_with_unreadable_amount_is_not_payable() {
-    // The sandbox's fee, and its first bill.
+    // The sandbox's fee and its first bill.
     let (fee, nominal) = (2_500, 51_000);
     for format in FORMATS {
         let around = gateway(format).await;
@@ -182,7 +182,7 @@ async fn bill_with_unreadable_amount_is_not_payable() {
             assert_bill(&around, ("nominal", &row), &account_number, total).await;
             let total = match row.meaning {
                 Rupiah(units) => Some(nominal + units),
-                // No fee is named, so there is none.
+                // No fee is named, so the fee is zero.
                 Absent => Some(nominal),
                 Unreadable => None,
             };

@@ -1,4 +1,5 @@
-//! Which answers are about the transaction: by inquiry code, trace code, serial number and account number.
+//! Which answers are about the transaction: by inquiry code, trace code, serial number and account
+//! number.
 
 use okebayar_gateway::{
     okebayar::{
@@ -17,7 +18,8 @@ use crate::support::{
     verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, asked, proves, read},
 };
 
-/// What a check of a payment shows: as of a prepaid purchase, or as the payment's own answer.
+/// The answer to a check of a payment has the form of a prepaid purchase, or of the payment's own
+/// answer.
 #[test]
 fn payment_check_with_paid_inquiry_code_is_record() {
     let (mut intent, order) = wish(REFERENCE, "HPDAM");
@@ -120,7 +122,8 @@ fn inquiry_under_same_reference_code_does_not_prove_purchase() {
             "{more:?}"
         );
     }
-    // A purchase for its price, with the inquiry's serial number: its own is still awaited.
+    // A purchase at its price with the inquiry's serial number: its own serial number is still
+    // awaited.
     let fields = [
         ("status", "000"),
         ("referencecode", REFERENCE),
@@ -135,10 +138,10 @@ fn inquiry_under_same_reference_code_does_not_prove_purchase() {
     let said = said.unwrap();
     assert_eq!(said.finding, Finding::Succeeded);
     assert_eq!(said.details.serial_number, None);
-    // 000 was the inquiry's; 200 was not, so a record with it is the purchase's.
+    // The inquiry was answered 000, not 200, so a record with 200 is the purchase's.
     assert_eq!(check(&answered, "200", &[]), Proves::Failure);
-    // The answer to the inquiry is not known: any serial number may be its own. A price is
-    // printed for purchases only, and each hit has a trace code of its own.
+    // The inquiry's answer is unknown: any serial number may be the inquiry's. Only purchases have
+    // a price, and each request has a trace code of its own.
     assert_eq!(
         check(&unanswered, "000", &[("serialnumber", "99887766")]),
         doubted
@@ -148,7 +151,7 @@ fn inquiry_under_same_reference_code_does_not_prove_purchase() {
         check(&unanswered, "000", &[("harga", "10500")]),
         Proves::Success
     );
-    // A check may echo the POST's own trace code, whatever it found. A callback was told nothing.
+    // A check may echo the POST's own trace code, whatever it found. A callback cannot echo it.
     let own = ("tracecode", "own");
     for (code, by_callback) in [("000", Proves::Success), ("200", Proves::Failure)] {
         assert_eq!(
@@ -159,7 +162,7 @@ fn inquiry_under_same_reference_code_does_not_prove_purchase() {
     }
 }
 
-/// What a check told, in the place of a serial number or in another form.
+/// The serial number repeats a field of the check's request, possibly in another form.
 #[test]
 fn serial_number_that_echoes_request_proves_nothing() {
     let (intent, order) = wish("abcd-1234-EFGH", "productCode");
@@ -189,7 +192,7 @@ fn serial_number_that_echoes_request_proves_nothing() {
     for echo in ["abcd-1234-EFGH", "ABCD1234EFGH", "own-1", "OWN1", "-"] {
         assert_eq!(check("abcd-1234-EFGH", echo), nothing, "{echo}");
     }
-    // OKEBAYAR may leave out the hyphens of our reference code.
+    // OKEBAYAR may omit the hyphens of the reference code.
     for ours in ["abcd-1234-EFGH", "ABCD1234EFGH", "abcd1234-efgh"] {
         assert_eq!(check(ours, "99887766"), Proves::Success, "{ours}");
     }
@@ -199,7 +202,7 @@ fn serial_number_that_echoes_request_proves_nothing() {
     }
 }
 
-/// A callback that anybody may have sent gives a settled transaction its trace code.
+/// A forged callback gives a settled transaction its trace code.
 #[test]
 fn trace_code_of_callback_is_not_trace_code_of_post() {
     let (intent, order) = wish(REFERENCE, "productCode");
@@ -248,7 +251,7 @@ fn own_answer_requires_reference_code_or_trace_code() {
                 verdict::of_purchase(&answer, &asked, &lists)
             };
             let (bare, signed) = (said(&[]), said(&[("referencecode", REFERENCE)]));
-            // Neither is a name, and a serial number or price is not one either.
+            // None of these identifies the transaction; neither does a serial number or a price.
             for more in [
                 &[("tracecode", "-"), ("serialnumber", "123"), ("harga", "5")][..],
                 &[("tracecode", "0"), ("referencecode", "")][..],
@@ -316,7 +319,7 @@ fn reformatted_number_matches_only_when_configured() {
             assert!(!kept.believed() && kept.shows_receipt());
             assert_eq!(kept.code, StatusCode::read("200"));
             assert!(kept.details.price.is_some());
-            // Neither may become ours.
+            // Neither may be attributed to the transaction.
             assert_eq!(
                 (kept.details.trace_code, kept.details.serial_number),
                 (None, None)

@@ -60,13 +60,13 @@ fn check_result_is_ignored_when_inquiry_may_explain_it() {
     assert_eq!(check(&made, &[("transactionstatus", "001")]), doubted);
     let proof = ("serialnumber", "1");
     assert_eq!(check(&made, &[success, proof]), Ok(Finding::Succeeded));
-    // The check told the POST's own trace code, so it may be an echo.
+    // The check sent the POST's own trace code, so the answer may be an echo.
     for trace_code in ["own", "another"] {
         let told = ("tracecode", trace_code);
         assert_eq!(check(&made, &[success, told]), doubted, "{trace_code}");
         assert_eq!(check(&made, &[failure, told]), doubted, "{trace_code}");
     }
-    // An inquiry got 204 as well; nobody got 203.
+    // An inquiry was answered 204 as well; none was answered 203.
     assert_eq!(check(&made, &[failure]), doubted);
     let exhausted = ("transactionstatus", "203");
     assert!(matches!(check(&made, &[exhausted]), Ok(Finding::Failed(_))));
@@ -119,19 +119,20 @@ fn never_received_is_believed_only_without_record_and_inquiry() {
     let believed = (Ok(Finding::NotReceived), false, false);
     assert_eq!(check(&none, "400", &[]), believed);
     assert_eq!(check(&made, "400", &[]), believed);
-    // What the store may have forgotten would make every code one of an inquiry.
+    // A possible loss of notes about inquiries makes every code ambiguous.
     made.note_forgotten();
     assert_eq!(check(&made, "400", &[]), believed);
     let may_be_inquiry = Err(Ignored::MayBeInquiry);
     assert_eq!(check(&made, "002", &[]), (may_be_inquiry, true, false));
-    // Any failure may be what OKEBAYAR answers for a reference code that it does not have.
+    // OKEBAYAR may answer any failure for an unknown reference code.
     assert_eq!(check(&made, "204", &[]), (may_be_inquiry, false, true));
     assert_eq!(check(&made, "204", &record), (may_be_inquiry, true, false));
     note(&mut made, "two", "400");
     assert_eq!(check(&made, "400", &[]), (may_be_inquiry, false, true));
     let itself = Err(Ignored::ContradictsItself);
     assert_eq!(check(&none, "400", &record), (itself, true, false));
-    // 207 is about the check, but a record is a record; 401 may be ours that paid.
+    // 207 is about the check itself, but a record is evidence; 401 may mean that this payment
+    // succeeded.
     let about_the_check = Err(Ignored::AboutTheCheck);
     assert_eq!(check(&none, "207", &[]), (about_the_check, false, false));
     assert_eq!(check(&none, "207", &record), (about_the_check, true, false));

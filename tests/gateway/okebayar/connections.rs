@@ -1,7 +1,6 @@
-//! Design section 6: an upstream that closes idle connections at the worst
-//! moments. Nothing is sent twice, and the ledger equals what the callers were told.
-//! HTTP/1.1 alone is offered to OKEBAYAR; that no protocol error is answered with
-//! another request is in `src/okebayar/transport.rs`.
+//! Design section 6: an upstream that closes idle connections at the worst moments. Nothing is sent
+//! twice, and the ledger equals the answers to the callers. Only HTTP/1.1 is offered to OKEBAYAR;
+//! `src/okebayar/transport.rs` tests that no protocol error is retried.
 
 use std::{
     collections::HashMap,
@@ -28,28 +27,28 @@ use crate::support::{
 const PURCHASES: usize = 10_000;
 const AT_ONCE: usize = 64;
 
-/// Reference code to the purchases received in full.
+/// The number of complete purchases received per reference code.
 type Ledger = Arc<Mutex<HashMap<String, u32>>>;
 
-/// The requests and closings that make the test mean something.
+/// Counts of requests and closings that show that the test covered the hard cases.
 #[derive(Default)]
 struct Seen {
-    /// Requests that came on a connection which had already carried one.
+    /// Requests on a connection that had already carried one.
     on_reused: AtomicUsize,
-    /// Connections closed under a request whose first byte had come.
+    /// Connections closed after the first byte of a request.
     closed_under_request: AtomicUsize,
 }
 
-/// When the server closes a connection, by the number of its requests and of the
+/// The moment at which the server closes a connection, by the numbers of its requests and of the
 /// connection.
 enum Closing {
     /// Not yet.
     KeepAlive,
-    /// At once after the answer, which did not say so.
+    /// Immediately after the answer, which did not announce it.
     AfterAnswer,
-    /// A moment later, while the next request may be on its way.
+    /// Shortly after the answer, while the next request may be in flight.
     Later(Duration),
-    /// When the first byte of the next request has come.
+    /// After the first byte of the next request.
     AtFirstByte,
 }
 
@@ -68,7 +67,7 @@ async fn serve(listener: TcpListener, ledger: Ledger, seen: Arc<Seen>) {
         let (stream, _) = listener.accept().await.unwrap();
         let (ledger, seen) = (Arc::clone(&ledger), Arc::clone(&seen));
         tokio::spawn(async move {
-            // A peer that breaks off ends the connection.
+            // A peer that disconnects ends the connection.
             let _ = serve_connection(stream, connection, &ledger, &seen).await;
         });
     }
@@ -111,7 +110,7 @@ async fn serve_connection(
     Ok(())
 }
 
-/// The body of the next request; `None` at the end of the connection.
+/// Reads the body of the next request, or returns `None` at the end of the connection.
 async fn read_request(
     stream: &mut TcpStream,
     received: &mut Vec<u8>,
@@ -135,7 +134,7 @@ async fn read_request(
     }
 }
 
-/// Sells what it receives; a check finds what was sold.
+/// Answers a purchase with a success, and a check with the recorded purchase.
 fn answer(body: &[u8], ledger: &Ledger) -> String {
     let asked: Value = serde_json::from_slice(body).unwrap();
     let code = asked["referencecode"].as_str().unwrap().to_owned();
@@ -181,7 +180,7 @@ async fn buy_all(client: &Client) -> Vec<Transaction> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn purchase_is_sent_once_over_connections_closed_at_any_moment() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    // A request that was lost with its connection is proven lost by checks.
+    // Checks prove that a request lost with its connection was not received.
     world
         .set("accounts.main.not_received_codes", "400")
         .set("limits.queue_timeout", "1s")
@@ -235,7 +234,7 @@ async fn offered_protocols(listener: TcpListener) -> Vec<String> {
     protocols_of(&hello)
 }
 
-/// The ALPN extension of a `ClientHello` (RFC 8446, section 4.1.2; RFC 7301, section 3.1).
+/// Parses the ALPN extension of a `ClientHello` (RFC 8446, section 4.1.2; RFC 7301, section 3.1).
 fn protocols_of(hello: &[u8]) -> Vec<String> {
     fn take<'a>(rest: &mut &'a [u8], count: usize) -> &'a [u8] {
         let (taken, after) = rest.split_at(count);
@@ -277,8 +276,8 @@ fn protocols_of(hello: &[u8]) -> Vec<String> {
 #[tokio::test]
 async fn only_http_1_1_is_offered_to_okebayar() {
     let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
-    // A client without the restriction would let the server choose HTTP/2, whose
-    // protocol errors reqwest answers with another request.
+    // Without the restriction the server could choose HTTP/2, whose protocol errors reqwest
+    // retries.
     let listener = listen().await;
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let calling = tokio::spawn(reqwest::get(url));

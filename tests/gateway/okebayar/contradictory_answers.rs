@@ -1,5 +1,5 @@
-//! Answers that contradict themselves, or name another customer: what a fact twice
-//! told makes of them (promises 8, 16 and 17), in both formats and in any order.
+//! Answers with contradictory fields, or about another customer (promises 8, 16 and 17), in both
+//! formats and in any order.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,10 @@ use crate::{
     },
 };
 
-/// Names and texts, in the order in which they are answered; the reference code stands
-/// for itself.
+/// Names and texts in the order of the answer; `{reference}` stands for the reference code.
 type Pairs = Vec<(&'static str, &'static str)>;
 
-/// Serves the same answer to every request, with the reference code that it names.
+/// Serves the same answer to every request, with the request's reference code.
 async fn serve(port: u16, answer: impl Fn(&str) -> String + Send + Sync + 'static) {
     serve_later(port, move |reference_code| {
         Box::pin(std::future::ready(Some(answer(&reference_code))))
@@ -191,11 +190,11 @@ fn member() -> Customer {
     })
 }
 
-/// A product, the account number of its misprint, the customer, the misprint, and what
-/// comes of it.
+/// A product, the account number of its misprint, the customer, the misprint, and the expected
+/// result.
 type Case<T> = (&'static str, &'static str, fn() -> Customer, Value, T);
 
-/// Returns the field that a misprint alone changes.
+/// Returns the only field that a misprint changes.
 fn field_of(misprint: &Value) -> String {
     let name = misprint.as_object().unwrap().keys().next();
     name.unwrap().to_lowercase()
@@ -343,7 +342,7 @@ async fn payment_answer_with_other_second_or_third_number_is_unknown() {
             let code = reference();
             let paid = pay(&mut client, &code, &bill).await.unwrap();
             assert_eq!(paid.state(), *state, "{format} {misprint}");
-            // A check that names the other number settles nothing; one that does not, does.
+            // A check that names the other number settles nothing; a check that omits it settles.
             if *state == State::Confirming {
                 let field = field_of(misprint);
                 counted(&gateway, &field, 1).await;

@@ -1,5 +1,4 @@
-//! Promise 17: what one format says, the others say too, and no input makes a
-//! reader panic.
+//! Promise 17: all formats carry the same fields, and no input makes a reader panic.
 
 use jiff::tz::TimeZone;
 use okebayar_gateway::okebayar::{
@@ -41,7 +40,7 @@ fn names() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Texts that XML can hold: no control characters but white space.
+/// Generates texts that XML can hold: no control characters except white space.
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
         select(vec![
@@ -74,7 +73,7 @@ fn as_xml(fields: &Fields, root: &str) -> String {
 
 fn as_cdata(fields: &Fields, root: &str) -> String {
     let element = |(name, text): &(String, String)| {
-        // A carriage return that is meant is a reference; a literal one ends a line.
+        // A carriage return is written as a reference; a literal one ends a line.
         let text = text.replace("]]>", "]]]]><![CDATA[>");
         let text = text.replace('\r', "]]>&#13;<![CDATA[");
         format!("<{name} n='1'><![CDATA[{text}]]></{name}>")
@@ -83,8 +82,8 @@ fn as_cdata(fields: &Fields, root: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><{root}><!-- c -->{elements}</{root}>")
 }
 
-/// JSON with repeated names, which a map could not hold; half of the control
-/// characters raw, as the samples have them.
+/// Writes JSON with repeated names, which a map cannot hold, and half of the control characters
+/// raw, as in the samples.
 fn as_json(fields: &Fields, raw: bool) -> String {
     let text = |text: &str| {
         let quoted = serde_json::Value::from(text).to_string();
@@ -97,7 +96,7 @@ fn as_json(fields: &Fields, raw: bool) -> String {
             quoted
         }
     };
-    // A backslash before an n is no escape once it is itself escaped.
+    // An escaped backslash before an n is not an escape sequence.
     let usable = |value: &str| !(raw && value.contains('\\'));
     let members: Vec<String> = fields
         .iter()
@@ -136,7 +135,7 @@ proptest! {
         prop_assert_eq!(meaning(Format::Xml.read(answer.as_bytes())), said.clone());
         let answer = as_cdata(&fields, "transaction-status");
         prop_assert_eq!(meaning(Format::Xml.read(answer.as_bytes())), said.clone());
-        // A callback may have any root, and its format is told from the body.
+        // A callback may have any root element, and its format is detected from the body.
         prop_assert_eq!(meaning(read_callback(as_xml(&fields, "any").as_bytes())), said.clone());
         prop_assert_eq!(meaning(read_callback(as_json(&fields, false).as_bytes())), said);
     }

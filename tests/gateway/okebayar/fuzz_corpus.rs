@@ -1,12 +1,12 @@
-//! Promise 17 on the stable toolchain: what the fuzz targets check, over the corpus.
+//! Promise 17 on the stable toolchain: the fuzz targets' checks over their corpus.
 
 use std::path::Path;
 
 #[path = "../../../fuzz/checks.rs"]
 mod checks;
 
-/// Runs one target's checks over its corpus, and over every beginning of each file; of
-/// those that are long on purpose, over some.
+/// Runs a target's checks over its corpus and over every prefix of each file; over some prefixes of
+/// files that are long on purpose.
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")

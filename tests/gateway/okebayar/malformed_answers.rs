@@ -1,5 +1,4 @@
-//! Promise 4 and design section 6: an upstream that answers anything but an
-//! answer. Nothing is sent twice, and nothing is called failed.
+//! Promise 4 and design section 6: malformed answers. Nothing is sent twice, and nothing fails.
 
 use std::sync::{
     Arc,
@@ -14,7 +13,7 @@ use tokio::{
 
 use crate::support::world::{PLAIN, StoreKind, World, assert_succeeded, buy, reference};
 
-/// Answers every request with the same bytes, closes, and counts requests.
+/// Answers every request with the same bytes, closes the connection, and counts requests.
 async fn serve(port: u16, answer: Vec<u8>) -> Arc<AtomicUsize> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let count = Arc::new(AtomicUsize::new(0));
@@ -35,7 +34,7 @@ async fn answer_one(mut stream: TcpStream, answer: &[u8], count: &AtomicUsize) {
         }
     }
     count.fetch_add(1, Ordering::SeqCst);
-    // The peer may refuse to read a body that is too long.
+    // The gateway may reject a body that is too long before it is written.
     let _ = stream.write_all(answer).await;
 }
 
@@ -174,8 +173,8 @@ async fn answer_in_other_format_is_read() {
     }
 }
 
-/// Buys from an upstream that answers everything so, and asserts that it was asked
-/// once and that nothing is concluded.
+/// Buys from an upstream with this answer, and asserts that it received one request and that
+/// nothing is concluded.
 async fn assert_unknown(format: &str, case: &str, answer: Vec<u8>) {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.check_rarely().set("accounts.main.format", format);

@@ -1,4 +1,4 @@
-//! Answers that name another member prove nothing, are counted, and settle nothing.
+//! Answers that name another member prove nothing, settle nothing, and are counted.
 
 use okebayar_gateway::grpc::v1::{
     CheckTransactionRequest, EchoRequest, GetBalanceRequest, Reason, Source, State,
@@ -18,7 +18,7 @@ use crate::support::{
 const ANOTHER: &str = "080000000027";
 const MASKED: &str = "080000000028";
 
-/// The counter of one operation, once it is at least as high.
+/// Waits until the counter of one operation is at least this high, and returns its value.
 async fn counted(gateway: &Gateway, operation: &str, at_least: u64) {
     let series = format!(
         "okebayar_answers_another_member_total{{okebayar_account=\"main\",\
@@ -70,7 +70,7 @@ async fn purchase_answered_for_another_member_stays_unknown() {
             let transaction = checked.transaction.unwrap();
             assert_eq!(transaction.state(), State::Confirming, "{format}");
             counted(&gateway, "check", 1).await;
-            // It was executed: to call it failed would be wrong.
+            // The purchase was executed: FAILED would be wrong.
             assert_eq!(world.ledger(&code).await.executed, 1);
         }
     }
@@ -113,7 +113,7 @@ async fn query_answered_for_another_member_is_rejected() {
         let refused = inquirer.inquire_prepaid(asked).await;
         assert_refused(refused, Code::Unavailable, "NO_USABLE_ANSWER", "maybe");
         world.misprint("*", r#"{"userid": "somebody"}"#).await;
-        // A refusal of another member's question says nothing about ours.
+        // A rejection of another member's query does not concern ours.
         for account_number in ["1234567", "080000008400"] {
             let refused = inquirer
                 .inquire_postpaid(question(WATER, account_number))
@@ -166,7 +166,7 @@ async fn trusted_callback_for_another_member_settles_nothing() {
     };
     call("somebody").await;
     counted(&gateway, "callback", 1).await;
-    // A hint like any other: shown, checked, and not believed.
+    // It is a hint like any other: shown, checked, and not believed.
     let reported = gateway
         .until(&code, |transaction| {
             let mut entries = transaction.timeline.iter();

@@ -15,7 +15,7 @@ use crate::support::samples::{asked, format_of, of_check, payment, read, sample,
 
 #[test]
 fn published_answers_are_read_in_full() {
-    // (sample, price, balance, whether its time can be read)
+    // (sample, price, balance, its time is readable)
     let samples = [
         ("prepaid-response.json", "11000.00", "510000123.00", true),
         ("seed-status.json", "11000.00", "510000123.00", true),
@@ -46,7 +46,7 @@ fn published_answers_are_read_in_full() {
             .parse::<Timestamp>()
             .unwrap();
         assert_eq!(details.time, has_time.then_some(time), "{name}");
-        // The samples' literal YYMMddHHmmssSSS is kept and spoils nothing.
+        // The samples' literal YYMMddHHmmssSSS is kept as unread and affects nothing else.
         assert_eq!(details.unread.len(), usize::from(!has_time), "{name}");
         assert!(!answer.is_inquiry);
         let said = of_purchase(&answer, &asked(), &CodeLists::default());

@@ -1,4 +1,4 @@
-//! Requests of the gateway against OKEBAYAR's published ones.
+//! Requests of the gateway compared with OKEBAYAR's published ones.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::support::{
     samples::{SIGNATURE, account, asked, format_of, payment, sample},
 };
 
-/// Every name and text of a request, in order.
+/// Returns every name and text of a request, in order.
 fn sent(body: request::Body, format: Format) -> Vec<(String, String)> {
     match format {
         Format::Json => json::read(&body.into_bytes()).unwrap(),
@@ -83,7 +83,7 @@ fn json_amounts_are_numbers_unless_configured_as_text() {
         };
         String::from_utf8(request::order(&account, &payment()).into_bytes()).unwrap()
     };
-    // A number may not begin with zeros.
+    // A JSON number may not begin with zeros.
     assert!(body(true).contains(r#""nominal":110000.00,"adminfee":"0002500""#));
     assert!(body(false).contains(r#""nominal":"110000.00","adminfee":"0002500""#));
 }

@@ -11,8 +11,8 @@ use crate::support::{
     world::{PLAIN, StoreKind, World, assert_succeeded, buy, order, prepaid_question, reference},
 };
 
-/// An electricity token that was inquired under the reference code of its purchase, whose POST
-/// is lost: a check finds the inquiry, and what that told.
+/// An electricity token is inquired under the reference code of its purchase, whose POST is lost: a
+/// check finds the inquiry and its fields.
 async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind) {
     for format in FORMATS {
         let mut world = World::new(kind).await;
@@ -21,7 +21,7 @@ async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind)
             .set("accounts.main.timeout", "1500ms")
             .set("checks.give_up_after", "4s");
         let gateway = world.start_gateway().await;
-        // What the inquiry prints, and what a check prints later.
+        // The misprint of the inquiry, and that of a later check.
         let cases = [
             (
                 r#"{"serialnumber": "1234-5678"}"#,
@@ -38,7 +38,8 @@ async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind)
         ];
         let mut bought = Vec::new();
         for (number, (inquiry, check)) in (204..).zip(cases) {
-            // Never received; the sandbox has the inquiry, so a check is answered with that.
+            // The purchase is never received; the sandbox knows the inquiry and answers checks with
+            // it.
             let meter = format!("{NOT_RECEIVED_PREFIX}{number}");
             let code = reference();
             world.misprint(&meter, inquiry).await;

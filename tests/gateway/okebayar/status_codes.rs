@@ -1,5 +1,5 @@
-//! Every status code of the API page, section 5, for every operation and in both
-//! formats: what a caller is told (design, section 3).
+//! Every status code of the API page, section 5, for every operation and in both formats: the
+//! caller's result (design, section 3).
 
 use std::sync::{Arc, Mutex};
 
@@ -22,11 +22,11 @@ use crate::support::{
     },
 };
 
-/// What a purchase or payment becomes by its own answer, or by a check's.
+/// The outcome of a purchase or payment by its own answer, or by a check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
     Succeeded,
-    /// Success, and the serial number is awaited.
+    /// Success whose serial number is still awaited.
     Awaited,
     Pending,
     Failed(Reason),
@@ -35,8 +35,8 @@ enum Outcome {
     Unknown,
 }
 
-/// One code: by the order's own answer, by a check's answer (`None` where that
-/// changes nothing), and for questions as gRPC code and reason.
+/// One code: its outcome by the order's own answer and by a check (`None` if the check changes
+/// nothing), and its gRPC code and reason for queries.
 struct Row(u16, Outcome, Option<Outcome>, Code, &'static str);
 
 const UNAVAILABLE: Reason = Reason::ProductUnavailable;
@@ -141,7 +141,7 @@ impl Bench {
         };
     }
 
-    /// Buys, has the purchase answered 002, and checks it.
+    /// Buys, answers the purchase with 002, and checks it.
     async fn check(&self) -> (Transaction, Transaction) {
         let mut client = self.gateway.client().await;
         let open = reference();
@@ -157,14 +157,14 @@ impl Bench {
         (pending, checked.transaction.unwrap())
     }
 
-    /// Answers that name nothing of the purchase, or only what was told.
+    /// Tests answers that name nothing of the purchase, or only echo the request.
     async fn unsigned(&self, row: &Row) {
         let Row(code, expected, ..) = *row;
         let format = self.format;
         let mut client = self.gateway.client().await;
         self.answer_in(row, None, Shape::Bare);
         let bought = buy(&mut client, &reference(), "081234567890").await;
-        // Whoever answers a bare status, it may not be OKEBAYAR. It may refuse credentials so.
+        // A bare status may not come from OKEBAYAR. It may still reject credentials this way.
         let expected = match expected {
             Succeeded | Awaited => Unknown,
             Failed(why) if why != CREDENTIALS => Unknown,
@@ -189,7 +189,7 @@ impl Bench {
         let bought = buy(&mut client, &reference(), "081234567890").await;
         assert_outcome(&bought, expected, &format!("purchase {code:03} {format}"));
 
-        // Each code its own customer: another open payment of one bill matters.
+        // One customer per code: another open payment of the same bill would interfere.
         self.answer(row, Some("inquiry"));
         let customer = format!("55{code:03}{}", usize::from(format == "xml"));
         let inquiry: Inquiry = self.gateway.bill(WATER, &customer).await;

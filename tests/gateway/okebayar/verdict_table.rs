@@ -13,7 +13,7 @@ use okebayar_gateway::{
 
 use crate::support::verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, asked, proves, read};
 
-/// What an answer names.
+/// The fields that an answer names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Names {
     /// OKEBAYAR's record, as documented.
@@ -24,7 +24,7 @@ enum Names {
     Price,
     /// Only the reference code.
     Reference,
-    /// Only what the check told: the reference code and the trace code of the POST.
+    /// Only an echo of the check: the reference code and the trace code of the POST.
     Echo,
     AnotherProduct,
     AnotherAccount,
@@ -111,7 +111,8 @@ fn class_of(code: u16) -> Class {
     }
 }
 
-/// The table: what a check's answer proves; `is_listed` is the code "never received".
+/// Returns the table's verdict on the answer to a check; `is_listed` marks the code as "never
+/// received".
 fn expected(names: Names, code: u16, is_listed: bool) -> Proves {
     let class = class_of(code);
     let nothing = Proves::Nothing;
@@ -174,8 +175,8 @@ fn check_verdict_of_every_code_follows_table() {
     }
 }
 
-/// What is ignored may still show that OKEBAYAR has the reference code, or may have no sign of
-/// it; never both.
+/// Asserts that an ignored answer shows either a receipt or no sign of the reference code, never
+/// both.
 fn verify_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored, case: &str) {
     let shown = verdict::of_ignored_check(answer, lists, ignored);
     let no_sign = verdict::shows_no_sign(answer, lists, ignored);
@@ -213,14 +214,14 @@ fn failure_without_record_may_mean_not_found() {
         let shown = verdict::of_ignored_check(&answer, &lists, ignored);
         assert_eq!(shown, None, "{code}");
         assert!(verdict::shows_no_sign(&answer, &lists, ignored), "{code}");
-        // What another account's OKEBAYAR says of it.
+        // The same answer as another account's OKEBAYAR gives it.
         let heard = verdict::of_unknown(&answer, REFERENCE).unwrap();
         assert!(!heard.shows_record, "{code}");
         assert!(verdict::may_be_unknown(heard.code, &lists), "{code}");
         let heard = verdict::of_unknown(&Record.answer(code, Format::Json), REFERENCE);
         assert!(heard.unwrap().shows_record, "{code}");
     }
-    // A success on the reference code alone shows that it is known, and not what of.
+    // A success with the reference code alone shows that the code is known, not what it bought.
     let answer = Reference.answer("000", Format::Json);
     let ignored = Ignored::MayMeanTheCheck;
     assert_eq!(verdict::of_check(&answer, about, &lists), Err(ignored));
@@ -250,9 +251,9 @@ fn trusted_callback_verdict_follows_table() {
                 let found = proves(verdict::of_trusted_callback(&answer, about, &lists));
                 let class = class_of(number);
                 let wanted = match (names, class) {
-                    // No callback says "never received".
+                    // No callback means "never received".
                     (Reference, _) if is_listed => Proves::Nothing(Ignored::MayMeanNotFound),
-                    // It was told no trace code that it could return.
+                    // A callback was sent no trace code that it could echo.
                     (Echo, Class::Success | Class::Failure | Class::Refused | Class::Doubtful)
                         if !is_listed =>
                     {

@@ -1,5 +1,5 @@
-//! A store that stalls: what waits for it holds up no other purchase, and is forgotten
-//! by nobody (promises 1, 3 and 9).
+//! A stalled store: whatever waits for it delays no other purchase, and is not forgotten (promises
+//! 1, 3 and 9).
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::support::{
 
 const QUEUE: usize = 4;
 
-/// Buys a reference code until it succeeds; until then only the store may be in the way.
+/// Buys a reference code until it succeeds; meanwhile only the store may be the reason for an
+/// error.
 async fn buy_at_last(client: &mut Client, code: &str) {
     let buying = async {
         loop {
@@ -38,7 +39,7 @@ async fn buy_at_last(client: &mut Client, code: &str) {
         .expect("it is refused for ever");
 }
 
-/// Reads a reference code until nothing of it is stored, or that nothing was sent.
+/// Reads a reference code until nothing is stored under it, or NOT_SENT.
 async fn until_given_up(client: &mut Client, code: &str) {
     let reading = async {
         loop {
@@ -78,7 +79,7 @@ async fn unconfirmed_claims_release_their_slots_and_are_abandoned() {
         let calls: Vec<_> = calls.collect();
         for refused in futures::future::join_all(calls).await {
             let status = refused.unwrap_err();
-            // RESOURCE_EXHAUSTED would say that the queue is still full of them.
+            // RESOURCE_EXHAUSTED would mean that they still occupy the queue.
             assert_eq!(status.code(), Code::Unavailable, "{wave}: {status}");
         }
     }
@@ -88,12 +89,12 @@ async fn unconfirmed_claims_release_their_slots_and_are_abandoned() {
         until_given_up(&mut client, code).await;
         assert_eq!(world.ledger(code).await.received, 0);
     }
-    // What was given up can be bought, once.
+    // Abandoned reference codes can be bought, once.
     buy_at_last(&mut client, &codes[0]).await;
     assert_eq!(world.ledger(&codes[0]).await.received, 1);
 }
 
-/// A purchase whose POST has ended while the store does not answer.
+/// Creates a purchase whose POST has ended while the store does not answer.
 async fn outcome_without_store(world: &mut World) -> (Gateway, String) {
     let late = ["--settle-after", "2s"];
     let sandbox = world.sandbox_with(world.sandbox_port, USER_ID, &late).await;
@@ -124,7 +125,7 @@ async fn outcome_without_store(world: &mut World) -> (Gateway, String) {
 async fn sending_slot_is_released_while_outcome_cannot_be_stored() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let (gateway, code) = outcome_without_store(&mut world).await;
-    // A question takes the only sending slot, and needs no store.
+    // A query occupies the only sending slot and needs no store.
     let mut accounts = AccountServiceClient::connect(format!("http://{}", gateway.grpc))
         .await
         .unwrap();
@@ -159,7 +160,7 @@ async fn shutdown_without_store_fails_and_lists_unstored_outcomes() {
     });
     assert!(told, "{}", gateway.process.text());
 
-    // Checks settle what that process took along.
+    // Checks settle the outcomes lost with that process.
     world.redis.as_ref().unwrap().thaw();
     let gateway = world.start_gateway().await;
     assert_succeeded(&gateway.until_final(&code).await);

@@ -1,5 +1,5 @@
-//! Promises 1 and 3: what provably sent nothing says so, and the reference code
-//! stays usable.
+//! Promises 1 and 3: an attempt that provably sent nothing reports so, and its reference code stays
+//! usable.
 
 use std::time::Duration;
 
@@ -113,8 +113,7 @@ async fn hanging_store_sends_nothing_and_reports_maybe() {
     let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
     assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
     world.redis.as_ref().unwrap().thaw();
-    // The claim may have reached Redis after all: it is given up, never sent, and
-    // the reference code stays usable.
+    // The claim is indeterminate: it is abandoned, never sent, and the reference code stays usable.
     let transaction = loop {
         match client.purchase_prepaid(order(&code, PLAIN)).await {
             Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
@@ -135,7 +134,7 @@ async fn redis_is_used_again_after_restart() {
     world
         .set("store.url", &redis.url)
         .set("store.timeout", "1s")
-        // It syncs every write, so a restart loses nothing.
+        // Redis syncs every write, so a restart loses nothing.
         .set("store.failover_guard", "0s");
     world.redis = Some(redis);
     let gateway = world.start_gateway().await;

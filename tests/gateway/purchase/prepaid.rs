@@ -1,4 +1,4 @@
-//! Purchases: what a caller asks and is told.
+//! `PurchasePrepaid`: the request, its answer, its deadline and its cancellation.
 
 use std::time::Duration;
 
@@ -167,8 +167,8 @@ async fn unknown_reference_code_is_not_found() {
     assert_eq!(status.code(), GrpcCode::NotFound);
 }
 
-/// A world whose sandbox answers a slow purchase after three seconds, and where only
-/// that answer settles it.
+/// Creates a world whose sandbox answers a slow purchase after three seconds; only that answer
+/// settles it.
 async fn slow_world(kind: StoreKind) -> World {
     let mut world = World::without_sandbox(kind).await;
     world.check_rarely();

@@ -1,5 +1,5 @@
-//! A reference code is unique in the whole store: whichever account is the default one,
-//! however it is spelled, it is bought once (promises 1 and 5).
+//! A reference code is unique in the whole store: it is bought once under any default account and
+//! in any spelling (promises 1 and 5).
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use crate::support::{
     },
 };
 
-/// Makes a world with a second account, and the port of its sandbox.
+/// Creates a world with a second account, and returns the port of its sandbox.
 async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
     let mut world = World::new(kind).await;
     let port = ports::free();
@@ -42,7 +42,7 @@ async fn two_accounts(kind: StoreKind) -> (World, Process, u16) {
     (world, sandbox, port)
 }
 
-/// Counts the purchases of a reference code that the sandbox on a port received.
+/// Returns the number of purchases of a reference code that the sandbox on a port received.
 async fn received(port: u16, code: &str) -> u64 {
     let url = format!("http://127.0.0.1:{port}/ledger/{code}");
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -72,7 +72,8 @@ async fn changed_default_account_replays_purchase(kind: StoreKind) {
     let again = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
     assert!(again.get_ref().replayed);
     assert_eq!(bought(again.into_inner()), first);
-    // Who names the account that did not pay is refused, and is not told to buy again.
+    // A call that names an account other than the paying one is rejected without advice to buy
+    // again.
     let other = client.purchase_prepaid(naming("second", &code)).await;
     let refused = assert_refused(other, Code::AlreadyExists, "REFERENCE_CODE_REUSED", "maybe");
     assert!(!refused.message().contains("new"), "{refused}");
@@ -238,7 +239,7 @@ async fn inquiry_code_known_to_two_accounts_requires_account() {
     let (world, _sandbox, _) = two_accounts(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let bill = gateway.bill(WATER, "2000000001").await;
-    // The other account's OKEBAYAR gave the same code.
+    // The OKEBAYAR of the other account issued the same code.
     let settings = RedisSettings {
         url: world.redis.as_ref().unwrap().url.clone(),
         partitions: 64,
@@ -272,7 +273,7 @@ async fn inquiry_code_known_to_two_accounts_requires_account() {
 
 const DECLINED: &str = "080000009404";
 
-/// After a loss a caller may come to another account than the one that paid.
+/// After a loss a call may reach another account than the one that paid.
 #[tokio::test]
 async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
@@ -286,12 +287,12 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     let (paid, unknown, declined) = (reference(), reference(), reference());
     let bought = client.purchase_prepaid(naming("second", &paid)).await;
     assert!(bought.is_ok());
-    // A record, though with a code that says "never received" where there is none.
+    // A record, with a code that means "never received" where there is none.
     let mut request = naming("second", &declined);
     request.account_number = DECLINED.into();
     assert!(client.purchase_prepaid(request).await.is_ok());
     world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
-    // Both are held back under the default account, whose OKEBAYAR knows neither.
+    // Both are quarantined under the default account, whose OKEBAYAR knows neither.
     for code in [&paid, &unknown] {
         let held = buy(&mut client, code, PLAIN).await;
         assert_eq!(
@@ -301,13 +302,13 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     }
     let held = buy(&mut client, &declined, DECLINED).await;
     assert_eq!(held.state(), State::Confirming);
-    // What no account's OKEBAYAR knows becomes free, and is bought.
+    // The code that no account's OKEBAYAR knows is released and bought.
     let freed = gateway
         .until(&unknown, |one| one.state() == State::NotSent)
         .await;
     assert_eq!(freed.account, "main");
     assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
-    // What one of them knows is asked about as often, and is not.
+    // The code that one of them knows is checked as often and stays quarantined.
     let checks = world.ledger(&unknown).await.checks;
     let at_least = format!("checks={}", checks + 2);
     world.ledger_when(&paid, &at_least).await;
@@ -320,8 +321,8 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     assert_eq!(world.ledger(&paid).await.received, 0);
 }
 
-/// A rollout removes an account, and Redis is emptied: what remains cannot ask the OKEBAYAR
-/// of the account that paid.
+/// A rollout removes an account, and Redis is flushed: the remaining gateways cannot ask the
+/// OKEBAYAR of the account that paid.
 #[tokio::test]
 async fn never_received_does_not_release_purchase_of_removed_account_after_flush() {
     let (mut world, _sandbox, second) = two_accounts(StoreKind::Redis).await;
@@ -346,7 +347,7 @@ async fn never_received_does_not_release_purchase_of_removed_account_after_flush
         (held.account.as_str(), held.state()),
         ("main", State::Confirming)
     );
-    // Longer than until the next verification: with and without the names of the accounts.
+    // Beyond the next verification: with and without the names of the accounts.
     let settled = staying
         .until(&code, |one| one.state() != State::Confirming)
         .await;

@@ -1,6 +1,6 @@
-//! A POST never leaves after its time (promises 1 and 4): a process that was frozen or
-//! suspended after its claim sends nothing when it wakes up, for a status check may have
-//! settled the transaction meanwhile.
+//! Promises 1 and 4: a POST is never sent after its deadline. A process frozen or suspended after
+//! its claim sends nothing when it resumes, because a status check may have settled the transaction
+//! meanwhile.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -34,7 +34,7 @@ use crate::support::{
     },
 };
 
-/// A server that answers anything, and returns what one connection received.
+/// Starts a server that answers any request; returns the bytes that one connection received.
 async fn server() -> (reqwest::Url, JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -124,7 +124,7 @@ async fn request_late_before_connecting_does_not_connect() {
 async fn request_late_after_connecting_sends_nothing() {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let (url, receiving) = server().await;
-    // In time when the point is set and before the connection is made, past it after.
+    // Before the deadline when it is computed and when connecting starts, after it once connected.
     let boot = || {
         let asked = ASKED.fetch_add(1, Ordering::SeqCst);
         Duration::from_secs(if asked < 2 { 0 } else { 1000 })
@@ -158,11 +158,11 @@ async fn frozen_gateway_sends_nothing_after_deadline(kind: StoreKind) {
         let (mut client, request) = (gateway.client().await, order(&frozen, PLAIN));
         async move { client.purchase_prepaid(request).await }
     });
-    // It is claimed, and waits for the first one's slot.
+    // The purchase is claimed and waits for the slot of the first one.
     let mut client = gateway.client().await;
     while get(&mut client, &frozen).await.is_err() {}
     gateway.process.signal("-STOP");
-    // Past the time to send, and the first one's answer lies in its socket.
+    // The deadline has passed, and the answer of the first one is in its socket.
     tokio::time::sleep(Duration::from_secs(4)).await;
     gateway.process.signal("-CONT");
     let refused = second.await.unwrap();

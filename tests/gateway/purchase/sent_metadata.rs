@@ -1,5 +1,5 @@
-//! `sent` is about the reference code, not about the call (promise 3): `no` only where the
-//! store was read and shows that nothing was sent under it.
+//! Promise 3: `sent` describes the reference code, not the call. It is `no` only if the store was
+//! read and shows that nothing was sent under the code.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::{
     },
 };
 
-/// A status may not quote the store's address.
+/// Asserts that a status does not quote the store's address.
 fn assert_discreet(status: &Status, world: &World) {
     let port = world.redis.as_ref().unwrap().port().to_string();
     for secret in ["redis://", "127.0.0.1", &port] {
@@ -48,7 +48,7 @@ async fn repeated_purchase_reports_maybe_while_redis_is_down() {
     let called = tokio::time::timeout(PATIENCE, call.output()).await;
     assert_eq!(called.unwrap().unwrap().status.code(), Some(6));
 
-    // Malformed, but the reference code is valid: nothing was looked up.
+    // The request is malformed but its reference code is valid: the store was not read.
     let malformed = client.purchase_prepaid(order(&code, "two words")).await;
     assert_refused(malformed, Code::InvalidArgument, "INVALID_REQUEST", "maybe");
 
@@ -115,7 +115,7 @@ async fn answer_arrives_before_deadline_while_redis_hangs() {
     });
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     world.redis.as_ref().unwrap().freeze();
-    // Every answer brings our ErrorInfo: the server's time-out, which brings none, is later.
+    // Every answer carries our ErrorInfo: the server's time-out, whose error has none, is later.
     let purchase = call.await.unwrap();
     assert_refused(purchase, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
 

@@ -1,4 +1,4 @@
-//! Promises 1, 2, 3 and 9 when the store loses replies.
+//! Promises 1, 2, 3 and 9 when results of the store are indeterminate.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -63,7 +63,7 @@ async fn indeterminate_claim_that_cannot_be_read_back_becomes_not_sent() {
         bench.stored().await.unwrap().standing().state,
         State::NotSent(_)
     ));
-    // The same reference code is armed again, and sent once.
+    // The same reference code is re-armed and sent once.
     let transaction = bench.buy().await.unwrap();
     assert!(matches!(
         transaction.standing().state,
@@ -125,8 +125,8 @@ async fn claim_is_rejected_when_store_becomes_unfit_during_preparation() {
     assert_eq!(bench.posts(), 1);
 }
 
-/// Two calls with one reference code: one is sent and its inquiry forgotten, while the other
-/// still looks for that inquiry.
+/// Two calls with one reference code: one is sent and its inquiry is deleted while the other still
+/// looks that inquiry up.
 #[tokio::test]
 async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     let bench = bench(&[], &[]).await;
@@ -146,7 +146,7 @@ async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     assert_eq!(bench.posts(), 0);
 }
 
-/// Makes the reference code NOT_SENT: its claim cannot be confirmed, and is given up.
+/// Creates a NOT_SENT reference code: its claim cannot be confirmed and is abandoned.
 async fn not_sent() -> Bench {
     let bench = bench(
         &[Fault::ReplyLost, Fault::NotStored],
@@ -163,7 +163,7 @@ async fn not_sent() -> Bench {
 #[tokio::test]
 async fn delayed_claim_over_not_sent_is_abandoned() {
     let bench = not_sent().await;
-    // The first one finds the NOT_SENT.
+    // The first load finds the NOT_SENT record.
     let faults = [Fault::None, Fault::Delayed];
     bench.store.commits.lock().unwrap().extend(faults);
     let buying = bench.begin_late("load", intent()).await;

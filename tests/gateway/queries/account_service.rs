@@ -1,4 +1,4 @@
-//! `AccountService`: questions that move no money.
+//! `AccountService`: queries that move no money.
 
 use okebayar_gateway::grpc::v1::{
     EchoRequest, GetBalanceRequest, GetBalanceResponse,
@@ -109,7 +109,7 @@ async fn unreachable_okebayar_is_reported_as_not_sent() {
     );
 }
 
-/// Answers one request with another message than it was asked to return.
+/// Answers one echo request with another message.
 async fn serve(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     tokio::spawn(async move {

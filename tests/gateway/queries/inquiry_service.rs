@@ -1,4 +1,4 @@
-//! `InquiryService`: every customer, every form of an answer, nothing dropped.
+//! `InquiryService`: every kind of customer, every form of an answer, and no field dropped.
 
 use okebayar_gateway::grpc::v1::{
     BpjsCustomer, InquirePostpaidRequest, Inquiry, PlnPostpaid, PstnCustomer,
@@ -169,7 +169,7 @@ fn assert_bills(pln: &PlnPostpaid, customer: &str, count: usize) {
 async fn electricity_bill_inquiry_returns_one_to_four_bills() {
     for format in FORMATS {
         let (_world, gateway) = gateway(format).await;
-        // The sandbox writes additionaldata in another form for each number of bills.
+        // The sandbox writes additionaldata differently for each number of bills.
         for (count, customer) in (1..).zip(["5123456789011", "512345678902", "5123453", "54"]) {
             let inquiry = gateway.bill("HPLNPASCA", customer).await;
             let total: i64 = (1..=count).map(|number| 50_000 + 1_000 * number).sum();

@@ -1,5 +1,5 @@
-//! A prepaid inquiry that OKEBAYAR answers like a purchase may be one: it is kept,
-//! alerted, and nothing is bought again before an operator has looked.
+//! A prepaid inquiry that OKEBAYAR answers like a purchase may be a sale: it is stored and alerted,
+//! and the product is not bought again until an operator resolves it.
 
 use std::{
     sync::{
@@ -109,7 +109,7 @@ async fn inquiry_answered_like_purchase_is_kept_and_blocks_purchase(kind: StoreK
                 .any(|entry| entry.description.contains("like a purchase")),
             "{told}"
         );
-        // The token reaches whoever may read the transaction, and no log.
+        // The token is returned to authorized callers and appears in no log.
         assert!(!gateway.process.text().contains(&sold.serial_number));
         assert!(!status.message().contains(&sold.serial_number));
 
@@ -219,7 +219,7 @@ async fn sale_under_taken_reference_code_is_kept_under_another(kind: StoreKind) 
         let status = inquire(&gateway, &taken, SELLS_INQUIRIES).await;
         let own = metadata(&status, "reference_code");
         assert!(own != taken && status.message().contains(&own), "{status}");
-        // The inquiry's answer changes nothing of the purchase, and its token is kept.
+        // The inquiry's answer leaves the purchase unchanged, and its token is stored.
         let after = get(&mut client, &taken).await.unwrap();
         assert_eq!(after.serial_number, before.serial_number, "{format}");
         let sold = get(&mut client, &own).await.unwrap();
@@ -273,7 +273,7 @@ async fn postpaid_inquiry_answered_like_payment_is_kept_as_orphan() {
     }
 }
 
-/// What a purchase's answer says.
+/// The answer to a purchase.
 const SOLD: [(&str, &str); 5] = [
     ("tracecode", "t-1"),
     ("transactionstatus", "000"),
@@ -302,7 +302,7 @@ async fn postpaid_sale_is_kept_after_caller_and_store_disconnect() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         redis.start_again().await;
-        // The gateway connects again in its own time.
+        // The gateway reconnects after its own backoff.
         while !try_orphans(&gateway)
             .await
             .is_ok_and(|found| found.len() == 1)
@@ -313,7 +313,7 @@ async fn postpaid_sale_is_kept_after_caller_and_store_disconnect() {
     tokio::time::timeout(PATIENCE, kept).await.unwrap();
 }
 
-/// What an inquiry's answer says.
+/// The answer to an inquiry.
 const INQUIRED: [(&str, &str); 5] = [
     ("tracecode", "t-2"),
     ("transactionstatus", "000"),
@@ -339,7 +339,7 @@ async fn until_in(gateway: &Gateway, code: &str, state: State) -> Transaction {
     tokio::time::timeout(PATIENCE, kept).await.unwrap()
 }
 
-/// An upstream that answers when it may.
+/// An upstream that answers when the test permits it.
 struct Held {
     asked: Arc<Notify>,
     may_answer: Arc<Notify>,
@@ -447,7 +447,7 @@ async fn duplicate_code_is_no_sale_when_inquiry_in_flight_is_answered() {
         held.asked.notified().await;
         let answering = async {
             duplicate_answered.notified().await;
-            // Long enough to take the 208 for a sale, were the first one not waited for.
+            // Long enough to read the 208 as a sale if the inquiry in flight were not awaited.
             let taken = until_in(&gateway, &code, State::NeedsReview);
             assert!(
                 tokio::time::timeout(Duration::from_millis(300), taken)
@@ -515,7 +515,7 @@ async fn duplicate_code_after_unanswered_inquiry_is_kept_as_sale() {
     inquire(&gateway, &code, PLAIN).await;
     let mut client = gateway.client().await;
     assert_needs_review(&get(&mut client, &code).await.unwrap());
-    // Without an unanswered one before it, it says nothing of a sale.
+    // Without an earlier unanswered inquiry, 208 does not indicate a sale.
     let other = prepaid_question(&reference(), PRODUCT, "081200000009");
     let refused = gateway.inquirer().await.inquire_prepaid(other).await;
     assert_refused(refused, Code::Aborted, "REFERENCE_CODE_REFUSED", "maybe");

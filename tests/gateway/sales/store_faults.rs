@@ -51,7 +51,7 @@ async fn full_sale_list_evicts_only_settled_sales() {
     let bench = bench(&[], &[]).await;
     let store = &bench.store.inner;
     let what = Sold::new(&ProductCode::parse("PULSA10").unwrap(), "81234567890");
-    // What is noted of them is their reference code alone.
+    // The list holds reference codes only.
     for number in 0..64 {
         let other = wish(&format!("settled-{number}"), "PULSA20").0;
         let settled = buy(&bench.engine, other).await.unwrap().transaction;
@@ -103,7 +103,7 @@ async fn purchase_is_rejected_while_sale_is_being_stored() {
 async fn purchase_is_not_sent_when_sale_is_stored_after_its_lookup() {
     let bench = bench(&[], &[]).await;
     let buying = bench.begin_late("history_name", intent()).await;
-    // Another replica stores what it was sold.
+    // Another replica stores a sale.
     let sold = begin(2);
     let store = &bench.store.inner;
     store.commit(&sold, None).await.unwrap();

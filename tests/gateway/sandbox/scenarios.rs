@@ -1,5 +1,5 @@
-//! Every sandbox scenario, in both formats, on both stores: how it ends, what the
-//! ledger says, and that it ends within the schedule.
+//! Every sandbox scenario, in both formats, on both stores: its final state, its ledger entry, and
+//! its end within the schedule.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::{
     world::{Gateway, StoreKind, WATER, World, bought, order, payment, reference},
 };
 
-/// How a scenario ends.
+/// The expected end of a scenario.
 struct End {
     state: State,
     reason: Reason,
@@ -43,8 +43,8 @@ fn end_of(account_number: &str) -> End {
     match account_number {
         number if number.starts_with(NOT_RECEIVED_PREFIX) => review(Reason::ChecksExhausted, 0),
         "080000000003" | "080000000024" | "080000000026" => FAILED,
-        // Pending for ever, and answers that name another member, which prove nothing;
-        // executed, because the deposit was charged.
+        // Pending for ever, and answers that name another member, which prove nothing; executed,
+        // because the deposit was charged.
         "080000000009" | "080000000027" | "080000000028" => review(Reason::ChecksExhausted, 1),
         "080000000014" => review(Reason::ChecksExhausted, 0),
         "080000000025" => review(Reason::Contradicted, 1),
@@ -52,10 +52,10 @@ fn end_of(account_number: &str) -> End {
     }
 }
 
-/// The scaled schedule: time-out, late answer, and the age at which it gives up.
+/// The scaled schedule: time-out, late answer, and the age at which checks are given up.
 const TIMEOUT: &str = "1500ms";
 const GIVE_UP_AFTER: &str = "10s";
-/// What all of it together may take, on a busy machine.
+/// The longest duration of all scenarios together on a busy machine.
 const SCHEDULE_ENDS: Duration = Duration::from_secs(40);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,12 +83,12 @@ async fn run(gateway: &Gateway, kind: Kind, account_number: &str, code: &str) ->
     if account_number != "080000000025" {
         return known;
     }
-    // A success at first; the contradiction comes by callback.
+    // The answer is a success; a callback contradicts it later.
     assert_eq!(known.state(), State::Succeeded);
     crate::support::watch::until_state(gateway, code, known.revision, State::NeedsReview).await
 }
 
-/// An account number, and what happens with it.
+/// An account number and its scenario.
 type Case = (String, String);
 
 async fn start(kind: StoreKind, format: &str, give_up_after: &str) -> (World, Gateway) {
@@ -114,20 +114,20 @@ async fn every_scenario(kind: StoreKind, format: &str) {
     assert!(began.elapsed() < SCHEDULE_ENDS, "{:?}", began.elapsed());
 }
 
-/// Which code means "never received" is not documented: it may be any of these.
+/// The code for "never received" is undocumented: it may be any of these.
 const NOT_FOUND: [&str; 23] = [
     "000", "001", "200", "201", "202", "203", "204", "205", "206", "208", "210", "215", "232",
     "233", "234", "299", "400", "401", "402", "403", "404", "405", "500",
 ];
 
-/// Purchases and payments that OKEBAYAR never received, and others that it queued and does not
-/// find at first: neither is called a failure, whichever code it has for them.
+/// Purchases and payments that OKEBAYAR never received, and queued ones that it does not find at
+/// first: neither fails, whichever code OKEBAYAR uses for not found.
 async fn not_found_code_settles_no_scenario(kind: StoreKind) {
     let format = match kind {
         StoreKind::Embedded => "json",
         StoreKind::Redis => "xml",
     };
-    // Several checks of everything, on a busy machine too.
+    // Long enough for several checks of each on a busy machine.
     let (world, gateway) = start(kind, format, "18s").await;
     let cases = NOT_FOUND.iter().flat_map(|code| {
         [NOT_RECEIVED_PREFIX, QUEUED_PREFIX]
@@ -185,7 +185,7 @@ async fn verify_end(
                 assert!(!transaction.serial_number.is_empty(), "{case}");
                 assert_eq!(transaction.price.as_ref().unwrap().units, 10_500, "{case}");
             }
-            // A payment's answer has neither; a check's may have both.
+            // A payment's own answer has neither field; the answer to a check may have both.
             Kind::Payment => {
                 let bill = transaction.bill.as_ref().unwrap();
                 assert_eq!(bill.total.as_ref().unwrap().units, 53_500, "{case}");

@@ -1,5 +1,5 @@
-//! The sandbox is as strict as the API page says: what is wrong with a request
-//! gets the documented code, in either format.
+//! The sandbox is as strict as the API page: an invalid request gets the documented status code in
+//! either format.
 
 use md5::{Digest, Md5};
 use okebayar_gateway::okebayar::format::Format;
@@ -12,7 +12,7 @@ use crate::support::{
 
 type Parameters = Vec<(&'static str, String)>;
 
-/// A purchase that is right.
+/// Returns the fields of a valid purchase.
 fn purchase(code: &str) -> Parameters {
     let signature = hex::encode(Md5::digest(format!("{USER_ID}{CANARY_PIN}{code}")));
     vec![
@@ -40,7 +40,7 @@ fn without(mut parameters: Parameters, name: &str) -> Parameters {
     parameters
 }
 
-/// Posts a body, and returns the status that is answered.
+/// Posts a body and returns the status code of the answer.
 async fn post(port: u16, body: Vec<u8>, format: Format) -> String {
     let url = format!("http://127.0.0.1:{port}/");
     let answer = reqwest::Client::new()

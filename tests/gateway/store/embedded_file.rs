@@ -1,5 +1,4 @@
-//! The file of the embedded store: what is taken for one, how it is made, and a disk that is
-//! full for a while.
+//! The file of the embedded store: validation, creation, and a full disk.
 
 use std::{fs, time::Duration};
 
@@ -13,10 +12,10 @@ use crate::support::{
     },
 };
 
-/// What the embedded database has before its first page, in bytes.
+/// The length of the database's header before its first page, in bytes.
 const HEAD_BYTES: usize = 4096;
 
-/// Starts a gateway that must refuse to run, and returns what it says.
+/// Starts a gateway that must fail, and returns its output.
 async fn refused(world: &World) -> String {
     let mut gateway = Process::start(BINARY, &["serve"], &world.environment(), world.path());
     let ended = gateway.ended().await;
@@ -57,7 +56,7 @@ async fn file_of_another_format_is_rejected_and_left_unchanged() {
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
-/// The embedded database panics over such a file, at each start.
+/// The database library panics over such a file at each start.
 #[tokio::test]
 async fn backup_replaces_corrupt_file() {
     let world = World::new(StoreKind::Embedded).await;
@@ -127,13 +126,13 @@ async fn crash_during_creation_leaves_no_partial_store() {
         let mut gateway = Process::start(BINARY, &["serve"], &world.environment(), world.path());
         tokio::time::sleep(Duration::from_millis(5 * turn)).await;
         gateway.kill().await;
-        // Whatever was left is no obstacle, and no half of a store.
+        // Leftovers do not prevent a start, and none is a partial store.
         stop(&mut world.start_gateway().await).await;
         let folder = world.path().join(format!("turn-{turn}"));
         let left: Vec<_> = fs::read_dir(folder).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
     }
-    // What a crash in the middle leaves beside it.
+    // A leftover of a crash during creation.
     fs::create_dir_all(world.store_file().parent().unwrap()).unwrap();
     fs::write(world.store_file().with_extension("redb.making"), b"half").unwrap();
     world.set("store.path", "okebayar-data/gateway.redb");
@@ -141,7 +140,7 @@ async fn crash_during_creation_leaves_no_partial_store() {
     assert!(!world.store_file().with_extension("redb.making").exists());
 }
 
-/// Limits how large a file the process may write: the write fails as on a full disk.
+/// Limits the size of files that the process may write: writes fail as on a full disk.
 fn limit_files(gateway: &Gateway, bytes: &str) {
     let pid = gateway.process.pid().to_string();
     let limit = format!("--fsize={bytes}:unlimited");
@@ -155,7 +154,7 @@ fn limit_files(gateway: &Gateway, bytes: &str) {
 #[tokio::test]
 async fn store_recovers_when_disk_has_space_again() {
     let world = World::new(StoreKind::Embedded).await;
-    // The signal that comes with the limit is ignored, also after exec.
+    // The signal that accompanies the limit stays ignored after exec.
     let command = format!("trap '' XFSZ; exec {BINARY} serve");
     let arguments = ["-c", &command];
     let environment = world.environment();
@@ -172,7 +171,7 @@ async fn store_recovers_when_disk_has_space_again() {
     let told = gateway.readiness(503).await;
     assert!(told.contains("gateway.redb"), "{told}");
     assert_eq!(world.ledger(&codes[1]).await.received, 0);
-    // No other process gets in while it is closed.
+    // No other process can open the file while it is closed.
     let told = refused(&world).await;
     assert!(told.contains("store.path"), "{told}");
 

@@ -1,5 +1,5 @@
-//! Redis behind a bad connection: a host that goes dark, a password that is wrong for a
-//! while, a server that takes no writes; and that operators see it in time.
+//! Redis behind a faulty connection: an unresponsive host, a temporarily wrong password, a server
+//! that rejects writes; and their timely report to operators.
 
 use std::{
     future::pending,
@@ -30,11 +30,11 @@ use crate::support::{
     },
 };
 
-/// Within which a fault must be seen, and what a busy machine may add.
+/// The time within which a fault must be reported, plus a margin for a busy machine.
 const SEEN_WITHIN: Duration = Duration::from_secs(10 + 5);
 
-/// Forwards connections to a port, until they go dark: then nothing passes, and nothing is
-/// closed. Connections that are made later pass again.
+/// A proxy that can go dark: then nothing passes on its connections, and none is closed. Later
+/// connections pass again.
 struct Proxy {
     url: String,
     accepted: Arc<AtomicUsize>,
@@ -73,7 +73,7 @@ impl Proxy {
         }
     }
 
-    /// Lets nothing more pass on the connections that there are.
+    /// Stops all traffic on the present connections.
     fn go_dark(&self) {
         self.dark.send_replace(self.accepted.load(Ordering::SeqCst));
     }
@@ -110,7 +110,7 @@ async fn unresponsive_host_is_replaced_by_responding_one() {
 async fn unresponsive_subscription_is_renewed() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
     let proxy = put_behind_a_proxy(&mut world).await;
-    // Nobody looks by himself: only a wake-up brings the news.
+    // Polling is disabled in effect: only a wake-up can deliver the change.
     world.set("events.poll_interval", "1h");
     let watching = world.start_replica().await;
     let redis_url = world.redis.as_ref().unwrap().url.clone();
@@ -128,10 +128,10 @@ async fn unresponsive_subscription_is_renewed() {
     };
     subscribed(2).await;
     proxy.go_dark();
-    // The old one stays with the server, which knows nothing of it.
+    // The old subscription stays with the server, which does not notice.
     subscribed(3).await;
 
-    // It stays pending until the watch has begun.
+    // The purchase stays pending until the watch has begun.
     let settles_late = ["--settle-after", "3s"];
     let sandbox = world.sandbox_with(world.sandbox_port, USER_ID, &settles_late);
     let _sandbox = sandbox.await;

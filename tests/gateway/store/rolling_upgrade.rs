@@ -1,4 +1,4 @@
-//! Records that a later release wrote, during a rollout in which both share the store.
+//! Records written by a later release during a rollout in which both share the store.
 
 use okebayar_gateway::grpc::v1::State;
 use redis::AsyncTypedCommands;
@@ -10,7 +10,7 @@ use crate::support::{
     world::{PENDING_FOR_EVER, StoreKind, World, buy, get, order, reference},
 };
 
-/// The one transaction in a Redis, and its record.
+/// Returns the only transaction in a Redis and its record.
 async fn record(redis: &Redis) -> (String, Value) {
     let mut connection = redis.connection().await;
     let mut keys = connection.keys("okb:*:tx:*").await.unwrap();
@@ -53,7 +53,7 @@ async fn save_keeps_fields_of_later_release() {
     let before = later.pointer("/transaction/version").unwrap().as_u64();
     put_record(redis, &key, &later).await;
 
-    // Stored before it is answered; it asks for a check, which is stored as well.
+    // The callback is stored before it is answered; it requests a check, which is stored as well.
     let report = format!("{}?referencecode={code}&status=000", world.callback_url());
     assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
     let (_, saved) = record(redis).await;
@@ -97,7 +97,7 @@ async fn record_with_finding_of_later_release_is_not_sent_again() {
     assert_eq!(record(redis).await.1, later);
     assert_eq!(world.ledger(&code).await.received, 1);
 
-    // The later release, or this one after its upgrade, goes on.
+    // The later release, or this one after its upgrade, continues.
     put_record(redis, &key, &known).await;
     let replayed = buy(&mut client, &code, PENDING_FOR_EVER).await;
     assert_eq!(replayed.state(), State::Pending);

@@ -1,4 +1,4 @@
-//! Identities of stores, and commands that change accounts.
+//! Store identities, and commands that change accounts.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::support::{
     world::{BINARY, Client, World, bought, order},
 };
 
-/// Runs a command that must fail, and returns what it says.
+/// Runs a command that must fail, and returns its output.
 pub async fn refused(world: &World, arguments: &[&str]) -> String {
     let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
     assert!(!process.ended().await.success(), "{}", process.text());
     process.text()
 }
 
-/// Runs a command that must succeed, and returns what it says.
+/// Runs a command that must succeed, and returns its output.
 pub async fn done(world: &World, arguments: &[&str]) -> String {
     let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
     assert!(process.ended().await.success(), "{}", process.text());
     process.text()
 }
 
-/// Buys again under the name of an account; asserts that it is the purchase that was made.
+/// Repeats a purchase under an account name, and asserts that the first one is replayed.
 pub async fn replay(client: &mut Client, account: &str, made: &Transaction, number: &str) {
     let mut request = order(&made.reference_code, number);
     request.account = account.to_owned();

@@ -25,9 +25,9 @@ pub const BUDI: &str = "2222222";
 
 pub const TOTAL: i64 = 53_500;
 
-/// A gateway whose OKEBAYAR collects a bill as often as it is asked to, until it has told of a
+/// Creates a world whose OKEBAYAR accepts repeated payments of a bill until it has reported a
 /// success.
-pub async fn gullible(kind: StoreKind, format: &str) -> World {
+pub async fn world_with_repeatable_payments(kind: StoreKind, format: &str) -> World {
     let mut world = World::new(kind).await;
     world.set("accounts.main.format", format);
     world.bill_as("*", json!({ "owed_until_told": true })).await;
@@ -48,7 +48,8 @@ pub async fn pay_beside(
     Ok(paid.into_inner().transaction.unwrap())
 }
 
-/// Asserts that a payment is refused for an open one, which it names, before anything is stored.
+/// Asserts that a payment is rejected for an open one, which the error names, before anything is
+/// stored.
 pub async fn assert_open(
     (world, client): (&World, &mut Client),
     refused: Result<Transaction, Status>,
@@ -67,7 +68,7 @@ pub async fn assert_open(
     assert_refused(absent, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
 }
 
-/// The store of a world, as a second gateway sees it.
+/// Opens the store of a world as a second gateway does.
 pub async fn store_of(world: &World) -> RedisStore {
     let settings = RedisSettings {
         url: world.redis.as_ref().unwrap().url.clone(),
@@ -87,7 +88,7 @@ pub fn key(code: &str) -> TransactionKey {
     TransactionKey::new(&ReferenceCode::parse(code).unwrap())
 }
 
-/// Lists a transaction under a customer's bill that has no record, as a gateway leaves it that is
+/// Lists a transaction without a record under a customer's bill, as a gateway leaves it that is
 /// killed before its claim.
 pub async fn list_without_record(world: &World, customer: &str, code: &str) {
     let store = store_of(world).await;
@@ -99,5 +100,5 @@ pub async fn list_without_record(world: &World, customer: &str, code: &str) {
     assert!(listing.await.unwrap());
 }
 
-/// More than are remembered for one bill.
+/// More payments than the list of one bill holds.
 pub const MANY: usize = 70;

@@ -1,4 +1,4 @@
-//! Callbacks that a test sends.
+//! Callbacks sent by a test.
 
 use reqwest::StatusCode;
 

@@ -18,7 +18,7 @@ pub const PRODUCT_PRICE: i64 = 10_500;
 
 pub const DEPOSIT: i64 = 1_000_000_000;
 
-/// An ordinary account number: success at once.
+/// An ordinary account number: immediate success.
 pub const PLAIN: &str = "081234567890";
 
 pub const SERIAL_NUMBER_LATER: &str = "080000000001";
@@ -53,7 +53,7 @@ pub const TWO_BILLS: &str = "512345678902";
 
 pub const CONTACT: &str = "081299990000";
 
-/// A new reference code.
+/// Returns a new reference code.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test may ask the machine for randomness"
@@ -62,7 +62,7 @@ pub fn reference() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// A code that tells when it was made: that long after now, or before.
+/// Returns a reference code whose mint time is this long after now, or before.
 pub fn minted(milliseconds: i64) -> String {
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -83,7 +83,7 @@ pub fn order(reference_code: &str, account_number: &str) -> PurchasePrepaidReque
     }
 }
 
-/// An inquiry for a bill of somebody with one number.
+/// Builds an inquiry for a bill of a customer with one number.
 pub fn question(product_code: &str, account_number: &str) -> InquirePostpaidRequest {
     InquirePostpaidRequest {
         product_code: product_code.to_owned(),
@@ -93,7 +93,7 @@ pub fn question(product_code: &str, account_number: &str) -> InquirePostpaidRequ
     }
 }
 
-/// An inquiry before a purchase under the same reference code.
+/// Builds an inquiry before a purchase under the same reference code.
 pub fn prepaid_question(
     reference_code: &str,
     product_code: &str,
@@ -111,7 +111,7 @@ pub fn payment(reference_code: &str, inquiry: &Inquiry) -> PayPostpaidRequest {
     PayPostpaidRequest {
         reference_code: reference_code.to_owned(),
         inquiry_code: inquiry.inquiry_code.clone(),
-        // One that cannot be told is refused whatever is stated.
+        // A bill with an unreadable total is rejected whatever the payment states.
         total: inquiry.total.clone().or(Some(Money {
             units: 1,
             ..Money::default()
@@ -159,7 +159,7 @@ pub async fn get(client: &mut Client, reference_code: &str) -> Result<Transactio
         .unwrap())
 }
 
-/// Buys again and again until it is taken, and returns what was bought.
+/// Retries a purchase until it is claimed, and returns the transaction.
 pub async fn buy_until_taken(
     client: &mut Client,
     reference_code: &str,
@@ -188,7 +188,7 @@ pub fn assert_succeeded(transaction: &Transaction) {
     assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
 }
 
-/// The reason and `sent` of an error's `ErrorInfo`.
+/// Returns the reason and `sent` of an error's `ErrorInfo`.
 pub fn error_info(status: &Status) -> (String, String) {
     let info = status
         .get_details_error_info()
@@ -200,7 +200,7 @@ pub fn error_info(status: &Status) -> (String, String) {
     )
 }
 
-/// Asserts what a refused call is told: the gRPC code, the reason and `sent`.
+/// Asserts the gRPC code, the reason and `sent` of a rejected call.
 pub fn assert_refused<T: std::fmt::Debug>(
     result: Result<T, Status>,
     code: tonic::Code,

@@ -17,7 +17,7 @@ impl Dice {
     }
 }
 
-/// The seed of `OKEBAYAR_SEED`, else one of the machine's.
+/// Returns the seed of `OKEBAYAR_SEED`, or a random one.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test may ask the machine for randomness"

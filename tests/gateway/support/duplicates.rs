@@ -8,8 +8,8 @@ use crate::support::world::{Client, World, bought, order, reference};
 
 pub const CALLERS: usize = 200;
 
-/// Has 200 callers buy one thing under one reference code at once, through the
-/// given clients in turn; asserts that one bought and all are told of the same.
+/// Sends 200 concurrent purchases under one reference code through the given clients in turn;
+/// asserts that one is executed and that all receive the same transaction.
 pub async fn buy_at_once(
     world: &World,
     clients: &[Client],

@@ -31,18 +31,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     core::{RULES, schedule, wish},
-    faulty_store::{Fault, Faulty},
+    faulty_store::{Fault, FaultyStore},
     process::PATIENCE,
 };
 
-/// Sells everything at once, and counts.
+/// A transport that answers every purchase with success, and counts POSTs.
 #[derive(Default)]
-pub struct Counting {
+pub struct CountingTransport {
     pub posts: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Counting {
+impl Transport for CountingTransport {
     async fn post(&self, body: Body) -> Result<HttpAnswer, TransportError> {
         self.posts.fetch_add(1, Ordering::SeqCst);
         let asked: serde_json::Value = serde_json::from_slice(&body.into_bytes()).unwrap();
@@ -61,8 +61,8 @@ impl Transport for Counting {
 
 pub struct Bench {
     pub engine: Arc<Engine>,
-    pub store: Arc<Faulty>,
-    pub transport: Arc<Counting>,
+    pub store: Arc<FaultyStore>,
+    pub transport: Arc<CountingTransport>,
     pub _folder: tempfile::TempDir,
 }
 
@@ -77,7 +77,7 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         names: AccountNames::default(),
         epoch: uuid::Uuid::from_u128(1),
     };
-    let store = Arc::new(Faulty {
+    let store = Arc::new(FaultyStore {
         inner: RedbStore::open(&folder.path().join("store.redb"), &identity)
             .await
             .unwrap(),
@@ -89,7 +89,7 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         is_unfit: AtomicBool::new(false),
         delayed: Mutex::new(None),
     });
-    let transport = Arc::new(Counting::default());
+    let transport = Arc::new(CountingTransport::default());
     let client = Client::new(
         Account {
             format: Format::Json,
@@ -161,7 +161,7 @@ impl Bench {
         Ok(buy(&self.engine, intent()).await?.transaction)
     }
 
-    /// Begins a purchase that waits in its next call of this method until `go_on`.
+    /// Starts a purchase whose next call of this method waits until `go_on`.
     pub async fn begin_late(
         &self,
         method: &'static str,
@@ -176,7 +176,7 @@ impl Bench {
         buying
     }
 
-    /// Waits for everything that goes on in the background.
+    /// Waits for all background tasks.
     pub async fn settle(&self) {
         let tasks = self.engine.tasks();
         tasks.close();

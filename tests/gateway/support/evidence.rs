@@ -1,4 +1,4 @@
-//! Statements, and the standing that they add up to; with strategies for property tests.
+//! Statements and the standing that they fold into, with strategies for property tests.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub const ABOUT: About = About {
     is_held_back: false,
 };
 
-/// The same, of an attempt that was held back.
-pub const HELD_BACK: About = About {
+/// The same attempt, quarantined.
+pub const QUARANTINED: About = About {
     is_held_back: true,
     ..ABOUT
 };
@@ -65,7 +65,7 @@ pub fn reasons() -> impl Strategy<Value = FailureReason> {
     ])
 }
 
-/// What proves nothing, whatever comes of it.
+/// Generates findings that prove nothing.
 pub fn unproven() -> impl Strategy<Value = Finding> {
     prop_oneof![
         Just(Finding::Reported),
@@ -126,7 +126,7 @@ pub fn doubtful_check() -> Statement {
     Statement::new(Source::Check, finding, code, Details::default())
 }
 
-/// Every way in which OKEBAYAR shows that it received the reference code.
+/// Generates every statement that shows OKEBAYAR's receipt of the reference code.
 pub fn receipt() -> impl Strategy<Value = (Statement, i64)> {
     let with = |source, finding, code: &str, trace_code: Option<&str>| {
         let details = Details {
@@ -159,7 +159,7 @@ pub fn receipt() -> impl Strategy<Value = (Statement, i64)> {
     (select(shown), 0..2000_i64)
 }
 
-/// Evidence, and the same in another order with repetitions.
+/// Generates evidence, and the same evidence in another order with repetitions.
 pub fn shuffled() -> impl Strategy<Value = (Said, Said)> {
     vec(statement(any_finding()), 0..12).prop_flat_map(|said| {
         let repeated = vec(
@@ -191,7 +191,7 @@ pub fn ruling(verdict: Verdict, revision: u64) -> Ruling {
     }
 }
 
-/// The state after these checks, each at its time.
+/// Returns the transaction after these checks, each at its time.
 pub fn checked(said: &[(&Statement, i64)]) -> Arc<Transaction> {
     let mut now = transaction(31);
     for (statement, seconds) in said {

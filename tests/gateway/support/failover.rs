@@ -1,4 +1,4 @@
-//! A store that loses records under running gateways, and the guard command.
+//! Backups, losses and failovers of a store, and the `guard` command.
 
 use std::{
     path::PathBuf,
@@ -40,7 +40,7 @@ pub fn copy_of_store(world: &World) -> PathBuf {
     world.path().join("backup.redb")
 }
 
-/// Backs the store up; no gateway runs.
+/// Backs the store up while no gateway runs.
 pub async fn back_up(world: &World) {
     match &world.redis {
         Some(redis) => redis.command(&["SAVE"]).await,
@@ -48,7 +48,7 @@ pub async fn back_up(world: &World) {
     }
 }
 
-/// Puts the backup in the place of the store, as docs/OPERATIONS.md says.
+/// Restores the backup as docs/OPERATIONS.md describes.
 pub async fn restore(world: &mut World) {
     if let Some(redis) = &mut world.redis {
         redis.kill().await;
@@ -68,7 +68,7 @@ pub fn start_guard(world: &World, action: &str) -> Process {
     Process::start(BINARY, &arguments, &world.environment(), world.path())
 }
 
-/// What `guard <action>` prints.
+/// Runs `guard <action>` and returns its output.
 pub async fn guard(world: &World, action: &str) -> String {
     let mut process = start_guard(world, action);
     assert!(process.ended().await.success(), "{}", process.text());
@@ -79,7 +79,7 @@ pub fn short_skew(world: &mut World) -> &mut World {
     world.set("store.clock_skew", "1s")
 }
 
-pub fn assert_held_back(transaction: &Transaction) {
+pub fn assert_quarantined(transaction: &Transaction) {
     assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
     assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
     assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
@@ -87,8 +87,8 @@ pub fn assert_held_back(transaction: &Transaction) {
     assert!(told.contains("was held back"), "{told}");
 }
 
-/// Has the check made that was planned for much later.
-pub async fn redeem(gateway: &Gateway, code: &str) {
+/// Runs the check that was scheduled for much later.
+pub async fn check_now(gateway: &Gateway, code: &str) {
     let request = CheckTransactionRequest {
         reference_code: code.to_owned(),
         ..CheckTransactionRequest::default()
@@ -97,7 +97,7 @@ pub async fn redeem(gateway: &Gateway, code: &str) {
     client.check_transaction(request).await.unwrap();
 }
 
-/// Buys under ever newer codes until one is not held back.
+/// Buys under new codes until one is not quarantined.
 pub async fn buy_until_sent(world: &World, client: &mut Client, code: impl Fn() -> String) {
     let buying = async {
         loop {
@@ -113,10 +113,10 @@ pub async fn buy_until_sent(world: &World, client: &mut Client, code: impl Fn() 
     };
     tokio::time::timeout(PATIENCE, buying)
         .await
-        .expect("everything is held back");
+        .expect("every purchase is quarantined");
 }
 
-/// The purchase as first answered, once the store answers again.
+/// Retries a purchase until the store answers, and returns the first transaction.
 pub async fn buy_again(client: &mut Client, code: &str) -> Transaction {
     let buying = async {
         loop {
@@ -135,7 +135,7 @@ pub async fn buy_again(client: &mut Client, code: &str) -> Transaction {
     tokio::time::timeout(PATIENCE, buying).await.unwrap()
 }
 
-pub async fn buy_until_held_back(client: &mut Client) -> Transaction {
+pub async fn buy_until_quarantined(client: &mut Client) -> Transaction {
     let buying = async {
         loop {
             let transaction = buy(client, &reference(), PLAIN).await;
@@ -147,7 +147,7 @@ pub async fn buy_until_held_back(client: &mut Client) -> Transaction {
     tokio::time::timeout(PATIENCE, buying).await.unwrap()
 }
 
-/// Forwards connections to a port that can change: then open ones are cut. Counts them.
+/// Forwards and counts connections to a port; a change of the port cuts open connections.
 pub async fn forward(listener: TcpListener, target: watch::Receiver<u16>, count: Arc<AtomicUsize>) {
     while let Ok((mut near, _)) = listener.accept().await {
         count.fetch_add(1, Ordering::SeqCst);
@@ -165,27 +165,27 @@ pub async fn forward(listener: TcpListener, target: watch::Receiver<u16>, count:
     }
 }
 
-/// The gateways' way to Redis.
-pub struct Way {
+/// The proxy between the gateways and Redis.
+pub struct RedisProxy {
     pub target: watch::Sender<u16>,
     pub connections: Arc<AtomicUsize>,
 }
 
-/// Puts a way between a world's gateways and its Redis.
-pub async fn way_to_redis(world: &mut World) -> Way {
+/// Puts a proxy between a world's gateways and its Redis.
+pub async fn proxy_redis(world: &mut World) -> RedisProxy {
     let (target, receiver) = watch::channel(world.redis.as_ref().unwrap().port());
     let connections = Arc::<AtomicUsize>::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let entry = listener.local_addr().unwrap().port();
     tokio::spawn(forward(listener, receiver, Arc::clone(&connections)));
     world.set("store.url", &format!("redis://127.0.0.1:{entry}"));
-    Way {
+    RedisProxy {
         target,
         connections,
     }
 }
 
-/// The calls of INFO that a Redis has answered.
+/// Returns the number of INFO calls that a Redis has answered.
 pub async fn info_calls(redis: &Redis) -> u64 {
     let client = redis::Client::open(redis.url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -200,14 +200,14 @@ pub async fn info_calls(redis: &Redis) -> u64 {
     calls.unwrap_or(0)
 }
 
-/// Waits until the gateways have verified their store once more, so that the next time
-/// is seconds away.
+/// Waits until the gateways have verified their store once more, so that the next verification is
+/// seconds away.
 pub async fn await_verification(redis: &Redis) {
     let verified = async {
         let mut calls = info_calls(redis).await;
         loop {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            // Each of these looks is a call itself.
+            // Each of these reads is an INFO call itself.
             let now = info_calls(redis).await;
             if now > calls + 1 {
                 return;
@@ -218,7 +218,7 @@ pub async fn await_verification(redis: &Redis) {
     tokio::time::timeout(PATIENCE, verified)
         .await
         .expect("the store is not verified");
-    // It asks twice, first for the policy and last for the history.
+    // A verification calls INFO twice: first for the eviction policy, last for the epoch.
     let ended = async {
         let mut calls = info_calls(redis).await;
         loop {

@@ -12,7 +12,7 @@ use tokio::{
 
 pub const REFERENCE: &str = "{reference}";
 
-/// Writes an answer, repetitions included.
+/// Writes an answer, repeated fields included.
 pub fn written(format: &str, pairs: &[(&str, &str)], reference_code: &str) -> String {
     let text = |text: &str| text.replace(REFERENCE, reference_code);
     let parts = pairs.iter().map(|(name, value)| match format {
@@ -29,10 +29,10 @@ pub fn written(format: &str, pairs: &[(&str, &str)], reference_code: &str) -> St
     }
 }
 
-/// What is answered about a reference code, and when; `None` breaks the connection.
+/// A future answer about a reference code; `None` breaks the connection.
 pub type Later = BoxFuture<'static, Option<String>>;
 
-/// Serves an answer to each request that is known later.
+/// Serves answers that become known after the request.
 pub async fn serve_later(port: u16, answer: impl Fn(String) -> Later + Send + Sync + 'static) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let answer = Arc::new(answer);
@@ -64,7 +64,7 @@ pub async fn answer_one(mut stream: TcpStream, answer: &(impl Fn(String) -> Late
     };
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    // The peer may refuse to read a body that is too long.
+    // The gateway may reject a body that is too long before it is written.
     let _ = stream.write_all((head + &body).as_bytes()).await;
     let _ = stream.shutdown().await;
 }

@@ -19,41 +19,41 @@ use okebayar_gateway::{
 };
 use tokio::sync::Notify;
 
-/// What happens to the next commit or load.
+/// A fault of the next commit or load.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// The commit is stored, and its reply lost.
+    /// Indeterminate: the commit is stored, and its reply is lost.
     ReplyLost,
     /// The commit is not stored.
     NotStored,
     /// A load fails.
     LoadFails,
-    /// The commit waits until the test lets it go on, and is stored then.
+    /// The commit waits until the test releases it, and is stored then.
     Late,
-    /// The commit fails, and is stored when the test has it arrive.
+    /// The commit fails, and the test stores it later.
     Delayed,
 }
 
-pub struct Faulty {
+pub struct FaultyStore {
     pub inner: RedbStore,
     pub commits: Mutex<VecDeque<Fault>>,
     pub loads: Mutex<VecDeque<Fault>>,
-    /// What late calls wait for.
+    /// Releases late calls.
     pub go_on: Notify,
-    /// Says that a late call has begun to wait.
+    /// Signals that a late call waits.
     pub waiting: Notify,
-    /// The call that is late, by the name of its method.
+    /// The name of the method whose next call is late.
     pub late: Mutex<Option<&'static str>>,
-    /// The verification fails.
+    /// Makes the verification fail.
     pub is_unfit: AtomicBool,
-    /// A delayed commit.
+    /// The delayed commit.
     pub delayed: Mutex<Option<Change>>,
 }
 
-impl Faulty {
-    /// Waits, once, where the test made this method late.
+impl FaultyStore {
+    /// Waits, once, if the test made this method late.
     pub async fn wait_if_late(&self, method: &'static str) {
         let is_late = self
             .late
@@ -73,7 +73,7 @@ pub fn lost() -> StoreError {
 }
 
 #[async_trait]
-impl Store for Faulty {
+impl Store for FaultyStore {
     async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
         self.wait_if_late("history_name").await;
         self.inner.history_name(known).await

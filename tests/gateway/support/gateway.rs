@@ -11,7 +11,7 @@ use super::process::{PATIENCE, Process};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 
-/// Returns true for a release that wants to be told that times are short.
+/// Returns true for a release that requires the opt-in to short times.
 pub fn knows_short_times(binary: &str) -> bool {
     binary == BINARY || {
         let mut command = std::process::Command::new(binary);
@@ -31,7 +31,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts one, and waits until it listens.
+    /// Starts a gateway and waits until it listens.
     pub async fn start(
         arguments: &[&str],
         environment: &[(String, String)],
@@ -40,7 +40,7 @@ impl Gateway {
         Self::start_release(BINARY, arguments, environment, folder).await
     }
 
-    /// Starts one by another program: another release, or a shell that becomes it.
+    /// Starts a gateway by another program: another release, or a shell that executes it.
     pub async fn start_release(
         binary: &str,
         arguments: &[&str],
@@ -63,7 +63,7 @@ impl Gateway {
         }
     }
 
-    /// Waits until `/readyz` answers with a status, and returns what it says.
+    /// Waits until `/readyz` answers with this status, and returns the text.
     pub async fn readiness(&self, status: u16) -> String {
         let asked = async {
             loop {
@@ -99,7 +99,7 @@ impl Gateway {
         found.unwrap().into_inner().inquiry.unwrap()
     }
 
-    /// Reads the transaction until it is as `wanted`.
+    /// Watches the transaction until `wanted` accepts it.
     pub async fn until(
         &self,
         reference_code: &str,

@@ -1,4 +1,4 @@
-//! What a gateway exposes at `/metrics`.
+//! The metrics and the admin interface of a gateway.
 
 use super::{process::PATIENCE, world::Gateway};
 
@@ -7,7 +7,8 @@ pub async fn metrics(gateway: &Gateway) -> String {
     reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
-/// The sum of the series whose line begins with `name` and holds `label`; 0 without one.
+/// Returns the sum of the series whose line begins with `name` and contains `label`, or 0 without
+/// one.
 pub fn sum(metrics: &str, name: &str, label: &str) -> f64 {
     let of_series = |line: &&str| line.starts_with(name) && line.contains(label);
     let values = metrics.lines().filter(of_series);
@@ -16,7 +17,7 @@ pub fn sum(metrics: &str, name: &str, label: &str) -> f64 {
         .sum()
 }
 
-/// Waits until such a sum is as wanted.
+/// Waits until `wanted` accepts such a sum.
 pub async fn until(gateway: &Gateway, name: &str, label: &str, wanted: impl Fn(f64) -> bool) {
     let found = async {
         while !wanted(sum(&metrics(gateway).await, name, label)) {
@@ -27,7 +28,7 @@ pub async fn until(gateway: &Gateway, name: &str, label: &str, wanted: impl Fn(f
     found.unwrap_or_else(|_| panic!("{name}{{{label}}} never came to what is wanted"));
 }
 
-/// Waits until the counter of answers that differ in a field is at least this high.
+/// Waits until the counter of answers that differ in a field has reached this value.
 pub async fn counted(gateway: &Gateway, field: &str, at_least: u32) {
     let series =
         format!("okebayar_answers_differing_total{{field=\"{field}\",okebayar_account=\"main\"");
@@ -56,13 +57,13 @@ pub async fn admin(gateway: &Gateway, path: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// The value of a series, by its beginning: name and the first labels.
+/// Returns the value of a series, selected by its name and first labels.
 pub fn value(metrics: &str, series: &str) -> Option<f64> {
     let line = metrics.lines().find(|line| line.starts_with(series))?;
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The metrics, once a series has at least a value.
+/// Waits until a series has reached a value, and returns the metrics.
 pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> String {
     let found = async {
         loop {
@@ -78,7 +79,7 @@ pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> Str
         .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
 }
 
-/// Waits until the gateway knows that the caller of a purchase has gone.
+/// Waits until the gateway has noticed that the caller of a purchase disconnected.
 pub async fn purchase_is_cancelled(gateway: &Gateway) {
     let method = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
     let series = format!(

@@ -1,4 +1,4 @@
-//! What tests share: processes, ports, and the world around a gateway.
+//! Helpers for all tests: processes, ports, the world around a gateway, and calls.
 
 pub mod accounts;
 pub mod bills;

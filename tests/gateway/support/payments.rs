@@ -7,8 +7,8 @@ use crate::support::{
     world::{Client, World},
 };
 
-/// What must come back to the letter.
-pub const LITERAL: [&str; 11] = [
+/// The fields that a payment copies verbatim from its inquiry.
+pub const VERBATIM_FIELDS: [&str; 11] = [
     "productcode",
     "accnumber1",
     "accnumber2",
@@ -22,37 +22,37 @@ pub const LITERAL: [&str; 11] = [
     "inquirycode",
 ];
 
-/// What the ledger has of a payment equals what its inquiry told.
-pub async fn assert_to_the_letter(world: &World, code: &str, inquiry: &Inquiry, but: &[&str]) {
+/// Asserts that the ledger's payment equals its inquiry.
+pub async fn assert_verbatim(world: &World, code: &str, inquiry: &Inquiry, but: &[&str]) {
     let told = world
         .ask_sandbox(&format!("inquiry/{}", inquiry.inquiry_code))
         .await;
     let ledger = world.ledger(code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
-    for name in LITERAL.iter().filter(|name| !but.contains(name)) {
+    for name in VERBATIM_FIELDS.iter().filter(|name| !but.contains(name)) {
         assert_eq!(ledger.parameters[name], told[name], "{name}");
         assert!(told[name].is_string(), "{name}");
     }
 }
 
-/// A way to the sandbox that can be closed: then no connection can be made.
-pub struct Way {
+/// A proxy before the sandbox. Closed, it refuses connections.
+pub struct SandboxProxy {
     from: u16,
     to: u16,
     open: Option<tokio::task::JoinHandle<()>>,
 }
 
-impl Way {
-    /// A way to the sandbox of a world, for its gateway; it is closed at first.
+impl SandboxProxy {
+    /// Creates a closed proxy before a world's sandbox and configures the gateway to use it.
     pub fn to_sandbox(world: &mut World) -> Self {
-        let way = Self {
+        let proxy = Self {
             from: ports::free(),
             to: world.sandbox_port,
             open: None,
         };
-        let url = format!("http://127.0.0.1:{}/", way.from);
+        let url = format!("http://127.0.0.1:{}/", proxy.from);
         world.set("accounts.main.url", &url);
-        way
+        proxy
     }
 
     pub async fn open(&mut self) {
@@ -72,7 +72,7 @@ impl Way {
         }));
     }
 
-    /// Closes it, and waits until its port refuses.
+    /// Closes the proxy and waits until its port refuses connections.
     pub async fn close(&mut self) {
         let open = self.open.take().unwrap();
         open.abort();

@@ -32,7 +32,7 @@ pub fn wib() -> TimeZone {
     TimeZone::fixed(jiff::tz::offset(7))
 }
 
-/// The purchase of the samples.
+/// Returns the purchase of the samples.
 pub fn asked() -> Arc<Transaction> {
     let (intent, order) = wish("kodeReferensiPartner", "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
@@ -67,7 +67,7 @@ pub fn note(made: &mut InquiriesMade, id: &str, code: &str) {
     made.note_answer(id, StatusCode::read(code).unwrap(), &Details::default());
 }
 
-/// What a check's answer proves where nothing was inquired.
+/// Returns the verdict on a check where no inquiry was made.
 pub fn of_check(
     answer: &Answer,
     about: &Transaction,
@@ -92,7 +92,7 @@ pub fn format_of(name: &str) -> Format {
     }
 }
 
-/// The payment of a bill whose texts must survive as they are.
+/// Returns the payment of a bill whose texts must survive unchanged.
 pub fn payment() -> Arc<Transaction> {
     let inquiry_code = InquiryCode::parse("inquiry-1").unwrap();
     let text = Verbatim::new;
@@ -120,5 +120,5 @@ pub fn payment() -> Arc<Transaction> {
     Transaction::begin(intent, order, arming(token, 0), RULES, &schedule()).transaction
 }
 
-/// The signature of the samples' parts; the printed ones are masked.
+/// The signature of the samples' parts; the published ones are masked.
 pub const SIGNATURE: &str = "329e765e5e7f0732522ffe45e12b3b3a";

@@ -8,8 +8,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What an upstream answers: this code to every POST, but an inquiry that prepares
-/// a payment, or an order that prepares a check, is answered well.
+/// The answers of an upstream: this code to every POST, except that an inquiry that prepares a
+/// payment, or an order that prepares a check, succeeds.
 #[derive(Clone, Copy)]
 pub struct Script {
     pub code: u16,
@@ -17,12 +17,12 @@ pub struct Script {
     pub shape: Shape,
 }
 
-/// What answers name beside the status.
+/// The fields of answers besides the status.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Shape {
-    /// Everything that is documented.
+    /// Every documented field.
     Full,
-    /// To a check: only what the check itself told, the trace code of the POST included.
+    /// To a check: only an echo of the check, including the trace code of the POST.
     Echo,
     /// To an order: nothing.
     Bare,
@@ -94,7 +94,7 @@ pub async fn answer_one(mut stream: TcpStream, format: Format, script: Shared) {
         ("message", get("message")),
     ];
     if operation == "inquiry" {
-        // An inquiry's code is any text; one for each reference code.
+        // An inquiry code may be any text; one for each reference code.
         fields.extend([
             ("inquirycode", get("referencecode")),
             ("inquiryexpired", "2099-01-01 00:00:00.000"),

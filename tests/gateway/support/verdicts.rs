@@ -21,7 +21,7 @@ pub const REFERENCE: &str = "kodeReferensiPartner";
 
 pub const ACCOUNT_NUMBER: &str = "081234567890";
 
-/// A transaction whose POST was answered with a trace code, and nothing that settles it.
+/// Creates a transaction whose POST was answered with a trace code and without an outcome.
 pub fn asked() -> Arc<Transaction> {
     let (intent, order) = wish(REFERENCE, "productCode");
     let token = AttemptToken::new(uuid::Uuid::from_u128(1));
@@ -39,7 +39,7 @@ pub fn asked() -> Arc<Transaction> {
     observed.unwrap().transaction
 }
 
-/// Reads an answer as it comes over the wire in a format.
+/// Writes and reads an answer in a format.
 pub fn read(fields: &[(&str, &str)], format: Format) -> Answer {
     let body = String::from_utf8(format.write(fields, &[])).unwrap();
     let body = body.replace("transaction>", "transaction-status>");
@@ -51,7 +51,7 @@ pub fn read(fields: &[(&str, &str)], format: Format) -> Answer {
     interpret_for(format.read(body.as_bytes()).unwrap(), &reading).unwrap()
 }
 
-/// What an answer proves, in a word.
+/// The result of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Proves {
     Success,

@@ -20,7 +20,7 @@ pub fn request(reference_code: &str, after_revision: i64) -> WatchTransactionReq
 pub async fn until_state(gateway: &Gateway, code: &str, after: i64, state: State) -> Transaction {
     let mut client = gateway.client().await;
     let found = async {
-        // A watch ends with a final state; a contradiction may come after it.
+        // A watch ends at a final state; a contradiction may follow it.
         loop {
             for transaction in watch(&mut client, code, after).await.unwrap() {
                 if transaction.state() == state {

@@ -24,7 +24,7 @@ pub enum StoreKind {
     Redis,
 }
 
-/// Times scaled down; a POST may take as long as a busy machine needs.
+/// Scaled times; a POST may take as long as a busy machine needs.
 const SCALED: [(&str, &str); 22] = [
     ("allow_short_times", "true"),
     ("accounts.main.timeout", "20s"),
@@ -54,10 +54,10 @@ const SCALED: [(&str, &str); 22] = [
     ("store.clock_skew", "100ms"),
 ];
 
-/// Everything round a gateway; the gateway itself starts and ends by call.
+/// The environment of a gateway; tests start and stop the gateway itself.
 pub struct World {
     settings: BTreeMap<String, String>,
-    /// Variables of the gateway's environment beside its settings.
+    /// Environment variables of the gateway besides its settings.
     pub variables: Vec<(String, String)>,
     pub sandbox_port: u16,
     pub callbacks_port: u16,
@@ -68,14 +68,14 @@ pub struct World {
 }
 
 impl World {
-    /// A store and a sandbox.
+    /// Creates a world with a store and a sandbox.
     pub async fn new(kind: StoreKind) -> Self {
         let mut world = Self::without_sandbox(kind).await;
         world.start_sandbox().await;
         world
     }
 
-    /// A store, and an address where no sandbox listens yet.
+    /// Creates a world with a store, and an address where no sandbox listens yet.
     pub async fn without_sandbox(kind: StoreKind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings: BTreeMap<String, String> = SCALED
@@ -126,7 +126,7 @@ impl World {
         self
     }
 
-    /// A setting, which must be there.
+    /// Returns a setting, which must exist.
     pub fn setting(&self, key: &str) -> String {
         self.settings[key].clone()
     }
@@ -136,7 +136,7 @@ impl World {
         self
     }
 
-    /// Gives an account of the configuration another name.
+    /// Renames an account of the configuration.
     pub fn rename_account(&mut self, from: &str, to: &str) -> &mut Self {
         for (leaf, value) in self.remove_account(from) {
             self.set(&format!("accounts.{to}.{leaf}"), &value);
@@ -144,7 +144,7 @@ impl World {
         self
     }
 
-    /// Takes an account out of the configuration; returns its keys and values.
+    /// Removes an account from the configuration; returns its keys and values.
     pub fn remove_account(&mut self, name: &str) -> Vec<(String, String)> {
         let section = format!("accounts.{name}.");
         let mut removed = Vec::new();
@@ -159,7 +159,7 @@ impl World {
         removed
     }
 
-    /// A second account beside `main`, which stays the default, with a sandbox of its own.
+    /// Adds an account beside `main`, which stays the default, with a sandbox of its own.
     pub async fn add_account(&mut self, name: &str) -> Process {
         let (port, user_id) = (ports::free(), "second-member");
         let sandbox = self.sandbox_with(port, user_id, &[]).await;
@@ -175,7 +175,7 @@ impl World {
         sandbox
     }
 
-    /// Leaves settling to callbacks: scheduled checks are far away.
+    /// Postpones scheduled checks, so that callbacks settle transactions.
     pub fn check_rarely(&mut self) -> &mut Self {
         self.set("checks.unknown_first", "1h")
             .set("checks.pending_first", "1h")
@@ -185,7 +185,7 @@ impl World {
         self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &[]).await);
     }
 
-    /// A sandbox on a port, for a member, with further arguments.
+    /// Starts a sandbox on a port for a member, with additional arguments.
     pub async fn sandbox_with(&self, port: u16, user_id: &str, more: &[&str]) -> Process {
         let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());
         let callback_url = self.callback_url();
@@ -209,7 +209,7 @@ impl World {
         sandbox
     }
 
-    /// The gateway's environment.
+    /// Returns the gateway's environment.
     pub fn environment(&self) -> Vec<(String, String)> {
         let variable = |key: &String| {
             format!(
@@ -236,20 +236,20 @@ impl World {
         Gateway::start(&["serve"], &self.environment(), self.path()).await
     }
 
-    /// A gateway whose disk can be made full: see `Process::limit_file_size`.
+    /// Starts a gateway whose disk can be filled: see `Process::limit_file_size`.
     pub async fn start_gateway_on_full_disk(&self) -> Gateway {
-        // The signal stays ignored over the exec, so that a write fails instead.
+        // The signal stays ignored after exec, so that a write fails instead.
         let script = "trap '' XFSZ; exec \"$0\" serve";
         let arguments = ["-c", script, BINARY];
         Gateway::start_release("sh", &arguments, &self.environment(), self.path()).await
     }
 
-    /// A gateway beside the first, whose callbacks have an address of their own.
+    /// Starts a second gateway, whose callbacks have an address of their own.
     pub async fn start_replica(&self) -> Gateway {
         self.start_release(BINARY).await
     }
 
-    /// The same of another release.
+    /// Starts a second gateway of another release.
     pub async fn start_release(&self, binary: &str) -> Gateway {
         let mut environment = self.environment();
         let allowed = "OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES";
@@ -275,7 +275,7 @@ impl World {
         &self.secret
     }
 
-    /// What the sandbox saw of a reference code, once it saw at least that much:
+    /// Returns the sandbox's entry of a reference code once it has reached at least this count:
     /// `received=1`, for example.
     pub async fn ledger_when(&self, reference_code: &str, at_least: &str) -> Ledger {
         let entry = self
@@ -291,8 +291,7 @@ impl World {
         }
     }
 
-    /// Has the sandbox print fields otherwise, in answers about an account number or, for
-    /// `*`, in all.
+    /// Makes the sandbox misprint fields in answers about an account number or, for `*`, in all.
     pub async fn misprint(&self, account_number: &str, fields: impl Into<String>) {
         let url = format!(
             "http://127.0.0.1:{}/misprints/{account_number}",
@@ -302,7 +301,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// Has the sandbox bill a customer otherwise or, for `*`, every one.
+    /// Sets the sandbox's billing of a customer or, for `*`, of every customer.
     pub async fn bill_as(&self, account_number: &str, billing: Value) {
         let url = format!(
             "http://127.0.0.1:{}/bills/{account_number}",
@@ -313,7 +312,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// The bills that were paid more than once, as the sandbox tells.
+    /// Returns the bills that were paid more than once.
     pub async fn paid_twice(&self) -> Vec<Value> {
         let bills = self.ask_sandbox("bills").await;
         let paid = bills.as_array().unwrap().iter();
@@ -322,7 +321,7 @@ impl World {
             .collect()
     }
 
-    /// Has the sandbox answer checks about unknown reference codes with another status code.
+    /// Sets the sandbox's status code for checks of unknown reference codes.
     pub async fn not_found_code(&self, code: &str) {
         let url = format!(
             "http://127.0.0.1:{}/not-found-code/{code}",
@@ -332,7 +331,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// What the sandbox tells beside the API.
+    /// Returns a resource of the sandbox's test interface.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -349,8 +348,8 @@ pub struct Ledger {
     pub received: u64,
     pub executed: u64,
     pub checks: u64,
-    /// Of these, the ones that came while a purchase or payment was being answered.
+    /// Checks received while a purchase or payment was being answered.
     pub checks_in_flight: u64,
-    /// What the last purchase or payment said.
+    /// The fields of the last purchase or payment.
     pub parameters: Value,
 }

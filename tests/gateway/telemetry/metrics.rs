@@ -1,4 +1,4 @@
-//! What operators see: health, metrics, and that dashboards and alerts name what there is.
+//! Health, metrics, and the metric names that dashboards and alerts use.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -23,8 +23,8 @@ async fn world() -> (World, Gateway) {
     (world, gateway)
 }
 
-/// Makes everything happen that is measured; returns what must not be a label, and a
-/// watcher that still watches.
+/// Triggers every measured event; returns the values that must not become labels, and a watch that
+/// is still open.
 async fn make_everything_happen(
     gateway: &Gateway,
 ) -> (Vec<String>, Streaming<WatchTransactionsResponse>) {
@@ -184,8 +184,8 @@ fn chart(path: &str) -> std::path::PathBuf {
         .join(path)
 }
 
-/// Names of metrics in an expression: words that are called, compared or filtered, not
-/// functions, labels or texts.
+/// Returns the metric names in an expression: words that are called, compared or filtered, and
+/// neither functions, labels nor texts.
 fn names(expression: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut word = String::new();

@@ -1,5 +1,5 @@
-//! Promise 15 against an OKEBAYAR that quotes the request: neither PIN nor signature
-//! reaches a caller, a notice, the store or a log, and nothing else is touched.
+//! Promise 15 against an OKEBAYAR that quotes the request: PIN and signature reach no caller,
+//! notice, store or log, and all other text stays unchanged.
 
 use md5::{Digest, Md5};
 use okebayar_gateway::grpc::v1::{
@@ -28,7 +28,7 @@ fn assert_clean(what: &str, told: &str, codes: &[&str]) {
     }
 }
 
-/// Every text that may quote the request, in every form.
+/// Returns every text that may quote the request, in every form.
 fn quoting() -> String {
     let all = format!("no: {{request}} {{json}} {{xml}} {{url}} {{signature}} PIN {CANARY_PIN}.");
     json!({
@@ -55,7 +55,7 @@ async fn texts(gateway: &Gateway) -> Vec<String> {
     notices.into_iter().map(|notice| notice.text).collect()
 }
 
-/// The notices, once there is one: they are kept a moment after the answer.
+/// Waits for the first notice, which is stored shortly after the answer, and returns all notices.
 async fn notices(gateway: &Gateway) -> Vec<String> {
     let found = async {
         loop {
@@ -86,7 +86,7 @@ async fn answer_that_quotes_request_leaks_no_secret() {
         }
         for (account_number, state) in [
             ("081200000001", State::Succeeded),
-            // Its success comes by a check.
+            // A check settles it as a success.
             (PENDING_THEN_SUCCESS, State::Succeeded),
             ("080000009204", State::Failed),
         ] {
@@ -97,7 +97,7 @@ async fn answer_that_quotes_request_leaks_no_secret() {
             let bought = client.purchase_prepaid(request).await.unwrap();
             let bought = bought.into_inner().transaction.unwrap();
             assert_eq!(bought.state(), state, "{format} {account_number}");
-            // A failure has no receipt to show a text in; the store keeps one.
+            // A failure has no receipt that could show a text; the store holds one.
             let is_told = bought.info.starts_with("no: ");
             assert_eq!(
                 is_told,
@@ -122,7 +122,7 @@ async fn answer_that_quotes_request_leaks_no_secret() {
         assert_clean("a payment", &format!("{paid:?}"), &[&code]);
         codes.extend([made, code]);
 
-        // What quotes the customer is no notice: here is one that quotes the PIN alone.
+        // Texts that quote the customer are not kept as notices, so this one quotes only the PIN.
         let quoted = json!({ "info": format!("PIN {CANARY_PIN} salah") });
         world.misprint("081200000002", quoted.to_string()).await;
         buy(&mut client, &reference(), "081200000002").await;
@@ -177,7 +177,7 @@ async fn callback_that_quotes_request_leaks_no_secret() {
     assert_clean("the store", &String::from_utf8_lossy(&stored), &[&code]);
 }
 
-/// Names that say userpin or signature in other words.
+/// Other spellings of the field names userpin and signature.
 const SPELLINGS: [&str; 6] = [
     "t:userpin",
     "request.userpin",
@@ -245,7 +245,7 @@ async fn secret_under_respelled_field_name_is_redacted() {
     }
 }
 
-/// A PIN like real ones.
+/// A PIN of realistic length.
 const SHORT_PIN: &str = "123456";
 
 #[tokio::test]

@@ -1,5 +1,4 @@
-//! One purchase reads as one story: an OTLP receiver of the test's own collects the
-//! spans of two gateways.
+//! One purchase is one trace: an OTLP receiver in the test collects the spans of two gateways.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +32,7 @@ use crate::support::{
     world::{Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, World, buy, order, reference},
 };
 
-/// What was received, each span with the name of its service instance.
+/// The received telemetry, each span with the name of its service instance.
 #[derive(Clone)]
 struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
@@ -62,7 +61,7 @@ impl Collector {
         });
     }
 
-    /// The spans, once `enough` says so of them.
+    /// Waits until `enough` accepts the spans, and returns them.
     async fn when(&self, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let mut changes = self.count.subscribe();
         let found = async {
@@ -115,7 +114,7 @@ async fn over_http(AxumState(collector): AxumState<Collector>, body: Bytes) -> V
     ExportTraceServiceResponse::default().encode_to_vec()
 }
 
-/// Receives spans by a protocol, and points a world's gateways at it.
+/// Starts a receiver for one protocol and points a world's gateways at it.
 async fn collect(world: &mut World, protocol: &str) -> Collector {
     let collector = Collector {
         spans: Arc::default(),
@@ -171,7 +170,7 @@ fn attributes(span: &Span) -> BTreeMap<&str, String> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// Buys as part of a caller's trace.
+/// Buys within the trace of a caller.
 async fn buy_in_trace(gateway: &Gateway, code: &str, account_number: &str) {
     let mut request = Request::new(order(code, account_number));
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
@@ -190,7 +189,7 @@ const PURCHASE: &str = "okebayar.gateway.v1.TransactionService/PurchasePrepaid";
 const CALLBACK: &str = "POST /callbacks/{account}";
 const WATCH: &str = "okebayar.gateway.v1.TransactionService/WatchTransaction";
 
-/// What comes later, elsewhere, is a trace of its own that links to the call.
+/// Asserts that later work on another gateway is a trace of its own that links to the call.
 fn assert_linked(spans: &[Span], purchase: &Span) {
     for name in [CALLBACK, "callback", "check", WATCH] {
         let later = spans.iter().find(|span| span.name == name).unwrap();
@@ -210,7 +209,7 @@ fn assert_linked(spans: &[Span], purchase: &Span) {
     assert_eq!(about["http.response.status_code"], "200");
 }
 
-/// The POST to OKEBAYAR, and what was saved.
+/// Asserts the attributes of the POST to OKEBAYAR and of the commits.
 fn assert_attributes(ours: &[&Span], code: &str, sandbox_port: u16) {
     let post = ours.iter().find(|span| span.name == "POST").unwrap();
     let about = attributes(post);
@@ -244,7 +243,7 @@ async fn one_story(protocol: &str) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let collector = collect(&mut world, protocol).await;
-    // Callbacks come to the first gateway; the second one buys and watches.
+    // Callbacks reach the first gateway; the second one buys and watches.
     let told = world.start_gateway().await;
     let mut buying = world.start_replica().await;
     let code = reference();
@@ -274,7 +273,7 @@ async fn one_story(protocol: &str) {
         (first, attributes(first))
     };
 
-    // The call is part of the caller's trace, and everything it does is below it.
+    // The call belongs to the caller's trace, and its spans are descendants of the call.
     let (purchase, about) = one(PURCHASE);
     assert_eq!(hex::encode(&purchase.trace_id), TRACE);
     assert_eq!(hex::encode(&purchase.parent_span_id), PARENT);
@@ -301,7 +300,7 @@ async fn one_story(protocol: &str) {
     }
     assert_attributes(&ours, &code, world.sandbox_port);
     assert_linked(&spans, purchase);
-    // The settling check saves in its own trace.
+    // The settling check commits within its own trace.
     let (check, _) = one("check");
     let settled = spans.iter().any(|span| {
         span.trace_id == check.trace_id
@@ -312,7 +311,7 @@ async fn one_story(protocol: &str) {
     });
     assert!(settled);
 
-    // No secret in any span, and the log names the traces.
+    // No span holds a secret, and log lines carry the trace ids.
     let everything = format!("{spans:?}");
     let bought = crate::support::world::get(&mut client, &code)
         .await
@@ -404,7 +403,7 @@ async fn purchase_settled_by_another_replica_is_one_trace_over_http() {
 }
 
 const CALLS: u32 = 1500;
-/// The most that a gateway may hold, whatever cannot be exported.
+/// The greatest memory of a gateway whose exports all fail.
 const RESIDENT_KIB_MAX: u64 = 400 * 1024;
 
 #[tokio::test]
@@ -419,9 +418,9 @@ async fn unreachable_collector_affects_neither_calls_nor_memory() {
         let bought = buy(&mut client, &reference(), PLAIN).await;
         assert_eq!(bought.state(), State::Succeeded);
     }
-    // Were each call to wait for the exporter's time-out, this would take hours.
+    // This would take hours if each call waited for the exporter's time-out.
     assert!(began.elapsed() < PATIENCE * 3, "{:?}", began.elapsed());
-    // What nobody took is counted.
+    // Dropped spans are counted.
     let url = format!("http://{}/metrics", gateway.admin);
     let counted = async {
         loop {

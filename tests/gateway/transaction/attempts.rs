@@ -9,7 +9,7 @@ use okebayar_gateway::transaction::{
 
 use crate::support::{
     core::{RULES, arming, at, begin, schedule, transaction, wish},
-    evidence::{HELD_BACK, doubtful_check, standing_of, success},
+    evidence::{QUARANTINED, doubtful_check, standing_of, success},
 };
 
 #[test]
@@ -19,7 +19,7 @@ fn quarantined_attempt_stays_open_until_proof() {
             .iter()
             .map(|(said, at)| ((*said).clone(), *at))
             .collect();
-        standing_of(HELD_BACK, &said).state.name()
+        standing_of(QUARANTINED, &said).state.name()
     };
     let bare = |source, finding| Statement::bare(source, finding);
     let not_received = bare(Source::Check, Finding::NotReceived);
@@ -38,7 +38,7 @@ fn quarantined_attempt_stays_open_until_proof() {
         state(&[(&not_received, 660), (&pending, 700)]),
         "NEEDS_REVIEW"
     );
-    // A gateway that sent it before the store lost the record tells late how that ended.
+    // A gateway that sent the attempt before the store lost its record reports the outcome late.
     for (source, why) in [
         (Source::Gateway, Unknown::TimedOut),
         (Source::Gateway, Unknown::Broken),
@@ -72,9 +72,9 @@ fn attempt_after_quarantined_one_starts_fresh() {
         }
         now
     };
-    // A doubtful check shows OKEBAYAR's record, so the reference code was received: what
-    // says otherwise contradicts it, and is no licence to send. (This test once asserted
-    // NOT_SENT here, after which the same reference code was sent again.)
+    // A doubtful check shows OKEBAYAR's record, so the reference code was received: a later "never
+    // received" contradicts it and does not permit sending. (This test once asserted NOT_SENT here,
+    // after which the same reference code was sent again.)
     let said = [(&trouble, 100), (&not_received, 100), (&not_received, 700)];
     let contradicted = say(&said);
     assert_eq!(contradicted.standing().state.name(), "NEEDS_REVIEW");
@@ -88,12 +88,11 @@ fn attempt_after_quarantined_one_starts_fresh() {
     assert_eq!(now.standing().state, State::Sending);
     assert_eq!((now.not_sent_at(), now.is_held_back()), (None, false));
     assert_eq!(now.held_back().len(), 1, "the timeline keeps it");
-    // What was said of the earlier attempt is not said of this one, whichever clock armed
-    // it.
+    // Evidence about the earlier attempt does not apply to this one, whichever clock armed it.
     let change = now.observe([not_received], at(1200), &schedule());
     now = change.unwrap().transaction;
     assert_eq!(now.standing().state.name(), "CONFIRMING");
-    // What the record says survives the store.
+    // The record survives serialization.
     let text = serde_json::to_string(&*now).unwrap();
     let read: Transaction = serde_json::from_str(&text).unwrap();
     assert_eq!(read.verified().unwrap(), *now);
@@ -133,7 +132,7 @@ fn only_not_sent_attempt_is_rearmed() {
     );
 }
 
-/// A record that was written again after a loss, and what it says of the time before.
+/// A record rewritten after a loss is marked, and the mark survives.
 #[test]
 fn rewritten_record_is_marked_as_following_loss() {
     let begun = begin(1);
@@ -198,7 +197,7 @@ fn only_quarantined_attempt_without_evidence_is_released() {
             Finding::Unknown(Unknown::Inconclusive),
             Kept::MayBeSent,
         ),
-        // A gateway wrote the record again that the store had lost under its POST.
+        // A gateway rewrote the record that the store had lost during its POST.
         (
             Source::Gateway,
             Finding::Unknown(Unknown::TimedOut),
@@ -224,14 +223,14 @@ fn only_quarantined_attempt_without_evidence_is_released() {
     assert_eq!(release(&released).unwrap_err(), Kept::NotHeldBack);
     let said = released.evidence().iter().last().unwrap().0;
     assert_eq!(said.resolution.as_ref().unwrap().note, "nothing was lost");
-    // OKEBAYAR's word counts as a check, and sent attempts are never released.
+    // OKEBAYAR's "never received" counts as a check; sent attempts are never released.
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
     let told = start.observe([not_received], at(10), &schedule()).unwrap();
     assert!(release(&told.transaction).is_ok());
     let sent = begin(arming(token, 0));
     let lost = sent.observe_check(None, at(125), &schedule()).transaction;
     assert_eq!(release(&lost).unwrap_err(), Kept::NotHeldBack);
-    // If it was received after all, nothing that was concluded stands.
+    // A later receipt invalidates the release.
     let success = [success(Source::Check, Some("1"))];
     let late = released.observe(success, at(600), &schedule()).unwrap();
     assert_eq!(late.transaction.standing().state.name(), "NEEDS_REVIEW");

@@ -24,7 +24,7 @@ fn doubtful_checks_closer_than_gap_settle_nothing() {
             .collect();
         standing(&said).state.name()
     };
-    // Five minutes, and the one by which two clocks may differ.
+    // Five minutes, plus one for the clock skew.
     assert_eq!(state(&[(&trouble, 0), (&trouble, 359)]), "CONFIRMING");
     assert_eq!(state(&[(&trouble, 0), (&trouble, 360)]), "FAILED");
     assert_eq!(state(&[(&trouble, 0), (&other, 360)]), "CONFIRMING");
@@ -46,7 +46,7 @@ fn other_answer_interrupts_doubtful_run() {
     for other in &others {
         let across = [(&trouble, 100), (other, 300), (&trouble, 500)];
         assert_eq!(state(&across), "CONFIRMING", "{other:?}");
-        // They agree anew, counted from the first after it.
+        // A new run begins with the first check after the other answer.
         let soon = [&across[..], &[(&trouble, 859)]].concat();
         assert_eq!(state(&soon), "CONFIRMING", "{other:?}");
     }
@@ -54,10 +54,10 @@ fn other_answer_interrupts_doubtful_run() {
     let across = [(&trouble, 100), (pending, 300), (&trouble, 500)];
     let anew = [&across[..], &[(&trouble, 860)]].concat();
     assert_eq!(state(&anew), "FAILED");
-    // What had agreed before stays a failure.
+    // An earlier agreement stays a failure.
     let before = [(&trouble, 100), (&trouble, 460), (pending, 500)];
     assert_eq!(state(&before), "FAILED");
-    // Otherwise the end of the schedule puts it before a human.
+    // Otherwise the end of the schedule escalates to review.
     let mut now = checked(&across);
     while let Some(due) = now.due_at() {
         now = now.observe_check(None, due, &schedule()).transaction;
@@ -86,7 +86,7 @@ fn alternating_answers_stay_open_and_bounded() {
 #[test]
 fn clock_set_back_settles_nothing_early() {
     let trouble = doubtful_check();
-    // An hour ahead, then put right: ten seconds lie between them.
+    // One hour ahead, then corrected: ten seconds lie between them.
     let now = checked(&[(&trouble, 3700), (&trouble, 110), (&trouble, 3600)]);
     assert_eq!(now.standing().state.name(), "CONFIRMING");
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
@@ -96,7 +96,7 @@ fn clock_set_back_settles_nothing_early() {
     let start = Transaction::begin(intent, order, ahead, RULES, &schedule()).transaction;
     let early = start.observe([not_received], at(700), &schedule()).unwrap();
     assert_eq!(early.transaction.standing().state.name(), "CONFIRMING");
-    // Old by the clock that armed it or by any other: no check of what may be too old.
+    // A transaction that is too old by either clock is not checked.
     let month = 720 * 3600;
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let pending = transaction(5).observe([pending], at(1), &schedule());
@@ -118,14 +118,14 @@ fn record_without_clock_skew_keeps_its_standing() {
 }
 
 proptest! {
-    /// Gateways whose clocks differ by at most the skew, and go back by any amount.
+    /// Gateways' clocks differ by at most the skew and may be set back by any amount.
     #[test]
     fn doubtful_run_fails_only_after_whole_gap(
         steps in vec((0..400_i64, -30..=30_i64, any::<bool>()), 1..12),
         back in 0..100_000_i64,
     ) {
         let mut now = transaction(21);
-        // A clock far ahead, put right since.
+        // A clock far ahead, corrected since.
         now = now.observe([doubtful_check()], at(1 + back), &schedule()).unwrap().transaction;
         let (mut time, mut run_began) = (10, None);
         for (step, skew, is_pending) in steps {
@@ -138,7 +138,7 @@ proptest! {
             now = now.observe_check(Some(said), at(time + skew), &schedule()).transaction;
             run_began = if is_pending { None } else { run_began.or(Some(time)) };
             let is_long = run_began.is_some_and(|began| time - began >= 300);
-            // The first one, seen by the wrong clock, may have begun a run of its own.
+            // The first check, timed by the wrong clock, may have begun a run of its own.
             let is_first_run = now.evidence().iter().all(|(said, _)| said.finding != Finding::Pending);
             let state = now.standing().state;
             if let State::Failed(_) = state {

@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::support::{
     core::{RULES, at, schedule, transaction},
     evidence::{
-        ABOUT, HELD_BACK, any_finding, reasons, receipt, shuffled, standing, standing_of,
+        ABOUT, QUARANTINED, any_finding, reasons, receipt, shuffled, standing, standing_of,
         statement, success, unproven,
     },
 };
@@ -24,8 +24,8 @@ fn never_received_is_believed_only_after_minimum_time() {
     );
     let said = [(not_received, 660)];
     assert_eq!(standing(&said).state.name(), "FAILED");
-    // Of an attempt that was held back it says more: the reference code is unused.
-    let state = standing_of(HELD_BACK, &said).state;
+    // For a quarantined attempt it proves more: the reference code is unused.
+    let state = standing_of(QUARANTINED, &said).state;
     assert_eq!(state, State::NotSent(NotSent::HeldBack));
 }
 
@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn standing_is_independent_of_order_and_repetition((said, again) in shuffled()) {
         prop_assert_eq!(standing(&said), standing(&again));
-        prop_assert_eq!(standing_of(HELD_BACK, &said), standing_of(HELD_BACK, &again));
+        prop_assert_eq!(standing_of(QUARANTINED, &said), standing_of(QUARANTINED, &again));
     }
 
     #[test]
@@ -123,11 +123,11 @@ proptest! {
     fn receipt_and_never_received_escalate_to_review(
         said in vec(statement(any_finding()), 0..10),
         (shown, seconds) in receipt(),
-        held_back in any::<bool>(),
+        is_quarantined in any::<bool>(),
         flip in any::<bool>(),
     ) {
         prop_assert!(shown.shows_receipt());
-        let about = if held_back { HELD_BACK } else { ABOUT };
+        let about = if is_quarantined { QUARANTINED } else { ABOUT };
         let not_received = Statement::bare(Source::Check, Finding::NotReceived);
         let mut both = vec![(shown, seconds), (not_received, 660)];
         if flip {
@@ -139,8 +139,8 @@ proptest! {
     }
 
     #[test]
-    fn receipt_alone_settles_nothing((shown, seconds) in receipt(), held_back in any::<bool>()) {
-        let about = if held_back { HELD_BACK } else { ABOUT };
+    fn receipt_alone_settles_nothing((shown, seconds) in receipt(), is_quarantined in any::<bool>()) {
+        let about = if is_quarantined { QUARANTINED } else { ABOUT };
         let expected = standing_of(about, &[(shown, seconds)]).state;
         prop_assert!(!expected.is_settled() || expected.name() == "NEEDS_REVIEW", "{:?}", expected);
     }

@@ -42,7 +42,7 @@ fn resolution_settles_only_review_and_reverses_only_success() {
         .transaction
         .resolve(&taken_back, at(3), &schedule());
     assert!(again.unwrap().is_none(), "the same again changes nothing");
-    // What OKEBAYAR still says of it was known; a failure only agrees.
+    // OKEBAYAR's repeated statements are no new evidence; a failure agrees.
     let failed = Finding::Failed(FailureReason::Cancelled);
     let later = [
         success(Source::Check, Some("1")),
@@ -73,13 +73,13 @@ proptest! {
         let expected = if verdict == Verdict::Succeeded { "SUCCEEDED" } else { "FAILED" };
         prop_assert_eq!(settled.standing().state.name(), expected);
         prop_assert!(settled.standing().state.is_final() && settled.due_at().is_none());
-        // The same evidence again, whatever it was, changes nothing.
+        // Repeated evidence of any kind changes nothing.
         let again: Vec<Statement> = settled.evidence().iter().map(|(one, _)| one.clone()).collect();
         let repeated = settled
             .observe(again.clone(), at(3), &schedule())
             .map_or_else(|| Arc::clone(&settled), |change| change.transaction);
         prop_assert_eq!(repeated.standing().state.name(), expected);
-        // Newer evidence keeps it, or puts it before a human again.
+        // Newer evidence keeps the resolution or escalates to review again.
         let known: Vec<Statement> = again.iter().map(Statement::identity).collect();
         let contradicts = more.iter().any(|(one, _)| {
             let proves = match (verdict, one.finding) {

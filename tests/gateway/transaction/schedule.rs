@@ -1,4 +1,5 @@
-//! The schedule of checks: it ends, never hurries, and never overtakes a POST (promise 11).
+//! The schedule of checks: it terminates, respects the minimum interval, and never overtakes a POST
+//! (promise 11).
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
@@ -101,7 +102,7 @@ fn callback_advances_check_to_earliest_allowed_time() {
     assert_eq!(again.due_at(), Some(at(15)), "5 s after the last check");
 }
 
-/// Two gateways with different time-outs, as in a rollout.
+/// Two gateways with different time-outs, as during a rollout.
 #[test]
 fn check_waits_for_longest_post_timeout_of_any_gateway() {
     let long = Schedule {
@@ -121,7 +122,7 @@ fn check_waits_for_longest_post_timeout_of_any_gateway() {
 
 #[test]
 fn requested_check_waits_for_post() {
-    // The claim, the longest POST, and the minute by which two clocks may differ.
+    // The claim, the longest POST, and one minute of clock skew.
     let over = 65 + 60;
     let start = transaction(41);
     assert_eq!(start.due_at(), Some(at(over)));
@@ -136,7 +137,7 @@ fn requested_check_waits_for_post() {
         reported.ask_check(at(3), &schedule()).is_none(),
         "one is asked for already"
     );
-    // Once the answer is there the check waits no longer.
+    // Once answered, the check is due immediately.
     let pending = Statement::bare(Source::Answer, Finding::Pending);
     let answered = reported
         .observe([pending], at(20), &schedule())
@@ -144,7 +145,7 @@ fn requested_check_waits_for_post() {
         .transaction;
     assert_eq!(answered.due_at(), Some(at(20)));
 
-    // The next attempt's POST is not overtaken either, whatever was asked for before.
+    // The next attempt's POST is not overtaken either, despite the earlier request.
     let unsent = Finding::NotSent {
         attempt: 1,
         why: NotSent::Unreachable,
