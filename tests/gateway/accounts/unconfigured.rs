@@ -22,7 +22,7 @@ fn unconfigured_schedule_ends_at_give_up_time() {
     let mut current = begin(1).transaction;
     assert!(current.pass_over(at(64), &schedule).is_none());
     for turn in 0.. {
-        assert!(turn < 200, "it is passed over too often");
+        assert!(turn < 200, "the check is skipped too often");
         let due = current.due_at().unwrap();
         current = current.pass_over(due, &schedule).unwrap().transaction;
         assert_eq!(current.last_checked_at(), None);
@@ -103,7 +103,7 @@ async fn until_counted(gateway: &Gateway, state: &str, wanted: &str) {
     };
     tokio::time::timeout(PATIENCE, counted)
         .await
-        .unwrap_or_else(|_| panic!("{state} never came to {wanted}"));
+        .unwrap_or_else(|_| panic!("{state} never reached {wanted}"));
 }
 
 async fn unconfigured_account_transaction_escalates_to_review(kind: StoreKind) {

@@ -313,7 +313,7 @@ async fn user_id_of_another_account_is_rejected(kind: StoreKind) {
             let before = store.change_user_id(&change("three"), true).await.unwrap();
             assert_eq!(
                 before.hash, "one",
-                "nothing was written without confirmation"
+                "the change was written without confirmation"
             );
             assert_eq!(store.account_names().await.unwrap().names, known);
             drop(store);
@@ -333,7 +333,7 @@ async fn user_id_of_another_account_is_rejected(kind: StoreKind) {
             let before = store.change_user_id(&change("three"), true).await.unwrap();
             assert_eq!(
                 before.hash, "one",
-                "nothing was written without confirmation"
+                "the change was written without confirmation"
             );
             assert_eq!(store.account_names().await.unwrap().names, known);
             assert!(open(&both).await.is_err());

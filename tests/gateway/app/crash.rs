@@ -275,7 +275,7 @@ async fn read_again(client: &mut Client, code: &str) -> Transaction {
     };
     tokio::time::timeout(PATIENCE, reading)
         .await
-        .expect("the store never came back")
+        .expect("the store never answered again")
 }
 
 /// Kills a victim at each of these moments, during a new purchase each time. Every purchase is
@@ -324,7 +324,7 @@ async fn buy_again(gateway: &Gateway, code: &str, account_number: &str) -> Purch
     };
     tokio::time::timeout(PATIENCE, buying)
         .await
-        .expect("the store never took a claim again")
+        .expect("the store never accepted a claim again")
 }
 
 /// Buys under an unused reference code and returns the first answer.

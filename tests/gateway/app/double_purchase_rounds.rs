@@ -200,7 +200,7 @@ impl Rounds {
             }
         };
         let reported = tokio::time::timeout(PATIENCE, reporting).await;
-        reported.expect("the callback is never stored");
+        reported.expect("the callback was never stored");
     }
 
     /// Starts concurrent calls with new and old reference codes, several with each.
@@ -261,7 +261,7 @@ impl Rounds {
                 }
             };
             let bought = tokio::time::timeout(PATIENCE, buying).await;
-            bought.expect("nothing is bought any more");
+            bought.expect("no purchase was sent again");
         }
     }
 
@@ -311,7 +311,7 @@ async fn call(grpc: SocketAddr, request: Request<PurchasePrepaidRequest>) {
 async fn join(calls: Vec<tokio::task::JoinHandle<()>>) {
     for call in calls {
         let called = tokio::time::timeout(PATIENCE, call).await;
-        called.expect("a call hangs").unwrap();
+        called.expect("a call timed out").unwrap();
     }
 }
 

@@ -93,7 +93,7 @@ async fn thousand_watchers_see_changes_made_by_another_replica() {
     for task in tasks {
         let (seen, code) = tokio::time::timeout(PATIENCE, task)
             .await
-            .expect("a watcher hangs")
+            .expect("a watcher timed out")
             .unwrap();
         let last = *seen.last().unwrap();
         assert_eq!(seen, (1..=last).collect::<Vec<_>>(), "{code}");
@@ -146,7 +146,7 @@ async fn missed_wake_up_is_found_by_polling() {
         last.unwrap()
     };
     let settled = tokio::time::timeout(PATIENCE, settled).await;
-    assert_succeeded(&settled.expect("the change is never found"));
+    assert_succeeded(&settled.expect("the missed change was never found"));
 }
 
 #[tokio::test]

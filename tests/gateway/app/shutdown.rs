@@ -99,7 +99,7 @@ async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
     assert_succeeded(&stored);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
-    assert_eq!(ledger.checks, 0, "the answer itself settled it");
+    assert_eq!(ledger.checks, 0, "a check was made although the answer settles the purchase");
 }
 
 async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
@@ -125,19 +125,19 @@ async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     let (status, metrics) = admin(&gateway, "/metrics").await;
     assert_eq!(status, 200);
     assert!(metrics.contains("okebayar_build_info"), "{metrics}");
-    assert!(!call.is_finished(), "the POST was over too soon");
+    assert!(!call.is_finished(), "the POST ended before the probe");
     assert_succeeded(&bought(call.await.unwrap().unwrap().into_inner()));
     assert!(gateway.process.ended().await.success());
     drop(idle);
     let told = reqwest::get(format!("http://{}/healthz", gateway.admin)).await;
-    assert!(told.is_err(), "nothing is left");
+    assert!(told.is_err(), "the gateway still answers after the drain");
 
     let gateway = world.start_gateway().await;
     let url = format!("http://{}", gateway.grpc);
     let mut client = NoticeServiceClient::connect(url).await.unwrap();
     let listed = client.list_notices(ListNoticesRequest::default()).await;
     let notices = listed.unwrap().into_inner().notices;
-    assert_eq!(notices.len(), 1, "the text of the last answer is kept");
+    assert_eq!(notices.len(), 1, "the notice of the last answer must be kept");
 }
 
 on_both_stores!(

@@ -100,7 +100,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     assert_eq!(post(&world.callback_url(), body).await, 200);
     let reported = get(&mut client, &code).await.unwrap();
     let known = (reported.state(), reported.reported_status_code.as_str());
-    assert_eq!(known, (State::Sending, "000"), "it is stored at once");
+    assert_eq!(known, (State::Sending, "000"), "the callback must be stored immediately");
     let request = CheckTransactionRequest {
         account: String::new(),
         reference_code: code.clone(),
@@ -108,7 +108,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let answer = client.check_transaction(request).await.unwrap();
     assert!(!answer.into_inner().checked);
     let still = get(&mut client, &code).await.unwrap();
-    assert_eq!(still.state(), State::Sending, "the answer came too soon");
+    assert_eq!(still.state(), State::Sending, "the POST was answered before the checks were requested");
 
     assert_succeeded(&buying.await.unwrap());
     // The requested check follows the answer.

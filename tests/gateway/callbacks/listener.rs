@@ -187,7 +187,7 @@ async fn forwarded_sender_is_believed_only_from_trusted_proxy() {
     assert_eq!(
         call(port, Some("203.0.113.7")).await,
         404,
-        "nobody trusts this proxy"
+        "the proxy is not trusted"
     );
     gateway.process.kill().await;
 

@@ -41,7 +41,7 @@ async fn until_checked(gateway: &Gateway) -> Vec<OrphanCallback> {
         }
     };
     let checked = tokio::time::timeout(PATIENCE, checked).await;
-    checked.expect("nobody asks about it")
+    checked.expect("the orphan was never checked")
 }
 
 async fn call_back(world: &World, code: &str, status: &str) {
@@ -124,7 +124,7 @@ async fn orphan_of_lost_record_is_checked_once_and_creates_no_transaction(kind: 
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.checks), (1, 1));
     let said = gateway.process.text() + &format!("{all:?}");
-    assert!(!said.contains("98765-43210"), "a serial number is kept");
+    assert!(!said.contains("98765-43210"), "the notice contains a serial number");
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn until_succeeded(client: &mut Client, account: &str, code: &str) {
     };
     tokio::time::timeout(PATIENCE, reading)
         .await
-        .expect("nobody checked it");
+        .expect("the transaction was never checked");
 }
 
 /// Sends callbacks about a transaction to every gateway until dropped.
@@ -215,7 +215,7 @@ async fn fresh_callback_is_confirmed_within_5_s_despite_backlog(kind: StoreKind)
     };
     tokio::time::timeout(PATIENCE, grown)
         .await
-        .expect("the checks at once never grow");
+        .expect("the concurrent checks never reached the expected number");
 
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_THEN_SUCCESS).await;
@@ -227,7 +227,7 @@ async fn fresh_callback_is_confirmed_within_5_s_despite_backlog(kind: StoreKind)
     let took = called_back.elapsed();
     let due = metric(&gateway, "okebayar_checks_due").await;
     assert!(took < CONFIRMED_WITHIN, "{took:?} with {due} checks due");
-    assert!(due > 0.0, "the backlog was over before");
+    assert!(due > 0.0, "the backlog ended before the callback was confirmed");
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn unconfigured_account_acquires_no_lease() {
     };
     tokio::time::timeout(PATIENCE, checked)
         .await
-        .expect("its gateway is kept from the check");
+        .expect("the gateway with the account never made the check");
 }
 
 fn report() -> Statement {

@@ -129,7 +129,7 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
     assert!(reversed.safe_to_refund && reversed.safe_to_buy_again);
     assert_eq!(
         reversed.serial_number, bought.serial_number,
-        "the receipt stays"
+        "the receipt must be kept"
     );
     // OKEBAYAR still reports success: that is no new evidence.
     let request = CheckTransactionRequest {
@@ -184,7 +184,7 @@ async fn newer_proof_against_resolution_reopens_transaction() {
         }
     };
     let reopened = tokio::time::timeout(PATIENCE, reopening).await;
-    let reopened = reopened.expect("it is never reopened");
+    let reopened = reopened.expect("the transaction was never reopened");
     assert_eq!(
         (reopened.state(), reopened.reason(), reopened.contradicted),
         (State::NeedsReview, Reason::Contradicted, true)

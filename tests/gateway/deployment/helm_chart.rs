@@ -30,7 +30,7 @@ fn tool(name: &str) -> Command {
 
 async fn output(mut command: Command) -> Output {
     let output = tokio::time::timeout(PATIENCE * 2, command.output()).await;
-    output.expect("it does not end").unwrap()
+    output.expect("the command timed out").unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -140,7 +140,7 @@ async fn claim_missing_on_promoted_replica_is_quarantined() {
     assert_eq!(
         proxy.connections.load(Ordering::SeqCst),
         connections,
-        "a connection broke, which is another test"
+        "a connection broke; another test covers that"
     );
 
     assert!(buy(&mut clients[0], &before, PLAIN).await.r#final);

@@ -45,7 +45,7 @@ async fn purchase_lost_by_restore_is_quarantined_and_found_by_check(kind: StoreK
     assert_quarantined(&bought(replay));
     let kept = client.purchase_prepaid(order(&kept, PLAIN)).await;
     let kept = kept.unwrap().into_inner();
-    assert!(kept.replayed, "what the backup has is as it was");
+    assert!(kept.replayed, "a record in the backup must be replayed");
     assert_succeeded(&bought(kept));
 
     check_now(&gateway, &forgotten).await;
@@ -232,7 +232,7 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
     let shown = get(&mut client, &code).await.unwrap();
     let told = &shown.timeline.last().unwrap().description;
     assert!(told.contains("knows the reference code"), "{shown:#?}");
-    assert_eq!(shown.reason(), Reason::HeldBack, "it settles nothing");
+    assert_eq!(shown.reason(), Reason::HeldBack, "a receipt must not settle the purchase");
     forget_at_okebayar(&mut world).await;
     let settled = until_checked(&gateway, &code).await;
     assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
@@ -241,7 +241,7 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
         .purchase_prepaid(order(&code, PENDING_FOR_EVER))
         .await;
     assert!(replay.unwrap().into_inner().replayed);
-    assert_eq!(world.ledger(&code).await.received, 0, "by the new sandbox");
+    assert_eq!(world.ledger(&code).await.received, 0, "the new sandbox must receive nothing");
 }
 
 /// Requests checks until the transaction leaves CONFIRMING and PENDING.

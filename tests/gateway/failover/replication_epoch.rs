@@ -73,7 +73,7 @@ async fn guard_is_on_from_loss_until_expiry_or_end(kind: StoreKind) {
     assert_eq!(
         first.on(&GUARD, at(0)),
         None,
-        "a new store has lost nothing"
+        "a new store must not report a loss"
     );
     let again = guard::observe(store, Some(&first), at(1), random)
         .await
@@ -125,7 +125,7 @@ async fn backup_without_epoch_turns_guard_on() {
     drop(open_redb(folder.path()).await);
     let file = folder.path().join("store.redb");
     let restore = async || RedbStore::restore(&file, &identity(), at(5)).await.unwrap();
-    assert!(!restore().await, "there is no backup");
+    assert!(!restore().await, "no backup exists");
     std::fs::rename(&file, folder.path().join("store.redb.restore")).unwrap();
     assert!(restore().await);
     let store = open_redb(folder.path()).await;
@@ -173,7 +173,7 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let put = store.put_note("guard", None, &earlier, keep).await.unwrap();
     assert_eq!(put, Put::Done);
     let known = guard::observe(store, None, at(0), random).await.unwrap();
-    assert_eq!(known.on(&GUARD, at(0)), None, "an update is no loss");
+    assert_eq!(known.on(&GUARD, at(0)), None, "an update must not count as a loss");
     let again = guard::observe(store, Some(&known), at(1), random).await;
     assert_eq!(again.unwrap(), known);
     let committed = store
@@ -207,9 +207,9 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let running = guard::observe(&store, None, at(0), random).await.unwrap();
     assert!(!is_refused(&running, 1).await);
     redis.command(&["FLUSHALL"]).await;
-    assert!(is_refused(&running, 1).await, "nobody has looked yet");
+    assert!(is_refused(&running, 1).await, "the loss is not detected yet");
     let newcomer = guard::observe(&store, None, at(1), random).await.unwrap();
-    assert_eq!(newcomer.on(&GUARD, at(1)), None, "it cannot know");
+    assert_eq!(newcomer.on(&GUARD, at(1)), None, "a newcomer cannot know of the loss");
     assert!(is_refused(&running, 1).await);
     // A loss that one gateway detects reaches the others before their next claim.
     let seen = guard::observe(&store, Some(&running), at(2), random).await;
@@ -217,7 +217,7 @@ async fn flushed_redis_is_detected_before_next_claim() {
     assert!(seen.on(&GUARD, at(3)).is_some());
     assert!(is_refused(&newcomer, 2).await);
     let told = guard::observe(&store, Some(&newcomer), at(4), random).await;
-    assert_eq!(told.unwrap(), seen, "one loss, noticed once");
+    assert_eq!(told.unwrap(), seen, "one loss must be recorded once");
     assert!(!is_refused(&seen, 2).await);
 
     // Only some keys are lost, as when one node of a cluster is flushed.

@@ -43,7 +43,7 @@ fn folder(program: &str, text: &str) -> TempDir {
 
 async fn run(mut command: Command) -> String {
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output.expect("it does not end").unwrap();
+    let output = output.expect("the command timed out").unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),

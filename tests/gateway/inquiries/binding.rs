@@ -167,7 +167,7 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
             }
         };
         let paid = tokio::time::timeout(PATIENCE, paid).await;
-        paid.expect("nobody gets the inquiry");
+        paid.expect("no reference code got the inquiry");
         let mut executed = 0;
         for code in &codes {
             executed += world.ledger(code).await.executed;

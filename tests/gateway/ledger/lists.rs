@@ -135,7 +135,7 @@ async fn page_token_is_rejected_for_other_query(kind: StoreKind) {
     client
         .list_transactions(page.clone())
         .await
-        .expect("another page size is fine");
+        .expect("a page token must be valid with another page size");
     page.states.pop();
     let status = client.list_transactions(page).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
@@ -266,7 +266,7 @@ async fn repeated_notice_is_listed_once(kind: StoreKind) {
     };
     let kept = tokio::time::timeout(PATIENCE, kept)
         .await
-        .expect("never kept");
+        .expect("the notice was never kept");
     let told: Vec<(&str, i64)> = kept
         .iter()
         .map(|notice| (notice.text.as_str(), notice.count))

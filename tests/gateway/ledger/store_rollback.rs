@@ -96,7 +96,7 @@ async fn watch(client: &mut Client, code: &str, after: i64) -> Streaming<WatchTr
 
 async fn next<T: std::fmt::Debug>(updates: &mut Streaming<T>) -> Result<Option<T>, Status> {
     let next = tokio::time::timeout(PATIENCE, updates.message()).await;
-    next.expect("the watcher is told nothing")
+    next.expect("the watch was never ended")
 }
 
 async fn told(updates: &mut Streaming<WatchTransactionResponse>) -> Transaction {
@@ -208,7 +208,7 @@ async fn waiting_purchase_is_answered_after_store_lost_it() {
         .await;
     go_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
-    let answer = answer.expect("the caller hangs").unwrap();
+    let answer = answer.expect("the call timed out").unwrap();
     assert_refused(answer, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
     assert_eq!(world.ledger(&code).await.received, 1);
 }
@@ -250,7 +250,7 @@ async fn waiting_check_returns_rolled_back_state() {
     // The caller's request for a check is a version of its own.
     go_back(&world, &earlier).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
-    let answer = answer.expect("the caller hangs").unwrap().unwrap();
+    let answer = answer.expect("the call timed out").unwrap().unwrap();
     assert_eq!(answer.transaction.unwrap().state(), State::Pending);
 }
 
@@ -259,7 +259,7 @@ async fn waiting_check_reports_lost_transaction() {
     let (world, _gateway, _, waiting) = waiting_for_check().await;
     go_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
-    let answer = answer.expect("the caller hangs").unwrap();
+    let answer = answer.expect("the call timed out").unwrap();
     assert_refused(answer, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
 }
 

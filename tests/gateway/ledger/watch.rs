@@ -33,7 +33,7 @@ async fn watch_returns_every_revision_in_order_and_resumes(kind: StoreKind) {
         seen.iter()
             .any(|transaction| transaction.reported_status_code == "000"
                 && transaction.state() == State::Pending),
-        "the callback came before it was confirmed"
+        "the callback must precede its confirmation"
     );
 
     for after in 1..last {
@@ -107,7 +107,7 @@ async fn shutdown_ends_watch_with_reason() {
         .message()
         .await
         .unwrap()
-        .expect("the current state comes at once");
+        .expect("the watch must return the present state immediately");
     gateway.process.signal("-TERM");
     let status = updates.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);

@@ -36,7 +36,7 @@ async fn watch(
 
 async fn next(updates: &mut Streaming<WatchTransactionsResponse>) -> WatchTransactionsResponse {
     let next = tokio::time::timeout(PATIENCE, updates.message()).await;
-    next.expect("nothing came")
+    next.expect("no update arrived")
         .unwrap()
         .expect("the stream ended")
 }
@@ -119,7 +119,7 @@ async fn watch_all_sees_every_revision_over_broken_connections(kind: StoreKind) 
         codes.push(bought.await.unwrap());
     }
     let ended = tokio::time::timeout(PATIENCE * 3, watching).await;
-    let (seen, cuts) = ended.expect("the watcher hangs").unwrap();
+    let (seen, cuts) = ended.expect("the watcher timed out").unwrap();
     assert!(cuts > 10, "{cuts}");
     assert_eq!(seen.len(), WATCHED);
     for code in &codes {
@@ -171,7 +171,7 @@ async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
     }
     for _ in 0..answered {
         let answer = tokio::time::timeout(PATIENCE, told.recv()).await;
-        answer.expect("nothing is answered").unwrap();
+        answer.expect("no purchase was answered").unwrap();
     }
     codes
 }
@@ -201,7 +201,7 @@ async fn assert_every_change_has_its_event(redis: &Redis) -> i64 {
         }
     };
     let alone = tokio::time::timeout(PATIENCE, alone).await;
-    alone.expect("somebody else is connected");
+    alone.expect("another client is connected to Redis");
     let mut events = BTreeMap::<String, Vec<i64>>::new();
     let mut count = 0;
     for stream in connection.keys("okb:*:events").await.unwrap() {
@@ -374,7 +374,7 @@ async fn watch_of_one_account_omits_others() {
     let first = next(&mut updates).await.cursor;
     buy(&mut client, &reference(), PLAIN).await;
     let moved = next(&mut updates).await;
-    assert_eq!(moved.transaction, None, "a new cursor, and nothing else");
+    assert_eq!(moved.transaction, None, "the update must contain only a new cursor");
     assert_ne!(moved.cursor, first);
     let mut order = crate::support::world::order(&reference(), PLAIN);
     order.account = "second".into();

@@ -154,7 +154,7 @@ async fn claim_rate_is_kept_under_many_watchers() {
         watched.extend(times);
         for watcher in watching {
             let seen = tokio::time::timeout(PATIENCE, watcher).await;
-            let seen = seen.expect("a watcher hangs").unwrap();
+            let seen = seen.expect("a watcher timed out").unwrap();
             for code in &codes {
                 let revisions = &seen[code];
                 let last = *revisions.last().unwrap();
@@ -207,7 +207,7 @@ async fn events_are_read_once_for_all_watchers(kind: StoreKind) {
     buy_at_pace(&gateway, PURCHASES, pace).await;
     for watcher in watching {
         let seen = tokio::time::timeout(PATIENCE, watcher).await;
-        assert!(seen.expect("a watcher hangs").unwrap().len() > PURCHASES);
+        assert!(seen.expect("a watcher timed out").unwrap().len() > PURCHASES);
     }
     let read = reads(&gateway).await - before;
     // Two events per purchase, and one read after each that finds no more; separate readers would
@@ -236,7 +236,7 @@ async fn idle_wake_ups_read_no_events() {
         }
     };
     let settled = tokio::time::timeout(PATIENCE, settled).await;
-    settled.expect("watchers poll although wake-ups arrive");
+    settled.expect("watchers polled although wake-ups arrived");
     drop(watching);
 }
 

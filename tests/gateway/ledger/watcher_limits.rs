@@ -33,7 +33,7 @@ async fn watch_all(client: &mut Client) -> Result<Streaming<WatchTransactionsRes
 }
 
 fn assert_may_retry(status: &Status) {
-    let retry = status.get_details_retry_info().expect("a RetryInfo");
+    let retry = status.get_details_retry_info().expect("the error must have a RetryInfo");
     assert!(retry.retry_delay.is_some());
 }
 
@@ -46,9 +46,9 @@ async fn watch_over_limit_is_rejected_until_another_ends() {
     let code = reference();
     buy(&mut client, &code, PENDING_FOR_EVER).await;
     let mut one = watch_one(&mut client, &code).await.unwrap();
-    one.message().await.unwrap().expect("its state at once");
+    one.message().await.unwrap().expect("the watch must return the present state immediately");
     let mut all = watch_all(&mut client).await.unwrap();
-    all.message().await.unwrap().expect("its cursor at once");
+    all.message().await.unwrap().expect("the watch must return a cursor immediately");
 
     let refused = watch_one(&mut client, &code).await;
     let reason = "TOO_MANY_WATCHERS";
@@ -76,8 +76,8 @@ async fn watch_over_limit_is_rejected_until_another_ends() {
         }
     };
     let admitted = tokio::time::timeout(PATIENCE, admitted).await;
-    let mut all = admitted.expect("the place of an ended watch is never free");
-    all.message().await.unwrap().expect("its cursor at once");
+    let mut all = admitted.expect("the place of the ended watch was never released");
+    all.message().await.unwrap().expect("the watch must return a cursor immediately");
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
         }
     };
     let bought = tokio::time::timeout(PATIENCE, buying).await;
-    let bought = bought.expect("the place of a caller that left is never free");
+    let bought = bought.expect("the place of the disconnected caller was never released");
     assert!(!bought.replayed);
     assert_eq!(world.ledger(&other).await.received, 1);
 }

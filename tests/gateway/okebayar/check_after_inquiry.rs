@@ -74,7 +74,7 @@ fn check_result_is_ignored_when_inquiry_may_explain_it() {
     assert_eq!(
         check(&made, &[exhausted]),
         doubted,
-        "one inquiry's answer is not known"
+        "the answer of one inquiry is unknown"
     );
 }
 

@@ -39,7 +39,7 @@ async fn counted(gateway: &Gateway, operation: &str, at_least: u64) {
     };
     tokio::time::timeout(PATIENCE, found)
         .await
-        .unwrap_or_else(|_| panic!("{series} never came to {at_least}"));
+        .unwrap_or_else(|_| panic!("{series} never reached {at_least}"));
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn buy_at_last(client: &mut Client, code: &str) {
     };
     tokio::time::timeout(PATIENCE, buying)
         .await
-        .expect("it is refused for ever");
+        .expect("the purchase was never accepted");
 }
 
 /// Reads a reference code until nothing is stored under it, or NOT_SENT.
@@ -54,7 +54,7 @@ async fn until_given_up(client: &mut Client, code: &str) {
     };
     tokio::time::timeout(PATIENCE, reading)
         .await
-        .expect("a claim was forgotten");
+        .expect("a claim was never abandoned");
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn sending_slot_is_released_while_outcome_cannot_be_stored() {
     };
     tokio::time::timeout(PATIENCE, stored)
         .await
-        .expect("the outcome was forgotten");
+        .expect("the outcome was never stored");
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 

@@ -163,14 +163,14 @@ async fn redis_is_used_again_after_restart() {
     assert_succeeded(
         &tokio::time::timeout(PATIENCE, bought)
             .await
-            .expect("it never came back"),
+            .expect("Redis was never used again"),
     );
     let replay = client
         .purchase_prepaid(order(&before, PLAIN))
         .await
         .unwrap()
         .into_inner();
-    assert!(replay.replayed, "what was acknowledged was kept");
+    assert!(replay.replayed, "an acknowledged purchase must survive the restart");
     assert_eq!(world.ledger(&before).await.received, 1);
 }
 

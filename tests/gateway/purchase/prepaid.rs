@@ -183,7 +183,7 @@ async fn assert_settled_by_its_answer(world: &World, gateway: &Gateway, code: &s
     assert_eq!(
         (ledger.received, ledger.checks),
         (1, 0),
-        "the answer itself settled it"
+        "a check was made although the answer settles the purchase"
     );
 }
 

@@ -117,7 +117,7 @@ async fn request_late_before_connecting_does_not_connect() {
     let posted = transport(url.parse().unwrap()).post(body(send_by)).await;
     assert!(matches!(posted, Err(TransportError::TooLate)));
     let accepted = futures::future::poll_immediate(std::pin::pin!(listener.accept())).await;
-    assert!(accepted.is_none(), "there was a connection");
+    assert!(accepted.is_none(), "the gateway connected");
 }
 
 #[tokio::test]

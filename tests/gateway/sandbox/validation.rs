@@ -125,12 +125,12 @@ async fn invalid_request_gets_documented_code() {
         assert_eq!(world.ledger(&code).await.executed, 0);
 
         assert_eq!(ask(port, &right(), format).await, "000");
-        assert_eq!(ask(port, &right(), format).await, "208", "the same again");
+        assert_eq!(ask(port, &right(), format).await, "208", "a repeated purchase");
         let other = with(right(), "productcode", "PULSA100");
         assert_eq!(
             ask(port, &other, format).await,
             "000",
-            "another amount is another purchase"
+            "another amount must be another purchase"
         );
         assert_eq!(world.ledger(&code).await.executed, 2);
         let check = with(

@@ -124,7 +124,7 @@ async fn unresponsive_subscription_is_renewed() {
             }
         };
         let counted = tokio::time::timeout(PATIENCE, counted).await;
-        counted.unwrap_or_else(|_| panic!("there were never {count} subscriptions"));
+        counted.unwrap_or_else(|_| panic!("the number of subscriptions never reached {count}"));
     };
     subscribed(2).await;
     proxy.go_dark();
@@ -210,7 +210,7 @@ async fn assert_health(gateway: &Gateway, is_well: bool) -> String {
         async { while updates.message().await.unwrap().unwrap().status() != expected {} };
     tokio::time::timeout(PATIENCE, reported)
         .await
-        .expect("the health service says something else");
+        .expect("the health service never reported the expected status");
     told
 }
 

@@ -177,7 +177,7 @@ pub async fn buy_until_taken(
     };
     tokio::time::timeout(PATIENCE, taken)
         .await
-        .unwrap_or_else(|_| panic!("{reference_code} was never taken"))
+        .unwrap_or_else(|_| panic!("{reference_code} was never claimed"))
 }
 
 /// Asserts that a purchase succeeded in full.
@@ -192,7 +192,7 @@ pub fn assert_succeeded(transaction: &Transaction) {
 pub fn error_info(status: &Status) -> (String, String) {
     let info = status
         .get_details_error_info()
-        .expect("every error has an ErrorInfo");
+        .expect("an error has no ErrorInfo");
     assert_eq!(info.domain, okebayar_gateway::grpc::ERROR_DOMAIN);
     (
         info.reason,

@@ -26,6 +26,6 @@ pub fn seed() -> u64 {
     let given = std::env::var("OKEBAYAR_SEED").ok();
     given.map_or_else(
         || uuid::Uuid::new_v4().as_u64_pair().0,
-        |seed| seed.parse().expect("OKEBAYAR_SEED is no number"),
+        |seed| seed.parse().expect("OKEBAYAR_SEED must be a number"),
     )
 }

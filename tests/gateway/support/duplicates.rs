@@ -28,14 +28,14 @@ pub async fn buy_at_once(
         let answer = call
             .await
             .unwrap()
-            .expect("no duplicate fails for being second")
+            .expect("a duplicate must not fail")
             .into_inner();
         firsts += usize::from(!answer.replayed);
         told.push(bought(answer));
     }
     let trace_codes: BTreeSet<&str> = told.iter().map(|told| told.trace_code.as_str()).collect();
     assert_eq!((firsts, trace_codes.len()), (1, 1), "{trace_codes:?}");
-    assert!(!trace_codes.contains(""), "every caller has the trace code");
+    assert!(!trace_codes.contains(""), "a caller has no trace code");
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
     told

@@ -172,7 +172,7 @@ impl Bench {
         let buying = tokio::spawn(async move { buy(&engine, intent).await });
         tokio::time::timeout(PATIENCE, self.store.waiting.notified())
             .await
-            .expect("it is never called");
+            .expect("the late method was never called");
         buying
     }
 
@@ -182,7 +182,7 @@ impl Bench {
         tasks.close();
         tokio::time::timeout(Duration::from_secs(30), tasks.wait())
             .await
-            .expect("a task never ends");
+            .expect("a background task never ended");
         tasks.reopen();
     }
 

@@ -113,7 +113,7 @@ pub async fn buy_until_sent(world: &World, client: &mut Client, code: impl Fn() 
     };
     tokio::time::timeout(PATIENCE, buying)
         .await
-        .expect("every purchase is quarantined");
+        .expect("every purchase was quarantined");
 }
 
 /// Retries a purchase until the store answers, and returns the first transaction.
@@ -217,7 +217,7 @@ pub async fn await_verification(redis: &Redis) {
     };
     tokio::time::timeout(PATIENCE, verified)
         .await
-        .expect("the store is not verified");
+        .expect("the store was never verified");
     // A verification calls INFO twice: first for the eviction policy, last for the epoch.
     let ended = async {
         let mut calls = info_calls(redis).await;
@@ -232,5 +232,5 @@ pub async fn await_verification(redis: &Redis) {
     };
     tokio::time::timeout(PATIENCE, ended)
         .await
-        .expect("the store is verified for ever");
+        .expect("the verification never ended");
 }

@@ -128,7 +128,7 @@ impl Gateway {
         };
         tokio::time::timeout(PATIENCE, found)
             .await
-            .expect("the transaction never came so far")
+            .expect("the transaction never reached the expected state")
     }
 
     pub async fn until_final(&self, reference_code: &str) -> Transaction {

@@ -25,7 +25,7 @@ pub async fn until(gateway: &Gateway, name: &str, label: &str, wanted: impl Fn(f
         }
     };
     let found = tokio::time::timeout(PATIENCE, found).await;
-    found.unwrap_or_else(|_| panic!("{name}{{{label}}} never came to what is wanted"));
+    found.unwrap_or_else(|_| panic!("{name}{{{label}}} never reached the expected value"));
 }
 
 /// Waits until the counter of answers that differ in a field has reached this value.
@@ -76,7 +76,7 @@ pub async fn metrics_when(gateway: &Gateway, series: &str, at_least: f64) -> Str
     };
     tokio::time::timeout(PATIENCE, found)
         .await
-        .unwrap_or_else(|_| panic!("{series} never came to {at_least}"))
+        .unwrap_or_else(|_| panic!("{series} never reached {at_least}"))
 }
 
 /// Waits until the gateway has noticed that the caller of a purchase disconnected.

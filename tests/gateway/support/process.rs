@@ -116,7 +116,7 @@ impl Process {
 
     /// Returns the resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let pid = self.child.id().expect("it has ended");
+        let pid = self.child.id().expect("the process has exited");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let count = line.unwrap().split_whitespace().next().unwrap();
@@ -126,7 +126,7 @@ impl Process {
     /// Limits the size of files that the process may write, as a full disk does; `None` lifts the
     /// limit. The process must ignore SIGXFSZ.
     pub fn limit_file_size(&self, bytes: Option<u64>) {
-        let pid = i32::try_from(self.child.id().expect("it has ended")).unwrap();
+        let pid = i32::try_from(self.child.id().expect("the process has exited")).unwrap();
         let maximum = getrlimit(Resource::Fsize).maximum;
         let limit = Rlimit {
             current: bytes.or(maximum),
@@ -136,7 +136,7 @@ impl Process {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id().expect("it has ended")
+        self.child.id().expect("the process has exited")
     }
 
     pub fn signal(&self, signal: &str) {

@@ -32,7 +32,7 @@ pub async fn until_state(gateway: &Gateway, code: &str, after: i64, state: State
     };
     tokio::time::timeout(PATIENCE, found)
         .await
-        .expect("the state never came")
+        .expect("the state was never reached")
 }
 
 pub async fn watch(

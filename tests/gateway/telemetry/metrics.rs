@@ -158,7 +158,7 @@ async fn readiness_names_failing_component() {
         };
         tokio::time::timeout(PATIENCE, found)
             .await
-            .expect("it never came to that")
+            .expect("the expected metrics never appeared")
     };
     let problem = until(503).await;
     assert!(
@@ -168,7 +168,7 @@ async fn readiness_names_failing_component() {
     assert_eq!(
         admin(&gateway, "/healthz").await.0,
         200,
-        "it is alive all the same"
+        "the gateway must stay alive"
     );
     let (_, metrics) = admin(&gateway, "/metrics").await;
     assert_eq!(value(&metrics, "okebayar_store_healthy"), Some(0.0));

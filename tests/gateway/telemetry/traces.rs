@@ -77,7 +77,7 @@ impl Collector {
         found.unwrap_or_else(|_| {
             let spans = self.spans.lock().unwrap();
             let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-            panic!("the spans never came: {names:?}")
+            panic!("the expected spans never arrived: {names:?}")
         })
     }
 }
@@ -334,7 +334,7 @@ async fn one_story(protocol: &str) {
     let logs = [told.process.text(), buying.process.text()].concat();
     assert!(
         logs.contains(&checked),
-        "the line of the outcome names the check's trace"
+        "the log line of the outcome must carry the check's trace"
     );
     buying.process.kill().await;
 }

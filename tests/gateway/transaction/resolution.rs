@@ -20,7 +20,7 @@ fn resolution_settles_only_review_and_reverses_only_success() {
         from.resolve(&ruling, at(2), &schedule()).is_err()
     };
     for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::Reversed] {
-        assert!(cannot(&open, verdict), "it is SENDING");
+        assert!(cannot(&open, verdict), "a SENDING transaction must not be resolved");
     }
     let bought = open.observe([success(Source::Answer, Some("1"))], at(1), &schedule());
     let bought = bought.unwrap().transaction;
@@ -28,7 +28,7 @@ fn resolution_settles_only_review_and_reverses_only_success() {
     let late = ruling(Verdict::Reversed, bought.revision() - 1);
     assert!(
         bought.resolve(&late, at(2), &schedule()).is_err(),
-        "it changed since"
+        "a stale resolution must be rejected"
     );
     let taken_back = ruling(Verdict::Reversed, bought.revision());
     let reversed = bought
@@ -41,7 +41,7 @@ fn resolution_settles_only_review_and_reverses_only_success() {
     let again = reversed
         .transaction
         .resolve(&taken_back, at(3), &schedule());
-    assert!(again.unwrap().is_none(), "the same again changes nothing");
+    assert!(again.unwrap().is_none(), "a repeated resolution must change nothing");
     // OKEBAYAR's repeated statements are no new evidence; a failure agrees.
     let failed = Finding::Failed(FailureReason::Cancelled);
     let later = [

@@ -21,7 +21,7 @@ fn repeated_requested_checks_do_not_postpone_review() {
         .unwrap()
         .transaction;
     for asked in (60..).step_by(60) {
-        assert!(asked < 74 * 3600, "it is asked about for ever");
+        assert!(asked < 74 * 3600, "the checks never escalate to review");
         current = current
             .observe_check(None, at(asked), &schedule)
             .transaction;
@@ -63,7 +63,7 @@ fn callback_about_expired_transaction_schedules_no_check() {
     assert_eq!(
         given_up.due_at(),
         None,
-        "what was asked for is given up as well"
+        "a requested check must be given up as well"
     );
     let other = Statement {
         code: StatusCode::read("200"),
@@ -93,7 +93,7 @@ fn callback_advances_check_to_earliest_allowed_time() {
     let checked = asked.observe_check(None, at(10), &schedule()).transaction;
     assert!(
         checked.due_at().unwrap() >= at(240),
-        "the schedule goes on as before"
+        "the schedule must continue unchanged"
     );
     let again = checked
         .observe_report(report, false, at(12), &schedule())
@@ -135,7 +135,7 @@ fn requested_check_waits_for_post() {
     assert!(!reported.may_be_checked(at(3), &schedule()));
     assert!(
         reported.ask_check(at(3), &schedule()).is_none(),
-        "one is asked for already"
+        "a check is requested already"
     );
     // Once answered, the check is due immediately.
     let pending = Statement::bare(Source::Answer, Finding::Pending);
@@ -158,7 +158,7 @@ fn requested_check_waits_for_post() {
         )
         .unwrap()
         .transaction;
-    assert_eq!(unsent.due_at(), Some(at(30)), "who called back?");
+    assert_eq!(unsent.due_at(), Some(at(30)), "the callback's request must still be due");
     let token = AttemptToken::new(uuid::Uuid::from_u128(5));
     let armed = unsent
         .arm_again(unsent.order().clone(), arming(token, 40), &schedule())
@@ -206,7 +206,7 @@ proptest! {
             }
             now = now.observe_check(None, due, &schedule()).transaction;
             (last, checks) = (Some(due), checks + 1);
-            prop_assert!(checks < 100, "it never ends");
+            prop_assert!(checks < 100, "the schedule never ends");
         }
         prop_assert!(now.standing().state.ends_watch(), "{:?}", now.standing());
         let age = last.map_or(SignedDuration::ZERO, |last| last.duration_since(at(0)));
