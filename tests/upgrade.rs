@@ -153,7 +153,7 @@ async fn the_earlier_release_settles_what_the_later_one_holds_back() {
 #[tokio::test]
 async fn each_release_pays_what_the_other_one_inquired() {
     let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
-    let mut world = World::new(StoreKind::Redis).await;
+    let world = World::new(StoreKind::Redis).await;
     let releases = [
         world.start_release(&earlier).await,
         world.start_gateway().await,

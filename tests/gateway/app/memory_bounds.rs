@@ -4,17 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, State};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Barrier,
 };
 
-use crate::{
-    support::fake_okebayar::serve_later,
-    support::process::CANARY_PIN,
-    support::world::{Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
+use crate::support::{
+    fake_okebayar::serve_later,
+    process::CANARY_PIN,
+    world::{Client, Gateway, PLAIN, StoreKind, WATER, World, order, question, reference},
 };
 
 /// The longest accepted callback and answer, in bytes.
@@ -65,14 +65,37 @@ fn status(gateway: &Gateway, name: &str) -> u64 {
     digits.unwrap().parse().unwrap()
 }
 
-#[tokio::test]
-async fn concurrent_callbacks_use_bounded_memory() {
+/// Starts a gateway that accepts callbacks at any rate, and makes no scheduled checks.
+async fn callback_gateway() -> (World, Gateway) {
     let mut world = World::new(StoreKind::Embedded).await;
     world
         .check_rarely()
         .set("callbacks.rate_per_second", "100000")
         .set("store.timeout", "60s");
     let gateway = world.start_gateway().await;
+    (world, gateway)
+}
+
+/// Lets many purchases be in flight or queued at once.
+fn admit_many_purchases(world: &mut World) -> &mut World {
+    world
+        .check_rarely()
+        .set("limits.sending", "64")
+        .set("limits.queue_timeout", "60s")
+        .set("store.timeout", "60s")
+}
+
+/// Buys with a deadline of five minutes, and returns the state.
+async fn buy_patiently(client: &mut Client, wanted: PurchasePrepaidRequest) -> State {
+    let mut request = tonic::Request::new(wanted);
+    request.set_timeout(Duration::from_mins(5));
+    let bought = client.purchase_prepaid(request).await.unwrap();
+    bought.into_inner().transaction.unwrap().state()
+}
+
+#[tokio::test]
+async fn concurrent_callbacks_use_bounded_memory() {
+    let (world, gateway) = callback_gateway().await;
     let before = peak_kib(&gateway);
     // Connections idle for `callbacks.read_timeout` are closed, so none is reused.
     let client = reqwest::Client::builder().pool_max_idle_per_host(0);
@@ -111,12 +134,7 @@ async fn hang_up(mut stream: TcpStream) {
 
 #[tokio::test]
 async fn aborted_callbacks_use_bounded_memory() {
-    let mut world = World::new(StoreKind::Embedded).await;
-    world
-        .check_rarely()
-        .set("callbacks.rate_per_second", "100000")
-        .set("store.timeout", "60s");
-    let gateway = world.start_gateway().await;
+    let (world, gateway) = callback_gateway().await;
     let (before, threads_before) = (peak_kib(&gateway), status(&gateway, "Threads:"));
     let bodies = [0, 3].map(|form| body(&reference(), CALLBACK_BYTES, form));
     for body in &bodies {
@@ -145,12 +163,7 @@ async fn aborted_callbacks_use_bounded_memory() {
 async fn longest_answers_of_many_accounts_use_bounded_memory() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let url = world.setting("accounts.main.url");
-    world
-        .check_rarely()
-        .set("default_account", "main")
-        .set("limits.sending", "64")
-        .set("limits.queue_timeout", "60s")
-        .set("store.timeout", "60s");
+    admit_many_purchases(&mut world).set("default_account", "main");
     let accounts: Vec<String> = (0..24).map(|number| format!("shop{number}")).collect();
     for account in &accounts {
         let key = |leaf: &str| format!("accounts.{account}.{leaf}");
@@ -177,12 +190,7 @@ async fn longest_answers_of_many_accounts_use_bounded_memory() {
         let mut client = client.clone();
         let mut asked = order(&reference(), PLAIN);
         asked.account.clone_from(&accounts[number % accounts.len()]);
-        async move {
-            let mut request = tonic::Request::new(asked);
-            request.set_timeout(Duration::from_mins(5));
-            let bought = client.purchase_prepaid(request).await.unwrap();
-            bought.into_inner().transaction.unwrap().state()
-        }
+        async move { buy_patiently(&mut client, asked).await }
     });
     let states = join_all(buying).await;
     assert!(states.iter().all(|state| *state == State::Succeeded));
@@ -193,11 +201,7 @@ async fn longest_answers_of_many_accounts_use_bounded_memory() {
 #[tokio::test]
 async fn concurrent_longest_answers_use_bounded_memory() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
-    world
-        .check_rarely()
-        .set("limits.sending", "64")
-        .set("limits.queue_timeout", "60s")
-        .set("store.timeout", "60s");
+    admit_many_purchases(&mut world);
     serve_later(world.sandbox_port, |code| {
         let form = usize::from(code.as_bytes()[0]);
         let body = body(&code, ANSWER_BYTES, form);
@@ -210,12 +214,7 @@ async fn concurrent_longest_answers_use_bounded_memory() {
     let client = gateway.client().await;
     let buying = (0..64).map(|_| {
         let mut client = client.clone();
-        async move {
-            let mut request = tonic::Request::new(order(&reference(), PLAIN));
-            request.set_timeout(Duration::from_mins(5));
-            let bought = client.purchase_prepaid(request).await.unwrap();
-            bought.into_inner().transaction.unwrap().state()
-        }
+        async move { buy_patiently(&mut client, order(&reference(), PLAIN)).await }
     });
     let states = join_all(buying).await;
     // An answer of any accepted length is believed.

@@ -4,21 +4,18 @@ use okebayar_gateway::grpc::v1::{
     ListNoticesRequest, State, notice_service_client::NoticeServiceClient,
 };
 
-use crate::{
-    support::metrics::{admin, purchase_is_cancelled},
-    support::{
-        on_both_stores,
-        world::{
-            ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, USER_ID, World, assert_succeeded,
-            bought, get, order, reference,
-        },
+use crate::support::{
+    metrics::{admin, purchase_is_cancelled},
+    on_both_stores,
+    world::{
+        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, get,
+        order, reference,
     },
 };
 
 /// Starts a sandbox that answers a slow purchase after three seconds.
 async fn start_slow_sandbox(world: &mut World) {
-    let slow = ["--settle-after", "3s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("3s").await;
 }
 
 async fn shutdown_waits_for_answer_of_started_post(kind: StoreKind) {
@@ -99,7 +96,10 @@ async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
     assert_succeeded(&stored);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
-    assert_eq!(ledger.checks, 0, "a check was made although the answer settles the purchase");
+    assert_eq!(
+        ledger.checks, 0,
+        "a check was made although the answer settles the purchase"
+    );
 }
 
 async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
@@ -137,7 +137,11 @@ async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     let mut client = NoticeServiceClient::connect(url).await.unwrap();
     let listed = client.list_notices(ListNoticesRequest::default()).await;
     let notices = listed.unwrap().into_inner().notices;
-    assert_eq!(notices.len(), 1, "the notice of the last answer must be kept");
+    assert_eq!(
+        notices.len(),
+        1,
+        "the notice of the last answer must be kept"
+    );
 }
 
 on_both_stores!(

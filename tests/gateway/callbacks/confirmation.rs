@@ -7,7 +7,7 @@ use crate::support::{
     on_both_stores,
     world::{
         PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, SERIAL_NUMBER_LATER, SLOW,
-        StoreKind, USER_ID, World, assert_succeeded, buy, get, reference,
+        StoreKind, World, assert_succeeded, buy, get, reference,
     },
 };
 
@@ -85,8 +85,7 @@ async fn callback_settles_after_confirming_check(kind: StoreKind) {
 /// The answer is late; meanwhile a callback and a caller request a check.
 async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
-    let slow = ["--settle-after", "8s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("8s").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
@@ -100,7 +99,11 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     assert_eq!(post(&world.callback_url(), body).await, 200);
     let reported = get(&mut client, &code).await.unwrap();
     let known = (reported.state(), reported.reported_status_code.as_str());
-    assert_eq!(known, (State::Sending, "000"), "the callback must be stored immediately");
+    assert_eq!(
+        known,
+        (State::Sending, "000"),
+        "the callback must be stored immediately"
+    );
     let request = CheckTransactionRequest {
         account: String::new(),
         reference_code: code.clone(),
@@ -108,7 +111,11 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let answer = client.check_transaction(request).await.unwrap();
     assert!(!answer.into_inner().checked);
     let still = get(&mut client, &code).await.unwrap();
-    assert_eq!(still.state(), State::Sending, "the POST was answered before the checks were requested");
+    assert_eq!(
+        still.state(),
+        State::Sending,
+        "the POST was answered before the checks were requested"
+    );
 
     assert_succeeded(&buying.await.unwrap());
     // The requested check follows the answer.

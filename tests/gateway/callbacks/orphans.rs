@@ -124,7 +124,10 @@ async fn orphan_of_lost_record_is_checked_once_and_creates_no_transaction(kind: 
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.checks), (1, 1));
     let said = gateway.process.text() + &format!("{all:?}");
-    assert!(!said.contains("98765-43210"), "the notice contains a serial number");
+    assert!(
+        !said.contains("98765-43210"),
+        "the notice contains a serial number"
+    );
 }
 
 #[tokio::test]

@@ -227,7 +227,10 @@ async fn fresh_callback_is_confirmed_within_5_s_despite_backlog(kind: StoreKind)
     let took = called_back.elapsed();
     let due = metric(&gateway, "okebayar_checks_due").await;
     assert!(took < CONFIRMED_WITHIN, "{took:?} with {due} checks due");
-    assert!(due > 0.0, "the backlog ended before the callback was confirmed");
+    assert!(
+        due > 0.0,
+        "the backlog ended before the callback was confirmed"
+    );
 }
 
 #[tokio::test]

@@ -117,9 +117,7 @@ async fn guard_command_shows_ends_and_starts_guard() {
     let mut gateway = world.start_gateway().await;
     assert_eq!(guard(&world, "show").await, "the failover guard is off");
     let redis = world.redis.as_mut().unwrap();
-    redis.command(&["SAVE"]).await;
-    redis.kill().await;
-    redis.start_again().await;
+    redis.restart_from_snapshot().await;
     let mut client = gateway.client().await;
     assert_quarantined(&buy_again(&mut client, &reference()).await);
     let warned = |line: &str| {
@@ -157,9 +155,7 @@ async fn disabled_guard_ignores_redis_restart() {
         .set("store.failover_guard", "0s");
     let gateway = world.start_gateway().await;
     let redis = world.redis.as_mut().unwrap();
-    redis.command(&["SAVE"]).await;
-    redis.kill().await;
-    redis.start_again().await;
+    redis.restart_from_snapshot().await;
     let mut client = gateway.client().await;
     assert_succeeded(&buy_again(&mut client, &reference()).await);
 }
@@ -192,9 +188,7 @@ async fn guard_end_is_rejected_over_undetected_loss() {
     let mut world = World::new(StoreKind::Redis).await;
     stop(world.start_gateway().await).await;
     let redis = world.redis.as_mut().unwrap();
-    redis.command(&["SAVE"]).await;
-    redis.kill().await;
-    redis.start_again().await;
+    redis.restart_from_snapshot().await;
     let mut ending = start_guard(&world, "end");
     assert!(!ending.ended().await.success());
     let text = ending.text();
@@ -248,9 +242,7 @@ async fn guard_show_does_not_write_to_redis() {
     // `guard show` reports an undetected loss and leaves its detection to a gateway.
     stop(world.start_gateway().await).await;
     let redis = world.redis.as_mut().unwrap();
-    redis.command(&["SAVE"]).await;
-    redis.kill().await;
-    redis.start_again().await;
+    redis.restart_from_snapshot().await;
     let count = redis.count().await;
     for _ in 0..2 {
         let told = guard(&world, "show").await;

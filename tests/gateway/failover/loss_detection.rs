@@ -42,7 +42,7 @@ async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Opti
     for code in &codes {
         assert_succeeded(&buy(&mut one.client().await, code, PLAIN).await);
     }
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let newcomer = first(&world).await;
     if let Some(newcomer) = &newcomer {
         // The newcomer never saw the lost store, but learns that others did.

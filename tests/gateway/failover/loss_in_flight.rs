@@ -8,7 +8,7 @@ use crate::support::{
     failover::{assert_quarantined, buy_until_sent, check_now, short_skew},
     process::PATIENCE,
     world::{
-        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, USER_ID, WATER, World, assert_refused,
+        ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, WATER, World, assert_refused,
         assert_succeeded, bought, buy, get, minted, order, pay, reference,
     },
 };
@@ -16,8 +16,7 @@ use crate::support::{
 #[tokio::test]
 async fn purchase_in_flight_is_rewritten_after_flush() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    let slow = ["--settle-after", "1s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("1s").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
@@ -27,7 +26,7 @@ async fn purchase_in_flight_is_rewritten_after_flush() {
         async move { buy(&mut client, &code, SLOW).await }
     });
     world.ledger_when(&code, "received=1").await;
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     assert_succeeded(&buying.await.unwrap());
     let mut client = gateway.client().await;
     assert_succeeded(&get(&mut client, &code).await.unwrap());
@@ -97,8 +96,7 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
 #[tokio::test]
 async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    let slow = ["--settle-after", "2s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("2s").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
@@ -108,7 +106,7 @@ async fn outcome_of_lost_purchase_does_not_settle_another_order() {
         async move { client.purchase_prepaid(order(&code, SLOW)).await }
     });
     world.ledger_when(&code, "received=1").await;
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let other = PurchasePrepaidRequest {
         product_code: "PULSA5".to_owned(),
         ..order(&code, SLOW)
@@ -137,7 +135,7 @@ async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
         async move { buy(&mut client, &code, ANSWER_AND_CALLBACK_LOST).await }
     });
     world.ledger_when(&code, "received=1").await;
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let told = buying.await.unwrap();
     assert_eq!(told.state(), State::Confirming, "{told:#?}");
     let refused = r#"{"transactionstatus":"204"}"#;
@@ -159,7 +157,7 @@ async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
     let before = gateway.bill(WATER, PAID_ALREADY).await;
     let paid = pay(&mut client, &minted(0), &before).await.unwrap();
     assert_eq!(paid.state(), State::Failed, "{paid:#?}");
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     buy_until_sent(&world, &mut client, || minted(0)).await;
     let bill = gateway.bill(WATER, PAID_ALREADY).await;
     let paid = pay(&mut client, &minted(0), &bill).await.unwrap();
@@ -171,8 +169,7 @@ async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
 #[tokio::test]
 async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    let slow = ["--settle-after", "1s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("1s").await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let bill = gateway.bill(WATER, SLOW).await;
@@ -183,7 +180,7 @@ async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
         async move { pay(&mut client, &code, &bill).await }
     });
     world.ledger_when(&code, "received=1").await;
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let _ = paying.await.unwrap();
     let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
     let told = gateway.until(&code, is_review).await;
@@ -207,7 +204,7 @@ async fn unsent_attempt_does_not_override_attempt_of_another_replica() {
         async move { client.purchase_prepaid(order(&code, PLAIN)).await }
     });
     let (connection, _) = silent.accept().await.unwrap();
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let mut client = sends.client().await;
     assert_succeeded(&buy(&mut client, &code, PLAIN).await);
     drop(connection);

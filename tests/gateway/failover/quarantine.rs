@@ -232,7 +232,11 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
     let shown = get(&mut client, &code).await.unwrap();
     let told = &shown.timeline.last().unwrap().description;
     assert!(told.contains("knows the reference code"), "{shown:#?}");
-    assert_eq!(shown.reason(), Reason::HeldBack, "a receipt must not settle the purchase");
+    assert_eq!(
+        shown.reason(),
+        Reason::HeldBack,
+        "a receipt must not settle the purchase"
+    );
     forget_at_okebayar(&mut world).await;
     let settled = until_checked(&gateway, &code).await;
     assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
@@ -241,7 +245,11 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
         .purchase_prepaid(order(&code, PENDING_FOR_EVER))
         .await;
     assert!(replay.unwrap().into_inner().replayed);
-    assert_eq!(world.ledger(&code).await.received, 0, "the new sandbox must receive nothing");
+    assert_eq!(
+        world.ledger(&code).await.received,
+        0,
+        "the new sandbox must receive nothing"
+    );
 }
 
 /// Requests checks until the transaction leaves CONFIRMING and PENDING.

@@ -173,7 +173,11 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let put = store.put_note("guard", None, &earlier, keep).await.unwrap();
     assert_eq!(put, Put::Done);
     let known = guard::observe(store, None, at(0), random).await.unwrap();
-    assert_eq!(known.on(&GUARD, at(0)), None, "an update must not count as a loss");
+    assert_eq!(
+        known.on(&GUARD, at(0)),
+        None,
+        "an update must not count as a loss"
+    );
     let again = guard::observe(store, Some(&known), at(1), random).await;
     assert_eq!(again.unwrap(), known);
     let committed = store
@@ -207,9 +211,16 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let running = guard::observe(&store, None, at(0), random).await.unwrap();
     assert!(!is_refused(&running, 1).await);
     redis.command(&["FLUSHALL"]).await;
-    assert!(is_refused(&running, 1).await, "the loss is not detected yet");
+    assert!(
+        is_refused(&running, 1).await,
+        "the loss is not detected yet"
+    );
     let newcomer = guard::observe(&store, None, at(1), random).await.unwrap();
-    assert_eq!(newcomer.on(&GUARD, at(1)), None, "a newcomer cannot know of the loss");
+    assert_eq!(
+        newcomer.on(&GUARD, at(1)),
+        None,
+        "a newcomer cannot know of the loss"
+    );
     assert!(is_refused(&running, 1).await);
     // A loss that one gateway detects reaches the others before their next claim.
     let seen = guard::observe(&store, Some(&running), at(2), random).await;
@@ -265,9 +276,7 @@ async fn redis_has_new_epoch_after_possible_loss() {
     let known = guard::end(&store, REASON, at(7), random).await.unwrap();
     assert!(!is_lost(&store, Some(&known)).await);
     // The server is another process.
-    redis.command(&["SAVE"]).await;
-    redis.kill().await;
-    redis.start_again().await;
+    redis.restart_from_snapshot().await;
     let store = open_redis(&redis.url, retention).await;
     assert!(is_lost(&store, Some(&known)).await);
     let known = guard::end(&store, REASON, at(7), random).await.unwrap();

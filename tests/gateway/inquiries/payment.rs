@@ -237,7 +237,11 @@ async fn purchase_after_inquiry_sends_its_references() {
         for name in ["ref1", "ref2", "ref3"] {
             assert_eq!(sent[name], told[name], "{format} {name}");
         }
-        assert_eq!(sent["inquirycode"], Value::Null, "the inquiry code must never be sent");
+        assert_eq!(
+            sent["inquirycode"],
+            Value::Null,
+            "the inquiry code must never be sent"
+        );
         assert_eq!(sent["querycode"], Value::Null);
         // Another reference code cannot use the same inquiry.
         request.reference_code = reference();

@@ -122,7 +122,10 @@ async fn post_answered_as_inquiry_does_not_succeed() {
         let (bought, paid) = (reference(), reference());
         let mut client = gateway.client().await;
         let ended = buy(&mut client, &bought, LIKE_INQUIRY).await;
-        assert_eq!(ended.trace_code, "", "the trace code of the inquiry must not be kept");
+        assert_eq!(
+            ended.trace_code, "",
+            "the trace code of the inquiry must not be kept"
+        );
         pay(&mut client, &paid, &bill).await.unwrap();
         for code in [bought, paid] {
             let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;

@@ -75,7 +75,11 @@ async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
         let store = store_of(&world).await;
         let customer = Verbatim::new(format!("{RESET_AND_CALLBACK_LOST}/"));
         let listed = inquiries::of_bill(&store, &customer).await.unwrap();
-        assert_eq!(listed.keys(), [key(&open)], "a rejected call must not be listed");
+        assert_eq!(
+            listed.keys(),
+            [key(&open)],
+            "a rejected call must not be listed"
+        );
     }
     let contested = reference();
     let answer = pay_beside(&mut client, &contested, &second, &[&open]).await;

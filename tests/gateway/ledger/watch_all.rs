@@ -374,7 +374,10 @@ async fn watch_of_one_account_omits_others() {
     let first = next(&mut updates).await.cursor;
     buy(&mut client, &reference(), PLAIN).await;
     let moved = next(&mut updates).await;
-    assert_eq!(moved.transaction, None, "the update must contain only a new cursor");
+    assert_eq!(
+        moved.transaction, None,
+        "the update must contain only a new cursor"
+    );
     assert_ne!(moved.cursor, first);
     let mut order = crate::support::world::order(&reference(), PLAIN);
     order.account = "second".into();

@@ -33,7 +33,9 @@ async fn watch_all(client: &mut Client) -> Result<Streaming<WatchTransactionsRes
 }
 
 fn assert_may_retry(status: &Status) {
-    let retry = status.get_details_retry_info().expect("the error must have a RetryInfo");
+    let retry = status
+        .get_details_retry_info()
+        .expect("the error must have a RetryInfo");
     assert!(retry.retry_delay.is_some());
 }
 
@@ -46,9 +48,15 @@ async fn watch_over_limit_is_rejected_until_another_ends() {
     let code = reference();
     buy(&mut client, &code, PENDING_FOR_EVER).await;
     let mut one = watch_one(&mut client, &code).await.unwrap();
-    one.message().await.unwrap().expect("the watch must return the present state immediately");
+    one.message()
+        .await
+        .unwrap()
+        .expect("the watch must return the present state immediately");
     let mut all = watch_all(&mut client).await.unwrap();
-    all.message().await.unwrap().expect("the watch must return a cursor immediately");
+    all.message()
+        .await
+        .unwrap()
+        .expect("the watch must return a cursor immediately");
 
     let refused = watch_one(&mut client, &code).await;
     let reason = "TOO_MANY_WATCHERS";
@@ -77,7 +85,10 @@ async fn watch_over_limit_is_rejected_until_another_ends() {
     };
     let admitted = tokio::time::timeout(PATIENCE, admitted).await;
     let mut all = admitted.expect("the place of the ended watch was never released");
-    all.message().await.unwrap().expect("the watch must return a cursor immediately");
+    all.message()
+        .await
+        .unwrap()
+        .expect("the watch must return a cursor immediately");
 }
 
 #[tokio::test]

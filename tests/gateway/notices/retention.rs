@@ -18,9 +18,9 @@ use serde_json::json;
 
 use crate::{
     store_contract::open,
-    support::calls::FORMATS,
-    support::metrics::{admin, metrics_when},
     support::{
+        calls::FORMATS,
+        metrics::{admin, metrics_when},
         on_both_stores,
         process::PATIENCE,
         world::{

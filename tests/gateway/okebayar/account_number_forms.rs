@@ -84,7 +84,10 @@ async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(ki
         assert_eq!(unbelieved(&first, Source::Check).status_code, "000");
         let again = check(&gateway, &code).await;
         assert_unclear(&again);
-        assert_eq!(again.revision, first.revision, "a repeated answer must not add a revision");
+        assert_eq!(
+            again.revision, first.revision,
+            "a repeated answer must not add a revision"
+        );
         assert_eq!(unbelieved(&again, Source::Check).count, 2);
         counted(&gateway, "accnumber", 3).await;
         call_back(&world, &code).await;

@@ -15,7 +15,7 @@ use okebayar_gateway::{
 
 use crate::support::{
     core::{RULES, arming, at, schedule, wish},
-    verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, asked, proves, read},
+    verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, about, asked, proves, read},
 };
 
 /// The answer to a check of a payment has the form of a prepaid purchase, or of the payment's own
@@ -181,10 +181,7 @@ fn serial_number_that_echoes_request_proves_nothing() {
             ("referencecode", reference),
             ("serialnumber", serial_number),
         ];
-        let about = Asked {
-            transaction: &asked,
-            inquired: &InquiriesMade::default(),
-        };
+        let about = about(&asked);
         let answer = read(&fields, Format::Json);
         proves(verdict::of_check(&answer, about, &CodeLists::default()))
     };
@@ -225,10 +222,7 @@ fn trace_code_of_callback_is_not_trace_code_of_post() {
         ("referencecode", REFERENCE),
         ("tracecode", "forged"),
     ];
-    let about = Asked {
-        transaction: &asked,
-        inquired: &InquiriesMade::default(),
-    };
+    let about = about(&asked);
     let answer = read(&fields, Format::Json);
     let said = verdict::of_trusted_callback(&answer, about, &CodeLists::default());
     assert_eq!(proves(said), Proves::Nothing(Ignored::MayMeanNotFound));
@@ -282,11 +276,7 @@ fn own_answer_requires_reference_code_or_trace_code() {
 #[test]
 fn reformatted_number_matches_only_when_configured() {
     let asked = asked();
-    let none = InquiriesMade::default();
-    let about = Asked {
-        transaction: &asked,
-        inquired: &none,
-    };
+    let about = about(&asked);
     let exact = CodeLists::default();
     let msisdn = CodeLists {
         account_numbers: AccountNumberForms::Msisdn,

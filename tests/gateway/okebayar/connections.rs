@@ -219,7 +219,10 @@ async fn purchase_is_sent_once_over_connections_closed_at_any_moment() {
         "{on_reused} requests came on a reused connection"
     );
     let closed = seen.closed_under_request.load(Ordering::Relaxed);
-    assert!(closed > 0, "no connection was closed during a request; the test covered nothing");
+    assert!(
+        closed > 0,
+        "no connection was closed during a request; the test covered nothing"
+    );
 }
 
 /// Accepts one connection and returns the protocols that its TLS client offers (ALPN).

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::fake_okebayar::{REFERENCE, serve_later, written};
-use crate::{
-    support::calls::{FORMATS, rupiah},
-    support::metrics::counted,
-    support::world::{
+use crate::support::{
+    calls::{FORMATS, rupiah},
+    metrics::counted,
+    world::{
         CONTACT, Gateway, PLAIN, PRODUCT, StoreKind, USER_ID, WATER, World, assert_refused,
         assert_succeeded, buy, pay, prepaid_question, reference,
     },

@@ -6,12 +6,12 @@ use okebayar_gateway::{
         answer::Answer,
         format::Format,
         subject::Mismatch,
-        verdict::{self, Asked, CodeLists, Ignored},
+        verdict::{self, CodeLists, Ignored},
     },
-    transaction::{Finding, InquiriesMade, StatusCode},
+    transaction::{Finding, StatusCode},
 };
 
-use crate::support::verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, asked, proves, read};
+use crate::support::verdicts::{ACCOUNT_NUMBER, Proves, REFERENCE, about, asked, proves, read};
 
 /// The fields that an answer names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,11 +146,7 @@ fn expected(names: Names, code: u16, is_listed: bool) -> Proves {
 #[test]
 fn check_verdict_of_every_code_follows_table() {
     let asked = asked();
-    let none = InquiriesMade::default();
-    let about = Asked {
-        transaction: &asked,
-        inquired: &none,
-    };
+    let about = about(&asked);
     for format in [Format::Json, Format::Xml] {
         for number in 0..1000_u16 {
             let code = format!("{number:03}");
@@ -193,11 +189,7 @@ fn verify_sign(answer: &Answer, lists: &CodeLists, ignored: Ignored, case: &str)
 #[test]
 fn failure_without_record_may_mean_not_found() {
     let asked = asked();
-    let none = InquiriesMade::default();
-    let about = Asked {
-        transaction: &asked,
-        inquired: &none,
-    };
+    let about = about(&asked);
     let lists = CodeLists {
         failed: StatusCode::read("299").into_iter().collect(),
         ..CodeLists::default()
@@ -233,11 +225,7 @@ fn failure_without_record_may_mean_not_found() {
 #[test]
 fn trusted_callback_verdict_follows_table() {
     let asked = asked();
-    let none = InquiriesMade::default();
-    let about = Asked {
-        transaction: &asked,
-        inquired: &none,
-    };
+    let about = about(&asked);
     for number in 0..1000_u16 {
         let code = format!("{number:03}");
         for is_listed in [false, true] {

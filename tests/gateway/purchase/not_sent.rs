@@ -170,7 +170,10 @@ async fn redis_is_used_again_after_restart() {
         .await
         .unwrap()
         .into_inner();
-    assert!(replay.replayed, "an acknowledged purchase must survive the restart");
+    assert!(
+        replay.replayed,
+        "an acknowledged purchase must survive the restart"
+    );
     assert_eq!(world.ledger(&before).await.received, 1);
 }
 

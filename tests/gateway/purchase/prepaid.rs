@@ -8,15 +8,13 @@ use okebayar_gateway::grpc::v1::{
 use tonic::{Code as GrpcCode, Request};
 use tonic_types::StatusExt;
 
-use crate::{
-    support::metrics::purchase_is_cancelled,
-    support::{
-        on_both_stores,
-        process::CANARY_PIN,
-        world::{
-            DEPOSIT, Gateway, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, USER_ID, World,
-            assert_refused, assert_succeeded, bought, buy, error_info, get, order, reference,
-        },
+use crate::support::{
+    metrics::purchase_is_cancelled,
+    on_both_stores,
+    process::CANARY_PIN,
+    world::{
+        DEPOSIT, Gateway, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, USER_ID, World, assert_refused,
+        assert_succeeded, bought, buy, error_info, get, order, reference,
     },
 };
 
@@ -172,8 +170,7 @@ async fn unknown_reference_code_is_not_found() {
 async fn slow_world(kind: StoreKind) -> World {
     let mut world = World::without_sandbox(kind).await;
     world.check_rarely();
-    let slow = ["--settle-after", "3s"];
-    world.sandbox = Some(world.sandbox_with(world.sandbox_port, USER_ID, &slow).await);
+    world.start_slow_sandbox("3s").await;
     world
 }
 

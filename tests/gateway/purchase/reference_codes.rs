@@ -291,7 +291,7 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     let mut request = naming("second", &declined);
     request.account_number = DECLINED.into();
     assert!(client.purchase_prepaid(request).await.is_ok());
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     // Both are quarantined under the default account, whose OKEBAYAR knows neither.
     for code in [&paid, &unknown] {
         let held = buy(&mut client, code, PLAIN).await;
@@ -340,7 +340,7 @@ async fn never_received_does_not_release_purchase_of_removed_account_after_flush
     assert!(bought.is_ok());
     leaving.process.signal("-TERM");
     assert!(leaving.process.ended().await.success());
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    world.flush_redis().await;
     let mut client = staying.client().await;
     let held = buy(&mut client, &code, PLAIN).await;
     assert_eq!(

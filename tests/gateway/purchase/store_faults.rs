@@ -100,7 +100,11 @@ async fn outcome_is_retried_until_stored() {
         bench.settle().await;
         assert_eq!(bench.posts(), 1);
         let stored = bench.stored().await.unwrap();
-        assert_eq!(stored.revision(), 2, "a lost reply must not add a second event");
+        assert_eq!(
+            stored.revision(),
+            2,
+            "a lost reply must not add a second event"
+        );
     }
 }
 

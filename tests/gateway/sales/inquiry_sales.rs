@@ -21,18 +21,15 @@ use tokio::sync::Notify;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{
-    support::calls::{FORMATS, rupiah},
-    support::fake_okebayar::{REFERENCE, serve_later, written},
-    support::{
-        metrics::until,
-        on_both_stores,
-        process::PATIENCE,
-        world::{
-            Client, Gateway, PLAIN, PRODUCT, PRODUCT_PRICE, StoreKind, WATER, World,
-            assert_refused, assert_succeeded, bought, buy, get, order, prepaid_question, question,
-            reference,
-        },
+use crate::support::{
+    calls::{FORMATS, rupiah},
+    fake_okebayar::{REFERENCE, serve_later, written},
+    metrics::until,
+    on_both_stores,
+    process::PATIENCE,
+    world::{
+        Client, Gateway, PLAIN, PRODUCT, PRODUCT_PRICE, StoreKind, WATER, World, assert_refused,
+        assert_succeeded, bought, buy, get, order, prepaid_question, question, reference,
     },
 };
 

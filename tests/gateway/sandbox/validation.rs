@@ -125,7 +125,11 @@ async fn invalid_request_gets_documented_code() {
         assert_eq!(world.ledger(&code).await.executed, 0);
 
         assert_eq!(ask(port, &right(), format).await, "000");
-        assert_eq!(ask(port, &right(), format).await, "208", "a repeated purchase");
+        assert_eq!(
+            ask(port, &right(), format).await,
+            "208",
+            "a repeated purchase"
+        );
         let other = with(right(), "productcode", "PULSA100");
         assert_eq!(
             ask(port, &other, format).await,

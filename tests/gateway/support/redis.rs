@@ -130,6 +130,13 @@ impl Redis {
         self.process = launch(&self.arguments, &self.folder).await;
     }
 
+    /// Writes a snapshot, kills the server, and restarts it from the snapshot.
+    pub async fn restart_from_snapshot(&mut self) {
+        self.command(&["SAVE"]).await;
+        self.kill().await;
+        self.start_again().await;
+    }
+
     /// Stops answering, as a hung server does.
     pub fn freeze(&self) {
         self.process.signal("-STOP");

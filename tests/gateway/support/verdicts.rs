@@ -1,6 +1,6 @@
 //! Answers about one transaction, and what they prove.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::tz::TimeZone;
 use okebayar_gateway::{
@@ -8,10 +8,11 @@ use okebayar_gateway::{
         answer::{Answer, Reading, interpret_for},
         format::Format,
         redact::Secrets,
-        verdict::Ignored,
+        verdict::{Asked, Ignored},
     },
     transaction::{
-        AttemptToken, Details, Finding, Source, Statement, StatusCode, TraceCode, Transaction,
+        AttemptToken, Details, Finding, InquiriesMade, Source, Statement, StatusCode, TraceCode,
+        Transaction,
     },
 };
 
@@ -37,6 +38,15 @@ pub fn asked() -> Arc<Transaction> {
     );
     let observed = begun.transaction.observe([pending], at(1), &schedule());
     observed.unwrap().transaction
+}
+
+/// Returns the subject of a check without inquiries under the same reference code.
+pub fn about(transaction: &Transaction) -> Asked<'_> {
+    static NONE: LazyLock<InquiriesMade> = LazyLock::new(InquiriesMade::default);
+    Asked {
+        transaction,
+        inquired: &NONE,
+    }
 }
 
 /// Writes and reads an answer in a format.

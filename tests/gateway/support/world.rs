@@ -185,6 +185,17 @@ impl World {
         self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &[]).await);
     }
 
+    /// Starts the sandbox; it settles transactions after this time, such as `2s`.
+    pub async fn start_slow_sandbox(&mut self, settle_after: &str) {
+        let slow = ["--settle-after", settle_after];
+        self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &slow).await);
+    }
+
+    /// Deletes everything in Redis.
+    pub async fn flush_redis(&self) {
+        self.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    }
+
     /// Starts a sandbox on a port for a member, with additional arguments.
     pub async fn sandbox_with(&self, port: u16, user_id: &str, more: &[&str]) -> Process {
         let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());

@@ -87,7 +87,11 @@ fn attempt_after_quarantined_one_starts_fresh() {
     let mut now = armed.unwrap().transaction;
     assert_eq!(now.standing().state, State::Sending);
     assert_eq!((now.not_sent_at(), now.is_held_back()), (None, false));
-    assert_eq!(now.held_back().len(), 1, "the timeline must keep the quarantined attempt");
+    assert_eq!(
+        now.held_back().len(),
+        1,
+        "the timeline must keep the quarantined attempt"
+    );
     // Evidence about the earlier attempt does not apply to this one, whichever clock armed it.
     let change = now.observe([not_received], at(1200), &schedule());
     now = change.unwrap().transaction;

@@ -20,7 +20,10 @@ fn resolution_settles_only_review_and_reverses_only_success() {
         from.resolve(&ruling, at(2), &schedule()).is_err()
     };
     for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::Reversed] {
-        assert!(cannot(&open, verdict), "a SENDING transaction must not be resolved");
+        assert!(
+            cannot(&open, verdict),
+            "a SENDING transaction must not be resolved"
+        );
     }
     let bought = open.observe([success(Source::Answer, Some("1"))], at(1), &schedule());
     let bought = bought.unwrap().transaction;
@@ -41,7 +44,10 @@ fn resolution_settles_only_review_and_reverses_only_success() {
     let again = reversed
         .transaction
         .resolve(&taken_back, at(3), &schedule());
-    assert!(again.unwrap().is_none(), "a repeated resolution must change nothing");
+    assert!(
+        again.unwrap().is_none(),
+        "a repeated resolution must change nothing"
+    );
     // OKEBAYAR's repeated statements are no new evidence; a failure agrees.
     let failed = Finding::Failed(FailureReason::Cancelled);
     let later = [

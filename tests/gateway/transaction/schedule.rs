@@ -158,7 +158,11 @@ fn requested_check_waits_for_post() {
         )
         .unwrap()
         .transaction;
-    assert_eq!(unsent.due_at(), Some(at(30)), "the callback's request must still be due");
+    assert_eq!(
+        unsent.due_at(),
+        Some(at(30)),
+        "the callback's request must still be due"
+    );
     let token = AttemptToken::new(uuid::Uuid::from_u128(5));
     let armed = unsent
         .arm_again(unsent.order().clone(), arming(token, 40), &schedule())
