@@ -172,7 +172,7 @@ impl Rounds {
 
     /// Makes OKEBAYAR deny a purchase in progress while an unauthenticated client reports its
     /// success.
-    async fn lie_about(&mut self) {
+    async fn deny_and_forge(&mut self) {
         let denied = r#"{"transactionstatus":"400"}"#;
         self.world.misprint(PENDING_FOR_EVER, denied).await;
         let (code, _) = self.dice.pick(&self.bought).clone();
@@ -272,7 +272,7 @@ impl Rounds {
             let received = self.received(code).await;
             bought += usize::from(received == 1);
             if received > 1 {
-                self.tell_of(code);
+                self.print_history(code);
             }
             assert!(
                 received <= 1,
@@ -285,7 +285,7 @@ impl Rounds {
 
 impl Rounds {
     /// Prints the actions and the log lines about a reference code.
-    fn tell_of(&self, code: &str) {
+    fn print_history(&self, code: &str) {
         let running = self.gateways.iter();
         let running = running.flat_map(|gateway| gateway.process.output());
         let key = code.replace('-', "");
@@ -337,7 +337,7 @@ async fn reference_codes_are_bought_once_over_fifty_random_rounds() {
             }
             7 | 8 => newcomer = rounds.lose_everything().await,
             9 => rounds.freeze_one().await,
-            10..=12 => rounds.lie_about().await,
+            10..=12 => rounds.deny_and_forge().await,
             13 => {
                 let redis = rounds.world.redis.as_mut().unwrap();
                 redis.kill().await;

@@ -34,7 +34,7 @@ async fn purchase_is_quarantined_after_redis_restarts_empty() {
 }
 
 /// Flushes Redis under two running gateways; `first` runs before they use it again.
-async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Option<Gateway>) {
+async fn assert_quarantined_after_flush(first: impl AsyncFn(&World) -> Option<Gateway>) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let (one, two) = (world.start_gateway().await, world.start_replica().await);
@@ -61,7 +61,7 @@ async fn an_emptied_redis_buys_nothing_again(first: impl AsyncFn(&World) -> Opti
 
 #[tokio::test]
 async fn purchase_is_quarantined_when_guard_show_ran_after_flush() {
-    an_emptied_redis_buys_nothing_again(async |world| {
+    assert_quarantined_after_flush(async |world| {
         guard(world, "show").await;
         assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
         None
@@ -71,7 +71,7 @@ async fn purchase_is_quarantined_when_guard_show_ran_after_flush() {
 
 #[tokio::test]
 async fn purchase_is_quarantined_when_another_gateway_started_after_flush() {
-    an_emptied_redis_buys_nothing_again(async |world| Some(world.start_replica().await)).await;
+    assert_quarantined_after_flush(async |world| Some(world.start_replica().await)).await;
 }
 
 /// The gateway's connections break at the same time, as when Redis restarts.

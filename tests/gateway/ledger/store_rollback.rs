@@ -44,7 +44,7 @@ async fn copy(world: &World) -> Vec<(String, Vec<u8>)> {
 
 /// Replaces the contents of Redis by a copy in one transaction, as a restore does; without a copy,
 /// empties it.
-async fn go_back(world: &World, copy: &[(String, Vec<u8>)]) {
+async fn roll_back(world: &World, copy: &[(String, Vec<u8>)]) {
     let mut pipeline = redis::pipe();
     pipeline.atomic().cmd("FLUSHALL").ignore();
     for (key, dump) in copy {
@@ -113,7 +113,7 @@ async fn watch_is_rejected_after_rollback_before_seen_revision() {
     let mut updates = watch(&mut client, &code, 0).await;
     assert_eq!(told(&mut updates).await.revision, reported.revision);
     let mut resumed = watch(&mut client, &code, reported.revision).await;
-    go_back(&world, &earlier).await;
+    roll_back(&world, &earlier).await;
     for updates in [&mut updates, &mut resumed] {
         let refused = next(updates).await;
         assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
@@ -129,13 +129,13 @@ async fn watch_is_rejected_when_seen_revision_became_another_change() {
     let earlier = copy(&world).await;
     let other = report(&world, &gateway, &code, "203").await;
     let otherwise = copy(&world).await;
-    go_back(&world, &earlier).await;
+    roll_back(&world, &earlier).await;
     let reported = report(&world, &gateway, &code, "000").await;
     assert_eq!(reported.revision, other.revision);
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &code, 0).await;
     assert_eq!(told(&mut updates).await.reported_status_code, "000");
-    go_back(&world, &otherwise).await;
+    roll_back(&world, &otherwise).await;
     let refused = next(&mut updates).await;
     assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
 }
@@ -147,13 +147,13 @@ async fn watch_is_rejected_when_later_revisions_lack_seen_change() {
     report(&world, &gateway, &code, "203").await;
     let other = report(&world, &gateway, &code, "204").await;
     let otherwise = copy(&world).await;
-    go_back(&world, &earlier).await;
+    roll_back(&world, &earlier).await;
     let reported = report(&world, &gateway, &code, "000").await;
     assert_eq!(reported.revision + 1, other.revision);
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &code, 0).await;
     assert_eq!(told(&mut updates).await.revision, reported.revision);
-    go_back(&world, &otherwise).await;
+    roll_back(&world, &otherwise).await;
     let refused = next(&mut updates).await;
     assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
 }
@@ -177,7 +177,7 @@ async fn watch_all_is_rejected_after_rollback() {
         let told = next(updates).await.unwrap().unwrap();
         assert_eq!(told.transaction.unwrap().reference_code, code);
     }
-    go_back(&world, &earlier).await;
+    roll_back(&world, &earlier).await;
     for updates in &mut watching {
         let refused = next(updates).await;
         assert_refused(refused, Code::OutOfRange, "CURSOR_OUT_OF_RANGE", "maybe");
@@ -206,7 +206,7 @@ async fn waiting_purchase_is_answered_after_store_lost_it() {
     gateway
         .until(&code, |one| one.state() == State::Pending)
         .await;
-    go_back(&world, &[]).await;
+    roll_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the call timed out").unwrap();
     assert_refused(answer, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
@@ -248,7 +248,7 @@ async fn waiting_for_check() -> (
 async fn waiting_check_returns_rolled_back_state() {
     let (world, _gateway, earlier, waiting) = waiting_for_check().await;
     // The caller's request for a check is a version of its own.
-    go_back(&world, &earlier).await;
+    roll_back(&world, &earlier).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the call timed out").unwrap().unwrap();
     assert_eq!(answer.transaction.unwrap().state(), State::Pending);
@@ -257,7 +257,7 @@ async fn waiting_check_returns_rolled_back_state() {
 #[tokio::test]
 async fn waiting_check_reports_lost_transaction() {
     let (world, _gateway, _, waiting) = waiting_for_check().await;
-    go_back(&world, &[]).await;
+    roll_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the call timed out").unwrap();
     assert_refused(answer, Code::NotFound, "TRANSACTION_NOT_FOUND", "maybe");
@@ -285,7 +285,7 @@ async fn watch_continues_over_record_rewritten_by_its_sender() {
     world.ledger_when(&code, "received=1").await;
     let mut updates = watch(&mut client, &code, 0).await;
     assert_eq!(told(&mut updates).await.state(), State::Sending);
-    go_back(&world, &[]).await;
+    roll_back(&world, &[]).await;
     let settled = told(&mut updates).await;
     assert_eq!((settled.revision, settled.state()), (2, State::Succeeded));
     assert!(next(&mut updates).await.unwrap().is_none());

@@ -11,9 +11,9 @@ use okebayar_gateway::grpc::v1::{
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::support::fake_okebayar::{REFERENCE, serve_later, written};
 use crate::support::{
     calls::{FORMATS, rupiah},
+    fake_okebayar::{REFERENCE, serve_later, written},
     metrics::counted,
     world::{
         CONTACT, Gateway, PLAIN, PRODUCT, StoreKind, USER_ID, WATER, World, assert_refused,

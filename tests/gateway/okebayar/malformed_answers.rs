@@ -47,6 +47,7 @@ fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 const SUCCESS: &str = r#"{"transactionstatus":"000","tracecode":"t","serialnumber":"1"}"#;
+
 const FAILURE: &str = r#"{"transactionstatus":"204","tracecode":"t"}"#;
 
 #[tokio::test]
@@ -197,22 +198,4 @@ async fn assert_unknown(format: &str, case: &str, answer: Vec<u8>) {
     );
     assert_eq!(transaction.timeline.len(), 1, "{case}");
     assert_eq!(count.load(Ordering::SeqCst), 1, "{case}");
-}
-
-#[tokio::test]
-async fn proxy_from_environment_is_ignored() {
-    let mut world = World::new(StoreKind::Embedded).await;
-    for name in [
-        "http_proxy",
-        "HTTP_PROXY",
-        "https_proxy",
-        "all_proxy",
-        "ALL_PROXY",
-    ] {
-        world
-            .variables
-            .push((name.to_owned(), "http://127.0.0.1:1".to_owned()));
-    }
-    let gateway = world.start_gateway().await;
-    assert_succeeded(&buy(&mut gateway.client().await, &reference(), PLAIN).await);
 }

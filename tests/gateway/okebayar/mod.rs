@@ -10,6 +10,7 @@ pub mod formats;
 pub mod fuzz_corpus;
 pub mod malformed_answers;
 pub mod member_mismatch;
+pub mod proxy;
 pub mod published_answers;
 pub mod published_requests;
 pub mod serial_number_evidence;

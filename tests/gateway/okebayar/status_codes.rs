@@ -229,7 +229,7 @@ impl Bench {
     }
 }
 
-async fn every_code(format: &'static str) {
+async fn assert_every_code(format: &'static str) {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.check_rarely().set("accounts.main.format", format);
     world.set("checks.serial_number", "1h");
@@ -257,10 +257,10 @@ async fn every_code(format: &'static str) {
 
 #[tokio::test]
 async fn every_status_code_has_documented_result_in_json() {
-    every_code("json").await;
+    assert_every_code("json").await;
 }
 
 #[tokio::test]
 async fn every_status_code_has_documented_result_in_xml() {
-    every_code("xml").await;
+    assert_every_code("xml").await;
 }

@@ -104,7 +104,7 @@ async fn start(kind: StoreKind, format: &str, give_up_after: &str) -> (World, Ga
     (world, gateway)
 }
 
-async fn every_scenario(kind: StoreKind, format: &str) {
+async fn run_scenarios(kind: StoreKind, format: &str) {
     let (world, gateway) = start(kind, format, GIVE_UP_AFTER).await;
     let began = Instant::now();
     let cases = SCENARIOS.iter();
@@ -202,11 +202,11 @@ async fn verify_end(
 }
 
 async fn every_scenario_ends_as_documented_in_json(kind: StoreKind) {
-    every_scenario(kind, "json").await;
+    run_scenarios(kind, "json").await;
 }
 
 async fn every_scenario_ends_as_documented_in_xml(kind: StoreKind) {
-    every_scenario(kind, "xml").await;
+    run_scenarios(kind, "xml").await;
 }
 
 on_both_stores!(

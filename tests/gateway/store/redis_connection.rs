@@ -79,7 +79,7 @@ impl Proxy {
     }
 }
 
-async fn put_behind_a_proxy(world: &mut World) -> Proxy {
+async fn put_behind_proxy(world: &mut World) -> Proxy {
     let proxy = Proxy::start(world.redis.as_ref().unwrap().port()).await;
     world
         .set("store.url", &proxy.url)
@@ -90,7 +90,7 @@ async fn put_behind_a_proxy(world: &mut World) -> Proxy {
 #[tokio::test]
 async fn unresponsive_host_is_replaced_by_responding_one() {
     let mut world = World::new(StoreKind::Redis).await;
-    let proxy = put_behind_a_proxy(&mut world).await;
+    let proxy = put_behind_proxy(&mut world).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let codes = [reference(), reference()];
@@ -109,7 +109,7 @@ async fn unresponsive_host_is_replaced_by_responding_one() {
 #[tokio::test]
 async fn unresponsive_subscription_is_renewed() {
     let mut world = World::without_sandbox(StoreKind::Redis).await;
-    let proxy = put_behind_a_proxy(&mut world).await;
+    let proxy = put_behind_proxy(&mut world).await;
     // Polling is disabled in effect: only a wake-up can deliver the change.
     world.set("events.poll_interval", "1h");
     let watching = world.start_replica().await;

@@ -239,7 +239,7 @@ fn assert_attributes(ours: &[&Span], code: &str, sandbox_port: u16) {
     );
 }
 
-async fn one_story(protocol: &str) {
+async fn assert_one_trace(protocol: &str) {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let collector = collect(&mut world, protocol).await;
@@ -394,12 +394,12 @@ async fn failure_marks_its_span_as_error() {
 
 #[tokio::test]
 async fn purchase_settled_by_another_replica_is_one_trace_over_grpc() {
-    one_story("grpc").await;
+    assert_one_trace("grpc").await;
 }
 
 #[tokio::test]
 async fn purchase_settled_by_another_replica_is_one_trace_over_http() {
-    one_story("http/protobuf").await;
+    assert_one_trace("http/protobuf").await;
 }
 
 const CALLS: u32 = 1500;
