@@ -21,10 +21,10 @@ async fn renamed_account_is_rejected_without_former_name(kind: StoreKind) {
     assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
     gateway.process.kill().await;
     world.rename_account("main", "renamed");
-    let told = refused(&world, &["serve"]).await;
+    let output = refused(&world, &["serve"]).await;
     assert!(
-        told.contains("accounts.renamed.formerly = [\"main\"]"),
-        "{told}"
+        output.contains("accounts.renamed.formerly = [\"main\"]"),
+        "{output}"
     );
     assert_eq!(world.ledger(&code).await.received, 1);
 }
@@ -99,8 +99,8 @@ async fn reverted_rename_requires_former_name(kind: StoreKind) {
     world
         .rename_account("renamed", "main")
         .unset("accounts.main.formerly");
-    let told = refused(&world, &["serve"]).await;
-    assert!(told.contains("accounts.main.formerly"), "{told}");
+    let output = refused(&world, &["serve"]).await;
+    assert!(output.contains("accounts.main.formerly"), "{output}");
     world.set("accounts.main.formerly", "renamed");
     let gateway = world.start_gateway().await;
     replay(&mut gateway.client().await, "main", &made, PLAIN).await;

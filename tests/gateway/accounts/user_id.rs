@@ -31,10 +31,10 @@ async fn duplicate_user_id_is_rejected_by_configuration_check() {
         .set("accounts.second.url", &url)
         .set("accounts.second.userid", "TEST-member")
         .set("accounts.second.pin", CANARY_PIN);
-    let told = refused(&world, &["serve", "--check"]).await;
+    let output = refused(&world, &["serve", "--check"]).await;
     assert!(
-        told.contains("accounts.second.userid: it is the user id of account main"),
-        "{told}"
+        output.contains("accounts.second.userid: it is the user id of account main"),
+        "{output}"
     );
 }
 
@@ -49,17 +49,17 @@ async fn changed_user_id_is_rejected_until_change_userid_runs(kind: StoreKind) {
     let command = ["store", "change-userid", "--account", "main"];
     let confirmed = [&command[..], &["--yes"]].concat();
     for _ in 0..2 {
-        let told = refused(&world, &["serve"]).await;
+        let output = refused(&world, &["serve"]).await;
         assert!(
-            told.contains("store change-userid --account main"),
-            "{told}"
+            output.contains("store change-userid --account main"),
+            "{output}"
         );
         // Without confirmation the command only prints the change.
-        let told = refused(&world, &command).await;
-        assert!(told.contains("add --yes"), "{told}");
+        let output = refused(&world, &command).await;
+        assert!(output.contains("add --yes"), "{output}");
     }
-    let told = done(&world, &confirmed).await;
-    assert!(told.contains("changed: "), "{told}");
+    let output = done(&world, &confirmed).await;
+    assert!(output.contains("changed: "), "{output}");
     assert!(
         done(&world, &confirmed)
             .await
@@ -70,8 +70,8 @@ async fn changed_user_id_is_rejected_until_change_userid_runs(kind: StoreKind) {
     assert_eq!(world.ledger(&made.reference_code).await.received, 1);
     if kind == StoreKind::Redis {
         world.set("accounts.main.userid", "test-member");
-        let told = refused(&world, &["serve"]).await;
-        assert!(told.contains("account:main"), "{told}");
+        let output = refused(&world, &["serve"]).await;
+        assert!(output.contains("account:main"), "{output}");
     }
 }
 
@@ -86,14 +86,14 @@ async fn user_id_change_is_rejected_while_transactions_are_open(kind: StoreKind)
     gateway.process.kill().await;
     world.set("accounts.main.userid", "new-member");
     let command = ["store", "change-userid", "--account", "main", "--yes"];
-    let told = refused(&world, &command).await;
+    let output = refused(&world, &command).await;
     assert!(
-        told.contains("whose outcome is open: 1") && told.contains("--despite-open"),
-        "{told}"
+        output.contains("whose outcome is open: 1") && output.contains("--despite-open"),
+        "{output}"
     );
     refused(&world, &["serve"]).await;
-    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
-    assert!(told.contains("changed: "), "{told}");
+    let output = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(output.contains("changed: "), "{output}");
     world.start_gateway().await;
 }
 
@@ -106,23 +106,23 @@ async fn user_id_change_is_rejected_while_code_lists_are_configured(kind: StoreK
     world.set("accounts.main.userid", "new-member");
     let command = ["store", "change-userid", "--account", "main", "--yes"];
     world.set("accounts.main.not_received_codes", "400");
-    let told = refused(&world, &command).await;
+    let output = refused(&world, &command).await;
     assert!(
-        told.contains("accounts.main.not_received_codes: ")
-            && told.contains("every gateway's configuration")
-            && told.contains("--despite-open"),
-        "{told}"
+        output.contains("accounts.main.not_received_codes: ")
+            && output.contains("every gateway's configuration")
+            && output.contains("--despite-open"),
+        "{output}"
     );
     world.set("accounts.main.failed_codes", "299");
-    let told = refused(&world, &command).await;
+    let output = refused(&world, &command).await;
     assert!(
-        told.contains("accounts.main.not_received_codes and accounts.main.failed_codes: "),
-        "{told}"
+        output.contains("accounts.main.not_received_codes and accounts.main.failed_codes: "),
+        "{output}"
     );
-    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
-    assert!(told.contains("changed: "), "{told}");
-    let told = done(&world, &command).await;
-    assert!(told.contains("nothing is changed"), "{told}");
+    let output = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(output.contains("changed: "), "{output}");
+    let output = done(&world, &command).await;
+    assert!(output.contains("nothing is changed"), "{output}");
 }
 
 /// Overwrites the record of a transaction with an unreadable one.
@@ -171,15 +171,15 @@ async fn user_id_change_counts_unreadable_record_as_open() {
     damage(redis, &begin(1).transaction).await;
     world.set("accounts.main.userid", "new-member");
     let command = ["store", "change-userid", "--account", "main", "--yes"];
-    let told = refused(&world, &command).await;
+    let output = refused(&world, &command).await;
     assert!(
-        told.contains("whose outcome is open: 0")
-            && told.contains("they count as open: 1 (")
-            && told.contains("--despite-open"),
-        "{told}"
+        output.contains("whose outcome is open: 0")
+            && output.contains("they count as open: 1 (")
+            && output.contains("--despite-open"),
+        "{output}"
     );
-    let told = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
-    assert!(told.contains("changed: "), "{told}");
+    let output = done(&world, &[&command[..], &["--despite-open"]].concat()).await;
+    assert!(output.contains("changed: "), "{output}");
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ async fn concurrent_duplicates_at_two_gateways_buy_once() {
     let clients = [gateways[0].client().await, gateways[1].client().await];
     for round in 0..ROUNDS {
         let account_number = if round % 2 == 0 { PLAIN } else { SLOW };
-        let told = buy_at_once(&world, &clients, account_number).await;
-        told.iter().for_each(assert_succeeded);
+        let transactions = buy_at_once(&world, &clients, account_number).await;
+        transactions.iter().for_each(assert_succeeded);
     }
 }
 
@@ -75,7 +75,7 @@ async fn thousand_watchers_see_changes_made_by_another_replica() {
         .check_rarely()
         .set("events.poll_interval", "1h")
         .set("events.safety_poll_interval", "1h");
-    let told = world.start_gateway().await;
+    let called_back = world.start_gateway().await;
     let watched = world.start_replica().await;
     let client = watched.client().await;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
@@ -106,7 +106,7 @@ async fn thousand_watchers_see_changes_made_by_another_replica() {
         assert!(settled.revision >= last, "{code}");
     }
     assert!(
-        told.process.text().contains("\"to\":\"SUCCEEDED\""),
+        called_back.process.text().contains("\"to\":\"SUCCEEDED\""),
         "callbacks reached the first"
     );
 }

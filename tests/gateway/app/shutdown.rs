@@ -129,8 +129,11 @@ async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     assert_succeeded(&bought(call.await.unwrap().unwrap().into_inner()));
     assert!(gateway.process.ended().await.success());
     drop(idle);
-    let told = reqwest::get(format!("http://{}/healthz", gateway.admin)).await;
-    assert!(told.is_err(), "the gateway still answers after the drain");
+    let response = reqwest::get(format!("http://{}/healthz", gateway.admin)).await;
+    assert!(
+        response.is_err(),
+        "the gateway still answers after the drain"
+    );
 
     let gateway = world.start_gateway().await;
     let url = format!("http://{}", gateway.grpc);

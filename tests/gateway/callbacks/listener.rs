@@ -281,8 +281,8 @@ async fn trace_log_omits_callback_secret() {
         let url = format!("{open}/{path}?{query}");
         let answer = reqwest::get(&url).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
-        let told = answer.text().await.unwrap();
-        assert!(!told.contains(&secret), "{told}");
+        let printed = answer.text().await.unwrap();
+        assert!(!printed.contains(&secret), "{printed}");
         // A malformed callback, and a repeated one.
         let answer = reqwest::get(format!("{open}/{path}?status=000&status=200")).await;
         let expected = if status == 200 { 400 } else { 404 };
@@ -291,8 +291,8 @@ async fn trace_log_omits_callback_secret() {
     gateway.process.add_secret(secret);
     gateway.process.add_secret(escaped);
     gateway.process.kill().await;
-    let told = gateway.process.text();
-    assert!(told.contains("a callback was refused"), "{told}");
+    let printed = gateway.process.text();
+    assert!(printed.contains("a callback was refused"), "{printed}");
 }
 
 #[tokio::test]

@@ -165,12 +165,12 @@ async fn every_answer_settles_on_documented_evidence(kind: StoreKind) {
         request.set_wait_until(WaitUntil::Final);
         let mut client = gateway.client().await;
         let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
-        let told = (
+        let outcome = (
             transaction.state(),
             transaction.reason(),
             transaction.status_code.as_str(),
         );
-        assert_eq!(told, (state, reason, status_code), "{account_number}");
+        assert_eq!(outcome, (state, reason, status_code), "{account_number}");
         let failed = state == State::Failed;
         let flags = (
             transaction.r#final,

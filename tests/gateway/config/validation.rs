@@ -23,10 +23,13 @@ async fn check_in(world: &World, environment: &[(String, String)]) -> (bool, Str
 /// Asserts that a value is rejected with these words, and that a secret value is not quoted.
 async fn assert_refused(world: &mut World, key: &str, value: &str, words: &[&str]) {
     world.set(key, value);
-    let (can_be_used, told) = check(world).await;
-    assert!(!can_be_used, "{key} = {value:?}: {told}");
+    let (can_be_used, output) = check(world).await;
+    assert!(!can_be_used, "{key} = {value:?}: {output}");
     for word in words {
-        assert!(told.contains(word), "{word} of {key} = {value:?}: {told}");
+        assert!(
+            output.contains(word),
+            "{word} of {key} = {value:?}: {output}"
+        );
     }
     world.unset(key);
 }
@@ -118,8 +121,8 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
         "a.b_c~d-0123456789",
     ] {
         world.set(key, value);
-        let (can_be_used, told) = check(&world).await;
-        assert!(can_be_used, "{value:?}: {told}");
+        let (can_be_used, output) = check(&world).await;
+        assert!(can_be_used, "{value:?}: {output}");
     }
 }
 
@@ -127,15 +130,15 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
 async fn trusted_callbacks_require_secret_or_allow_list() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("accounts.main.callback_trusted", "true");
-    let (can_be_used, told) = check(&world).await;
-    assert!(!can_be_used, "{told}");
+    let (can_be_used, output) = check(&world).await;
+    assert!(!can_be_used, "{output}");
     for word in [
         "accounts.main.callback_trusted: ",
         "accounts.main.callback_secret_file",
         "callbacks.allow",
         "openssl rand -hex 16",
     ] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(output.contains(word), "{word}: {output}");
     }
     for everybody in ["0.0.0.0/0", "203.0.113.7, 0.0.0.0/1", "::/0"] {
         let words = ["accounts.main.callback_trusted: "];
@@ -174,15 +177,15 @@ async fn hyphenated_account_in_environment_is_rejected() {
     world
         .unset("accounts.my-shop.pin")
         .unset("accounts.my-shop.userid");
-    let (can_be_used, told) = check(&world).await;
-    assert!(!can_be_used, "{told}");
-    assert!(told.contains("accounts.my-shop.pin_file"), "{told}");
-    assert!(!told.contains("MY-SHOP"), "no shell sets it: {told}");
+    let (can_be_used, output) = check(&world).await;
+    assert!(!can_be_used, "{output}");
+    assert!(output.contains("accounts.my-shop.pin_file"), "{output}");
+    assert!(!output.contains("MY-SHOP"), "no shell sets it: {output}");
     world.rename_account("my-shop", "main");
-    let (_, told) = check(&world).await;
+    let (_, output) = check(&world).await;
     assert!(
-        told.contains("OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__PIN"),
-        "{told}"
+        output.contains("OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__PIN"),
+        "{output}"
     );
 }
 
@@ -220,8 +223,8 @@ async fn code_with_documented_meaning_is_rejected_as_never_received() {
         "200", "203", "204", "205", "210", "215", "232", "400", "404", "500", "777",
     ] {
         world.set(key, code);
-        let (can_be_used, told) = check(&world).await;
-        assert!(can_be_used, "{code}: {told}");
+        let (can_be_used, output) = check(&world).await;
+        assert!(can_be_used, "{code}: {output}");
     }
     world.set(key, "404, 777");
     let words = [format!("{key}: 777 stands in failed_codes too")];
@@ -247,17 +250,17 @@ async fn time_below_safe_minimum_requires_opt_in() {
     for (key, _, enough) in floored {
         world.set(key, enough);
     }
-    let (can_be_used, told) = check(&world).await;
-    assert!(can_be_used, "{told}");
-    assert!(!told.contains("allow_short_times"), "{told}");
+    let (can_be_used, output) = check(&world).await;
+    assert!(can_be_used, "{output}");
+    assert!(!output.contains("allow_short_times"), "{output}");
     for (key, short, enough) in floored {
         let words = [format!("{key}: "), "allow_short_times = true".to_owned()];
         assert_refused(&mut world, key, short, &[&words[0], &words[1]]).await;
         world.set(key, short).set("allow_short_times", "true");
-        let (can_be_used, told) = check(&world).await;
-        assert!(can_be_used, "{key}: {told}");
-        let warned = told.contains("warning: allow_short_times: ");
-        assert!(warned, "--check names the opt-in: {told}");
+        let (can_be_used, output) = check(&world).await;
+        assert!(can_be_used, "{key}: {output}");
+        let warned = output.contains("warning: allow_short_times: ");
+        assert!(warned, "--check names the opt-in: {output}");
         world.unset("allow_short_times").set(key, enough);
     }
     world.set("store.failover_guard", "0s");
@@ -302,10 +305,10 @@ async fn value_that_breaks_every_call_is_rejected() {
     ] {
         let before = world.environment();
         world.set(key, value);
-        let (can_be_used, told) = check(&world).await;
-        assert!(!can_be_used, "{key} = {value:?}: {told}");
-        assert!(told.contains(key), "{key} = {value:?}: {told}");
-        assert!(!told.contains("pass@"), "{told}");
+        let (can_be_used, output) = check(&world).await;
+        assert!(!can_be_used, "{key} = {value:?}: {output}");
+        assert!(output.contains(key), "{key} = {value:?}: {output}");
+        assert!(!output.contains("pass@"), "{output}");
         let variable = |key: &str| key.to_ascii_uppercase().replace('.', "__");
         let name = format!("OKEBAYAR_GATEWAY__{}", variable(key));
         match before.into_iter().find(|(known, _)| *known == name) {
@@ -327,20 +330,23 @@ async fn password_in_toml_file_is_rejected_and_masked() {
     let mut process = Process::start(BINARY, &arguments, &[], world.path());
     process.add_secret("hush-hush".to_owned());
     assert!(!process.ended().await.success());
-    let told = process.text();
+    let output = process.text();
     for key in ["store.url", "accounts.main.proxy"] {
         let problem = format!("{key}: a password stands in the TOML file");
-        assert!(told.contains(&problem), "{told}");
+        assert!(output.contains(&problem), "{output}");
     }
-    assert!(told.contains("accounts.main.proxy_file"), "{told}");
+    assert!(output.contains("accounts.main.proxy_file"), "{output}");
     let toml = toml.replace("accounts.main", "accounts.my-shop");
     std::fs::write(&file, toml).unwrap();
     let mut process = Process::start(BINARY, &arguments, &[], world.path());
     process.add_secret("hush-hush".to_owned());
     assert!(!process.ended().await.success());
-    let told = process.text();
-    assert!(told.contains("accounts.my-shop.proxy_file"), "{told}");
-    assert!(!told.contains("MY-SHOP__PROXY"), "no shell sets it: {told}");
+    let output = process.text();
+    assert!(output.contains("accounts.my-shop.proxy_file"), "{output}");
+    assert!(
+        !output.contains("MY-SHOP__PROXY"),
+        "no shell sets it: {output}"
+    );
 }
 
 #[tokio::test]
@@ -369,9 +375,9 @@ async fn proxy_given_twice_or_in_unusable_file_is_rejected() {
     world.set("accounts.main.proxy", "http://127.0.0.1:3128");
     assert_refused(&mut world, key, &path, &["it is given twice"]).await;
     world.unset("accounts.main.proxy").set(key, &path);
-    let (can_be_used, told) = check(&world).await;
-    assert!(can_be_used, "{told}");
-    assert!(!told.contains("hush-hush"), "{told}");
+    let (can_be_used, output) = check(&world).await;
+    assert!(can_be_used, "{output}");
+    assert!(!output.contains("hush-hush"), "{output}");
 }
 
 #[tokio::test]
@@ -391,8 +397,8 @@ async fn unrestricted_callbacks_are_warned_about_at_start() {
         let mut gateway = world.start_gateway().await;
         gateway.process.signal("-TERM");
         assert!(gateway.process.ended().await.success());
-        let told = gateway.process.text();
-        assert_eq!(told.contains(warning), is_warned, "{listen}: {told}");
-        assert!(told.contains("\"allow_short_times\""), "{told}");
+        let output = gateway.process.text();
+        assert_eq!(output.contains(warning), is_warned, "{listen}: {output}");
+        assert!(output.contains("\"allow_short_times\""), "{output}");
     }
 }

@@ -101,8 +101,8 @@ async fn assert_valid(documents: &[Value], case: &str) {
         let mut command = tool("kubernetes-validate");
         command.args(["--strict", "-k", version]).arg(&file);
         let output = output(command).await;
-        let told = text(&output.stdout) + &text(&output.stderr);
-        assert!(output.status.success(), "{case} on {version}: {told}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success(), "{case} on {version}: {printed}");
     }
 }
 

@@ -57,15 +57,15 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     } else {
         Some(gateway)
     };
-    let told = guard(&world, "end").await;
+    let output = guard(&world, "end").await;
     assert!(
-        told.contains("1 that were held back are NOT_SENT"),
-        "{told}"
+        output.contains("1 that were held back are NOT_SENT"),
+        "{output}"
     );
-    assert!(told.contains("4 stay held back"), "{told}");
+    assert!(output.contains("4 stay held back"), "{output}");
     // Keys may omit case and hyphens.
     let line_of = |code: &str| {
-        let found = told.lines().find(|line| {
+        let found = output.lines().find(|line| {
             let line = line.replace('-', "").to_lowercase();
             line.contains(&code.replace('-', "").to_lowercase())
         });
@@ -73,18 +73,21 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     };
     assert!(
         line_of(&unchecked).contains("not answered a check"),
-        "{told}"
+        "{output}"
     );
     assert!(
         line_of(&called_back).contains("a callback named it"),
-        "{told}"
+        "{output}"
     );
-    assert!(line_of(&orphaned).contains("a callback named it"), "{told}");
+    assert!(
+        line_of(&orphaned).contains("a callback named it"),
+        "{output}"
+    );
     assert!(
         line_of(&sent).contains("evidence that it was sent"),
-        "{told}"
+        "{output}"
     );
-    assert_eq!(line_of(&unknown), "", "{told}");
+    assert_eq!(line_of(&unknown), "", "{output}");
     let again = guard(&world, "end").await;
     assert!(again.contains("0 that were held back"), "{again}");
 
@@ -125,24 +128,27 @@ async fn guard_command_shows_ends_and_starts_guard() {
             .then_some(())
     };
     gateway.process.line(warned).await;
-    let told = guard(&world, "show").await;
+    let output = guard(&world, "show").await;
     assert!(
-        told.starts_with("the failover guard is on since "),
-        "{told}"
+        output.starts_with("the failover guard is on since "),
+        "{output}"
     );
-    let told = guard(&world, "end").await;
-    assert!(told.starts_with("the failover guard is off\n"), "{told}");
-    let told = guard(&world, "show").await;
-    let (first, ended) = told.split_once('\n').unwrap();
+    let output = guard(&world, "end").await;
+    assert!(
+        output.starts_with("the failover guard is off\n"),
+        "{output}"
+    );
+    let output = guard(&world, "show").await;
+    let (first, ended) = output.split_once('\n').unwrap();
     assert_eq!(first, "the failover guard is off");
-    assert!(ended.starts_with("ended at "), "{told}");
-    assert!(ended.ends_with(REASON), "{told}");
+    assert!(ended.starts_with("ended at "), "{output}");
+    assert!(ended.ends_with(REASON), "{output}");
     // A running gateway reads the end of the guard within seconds.
     buy_until_sent(&world, &mut client, reference).await;
-    let told = guard(&world, "start").await;
+    let output = guard(&world, "start").await;
     assert!(
-        told.starts_with("the failover guard is on since "),
-        "{told}"
+        output.starts_with("the failover guard is on since "),
+        "{output}"
     );
     assert_quarantined(&buy_until_quarantined(&mut client).await);
 }
@@ -173,8 +179,11 @@ async fn guard_command_on_embedded_store_requires_stopped_gateway() {
     assert!(fails("start").await.contains("stop the gateway first"));
     stop(gateway).await;
     assert!(guard(&world, "start").await.contains(" is on since "));
-    let told = guard(&world, "end").await;
-    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    let output = guard(&world, "end").await;
+    assert!(
+        output.starts_with("the failover guard is off\n"),
+        "{output}"
+    );
     // `guard end` requires a reason.
     for arguments in [&["guard", "end"][..], &["guard", "end", "--reason", " "]] {
         let mut process = Process::start(BINARY, arguments, &world.environment(), world.path());
@@ -194,8 +203,11 @@ async fn guard_end_is_rejected_over_undetected_loss() {
     let text = ending.text();
     assert!(text.contains("no gateway has noticed yet"), "{text}");
     assert!(guard(&world, "start").await.contains(" is on since "));
-    let told = guard(&world, "end").await;
-    assert!(told.starts_with("the failover guard is off\n"), "{told}");
+    let output = guard(&world, "end").await;
+    assert!(
+        output.starts_with("the failover guard is off\n"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
@@ -236,8 +248,11 @@ async fn guard_show_does_not_write_to_embedded_store() {
 #[tokio::test]
 async fn guard_show_does_not_write_to_redis() {
     let mut world = World::new(StoreKind::Redis).await;
-    let told = guard(&world, "show").await;
-    assert!(told.contains("no gateway has used this store"), "{told}");
+    let output = guard(&world, "show").await;
+    assert!(
+        output.contains("no gateway has used this store"),
+        "{output}"
+    );
     assert_eq!(world.redis.as_ref().unwrap().count().await, 0);
     // `guard show` reports an undetected loss and leaves its detection to a gateway.
     stop(world.start_gateway().await).await;
@@ -245,8 +260,8 @@ async fn guard_show_does_not_write_to_redis() {
     redis.restart_from_snapshot().await;
     let count = redis.count().await;
     for _ in 0..2 {
-        let told = guard(&world, "show").await;
-        assert!(told.contains("may have lost records"), "{told}");
+        let output = guard(&world, "show").await;
+        assert!(output.contains("may have lost records"), "{output}");
     }
     assert_eq!(world.redis.as_ref().unwrap().count().await, count);
 }

@@ -186,11 +186,11 @@ async fn without_run_id(listener: TcpListener, port: u16) {
     while let Ok((near, _)) = listener.accept().await {
         let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let (mut asked, mut told_on) = near.into_split();
-        let (mut told, mut asked_on) = far.into_split();
+        let (mut output, mut asked_on) = far.into_split();
         tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asked_on).await });
         tokio::spawn(async move {
             let mut bytes = vec![0; 64 * 1024];
-            while let Ok(count @ 1..) = told.read(&mut bytes).await {
+            while let Ok(count @ 1..) = output.read(&mut bytes).await {
                 for at in 0..count {
                     if bytes[at..count].starts_with(b"run_id:") {
                         bytes[at] = b'x';
@@ -212,9 +212,9 @@ async fn redis_without_run_id_is_rejected() {
     world.set("store.url", &url);
     let mut process = Process::start(BINARY, &["serve"], &world.environment(), world.path());
     assert!(!process.ended().await.success());
-    let told = process.text();
+    let output = process.text();
     assert!(
-        told.contains("it does not tell run_id and master_replid"),
-        "{told}"
+        output.contains("it does not tell run_id and master_replid"),
+        "{output}"
     );
 }

@@ -72,8 +72,8 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
         .arg("REPLACE");
     put_back.exec_async(&mut redis).await.unwrap();
 
-    let told = buying.await.unwrap();
-    assert_refused(told, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
+    let answer = buying.await.unwrap();
+    assert_refused(answer, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
     // A watch would end at NOT_SENT.
     let mut client = gateway.client().await;
     let reviewed = async {
@@ -84,8 +84,8 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
             }
         }
     };
-    let told = tokio::time::timeout(PATIENCE, reviewed).await.unwrap();
-    assert!(told.contradicted && !told.safe_to_refund && !told.safe_to_buy_again);
+    let answer = tokio::time::timeout(PATIENCE, reviewed).await.unwrap();
+    assert!(answer.contradicted && !answer.safe_to_refund && !answer.safe_to_buy_again);
     let mut client = gateway.client().await;
     let again = buy(&mut client, &code, ANSWER_AND_CALLBACK_LOST).await;
     assert_eq!(again.state(), State::NeedsReview, "{again:#?}");
@@ -136,8 +136,8 @@ async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     });
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
-    let told = buying.await.unwrap();
-    assert_eq!(told.state(), State::Confirming, "{told:#?}");
+    let answer = buying.await.unwrap();
+    assert_eq!(answer.state(), State::Confirming, "{answer:#?}");
     let refused = r#"{"transactionstatus":"204"}"#;
     world.misprint(ANSWER_AND_CALLBACK_LOST, refused).await;
     check_now(&gateway, &code).await;
@@ -183,8 +183,8 @@ async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
     world.flush_redis().await;
     let _ = paying.await.unwrap();
     let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
-    let told = gateway.until(&code, is_review).await;
-    assert_eq!(told.reason(), Reason::PaidMeanwhile, "{told:#?}");
+    let answer = gateway.until(&code, is_review).await;
+    assert_eq!(answer.reason(), Reason::PaidMeanwhile, "{answer:#?}");
 }
 
 #[tokio::test]
@@ -208,8 +208,8 @@ async fn unsent_attempt_does_not_override_attempt_of_another_replica() {
     let mut client = sends.client().await;
     assert_succeeded(&buy(&mut client, &code, PLAIN).await);
     drop(connection);
-    let told = stalled.await.unwrap().unwrap().into_inner();
-    assert_succeeded(&bought(told));
+    let answer = stalled.await.unwrap().unwrap().into_inner();
+    assert_succeeded(&bought(answer));
     stalls.process.signal("-TERM");
     assert!(stalls.process.ended().await.success());
     assert_succeeded(&get(&mut client, &code).await.unwrap());

@@ -51,8 +51,8 @@ async fn purchase_lost_by_restore_is_quarantined_and_found_by_check(kind: StoreK
     check_now(&gateway, &forgotten).await;
     let found = gateway.until_final(&forgotten).await;
     assert_succeeded(&found);
-    let told = &found.timeline[0].description;
-    assert!(told.starts_with("attempt 1 was held back"), "{told}");
+    let output = &found.timeline[0].description;
+    assert!(output.starts_with("attempt 1 was held back"), "{output}");
     let ledger = world.ledger(&forgotten).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
@@ -230,8 +230,8 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
     assert_quarantined(&buy(&mut client, &code, PENDING_FOR_EVER).await);
     check_now(&gateway, &code).await;
     let shown = get(&mut client, &code).await.unwrap();
-    let told = &shown.timeline.last().unwrap().description;
-    assert!(told.contains("knows the reference code"), "{shown:#?}");
+    let output = &shown.timeline.last().unwrap().description;
+    assert!(output.contains("knows the reference code"), "{shown:#?}");
     assert_eq!(
         shown.reason(),
         Reason::HeldBack,

@@ -156,8 +156,8 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     let ended = guard::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
     let items = store.items(List::GuardEndings).await.unwrap();
-    let told = guard::ending(&items[0]).unwrap();
-    assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
+    let observed = guard::ending(&items[0]).unwrap();
+    assert_eq!((observed.reason.as_str(), observed.at), (REASON, at(3)));
 }
 
 /// A release before guard ids stores the epoch and the loss alone.
@@ -227,8 +227,8 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let seen = seen.unwrap();
     assert!(seen.on(&GUARD, at(3)).is_some());
     assert!(is_refused(&newcomer, 2).await);
-    let told = guard::observe(&store, Some(&newcomer), at(4), random).await;
-    assert_eq!(told.unwrap(), seen, "one loss must be recorded once");
+    let observed = guard::observe(&store, Some(&newcomer), at(4), random).await;
+    assert_eq!(observed.unwrap(), seen, "one loss must be recorded once");
     assert!(!is_refused(&seen, 2).await);
 
     // Only some keys are lost, as when one node of a cluster is flushed.
@@ -239,8 +239,8 @@ async fn flushed_redis_is_detected_before_next_claim() {
     // An operator ends the guard of the new note only; the loss that another gateway knows stays.
     redis.command(&["FLUSHALL"]).await;
     guard::end(&store, REASON, at(200), random).await.unwrap();
-    let told = guard::observe(&store, Some(&running), at(201), random).await;
-    assert!(told.unwrap().on(&GUARD, at(202)).is_some());
+    let observed = guard::observe(&store, Some(&running), at(201), random).await;
+    assert!(observed.unwrap().on(&GUARD, at(202)).is_some());
 }
 
 /// A running gateway detects each kind of loss, whichever client reaches Redis first.

@@ -89,13 +89,16 @@ async fn buys_and_follows(heading: &str, language: &str, program: &str) {
     let gateway = world.start_gateway().await;
     let code = reference();
     let folder = folder(program, &example(heading, language));
-    let mut told = String::new();
+    let mut printed = String::new();
     for line in commands(heading, &gateway, &code) {
-        told = run(shell(&line, folder.path())).await;
+        printed = run(shell(&line, folder.path())).await;
         assert!(!line.contains(program) || line.contains(PENDING_THEN_SUCCESS));
     }
     let bought = get(&mut gateway.client().await, &code).await.unwrap();
-    assert_eq!(told, format!("STATE_SUCCEEDED {}\n", bought.serial_number));
+    assert_eq!(
+        printed,
+        format!("STATE_SUCCEEDED {}\n", bought.serial_number)
+    );
     assert!(!bought.serial_number.is_empty());
     assert_eq!(world.ledger(&code).await.executed, 1);
 }

@@ -150,6 +150,6 @@ async fn unreadable_deadline_is_rejected() {
     assert_eq!(world.ledger(&code).await.received, 1);
     gateway.process.signal("-TERM");
     assert!(gateway.process.ended().await.success());
-    let told = gateway.process.text();
-    assert!(!told.contains("panicked"), "{told}");
+    let log = gateway.process.text();
+    assert!(!log.contains("panicked"), "{log}");
 }

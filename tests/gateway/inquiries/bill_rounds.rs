@@ -187,14 +187,14 @@ impl Rounds {
             }
             assert_eq!(received, 1, "{code}; seed {seed}");
             sent += 1;
-            let told = |name: &str| entry["parameters"][name].as_str().unwrap().to_owned();
+            let parameter = |name: &str| entry["parameters"][name].as_str().unwrap().to_owned();
             let rupiah = |name: &str| -> i64 {
-                let whole = told(name);
+                let whole = parameter(name);
                 whole.split('.').next().unwrap().parse().unwrap()
             };
             let paid = Shown {
-                inquiry_code: told("inquirycode"),
-                numbers: [told("accnumber1"), told("accnumber2")],
+                inquiry_code: parameter("inquirycode"),
+                numbers: [parameter("accnumber1"), parameter("accnumber2")],
                 total: rupiah("nominal") + rupiah("adminfee"),
             };
             let meant = self.meant.get(code).map(Vec::as_slice);

@@ -231,11 +231,11 @@ async fn purchase_after_inquiry_sends_its_references() {
         assert_eq!((bought.state(), bought.r#final), (State::Succeeded, true));
         assert_eq!(bought.inquiry_code, inquiry.inquiry_code);
         let sent = world.ledger(&code).await.parameters;
-        let told = world
+        let inquired = world
             .ask_sandbox(&format!("inquiry/{}", inquiry.inquiry_code))
             .await;
         for name in ["ref1", "ref2", "ref3"] {
-            assert_eq!(sent[name], told[name], "{format} {name}");
+            assert_eq!(sent[name], inquired[name], "{format} {name}");
         }
         assert_eq!(
             sent["inquirycode"],

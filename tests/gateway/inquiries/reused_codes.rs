@@ -119,8 +119,8 @@ async fn reused_code_pays_bill_with_stated_total(kind: StoreKind) {
             let paid = pay(&mut client, &code, shown).await.unwrap();
             assert_eq!(paid.bill.unwrap().total, shown.total, "{format}");
             let sent = sent(&world, &code).await;
-            let told = sent["nominal"].as_str().unwrap();
-            assert_eq!(told.split('.').next(), Some(nominal), "{format}");
+            let sent_nominal = sent["nominal"].as_str().unwrap();
+            assert_eq!(sent_nominal.split('.').next(), Some(nominal), "{format}");
             assert_eq!(sent["ref2"], *shown.ref2);
         }
     }

@@ -99,7 +99,7 @@ async fn next<T: std::fmt::Debug>(updates: &mut Streaming<T>) -> Result<Option<T
     next.expect("the watch was never ended")
 }
 
-async fn told(updates: &mut Streaming<WatchTransactionResponse>) -> Transaction {
+async fn next_transaction(updates: &mut Streaming<WatchTransactionResponse>) -> Transaction {
     let update = next(updates).await.unwrap().expect("the stream ended");
     update.transaction.unwrap()
 }
@@ -111,7 +111,10 @@ async fn watch_is_rejected_after_rollback_before_seen_revision() {
     let reported = report(&world, &gateway, &code, "000").await;
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &code, 0).await;
-    assert_eq!(told(&mut updates).await.revision, reported.revision);
+    assert_eq!(
+        next_transaction(&mut updates).await.revision,
+        reported.revision
+    );
     let mut resumed = watch(&mut client, &code, reported.revision).await;
     roll_back(&world, &earlier).await;
     for updates in [&mut updates, &mut resumed] {
@@ -119,7 +122,7 @@ async fn watch_is_rejected_after_rollback_before_seen_revision() {
         assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
     }
     // From revision 0 it continues with the store's present contents.
-    let again = told(&mut watch(&mut client, &code, 0).await).await;
+    let again = next_transaction(&mut watch(&mut client, &code, 0).await).await;
     assert_eq!(again.revision, reported.revision - 1);
 }
 
@@ -134,7 +137,10 @@ async fn watch_is_rejected_when_seen_revision_became_another_change() {
     assert_eq!(reported.revision, other.revision);
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &code, 0).await;
-    assert_eq!(told(&mut updates).await.reported_status_code, "000");
+    assert_eq!(
+        next_transaction(&mut updates).await.reported_status_code,
+        "000"
+    );
     roll_back(&world, &otherwise).await;
     let refused = next(&mut updates).await;
     assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
@@ -152,7 +158,10 @@ async fn watch_is_rejected_when_later_revisions_lack_seen_change() {
     assert_eq!(reported.revision + 1, other.revision);
     let mut client = gateway.client().await;
     let mut updates = watch(&mut client, &code, 0).await;
-    assert_eq!(told(&mut updates).await.revision, reported.revision);
+    assert_eq!(
+        next_transaction(&mut updates).await.revision,
+        reported.revision
+    );
     roll_back(&world, &otherwise).await;
     let refused = next(&mut updates).await;
     assert_refused(refused, Code::OutOfRange, "REVISION_OUT_OF_RANGE", "maybe");
@@ -174,8 +183,8 @@ async fn watch_all_is_rejected_after_rollback() {
     }
     report(&world, &gateway, &code, "000").await;
     for updates in &mut watching {
-        let told = next(updates).await.unwrap().unwrap();
-        assert_eq!(told.transaction.unwrap().reference_code, code);
+        let update = next(updates).await.unwrap().unwrap();
+        assert_eq!(update.transaction.unwrap().reference_code, code);
     }
     roll_back(&world, &earlier).await;
     for updates in &mut watching {
@@ -284,9 +293,9 @@ async fn watch_continues_over_record_rewritten_by_its_sender() {
     });
     world.ledger_when(&code, "received=1").await;
     let mut updates = watch(&mut client, &code, 0).await;
-    assert_eq!(told(&mut updates).await.state(), State::Sending);
+    assert_eq!(next_transaction(&mut updates).await.state(), State::Sending);
     roll_back(&world, &[]).await;
-    let settled = told(&mut updates).await;
+    let settled = next_transaction(&mut updates).await;
     assert_eq!((settled.revision, settled.state()), (2, State::Succeeded));
     assert!(next(&mut updates).await.unwrap().is_none());
     let bought = tokio::time::timeout(PATIENCE, buying).await;

@@ -154,23 +154,23 @@ const CHANGES_MIN: i64 = 500;
 
 /// Starts purchases and returns their codes once this many are answered.
 async fn begin_and_await(client: &Client, answered: usize) -> Vec<String> {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let kinds = [PLAIN, PENDING_THEN_SUCCESS, CALLBACK_LOST];
     let codes: Vec<String> = (0..BEGUN).map(|_| reference()).collect();
     for (number, code) in codes.iter().enumerate() {
-        let (mut client, slots, tell) = (client.clone(), Arc::clone(&slots), tell.clone());
+        let (mut client, slots, sender) = (client.clone(), Arc::clone(&slots), sender.clone());
         let request = order(code, kinds[number % kinds.len()]);
         tokio::spawn(async move {
             let _slot = slots.acquire().await.unwrap();
             // Most of them fail, because the gateway is killed.
             if client.purchase_prepaid(request).await.is_ok() {
-                let _ = tell.send(());
+                let _ = sender.send(());
             }
         });
     }
     for _ in 0..answered {
-        let answer = tokio::time::timeout(PATIENCE, told.recv()).await;
+        let answer = tokio::time::timeout(PATIENCE, receiver.recv()).await;
         answer.expect("no purchase was answered").unwrap();
     }
     codes
@@ -289,9 +289,12 @@ async fn watch_from_now_returns_cursor_first(kind: StoreKind) {
     buy(&mut client, &new, PLAIN).await;
     for revision in 1..=2 {
         let update = next(&mut updates).await;
-        let told = update.transaction.unwrap();
-        assert_eq!((&told.reference_code, told.revision), (&new, revision));
-        assert_eq!(told.r#final, revision == 2);
+        let transaction = update.transaction.unwrap();
+        assert_eq!(
+            (&transaction.reference_code, transaction.revision),
+            (&new, revision)
+        );
+        assert_eq!(transaction.r#final, revision == 2);
     }
     // The earlier cursor still returns both.
     let mut updates = watch(&mut client, &start).await.unwrap();
@@ -338,8 +341,8 @@ async fn watch_from_trimmed_cursor_is_out_of_range() {
     let mut updates = watch(&mut client, &fresh).await.unwrap();
     let code = reference();
     buy(&mut client, &code, PLAIN).await;
-    let told = next(&mut updates).await.transaction.unwrap();
-    assert_eq!(told.reference_code, code);
+    let transaction = next(&mut updates).await.transaction.unwrap();
+    assert_eq!(transaction.reference_code, code);
 }
 
 #[tokio::test]
@@ -382,12 +385,12 @@ async fn watch_of_one_account_omits_others() {
     let mut order = crate::support::world::order(&reference(), PLAIN);
     order.account = "second".into();
     client.purchase_prepaid(order.clone()).await.unwrap();
-    let told = loop {
-        if let Some(told) = next(&mut updates).await.transaction {
-            break told;
+    let transaction = loop {
+        if let Some(transaction) = next(&mut updates).await.transaction {
+            break transaction;
         }
     };
-    assert_eq!(told.reference_code, order.reference_code);
+    assert_eq!(transaction.reference_code, order.reference_code);
     let status = client.watch_transactions(request(&["nobody"], "")).await;
     assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
 }
@@ -411,8 +414,8 @@ async fn shutdown_ends_watch_all_with_reason() {
     let mut updates = watch(&mut client, &cursor).await.unwrap();
     let code = reference();
     buy(&mut client, &code, PLAIN).await;
-    let told = next(&mut updates).await.transaction.unwrap();
-    assert_eq!(told.reference_code, code);
+    let transaction = next(&mut updates).await.transaction.unwrap();
+    assert_eq!(transaction.reference_code, code);
 }
 
 #[tokio::test]

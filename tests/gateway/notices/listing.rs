@@ -44,12 +44,12 @@ async fn repeated_notice_is_listed_once(kind: StoreKind) {
     let kept = tokio::time::timeout(PATIENCE, kept)
         .await
         .expect("the notice was never kept");
-    let told: Vec<(&str, i64)> = kept
+    let counts: Vec<(&str, i64)> = kept
         .iter()
         .map(|notice| (notice.text.as_str(), notice.count))
         .collect();
     let promo = "PROMO DATA1GB SAMPAI AKHIR BULAN";
-    assert_eq!(told, [("TERIMA KASIH", 1), (promo, 3)]);
+    assert_eq!(counts, [("TERIMA KASIH", 1), (promo, 3)]);
     assert!(kept.iter().all(|notice| notice.account == "main"));
     let seconds = |notice: &Notice| {
         let (first, last) = (notice.first_time.unwrap(), notice.last_time.unwrap());

@@ -157,27 +157,27 @@ async fn texts_of_one_pattern_take_one_place(kind: StoreKind) {
     let world = World::new(kind).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
-    let told = async |info: String| {
+    let answer_with = async |info: String| {
         tell(&world, PLAIN, &info).await;
         buy(&mut client.clone(), &reference(), PLAIN).await;
     };
     for number in 0..10 {
-        told(format!(
+        answer_with(format!(
             "Kode promo {number}x{number}, berlaku 1{number} menit"
         ))
         .await;
     }
     counted(&gateway, "kept", 3.0).await;
     counted(&gateway, "too_many", 7.0).await;
-    told("Gangguan server".to_owned()).await;
+    answer_with("Gangguan server".to_owned()).await;
     counted(&gateway, "kept", 4.0).await;
     assert_eq!(texts(&gateway).await.len(), 4);
     // A known pattern is still counted.
-    told("Kode promo 0x0, berlaku 10 menit".to_owned()).await;
+    answer_with("Kode promo 0x0, berlaku 10 menit".to_owned()).await;
     counted(&gateway, "repeated", 1.0).await;
     // Different words each time: limited to this many a day.
     for letter in 'a'..='z' {
-        told(format!("Pesan {letter}{letter}{letter}")).await;
+        answer_with(format!("Pesan {letter}{letter}{letter}")).await;
     }
     counted(&gateway, "kept", 24.0).await;
     counted(&gateway, "too_many", 7.0 + 26.0 - 20.0).await;
@@ -296,9 +296,9 @@ async fn notice_page_reads_only_its_items() {
     assert!(read < 20_000, "{read} bytes were read for five notices");
     let gets = redis.info("commandstats", "cmdstat_get").await;
     assert!(gets < 50, "{gets} notes were read for five notices");
-    let told: Vec<&str> = first.iter().map(|notice| notice.text.as_str()).collect();
+    let listed: Vec<&str> = first.iter().map(|notice| notice.text.as_str()).collect();
     assert_eq!(
-        told,
+        listed,
         ["text 999", "text 998", "text 997", "text 996", "text 995"]
     );
     request.page_token = token;

@@ -163,8 +163,11 @@ async fn answer_with_reformatted_number_is_believed_when_configured() {
             .await;
         let bought = buy(&mut client, &reference(), "081200000001").await;
         assert_unclear(&bought);
-        let told = &unbelieved(&bought, Source::Answer).description;
-        assert!(told.contains("productcode PULSA10-V2"), "{told}");
+        let description = &unbelieved(&bought, Source::Answer).description;
+        assert!(
+            description.contains("productcode PULSA10-V2"),
+            "{description}"
+        );
         counted(&gateway, "productcode", 1).await;
     }
 }

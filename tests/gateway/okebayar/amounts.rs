@@ -99,11 +99,15 @@ async fn unreadable_price_does_not_affect_status() {
             assert_eq!(bought.state(), State::Succeeded, "{format} {value}");
             assert!(bought.r#final && !bought.serial_number.is_empty());
             assert_eq!(bought.price, row.meaning.money(), "{format} {value}");
-            let told = bought.timeline.iter().map(|entry| &entry.description);
+            let descriptions = bought.timeline.iter().map(|entry| &entry.description);
             let unread = format!("unreadable harga {text:?}");
-            let is_unread = told.clone().any(|told| told.contains(&unread));
+            let is_unread = descriptions
+                .clone()
+                .any(|description| description.contains(&unread));
             assert_eq!(is_unread, row.meaning == Unreadable, "{format} {value}");
-            let is_any = told.clone().any(|told| told.contains("unreadable"));
+            let is_any = descriptions
+                .clone()
+                .any(|description| description.contains("unreadable"));
             assert_eq!(is_any, is_unread, "{format} {value}");
         }
     }

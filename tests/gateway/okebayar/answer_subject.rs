@@ -61,7 +61,7 @@ fn payment_check_with_paid_inquiry_code_is_record() {
 #[test]
 fn inquiry_under_same_reference_code_does_not_prove_purchase() {
     let asked = asked();
-    let told = Details {
+    let inquiry_details = Details {
         serial_number: SerialNumber::read("1122-3344"),
         trace_code: TraceCode::parse("own").ok(),
         price: Amount::parse("10500").ok(),
@@ -72,7 +72,7 @@ fn inquiry_under_same_reference_code_does_not_prove_purchase() {
     };
     let mut answered = InquiriesMade::default();
     answered.note("one");
-    answered.note_answer("one", StatusCode::read("000").unwrap(), &told);
+    answered.note_answer("one", StatusCode::read("000").unwrap(), &inquiry_details);
     let mut unanswered = InquiriesMade::default();
     unanswered.note("one");
     let verdicts_on = |inquired: &InquiriesMade, code: &str, more: &[(&str, &str)]| {

@@ -62,9 +62,9 @@ fn check_result_is_ignored_when_inquiry_may_explain_it() {
     assert_eq!(check(&made, &[success, proof]), Ok(Finding::Succeeded));
     // The check sent the POST's own trace code, so the answer may be an echo.
     for trace_code in ["own", "another"] {
-        let told = ("tracecode", trace_code);
-        assert_eq!(check(&made, &[success, told]), doubted, "{trace_code}");
-        assert_eq!(check(&made, &[failure, told]), doubted, "{trace_code}");
+        let echoed = ("tracecode", trace_code);
+        assert_eq!(check(&made, &[success, echoed]), doubted, "{trace_code}");
+        assert_eq!(check(&made, &[failure, echoed]), doubted, "{trace_code}");
     }
     // An inquiry was answered 204 as well; none was answered 203.
     assert_eq!(check(&made, &[failure]), doubted);

@@ -66,7 +66,7 @@ async fn conflict_in_informational_field_keeps_outcome() {
     ];
     for format in FORMATS {
         for conflict in &conflicts {
-            let mut told = Vec::new();
+            let mut timelines = Vec::new();
             for order in [[0, 1], [1, 0]] {
                 let mut pairs = SUCCESS.to_vec();
                 pairs.extend(order.map(|at| conflict[at]));
@@ -85,9 +85,9 @@ async fn conflict_in_informational_field_keeps_outcome() {
                     .iter()
                     .map(|entry| entry.description.clone())
                     .collect();
-                told.push(timeline);
+                timelines.push(timeline);
             }
-            assert_eq!(told[0], told[1], "{format} {conflict:?}");
+            assert_eq!(timelines[0], timelines[1], "{format} {conflict:?}");
         }
     }
 }

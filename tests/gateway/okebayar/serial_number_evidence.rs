@@ -44,12 +44,12 @@ async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind)
             let code = reference();
             world.misprint(&meter, inquiry).await;
             let asked = prepaid_question(&code, "HPLNPRA20", &meter);
-            let told = gateway.inquirer().await.inquire_prepaid(asked).await;
-            let told = told.unwrap().into_inner().inquiry.unwrap();
+            let inquiry = gateway.inquirer().await.inquire_prepaid(asked).await;
+            let inquiry = inquiry.unwrap().into_inner().inquiry.unwrap();
             world.misprint(&meter, check).await;
             let mut request = order(&code, &meter);
             request.product_code = "HPLNPRA20".into();
-            request.inquiry_code = told.inquiry_code;
+            request.inquiry_code = inquiry.inquiry_code;
             request.set_wait_until(WaitUntil::Final);
             let mut client = gateway.client().await;
             bought.push(async move { client.purchase_prepaid(request).await });

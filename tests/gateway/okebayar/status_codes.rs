@@ -91,7 +91,7 @@ const TABLE: [Row; 42] = [
     Row(999, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
 ];
 
-fn assert_outcome(told: &Transaction, expected: Outcome, case: &str) {
+fn assert_outcome(found: &Transaction, expected: Outcome, case: &str) {
     let (state, reason, is_final) = match expected {
         Succeeded => (State::Succeeded, Reason::Unspecified, true),
         Awaited => (State::Succeeded, Reason::Unspecified, false),
@@ -100,12 +100,12 @@ fn assert_outcome(told: &Transaction, expected: Outcome, case: &str) {
         Doubtful(why) => (State::Confirming, why, false),
         Unknown => (State::Confirming, Reason::UnclearAnswer, false),
     };
-    assert_eq!((told.state(), told.reason()), (state, reason), "{case}");
-    assert_eq!(told.r#final, is_final, "{case}");
+    assert_eq!((found.state(), found.reason()), (state, reason), "{case}");
+    assert_eq!(found.r#final, is_final, "{case}");
     let failed = matches!(expected, Failed(_));
-    assert_eq!(told.safe_to_refund, failed, "{case}");
-    assert_eq!(told.safe_to_buy_again, failed, "{case}");
-    assert_eq!(told.serial_number_pending, expected == Awaited, "{case}");
+    assert_eq!(found.safe_to_refund, failed, "{case}");
+    assert_eq!(found.safe_to_buy_again, failed, "{case}");
+    assert_eq!(found.serial_number_pending, expected == Awaited, "{case}");
 }
 
 fn assert_answer<T>(answer: Result<T, Status>, row: &Row, case: &str) {

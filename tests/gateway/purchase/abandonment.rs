@@ -155,10 +155,10 @@ async fn shutdown_without_store_fails_and_lists_unstored_outcomes() {
     let status = gateway.process.ended().await;
     assert!(!status.success(), "{}", gateway.process.text());
     let named = code.replace('-', "");
-    let told = gateway.process.output().into_iter().any(|line| {
+    let is_logged = gateway.process.output().into_iter().any(|line| {
         line.contains("an outcome could not be stored:") && line.replace('-', "").contains(&named)
     });
-    assert!(told, "{}", gateway.process.text());
+    assert!(is_logged, "{}", gateway.process.text());
 
     // Checks settle the outcomes lost with that process.
     world.redis.as_ref().unwrap().thaw();

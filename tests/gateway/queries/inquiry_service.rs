@@ -62,7 +62,7 @@ async fn electricity_meter_inquiry_returns_every_field() {
         let Some(Detail::PlnPrepaid(pln)) = inquiry.detail else {
             panic!("{format}: no detail");
         };
-        let told = [
+        let returned = [
             pln.id_pelanggan,
             pln.no_meter,
             pln.nama_pelanggan,
@@ -94,7 +94,7 @@ async fn electricity_meter_inquiry_returns_every_field() {
             "",
             "",
         ];
-        assert_eq!(told, expected, "{format}");
+        assert_eq!(returned, expected, "{format}");
         let left: Vec<(&str, &str)> = inquiry
             .fields
             .iter()

@@ -99,12 +99,12 @@ async fn inquiry_answered_like_purchase_is_kept_and_blocks_purchase(kind: StoreK
         assert_needs_review(&sold);
         assert_eq!(sold.price, rupiah(PRODUCT_PRICE));
         assert!(!sold.serial_number.is_empty(), "{format}");
-        let told = &sold.timeline.last().unwrap().description;
+        let description = &sold.timeline.last().unwrap().description;
         assert!(
             sold.timeline
                 .iter()
                 .any(|entry| entry.description.contains("like a purchase")),
-            "{told}"
+            "{description}"
         );
         // The token is returned to authorized callers and appears in no log.
         assert!(!gateway.process.text().contains(&sold.serial_number));

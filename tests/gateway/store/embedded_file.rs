@@ -45,8 +45,8 @@ async fn file_of_another_format_is_rejected_and_left_unchanged() {
     ];
     for bytes in damaged {
         fs::write(world.store_file(), bytes).unwrap();
-        let told = refused(&world).await;
-        assert!(told.contains("gateway.redb.restore"), "{told}");
+        let output = refused(&world).await;
+        assert!(output.contains("gateway.redb.restore"), "{output}");
         assert_eq!(fs::read(world.store_file()).unwrap(), bytes);
     }
     fs::write(world.store_file(), &whole).unwrap();
@@ -68,9 +68,9 @@ async fn backup_replaces_corrupt_file() {
     let mut damaged = whole.clone();
     damaged[HEAD_BYTES..].fill(0xFF);
     fs::write(world.store_file(), &damaged).unwrap();
-    let told = refused(&world).await;
-    assert!(told.contains("panicked"), "{told}");
-    assert!(told.contains("gateway.redb.restore"), "{told}");
+    let output = refused(&world).await;
+    assert!(output.contains("panicked"), "{output}");
+    assert!(output.contains("gateway.redb.restore"), "{output}");
     let backup = world.store_file().with_extension("redb.restore");
     fs::write(&backup, &whole).unwrap();
     let gateway = world.start_gateway().await;
@@ -90,10 +90,10 @@ async fn empty_backup_is_rejected_and_store_is_kept() {
     stop(&mut gateway).await;
     let backup = world.store_file().with_extension("redb.restore");
     fs::write(&backup, b"").unwrap();
-    let told = refused(&world).await;
+    let output = refused(&world).await;
     assert!(
-        told.contains("gateway.redb.restore is no whole store"),
-        "{told}"
+        output.contains("gateway.redb.restore is no whole store"),
+        "{output}"
     );
     fs::remove_file(&backup).unwrap();
     let gateway = world.start_gateway().await;
@@ -105,10 +105,10 @@ async fn empty_backup_is_rejected_and_store_is_kept() {
 async fn missing_file_is_rejected_when_store_must_exist() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     world.set("store.must_exist", "true");
-    let told = refused(&world).await;
+    let output = refused(&world).await;
     assert!(
-        told.contains("store.must_exist") && told.contains("mount the volume"),
-        "{told}"
+        output.contains("store.must_exist") && output.contains("mount the volume"),
+        "{output}"
     );
     assert!(!world.store_file().exists());
     world.set("store.must_exist", "false");
@@ -168,12 +168,12 @@ async fn store_recovers_when_disk_has_space_again() {
         let refused = client.purchase_prepaid(order(&codes[1], PLAIN)).await;
         assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
     }
-    let told = gateway.readiness(503).await;
-    assert!(told.contains("gateway.redb"), "{told}");
+    let output = gateway.readiness(503).await;
+    assert!(output.contains("gateway.redb"), "{output}");
     assert_eq!(world.ledger(&codes[1]).await.received, 0);
     // No other process can open the file while it is closed.
-    let told = refused(&world).await;
-    assert!(told.contains("store.path"), "{told}");
+    let output = refused(&world).await;
+    assert!(output.contains("store.path"), "{output}");
 
     limit_files(&gateway, "unlimited");
     for code in &codes {

@@ -183,7 +183,7 @@ async fn corrected_password_needs_no_restart() {
 
 /// Asserts that readiness, the health service and the gauge agree.
 async fn assert_health(gateway: &Gateway, is_well: bool) -> String {
-    let told = gateway.readiness(if is_well { 200 } else { 503 }).await;
+    let problem = gateway.readiness(if is_well { 200 } else { 503 }).await;
     let metrics = reqwest::get(format!("http://{}/metrics", gateway.admin));
     let metrics = metrics.await.unwrap().text().await.unwrap();
     let gauge = metrics
@@ -211,7 +211,7 @@ async fn assert_health(gateway: &Gateway, is_well: bool) -> String {
     tokio::time::timeout(PATIENCE, reported)
         .await
         .expect("the health service never reported the expected status");
-    told
+    problem
 }
 
 #[tokio::test]
@@ -224,9 +224,9 @@ async fn read_only_replica_is_reported_as_not_ready() {
     let redis = world.redis.as_ref().unwrap();
     redis.follow(&primary).await;
     let began = Instant::now();
-    let told = assert_health(&gateway, false).await;
+    let problem = assert_health(&gateway, false).await;
     assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
-    assert!(told.contains("read only replica"), "{told}");
+    assert!(problem.contains("read only replica"), "{problem}");
     redis.command(&["REPLICAOF", "NO", "ONE"]).await;
     assert_health(&gateway, true).await;
 }
@@ -240,9 +240,9 @@ async fn redis_that_rejects_writes_is_reported_as_not_ready() {
         .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
         .await;
     let began = Instant::now();
-    let told = assert_health(&gateway, false).await;
+    let problem = assert_health(&gateway, false).await;
     assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
-    assert!(told.contains("NOREPLICAS"), "{told}");
+    assert!(problem.contains("NOREPLICAS"), "{problem}");
     redis
         .command(&["CONFIG", "SET", "min-replicas-to-write", "0"])
         .await;
@@ -258,9 +258,9 @@ async fn hanging_verification_is_reported_as_not_ready() {
     let redis = world.redis.as_ref().unwrap();
     redis.freeze();
     let began = Instant::now();
-    let told = assert_health(&gateway, false).await;
+    let problem = assert_health(&gateway, false).await;
     redis.thaw();
     assert!(began.elapsed() < SEEN_WITHIN, "{:?}", began.elapsed());
-    assert!(told.contains("verification"), "{told}");
+    assert!(problem.contains("verification"), "{problem}");
     assert_health(&gateway, true).await;
 }

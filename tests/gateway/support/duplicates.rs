@@ -23,7 +23,7 @@ pub async fn buy_at_once(
             tokio::spawn(async move { client.purchase_prepaid(request).await })
         })
         .collect();
-    let (mut told, mut firsts) = (Vec::new(), 0);
+    let (mut transactions, mut firsts) = (Vec::new(), 0);
     for call in calls {
         let answer = call
             .await
@@ -31,12 +31,15 @@ pub async fn buy_at_once(
             .expect("a duplicate must not fail")
             .into_inner();
         firsts += usize::from(!answer.replayed);
-        told.push(bought(answer));
+        transactions.push(bought(answer));
     }
-    let trace_codes: BTreeSet<&str> = told.iter().map(|told| told.trace_code.as_str()).collect();
+    let trace_codes: BTreeSet<&str> = transactions
+        .iter()
+        .map(|transaction| transaction.trace_code.as_str())
+        .collect();
     assert_eq!((firsts, trace_codes.len()), (1, 1), "{trace_codes:?}");
     assert!(!trace_codes.contains(""), "a caller has no trace code");
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
-    told
+    transactions
 }

@@ -83,8 +83,8 @@ pub fn assert_quarantined(transaction: &Transaction) {
     assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
     assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
     assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
-    let told = &transaction.timeline.last().unwrap().description;
-    assert!(told.contains("was held back"), "{told}");
+    let output = &transaction.timeline.last().unwrap().description;
+    assert!(output.contains("was held back"), "{output}");
 }
 
 /// Runs the check that was scheduled for much later.
@@ -191,8 +191,8 @@ pub async fn info_calls(redis: &Redis) -> u64 {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut ask = redis::cmd("INFO");
     ask.arg("commandstats");
-    let told: String = ask.query_async(&mut connection).await.unwrap();
-    let calls = told.lines().find_map(|line| {
+    let output: String = ask.query_async(&mut connection).await.unwrap();
+    let calls = output.lines().find_map(|line| {
         let (_, rest) = line.split_once("cmdstat_info:calls=")?;
         rest.split(',').next()?.parse().ok()
     });

@@ -17,8 +17,8 @@ pub fn knows_short_times(binary: &str) -> bool {
         let mut command = std::process::Command::new(binary);
         command.args(["serve", "--check"]);
         command.env("OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES", "true");
-        let told = command.output().unwrap();
-        !String::from_utf8_lossy(&told.stderr).contains("allow_short_times")
+        let printed = command.output().unwrap();
+        !String::from_utf8_lossy(&printed.stderr).contains("allow_short_times")
     }
 }
 

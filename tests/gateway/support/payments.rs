@@ -24,14 +24,14 @@ pub const VERBATIM_FIELDS: [&str; 11] = [
 
 /// Asserts that the ledger's payment equals its inquiry.
 pub async fn assert_verbatim(world: &World, code: &str, inquiry: &Inquiry, but: &[&str]) {
-    let told = world
+    let inquired = world
         .ask_sandbox(&format!("inquiry/{}", inquiry.inquiry_code))
         .await;
     let ledger = world.ledger(code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
     for name in VERBATIM_FIELDS.iter().filter(|name| !but.contains(name)) {
-        assert_eq!(ledger.parameters[name], told[name], "{name}");
-        assert!(told[name].is_string(), "{name}");
+        assert_eq!(ledger.parameters[name], inquired[name], "{name}");
+        assert!(inquired[name].is_string(), "{name}");
     }
 }
 

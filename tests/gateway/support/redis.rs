@@ -85,9 +85,9 @@ impl Redis {
         let mut asked = redis::cmd("INFO");
         asked.arg(section);
         let mut connection = self.connection().await;
-        let told: String = asked.query_async(&mut connection).await.unwrap();
+        let output: String = asked.query_async(&mut connection).await.unwrap();
         let named = |line: &'_ str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
-        let value = told.lines().find_map(named).unwrap_or_default();
+        let value = output.lines().find_map(named).unwrap_or_default();
         let value = value.trim_start_matches("calls=");
         let digits = value.split(',').next().unwrap_or_default();
         digits.trim().parse().unwrap_or_default()

@@ -260,8 +260,8 @@ async fn alerts_pass_their_unit_tests() {
             .output()
             .await;
         let output = output.expect("promtool is missing: run `make tools`");
-        let told =
+        let printed =
             String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{told}");
+        assert!(output.status.success(), "{printed}");
     }
 }

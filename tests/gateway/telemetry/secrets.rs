@@ -20,10 +20,10 @@ fn signature(code: &str) -> String {
     hex::encode(Md5::digest(format!("{USER_ID}{CANARY_PIN}{code}")))
 }
 
-fn assert_clean(what: &str, told: &str, codes: &[&str]) {
-    assert!(!told.contains(CANARY_PIN), "the PIN is in {what}");
+fn assert_clean(what: &str, shown: &str, codes: &[&str]) {
+    assert!(!shown.contains(CANARY_PIN), "the PIN is in {what}");
     for code in codes {
-        let is_there = told.contains(&signature(code));
+        let is_there = shown.contains(&signature(code));
         assert!(!is_there, "a signature is in {what}");
     }
 }
@@ -236,8 +236,8 @@ async fn secret_under_respelled_field_name_is_redacted() {
             .body(form)
             .send();
         assert_eq!(called.await.unwrap().status(), 200, "{format}");
-        let told = get(&mut client, &code).await.unwrap();
-        assert_clean("a transaction", &format!("{told:?}"), &[&code]);
+        let shown = get(&mut client, &code).await.unwrap();
+        assert_clean("a transaction", &format!("{shown:?}"), &[&code]);
         gateway.process.signal("-TERM");
         assert!(gateway.process.ended().await.success());
         let stored = std::fs::read(world.store_file()).unwrap();

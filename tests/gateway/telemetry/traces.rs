@@ -244,7 +244,7 @@ async fn assert_one_trace(protocol: &str) {
     world.check_rarely();
     let collector = collect(&mut world, protocol).await;
     // Callbacks reach the first gateway; the second one buys and watches.
-    let told = world.start_gateway().await;
+    let called_back = world.start_gateway().await;
     let mut buying = world.start_replica().await;
     let code = reference();
     buy_in_trace(&buying, &code, PENDING_THEN_SUCCESS).await;
@@ -331,7 +331,7 @@ async fn assert_one_trace(protocol: &str) {
             .contains(&format!("\"trace_id\":\"{TRACE}\""))
     );
     let checked = hex::encode(&check.trace_id);
-    let logs = [told.process.text(), buying.process.text()].concat();
+    let logs = [called_back.process.text(), buying.process.text()].concat();
     assert!(
         logs.contains(&checked),
         "the log line of the outcome must carry the check's trace"

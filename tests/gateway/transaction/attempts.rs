@@ -229,8 +229,8 @@ fn only_quarantined_attempt_without_evidence_is_released() {
     assert_eq!(said.resolution.as_ref().unwrap().note, "nothing was lost");
     // OKEBAYAR's "never received" counts as a check; sent attempts are never released.
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
-    let told = start.observe([not_received], at(10), &schedule()).unwrap();
-    assert!(release(&told.transaction).is_ok());
+    let denied = start.observe([not_received], at(10), &schedule()).unwrap();
+    assert!(release(&denied.transaction).is_ok());
     let sent = begin(arming(token, 0));
     let lost = sent.observe_check(None, at(125), &schedule()).transaction;
     assert_eq!(release(&lost).unwrap_err(), Kept::NotHeldBack);
