@@ -1,4 +1,4 @@
-//! The ledger as callers read it: watch, watch all, list, and their limits.
+//! The ledger as callers read it: watch, watch all, list, their limits, and a rolled back store.
 
 pub mod lists;
 pub mod store_rollback;

@@ -24,18 +24,21 @@ use crate::support::{
     },
 };
 
+/// Stops a gateway with SIGTERM and asserts that it succeeds.
 pub async fn stop(gateway: Gateway) {
     let mut gateway = gateway;
     gateway.process.signal("-TERM");
     assert!(gateway.process.ended().await.success());
 }
 
+/// Returns the path of the store with a suffix.
 pub fn beside_store(world: &World, ending: &str) -> PathBuf {
     let mut path = world.store_file().into_os_string();
     path.push(ending);
     path.into()
 }
 
+/// Returns the path of the backup.
 pub fn copy_of_store(world: &World) -> PathBuf {
     world.path().join("backup.redb")
 }
@@ -60,6 +63,7 @@ pub async fn restore(world: &mut World) {
 
 pub const REASON: &str = "the caller's books are complete";
 
+/// Starts `guard <action>`.
 pub fn start_guard(world: &World, action: &str) -> Process {
     let mut arguments = vec!["guard", action];
     if action == "end" {
@@ -75,10 +79,12 @@ pub async fn guard(world: &World, action: &str) -> String {
     process.text()
 }
 
+/// Shortens the clock skew, so that a new reference code soon postdates a loss.
 pub fn short_skew(world: &mut World) -> &mut World {
     world.set("store.clock_skew", "1s")
 }
 
+/// Asserts that a transaction is quarantined.
 pub fn assert_quarantined(transaction: &Transaction) {
     assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
     assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
@@ -135,6 +141,7 @@ pub async fn buy_again(client: &mut Client, code: &str) -> Transaction {
     tokio::time::timeout(PATIENCE, buying).await.unwrap()
 }
 
+/// Buys under new codes until one is quarantined.
 pub async fn buy_until_quarantined(client: &mut Client) -> Transaction {
     let buying = async {
         loop {
