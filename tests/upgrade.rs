@@ -1,7 +1,7 @@
 //! Release N-1 and N on one Redis, mixed, under load: `make upgrade`.
 //!
-//! Not among the ordinary tests: it needs a build of an earlier commit, which
-//! `OKEBAYAR_EARLIER` names.
+//! Not part of the ordinary tests: it requires a build of an earlier commit, whose path
+//! `OKEBAYAR_EARLIER` holds.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 const PURCHASES: usize = 600;
 const AT_ONCE: usize = 24;
 
-/// Buys through whichever gateway is there, again and again, as a caller does.
+/// Retries a purchase through the gateways in turn, as a caller does, until it is final.
 async fn buy_somewhere(clients: Vec<Client>, code: String, account_number: &'static str) -> State {
     for turn in 0.. {
         let mut client = clients[turn % clients.len()].clone();
@@ -44,22 +44,22 @@ async fn buy_somewhere(clients: Vec<Client>, code: String, account_number: &'sta
                     return known.state();
                 }
             }
-            // The gateway that was asked has stopped, or is about to.
+            // This gateway has stopped or is stopping.
             Err(_) => tokio::task::yield_now().await,
         }
-        assert!(turn < 100_000, "{code} is never final");
+        assert!(turn < 100_000, "{code} never became final");
     }
-    unreachable!("it always turns")
+    unreachable!("the loop has no end")
 }
 
 #[tokio::test]
-async fn two_releases_share_a_store_through_a_rollout_and_back() {
+async fn two_releases_share_a_store_during_rollout_and_rollback() {
     let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("accounts.main.timeout", "2s")
         .set("limits.queue_timeout", "1s");
-    // Two stay, one of each release; two more come and go.
+    // Two gateways stay, one of each release; others start and stop.
     let stays = [
         world.start_release(&earlier).await,
         world.start_gateway().await,
@@ -83,7 +83,7 @@ async fn two_releases_share_a_store_through_a_rollout_and_back() {
         tokio::spawn(async move {
             let _slot = slots.acquire().await.unwrap();
             let (code, kind) = (reference(), kinds[number % kinds.len()]);
-            // Twice at once: a duplicate may meet the other release.
+            // Concurrent duplicates: the second one may reach the other release.
             let twin = buy_somewhere(clients.iter().rev().cloned().collect(), code.clone(), kind);
             let (one, two) = tokio::join!(buy_somewhere(clients.clone(), code.clone(), kind), twin);
             assert_eq!(one, two, "{code}");
@@ -91,7 +91,7 @@ async fn two_releases_share_a_store_through_a_rollout_and_back() {
         })
     });
     let buying: Vec<_> = buying.collect();
-    // A rollout, and back: each stops in order while purchases go on.
+    // A rollout and a rollback: each gateway stops while purchases continue.
     for release in [&earlier, BINARY, &earlier, BINARY] {
         let mut passing: Gateway = world.start_release(release).await;
         let mut client = passing.client().await;
@@ -120,19 +120,19 @@ async fn two_releases_share_a_store_through_a_rollout_and_back() {
     }
 }
 
-/// What release N holds back, N-1 finds and settles.
+/// Release N quarantines a purchase; release N-1 finds and settles it.
 #[tokio::test]
-async fn the_earlier_release_settles_what_the_later_one_holds_back() {
+async fn purchase_quarantined_by_later_release_is_settled_by_earlier_one() {
     let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
     let mut world = World::new(StoreKind::Redis).await;
-    // Long enough that the later release does not settle it itself.
+    // Long enough that the later release does not settle the purchase itself.
     world.set("checks.unknown_first", "8s");
     let mut gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
     assert_succeeded(&buy(&mut client, &code, PLAIN).await);
-    world.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
-    // It notices the next time that it looks.
+    world.flush_redis().await;
+    // The next verification detects the loss.
     let warned = |line: &str| line.contains("may have lost records").then_some(());
     gateway.process.line(warned).await;
     let held = buy(&mut client, &code, PLAIN).await;
@@ -149,11 +149,11 @@ async fn the_earlier_release_settles_what_the_later_one_holds_back() {
     assert_eq!((ledger.received, ledger.executed), (1, 1));
 }
 
-/// The notes of an inquiry, its binding and its bill, written by either release.
+/// Either release reads the notes of an inquiry, its binding and its bill that the other one wrote.
 #[tokio::test]
-async fn each_release_pays_what_the_other_one_inquired() {
+async fn bill_inquired_by_one_release_is_paid_by_the_other() {
     let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
-    let mut world = World::new(StoreKind::Redis).await;
+    let world = World::new(StoreKind::Redis).await;
     let releases = [
         world.start_release(&earlier).await,
         world.start_gateway().await,
@@ -164,7 +164,7 @@ async fn each_release_pays_what_the_other_one_inquired() {
         let mut client = releases[pays].client().await;
         let paid = pay(&mut client, &code, &bill).await.unwrap();
         assert_eq!(paid.state(), State::Succeeded, "{paid:#?}");
-        // The other one knows whose inquiry it is now.
+        // The other release sees that the inquiry is bound.
         let mut client = releases[asks].client().await;
         let again = pay(&mut client, &reference(), &bill).await.unwrap_err();
         assert_eq!(again.code(), tonic::Code::FailedPrecondition, "{again}");

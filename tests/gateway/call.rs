@@ -247,7 +247,7 @@ async fn watch_resumes_after_the_gateway_restarts() {
 }
 
 #[tokio::test]
-async fn an_operator_settles_what_needs_review() {
+async fn resolve_settles_transaction_in_review() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.set("checks.give_up_after", "300ms");
     let gateway = world.start_gateway().await;
@@ -322,7 +322,7 @@ async fn an_operator_settles_what_needs_review() {
 }
 
 #[tokio::test]
-async fn timeout_that_the_wire_cannot_carry_is_a_wrong_argument() {
+async fn timeout_beyond_wire_limit_is_rejected_as_argument() {
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     for timeout in ["200000000000h", "8761h", "0s", "-5s", "soon"] {
         let timeout = format!("--timeout={timeout}");
@@ -541,7 +541,7 @@ fn subcommand(method: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_method_of_the_contract_has_a_subcommand_of_its_name() {
+async fn every_rpc_has_subcommand_of_its_name() {
     let pool = DescriptorPool::decode(okebayar_gateway::grpc::DESCRIPTOR).unwrap();
     let methods: Vec<String> = pool
         .services()

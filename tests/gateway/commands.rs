@@ -21,6 +21,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::{
+    support::metrics::admin,
     support::{
         process::{CANARY_PIN, PATIENCE, Process},
         redis::Redis,
@@ -29,7 +30,6 @@ use crate::{
             order, reference,
         },
     },
-    telemetry::admin,
 };
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn dev_once_buys_and_prints_every_state() {
 }
 
 #[tokio::test]
-async fn health_and_reflection_answer() {
+async fn health_and_reflection_list_services() {
     let world = World::without_sandbox(StoreKind::Embedded).await;
     let gateway = world.start_gateway().await;
     let endpoint =
@@ -180,7 +180,7 @@ async fn serve_check_prints_every_fault_and_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_redis_that_may_forget_is_refused() {
+async fn start_is_rejected_when_redis_may_evict() {
     let folder = tempfile::tempdir().unwrap();
     let options = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
     let redis = Redis::start_with(folder.path(), &options).await;
@@ -201,7 +201,7 @@ async fn health_becomes(health: &mut Streaming<HealthCheckResponse>, wanted: Ser
 }
 
 #[tokio::test]
-async fn a_redis_that_may_forget_from_now_on_takes_no_claim() {
+async fn claim_is_rejected_while_store_may_evict() {
     let world = World::new(StoreKind::Redis).await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
@@ -467,7 +467,7 @@ fn readme_lists_every_scenario_and_product() {
 }
 
 #[test]
-fn every_documented_key_exists_and_its_default_is_the_real_one() {
+fn documented_configuration_keys_and_defaults_are_real() {
     // A row: | `key` | default | meaning |.
     let text = document("docs/CONFIGURATION.md");
     let rows = text
@@ -551,9 +551,9 @@ fn sources_cite_existing_promises_only() {
 }
 
 #[test]
-fn every_test_that_the_reliability_page_names_exists() {
+fn reliability_page_names_only_existing_tests() {
     let text = document("docs/RELIABILITY.md");
-    let named = text.split('`').filter_map(|code| code.split_once("::"));
+    let named = text.split('`').filter_map(|code| code.rsplit_once("::"));
     let named: Vec<_> = named
         .filter(|(file, _)| !["", "store"].contains(file) && !file.starts_with(char::is_uppercase))
         .collect();
@@ -562,7 +562,7 @@ fn every_test_that_the_reliability_page_names_exists() {
         let source = if file.starts_with("src/") {
             document(file)
         } else {
-            document(&format!("tests/gateway/{file}.rs"))
+            document(&format!("tests/gateway/{}.rs", file.replace("::", "/")))
         };
         assert!(source.contains(&format!("fn {test}(")), "{file}::{test}");
     }

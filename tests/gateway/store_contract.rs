@@ -101,7 +101,7 @@ async fn done(store: &dyn Store, change: &Change) {
     ));
 }
 
-async fn a_change_is_stored_only_over_the_version_it_was_made_from(kind: StoreKind) {
+async fn commit_requires_version_it_was_made_from(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let first = begin(1);
@@ -126,7 +126,7 @@ async fn a_change_is_stored_only_over_the_version_it_was_made_from(kind: StoreKi
 }
 
 /// After a loss the record of another attempt may stand where ours did.
-async fn a_change_is_not_stored_over_another_attempt(kind: StoreKind) {
+async fn commit_requires_same_attempt(kind: StoreKind) {
     let opened = open(kind).await;
     let (intent, order) = wish("reference-1", "PULSA10");
     let attempt = |number| {
@@ -142,7 +142,7 @@ async fn a_change_is_not_stored_over_another_attempt(kind: StoreKind) {
     done(&*opened.store, &pending(&theirs.transaction, 1)).await;
 }
 
-async fn one_of_many_claims_wins(kind: StoreKind) {
+async fn one_of_many_concurrent_claims_wins(kind: StoreKind) {
     let opened = open(kind).await;
     let (intent, order) = wish("reference-1", "PULSA10");
     let claims = (0..50_u128).map(|number| {
@@ -170,7 +170,7 @@ async fn one_of_many_claims_wins(kind: StoreKind) {
     assert!(taken.iter().all(|token| *token == won[0]));
 }
 
-async fn history_is_complete_and_in_order(kind: StoreKind) {
+async fn transaction_history_is_complete_and_ordered(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let first = begin(1);
@@ -230,7 +230,7 @@ fn lease(number: u128, lasts: Duration) -> Lease {
 /// Past every time of these tests, some of which Redis measures by its own clock.
 const LONG: Duration = Duration::from_hours(100_000);
 
-async fn due_is_what_has_come_and_nobody_has_leased(kind: StoreKind) {
+async fn due_lists_only_due_unleased_checks(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let changes: Vec<Change> = (1..=20).map(begin).collect();
@@ -267,7 +267,7 @@ async fn due_is_what_has_come_and_nobody_has_leased(kind: StoreKind) {
     );
 }
 
-async fn a_lease_ends_by_its_holder_or_by_time_and_by_no_other_commit(kind: StoreKind) {
+async fn lease_ends_only_by_its_holder_or_by_expiry(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let first = begin(1).transaction;
@@ -321,7 +321,7 @@ async fn a_lease_ends_by_its_holder_or_by_time_and_by_no_other_commit(kind: Stor
     assert!(acquire(lease(5, LONG)).await.is_none());
 }
 
-async fn what_was_asked_for_is_due_before_what_was_scheduled(kind: StoreKind) {
+async fn requested_checks_are_due_before_scheduled_ones(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     for seed in 1..=20 {
@@ -341,7 +341,7 @@ async fn what_was_asked_for_is_due_before_what_was_scheduled(kind: StoreKind) {
     assert_eq!(asked_for.filter(|is_asked| *is_asked).count(), 1);
 }
 
-async fn a_gateway_without_the_account_meets_no_backlog_of_it(kind: StoreKind) {
+async fn due_omits_checks_of_unconfigured_accounts(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     for seed in 1..=20 {
@@ -357,7 +357,7 @@ async fn a_gateway_without_the_account_meets_no_backlog_of_it(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn lease_written_by_a_clock_that_was_ahead_ends_after_a_failover() {
+async fn lease_of_fast_clock_expires_after_failover() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
@@ -405,7 +405,7 @@ async fn lease_written_by_a_clock_that_was_ahead_ends_after_a_failover() {
 
 /// The release before the leases commits to the complete index alone.
 #[tokio::test]
-async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {
+async fn records_and_leases_of_earlier_release_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
@@ -450,7 +450,7 @@ async fn what_an_earlier_release_stored_is_found_and_its_leases_are_kept() {
     assert_eq!(unindexed.keys, [], "the lease counts again");
 }
 
-async fn a_trace_code_finds_its_transaction(kind: StoreKind) {
+async fn trace_code_finds_its_transaction(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let key = begin(1).transaction.key();
@@ -474,7 +474,7 @@ async fn a_trace_code_finds_its_transaction(kind: StoreKind) {
     );
 }
 
-async fn orphans_are_bounded_newest_first(kind: StoreKind) {
+async fn orphan_list_is_bounded_newest_first(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let orphan = |number: usize| Orphan {
@@ -499,7 +499,7 @@ async fn orphans_are_bounded_newest_first(kind: StoreKind) {
     );
 }
 
-async fn a_note_is_written_only_over_what_was_seen(kind: StoreKind) {
+async fn note_requires_value_it_was_read_from(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let keep = Keep {
@@ -553,7 +553,7 @@ async fn listed(store: &dyn Store, state: &'static str, from: i64) -> Vec<String
     }
 }
 
-async fn a_listing_has_every_transaction_of_its_state_newest_first(kind: StoreKind) {
+async fn list_returns_every_transaction_of_state_newest_first(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     // Several at the same moment, so that a page ends between two of them.
@@ -592,7 +592,7 @@ async fn next(store: &dyn Store, cursor: &Cursor) -> Vec<Event> {
     }
 }
 
-async fn a_cursor_sees_every_event_once_and_each_transaction_in_order(kind: StoreKind) {
+async fn cursor_sees_every_event_once_in_order_per_transaction(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     done(store, &begin(1000)).await;
@@ -649,7 +649,7 @@ async fn a_cursor_sees_every_event_once_and_each_transaction_in_order(kind: Stor
     }
 }
 
-async fn events_are_read_of_the_asked_partitions_only(kind: StoreKind) {
+async fn events_are_read_from_requested_partitions_only(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let start = store.events_head().await.unwrap();
@@ -687,7 +687,7 @@ async fn events_are_read_of_the_asked_partitions_only(kind: StoreKind) {
     assert!(none.is_empty());
 }
 
-async fn subscription_is_reported_before_the_first_change(kind: StoreKind) {
+async fn subscription_is_reported_before_first_change(kind: StoreKind) {
     let opened = open(kind).await;
     let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let store = Arc::clone(&opened.store);
@@ -707,7 +707,7 @@ async fn subscription_is_reported_before_the_first_change(kind: StoreKind) {
 
 /// Behind the same address there may be another server by now.
 #[tokio::test]
-async fn a_server_that_refuses_writes_is_left_with_its_subscription_at_most_once_a_second() {
+async fn write_rejecting_server_is_left_at_most_once_per_second() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
@@ -758,7 +758,7 @@ async fn a_server_that_refuses_writes_is_left_with_its_subscription_at_most_once
     store.verify().await.unwrap();
 }
 
-async fn an_orphan_is_checked_by_one_and_again_only_if_that_brought_nothing(kind: StoreKind) {
+async fn orphan_check_is_leased_once_and_retried_only_without_result(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
     let reference = |text| ReferenceCode::parse(text).unwrap();
@@ -812,7 +812,7 @@ async fn an_orphan_is_checked_by_one_and_again_only_if_that_brought_nothing(kind
 }
 
 #[tokio::test]
-async fn a_cursor_before_what_is_kept_is_out_of_range() {
+async fn cursor_before_retention_is_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
@@ -844,7 +844,7 @@ async fn a_cursor_before_what_is_kept_is_out_of_range() {
 }
 
 #[tokio::test]
-async fn notes_past_their_time_make_room_in_the_embedded_store() {
+async fn expired_notes_are_evicted_from_embedded_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_redb(folder.path()).await;
     let keep = |now, until| Keep {
@@ -866,7 +866,7 @@ async fn notes_past_their_time_make_room_in_the_embedded_store() {
 }
 
 #[tokio::test]
-async fn the_embedded_store_keeps_everything_over_a_restart() {
+async fn embedded_store_keeps_everything_over_restart() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second);
     {
@@ -889,7 +889,7 @@ async fn the_embedded_store_keeps_everything_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_trimmed_history_says_so() {
+async fn trimmed_history_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
@@ -917,7 +917,7 @@ async fn a_trimmed_history_says_so() {
 }
 
 #[tokio::test]
-async fn every_key_of_one_commit_lies_in_one_slot() {
+async fn keys_of_one_commit_share_one_slot() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
@@ -940,7 +940,7 @@ async fn every_key_of_one_commit_lies_in_one_slot() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_the_old_partitioning_is_out_of_range() {
+async fn cursor_of_old_partitioning_is_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
@@ -958,20 +958,20 @@ async fn a_cursor_of_the_old_partitioning_is_out_of_range() {
 }
 
 on_both_stores!(
-    a_change_is_stored_only_over_the_version_it_was_made_from,
-    a_change_is_not_stored_over_another_attempt,
-    one_of_many_claims_wins,
-    history_is_complete_and_in_order,
-    due_is_what_has_come_and_nobody_has_leased,
-    a_lease_ends_by_its_holder_or_by_time_and_by_no_other_commit,
-    what_was_asked_for_is_due_before_what_was_scheduled,
-    a_gateway_without_the_account_meets_no_backlog_of_it,
-    a_trace_code_finds_its_transaction,
-    orphans_are_bounded_newest_first,
-    a_note_is_written_only_over_what_was_seen,
-    a_listing_has_every_transaction_of_its_state_newest_first,
-    a_cursor_sees_every_event_once_and_each_transaction_in_order,
-    events_are_read_of_the_asked_partitions_only,
-    subscription_is_reported_before_the_first_change,
-    an_orphan_is_checked_by_one_and_again_only_if_that_brought_nothing,
+    commit_requires_version_it_was_made_from,
+    commit_requires_same_attempt,
+    one_of_many_concurrent_claims_wins,
+    transaction_history_is_complete_and_ordered,
+    due_lists_only_due_unleased_checks,
+    lease_ends_only_by_its_holder_or_by_expiry,
+    requested_checks_are_due_before_scheduled_ones,
+    due_omits_checks_of_unconfigured_accounts,
+    trace_code_finds_its_transaction,
+    orphan_list_is_bounded_newest_first,
+    note_requires_value_it_was_read_from,
+    list_returns_every_transaction_of_state_newest_first,
+    cursor_sees_every_event_once_in_order_per_transaction,
+    events_are_read_from_requested_partitions_only,
+    subscription_is_reported_before_first_change,
+    orphan_check_is_leased_once_and_retried_only_without_result,
 );

@@ -1,7 +1,7 @@
 """Renders the chart with the real Helm engine: `render.py [--upgrade] CHART VALUES_FILE...`.
 
-Prints one JSON object: the manifests, the hooks and the notes; or exits 1 and says why
-the values are refused. HELM_DRIVER=memory must be set in the environment."""
+Prints one JSON object: the manifests, the hooks and the notes; or exits 1 and prints why
+the values are rejected. HELM_DRIVER=memory must be set in the environment."""
 
 import asyncio
 import json

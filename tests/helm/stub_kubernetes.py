@@ -1,5 +1,5 @@
-"""A Kubernetes API on loopback, as far as a Helm install needs one: it says what kinds
-there are, takes what is created, and gives it back."""
+"""The part of the Kubernetes API that a Helm install needs, on loopback: it lists the
+kinds, stores created objects, and returns them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-//! Transactions, made without a gateway.
+//! Transactions built without a gateway.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-/// The default schedule.
+/// Returns the default schedule.
 pub fn schedule() -> Schedule {
     let minutes = |list: &[i64]| {
         list.iter()
@@ -43,12 +43,12 @@ pub fn schedule() -> Schedule {
     }
 }
 
-/// The account of every transaction here.
+/// Returns the account of every transaction here.
 pub fn account() -> AccountName {
     AccountName::parse("main").unwrap()
 }
 
-/// A prepaid purchase, as the caller wants it and as it is sent.
+/// Builds a prepaid purchase: the caller's intent and the order that is sent.
 pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
     let order = Order {
         product_code: ProductCode::parse(product_code).unwrap(),
@@ -70,7 +70,7 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
     (intent, order)
 }
 
-/// An attempt that may be sent, `seconds` after the beginning of time.
+/// Builds an attempt that may be sent, `seconds` after the epoch of the tests.
 pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
     Arming {
         token,

@@ -1,10 +1,27 @@
-//! What tests share: processes, ports, and the world around a gateway.
+//! Helpers for all tests: processes, ports, the world around a gateway, and calls.
 
+pub mod accounts;
+pub mod bench;
+pub mod bills;
+pub mod callbacks;
+pub mod calls;
 pub mod core;
+pub mod dice;
+pub mod duplicates;
+pub mod evidence;
+pub mod failover;
+pub mod fake_okebayar;
+pub mod faulty_store;
+pub mod gateway;
 pub mod metrics;
+pub mod payments;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod samples;
+pub mod scripted_okebayar;
+pub mod verdicts;
+pub mod watch;
 pub mod world;
 
 /// Runs one test on both stores.

@@ -1,5 +1,4 @@
-//! Ports that stay free while nobody listens: outside the range from which the
-//! kernel takes the ports of outgoing connections.
+//! Ports that stay free while nothing listens: outside the kernel's range for outgoing connections.
 
 use std::{
     net::TcpListener,
@@ -11,9 +10,9 @@ const COUNT: u16 = 18_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A port that is free now and that this test run gives out once.
+/// Returns a port that is free now and that this test run returns only once.
 pub fn free() -> u16 {
-    // Test runs side by side begin at different places.
+    // Concurrent test runs begin at different ports.
     let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
     loop {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(start) % COUNT;

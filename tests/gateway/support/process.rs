@@ -1,4 +1,4 @@
-//! One child process whose output is kept, awaited and searched for secrets.
+//! A child process whose output is kept, awaited and searched for secrets.
 
 use std::{
     path::Path,
@@ -14,10 +14,10 @@ use tokio::{
     sync::watch,
 };
 
-/// The PIN of every test; it must appear in no output at all.
+/// The PIN of every test; it must not appear in any output.
 pub const CANARY_PIN: &str = "CANARY-pin-5f1e9c";
-/// What the sandbox tells of customers, and how its serial numbers begin: none of it
-/// belongs in what a gateway says (promise 15).
+/// Customer data of the sandbox and the prefixes of its serial numbers; none may appear in a
+/// gateway's output (promise 15).
 const CUSTOMERS: [&str; 8] = [
     "5599227700",
     "MELISA",
@@ -28,7 +28,7 @@ const CUSTOMERS: [&str; 8] = [
     "081234567890",
     "081299990000",
 ];
-/// The longest a test waits for anything.
+/// The maximum wait of any test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Process {
@@ -40,7 +40,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`, its output piped.
+    /// Starts `program` with piped output.
     pub fn start(
         program: &str,
         arguments: &[&str],
@@ -82,7 +82,7 @@ impl Process {
         }
     }
 
-    /// Another text that must not appear in the output.
+    /// Adds a text that must not appear in the output.
     pub fn add_secret(&mut self, secret: String) {
         self.secrets.push(secret);
     }
@@ -114,19 +114,19 @@ impl Process {
         self.output().join("\n")
     }
 
-    /// The memory that it holds, in KiB.
+    /// Returns the resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let pid = self.child.id().expect("it has ended");
+        let pid = self.child.id().expect("the process has exited");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let count = line.unwrap().split_whitespace().next().unwrap();
         count.parse().unwrap()
     }
 
-    /// Limits the size of the files that it may write, as a full disk does; `None` lifts
-    /// the limit. The process must ignore SIGXFSZ.
+    /// Limits the size of files that the process may write, as a full disk does; `None` lifts the
+    /// limit. The process must ignore SIGXFSZ.
     pub fn limit_file_size(&self, bytes: Option<u64>) {
-        let pid = i32::try_from(self.child.id().expect("it has ended")).unwrap();
+        let pid = i32::try_from(self.child.id().expect("the process has exited")).unwrap();
         let maximum = getrlimit(Resource::Fsize).maximum;
         let limit = Rlimit {
             current: bytes.or(maximum),
@@ -136,7 +136,7 @@ impl Process {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id().expect("it has ended")
+        self.child.id().expect("the process has exited")
     }
 
     pub fn signal(&self, signal: &str) {
@@ -148,7 +148,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits for its end, and for all of its output.
+    /// Waits for the exit and for all output.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status =
@@ -157,7 +157,7 @@ impl Process {
         status.unwrap()
     }
 
-    /// Ends it at once, as a crash does.
+    /// Kills the process, as a crash does.
     pub async fn kill(&mut self) {
         self.child.start_kill().unwrap();
         self.ended().await;
@@ -171,7 +171,7 @@ impl Drop for Process {
             return;
         }
         for secret in &self.secrets {
-            // The secret itself must not get into the output of the test either.
+            // The secret itself must not appear in the output of the test either.
             assert!(!self.text().contains(secret), "{} told a secret", self.name);
         }
     }

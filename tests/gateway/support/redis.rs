@@ -1,4 +1,4 @@
-//! A real redis-server of the test's own.
+//! A real redis-server for one test.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one that keeps nothing on disk.
+    /// Starts a server without persistence.
     pub async fn start(folder: &Path) -> Self {
         Self::start_with(folder, &["--appendonly", "no"]).await
     }
@@ -40,9 +40,9 @@ impl Redis {
         }
     }
 
-    /// A replica of it, on its way to being one.
+    /// Starts a replica of this server, without waiting for its synchronization.
     pub async fn replica(&self, folder: &Path) -> Self {
-        // Or it would wait for further replicas before it copies.
+        // Otherwise it waits for further replicas before it copies.
         let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
         self.command(&at_once).await;
         let port = self.port().to_string();
@@ -50,14 +50,14 @@ impl Redis {
         Self::start_with(folder, &options).await
     }
 
-    /// Makes it a replica of another, and waits until it has what that one has.
+    /// Makes this server a replica of another, and waits until it is synchronized.
     pub async fn follow(&self, other: &Self) {
         let port = other.port().to_string();
         self.command(&["REPLICAOF", "127.0.0.1", &port]).await;
         other.await_replica().await;
     }
 
-    /// Waits until a replica has everything that was written so far.
+    /// Waits until a replica has received every write so far.
     pub async fn await_replica(&self) {
         let mut connection = self.connection().await;
         let replicas: (Value, u64) = redis::pipe()
@@ -71,7 +71,7 @@ impl Redis {
         assert_eq!(replicas.1, 1);
     }
 
-    /// Counts the keys that it holds.
+    /// Returns the number of keys.
     pub async fn count(&self) -> u64 {
         let mut connection = self.connection().await;
         redis::cmd("DBSIZE")
@@ -80,14 +80,14 @@ impl Redis {
             .unwrap()
     }
 
-    /// Returns a number of what it tells of itself.
+    /// Returns a number of a section of INFO.
     pub async fn info(&self, section: &str, name: &str) -> u64 {
         let mut asked = redis::cmd("INFO");
         asked.arg(section);
         let mut connection = self.connection().await;
-        let told: String = asked.query_async(&mut connection).await.unwrap();
+        let output: String = asked.query_async(&mut connection).await.unwrap();
         let named = |line: &'_ str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
-        let value = told.lines().find_map(named).unwrap_or_default();
+        let value = output.lines().find_map(named).unwrap_or_default();
         let value = value.trim_start_matches("calls=");
         let digits = value.split(',').next().unwrap_or_default();
         digits.trim().parse().unwrap_or_default()
@@ -100,7 +100,7 @@ impl Redis {
         let _: Value = asked.query_async(&mut connection).await.unwrap();
     }
 
-    /// Counts the connections that listen to a channel.
+    /// Returns the number of subscribers of a channel.
     pub async fn subscribers(&self, channel: &str) -> u64 {
         let mut asked = redis::cmd("PUBSUB");
         asked.arg("NUMSUB").arg(channel);
@@ -120,17 +120,24 @@ impl Redis {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 
-    /// Ends it at once, as a crash does.
+    /// Kills the server, as a crash does.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again, on the same port and with what it kept.
+    /// Restarts the server on the same port with its persisted data.
     pub async fn start_again(&mut self) {
         self.process = launch(&self.arguments, &self.folder).await;
     }
 
-    /// Stops answering, as a server that hangs.
+    /// Writes a snapshot, kills the server, and restarts it from the snapshot.
+    pub async fn restart_from_snapshot(&mut self) {
+        self.command(&["SAVE"]).await;
+        self.kill().await;
+        self.start_again().await;
+    }
+
+    /// Stops answering, as a hung server does.
     pub fn freeze(&self) {
         self.process.signal("-STOP");
     }

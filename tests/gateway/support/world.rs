@@ -2,55 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use okebayar_gateway::grpc::v1::{
-    GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry, Money,
-    PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
-    WatchTransactionRequest, get_transaction_request::Code, inquire_postpaid_request::Customer,
-    inquiry_service_client::InquiryServiceClient,
-    transaction_service_client::TransactionServiceClient,
-};
 use serde_json::Value;
 use tempfile::TempDir;
-use tonic::{Status, transport::Channel};
-use tonic_types::StatusExt;
 
 use super::{
     ports,
-    process::{CANARY_PIN, PATIENCE, Process},
+    process::{CANARY_PIN, Process},
     redis::Redis,
 };
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
+pub use super::{calls::*, gateway::*};
+
 pub const USER_ID: &str = "test-member";
-pub const PRODUCT: &str = "PULSA10";
-pub const PRODUCT_PRICE: i64 = 10_500;
-pub const DEPOSIT: i64 = 1_000_000_000;
-
-/// An ordinary account number: success at once.
-pub const PLAIN: &str = "081234567890";
-pub const SERIAL_NUMBER_LATER: &str = "080000000001";
-pub const PENDING_THEN_SUCCESS: &str = "080000000002";
-pub const PENDING_THEN_FAILURE: &str = "080000000003";
-pub const CALLBACK_LOST: &str = "080000000004";
-pub const ANSWER_LOST: &str = "080000000005";
-pub const RESET: &str = "080000000006";
-pub const ANSWER_AND_CALLBACK_LOST: &str = "080000000007";
-pub const RESET_AND_CALLBACK_LOST: &str = "080000000008";
-pub const PENDING_FOR_EVER: &str = "080000000009";
-pub const SLOW: &str = "080000000010";
-
-pub type Client = TransactionServiceClient<Channel>;
-pub type Inquirer = InquiryServiceClient<Channel>;
-
-/// A water bill: one number, one bill, no detail.
-pub const WATER: &str = "HPDAM";
-/// A meter with two bills.
-pub const TWO_BILLS: &str = "512345678902";
-pub const CONTACT: &str = "081299990000";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum StoreKind {
@@ -58,7 +24,7 @@ pub enum StoreKind {
     Redis,
 }
 
-/// Times scaled down; a POST may take as long as a busy machine needs.
+/// Scaled times; a POST may take as long as a busy machine needs.
 const SCALED: [(&str, &str); 22] = [
     ("allow_short_times", "true"),
     ("accounts.main.timeout", "20s"),
@@ -88,10 +54,10 @@ const SCALED: [(&str, &str); 22] = [
     ("store.clock_skew", "100ms"),
 ];
 
-/// Everything round a gateway; the gateway itself starts and ends by call.
+/// The environment of a gateway; tests start and stop the gateway itself.
 pub struct World {
     settings: BTreeMap<String, String>,
-    /// Variables of the gateway's environment beside its settings.
+    /// Environment variables of the gateway besides its settings.
     pub variables: Vec<(String, String)>,
     pub sandbox_port: u16,
     pub callbacks_port: u16,
@@ -102,14 +68,14 @@ pub struct World {
 }
 
 impl World {
-    /// A store and a sandbox.
+    /// Creates a world with a store and a sandbox.
     pub async fn new(kind: StoreKind) -> Self {
         let mut world = Self::without_sandbox(kind).await;
         world.start_sandbox().await;
         world
     }
 
-    /// A store, and an address where no sandbox listens yet.
+    /// Creates a world with a store, and an address where no sandbox listens yet.
     pub async fn without_sandbox(kind: StoreKind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings: BTreeMap<String, String> = SCALED
@@ -160,7 +126,7 @@ impl World {
         self
     }
 
-    /// A setting, which must be there.
+    /// Returns a setting, which must exist.
     pub fn setting(&self, key: &str) -> String {
         self.settings[key].clone()
     }
@@ -170,7 +136,7 @@ impl World {
         self
     }
 
-    /// Gives an account of the configuration another name.
+    /// Renames an account of the configuration.
     pub fn rename_account(&mut self, from: &str, to: &str) -> &mut Self {
         for (leaf, value) in self.remove_account(from) {
             self.set(&format!("accounts.{to}.{leaf}"), &value);
@@ -178,7 +144,7 @@ impl World {
         self
     }
 
-    /// Takes an account out of the configuration; returns its keys and values.
+    /// Removes an account from the configuration; returns its keys and values.
     pub fn remove_account(&mut self, name: &str) -> Vec<(String, String)> {
         let section = format!("accounts.{name}.");
         let mut removed = Vec::new();
@@ -193,7 +159,7 @@ impl World {
         removed
     }
 
-    /// A second account beside `main`, which stays the default, with a sandbox of its own.
+    /// Adds an account beside `main`, which stays the default, with a sandbox of its own.
     pub async fn add_account(&mut self, name: &str) -> Process {
         let (port, user_id) = (ports::free(), "second-member");
         let sandbox = self.sandbox_with(port, user_id, &[]).await;
@@ -209,7 +175,7 @@ impl World {
         sandbox
     }
 
-    /// Leaves settling to callbacks: scheduled checks are far away.
+    /// Postpones scheduled checks, so that callbacks settle transactions.
     pub fn check_rarely(&mut self) -> &mut Self {
         self.set("checks.unknown_first", "1h")
             .set("checks.pending_first", "1h")
@@ -219,7 +185,18 @@ impl World {
         self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &[]).await);
     }
 
-    /// A sandbox on a port, for a member, with further arguments.
+    /// Starts the sandbox; it settles transactions after this time, such as `2s`.
+    pub async fn start_slow_sandbox(&mut self, settle_after: &str) {
+        let slow = ["--settle-after", settle_after];
+        self.sandbox = Some(self.sandbox_with(self.sandbox_port, USER_ID, &slow).await);
+    }
+
+    /// Deletes everything in Redis.
+    pub async fn flush_redis(&self) {
+        self.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
+    }
+
+    /// Starts a sandbox on a port for a member, with additional arguments.
     pub async fn sandbox_with(&self, port: u16, user_id: &str, more: &[&str]) -> Process {
         let (listen, deposit) = (format!("127.0.0.1:{port}"), DEPOSIT.to_string());
         let callback_url = self.callback_url();
@@ -243,7 +220,7 @@ impl World {
         sandbox
     }
 
-    /// The gateway's environment.
+    /// Returns the gateway's environment.
     pub fn environment(&self) -> Vec<(String, String)> {
         let variable = |key: &String| {
             format!(
@@ -270,20 +247,20 @@ impl World {
         Gateway::start(&["serve"], &self.environment(), self.path()).await
     }
 
-    /// A gateway whose disk can be made full: see `Process::limit_file_size`.
+    /// Starts a gateway whose disk can be filled: see `Process::limit_file_size`.
     pub async fn start_gateway_on_full_disk(&self) -> Gateway {
-        // The signal stays ignored over the exec, so that a write fails instead.
+        // The signal stays ignored after exec, so that a write fails instead.
         let script = "trap '' XFSZ; exec \"$0\" serve";
         let arguments = ["-c", script, BINARY];
         Gateway::start_release("sh", &arguments, &self.environment(), self.path()).await
     }
 
-    /// A gateway beside the first, whose callbacks have an address of their own.
+    /// Starts a second gateway, whose callbacks have an address of their own.
     pub async fn start_replica(&self) -> Gateway {
         self.start_release(BINARY).await
     }
 
-    /// The same of another release.
+    /// Starts a second gateway of another release.
     pub async fn start_release(&self, binary: &str) -> Gateway {
         let mut environment = self.environment();
         let allowed = "OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES";
@@ -309,7 +286,7 @@ impl World {
         &self.secret
     }
 
-    /// What the sandbox saw of a reference code, once it saw at least that much:
+    /// Returns the sandbox's entry of a reference code once it has reached at least this count:
     /// `received=1`, for example.
     pub async fn ledger_when(&self, reference_code: &str, at_least: &str) -> Ledger {
         let entry = self
@@ -325,8 +302,7 @@ impl World {
         }
     }
 
-    /// Has the sandbox print fields otherwise, in answers about an account number or, for
-    /// `*`, in all.
+    /// Makes the sandbox misprint fields in answers about an account number or, for `*`, in all.
     pub async fn misprint(&self, account_number: &str, fields: impl Into<String>) {
         let url = format!(
             "http://127.0.0.1:{}/misprints/{account_number}",
@@ -336,7 +312,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// Has the sandbox bill a customer otherwise or, for `*`, every one.
+    /// Sets the sandbox's billing of a customer or, for `*`, of every customer.
     pub async fn bill_as(&self, account_number: &str, billing: Value) {
         let url = format!(
             "http://127.0.0.1:{}/bills/{account_number}",
@@ -347,7 +323,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// The bills that were paid more than once, as the sandbox tells.
+    /// Returns the bills that were paid more than once.
     pub async fn paid_twice(&self) -> Vec<Value> {
         let bills = self.ask_sandbox("bills").await;
         let paid = bills.as_array().unwrap().iter();
@@ -356,7 +332,7 @@ impl World {
             .collect()
     }
 
-    /// Has the sandbox answer checks about unknown reference codes with another status code.
+    /// Sets the sandbox's status code for checks of unknown reference codes.
     pub async fn not_found_code(&self, code: &str) {
         let url = format!(
             "http://127.0.0.1:{}/not-found-code/{code}",
@@ -366,7 +342,7 @@ impl World {
         assert_eq!(set.await.unwrap().status(), 204);
     }
 
-    /// What the sandbox tells beside the API.
+    /// Returns a resource of the sandbox's test interface.
     pub async fn ask_sandbox(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}/{path}", self.sandbox_port);
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -383,294 +359,8 @@ pub struct Ledger {
     pub received: u64,
     pub executed: u64,
     pub checks: u64,
-    /// Of these, the ones that came while a purchase or payment was being answered.
+    /// Checks received while a purchase or payment was being answered.
     pub checks_in_flight: u64,
-    /// What the last purchase or payment said.
+    /// The fields of the last purchase or payment.
     pub parameters: Value,
-}
-
-/// Returns true for a release that wants to be told that times are short.
-fn knows_short_times(binary: &str) -> bool {
-    binary == BINARY || {
-        let mut command = std::process::Command::new(binary);
-        command.args(["serve", "--check"]);
-        command.env("OKEBAYAR_GATEWAY__ALLOW_SHORT_TIMES", "true");
-        let told = command.output().unwrap();
-        !String::from_utf8_lossy(&told.stderr).contains("allow_short_times")
-    }
-}
-
-/// A running gateway.
-pub struct Gateway {
-    pub grpc: SocketAddr,
-    pub callbacks: SocketAddr,
-    pub admin: SocketAddr,
-    pub process: Process,
-}
-
-impl Gateway {
-    /// Starts one, and waits until it listens.
-    pub async fn start(
-        arguments: &[&str],
-        environment: &[(String, String)],
-        folder: &Path,
-    ) -> Self {
-        Self::start_release(BINARY, arguments, environment, folder).await
-    }
-
-    /// Starts one by another program: another release, or a shell that becomes it.
-    pub async fn start_release(
-        binary: &str,
-        arguments: &[&str],
-        environment: &[(String, String)],
-        folder: &Path,
-    ) -> Self {
-        let mut process = Process::start(binary, arguments, environment, folder);
-        let (grpc, callbacks, admin) = process
-            .line(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let address = |name: &str| line[name].as_str()?.parse().ok();
-                Some((address("grpc")?, address("callbacks")?, address("admin")?))
-            })
-            .await;
-        Self {
-            grpc,
-            callbacks,
-            admin,
-            process,
-        }
-    }
-
-    /// Waits until `/readyz` answers with a status, and returns what it says.
-    pub async fn readiness(&self, status: u16) -> String {
-        let asked = async {
-            loop {
-                let url = format!("http://{}/readyz", self.admin);
-                let answer = reqwest::get(url).await.unwrap();
-                let found = answer.status().as_u16();
-                let text = answer.text().await.unwrap();
-                if found == status {
-                    return text;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, asked)
-            .await
-            .unwrap_or_else(|_| panic!("/readyz never answered {status}"))
-    }
-
-    pub async fn client(&self) -> Client {
-        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
-        Client::new(channel.connect().await.unwrap())
-    }
-
-    pub async fn inquirer(&self) -> Inquirer {
-        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
-        Inquirer::new(channel.connect().await.unwrap())
-    }
-
-    /// Inquires for a bill.
-    pub async fn bill(&self, product_code: &str, account_number: &str) -> Inquiry {
-        let request = question(product_code, account_number);
-        let found = self.inquirer().await.inquire_postpaid(request).await;
-        found.unwrap().into_inner().inquiry.unwrap()
-    }
-
-    /// Reads the transaction until it is as `wanted`.
-    pub async fn until(
-        &self,
-        reference_code: &str,
-        wanted: impl Fn(&Transaction) -> bool,
-    ) -> Transaction {
-        let mut client = self.client().await;
-        let found = async {
-            let request = WatchTransactionRequest {
-                reference_code: reference_code.to_owned(),
-                ..WatchTransactionRequest::default()
-            };
-            let mut updates = client
-                .watch_transaction(request)
-                .await
-                .unwrap()
-                .into_inner();
-            let mut last = None;
-            while let Some(update) = updates.message().await.unwrap() {
-                let transaction = update.transaction.unwrap();
-                if wanted(&transaction) {
-                    return transaction;
-                }
-                last = Some(transaction);
-            }
-            panic!("the watch ended with {last:#?}");
-        };
-        tokio::time::timeout(PATIENCE, found)
-            .await
-            .expect("the transaction never came so far")
-    }
-
-    pub async fn until_final(&self, reference_code: &str) -> Transaction {
-        self.until(reference_code, |transaction| transaction.r#final)
-            .await
-    }
-}
-
-/// A new reference code.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may ask the machine for randomness"
-)]
-pub fn reference() -> String {
-    uuid::Uuid::new_v4().to_string()
-}
-
-/// A code that tells when it was made: that long after now, or before.
-pub fn minted(milliseconds: i64) -> String {
-    let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-    let at = i64::try_from(now.as_millis()).unwrap() + milliseconds;
-    let random = uuid::Uuid::parse_str(&reference()).unwrap().into_bytes();
-    let random: [u8; 10] = random[6..].try_into().unwrap();
-    uuid::Builder::from_unix_timestamp_millis(at.try_into().unwrap(), &random)
-        .into_uuid()
-        .to_string()
-}
-
-pub fn order(reference_code: &str, account_number: &str) -> PurchasePrepaidRequest {
-    PurchasePrepaidRequest {
-        reference_code: reference_code.to_owned(),
-        product_code: PRODUCT.to_owned(),
-        account_number: account_number.to_owned(),
-        ..PurchasePrepaidRequest::default()
-    }
-}
-
-/// An inquiry for a bill of somebody with one number.
-pub fn question(product_code: &str, account_number: &str) -> InquirePostpaidRequest {
-    InquirePostpaidRequest {
-        product_code: product_code.to_owned(),
-        customer: Some(Customer::AccountNumber(account_number.to_owned())),
-        contact_number: CONTACT.to_owned(),
-        ..InquirePostpaidRequest::default()
-    }
-}
-
-/// An inquiry before a purchase under the same reference code.
-pub fn prepaid_question(
-    reference_code: &str,
-    product_code: &str,
-    account_number: &str,
-) -> InquirePrepaidRequest {
-    InquirePrepaidRequest {
-        reference_code: reference_code.to_owned(),
-        product_code: product_code.to_owned(),
-        account_number: account_number.to_owned(),
-        ..InquirePrepaidRequest::default()
-    }
-}
-
-pub fn payment(reference_code: &str, inquiry: &Inquiry) -> PayPostpaidRequest {
-    PayPostpaidRequest {
-        reference_code: reference_code.to_owned(),
-        inquiry_code: inquiry.inquiry_code.clone(),
-        // One that cannot be told is refused whatever is stated.
-        total: inquiry.total.clone().or(Some(Money {
-            units: 1,
-            ..Money::default()
-        })),
-        ..PayPostpaidRequest::default()
-    }
-}
-
-pub async fn pay(
-    client: &mut Client,
-    reference_code: &str,
-    inquiry: &Inquiry,
-) -> Result<Transaction, Status> {
-    let paid = client
-        .pay_postpaid(payment(reference_code, inquiry))
-        .await?;
-    Ok(paid.into_inner().transaction.unwrap())
-}
-
-pub async fn buy(client: &mut Client, reference_code: &str, account_number: &str) -> Transaction {
-    bought(
-        client
-            .purchase_prepaid(order(reference_code, account_number))
-            .await
-            .unwrap()
-            .into_inner(),
-    )
-}
-
-pub fn bought(response: PurchasePrepaidResponse) -> Transaction {
-    response.transaction.unwrap()
-}
-
-pub async fn get(client: &mut Client, reference_code: &str) -> Result<Transaction, Status> {
-    let code = Some(Code::ReferenceCode(reference_code.to_owned()));
-    let request = GetTransactionRequest {
-        account: String::new(),
-        code,
-    };
-    Ok(client
-        .get_transaction(request)
-        .await?
-        .into_inner()
-        .transaction
-        .unwrap())
-}
-
-/// Buys again and again until it is taken, and returns what was bought.
-pub async fn buy_until_taken(
-    client: &mut Client,
-    reference_code: &str,
-    account_number: &str,
-) -> Transaction {
-    let taken = async {
-        loop {
-            let bought_now = client.purchase_prepaid(order(reference_code, account_number));
-            match bought_now.await {
-                Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
-                Ok(answer) => return bought(answer.into_inner()),
-                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, taken)
-        .await
-        .unwrap_or_else(|_| panic!("{reference_code} was never taken"))
-}
-
-/// Asserts that a purchase succeeded in full.
-pub fn assert_succeeded(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::Succeeded, "{transaction:#?}");
-    assert!(transaction.r#final, "{transaction:#?}");
-    assert!(!transaction.serial_number.is_empty(), "{transaction:#?}");
-    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
-}
-
-/// The reason and `sent` of an error's `ErrorInfo`.
-pub fn error_info(status: &Status) -> (String, String) {
-    let info = status
-        .get_details_error_info()
-        .expect("every error has an ErrorInfo");
-    assert_eq!(info.domain, okebayar_gateway::grpc::ERROR_DOMAIN);
-    (
-        info.reason,
-        info.metadata.get("sent").cloned().unwrap_or_default(),
-    )
-}
-
-/// Asserts what a refused call is told: the gRPC code, the reason and `sent`.
-pub fn assert_refused<T: std::fmt::Debug>(
-    result: Result<T, Status>,
-    code: tonic::Code,
-    reason: &str,
-    sent: &str,
-) -> Status {
-    let status = result.unwrap_err();
-    assert_eq!(status.code(), code, "{status}");
-    assert_eq!(error_info(&status), (reason.to_owned(), sent.to_owned()));
-    status
 }

@@ -1,0 +1,7 @@
+//! The process as a whole: start, shutdown, crashes, replicas, memory.
+
+pub mod crash;
+pub mod double_purchase_rounds;
+pub mod memory_bounds;
+pub mod replicas;
+pub mod shutdown;

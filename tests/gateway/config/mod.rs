@@ -1,0 +1,3 @@
+//! The configuration and its validation.
+
+pub mod validation;

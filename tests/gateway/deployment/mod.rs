@@ -1,0 +1,3 @@
+//! The helm chart and the container image.
+
+pub mod helm_chart;

@@ -1,0 +1,4 @@
+//! The gRPC surface: requests that no handler sees, and callers in other languages.
+
+pub mod readme_clients;
+pub mod unreadable_requests;

@@ -1,0 +1,8 @@
+//! The ledger as callers read it: watch, watch all, list, their limits, and a rolled back store.
+
+pub mod lists;
+pub mod store_rollback;
+pub mod watch;
+pub mod watch_all;
+pub mod watch_load;
+pub mod watcher_limits;

@@ -1,0 +1,4 @@
+//! OKEBAYAR's texts to the partner.
+
+pub mod listing;
+pub mod retention;

@@ -1,0 +1,266 @@
+//! Every status code of the API page, section 5, for every operation and in both formats: the
+//! caller's result (design, section 3).
+
+use std::sync::{Arc, Mutex};
+
+use Outcome::{Awaited, Doubtful, Failed, Pending, Succeeded, Unknown};
+use okebayar_gateway::{
+    grpc::v1::{
+        CheckTransactionRequest, EchoRequest, GetBalanceRequest, Inquiry, Reason, State,
+        Transaction, account_service_client::AccountServiceClient,
+    },
+    okebayar::format::Format,
+};
+use tonic::{Code, Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::support::{
+    scripted_okebayar::{Script, Shape, Shared, serve},
+    world::{
+        Gateway, StoreKind, WATER, World, buy, error_info, pay, prepaid_question, question,
+        reference,
+    },
+};
+
+/// The outcome of a purchase or payment by its own answer, or by a check.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Succeeded,
+    /// Success whose serial number is still awaited.
+    Awaited,
+    Pending,
+    Failed(Reason),
+    /// A failure that two checks must confirm.
+    Doubtful(Reason),
+    Unknown,
+}
+
+/// One code: its outcome by the order's own answer and by a check (`None` if the check changes
+/// nothing), and its gRPC code and reason for queries.
+struct Row(u16, Outcome, Option<Outcome>, Code, &'static str);
+
+const UNAVAILABLE: Reason = Reason::ProductUnavailable;
+
+const CREDENTIALS: Reason = Reason::GatewayCredentials;
+
+const PRECONDITION: Code = Code::FailedPrecondition;
+
+#[rustfmt::skip]
+const TABLE: [Row; 42] = [
+    Row(0, Succeeded, Some(Succeeded), Code::Ok, ""),
+    Row(1, Awaited, Some(Awaited), Code::Ok, ""),
+    Row(2, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(3, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(99, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(150, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(200, Failed(UNAVAILABLE), Some(Failed(UNAVAILABLE)), PRECONDITION, "REFUSED"),
+    Row(201, Doubtful(Reason::BillerTrouble), Some(Doubtful(Reason::BillerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(202, Doubtful(Reason::ServerTrouble), Some(Doubtful(Reason::ServerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(203, Failed(Reason::DepositExhausted), Some(Failed(Reason::DepositExhausted)), PRECONDITION, "REFUSED"),
+    Row(204, Failed(Reason::WrongAccountNumber), Some(Failed(Reason::WrongAccountNumber)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(205, Failed(Reason::WrongProductCode), Some(Failed(Reason::WrongProductCode)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(206, Failed(Reason::BadFormat), None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(207, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
+    Row(208, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
+    Row(210, Failed(Reason::CrossRegion), Some(Failed(Reason::CrossRegion)), PRECONDITION, "REFUSED"),
+    Row(211, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
+    Row(212, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
+    Row(213, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
+    Row(214, Failed(Reason::RequestExpired), None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(215, Failed(Reason::AccountCannotReceive), Some(Failed(Reason::AccountCannotReceive)), PRECONDITION, "REFUSED"),
+    Row(216, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(217, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(232, Failed(Reason::ProductAccountMismatch), Some(Failed(Reason::ProductAccountMismatch)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(233, Failed(Reason::TooManyBills), Some(Failed(Reason::TooManyBills)), PRECONDITION, "REFUSED"),
+    Row(234, Failed(Reason::Cancelled), Some(Failed(Reason::Cancelled)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(240, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(241, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(260, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(261, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(270, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(299, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(400, Failed(Reason::BillRefused), None, Code::NotFound, "NOT_FOUND"),
+    Row(401, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(402, Failed(Reason::BillRefused), None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(403, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(404, Failed(Reason::BillRefused), None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(405, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(500, Failed(Reason::AccountBlacklisted), Some(Failed(Reason::AccountBlacklisted)), PRECONDITION, "REFUSED"),
+    Row(510, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
+    Row(777, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(999, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+];
+
+fn assert_outcome(found: &Transaction, expected: Outcome, case: &str) {
+    let (state, reason, is_final) = match expected {
+        Succeeded => (State::Succeeded, Reason::Unspecified, true),
+        Awaited => (State::Succeeded, Reason::Unspecified, false),
+        Pending => (State::Pending, Reason::Unspecified, false),
+        Failed(why) => (State::Failed, why, true),
+        Doubtful(why) => (State::Confirming, why, false),
+        Unknown => (State::Confirming, Reason::UnclearAnswer, false),
+    };
+    assert_eq!((found.state(), found.reason()), (state, reason), "{case}");
+    assert_eq!(found.r#final, is_final, "{case}");
+    let failed = matches!(expected, Failed(_));
+    assert_eq!(found.safe_to_refund, failed, "{case}");
+    assert_eq!(found.safe_to_buy_again, failed, "{case}");
+    assert_eq!(found.serial_number_pending, expected == Awaited, "{case}");
+}
+
+fn assert_answer<T>(answer: Result<T, Status>, row: &Row, case: &str) {
+    let found = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+    assert_eq!(found, row.3, "{case}");
+    if let Err(status) = answer {
+        assert_eq!(
+            error_info(&status),
+            (row.4.to_owned(), "maybe".to_owned()),
+            "{case}"
+        );
+        let metadata = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["status_code"], format!("{:03}", row.0), "{case}");
+    }
+}
+
+struct Bench {
+    gateway: Gateway,
+    script: Shared,
+    format: &'static str,
+}
+
+impl Bench {
+    fn answer(&self, row: &Row, prepare: Option<&'static str>) {
+        self.answer_in(row, prepare, Shape::Full);
+    }
+
+    fn answer_in(&self, row: &Row, prepare: Option<&'static str>, shape: Shape) {
+        *self.script.lock().unwrap() = Script {
+            code: row.0,
+            prepare,
+            shape,
+        };
+    }
+
+    /// Buys, answers the purchase with 002, and checks it.
+    async fn check(&self) -> (Transaction, Transaction) {
+        let mut client = self.gateway.client().await;
+        let open = reference();
+        let pending = buy(&mut client, &open, "081234567890").await;
+        assert_eq!(pending.state(), State::Pending);
+        let request = CheckTransactionRequest {
+            account: String::new(),
+            reference_code: open,
+        };
+        let checked = client.check_transaction(request).await.unwrap();
+        let checked = checked.into_inner();
+        assert!(checked.checked);
+        (pending, checked.transaction.unwrap())
+    }
+
+    /// Tests answers that name nothing of the purchase, or only echo the request.
+    async fn unsigned(&self, row: &Row) {
+        let Row(code, expected, ..) = *row;
+        let format = self.format;
+        let mut client = self.gateway.client().await;
+        self.answer_in(row, None, Shape::Bare);
+        let bought = buy(&mut client, &reference(), "081234567890").await;
+        // A bare status may not come from OKEBAYAR. It may still reject credentials this way.
+        let expected = match expected {
+            Succeeded | Awaited => Unknown,
+            Failed(why) if why != CREDENTIALS => Unknown,
+            expected => expected,
+        };
+        assert_outcome(&bought, expected, &format!("bare {code:03} {format}"));
+
+        self.answer_in(row, Some("order"), Shape::Echo);
+        let (pending, checked) = self.check().await;
+        let case = format!("check {code:03} on the reference code alone {format}");
+        assert_outcome(&checked, Pending, &case);
+        if expected != Pending {
+            assert_eq!(checked.revision, pending.revision, "{case}");
+        }
+    }
+
+    async fn orders(&self, row: &Row) {
+        let Row(code, expected, by_check, ..) = *row;
+        let format = self.format;
+        let mut client = self.gateway.client().await;
+        self.answer(row, None);
+        let bought = buy(&mut client, &reference(), "081234567890").await;
+        assert_outcome(&bought, expected, &format!("purchase {code:03} {format}"));
+
+        // One customer per code: another open payment of the same bill would interfere.
+        self.answer(row, Some("inquiry"));
+        let customer = format!("55{code:03}{}", usize::from(format == "xml"));
+        let inquiry: Inquiry = self.gateway.bill(WATER, &customer).await;
+        let paid = pay(&mut client, &reference(), &inquiry).await.unwrap();
+        assert_outcome(&paid, expected, &format!("payment {code:03} {format}"));
+
+        self.answer(row, Some("order"));
+        let (pending, checked) = self.check().await;
+        let case = format!("check {code:03} {format}");
+        assert_outcome(&checked, by_check.unwrap_or(Pending), &case);
+        if by_check.is_none() {
+            assert_eq!(checked.revision, pending.revision, "{case}");
+        }
+    }
+
+    async fn questions(&self, row: &Row, accounts: &mut AccountServiceClient<Channel>) {
+        let (code, format) = (row.0, self.format);
+        self.answer(row, None);
+        let mut inquirer = self.gateway.inquirer().await;
+        let asked = prepaid_question(&reference(), "PULSA10", "081234567890");
+        let answer = inquirer.inquire_prepaid(asked).await;
+        assert_answer(answer, row, &format!("prepaid inquiry {code:03} {format}"));
+        let answer = inquirer.inquire_postpaid(question(WATER, "123456")).await;
+        assert_answer(answer, row, &format!("postpaid inquiry {code:03} {format}"));
+        let answer = accounts.get_balance(GetBalanceRequest::default()).await;
+        if let Ok(answer) = &answer {
+            let money = answer.get_ref().balance.as_ref().unwrap();
+            assert_eq!((money.units, money.nanos), (1, 500_000_000));
+        }
+        assert_answer(answer, row, &format!("balance {code:03} {format}"));
+        let echo = EchoRequest {
+            account: String::new(),
+            message: "ping".into(),
+        };
+        let answer = accounts.echo(echo).await;
+        assert_answer(answer, row, &format!("echo {code:03} {format}"));
+    }
+}
+
+async fn assert_every_code(format: &'static str) {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    world.check_rarely().set("accounts.main.format", format);
+    world.set("checks.serial_number", "1h");
+    let script = Arc::new(Mutex::new(Script {
+        code: 0,
+        prepare: None,
+        shape: Shape::Full,
+    }));
+    let codec = Format::parse(format).unwrap();
+    serve(world.sandbox_port, codec, Arc::clone(&script)).await;
+    let gateway = world.start_gateway().await;
+    let url = format!("http://{}", gateway.grpc);
+    let mut accounts = AccountServiceClient::connect(url).await.unwrap();
+    let bench = Bench {
+        gateway,
+        script,
+        format,
+    };
+    for row in &TABLE {
+        bench.orders(row).await;
+        bench.unsigned(row).await;
+        bench.questions(row, &mut accounts).await;
+    }
+}
+
+#[tokio::test]
+async fn every_status_code_has_documented_result_in_json() {
+    assert_every_code("json").await;
+}
+
+#[tokio::test]
+async fn every_status_code_has_documented_result_in_xml() {
+    assert_every_code("xml").await;
+}

@@ -1,0 +1,10 @@
+//! Purchases: the call, at-most-once sending, and the `sent` metadata of an error.
+
+pub mod abandonment;
+pub mod concurrent_duplicates;
+pub mod not_sent;
+pub mod prepaid;
+pub mod reference_codes;
+pub mod send_deadline;
+pub mod sent_metadata;
+pub mod store_faults;

@@ -1,0 +1,213 @@
+//! A store that fails on demand.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use okebayar_gateway::{
+    store::{
+        Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,
+        Listing, Put, Store, StoreError, Unindexed, Wake, guard::Seals, redb::RedbStore,
+    },
+    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+};
+use tokio::sync::Notify;
+
+/// A fault of the next commit or load.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// No fault.
+    None,
+    /// Indeterminate: the commit is stored, and its reply is lost.
+    ReplyLost,
+    /// The commit is not stored.
+    NotStored,
+    /// A load fails.
+    LoadFails,
+    /// The commit waits until the test releases it, and is stored then.
+    Late,
+    /// The commit fails, and the test stores it later.
+    Delayed,
+}
+
+pub struct FaultyStore {
+    pub inner: RedbStore,
+    pub commits: Mutex<VecDeque<Fault>>,
+    pub loads: Mutex<VecDeque<Fault>>,
+    /// Releases late calls.
+    pub go_on: Notify,
+    /// Signals that a late call waits.
+    pub waiting: Notify,
+    /// The name of the method whose next call is late.
+    pub late: Mutex<Option<&'static str>>,
+    /// Makes the verification fail.
+    pub is_unfit: AtomicBool,
+    /// The delayed commit.
+    pub delayed: Mutex<Option<Change>>,
+}
+
+impl FaultyStore {
+    /// Waits, once, if the test made this method late.
+    pub async fn wait_if_late(&self, method: &'static str) {
+        let is_late = self
+            .late
+            .lock()
+            .unwrap()
+            .take_if(|late| *late == method)
+            .is_some();
+        if is_late {
+            self.waiting.notify_one();
+            self.go_on.notified().await;
+        }
+    }
+}
+
+pub fn lost() -> StoreError {
+    StoreError::Unavailable("the test lost it".to_owned())
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.wait_if_late("history_name").await;
+        self.inner.history_name(known).await
+    }
+    async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
+        let fault = self.commits.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::ReplyLost) => self.inner.commit(change, history).await.and(Err(lost())),
+            Some(Fault::Late) => {
+                self.go_on.notified().await;
+                self.inner.commit(change, history).await
+            }
+            None | Some(Fault::None) => self.inner.commit(change, history).await,
+            Some(Fault::Delayed) => {
+                *self.delayed.lock().unwrap() = Some(change.clone());
+                Err(lost())
+            }
+            Some(_) => Err(lost()),
+        }
+    }
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.wait_if_late("load").await;
+        let fault = self.loads.lock().unwrap().pop_front();
+        if fault.is_some() {
+            Err(lost())
+        } else {
+            self.inner.load(key).await
+        }
+    }
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
+        self.inner.history(key, after).await
+    }
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.inner.due(now, accounts, limit).await
+    }
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        self.inner.unindexed(now, accounts, page).await
+    }
+    async fn lease_check(
+        &self,
+        check: &DueCheck,
+        now: Timestamp,
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.inner.lease_check(check, now, lease).await
+    }
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        self.inner.listen(wake).await
+    }
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace: &TraceCode,
+    ) -> Result<(), StoreError> {
+        self.inner.index_trace(key, account, trace).await
+    }
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        self.inner.find_by_trace(account, trace).await
+    }
+    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(listing).await
+    }
+    async fn count(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        self.inner.count(state, from_ms, to_ms).await
+    }
+    async fn events_head(&self) -> Result<Cursor, StoreError> {
+        self.inner.events_head().await
+    }
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        self.inner.events_in(cursor, partitions).await
+    }
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        self.inner.partition_of(key)
+    }
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.wait_if_late("note").await;
+        self.inner.note(name).await
+    }
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        keep: Keep,
+    ) -> Result<Put, StoreError> {
+        self.inner.put_note(name, from, to, keep).await
+    }
+    async fn seals(&self) -> Result<Seals, StoreError> {
+        self.inner.seals().await
+    }
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+        self.inner.seal(from, id, keep).await
+    }
+    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.push(list, item).await
+    }
+    async fn items_from(
+        &self,
+        list: List,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.items_from(list, start, limit).await
+    }
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError> {
+        self.inner.account_names().await
+    }
+    async fn listeners(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.listeners().await
+    }
+    async fn verify(&self) -> Result<(), StoreError> {
+        if self.is_unfit.load(Ordering::SeqCst) {
+            return Err(lost());
+        }
+        self.inner.verify().await
+    }
+}

@@ -1,0 +1,5 @@
+//! Health, metrics, traces, and secrets that none of them may hold.
+
+pub mod metrics;
+pub mod secrets;
+pub mod traces;
