@@ -146,7 +146,7 @@ impl App {
             stopping.clone(),
         );
         start(&mut servers, reporting);
-        let limits = http::Limits {
+        let limits = http::ConnectionLimits {
             connections: ADMIN_CONNECTIONS,
             head_timeout: ADMIN_TIMEOUT,
         };
@@ -154,7 +154,7 @@ impl App {
         let router = admin::router(readiness, registry);
         let serving = http::serve(listeners.admin, router, limits, drained.clone());
         start(&mut last, serving);
-        let limits = http::Limits {
+        let limits = http::ConnectionLimits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
         };

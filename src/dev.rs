@@ -59,7 +59,7 @@ pub async fn run(
     let sandbox_url = format!("http://{}/", sandbox_listener.local_addr()?);
     let pin = (ambient.random)().to_string();
     let sandbox = Sandbox::new(
-        sandbox::Settings {
+        sandbox::SandboxSettings {
             user_id: USER_ID.to_owned(),
             pin: pin.clone().into(),
             deposit: DEPOSIT,

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 /// What a stranger may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
     /// The longest that the head of a request may take, and a connection may idle.
@@ -34,7 +34,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(10);
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -68,7 +68,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
     let service = service_fn(move |mut request: Request<Incoming>| {

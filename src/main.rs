@@ -215,7 +215,7 @@ async fn run_sandbox(
         .with_context(|| {
             format!("{SANDBOX_PIN_VARIABLE} is not set; set it to the PIN that the sandbox accepts")
         })?;
-    let settings = sandbox::Settings {
+    let settings = sandbox::SandboxSettings {
         user_id: arguments.userid,
         pin,
         deposit: arguments.deposit,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{
     CallbackSettings,
     codes::{read_failed_codes, read_not_received_codes, read_transaction_codes, verify_lists},
-    reader::{Fault, Leaves, Reader, Secret, give_secret, variable},
+    reader::{Fault, FlatKeys, Reader, Secret, give_secret, variable},
 };
 use crate::{
     okebayar::{
@@ -48,7 +48,7 @@ impl AccountSettings {
 }
 
 /// Faults for secrets that stand in the TOML file.
-pub(super) fn secrets_in(leaves: &Leaves) -> Vec<Fault> {
+pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
     let fault = |(key, values): (&String, &Vec<String>)| {
         let leaf = key.rsplit('.').next().unwrap_or_default();
         let is_of_account = key.starts_with("accounts.");
@@ -136,10 +136,10 @@ pub(super) fn read_accounts(reader: &mut Reader) -> BTreeMap<AccountName, Option
     accounts
 }
 
-type Accounts = BTreeMap<AccountName, Option<AccountSettings>>;
+type ReadAccounts = BTreeMap<AccountName, Option<AccountSettings>>;
 
 /// Two accounts of one user id would be one account under two names.
-fn verify_user_ids(reader: &mut Reader, accounts: &Accounts) {
+fn verify_user_ids(reader: &mut Reader, accounts: &ReadAccounts) {
     let mut known: BTreeMap<String, &AccountName> = BTreeMap::new();
     for (name, settings) in accounts {
         let Some(settings) = settings else {
@@ -159,7 +159,7 @@ fn verify_user_ids(reader: &mut Reader, accounts: &Accounts) {
 }
 
 /// A former name stands for one account, and is no account of its own.
-fn verify_former_names(reader: &mut Reader, accounts: &Accounts) {
+fn verify_former_names(reader: &mut Reader, accounts: &ReadAccounts) {
     let mut known: BTreeMap<&AccountName, &AccountName> = BTreeMap::new();
     for (name, settings) in accounts {
         let formerly = settings.iter().flat_map(|settings| &settings.formerly);
@@ -351,7 +351,7 @@ fn read_callback_secret(reader: &mut Reader, key: &str, pin: Option<&SecretStrin
 /// transaction.
 pub(super) fn verify_trusted(
     reader: &mut Reader,
-    accounts: &Accounts,
+    accounts: &ReadAccounts,
     callbacks: Option<&CallbackSettings>,
 ) {
     let is_open = callbacks.is_some_and(CallbackSettings::lets_everybody_call);

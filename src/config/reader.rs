@@ -57,11 +57,11 @@ impl Faults {
 }
 
 /// Key to its values; a list has several.
-pub(super) type Leaves = BTreeMap<String, Vec<String>>;
+pub(super) type FlatKeys = BTreeMap<String, Vec<String>>;
 
 /// Every key and its values, sections flattened with dots.
-pub(super) fn leaves(value: &Value) -> Leaves {
-    fn walk(key: &str, value: &Value, found: &mut Leaves) {
+pub(super) fn leaves(value: &Value) -> FlatKeys {
+    fn walk(key: &str, value: &Value, found: &mut FlatKeys) {
         match &value.kind {
             ValueKind::Table(table) => {
                 for (name, value) in table {
@@ -82,7 +82,7 @@ pub(super) fn leaves(value: &Value) -> Leaves {
             _ => drop(found.insert(key.to_owned(), vec![value.to_string()])),
         }
     }
-    let mut found = Leaves::new();
+    let mut found = FlatKeys::new();
     walk("", value, &mut found);
     found
 }
@@ -122,7 +122,7 @@ pub(super) enum Secret {
 }
 
 /// A key that cannot be read, whose fault is noted.
-pub(super) struct Noted;
+pub(super) struct FaultRecorded;
 
 /// A rule that secrets of a kind obey beside the common ones: the problem and the remedy, or
 /// `None`.
@@ -148,12 +148,12 @@ fn secret_problem(text: &str) -> Option<&'static str> {
 
 /// Takes keys out one by one. A key that was never asked for does not exist.
 pub(super) struct Reader {
-    leaves: Leaves,
+    leaves: FlatKeys,
     faults: Vec<Fault>,
 }
 
 impl Reader {
-    pub(super) fn new(leaves: Leaves, faults: Vec<Fault>) -> Self {
+    pub(super) fn new(leaves: FlatKeys, faults: Vec<Fault>) -> Self {
         Self { leaves, faults }
     }
 
@@ -321,15 +321,18 @@ impl Reader {
     /// gave it.
     ///
     /// # Errors
-    /// [`Noted`] when it is given twice or cannot be read; the fault is noted.
-    pub(super) fn text_or_file(&mut self, key: &str) -> Result<Option<(String, String)>, Noted> {
+    /// [`FaultRecorded`] when it is given twice or cannot be read; the fault is noted.
+    pub(super) fn text_or_file(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<(String, String)>, FaultRecorded> {
         let file_key = format!("{key}_file");
         let (at, text) = match (self.text(key), self.text(&file_key)) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
                 let remedy = format!("give {key} or {file_key}, not both");
                 self.fault(key, "it is given twice", remedy);
-                return Err(Noted);
+                return Err(FaultRecorded);
             }
             (Some(text), None) => (key.to_owned(), text),
             (None, Some(file)) => match std::fs::read_to_string(&file) {
@@ -337,7 +340,7 @@ impl Reader {
                 Err(error) => {
                     let problem = format!("{file:?} cannot be read: {error}");
                     self.fault(&file_key, problem, "name a readable file of one line");
-                    return Err(Noted);
+                    return Err(FaultRecorded);
                 }
             },
         };
@@ -350,7 +353,7 @@ impl Reader {
         let (at, text) = match self.text_or_file(key) {
             Ok(Some(given)) => given,
             Ok(None) => return Secret::Absent,
-            Err(Noted) => return Secret::Faulty,
+            Err(FaultRecorded) => return Secret::Faulty,
         };
         let text = text.as_str();
         let common = secret_problem(text).map(|problem| {

@@ -7,21 +7,24 @@ use secrecy::ExposeSecret;
 
 use super::{
     Sandbox,
-    bill::Inquiry,
-    book::{Booked, Order, PRODUCTS, Purchase},
+    bill::SandboxInquiry,
+    book::{BookingOutcome, PRODUCTS, SandboxOrder, SandboxPurchase},
     inquiry::is_number,
-    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, Script, script_for},
-    wire::{Answer, Format, Parameters},
+    scenario::{
+        MISLEADING_CHECKS, Member, SELLS_INQUIRIES, ScenarioChecks, ScenarioReply, Script,
+        script_for,
+    },
+    wire::{Parameters, SandboxAnswer, WireFormat},
 };
 
 /// What the server does with the connection.
 pub struct Reaction {
     /// How.
-    pub reply: Reply,
+    pub reply: ScenarioReply,
     /// What is answered, where the reply holds an answer.
     pub body: String,
     /// The format of the answer.
-    pub format: Format,
+    pub format: WireFormat,
     /// The reference code of the purchase or payment that it answers.
     pub order: Option<String>,
     /// The reference code that a status check is about; `None` for anything else.
@@ -56,20 +59,20 @@ pub(super) const NO_INQUIRY: u16 = 405;
 const ADVERTISED: &str = "DATA1GB";
 
 /// How an answer leaves, and the answer.
-pub(super) type Said = (Reply, Answer);
+pub(super) type ScriptedAnswer = (ScenarioReply, SandboxAnswer);
 
 impl Sandbox {
     /// Reacts to the body of one POST.
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
-        let format = Format::of(body);
+        let format = WireFormat::of(body);
         let asked = Parameters::read(body, format);
         let is_check = |asked: &&Parameters| asked.get("transactioncode") == CHECK;
         let checked = asked.as_ref().filter(is_check);
         let checks = checked.map(|asked| asked.get("referencecode").to_owned());
         let (reply, answer) = match &asked {
             Some(asked) => self.dispatch(asked, format, &trace_code),
-            None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
+            None => (ScenarioReply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
         let named = |name| asked.as_ref().map_or("", |asked| asked.get(name));
         let misprints = self.misprints.of(&[
@@ -89,7 +92,12 @@ impl Sandbox {
         }
     }
 
-    fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
+    fn dispatch(
+        self: &Arc<Self>,
+        asked: &Parameters,
+        format: WireFormat,
+        trace_code: &str,
+    ) -> ScriptedAnswer {
         let operation = asked.get("transactioncode");
         let is_inquiry = is_prepaid_inquiry(asked);
         let is_payment = asked.has("inquirycode");
@@ -108,7 +116,7 @@ impl Sandbox {
             POSTPAID if is_payment => self.pay(asked, format, trace_code),
             POSTPAID => self.inquire_postpaid(asked, format, trace_code),
             CHECK => self.check(asked, trace_code),
-            BALANCE => (Reply::Answer, self.balance(asked, trace_code)),
+            BALANCE => (ScenarioReply::Answer, self.balance(asked, trace_code)),
             ECHO => self.echo(asked, trace_code),
             _ => self.decline(asked, trace_code, UNKNOWN_TRANSACTION_CODE),
         }
@@ -139,7 +147,12 @@ impl Sandbox {
         Ok(())
     }
 
-    fn purchase(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
+    fn purchase(
+        self: &Arc<Self>,
+        asked: &Parameters,
+        format: WireFormat,
+        trace_code: &str,
+    ) -> ScriptedAnswer {
         let (product_code, account_number) = (asked.get("productcode"), asked.get("accnumber"));
         if product_code.is_empty() || account_number.is_empty() {
             return self.decline(asked, trace_code, BAD_FORMAT);
@@ -154,10 +167,10 @@ impl Sandbox {
             return self.decline(asked, trace_code, code);
         }
         let script = script_for(account_number);
-        if script.reply == Reply::ResetBefore {
+        if script.reply == ScenarioReply::ResetBefore {
             return self.lose(asked, script);
         }
-        let order = Order {
+        let order = SandboxOrder {
             reference_code: asked.get("referencecode"),
             trace_code,
             product_code,
@@ -171,36 +184,38 @@ impl Sandbox {
     }
 
     /// Resets the connection before anything is processed.
-    pub(super) fn lose(&self, asked: &Parameters, script: Script) -> Said {
-        if let Checks::Sick(code) = script.checks {
+    pub(super) fn lose(&self, asked: &Parameters, script: Script) -> ScriptedAnswer {
+        if let ScenarioChecks::OtherStatus(code) = script.checks {
             self.book.never_received(asked.get("referencecode"), code);
         }
-        (script.reply, Answer::default())
+        (script.reply, SandboxAnswer::default())
     }
 
     /// Books a purchase or payment and answers it as its script says.
     pub(super) fn book_order(
         self: &Arc<Self>,
         asked: &Parameters,
-        order: &Order<'_>,
-        format: Format,
-    ) -> Said {
+        order: &SandboxOrder<'_>,
+        format: WireFormat,
+    ) -> ScriptedAnswer {
         let trace_code = order.trace_code;
         let purchase = match self.book.order(order) {
-            Booked::New(purchase) => purchase,
-            Booked::Duplicate => return self.decline(asked, trace_code, DUPLICATE),
-            Booked::DepositExhausted => {
+            BookingOutcome::New(purchase) => purchase,
+            BookingOutcome::Duplicate => return self.decline(asked, trace_code, DUPLICATE),
+            BookingOutcome::DepositExhausted => {
                 return self.decline(asked, trace_code, DEPOSIT_EXHAUSTED);
             }
-            Booked::Paid => return self.decline(asked, trace_code, INQUIRY_PAID),
+            BookingOutcome::Paid => return self.decline(asked, trace_code, INQUIRY_PAID),
         };
         self.settle_later(order.reference_code, &purchase, format);
         let reply = order.script.reply;
-        if matches!(reply, Reply::Answer | Reply::Slow) {
+        if matches!(reply, ScenarioReply::Answer | ScenarioReply::Slow) {
             self.book.told(order.reference_code, trace_code);
         }
         let answer = match (reply, &purchase.paid) {
-            (Reply::LikeInquiry, _) => self.inquiry(order.reference_code, trace_code, &purchase),
+            (ScenarioReply::LikeInquiry, _) => {
+                self.inquiry(order.reference_code, trace_code, &purchase)
+            }
             (_, Some((inquiry_code, inquiry))) => {
                 self.paid(order, inquiry_code, inquiry, &purchase)
             }
@@ -212,11 +227,11 @@ impl Sandbox {
     /// The answer to a payment.
     fn paid(
         &self,
-        order: &Order<'_>,
+        order: &SandboxOrder<'_>,
         inquiry_code: &str,
-        inquiry: &Inquiry,
-        purchase: &Purchase,
-    ) -> Answer {
+        inquiry: &SandboxInquiry,
+        purchase: &SandboxPurchase,
+    ) -> SandboxAnswer {
         let [one, two, three] = &inquiry.account_numbers;
         let [ref1, ref2, ref3] = &inquiry.refs;
         let answer = self
@@ -248,36 +263,39 @@ impl Sandbox {
 
     /// Every hit gets a trace code of its own, a check too; one that names the
     /// purchase's trace code is answered with it.
-    fn check(&self, asked: &Parameters, trace_code: &str) -> Said {
+    fn check(&self, asked: &Parameters, trace_code: &str) -> ScriptedAnswer {
         let reference_code = asked.get("referencecode");
         let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
         let Some(purchase) = self.book.find(reference_code, named) else {
             if let Some(inquiry) = self.book.inquiry_under(reference_code) {
                 let shown = named.unwrap_or(trace_code);
-                return (Reply::Answer, self.found_inquiry(&inquiry, shown));
+                return (ScenarioReply::Answer, self.found_inquiry(&inquiry, shown));
             }
             let own = self.book.not_found_code(reference_code);
             let code = own.unwrap_or_else(|| self.not_found_code());
             return self.decline(asked, trace_code, code);
         };
-        let is_well = self.book.read(reference_code).checks > SICK_CHECKS;
+        let is_well = self.book.read(reference_code).checks > MISLEADING_CHECKS;
         match purchase.script.checks {
-            Checks::Sick(code) if !is_well => self.decline(asked, trace_code, code),
-            Checks::Reset if !is_well => (Reply::Reset, Answer::default()),
-            Checks::Inquiry if !is_well => (
-                Reply::Answer,
+            ScenarioChecks::OtherStatus(code) if !is_well => self.decline(asked, trace_code, code),
+            ScenarioChecks::Reset if !is_well => (ScenarioReply::Reset, SandboxAnswer::default()),
+            ScenarioChecks::Inquiry if !is_well => (
+                ScenarioReply::Answer,
                 self.inquiry(reference_code, trace_code, &purchase),
             ),
             _ => {
                 let shown = named.unwrap_or(trace_code);
                 self.book.told(reference_code, &purchase.trace_code);
-                (Reply::Answer, self.status(reference_code, shown, &purchase))
+                (
+                    ScenarioReply::Answer,
+                    self.status(reference_code, shown, &purchase),
+                )
             }
         }
     }
 
-    fn balance(&self, asked: &Parameters, trace_code: &str) -> Answer {
-        Answer::default()
+    fn balance(&self, asked: &Parameters, trace_code: &str) -> SandboxAnswer {
+        SandboxAnswer::default()
             .text("tracecode", trace_code)
             .text("responsecode", "000")
             .text("responsestatus", "Success")
@@ -286,20 +304,20 @@ impl Sandbox {
             .amount("balance", self.book.deposit())
     }
 
-    fn echo(&self, asked: &Parameters, trace_code: &str) -> Said {
+    fn echo(&self, asked: &Parameters, trace_code: &str) -> ScriptedAnswer {
         if asked.get("message").is_empty() {
             return self.decline(asked, trace_code, BAD_FORMAT);
         }
-        let answer = Answer::default()
+        let answer = SandboxAnswer::default()
             .text("userid", asked.get("userid"))
             .text("referencecode", asked.get("referencecode"))
             .text("message", asked.get("message"));
-        (Reply::Answer, answer)
+        (ScenarioReply::Answer, answer)
     }
 
     /// What a check finds where only an inquiry used the reference code: its 000, in
     /// the form of a check's answer.
-    fn found_inquiry(&self, inquiry: &Inquiry, trace_code: &str) -> Answer {
+    fn found_inquiry(&self, inquiry: &SandboxInquiry, trace_code: &str) -> SandboxAnswer {
         self.begin(trace_code, SUCCESS)
             .text("serialnumber", "")
             .amount("harga", 0)
@@ -310,23 +328,28 @@ impl Sandbox {
     }
 
     /// How an answer about a bill begins.
-    pub(super) fn begin_bill(&self, trace_code: &str, status: u16) -> Answer {
+    pub(super) fn begin_bill(&self, trace_code: &str, status: u16) -> SandboxAnswer {
         let text = if status == SUCCESS { "SUKSES" } else { "GAGAL" };
-        Answer::default()
+        SandboxAnswer::default()
             .text("tracecode", trace_code)
             .text("responsecode", &format!("{status:03}"))
             .text("responsestatus", text)
             .text("responsetime", &self.time())
     }
 
-    pub(super) fn begin(&self, trace_code: &str, status: u16) -> Answer {
-        Answer::default()
+    pub(super) fn begin(&self, trace_code: &str, status: u16) -> SandboxAnswer {
+        SandboxAnswer::default()
             .text("tracecode", trace_code)
             .text("transactionstatus", &format!("{status:03}"))
             .text("transactiontime", &self.time())
     }
 
-    fn status(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
+    fn status(
+        &self,
+        reference_code: &str,
+        trace_code: &str,
+        purchase: &SandboxPurchase,
+    ) -> SandboxAnswer {
         let mut answer = self
             .begin(trace_code, purchase.status)
             .text("serialnumber", &serial_number(purchase, purchase.status));
@@ -359,7 +382,12 @@ impl Sandbox {
     }
 
     /// What an inquiry under the same reference code was answered.
-    fn inquiry(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
+    fn inquiry(
+        &self,
+        reference_code: &str,
+        trace_code: &str,
+        purchase: &SandboxPurchase,
+    ) -> SandboxAnswer {
         self.begin(trace_code, SUCCESS)
             .text("productcode", &purchase.product_code)
             .text("accnumber1", &purchase.account_number)
@@ -369,12 +397,17 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    pub(super) fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Said {
+    pub(super) fn decline(
+        &self,
+        asked: &Parameters,
+        trace_code: &str,
+        status: u16,
+    ) -> ScriptedAnswer {
         let answer = self
             .begin(trace_code, status)
             .text("userid", asked.get("userid"))
             .text("referencecode", asked.get("referencecode"));
-        (Reply::Answer, answer)
+        (ScenarioReply::Answer, answer)
     }
 }
 
@@ -393,8 +426,12 @@ fn is_order(asked: &Parameters) -> bool {
 }
 
 /// What a callback tells of a purchase.
-pub(super) fn report(reference_code: &str, purchase: &Purchase, status: u16) -> Answer {
-    Answer::default()
+pub(super) fn report(
+    reference_code: &str,
+    purchase: &SandboxPurchase,
+    status: u16,
+) -> SandboxAnswer {
+    SandboxAnswer::default()
         .text("tracecode", &purchase.trace_code)
         .text("referencecode", reference_code)
         .text("status", &format!("{status:03}"))
@@ -407,7 +444,7 @@ const SERIAL_NUMBER_DIGITS: usize = 20;
 
 /// The proof of delivery of a success with serial number: derived from the trace
 /// code, so that every mention agrees.
-fn serial_number(purchase: &Purchase, status: u16) -> String {
+fn serial_number(purchase: &SandboxPurchase, status: u16) -> String {
     if status == SUCCESS {
         let own = purchase.trace_code.bytes();
         let own = own.map(|byte| char::from(b'0' + byte % 10));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     misprint::{self, Printed},
-    wire::Format,
+    wire::WireFormat,
 };
 
 /// A biller whose bills are paid after an inquiry.
@@ -39,7 +39,7 @@ const BILLS_MAX: u64 = 4;
 
 /// An inquiry that was answered 000.
 #[derive(Clone)]
-pub struct Inquiry {
+pub struct SandboxInquiry {
     /// The reference code under which it was made.
     pub reference_code: String,
     /// The product.
@@ -53,14 +53,14 @@ pub struct Inquiry {
     /// References that must come back to the letter.
     pub refs: [String; 3],
     /// The format in which it was answered: amounts look different in the two.
-    pub format: Format,
+    pub format: WireFormat,
     /// What is owed; a prepaid inquiry has none.
-    pub bill: Option<Bill>,
+    pub bill: Option<SandboxBill>,
     /// What its answer printed otherwise: that must come back.
-    pub misprints: misprint::Fields,
+    pub misprints: misprint::MisprintedFields,
 }
 
-impl Inquiry {
+impl SandboxInquiry {
     /// Returns true when a request says a field as the answer printed it; `text` is what it
     /// prints without misprints.
     pub fn is_said(&self, name: &str, text: &str, said: &str) -> bool {
@@ -78,7 +78,7 @@ impl Inquiry {
 
 /// What a customer owes.
 #[derive(Clone)]
-pub struct Bill {
+pub struct SandboxBill {
     /// To whom.
     pub biller: Biller,
     /// Which of the customer's bills it is: the next one comes when it is paid.
@@ -89,7 +89,7 @@ pub struct Bill {
     pub fine: u64,
 }
 
-impl Bill {
+impl SandboxBill {
     /// A customer's bill of this number, with a fine in rupiah.
     pub fn new(biller: Biller, account_numbers: &[String; 3], number: u64, fine: u64) -> Self {
         let last_digit = account_numbers[0]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{
-    bill::{Bill, Biller, Inquiry},
+    bill::{Biller, SandboxBill, SandboxInquiry},
     scenario::Script,
 };
 
@@ -26,7 +26,7 @@ pub const PRODUCTS: [(&str, u64); 5] = [
 
 /// One purchase that was accepted or declined under its own reference code.
 #[derive(Clone)]
-pub struct Purchase {
+pub struct SandboxPurchase {
     /// The trace code of its POST.
     pub trace_code: String,
     /// The product.
@@ -42,7 +42,7 @@ pub struct Purchase {
     /// The deposit after it, in rupiah.
     pub balance: u64,
     /// The inquiry that is paid; none for a prepaid purchase.
-    pub paid: Option<(String, Inquiry)>,
+    pub paid: Option<(String, SandboxInquiry)>,
     /// Its bill is owed until the success is told.
     owed_until_told: bool,
 }
@@ -62,7 +62,7 @@ pub struct PaidBill {
 
 /// What was seen of one reference code.
 #[derive(Clone, Default, Serialize)]
-pub struct Entry {
+pub struct SandboxLedgerEntry {
     /// POSTs of purchases and payments received.
     pub received: u64,
     /// Purchases and payments for which the deposit was charged.
@@ -84,14 +84,14 @@ pub struct Entry {
 #[derive(Default)]
 struct Books {
     deposit: u64,
-    purchases: HashMap<String, Vec<Purchase>>,
-    ledger: HashMap<String, Entry>,
+    purchases: HashMap<String, Vec<SandboxPurchase>>,
+    ledger: HashMap<String, SandboxLedgerEntry>,
     /// Reference code to the number of status checks that are being answered.
     checking: HashMap<String, u64>,
     /// Reference code that was never received to what checks of it are answered with.
     not_received: HashMap<String, u16>,
     /// Inquiry code to the inquiries that were given it, the latest last.
-    inquiries: HashMap<String, Vec<Inquiry>>,
+    inquiries: HashMap<String, Vec<SandboxInquiry>>,
     /// Product, customer and number of a bill to the reference codes that paid it.
     payments: BTreeMap<(String, String, u64), Vec<String>>,
     /// Product and customer to the number of bills paid.
@@ -99,7 +99,7 @@ struct Books {
 }
 
 /// Why an inquiry cannot be used.
-pub enum Unusable {
+pub enum InquiryRefusal {
     /// There was none.
     Unknown,
     /// It is too late.
@@ -115,9 +115,9 @@ pub struct Book {
 }
 
 /// What became of a purchase that is well formed.
-pub enum Booked {
+pub enum BookingOutcome {
     /// It is new.
-    New(Box<Purchase>),
+    New(Box<SandboxPurchase>),
     /// The same was bought under the same reference code.
     Duplicate,
     /// The deposit does not suffice.
@@ -127,7 +127,7 @@ pub enum Booked {
 }
 
 /// A purchase to book.
-pub struct Order<'a> {
+pub struct SandboxOrder<'a> {
     /// The partner's id.
     pub reference_code: &'a str,
     /// The trace code of this hit.
@@ -141,7 +141,7 @@ pub struct Order<'a> {
     /// What happens to it.
     pub script: Script,
     /// The inquiry that is paid, by its code; none for a prepaid purchase.
-    pub pays: Option<(String, Inquiry)>,
+    pub pays: Option<(String, SandboxInquiry)>,
     /// Its bill is owed until the success is told.
     pub owed_until_told: bool,
 }
@@ -153,7 +153,7 @@ fn customer(product_code: &str, [one, two, _]: &[String; 3]) -> (String, String)
 
 impl Books {
     /// How many bills the customer of an inquiry has paid.
-    fn paid(&mut self, inquiry: &Inquiry) -> &mut u64 {
+    fn paid(&mut self, inquiry: &SandboxInquiry) -> &mut u64 {
         let customer = customer(&inquiry.product_code, &inquiry.account_numbers);
         self.bills_paid.entry(customer).or_default()
     }
@@ -176,7 +176,7 @@ impl Book {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entry(&self, reference_code: &str, change: impl FnOnce(&mut Entry)) {
+    fn entry(&self, reference_code: &str, change: impl FnOnce(&mut SandboxLedgerEntry)) {
         change(
             self.books()
                 .ledger
@@ -202,34 +202,34 @@ impl Book {
         biller: Biller,
         numbers: &[String; 3],
         fine: u64,
-    ) -> Bill {
+    ) -> SandboxBill {
         let customer = customer(product_code, numbers);
         let number = self.books().bills_paid.get(&customer).copied();
         let number = number.unwrap_or(0);
-        Bill::new(biller, numbers, number, fine)
+        SandboxBill::new(biller, numbers, number, fine)
     }
 
     /// Remembers an inquiry.
-    pub fn inquired(&self, inquiry_code: &str, inquiry: Inquiry) {
+    pub fn inquired(&self, inquiry_code: &str, inquiry: SandboxInquiry) {
         let mut books = self.books();
         let code = inquiry_code.to_owned();
         books.inquiries.entry(code).or_default().push(inquiry);
     }
 
     /// The inquiries of a code, whatever became of them, the latest first.
-    pub fn inquiries(&self, inquiry_code: &str) -> Vec<Inquiry> {
+    pub fn inquiries(&self, inquiry_code: &str) -> Vec<SandboxInquiry> {
         let books = self.books();
         let all = books.inquiries.get(inquiry_code).into_iter().flatten();
         all.rev().cloned().collect()
     }
 
     /// The latest inquiry of a code, whatever became of it.
-    pub fn inquiry(&self, inquiry_code: &str) -> Option<Inquiry> {
+    pub fn inquiry(&self, inquiry_code: &str) -> Option<SandboxInquiry> {
         self.inquiries(inquiry_code).into_iter().next()
     }
 
     /// An inquiry that was made under a reference code.
-    pub fn inquiry_under(&self, reference_code: &str) -> Option<Inquiry> {
+    pub fn inquiry_under(&self, reference_code: &str) -> Option<SandboxInquiry> {
         let books = self.books();
         let mut all = books.inquiries.values().flatten();
         all.find(|inquiry| inquiry.reference_code == reference_code)
@@ -239,16 +239,16 @@ impl Book {
     /// Verifies that an inquiry can be paid now.
     pub fn verify_payable(
         &self,
-        inquiry: &Inquiry,
+        inquiry: &SandboxInquiry,
         now: Timestamp,
         owed_until_told: bool,
-    ) -> Result<(), Unusable> {
-        let bill = inquiry.bill.as_ref().ok_or(Unusable::Unknown)?;
+    ) -> Result<(), InquiryRefusal> {
+        let bill = inquiry.bill.as_ref().ok_or(InquiryRefusal::Unknown)?;
         if !owed_until_told && *self.books().paid(inquiry) > bill.number {
-            return Err(Unusable::Paid);
+            return Err(InquiryRefusal::Paid);
         }
         if now >= inquiry.expires_at {
-            return Err(Unusable::Expired);
+            return Err(InquiryRefusal::Expired);
         }
         Ok(())
     }
@@ -291,9 +291,9 @@ impl Book {
         product_code: &str,
         account_number: &str,
         now: Timestamp,
-    ) -> Result<Inquiry, Unusable> {
+    ) -> Result<SandboxInquiry, InquiryRefusal> {
         let books = self.books();
-        let about = |inquiry: &&Inquiry| {
+        let about = |inquiry: &&SandboxInquiry| {
             inquiry.bill.is_none()
                 && inquiry.product_code == product_code
                 && inquiry.account_numbers[0] == account_number
@@ -301,8 +301,8 @@ impl Book {
         let latest = books.inquiries.values().flatten().filter(about);
         let latest = latest.max_by_key(|inquiry| inquiry.expires_at);
         match latest {
-            None => Err(Unusable::Unknown),
-            Some(inquiry) if now >= inquiry.expires_at => Err(Unusable::Expired),
+            None => Err(InquiryRefusal::Unknown),
+            Some(inquiry) if now >= inquiry.expires_at => Err(InquiryRefusal::Expired),
             Some(inquiry) => Ok(inquiry.clone()),
         }
     }
@@ -365,15 +365,15 @@ impl Book {
     /// Books a purchase. Two are the same when account number, amount and
     /// reference code are (code 208); another one under the same reference code
     /// is a purchase of its own.
-    pub fn order(&self, order: &Order<'_>) -> Booked {
+    pub fn order(&self, order: &SandboxOrder<'_>) -> BookingOutcome {
         let purchase = {
             let mut books = self.books();
             let known = books.purchases.get(order.reference_code);
-            let same = |known: &Purchase| {
+            let same = |known: &SandboxPurchase| {
                 known.account_number == order.account_number && known.price == order.price
             };
             if known.is_some_and(|known| known.iter().any(same)) {
-                return Booked::Duplicate;
+                return BookingOutcome::Duplicate;
             }
             let charged = if order.script.charges() {
                 order.price
@@ -381,7 +381,7 @@ impl Book {
                 0
             };
             let Some(deposit) = books.deposit.checked_sub(charged) else {
-                return Booked::DepositExhausted;
+                return BookingOutcome::DepositExhausted;
             };
             if let Some((_, inquiry)) = &order.pays
                 && let Some(bill) = &inquiry.bill
@@ -390,7 +390,7 @@ impl Book {
                 let paid = books.paid(inquiry);
                 if !order.owed_until_told {
                     if *paid > bill.number {
-                        return Booked::Paid;
+                        return BookingOutcome::Paid;
                     }
                     *paid += 1;
                 }
@@ -403,7 +403,7 @@ impl Book {
                 of_bill.push(order.reference_code.to_owned());
             }
             books.deposit = deposit;
-            let purchase = Purchase {
+            let purchase = SandboxPurchase {
                 trace_code: order.trace_code.to_owned(),
                 product_code: order.product_code.to_owned(),
                 account_number: order.account_number.to_owned(),
@@ -425,7 +425,7 @@ impl Book {
         if order.script.charges() {
             self.entry(order.reference_code, |entry| entry.executed += 1);
         }
-        Booked::New(Box::new(purchase))
+        BookingOutcome::New(Box::new(purchase))
     }
 
     /// Gives a purchase its later status.
@@ -444,7 +444,7 @@ impl Book {
     }
 
     /// The latest purchase under a reference code, or with a trace code.
-    pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<Purchase> {
+    pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<SandboxPurchase> {
         let books = self.books();
         let purchases = books.purchases.get(reference_code)?;
         let named = purchases
@@ -459,7 +459,7 @@ impl Book {
     }
 
     /// What was seen of a reference code.
-    pub fn read(&self, reference_code: &str) -> Entry {
+    pub fn read(&self, reference_code: &str) -> SandboxLedgerEntry {
         self.books()
             .ledger
             .get(reference_code)
@@ -468,12 +468,16 @@ impl Book {
     }
 
     /// What was seen of every reference code.
-    pub fn read_all(&self) -> HashMap<String, Entry> {
+    pub fn read_all(&self) -> HashMap<String, SandboxLedgerEntry> {
         self.books().ledger.clone()
     }
 
     /// Waits until `enough` says so of a reference code.
-    pub async fn wait(&self, reference_code: &str, enough: impl Fn(&Entry) -> bool) -> Entry {
+    pub async fn wait(
+        &self,
+        reference_code: &str,
+        enough: impl Fn(&SandboxLedgerEntry) -> bool,
+    ) -> SandboxLedgerEntry {
         let mut changes = self.changes.subscribe();
         loop {
             let entry = self.read(reference_code);

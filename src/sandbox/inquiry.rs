@@ -7,13 +7,13 @@ use jiff::tz::TimeZone;
 use super::{
     Sandbox, WIB_OFFSET_HOURS,
     api::{
-        BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS, Said,
-        WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
+        BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS,
+        ScriptedAnswer, WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
     },
-    bill::{BILLERS, Biller, Inquiry},
-    book::{Order, PRODUCTS, Unusable},
-    scenario::{Reply, inquiry_code, script_for},
-    wire::{Answer, Format, Parameters, rupiah},
+    bill::{BILLERS, Biller, SandboxInquiry},
+    book::{InquiryRefusal, PRODUCTS, SandboxOrder},
+    scenario::{ScenarioReply, inquiry_code, script_for},
+    wire::{Parameters, SandboxAnswer, WireFormat, rupiah},
 };
 
 /// Products that are bought only after an inquiry.
@@ -21,12 +21,12 @@ const INQUIRED_PRODUCTS: [&str; 1] = ["HPLNPRA20"];
 const MONTHS_MAX: u8 = 12;
 const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
 
-impl From<Unusable> for u16 {
-    fn from(unusable: Unusable) -> Self {
+impl From<InquiryRefusal> for u16 {
+    fn from(unusable: InquiryRefusal) -> Self {
         match unusable {
-            Unusable::Unknown => NO_INQUIRY,
-            Unusable::Expired => INQUIRY_EXPIRED,
-            Unusable::Paid => INQUIRY_PAID,
+            InquiryRefusal::Unknown => NO_INQUIRY,
+            InquiryRefusal::Expired => INQUIRY_EXPIRED,
+            InquiryRefusal::Paid => INQUIRY_PAID,
         }
     }
 }
@@ -36,9 +36,9 @@ impl Sandbox {
     pub(super) fn inquire_prepaid(
         &self,
         asked: &Parameters,
-        format: Format,
+        format: WireFormat,
         trace_code: &str,
-    ) -> Said {
+    ) -> ScriptedAnswer {
         let (product_code, meter) = (asked.get("productcode"), asked.get("accnumber"));
         if product_code.is_empty() || meter.is_empty() {
             return self.decline(asked, trace_code, BAD_FORMAT);
@@ -53,7 +53,7 @@ impl Sandbox {
         if code != SUCCESS {
             return self.decline(asked, trace_code, code);
         }
-        let inquiry = Inquiry {
+        let inquiry = SandboxInquiry {
             reference_code: asked.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
             account_numbers: [meter.to_owned(), String::new(), String::new()],
@@ -85,7 +85,7 @@ impl Sandbox {
             .text("userid", &self.member(meter))
             .text("referencecode", asked.get("referencecode"));
         self.book.inquired(&code, inquiry);
-        (Reply::Answer, answer)
+        (ScenarioReply::Answer, answer)
     }
 
     /// Why a purchase is not allowed after, or without, an inquiry.
@@ -110,9 +110,9 @@ impl Sandbox {
     pub(super) fn inquire_postpaid(
         &self,
         asked: &Parameters,
-        format: Format,
+        format: WireFormat,
         trace_code: &str,
-    ) -> Said {
+    ) -> ScriptedAnswer {
         let numbers = account_numbers(asked);
         let (Some(numbers), false) = (numbers, asked.get("contactnumber").is_empty()) else {
             return self.decline(asked, trace_code, BAD_FORMAT);
@@ -133,7 +133,7 @@ impl Sandbox {
         let fine = billing.fine;
         let bill = self.book.next_bill(product_code, *biller, &numbers, fine);
         let form = bill.parts.len() - 1;
-        let inquiry = Inquiry {
+        let inquiry = SandboxInquiry {
             reference_code: asked.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
             contact_number: asked.get("contactnumber").to_owned(),
@@ -162,16 +162,16 @@ impl Sandbox {
             .fold(answer, |answer, (name, text)| answer.text(name, text))
             .additional_data(bill.additional_data(&inquiry.account_numbers[0]), form);
         self.book.inquired(&code, inquiry);
-        (Reply::Answer, answer)
+        (ScenarioReply::Answer, answer)
     }
 
     /// The payment of a bill: everything as the inquiry had it, to the letter.
     pub(super) fn pay(
         self: &Arc<Self>,
         asked: &Parameters,
-        format: Format,
+        format: WireFormat,
         trace_code: &str,
-    ) -> Said {
+    ) -> ScriptedAnswer {
         let inquiry_code = asked.get("inquirycode");
         let now = (self.ambient.now)();
         let billing = self.billings.of(asked.get("accnumber1"));
@@ -181,16 +181,16 @@ impl Sandbox {
             Ok(inquiry)
         });
         let (reply, status) = match payable {
-            Err(unusable) => (Reply::Answer, unusable.into()),
+            Err(unusable) => (ScenarioReply::Answer, unusable.into()),
             Ok(inquiry) => match verify_payment(asked, &inquiry) {
-                Err(code) => (Reply::Answer, code),
+                Err(code) => (ScenarioReply::Answer, code),
                 Ok(price) => {
                     let script = script_for(&inquiry.account_numbers[0]);
-                    if script.reply == Reply::ResetBefore {
+                    if script.reply == ScenarioReply::ResetBefore {
                         return self.lose(asked, script);
                     }
                     let account_number = inquiry.account_numbers[0].clone();
-                    let order = Order {
+                    let order = SandboxOrder {
                         reference_code: asked.get("referencecode"),
                         trace_code,
                         product_code: asked.get("productcode"),
@@ -210,12 +210,12 @@ impl Sandbox {
     }
 
     /// Returns the inquiry of the given code that a payment repeats, else the latest.
-    fn inquiry_to_pay(&self, asked: &Parameters) -> Result<Inquiry, Unusable> {
+    fn inquiry_to_pay(&self, asked: &Parameters) -> Result<SandboxInquiry, InquiryRefusal> {
         let mut all = self.book.inquiries(asked.get("inquirycode"));
-        let same = |inquiry: &Inquiry| verify_payment(asked, inquiry).is_ok();
+        let same = |inquiry: &SandboxInquiry| verify_payment(asked, inquiry).is_ok();
         match all.iter().position(same) {
             Some(same) => Ok(all.swap_remove(same)),
-            None => all.into_iter().next().ok_or(Unusable::Unknown),
+            None => all.into_iter().next().ok_or(InquiryRefusal::Unknown),
         }
     }
 
@@ -226,7 +226,7 @@ impl Sandbox {
 }
 
 /// What identifies an inquiry, in every answer to one.
-fn tell(answer: Answer, inquiry: &Inquiry, inquiry_code: &str) -> Answer {
+fn tell(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> SandboxAnswer {
     let [one, two, three] = &inquiry.account_numbers;
     let expires = inquiry
         .expires_at
@@ -265,7 +265,7 @@ fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
 }
 
 /// The price of a payment whose data are the inquiry's, or the code for others.
-fn verify_payment(asked: &Parameters, inquiry: &Inquiry) -> Result<u64, u16> {
+fn verify_payment(asked: &Parameters, inquiry: &SandboxInquiry) -> Result<u64, u16> {
     let Some(bill) = &inquiry.bill else {
         return Err(NO_INQUIRY);
     };
@@ -297,7 +297,7 @@ fn verify_payment(asked: &Parameters, inquiry: &Inquiry) -> Result<u64, u16> {
 }
 
 /// The detail of the printed example, with two fields left empty as there.
-fn pln_detail(answer: Answer, meter: &str) -> Answer {
+fn pln_detail(answer: SandboxAnswer, meter: &str) -> SandboxAnswer {
     [
         ("PLN_IDPELANGGAN", "514444444444"),
         ("PLN_NOMETER", meter),

@@ -60,15 +60,15 @@ impl Printed {
 }
 
 /// Names and what is printed there.
-pub type Fields = BTreeMap<String, Printed>;
+pub type MisprintedFields = BTreeMap<String, Printed>;
 
 /// Every misprint, by account number.
 #[derive(Default)]
-pub struct Misprints(Mutex<HashMap<String, Fields>>);
+pub struct Misprints(Mutex<HashMap<String, MisprintedFields>>);
 
 /// Reads the body that sets misprints; `None` when it is no flat object.
 #[must_use]
-pub fn read(body: &[u8]) -> Option<Fields> {
+pub fn read(body: &[u8]) -> Option<MisprintedFields> {
     let object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
     let field = |(name, value): (String, Box<RawValue>)| {
         let printed = match value.get().as_bytes() {
@@ -84,14 +84,14 @@ pub fn read(body: &[u8]) -> Option<Fields> {
 
 impl Misprints {
     /// Sets what answers about an account number carry.
-    pub fn set(&self, account_number: String, fields: Fields) {
+    pub fn set(&self, account_number: String, fields: MisprintedFields) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(account_number, fields);
     }
 
     /// Returns the fields that an answer about these account numbers carries.
     #[must_use]
-    pub fn of(&self, account_numbers: &[&str]) -> Fields {
+    pub fn of(&self, account_numbers: &[&str]) -> MisprintedFields {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = [EVERY].into_iter().chain(account_numbers.iter().copied());
         let found = keys.filter_map(|key| all.get(key)).flatten();

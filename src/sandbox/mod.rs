@@ -30,9 +30,9 @@ use tracing::{info, warn};
 
 use self::{
     billing::Billings,
-    book::{Book, Purchase},
+    book::{Book, SandboxPurchase},
     misprint::Misprints,
-    wire::Format,
+    wire::WireFormat,
 };
 use crate::ambient::Ambient;
 pub use bill::BILLERS;
@@ -48,7 +48,7 @@ pub enum CallbackMethod {
 }
 
 /// How the sandbox behaves.
-pub struct Settings {
+pub struct SandboxSettings {
     /// The member id that is right.
     pub user_id: String,
     /// The PIN that is right.
@@ -71,7 +71,7 @@ pub struct Settings {
 
 /// The sandbox. A library and a program: `dev` runs it in its own process.
 pub struct Sandbox {
-    settings: Settings,
+    settings: SandboxSettings,
     book: Book,
     misprints: Misprints,
     billings: Billings,
@@ -95,7 +95,7 @@ impl Sandbox {
     /// # Errors
     /// When no HTTP client can be made on this machine.
     pub fn new(
-        settings: Settings,
+        settings: SandboxSettings,
         callback_url: Option<String>,
         ambient: Ambient,
         stopping: CancellationToken,
@@ -145,7 +145,12 @@ impl Sandbox {
 
     /// Gives a purchase its later status in time, and calls back as its script
     /// says.
-    fn settle_later(self: &Arc<Self>, reference_code: &str, purchase: &Purchase, format: Format) {
+    fn settle_later(
+        self: &Arc<Self>,
+        reference_code: &str,
+        purchase: &SandboxPurchase,
+        format: WireFormat,
+    ) {
         let script = purchase.script;
         if script.later.is_none() && script.callbacks.is_empty() {
             return;
@@ -171,9 +176,9 @@ impl Sandbox {
     async fn call_back(
         &self,
         reference_code: &str,
-        purchase: &Purchase,
+        purchase: &SandboxPurchase,
         status: u16,
-        format: Format,
+        format: WireFormat,
     ) {
         let Some(url) = self.callback_url.borrow().clone() else {
             return;

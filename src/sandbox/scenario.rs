@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How a purchase is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum ScenarioReply {
     /// With the first status, at once.
     Answer,
     /// With the first status, after the time that others take to settle.
@@ -31,12 +31,12 @@ pub enum Reply {
 
 /// How status checks are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checks {
+pub enum ScenarioChecks {
     /// With the status of the purchase.
-    Well,
+    PurchaseStatus,
     /// The first few are answered with this code, which is not the purchase's; every one, where
     /// nothing was processed.
-    Sick(u16),
+    OtherStatus(u16),
     /// The connections of the first few are reset.
     Reset,
     /// The first few find an inquiry that used the same reference code.
@@ -55,13 +55,13 @@ pub enum Member {
 }
 
 /// How many checks misbehave before they are well.
-pub const SICK_CHECKS: u64 = 3;
+pub const MISLEADING_CHECKS: u64 = 3;
 
 /// What happens to a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
     /// How the POST is answered.
-    pub reply: Reply,
+    pub reply: ScenarioReply,
     /// The status at first.
     pub first: u16,
     /// The status some time later, if it changes.
@@ -69,7 +69,7 @@ pub struct Script {
     /// The statuses that callbacks tell, in this order.
     pub callbacks: &'static [u16],
     /// How status checks are answered.
-    pub checks: Checks,
+    pub checks: ScenarioChecks,
     /// Whom answers name.
     pub member: Member,
 }
@@ -99,11 +99,11 @@ pub struct Scenario {
 }
 
 const SUCCESS: Script = Script {
-    reply: Reply::Answer,
+    reply: ScenarioReply::Answer,
     first: 0,
     later: None,
     callbacks: &[],
-    checks: Checks::Well,
+    checks: ScenarioChecks::PurchaseStatus,
     member: Member::Own,
 };
 const PENDING: Script = Script {
@@ -160,7 +160,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000005",
         "processed, but the answer never comes; a callback tells of the success",
         Script {
-            reply: Reply::Silence,
+            reply: ScenarioReply::Silence,
             callbacks: &[0],
             ..SUCCESS
         },
@@ -169,7 +169,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000006",
         "processed, then the connection is reset; a callback tells of the success",
         Script {
-            reply: Reply::Reset,
+            reply: ScenarioReply::Reset,
             callbacks: &[0],
             ..SUCCESS
         },
@@ -178,7 +178,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000007",
         "processed, but neither answer nor callback ever comes",
         Script {
-            reply: Reply::Silence,
+            reply: ScenarioReply::Silence,
             ..SUCCESS
         },
     ),
@@ -186,7 +186,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000008",
         "processed, then the connection is reset; the callback is lost",
         Script {
-            reply: Reply::Reset,
+            reply: ScenarioReply::Reset,
             ..SUCCESS
         },
     ),
@@ -202,7 +202,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000010",
         "success, answered as late as others settle",
         Script {
-            reply: Reply::Slow,
+            reply: ScenarioReply::Slow,
             ..SUCCESS
         },
     ),
@@ -234,7 +234,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000014",
         "the connection is reset before anything is processed; checks say so (`--not-found-code`)",
         Script {
-            reply: Reply::ResetBefore,
+            reply: ScenarioReply::ResetBefore,
             ..SUCCESS
         },
     ),
@@ -242,7 +242,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000015",
         "processed, answered with HTTP 500; the callback is lost",
         Script {
-            reply: Reply::Error,
+            reply: ScenarioReply::Error,
             ..SUCCESS
         },
     ),
@@ -250,7 +250,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000016",
         "processed, answered with a web page; the callback is lost",
         Script {
-            reply: Reply::Html,
+            reply: ScenarioReply::Html,
             ..SUCCESS
         },
     ),
@@ -258,7 +258,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000017",
         "processed, the answer is truncated; the callback is lost",
         Script {
-            reply: Reply::Truncated,
+            reply: ScenarioReply::Truncated,
             ..SUCCESS
         },
     ),
@@ -266,7 +266,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000018",
         "success, answered under a wrong content type",
         Script {
-            reply: Reply::WrongContentType,
+            reply: ScenarioReply::WrongContentType,
             ..SUCCESS
         },
     ),
@@ -274,7 +274,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000019",
         "success, answered later than a client waits (`--late-after`); the callback is lost",
         Script {
-            reply: Reply::TooLate,
+            reply: ScenarioReply::TooLate,
             ..SUCCESS
         },
     ),
@@ -282,7 +282,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000020",
         "pending (002), then success; the first three checks are answered 202",
         Script {
-            checks: Checks::Sick(202),
+            checks: ScenarioChecks::OtherStatus(202),
             ..ONLY_CHECKS
         },
     ),
@@ -290,7 +290,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000021",
         "pending (002), then success; the first three checks are answered 206",
         Script {
-            checks: Checks::Sick(206),
+            checks: ScenarioChecks::OtherStatus(206),
             ..ONLY_CHECKS
         },
     ),
@@ -298,7 +298,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000022",
         "pending (002), then success; the first three checks are answered 207",
         Script {
-            checks: Checks::Sick(207),
+            checks: ScenarioChecks::OtherStatus(207),
             ..ONLY_CHECKS
         },
     ),
@@ -306,7 +306,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000023",
         "pending (002), then success; the first three checks are reset",
         Script {
-            checks: Checks::Reset,
+            checks: ScenarioChecks::Reset,
             ..ONLY_CHECKS
         },
     ),
@@ -315,7 +315,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "pending (002), then failure (200); the first three checks find an inquiry's 000",
         Script {
             later: Some(200),
-            checks: Checks::Inquiry,
+            checks: ScenarioChecks::Inquiry,
             ..ONLY_CHECKS
         },
     ),
@@ -332,7 +332,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000026",
         "answered like an inquiry (000 with `inquiryexpired`), in truth a failure (200) later",
         Script {
-            reply: Reply::LikeInquiry,
+            reply: ScenarioReply::LikeInquiry,
             later: Some(200),
             ..ONLY_CHECKS
         },
@@ -395,15 +395,15 @@ pub fn script_for(account_number: &str) -> Script {
     }
     if let Some(code) = code_in(account_number, QUEUED_PREFIX) {
         return Script {
-            reply: Reply::Reset,
-            checks: Checks::Sick(code),
+            reply: ScenarioReply::Reset,
+            checks: ScenarioChecks::OtherStatus(code),
             ..ONLY_CHECKS
         };
     }
     if let Some(code) = code_in(account_number, NOT_RECEIVED_PREFIX) {
         return Script {
-            reply: Reply::ResetBefore,
-            checks: Checks::Sick(code),
+            reply: ScenarioReply::ResetBefore,
+            checks: ScenarioChecks::OtherStatus(code),
             ..SUCCESS
         };
     }

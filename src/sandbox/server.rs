@@ -28,11 +28,11 @@ use tower::ServiceExt;
 use super::{
     Sandbox,
     api::Reaction,
-    bill::Bill,
+    bill::SandboxBill,
     billing,
-    book::{Book, Entry, PaidBill},
+    book::{Book, PaidBill, SandboxLedgerEntry},
     misprint,
-    scenario::Reply,
+    scenario::ScenarioReply,
     wire::rupiah,
 };
 
@@ -146,33 +146,35 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
         tokio::time::sleep(settings.check_delay).await;
     }
     let content_type = match reply {
-        Reply::WrongContentType => "text/html",
+        ScenarioReply::WrongContentType => "text/html",
         _ => format.content_type(),
     };
     let answer = ([("content-type", content_type)], body.clone()).into_response();
     match reply {
-        Reply::Answer | Reply::WrongContentType | Reply::LikeInquiry => answer,
-        Reply::Slow => {
+        ScenarioReply::Answer | ScenarioReply::WrongContentType | ScenarioReply::LikeInquiry => {
+            answer
+        }
+        ScenarioReply::Slow => {
             tokio::time::sleep(settings.settle_after).await;
             answer
         }
-        Reply::TooLate => {
+        ScenarioReply::TooLate => {
             tokio::time::sleep(settings.late_after).await;
             answer
         }
-        Reply::Silence => std::future::pending().await,
-        Reply::Reset | Reply::ResetBefore => {
+        ScenarioReply::Silence => std::future::pending().await,
+        ScenarioReply::Reset | ScenarioReply::ResetBefore => {
             let mut response = ().into_response();
             response.extensions_mut().insert(ResetConnection);
             response
         }
-        Reply::Error => {
+        ScenarioReply::Error => {
             (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
         }
-        Reply::Html => {
+        ScenarioReply::Html => {
             Html("<html><body>OKEBAYAR is being maintained</body></html>").into_response()
         }
-        Reply::Truncated => truncated(&body),
+        ScenarioReply::Truncated => truncated(&body),
     }
 }
 
@@ -233,7 +235,7 @@ async fn inquiry(
     };
     let [one, two, three] = &inquiry.account_numbers;
     let [ref1, ref2, ref3] = &inquiry.refs;
-    let amount = |name: &str, amount: fn(&Bill) -> u64| {
+    let amount = |name: &str, amount: fn(&SandboxBill) -> u64| {
         let bill = inquiry.bill.as_ref();
         let text = bill.map(|bill| rupiah(amount(bill), inquiry.format));
         text.map(|text| inquiry.told(name, &text).to_owned())
@@ -245,8 +247,8 @@ async fn inquiry(
         "accnumber2": two,
         "accnumber3": three,
         "contactnumber": inquiry.contact_number,
-        "nominal": amount("nominal", Bill::nominal),
-        "adminfee": amount("adminfee", Bill::admin_fee),
+        "nominal": amount("nominal", SandboxBill::nominal),
+        "adminfee": amount("adminfee", SandboxBill::admin_fee),
         "ref1": inquiry.told("ref1", ref1),
         "ref2": inquiry.told("ref2", ref2),
         "ref3": inquiry.told("ref3", ref3),
@@ -301,9 +303,9 @@ async fn ledger_entry(
     State(sandbox): State<Arc<Sandbox>>,
     Path(reference): Path<String>,
     Query(wanted): Query<AtLeast>,
-) -> Json<Entry> {
+) -> Json<SandboxLedgerEntry> {
     let book: &Book = &sandbox.book;
-    let enough = |entry: &Entry| {
+    let enough = |entry: &SandboxLedgerEntry| {
         entry.received >= wanted.received
             && entry.checks >= wanted.checks
             && entry.callbacks >= wanted.callbacks

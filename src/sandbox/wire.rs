@@ -11,14 +11,14 @@ use super::misprint::{self, Printed};
 
 /// In which format a request came; its answer and its callbacks are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum WireFormat {
     /// One flat object.
     Json,
     /// One element for each name.
     Xml,
 }
 
-impl Format {
+impl WireFormat {
     /// The format of a body.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
@@ -45,10 +45,10 @@ pub struct Parameters(BTreeMap<String, String>);
 impl Parameters {
     /// Reads a request; `None` when it is badly formed.
     #[must_use]
-    pub fn read(body: &[u8], format: Format) -> Option<Self> {
+    pub fn read(body: &[u8], format: WireFormat) -> Option<Self> {
         let parameters = match format {
-            Format::Json => read_json(body),
-            Format::Xml => read_xml(std::str::from_utf8(body).ok()?),
+            WireFormat::Json => read_json(body),
+            WireFormat::Xml => read_xml(std::str::from_utf8(body).ok()?),
         }?;
         let is_lower_case = parameters.keys().all(|name| *name == name.to_lowercase());
         is_lower_case.then_some(Self(parameters))
@@ -128,7 +128,7 @@ fn read_xml(text: &str) -> Option<BTreeMap<String, String>> {
     }
 }
 
-enum Field {
+enum AnswerField {
     Text(String),
     /// Rupiah: two decimals in JSON, plain digits in XML, as in the samples.
     Amount(u64),
@@ -148,10 +148,10 @@ fn xml_text(text: &str) -> String {
 
 /// Rupiah as answers write them.
 #[must_use]
-pub fn rupiah(amount: u64, format: Format) -> String {
+pub fn rupiah(amount: u64, format: WireFormat) -> String {
     match format {
-        Format::Json => format!("{amount}.00"),
-        Format::Xml => amount.to_string(),
+        WireFormat::Json => format!("{amount}.00"),
+        WireFormat::Xml => amount.to_string(),
     }
 }
 
@@ -199,20 +199,21 @@ fn elements(root: &str, pairs: &[(String, String)]) -> String {
 
 /// Names and values to be written, in order.
 #[derive(Default)]
-pub struct Answer(Vec<(Cow<'static, str>, Field)>);
+pub struct SandboxAnswer(Vec<(Cow<'static, str>, AnswerField)>);
 
-impl Answer {
+impl SandboxAnswer {
     /// Adds a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, text: &str) -> Self {
-        self.0.push((name.into(), Field::Text(text.to_owned())));
+        self.0
+            .push((name.into(), AnswerField::Text(text.to_owned())));
         self
     }
 
     /// Adds an amount in rupiah.
     #[must_use]
     pub fn amount(mut self, name: &'static str, rupiah: u64) -> Self {
-        self.0.push((name.into(), Field::Amount(rupiah)));
+        self.0.push((name.into(), AnswerField::Amount(rupiah)));
         self
     }
 
@@ -220,8 +221,10 @@ impl Answer {
     #[must_use]
     pub fn additional_data(mut self, pairs: Vec<(String, String)>, form: usize) -> Self {
         if !pairs.is_empty() {
-            self.0
-                .push(("additionaldata".into(), Field::Inside(pairs.into(), form)));
+            self.0.push((
+                "additionaldata".into(),
+                AnswerField::Inside(pairs.into(), form),
+            ));
         }
         self
     }
@@ -231,7 +234,7 @@ impl Answer {
     pub fn get(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);
         match found {
-            Some((_, Field::Text(text))) => text,
+            Some((_, AnswerField::Text(text))) => text,
             _ => "",
         }
     }
@@ -241,14 +244,16 @@ impl Answer {
     #[must_use]
     pub fn misprinted(
         mut self,
-        misprints: misprint::Fields,
+        misprints: misprint::MisprintedFields,
         body: &[u8],
         asked: Option<&Parameters>,
     ) -> Self {
         for (name, printed) in misprints {
             let field = match printed {
-                Printed::Text(text) => Some(Field::Text(misprint::quoting(&text, body, asked))),
-                Printed::Number(number) => Some(Field::Number(number)),
+                Printed::Text(text) => {
+                    Some(AnswerField::Text(misprint::quoting(&text, body, asked)))
+                }
+                Printed::Number(number) => Some(AnswerField::Number(number)),
                 Printed::Absent => None,
             };
             let place = self.0.iter().position(|(known, _)| *known == name);
@@ -264,14 +269,18 @@ impl Answer {
 
     /// The answer's body. XML stands in stray braces, as in the samples.
     #[must_use]
-    pub fn write(&self, format: Format) -> String {
+    pub fn write(&self, format: WireFormat) -> String {
         match format {
-            Format::Json => {
-                let field = |(name, field): &(Cow<'_, str>, Field)| match field {
-                    Field::Text(text) => format!("\"{name}\": {}", Value::from(text.as_str())),
-                    Field::Amount(amount) => format!("\"{name}\": {}", rupiah(*amount, format)),
-                    Field::Number(number) => format!("\"{name}\": {number}"),
-                    Field::Inside(pairs, form) => {
+            WireFormat::Json => {
+                let field = |(name, field): &(Cow<'_, str>, AnswerField)| match field {
+                    AnswerField::Text(text) => {
+                        format!("\"{name}\": {}", Value::from(text.as_str()))
+                    }
+                    AnswerField::Amount(amount) => {
+                        format!("\"{name}\": {}", rupiah(*amount, format))
+                    }
+                    AnswerField::Number(number) => format!("\"{name}\": {number}"),
+                    AnswerField::Inside(pairs, form) => {
                         format!("\"{name}\": {}", json_inside(pairs, *form))
                     }
                 };
@@ -280,27 +289,27 @@ impl Answer {
                     self.0.iter().map(field).collect::<Vec<_>>().join(", ")
                 )
             }
-            Format::Xml => format!("{{\n{}\n}}\n", self.element("transaction-status")),
+            WireFormat::Xml => format!("{{\n{}\n}}\n", self.element("transaction-status")),
         }
     }
 
     /// The body of a callback, whose XML root is not documented.
     #[must_use]
-    pub fn write_callback(&self, format: Format) -> String {
+    pub fn write_callback(&self, format: WireFormat) -> String {
         match format {
-            Format::Json => self.write(format),
-            Format::Xml => self.element("callback"),
+            WireFormat::Json => self.write(format),
+            WireFormat::Xml => self.element("callback"),
         }
     }
 
     fn element(&self, root: &str) -> String {
-        let field = |(name, field): &(Cow<'_, str>, Field)| match field {
-            Field::Text(text) => format!("<{name}>{}</{name}>\n", xml_text(text)),
-            Field::Number(number) => format!("<{name}>{number}</{name}>\n"),
-            Field::Amount(amount) => {
-                format!("<{name}>{}</{name}>\n", rupiah(*amount, Format::Xml))
+        let field = |(name, field): &(Cow<'_, str>, AnswerField)| match field {
+            AnswerField::Text(text) => format!("<{name}>{}</{name}>\n", xml_text(text)),
+            AnswerField::Number(number) => format!("<{name}>{number}</{name}>\n"),
+            AnswerField::Amount(amount) => {
+                format!("<{name}>{}</{name}>\n", rupiah(*amount, WireFormat::Xml))
             }
-            Field::Inside(pairs, form) => {
+            AnswerField::Inside(pairs, form) => {
                 format!("<{name}>{}</{name}>\n", xml_inside(pairs, *form))
             }
         };
@@ -313,12 +322,12 @@ impl Answer {
     /// Names and texts, for a query.
     #[must_use]
     pub fn pairs(&self) -> Vec<(Cow<'static, str>, String)> {
-        let text = |field: &Field| match field {
-            Field::Text(text) | Field::Number(text) => text.clone(),
-            Field::Amount(amount) => rupiah(*amount, Format::Xml),
-            Field::Inside(pairs, form) => xml_inside(pairs, *form),
+        let text = |field: &AnswerField| match field {
+            AnswerField::Text(text) | AnswerField::Number(text) => text.clone(),
+            AnswerField::Amount(amount) => rupiah(*amount, WireFormat::Xml),
+            AnswerField::Inside(pairs, form) => xml_inside(pairs, *form),
         };
-        let pair = |(name, field): &(Cow<'static, str>, Field)| (name.clone(), text(field));
+        let pair = |(name, field): &(Cow<'static, str>, AnswerField)| (name.clone(), text(field));
         self.0.iter().map(pair).collect()
     }
 }

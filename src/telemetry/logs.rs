@@ -34,7 +34,7 @@ where
     ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let mut line = Fields::default();
+        let mut line = LogLine::default();
         line.set("timestamp", time);
         line.set("level", event.metadata().level().as_str());
         event.record(&mut line);
@@ -47,15 +47,15 @@ where
 }
 
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct LogLine(Map<String, Value>);
 
-impl Fields {
+impl LogLine {
     fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field.name(), format!("{value:?}"));
     }

@@ -55,10 +55,10 @@ impl RpcLayer {
 }
 
 impl<S> Layer<S> for RpcLayer {
-    type Service = Measured<S>;
+    type Service = MeasuredService<S>;
 
-    fn layer(&self, inner: S) -> Measured<S> {
-        Measured {
+    fn layer(&self, inner: S) -> MeasuredService<S> {
+        MeasuredService {
             inner,
             layer: self.clone(),
         }
@@ -67,14 +67,14 @@ impl<S> Layer<S> for RpcLayer {
 
 /// A server whose calls are measured.
 #[derive(Clone)]
-pub struct Measured<S> {
+pub struct MeasuredService<S> {
     inner: S,
     layer: RpcLayer,
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type RpcFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<S> Service<Request<Body>> for Measured<S>
+impl<S> Service<Request<Body>> for MeasuredService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -84,13 +84,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = RpcFuture;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answered {
+    fn call(&mut self, request: Request<Body>) -> RpcFuture {
         let path = request.uri().path().trim_start_matches('/');
         let method = if self.layer.methods.contains(path) {
             path.to_owned()
@@ -122,7 +122,7 @@ where
                 call.end(code);
                 return Ok(response);
             }
-            Ok(response.map(|body| Body::new(Watched { body, call })))
+            Ok(response.map(|body| Body::new(MeasuredBody { body, call })))
         };
         Box::pin(answering.instrument(span))
     }
@@ -162,12 +162,12 @@ impl Drop for Call {
 }
 
 /// A response's body, whose trailers tell how the call ended.
-struct Watched {
+struct MeasuredBody {
     body: Body,
     call: Call,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = tonic::Status;
 
