@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
-    CallbackSettings,
     codes::{read_failed_codes, read_not_received_codes, read_transaction_codes, verify_lists},
     reader::{Fault, FlatKeys, Reader, Secret, give_secret, variable},
+    settings::CallbackSettings,
 };
 use crate::{
     okebayar::{

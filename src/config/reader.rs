@@ -12,8 +12,10 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::ENVIRONMENT_PREFIX;
 use crate::transaction::{AccountName, StatusCode};
+
+/// The environment prefix; a double underscore separates the parts of a key.
+pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Fault, reader::Reader};
+use super::reader::{Fault, Reader};
 
 /// The key of the opt-in. It stands in no section, so that no part of the chart's `settings`
 /// reaches it.

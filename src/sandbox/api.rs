@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
 
 use super::{
-    Sandbox,
+    answer::{Parameters, SandboxAnswer, WireFormat},
     bill::SandboxInquiry,
     book::{BookingOutcome, PRODUCTS, SandboxOrder, SandboxPurchase},
     inquiry::is_number,
@@ -14,7 +14,7 @@ use super::{
         MISLEADING_CHECKS, Member, SELLS_INQUIRIES, ScenarioChecks, ScenarioReply, Script,
         script_for,
     },
-    wire::{Parameters, SandboxAnswer, WireFormat},
+    state::Sandbox,
 };
 
 /// What the server does with the connection.

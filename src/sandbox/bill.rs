@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
+    answer::WireFormat,
     misprint::{self, Printed},
-    wire::WireFormat,
 };
 
 /// A biller whose bills are paid after an inquiry.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::{
-    Sandbox, WIB_OFFSET_HOURS,
+    answer::{Parameters, SandboxAnswer, WireFormat, rupiah},
     api::{
         BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS,
         ScriptedAnswer, WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
@@ -13,7 +13,7 @@ use super::{
     bill::{BILLERS, Biller, SandboxInquiry},
     book::{InquiryRefusal, PRODUCTS, SandboxOrder},
     scenario::{ScenarioReply, inquiry_code, script_for},
-    wire::{Parameters, SandboxAnswer, WireFormat, rupiah},
+    state::{Sandbox, WIB_OFFSET_HOURS},
 };
 
 /// Products that are bought only after an inquiry.

@@ -14,7 +14,7 @@ use quick_xml::escape::escape;
 use rust_decimal::Decimal;
 use serde_json::{Value, value::RawValue};
 
-use super::wire::Parameters;
+use super::answer::Parameters;
 
 /// The key of what every answer carries.
 const EVERY: &str = "*";

@@ -26,14 +26,14 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use super::{
-    Sandbox,
+    answer::rupiah,
     api::Reaction,
     bill::SandboxBill,
     billing,
     book::{Book, PaidBill, SandboxLedgerEntry},
     misprint,
     scenario::ScenarioReply,
-    wire::rupiah,
+    state::Sandbox,
 };
 
 /// Marks a response that is never sent.

@@ -19,7 +19,7 @@ use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, info_span};
 
-use super::{Metrics, traces::continue_trace};
+use super::{metrics::Metrics, traces::continue_trace};
 
 /// Measures the calls of a gRPC server.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tracing::{Instrument, Span, info_span};
 
-use super::Metrics;
+use super::metrics::Metrics;
 use crate::{
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,

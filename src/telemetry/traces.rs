@@ -15,7 +15,10 @@ use tracing::{Span, Subscriber, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use super::{TelemetryError, export::CountedProcessor, is_exported, resource};
+use super::{
+    providers::{TelemetryError, is_exported, resource},
+    span_counter::CountedProcessor,
+};
 use crate::transaction::TraceContext;
 
 /// Makes spans; exports them where the environment names an endpoint.
