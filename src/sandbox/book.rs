@@ -1,5 +1,4 @@
-//! The sandbox's books: products, the deposit, every purchase, and the ledger
-//! that tests read.
+//! The sandbox's books: products, the deposit, inquiries, every purchase and payment.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,10 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::{
-    bill::{Biller, SandboxBill, SandboxInquiry},
+    bill::{Biller, SandboxBill},
+    codes::{INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS},
+    issued_inquiry::SandboxInquiry,
     scenario::Script,
 };
 
@@ -47,6 +47,25 @@ pub struct SandboxPurchase {
     owed_until_told: bool,
 }
 
+/// How every serial number begins, so that one is known where it does not belong.
+const SERIAL_NUMBER_START: &str = "5599227700";
+const SERIAL_NUMBER_DIGITS: usize = 20;
+
+impl SandboxPurchase {
+    /// The proof of delivery of a success with serial number: derived from the trace
+    /// code, so that every mention agrees.
+    pub fn serial_number(&self, status: u16) -> String {
+        if status == SUCCESS {
+            let own = self.trace_code.bytes();
+            let own = own.map(|byte| char::from(b'0' + byte % 10));
+            let digits = SERIAL_NUMBER_START.chars().chain(own);
+            digits.take(SERIAL_NUMBER_DIGITS).collect()
+        } else {
+            String::new()
+        }
+    }
+}
+
 /// One bill, and the reference codes under which it was paid.
 #[derive(Clone, Serialize)]
 pub struct PaidBill {
@@ -60,34 +79,10 @@ pub struct PaidBill {
     pub reference_codes: Vec<String>,
 }
 
-/// What was seen of one reference code.
-#[derive(Clone, Default, Serialize)]
-pub struct SandboxLedgerEntry {
-    /// POSTs of purchases and payments received.
-    pub received: u64,
-    /// Purchases and payments for which the deposit was charged.
-    pub executed: u64,
-    /// Status checks received.
-    pub checks: u64,
-    /// Of these, the ones that came while a purchase or payment was being answered.
-    pub checks_in_flight: u64,
-    /// Purchases and payments that are being answered now.
-    pub in_flight: u64,
-    /// The most status checks that were being answered at the same time.
-    pub checks_at_once: u64,
-    /// Callbacks sent.
-    pub callbacks: u64,
-    /// The parameters of the last purchase or payment, without secrets.
-    pub parameters: BTreeMap<String, String>,
-}
-
 #[derive(Default)]
 struct Books {
     deposit: u64,
     purchases: HashMap<String, Vec<SandboxPurchase>>,
-    ledger: HashMap<String, SandboxLedgerEntry>,
-    /// Reference code to the number of status checks that are being answered.
-    checking: HashMap<String, u64>,
     /// Reference code that was never received to what checks of it are answered with.
     not_received: HashMap<String, u16>,
     /// Inquiry code to the inquiries that were given it, the latest last.
@@ -108,10 +103,19 @@ pub enum InquiryRefusal {
     Paid,
 }
 
+impl From<InquiryRefusal> for u16 {
+    fn from(unusable: InquiryRefusal) -> Self {
+        match unusable {
+            InquiryRefusal::Unknown => NO_INQUIRY,
+            InquiryRefusal::Expired => INQUIRY_EXPIRED,
+            InquiryRefusal::Paid => INQUIRY_PAID,
+        }
+    }
+}
+
 /// Everything that the sandbox remembers.
 pub struct Book {
     books: Mutex<Books>,
-    changes: watch::Sender<u64>,
 }
 
 /// What became of a purchase that is well formed.
@@ -168,31 +172,11 @@ impl Book {
                 deposit,
                 ..Books::default()
             }),
-            changes: watch::Sender::new(0),
         }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn entry(&self, reference_code: &str, change: impl FnOnce(&mut SandboxLedgerEntry)) {
-        change(
-            self.books()
-                .ledger
-                .entry(reference_code.to_owned())
-                .or_default(),
-        );
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Notes that a purchase or payment was received.
-    pub fn received(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
-        self.entry(reference_code, |entry| {
-            entry.received += 1;
-            entry.in_flight += 1;
-            entry.parameters = parameters;
-        });
     }
 
     /// The bill that a customer has to pay next, with a fine in rupiah.
@@ -319,49 +303,6 @@ impl Book {
         self.books().not_received.get(reference_code).copied()
     }
 
-    /// Notes that a check was received.
-    pub fn checked(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| {
-            entry.checks += 1;
-            entry.checks_in_flight += u64::from(entry.in_flight > 0);
-        });
-    }
-
-    /// Notes that a purchase or payment is answered, or that nobody waits for that.
-    pub fn answered(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| {
-            entry.in_flight = entry.in_flight.saturating_sub(1);
-        });
-    }
-
-    /// Notes that a check is being answered.
-    pub fn check_begins(&self, reference_code: &str) {
-        let at_once = {
-            let mut books = self.books();
-            let checking = books.checking.entry(reference_code.to_owned());
-            *checking.and_modify(|count| *count += 1).or_insert(1)
-        };
-        self.entry(reference_code, |entry| {
-            entry.checks_at_once = entry.checks_at_once.max(at_once);
-        });
-    }
-
-    /// Notes that a check was answered, or that its asker has gone.
-    pub fn check_ends(&self, reference_code: &str) {
-        let mut books = self.books();
-        if let Some(count) = books.checking.get_mut(reference_code) {
-            *count -= 1;
-            if *count == 0 {
-                books.checking.remove(reference_code);
-            }
-        }
-    }
-
-    /// Notes that a callback was sent.
-    pub fn called_back(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| entry.callbacks += 1);
-    }
-
     /// Books a purchase. Two are the same when account number, amount and
     /// reference code are (code 208); another one under the same reference code
     /// is a purchase of its own.
@@ -422,9 +363,6 @@ impl Book {
                 .push(purchase.clone());
             purchase
         };
-        if order.script.charges() {
-            self.entry(order.reference_code, |entry| entry.executed += 1);
-        }
         BookingOutcome::New(Box::new(purchase))
     }
 
@@ -456,34 +394,5 @@ impl Book {
     /// The deposit left, in rupiah.
     pub fn deposit(&self) -> u64 {
         self.books().deposit
-    }
-
-    /// What was seen of a reference code.
-    pub fn read(&self, reference_code: &str) -> SandboxLedgerEntry {
-        self.books()
-            .ledger
-            .get(reference_code)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// What was seen of every reference code.
-    pub fn read_all(&self) -> HashMap<String, SandboxLedgerEntry> {
-        self.books().ledger.clone()
-    }
-
-    /// Waits until `enough` says so of a reference code.
-    pub async fn wait(
-        &self,
-        reference_code: &str,
-        enough: impl Fn(&SandboxLedgerEntry) -> bool,
-    ) -> SandboxLedgerEntry {
-        let mut changes = self.changes.subscribe();
-        loop {
-            let entry = self.read(reference_code);
-            if enough(&entry) || changes.changed().await.is_err() {
-                return entry;
-            }
-        }
     }
 }

@@ -1,35 +1,22 @@
-//! Inquiries, payments, and purchases that bring an inquiry's references along.
-
-use std::sync::Arc;
+//! Inquiries: about electricity meters before a purchase, and about bills.
 
 use jiff::tz::TimeZone;
 
 use super::{
-    answer::{Parameters, SandboxAnswer, WireFormat, rupiah},
-    api::{
-        BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS,
-        ScriptedAnswer, WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
-    },
-    bill::{BILLERS, Biller, SandboxInquiry},
-    book::{InquiryRefusal, PRODUCTS, SandboxOrder},
-    scenario::{ScenarioReply, inquiry_code, script_for},
+    answer::SandboxAnswer,
+    bill::{BILLERS, Biller},
+    book::PRODUCTS,
+    codes::{BAD_FORMAT, SUCCESS, WRONG_CUSTOMER, WRONG_PRODUCT},
+    format::WireFormat,
+    issued_inquiry::SandboxInquiry,
+    parameters::Parameters,
+    samples::ScriptedAnswer,
+    scenario::{ScenarioReply, inquiry_code},
     state::{Sandbox, WIB_OFFSET_HOURS},
 };
 
-/// Products that are bought only after an inquiry.
-const INQUIRED_PRODUCTS: [&str; 1] = ["HPLNPRA20"];
 const MONTHS_MAX: u8 = 12;
-const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
-
-impl From<InquiryRefusal> for u16 {
-    fn from(unusable: InquiryRefusal) -> Self {
-        match unusable {
-            InquiryRefusal::Unknown => NO_INQUIRY,
-            InquiryRefusal::Expired => INQUIRY_EXPIRED,
-            InquiryRefusal::Paid => INQUIRY_PAID,
-        }
-    }
-}
+pub(super) const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
 
 impl Sandbox {
     /// The inquiry before a prepaid purchase.
@@ -86,24 +73,6 @@ impl Sandbox {
             .text("referencecode", asked.get("referencecode"));
         self.book.inquired(&code, inquiry);
         (ScenarioReply::Answer, answer)
-    }
-
-    /// Why a purchase is not allowed after, or without, an inquiry.
-    pub(super) fn verify_inquired(&self, asked: &Parameters) -> Result<(), u16> {
-        let has_refs = REFS.iter().any(|name| asked.has(name));
-        let product_code = asked.get("productcode");
-        if !has_refs && !INQUIRED_PRODUCTS.contains(&product_code) {
-            return Ok(());
-        }
-        let now = (self.ambient.now)();
-        let inquiry = self
-            .book
-            .metered(product_code, asked.get("accnumber"), now)?;
-        let same = |(name, text): (&str, &String)| inquiry.is_said(name, text, asked.get(name));
-        if has_refs && !REFS.into_iter().zip(&inquiry.refs).all(same) {
-            return Err(DATA_DIFFER);
-        }
-        Ok(())
     }
 
     /// The inquiry for a bill.
@@ -165,60 +134,6 @@ impl Sandbox {
         (ScenarioReply::Answer, answer)
     }
 
-    /// The payment of a bill: everything as the inquiry had it, to the letter.
-    pub(super) fn pay(
-        self: &Arc<Self>,
-        asked: &Parameters,
-        format: WireFormat,
-        trace_code: &str,
-    ) -> ScriptedAnswer {
-        let inquiry_code = asked.get("inquirycode");
-        let now = (self.ambient.now)();
-        let billing = self.billings.of(asked.get("accnumber1"));
-        let payable = self.inquiry_to_pay(asked).and_then(|inquiry| {
-            let owed = billing.owed_until_told;
-            self.book.verify_payable(&inquiry, now, owed)?;
-            Ok(inquiry)
-        });
-        let (reply, status) = match payable {
-            Err(unusable) => (ScenarioReply::Answer, unusable.into()),
-            Ok(inquiry) => match verify_payment(asked, &inquiry) {
-                Err(code) => (ScenarioReply::Answer, code),
-                Ok(price) => {
-                    let script = script_for(&inquiry.account_numbers[0]);
-                    if script.reply == ScenarioReply::ResetBefore {
-                        return self.lose(asked, script);
-                    }
-                    let account_number = inquiry.account_numbers[0].clone();
-                    let order = SandboxOrder {
-                        reference_code: asked.get("referencecode"),
-                        trace_code,
-                        product_code: asked.get("productcode"),
-                        price,
-                        account_number: &account_number,
-                        script,
-                        pays: Some((inquiry_code.to_owned(), inquiry)),
-                        owed_until_told: billing.owed_until_told,
-                    };
-                    return self.book_order(asked, &order, format);
-                }
-            },
-        };
-        let answer = self.begin_bill(trace_code, status);
-        let answer = answer.text("referencecode", asked.get("referencecode"));
-        (reply, answer)
-    }
-
-    /// Returns the inquiry of the given code that a payment repeats, else the latest.
-    fn inquiry_to_pay(&self, asked: &Parameters) -> Result<SandboxInquiry, InquiryRefusal> {
-        let mut all = self.book.inquiries(asked.get("inquirycode"));
-        let same = |inquiry: &SandboxInquiry| verify_payment(asked, inquiry).is_ok();
-        match all.iter().position(same) {
-            Some(same) => Ok(all.swap_remove(same)),
-            None => all.into_iter().next().ok_or(InquiryRefusal::Unknown),
-        }
-    }
-
     fn inquiry_expires(&self) -> jiff::Timestamp {
         let now = (self.ambient.now)();
         now.checked_add(self.settings.inquiry_valid).unwrap_or(now)
@@ -242,7 +157,7 @@ fn tell(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> 
 }
 
 /// `accnumber1` to `accnumber3`, which must be there even when empty.
-fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
+pub(super) fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
     let one = |name| asked.has(name).then(|| asked.get(name).to_owned());
     let numbers = [one("accnumber1")?, one("accnumber2")?, one("accnumber3")?];
     (!numbers[0].is_empty()).then_some(numbers)
@@ -262,38 +177,6 @@ fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
                 two.is_empty() && months.is_ok_and(|months| (1..=MONTHS_MAX).contains(&months))
             }
         }
-}
-
-/// The price of a payment whose data are the inquiry's, or the code for others.
-fn verify_payment(asked: &Parameters, inquiry: &SandboxInquiry) -> Result<u64, u16> {
-    let Some(bill) = &inquiry.bill else {
-        return Err(NO_INQUIRY);
-    };
-    let numbers = account_numbers(asked).ok_or(BAD_FORMAT)?;
-    let mut expected = inquiry.account_numbers.clone();
-    if bill.biller == Biller::Bpjs {
-        if !is_number(&numbers[1]) {
-            return Err(WRONG_ACCOUNT);
-        }
-        expected[1].clone_from(&numbers[1]);
-    }
-    let same = |(name, text): (&str, &str)| inquiry.is_said(name, text, asked.get(name));
-    let refs = inquiry.refs.iter().map(String::as_str);
-    let amounts = [
-        rupiah(bill.nominal(), inquiry.format),
-        rupiah(bill.admin_fee(), inquiry.format),
-    ];
-    let is_same = numbers == expected
-        && asked.get("productcode") == inquiry.product_code
-        && same(("contactnumber", &inquiry.contact_number))
-        && same(("nominal", &amounts[0]))
-        && same(("adminfee", &amounts[1]))
-        && REFS.into_iter().zip(refs).all(same);
-    if is_same {
-        Ok(bill.nominal() + bill.admin_fee())
-    } else {
-        Err(DATA_DIFFER)
-    }
 }
 
 /// The detail of the printed example, with two fields left empty as there.

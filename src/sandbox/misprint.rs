@@ -14,7 +14,7 @@ use quick_xml::escape::escape;
 use rust_decimal::Decimal;
 use serde_json::{Value, value::RawValue};
 
-use super::answer::Parameters;
+use super::parameters::Parameters;
 
 /// The key of what every answer carries.
 const EVERY: &str = "*";

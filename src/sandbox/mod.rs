@@ -9,14 +9,28 @@ mod api;
 mod bill;
 mod billing;
 mod book;
+mod callback;
+mod check;
+mod codes;
+mod control;
+mod format;
 mod inquiry;
+mod issued_inquiry;
+mod ledger;
 mod misprint;
+mod order;
+mod parameters;
+mod payment;
+mod purchase;
+mod samples;
 pub mod scenario;
 mod server;
+mod settings;
 mod state;
 
 pub use self::{
     bill::BILLERS,
     book::PRODUCTS,
-    state::{CallbackMethod, Sandbox, SandboxSettings},
+    settings::{CallbackMethod, SandboxSettings},
+    state::Sandbox,
 };
