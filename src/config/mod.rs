@@ -4,14 +4,32 @@
 //! `docs/CONFIGURATION.md` lists the keys. Secrets come from the environment or
 //! from a file of their own, never from the TOML file.
 
+mod account_names;
 mod accounts;
+mod callbacks;
+mod checks;
 mod codes;
+mod credentials;
+mod endpoint;
+mod failover;
+mod fault;
+mod flat_keys;
+mod limits;
 mod reader;
+mod secrets;
 mod settings;
 mod short_times;
+mod shutdown;
+mod store;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     accounts::AccountSettings,
-    reader::{ENVIRONMENT_PREFIX, Fault, Faults},
-    settings::{CallbackSettings, Limits, Settings, StoreSettings},
+    callbacks::CallbackSettings,
+    fault::{Fault, Faults},
+    flat_keys::ENVIRONMENT_PREFIX,
+    limits::Limits,
+    settings::Settings,
+    store::StoreSettings,
 };

@@ -1,152 +1,19 @@
 //! Takes keys out of the configuration one by one, and collects what is wrong.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use config::{Value, ValueKind};
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use secrecy::SecretString;
 
+use super::{
+    fault::{Fault, Faults},
+    flat_keys::{FlatKeys, in_environment},
+};
 use crate::transaction::{AccountName, StatusCode};
-
-/// The environment prefix; a double underscore separates the parts of a key.
-pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
-
-/// One thing that is wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The key, as in the TOML file.
-    pub key: String,
-    /// What is wrong with its value; never holds a secret.
-    pub problem: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.key, self.problem, self.remedy)
-    }
-}
-
-/// Everything that is wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration cannot be used:")?;
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-    }
-}
-
-impl std::error::Error for Faults {}
-
-impl Faults {
-    /// A single fault.
-    pub(super) fn one(key: &str, problem: &str, remedy: &str) -> Self {
-        Self(vec![Fault {
-            key: key.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }])
-    }
-}
-
-/// Key to its values; a list has several.
-pub(super) type FlatKeys = BTreeMap<String, Vec<String>>;
-
-/// Every key and its values, sections flattened with dots.
-pub(super) fn leaves(value: &Value) -> FlatKeys {
-    fn walk(key: &str, value: &Value, found: &mut FlatKeys) {
-        match &value.kind {
-            ValueKind::Table(table) => {
-                for (name, value) in table {
-                    let key = if key.is_empty() {
-                        name.clone()
-                    } else {
-                        format!("{key}.{name}")
-                    };
-                    walk(&key, value, found);
-                }
-            }
-            ValueKind::Array(values) => {
-                found.insert(
-                    key.to_owned(),
-                    values.iter().map(ToString::to_string).collect(),
-                );
-            }
-            _ => drop(found.insert(key.to_owned(), vec![value.to_string()])),
-        }
-    }
-    let mut found = FlatKeys::new();
-    walk("", value, &mut found);
-    found
-}
-
-/// The environment variable of a key.
-pub(super) fn variable(key: &str) -> String {
-    format!(
-        "{ENVIRONMENT_PREFIX}__{}",
-        key.to_ascii_uppercase().replace('.', "__")
-    )
-}
-
-/// Returns how a key is given in the environment. `None` where its name has a hyphen: no
-/// shell sets such a variable.
-pub(super) fn in_environment(key: &str) -> Option<String> {
-    (!key.contains('-')).then(|| format!("in the environment as {}", variable(key)))
-}
-
-/// Builds the remedy where a secret is not given as it must be.
-pub(super) fn give_secret(key: &str) -> String {
-    match in_environment(key) {
-        Some(how) => format!("give it {how}, or name a file that holds it in {key}_file"),
-        None => format!(
-            "name a file that holds it in {key}_file: no shell sets a variable with a hyphen"
-        ),
-    }
-}
-
-/// A secret as configured.
-pub(super) enum Secret {
-    /// Neither the key nor its file is configured.
-    Absent,
-    /// It is configured, and cannot be used; the fault is noted.
-    Faulty,
-    /// It can be used.
-    Given(SecretString),
-}
-
-/// A key that cannot be read, whose fault is noted.
-pub(super) struct FaultRecorded;
-
-/// A rule that secrets of a kind obey beside the common ones: the problem and the remedy, or
-/// `None`.
-pub(super) type SecretRule = fn(&str) -> Option<(String, String)>;
-
-/// The longest secret, in bytes: a longer one is another file.
-const SECRET_BYTES_MAX: usize = 256;
-
-/// Returns what is wrong with any secret, never quoting it.
-fn secret_problem(text: &str) -> Option<&'static str> {
-    if text.trim().is_empty() {
-        Some("it is configured, and empty")
-    } else if text.contains(char::is_whitespace) {
-        Some("it holds white space")
-    } else if text.len() > SECRET_BYTES_MAX {
-        Some("it is longer than 256 bytes")
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Some("it holds characters that are not printable ASCII")
-    } else {
-        None
-    }
-}
 
 /// Takes keys out one by one. A key that was never asked for does not exist.
 pub(super) struct Reader {
@@ -316,59 +183,6 @@ impl Reader {
     /// Returns true for a key that is configured, whatever it holds.
     pub(super) fn has(&self, key: &str) -> bool {
         self.leaves.contains_key(key)
-    }
-
-    /// Reads a text from a key, or from the file that `<key>_file` names, without the ends of
-    /// lines after it, which editors and Kubernetes Secrets add. Returns it with the key that
-    /// gave it.
-    ///
-    /// # Errors
-    /// [`FaultRecorded`] when it is given twice or cannot be read; the fault is noted.
-    pub(super) fn text_or_file(
-        &mut self,
-        key: &str,
-    ) -> Result<Option<(String, String)>, FaultRecorded> {
-        let file_key = format!("{key}_file");
-        let (at, text) = match (self.text(key), self.text(&file_key)) {
-            (None, None) => return Ok(None),
-            (Some(_), Some(_)) => {
-                let remedy = format!("give {key} or {file_key}, not both");
-                self.fault(key, "it is given twice", remedy);
-                return Err(FaultRecorded);
-            }
-            (Some(text), None) => (key.to_owned(), text),
-            (None, Some(file)) => match std::fs::read_to_string(&file) {
-                Ok(text) => (file_key, text),
-                Err(error) => {
-                    let problem = format!("{file:?} cannot be read: {error}");
-                    self.fault(&file_key, problem, "name a readable file of one line");
-                    return Err(FaultRecorded);
-                }
-            },
-        };
-        Ok(Some((at, text.trim_end_matches(['\r', '\n']).to_owned())))
-    }
-
-    /// Reads a secret from the environment, or from the file that `<key>_file` names. What
-    /// is configured must be usable: an empty secret never means "none".
-    pub(super) fn secret(&mut self, key: &str, rule: SecretRule) -> Secret {
-        let (at, text) = match self.text_or_file(key) {
-            Ok(Some(given)) => given,
-            Ok(None) => return Secret::Absent,
-            Err(FaultRecorded) => return Secret::Faulty,
-        };
-        let text = text.as_str();
-        let common = secret_problem(text).map(|problem| {
-            let remedy = format!("{}; leave both out for none", give_secret(key));
-            (problem.to_owned(), remedy)
-        });
-        match common.or_else(|| rule(text)) {
-            None => Secret::Given(SecretString::from(text.to_owned())),
-            Some((problem, remedy)) => {
-                self.fault(&at, problem, remedy);
-                Secret::Faulty
-            }
-        }
     }
 
     /// The second parts of the keys in a section.

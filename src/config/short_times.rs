@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::reader::{Fault, Reader};
+use super::{fault::Fault, reader::Reader};
 
 /// The key of the opt-in. It stands in no section, so that no part of the chart's `settings`
 /// reaches it.
