@@ -5,7 +5,10 @@
 //! unless one of them names an endpoint; Prometheus can always read `/metrics`. An
 //! exporter that is slow or away slows nothing: it works on a thread of its own.
 
+mod environment;
+mod error;
 mod json_lines;
+mod log;
 mod metrics;
 mod providers;
 mod rpc;
@@ -14,8 +17,10 @@ mod store;
 mod traces;
 
 pub use self::{
+    error::TelemetryError,
+    log::log_to_stderr,
     metrics::{AGES, Metrics},
-    providers::{Telemetry, TelemetryError, log_to_stderr, prometheus_text},
+    providers::{Telemetry, prometheus_text},
     rpc::RpcLayer,
     store::MeasuredStore,
     traces::{current_trace, link},

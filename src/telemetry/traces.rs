@@ -16,7 +16,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 use super::{
-    providers::{TelemetryError, is_exported, resource},
+    environment::{is_exported, resource},
+    error::TelemetryError,
     span_counter::CountedProcessor,
 };
 use crate::transaction::TraceContext;
