@@ -2,6 +2,7 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_semantic_conventions::resource::SERVICE_VERSION;
 
 pub(super) fn resource() -> Resource {
     let builder = Resource::builder();
@@ -10,7 +11,7 @@ pub(super) fn resource() -> Resource {
     } else {
         builder.with_service_name(env!("CARGO_PKG_NAME"))
     };
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let version = KeyValue::new(SERVICE_VERSION, env!("CARGO_PKG_VERSION"));
     builder.with_attribute(version).build()
 }
 

@@ -9,6 +9,10 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
 };
+use opentelemetry_semantic_conventions::{
+    attribute::{RPC_METHOD, RPC_RESPONSE_STATUS_CODE},
+    metric::RPC_SERVER_CALL_DURATION,
+};
 
 use crate::transaction::{AccountName, Amount, Operation, ReviewCause, State};
 
@@ -108,11 +112,7 @@ impl Metrics {
         let info = gauge("okebayar.build.info", "1; what is running");
         info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Self {
-            calls: seconds(
-                "rpc.server.call.duration",
-                "gRPC calls served",
-                &CALL_BUCKETS,
-            ),
+            calls: seconds(RPC_SERVER_CALL_DURATION, "gRPC calls served", &CALL_BUCKETS),
             operations: seconds(
                 "okebayar.operation.duration",
                 "Calls to OKEBAYAR",
@@ -195,8 +195,8 @@ impl Metrics {
     /// A gRPC call that was served.
     pub fn call(&self, method: &str, status: &'static str, took: Duration) {
         let labels = [
-            KeyValue::new("rpc.method", method.to_owned()),
-            KeyValue::new("rpc.response.status_code", status),
+            KeyValue::new(RPC_METHOD, method.to_owned()),
+            KeyValue::new(RPC_RESPONSE_STATUS_CODE, status),
         ];
         self.calls.record(took.as_secs_f64(), &labels);
     }

@@ -14,6 +14,9 @@ use axum::{
     http::{HeaderMap, Request, Response},
 };
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use opentelemetry_semantic_conventions::attribute::{
+    OTEL_STATUS_CODE, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME,
+};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
@@ -101,10 +104,10 @@ where
             "rpc",
             otel.name = method,
             otel.kind = "server",
-            otel.status_code = tracing::field::Empty,
-            rpc.system.name = "grpc",
-            rpc.method = method,
-            rpc.response.status_code = tracing::field::Empty,
+            { OTEL_STATUS_CODE } = tracing::field::Empty,
+            { RPC_SYSTEM_NAME } = "grpc",
+            { RPC_METHOD } = method,
+            { RPC_RESPONSE_STATUS_CODE } = tracing::field::Empty,
         );
         continue_trace(&span, request.headers());
         let mut call = Call {
@@ -146,10 +149,10 @@ impl Call {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.is_over, true) {
             if is_servers_fault(code) {
-                self.span.record("otel.status_code", "ERROR");
+                self.span.record(OTEL_STATUS_CODE, "ERROR");
             }
             let (code, took) = (name(code), self.began.elapsed());
-            self.span.record("rpc.response.status_code", code);
+            self.span.record(RPC_RESPONSE_STATUS_CODE, code);
             self.metrics.call(&self.method, code, took);
         }
     }

@@ -4,6 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use opentelemetry_semantic_conventions::attribute::{
+    DB_OPERATION_NAME, DB_SYSTEM_NAME, ERROR_TYPE, OTEL_STATUS_CODE,
+};
 use tracing::{Instrument, Span, info_span};
 
 use super::metrics::Metrics;
@@ -42,10 +45,10 @@ impl MeasuredStore {
             "store",
             otel.name = operation,
             otel.kind = "client",
-            otel.status_code = tracing::field::Empty,
-            db.system.name = self.system,
-            db.operation.name = operation,
-            error.type = tracing::field::Empty,
+            { OTEL_STATUS_CODE } = tracing::field::Empty,
+            { DB_SYSTEM_NAME } = self.system,
+            { DB_OPERATION_NAME } = operation,
+            { ERROR_TYPE } = tracing::field::Empty,
         )
     }
 }
@@ -59,8 +62,8 @@ macro_rules! measured {
                 let span = self.span(stringify!($name));
                 let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
                 if done.is_err() {
-                    span.record("error.type", "store");
-                    span.record("otel.status_code", "ERROR");
+                    span.record(ERROR_TYPE, "store");
+                    span.record(OTEL_STATUS_CODE, "ERROR");
                 }
                 self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
                 done
