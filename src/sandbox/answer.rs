@@ -1,4 +1,5 @@
-//! Writing answers in both formats, with the slips of the published samples.
+//! The fields of an answer, and their encoding in both formats, including the irregularities of
+//! the published samples.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,15 +14,16 @@ use super::{
 
 enum AnswerField {
     Text(String),
-    /// Rupiah: two decimals in JSON, plain digits in XML, as in the samples.
+    /// An amount in rupiah: two decimals in JSON, plain digits in XML, as in the samples.
     Amount(u64),
-    /// Names and texts inside one field, in one of several forms.
+    /// Names and texts nested in one field, and the number of the form in which they are written.
     Inside(Arc<[(String, String)]>, usize),
-    /// A number, digit for digit.
+    /// A number, written digit for digit.
     Number(String),
 }
 
-/// Writes a text in XML; white space other than blanks as references, so that it is no layout.
+/// Escapes a text for XML. White space other than blanks becomes character references, so that a
+/// parser does not normalize it.
 fn xml_text(text: &str) -> String {
     escape(text)
         .replace('\t', "&#9;")
@@ -29,8 +31,8 @@ fn xml_text(text: &str) -> String {
         .replace('\r', "&#13;")
 }
 
-/// `additionaldata` is not documented in one form, so each form occurs: whole XML,
-/// a fragment, an object, and whole XML in stray white space.
+/// Encodes `additionaldata` for JSON. The API page does not define its form, so each form occurs:
+/// an XML document, an XML fragment, an object, and an XML document between white space.
 fn json_inside(pairs: &[(String, String)], form: usize) -> String {
     match form % 4 {
         0 => Value::from(elements("additionaldata", pairs)).to_string(),
@@ -52,7 +54,8 @@ fn json_inside(pairs: &[(String, String)], form: usize) -> String {
     }
 }
 
-/// Nested elements, escaped text, escaped text of a fragment, or a marked section.
+/// Encodes `additionaldata` for XML: nested elements, an escaped document, an escaped fragment, or
+/// a CDATA section.
 fn xml_inside(pairs: &[(String, String)], form: usize) -> String {
     match form % 4 {
         0 => fragment(pairs),
@@ -71,7 +74,7 @@ fn elements(root: &str, pairs: &[(String, String)]) -> String {
     format!("<{root}>{}</{root}>", fragment(pairs))
 }
 
-/// Names and values to be written, in order.
+/// An answer: names and values in the order in which they are written.
 #[derive(Default)]
 pub struct SandboxAnswer(Vec<(Cow<'static, str>, AnswerField)>);
 
@@ -91,7 +94,7 @@ impl SandboxAnswer {
         self
     }
 
-    /// Adds `additionaldata`, in one of its forms; nothing where there is none.
+    /// Adds `additionaldata` in the given form; adds nothing when there are no pairs.
     #[must_use]
     pub fn additional_data(mut self, pairs: Vec<(String, String)>, form: usize) -> Self {
         if !pairs.is_empty() {
@@ -103,7 +106,7 @@ impl SandboxAnswer {
         self
     }
 
-    /// Returns the text of a field; empty where it has none.
+    /// Returns the text of a field, or an empty text.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);
@@ -113,19 +116,19 @@ impl SandboxAnswer {
         }
     }
 
-    /// Puts misprints in the place of what is right, or at the end. Texts may quote the
+    /// Replaces fields by their misprints, or appends them. The texts of misprints may quote the
     /// request.
     #[must_use]
     pub fn misprinted(
         mut self,
         misprints: misprint::MisprintedFields,
         body: &[u8],
-        asked: Option<&Parameters>,
+        request: Option<&Parameters>,
     ) -> Self {
         for (name, printed) in misprints {
             let field = match printed {
                 Printed::Text(text) => {
-                    Some(AnswerField::Text(misprint::quoting(&text, body, asked)))
+                    Some(AnswerField::Text(misprint::quoting(&text, body, request)))
                 }
                 Printed::Number(number) => Some(AnswerField::Number(number)),
                 Printed::Absent => None,
@@ -141,7 +144,7 @@ impl SandboxAnswer {
         self
     }
 
-    /// The answer's body. XML stands in stray braces, as in the samples.
+    /// Encodes the body of the answer. XML is wrapped in stray braces, as in the samples.
     #[must_use]
     pub fn write(&self, format: WireFormat) -> String {
         match format {
@@ -167,7 +170,7 @@ impl SandboxAnswer {
         }
     }
 
-    /// The body of a callback, whose XML root is not documented.
+    /// Encodes the body of a callback. The API page does not document its XML root.
     #[must_use]
     pub fn write_callback(&self, format: WireFormat) -> String {
         match format {
@@ -193,7 +196,7 @@ impl SandboxAnswer {
         )
     }
 
-    /// Names and texts, for a query.
+    /// Returns names and texts for a query string.
     #[must_use]
     pub fn pairs(&self) -> Vec<(Cow<'static, str>, String)> {
         let text = |field: &AnswerField| match field {

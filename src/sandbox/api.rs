@@ -1,4 +1,4 @@
-//! The partner API as the API page documents it: one POST, every operation.
+//! The partner API as the API page documents it: one POST for all operations.
 
 use std::sync::Arc;
 
@@ -15,90 +15,91 @@ use super::{
     state::Sandbox,
 };
 
-/// What the server does with the connection.
+/// The reaction to one POST, which the server carries out.
 pub struct Reaction {
-    /// How.
+    /// The way in which the answer is delivered.
     pub reply: ScenarioReply,
-    /// What is answered, where the reply holds an answer.
+    /// The body of the answer; unused where the delivery sends none.
     pub body: String,
     /// The format of the answer.
     pub format: WireFormat,
-    /// The reference code of the purchase or payment that it answers.
+    /// The reference code of a purchase or payment; `None` for anything else.
     pub order: Option<String>,
-    /// The reference code that a status check is about; `None` for anything else.
+    /// The reference code of a status check; `None` for anything else.
     pub checks: Option<String>,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
-/// Printed for the postpaid inquiry and for the payment: an `inquirycode` tells them
-/// apart.
+/// The API page documents the same code for the postpaid inquiry and the payment; only a payment
+/// has an `inquirycode`.
 const POSTPAID: &str = "OkeBayar-inquiry";
 const CHECK: &str = "OkeBayar-cek-status";
 const BALANCE: &str = "OkeBayar-cek-balance";
 const ECHO: &str = "OkeBayar-echo";
 
 impl Sandbox {
-    /// Reacts to the body of one POST.
+    /// Processes the body of one POST.
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
         let format = WireFormat::of(body);
-        let asked = Parameters::read(body, format);
-        let is_check = |asked: &&Parameters| asked.get("transactioncode") == CHECK;
-        let checked = asked.as_ref().filter(is_check);
-        let checks = checked.map(|asked| asked.get("referencecode").to_owned());
-        let (reply, answer) = match &asked {
-            Some(asked) => self.dispatch(asked, format, &trace_code),
+        let request = Parameters::read(body, format);
+        let is_check = |request: &&Parameters| request.get("transactioncode") == CHECK;
+        let checked = request.as_ref().filter(is_check);
+        let checks = checked.map(|request| request.get("referencecode").to_owned());
+        let (reply, answer) = match &request {
+            Some(request) => self.dispatch(request, format, &trace_code),
             None => (ScenarioReply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
-        let named = |name| asked.as_ref().map_or("", |asked| asked.get(name));
+        let named = |name| request.as_ref().map_or("", |request| request.get(name));
         let misprints = self.misprints.of(&[
             named("accnumber"),
             named("accnumber1"),
             answer.get("accnumber"),
             answer.get("accnumber1"),
         ]);
-        let answer = answer.misprinted(misprints, body, asked.as_ref());
-        let order = asked.filter(is_order);
+        let answer = answer.misprinted(misprints, body, request.as_ref());
+        let order = request.filter(is_order);
         Reaction {
             reply,
             body: answer.write(format),
             format,
-            order: order.map(|asked| asked.get("referencecode").to_owned()),
+            order: order.map(|request| request.get("referencecode").to_owned()),
             checks,
         }
     }
 
     fn dispatch(
         self: &Arc<Self>,
-        asked: &Parameters,
+        request: &Parameters,
         format: WireFormat,
         trace_code: &str,
     ) -> ScriptedAnswer {
-        let operation = asked.get("transactioncode");
-        let is_inquiry = is_prepaid_inquiry(asked);
-        let is_payment = asked.has("inquirycode");
-        if is_order(asked) {
-            let parameters = asked.without_secrets();
-            self.ledger.received(asked.get("referencecode"), parameters);
+        let operation = request.get("transactioncode");
+        let is_inquiry = is_prepaid_inquiry(request);
+        let is_payment = request.has("inquirycode");
+        if is_order(request) {
+            let parameters = request.without_secrets();
+            self.ledger
+                .record_order(request.get("referencecode"), parameters);
         } else if operation == CHECK {
-            self.ledger.checked(asked.get("referencecode"));
+            self.ledger.record_check(request.get("referencecode"));
         }
-        if let Err(code) = self.authenticate(asked) {
-            return self.decline(asked, trace_code, code);
+        if let Err(code) = self.authenticate(request) {
+            return self.decline(request, trace_code, code);
         }
         match operation {
-            PREPAID if is_inquiry => self.inquire_prepaid(asked, format, trace_code),
-            PREPAID => self.purchase(asked, format, trace_code),
-            POSTPAID if is_payment => self.pay(asked, format, trace_code),
-            POSTPAID => self.inquire_postpaid(asked, format, trace_code),
-            CHECK => self.check(asked, trace_code),
-            BALANCE => (ScenarioReply::Answer, self.balance(asked, trace_code)),
-            ECHO => self.echo(asked, trace_code),
-            _ => self.decline(asked, trace_code, UNKNOWN_TRANSACTION_CODE),
+            PREPAID if is_inquiry => self.inquire_prepaid(request, format, trace_code),
+            PREPAID => self.purchase(request, format, trace_code),
+            POSTPAID if is_payment => self.pay(request, format, trace_code),
+            POSTPAID => self.inquire_postpaid(request, format, trace_code),
+            CHECK => self.check(request, trace_code),
+            BALANCE => (ScenarioReply::Answer, self.balance(request, trace_code)),
+            ECHO => self.echo(request, trace_code),
+            _ => self.decline(request, trace_code, UNKNOWN_TRANSACTION_CODE),
         }
     }
 
-    fn authenticate(&self, asked: &Parameters) -> Result<(), u16> {
+    fn authenticate(&self, request: &Parameters) -> Result<(), u16> {
         let required = [
             "transactioncode",
             "userid",
@@ -106,55 +107,55 @@ impl Sandbox {
             "signature",
             "referencecode",
         ];
-        if required.iter().any(|name| asked.get(name).is_empty()) {
+        if required.iter().any(|name| request.get(name).is_empty()) {
             return Err(BAD_FORMAT);
         }
         let (user, pin) = (&self.settings.user_id, self.settings.pin.expose_secret());
-        if asked.get("userid") != user {
+        if request.get("userid") != user {
             return Err(WRONG_USER);
         }
-        if asked.get("userpin") != pin {
+        if request.get("userpin") != pin {
             return Err(NOT_AUTHENTICATED);
         }
-        let signed = format!("{user}{pin}{}", asked.get("referencecode"));
-        if asked.get("signature") != hex::encode(Md5::digest(signed)) {
+        let signed = format!("{user}{pin}{}", request.get("referencecode"));
+        if request.get("signature") != hex::encode(Md5::digest(signed)) {
             return Err(WRONG_SIGNATURE);
         }
         Ok(())
     }
 
-    fn balance(&self, asked: &Parameters, trace_code: &str) -> SandboxAnswer {
+    fn balance(&self, request: &Parameters, trace_code: &str) -> SandboxAnswer {
         SandboxAnswer::default()
             .text("tracecode", trace_code)
             .text("responsecode", "000")
             .text("responsestatus", "Success")
             .text("responsetime", &self.time())
-            .text("referencecode", asked.get("referencecode"))
+            .text("referencecode", request.get("referencecode"))
             .amount("balance", self.book.deposit())
     }
 
-    fn echo(&self, asked: &Parameters, trace_code: &str) -> ScriptedAnswer {
-        if asked.get("message").is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+    fn echo(&self, request: &Parameters, trace_code: &str) -> ScriptedAnswer {
+        if request.get("message").is_empty() {
+            return self.decline(request, trace_code, BAD_FORMAT);
         }
         let answer = SandboxAnswer::default()
-            .text("userid", asked.get("userid"))
-            .text("referencecode", asked.get("referencecode"))
-            .text("message", asked.get("message"));
+            .text("userid", request.get("userid"))
+            .text("referencecode", request.get("referencecode"))
+            .text("message", request.get("message"));
         (ScenarioReply::Answer, answer)
     }
 }
 
-/// Returns true for an inquiry before a purchase that is treated as one.
-fn is_prepaid_inquiry(asked: &Parameters) -> bool {
-    asked.get("querycode") == "inquiry" && asked.get("accnumber") != SELLS_INQUIRIES
+/// Returns true for a prepaid inquiry, unless the scenario processes it as a purchase.
+fn is_prepaid_inquiry(request: &Parameters) -> bool {
+    request.get("querycode") == "inquiry" && request.get("accnumber") != SELLS_INQUIRIES
 }
 
-/// Returns true for a purchase or payment, not for the inquiry before it.
-fn is_order(asked: &Parameters) -> bool {
-    match asked.get("transactioncode") {
-        PREPAID => !is_prepaid_inquiry(asked),
-        POSTPAID => asked.has("inquirycode"),
+/// Returns true for a purchase or payment, and false for the inquiry before it.
+fn is_order(request: &Parameters) -> bool {
+    match request.get("transactioncode") {
+        PREPAID => !is_prepaid_inquiry(request),
+        POSTPAID => request.has("inquirycode"),
         _ => false,
     }
 }

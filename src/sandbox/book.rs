@@ -1,4 +1,4 @@
-//! The sandbox's books: products, the deposit, inquiries, every purchase and payment.
+//! The sandbox's books: products, deposit, inquiries, purchases and payments.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,36 +24,36 @@ pub const PRODUCTS: [(&str, u64); 5] = [
     ("HPLNPRA20", 20_250),
 ];
 
-/// One purchase that was accepted or declined under its own reference code.
+/// A purchase or payment that was booked, whatever its status.
 #[derive(Clone)]
 pub struct SandboxPurchase {
-    /// The trace code of its POST.
+    /// The trace code of the request.
     pub trace_code: String,
-    /// The product.
+    /// The product code.
     pub product_code: String,
-    /// Who receives it.
+    /// The account number of the recipient.
     pub account_number: String,
     /// The price in rupiah.
     pub price: u64,
-    /// The status now.
+    /// The current status code.
     pub status: u16,
-    /// What happens to it.
+    /// The script of its scenario.
     pub script: Script,
-    /// The deposit after it, in rupiah.
+    /// The deposit after the charge, in rupiah.
     pub balance: u64,
-    /// The inquiry that is paid; none for a prepaid purchase.
+    /// The code and the inquiry of a payment; `None` for a prepaid purchase.
     pub paid: Option<(String, SandboxInquiry)>,
-    /// Its bill is owed until the success is told.
+    /// The bill stays payable until an answer has reported success.
     owed_until_told: bool,
 }
 
-/// How every serial number begins, so that one is known where it does not belong.
+/// The prefix of every serial number; tests search for it in places where none may appear.
 const SERIAL_NUMBER_START: &str = "5599227700";
 const SERIAL_NUMBER_DIGITS: usize = 20;
 
 impl SandboxPurchase {
-    /// The proof of delivery of a success with serial number: derived from the trace
-    /// code, so that every mention agrees.
+    /// Returns the serial number, the proof of delivery of a success; empty for other status codes.
+    /// It is derived from the trace code, so that all answers and callbacks agree.
     pub fn serial_number(&self, status: u16) -> String {
         if status == SUCCESS {
             let own = self.trace_code.bytes();
@@ -66,16 +66,16 @@ impl SandboxPurchase {
     }
 }
 
-/// One bill, and the reference codes under which it was paid.
+/// A bill and the reference codes under which it was paid.
 #[derive(Clone, Serialize)]
 pub struct PaidBill {
-    /// The product.
+    /// The product code.
     pub product_code: String,
-    /// The customer.
+    /// The customer: `accnumber1/accnumber2`.
     pub customer: String,
-    /// Which of the customer's bills it is.
+    /// The sequence number among the customer's bills.
     pub number: u64,
-    /// The reference codes of the payments for which the deposit was charged.
+    /// The reference codes of the payments that charged the deposit.
     pub reference_codes: Vec<String>,
 }
 
@@ -83,23 +83,23 @@ pub struct PaidBill {
 struct Books {
     deposit: u64,
     purchases: HashMap<String, Vec<SandboxPurchase>>,
-    /// Reference code that was never received to what checks of it are answered with.
+    /// The status code of checks by reference code, for reference codes that were never received.
     not_received: HashMap<String, u16>,
-    /// Inquiry code to the inquiries that were given it, the latest last.
+    /// The inquiries by inquiry code, the latest last.
     inquiries: HashMap<String, Vec<SandboxInquiry>>,
-    /// Product, customer and number of a bill to the reference codes that paid it.
+    /// The reference codes of payments by product, customer and number of the bill.
     payments: BTreeMap<(String, String, u64), Vec<String>>,
-    /// Product and customer to the number of bills paid.
+    /// The number of paid bills by product and customer.
     bills_paid: HashMap<(String, String), u64>,
 }
 
-/// Why an inquiry cannot be used.
+/// The reason for which an inquiry cannot be used.
 pub enum InquiryRefusal {
-    /// There was none.
+    /// No such inquiry exists.
     Unknown,
-    /// It is too late.
+    /// The inquiry has expired.
     Expired,
-    /// The bill is paid.
+    /// The bill has been paid.
     Paid,
 }
 
@@ -113,50 +113,50 @@ impl From<InquiryRefusal> for u16 {
     }
 }
 
-/// Everything that the sandbox remembers.
+/// The books, shared by all requests.
 pub struct Book {
     books: Mutex<Books>,
 }
 
-/// What became of a purchase that is well formed.
+/// The outcome of booking a well-formed purchase or payment.
 pub enum BookingOutcome {
-    /// It is new.
+    /// The purchase was booked.
     New(Box<SandboxPurchase>),
-    /// The same was bought under the same reference code.
+    /// The same purchase exists under the same reference code.
     Duplicate,
-    /// The deposit does not suffice.
+    /// The deposit is too low.
     DepositExhausted,
-    /// The bill was paid meanwhile.
+    /// Another payment of the bill came first.
     Paid,
 }
 
-/// A purchase to book.
+/// A purchase or payment to book.
 pub struct SandboxOrder<'a> {
-    /// The partner's id.
+    /// The reference code that the partner chose.
     pub reference_code: &'a str,
-    /// The trace code of this hit.
+    /// The trace code of this request.
     pub trace_code: &'a str,
-    /// The product.
+    /// The product code.
     pub product_code: &'a str,
-    /// Its price in rupiah.
+    /// The price in rupiah.
     pub price: u64,
-    /// Who receives it.
+    /// The account number of the recipient.
     pub account_number: &'a str,
-    /// What happens to it.
+    /// The script of its scenario.
     pub script: Script,
-    /// The inquiry that is paid, by its code; none for a prepaid purchase.
+    /// The code and the inquiry of a payment; `None` for a prepaid purchase.
     pub pays: Option<(String, SandboxInquiry)>,
-    /// Its bill is owed until the success is told.
+    /// The bill stays payable until an answer has reported success.
     pub owed_until_told: bool,
 }
 
-/// Product and customer.
+/// Returns the key of a customer: product code and `accnumber1/accnumber2`.
 fn customer(product_code: &str, [one, two, _]: &[String; 3]) -> (String, String) {
     (product_code.to_owned(), format!("{one}/{two}"))
 }
 
 impl Books {
-    /// How many bills the customer of an inquiry has paid.
+    /// Returns the number of bills that the customer of an inquiry has paid.
     fn paid(&mut self, inquiry: &SandboxInquiry) -> &mut u64 {
         let customer = customer(&inquiry.product_code, &inquiry.account_numbers);
         self.bills_paid.entry(customer).or_default()
@@ -164,7 +164,7 @@ impl Books {
 }
 
 impl Book {
-    /// Books with this deposit, in rupiah.
+    /// Creates empty books; `deposit` is in rupiah.
     #[must_use]
     pub fn new(deposit: u64) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl Book {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bill that a customer has to pay next, with a fine in rupiah.
+    /// Returns the next bill of a customer; `fine` is in rupiah.
     pub fn next_bill(
         &self,
         product_code: &str,
@@ -193,26 +193,26 @@ impl Book {
         SandboxBill::new(biller, numbers, number, fine)
     }
 
-    /// Remembers an inquiry.
-    pub fn inquired(&self, inquiry_code: &str, inquiry: SandboxInquiry) {
+    /// Stores an inquiry under its code.
+    pub fn add_inquiry(&self, inquiry_code: &str, inquiry: SandboxInquiry) {
         let mut books = self.books();
         let code = inquiry_code.to_owned();
         books.inquiries.entry(code).or_default().push(inquiry);
     }
 
-    /// The inquiries of a code, whatever became of them, the latest first.
+    /// Returns all inquiries of a code, also paid and expired ones, the latest first.
     pub fn inquiries(&self, inquiry_code: &str) -> Vec<SandboxInquiry> {
         let books = self.books();
         let all = books.inquiries.get(inquiry_code).into_iter().flatten();
         all.rev().cloned().collect()
     }
 
-    /// The latest inquiry of a code, whatever became of it.
+    /// Returns the latest inquiry of a code, even if it is paid or expired.
     pub fn inquiry(&self, inquiry_code: &str) -> Option<SandboxInquiry> {
         self.inquiries(inquiry_code).into_iter().next()
     }
 
-    /// An inquiry that was made under a reference code.
+    /// Returns an inquiry that was made under a reference code.
     pub fn inquiry_under(&self, reference_code: &str) -> Option<SandboxInquiry> {
         let books = self.books();
         let mut all = books.inquiries.values().flatten();
@@ -220,7 +220,7 @@ impl Book {
             .cloned()
     }
 
-    /// Verifies that an inquiry can be paid now.
+    /// Verifies that an inquiry is payable now.
     pub fn verify_payable(
         &self,
         inquiry: &SandboxInquiry,
@@ -237,8 +237,8 @@ impl Book {
         Ok(())
     }
 
-    /// Notes that the success of a payment was told.
-    pub fn told(&self, reference_code: &str, trace_code: &str) {
+    /// Marks a bill as paid, once an answer has reported the success of its payment.
+    pub fn report_success(&self, reference_code: &str, trace_code: &str) {
         let mut books = self.books();
         let Some(purchases) = books.purchases.get(reference_code) else {
             return;
@@ -254,7 +254,7 @@ impl Book {
         *paid = (*paid).max(number + 1);
     }
 
-    /// Returns every bill that was paid.
+    /// Returns all paid bills.
     pub fn paid_bills(&self) -> Vec<PaidBill> {
         let books = self.books();
         let bill =
@@ -269,8 +269,8 @@ impl Book {
         books.payments.iter().map(bill).collect()
     }
 
-    /// The latest inquiry about a meter, if it can be used now.
-    pub fn metered(
+    /// Returns the latest inquiry about a meter, if it is usable now.
+    pub fn latest_meter_inquiry(
         &self,
         product_code: &str,
         account_number: &str,
@@ -291,21 +291,20 @@ impl Book {
         }
     }
 
-    /// Has checks of a reference code that was never received answered with a code.
+    /// Sets the status code of checks of a reference code that was never received.
     pub fn never_received(&self, reference_code: &str, code: u16) {
         let mut books = self.books();
         books.not_received.insert(reference_code.to_owned(), code);
     }
 
-    /// Returns the code with which checks of such a reference code are answered, if it has one
-    /// of its own.
+    /// Returns the status code of checks of a reference code that was never received, if one was
+    /// set.
     pub fn not_found_code(&self, reference_code: &str) -> Option<u16> {
         self.books().not_received.get(reference_code).copied()
     }
 
-    /// Books a purchase. Two are the same when account number, amount and
-    /// reference code are (code 208); another one under the same reference code
-    /// is a purchase of its own.
+    /// Books a purchase or payment. Two with equal account number, amount and reference code are
+    /// duplicates (208); any other one under the same reference code is a separate purchase.
     pub fn order(&self, order: &SandboxOrder<'_>) -> BookingOutcome {
         let purchase = {
             let mut books = self.books();
@@ -366,7 +365,7 @@ impl Book {
         BookingOutcome::New(Box::new(purchase))
     }
 
-    /// Gives a purchase its later status.
+    /// Changes the status of a purchase to its later one.
     pub fn settle(&self, reference_code: &str, trace_code: &str) {
         let mut books = self.books();
         let purchases = books
@@ -381,7 +380,7 @@ impl Book {
         }
     }
 
-    /// The latest purchase under a reference code, or with a trace code.
+    /// Returns the purchase with the given trace code under a reference code, or else the latest one.
     pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<SandboxPurchase> {
         let books = self.books();
         let purchases = books.purchases.get(reference_code)?;
@@ -391,7 +390,7 @@ impl Book {
         named.or(purchases.last()).cloned()
     }
 
-    /// The deposit left, in rupiah.
+    /// Returns the remaining deposit, in rupiah.
     pub fn deposit(&self) -> u64 {
         self.books().deposit
     }

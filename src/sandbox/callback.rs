@@ -1,4 +1,4 @@
-//! What happens after the answer: a later status, and callbacks.
+//! Later settlement of a purchase, and its callbacks.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Sandbox {
-    /// Gives a purchase its later status in time, and calls back as its script
-    /// says.
+    /// Spawns a task that changes a purchase to its later status after `settle_after`, and then sends
+    /// the callbacks of its script.
     pub(super) fn settle_later(
         self: &Arc<Self>,
         reference_code: &str,
@@ -51,7 +51,7 @@ impl Sandbox {
             return;
         };
         let Ok(mut url) = url.parse::<reqwest::Url>() else {
-            warn!("the callback URL cannot be read");
+            warn!("sandbox callback URL is invalid; no callback is sent");
             return;
         };
         let report = report(reference_code, purchase, status);
@@ -67,17 +67,17 @@ impl Sandbox {
                 .body(report.write_callback(format)),
         };
         let answer = request.send().await.map(|answer| answer.status().as_u16());
-        self.ledger.called_back(reference_code);
+        self.ledger.record_callback(reference_code);
         match answer {
-            Ok(http_status) => info!(reference_code, http_status, "sandbox called back"),
+            Ok(http_status) => info!(reference_code, http_status, "sandbox callback sent"),
             Err(error) => {
-                warn!(reference_code, error = %error.without_url(), "sandbox could not call back");
+                warn!(reference_code, error = %error.without_url(), "sandbox callback failed");
             }
         }
     }
 }
 
-/// What a callback tells of a purchase.
+/// Builds the content of a callback about a purchase.
 fn report(reference_code: &str, purchase: &SandboxPurchase, status: u16) -> SandboxAnswer {
     SandboxAnswer::default()
         .text("tracecode", &purchase.trace_code)

@@ -1,4 +1,5 @@
-//! What tests read of the sandbox and change while it runs: the ledger, bills, misprints.
+//! The routes with which tests observe and change a running sandbox: ledger, inquiries, misprints,
+//! billing, and the status code of unknown reference codes.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,7 +26,7 @@ use super::{
     state::Sandbox,
 };
 
-/// Returns the routes beside the API.
+/// Builds the routes beside the API.
 pub(super) fn routes() -> Router<Arc<Sandbox>> {
     Router::new()
         .route("/ledger", get(ledger))
@@ -37,9 +38,9 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
         .route("/not-found-code/{code}", put(set_not_found_code))
 }
 
-/// What a reader of the ledger waits for; absent counts are not waited for.
+/// The minimum counts that a reader of the ledger waits for; absent counts are 0.
 #[derive(Deserialize)]
-struct AtLeast {
+struct LedgerMinimum {
     #[serde(default)]
     received: u64,
     #[serde(default)]
@@ -48,12 +49,13 @@ struct AtLeast {
     callbacks: u64,
 }
 
-/// Status codes have three digits.
+/// The largest status code: they have three digits.
 const STATUS_CODE_MAX: u16 = 999;
 
-/// The longest a reader waits.
-const LEDGER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The maximum time that a reader of the ledger waits.
+const LEDGER_WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Returns the deposit and all entries of the ledger.
 async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
     Json(serde_json::json!({
         "deposit": sandbox.book.deposit(),
@@ -61,10 +63,11 @@ async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
     }))
 }
 
+/// Returns one entry of the ledger, once it has the wanted counts or the wait has timed out.
 async fn ledger_entry(
     State(sandbox): State<Arc<Sandbox>>,
     Path(reference): Path<String>,
-    Query(wanted): Query<AtLeast>,
+    Query(wanted): Query<LedgerMinimum>,
 ) -> Json<SandboxLedgerEntry> {
     let ledger: &SandboxLedger = &sandbox.ledger;
     let enough = |entry: &SandboxLedgerEntry| {
@@ -72,11 +75,11 @@ async fn ledger_entry(
             && entry.checks >= wanted.checks
             && entry.callbacks >= wanted.callbacks
     };
-    let entry = tokio::time::timeout(LEDGER_WAIT_MAX, ledger.wait(&reference, enough)).await;
+    let entry = tokio::time::timeout(LEDGER_WAIT_TIMEOUT, ledger.wait(&reference, enough)).await;
     Json(entry.unwrap_or_else(|_| ledger.read(&reference)))
 }
 
-/// What an inquiry told, to the letter: what its payment must say.
+/// Returns the exact fields of an inquiry's answer, which its payment must repeat.
 async fn inquiry(
     State(sandbox): State<Arc<Sandbox>>,
     Path(code): Path<String>,
@@ -89,7 +92,7 @@ async fn inquiry(
     let amount = |name: &str, amount: fn(&SandboxBill) -> u64| {
         let bill = inquiry.bill.as_ref();
         let text = bill.map(|bill| rupiah(amount(bill), inquiry.format));
-        text.map(|text| inquiry.told(name, &text).to_owned())
+        text.map(|text| inquiry.printed_text(name, &text).to_owned())
     };
     Json(serde_json::json!({
         "inquirycode": code,
@@ -100,14 +103,14 @@ async fn inquiry(
         "contactnumber": inquiry.contact_number,
         "nominal": amount("nominal", SandboxBill::nominal),
         "adminfee": amount("adminfee", SandboxBill::admin_fee),
-        "ref1": inquiry.told("ref1", ref1),
-        "ref2": inquiry.told("ref2", ref2),
-        "ref3": inquiry.told("ref3", ref3),
+        "ref1": inquiry.printed_text("ref1", ref1),
+        "ref2": inquiry.printed_text("ref2", ref2),
+        "ref3": inquiry.printed_text("ref3", ref3),
     }))
     .into_response()
 }
 
-/// Sets what answers about an account number carry instead of what is right.
+/// Sets the misprints of answers about an account number.
 async fn set_misprints(
     State(sandbox): State<Arc<Sandbox>>,
     Path(account_number): Path<String>,
@@ -120,7 +123,7 @@ async fn set_misprints(
     StatusCode::NO_CONTENT
 }
 
-/// Sets how a customer is billed.
+/// Sets the billing of a customer.
 async fn set_billing(
     State(sandbox): State<Arc<Sandbox>>,
     Path(account_number): Path<String>,
@@ -133,12 +136,12 @@ async fn set_billing(
     StatusCode::NO_CONTENT
 }
 
-/// Lists the bills that were paid, and under which reference codes.
+/// Lists the paid bills with the reference codes of their payments.
 async fn paid_bills(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<PaidBill>> {
     Json(sandbox.book.paid_bills())
 }
 
-/// Sets the status code with which checks about unknown reference codes are answered.
+/// Sets the status code of checks about unknown reference codes.
 async fn set_not_found_code(
     State(sandbox): State<Arc<Sandbox>>,
     Path(code): Path<u16>,

@@ -1,6 +1,6 @@
-//! The two formats, and how amounts look in them.
+//! The two formats of the API, and the notation of amounts in each.
 
-/// In which format a request came; its answer and its callbacks are the same.
+/// The format of a request; its answer and its callbacks use the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireFormat {
     /// One flat object.
@@ -10,7 +10,7 @@ pub enum WireFormat {
 }
 
 impl WireFormat {
-    /// The format of a body.
+    /// Detects the format of a body.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
         if body.trim_ascii_start().starts_with(b"<") {
@@ -20,7 +20,7 @@ impl WireFormat {
         }
     }
 
-    /// The media type.
+    /// Returns the media type.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl WireFormat {
     }
 }
 
-/// Rupiah as answers write them.
+/// Formats an amount in rupiah as answers write it.
 #[must_use]
 pub fn rupiah(amount: u64, format: WireFormat) -> String {
     match format {

@@ -1,4 +1,4 @@
-//! Inquiries: about electricity meters before a purchase, and about bills.
+//! Inquiries: prepaid ones about electricity meters, and postpaid ones about bills.
 
 use jiff::tz::TimeZone;
 
@@ -19,35 +19,35 @@ const MONTHS_MAX: u8 = 12;
 pub(super) const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
 
 impl Sandbox {
-    /// The inquiry before a prepaid purchase.
+    /// Answers the inquiry before a prepaid purchase.
     pub(super) fn inquire_prepaid(
         &self,
-        asked: &Parameters,
+        request: &Parameters,
         format: WireFormat,
         trace_code: &str,
     ) -> ScriptedAnswer {
-        let (product_code, meter) = (asked.get("productcode"), asked.get("accnumber"));
+        let (product_code, meter) = (request.get("productcode"), request.get("accnumber"));
         if product_code.is_empty() || meter.is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+            return self.decline(request, trace_code, BAD_FORMAT);
         }
         if !PRODUCTS.iter().any(|(code, _)| *code == product_code) {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
+            return self.decline(request, trace_code, WRONG_PRODUCT);
         }
         if !is_number(meter) {
-            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+            return self.decline(request, trace_code, WRONG_CUSTOMER);
         }
         let code = inquiry_code(meter);
         if code != SUCCESS {
-            return self.decline(asked, trace_code, code);
+            return self.decline(request, trace_code, code);
         }
         let inquiry = SandboxInquiry {
-            reference_code: asked.get("referencecode").to_owned(),
+            reference_code: request.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
             account_numbers: [meter.to_owned(), String::new(), String::new()],
             contact_number: String::new(),
             expires_at: self.inquiry_expires(),
             refs: [
-                asked.get("referencecode").to_owned(),
+                request.get("referencecode").to_owned(),
                 String::new(),
                 format!("32 & <{}>", &trace_code[..4]),
             ],
@@ -60,7 +60,7 @@ impl Sandbox {
             .text("productcode", product_code);
         let code = self.billings.of(meter).inquirycode;
         let code = code.unwrap_or_else(|| trace_code.to_owned());
-        let mut answer = tell(answer, &inquiry, &code);
+        let mut answer = identify(answer, &inquiry, &code);
         if product_code.starts_with("HPLN") {
             answer = pln_detail(answer, meter);
         }
@@ -70,32 +70,32 @@ impl Sandbox {
         let answer = answer
             .text("serialnumber", "")
             .text("userid", &self.member(meter))
-            .text("referencecode", asked.get("referencecode"));
-        self.book.inquired(&code, inquiry);
+            .text("referencecode", request.get("referencecode"));
+        self.book.add_inquiry(&code, inquiry);
         (ScenarioReply::Answer, answer)
     }
 
-    /// The inquiry for a bill.
+    /// Answers the inquiry about a bill.
     pub(super) fn inquire_postpaid(
         &self,
-        asked: &Parameters,
+        request: &Parameters,
         format: WireFormat,
         trace_code: &str,
     ) -> ScriptedAnswer {
-        let numbers = account_numbers(asked);
-        let (Some(numbers), false) = (numbers, asked.get("contactnumber").is_empty()) else {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+        let numbers = account_numbers(request);
+        let (Some(numbers), false) = (numbers, request.get("contactnumber").is_empty()) else {
+            return self.decline(request, trace_code, BAD_FORMAT);
         };
-        let product_code = asked.get("productcode");
+        let product_code = request.get("productcode");
         let Some((_, biller)) = BILLERS.iter().find(|(code, _)| *code == product_code) else {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
+            return self.decline(request, trace_code, WRONG_PRODUCT);
         };
         if !is_customer(*biller, &numbers) {
-            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+            return self.decline(request, trace_code, WRONG_CUSTOMER);
         }
         let code = inquiry_code(&numbers[0]);
         if code != SUCCESS {
-            return self.decline(asked, trace_code, code);
+            return self.decline(request, trace_code, code);
         }
         let billing = self.billings.of(&numbers[0]);
         let code = billing.inquirycode.unwrap_or_else(|| trace_code.to_owned());
@@ -103,15 +103,15 @@ impl Sandbox {
         let bill = self.book.next_bill(product_code, *biller, &numbers, fine);
         let form = bill.parts.len() - 1;
         let inquiry = SandboxInquiry {
-            reference_code: asked.get("referencecode").to_owned(),
+            reference_code: request.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
-            contact_number: asked.get("contactnumber").to_owned(),
+            contact_number: request.get("contactnumber").to_owned(),
             expires_at: self.inquiry_expires(),
             refs: [
-                asked.get("ref1").to_owned(),
-                // A blank at either end must come back as well.
+                request.get("ref1").to_owned(),
+                // The payment must preserve leading and trailing blanks.
                 format!(" R\"{}\" ", &trace_code[..6]),
-                // And so must white space that formats tend to change.
+                // It must also preserve white space that the formats tend to normalize.
                 format!("<{}>\t&\r\nA\rB\n", &trace_code[..4]),
             ],
             format,
@@ -120,8 +120,8 @@ impl Sandbox {
             account_numbers: numbers,
         };
         let answer = self.begin_bill(trace_code, SUCCESS);
-        let answer = tell(answer, &inquiry, &code)
-            .text("referencecode", asked.get("referencecode"))
+        let answer = identify(answer, &inquiry, &code)
+            .text("referencecode", request.get("referencecode"))
             .text("contactnumber", &inquiry.contact_number)
             .amount("nominal", bill.nominal())
             .amount("adminfee", bill.admin_fee());
@@ -130,7 +130,7 @@ impl Sandbox {
             .zip(&inquiry.refs)
             .fold(answer, |answer, (name, text)| answer.text(name, text))
             .additional_data(bill.additional_data(&inquiry.account_numbers[0]), form);
-        self.book.inquired(&code, inquiry);
+        self.book.add_inquiry(&code, inquiry);
         (ScenarioReply::Answer, answer)
     }
 
@@ -140,8 +140,8 @@ impl Sandbox {
     }
 }
 
-/// What identifies an inquiry, in every answer to one.
-fn tell(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> SandboxAnswer {
+/// Adds the fields that identify an inquiry to its answer.
+fn identify(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> SandboxAnswer {
     let [one, two, three] = &inquiry.account_numbers;
     let expires = inquiry
         .expires_at
@@ -156,17 +156,19 @@ fn tell(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> 
         .text("inquiryexpired", &expires)
 }
 
-/// `accnumber1` to `accnumber3`, which must be there even when empty.
-pub(super) fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
-    let one = |name| asked.has(name).then(|| asked.get(name).to_owned());
+/// Returns `accnumber1` to `accnumber3`; all must be present, and the first must not be empty.
+pub(super) fn account_numbers(request: &Parameters) -> Option<[String; 3]> {
+    let one = |name| request.has(name).then(|| request.get(name).to_owned());
     let numbers = [one("accnumber1")?, one("accnumber2")?, one("accnumber3")?];
     (!numbers[0].is_empty()).then_some(numbers)
 }
 
+/// Returns true for a text of ASCII digits.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
+/// Returns true when the account numbers have the form that the biller requires.
 fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
     is_number(one)
         && match biller {
@@ -179,7 +181,7 @@ fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
         }
 }
 
-/// The detail of the printed example, with two fields left empty as there.
+/// Adds the details of the published sample; two fields are empty, as in the sample.
 fn pln_detail(answer: SandboxAnswer, meter: &str) -> SandboxAnswer {
     [
         ("PLN_IDPELANGGAN", "514444444444"),

@@ -1,4 +1,4 @@
-//! An inquiry that was answered, and that a purchase or payment may use.
+//! An inquiry that succeeded, and that a later purchase or payment may use.
 
 use jiff::Timestamp;
 
@@ -8,41 +8,41 @@ use super::{
     misprint::{self, Printed},
 };
 
-/// An inquiry that was answered 000.
+/// An inquiry that was answered with 000.
 #[derive(Clone)]
 pub struct SandboxInquiry {
     /// The reference code under which it was made.
     pub reference_code: String,
-    /// The product.
+    /// The product code.
     pub product_code: String,
-    /// Who is asked about: `accnumber1` to `accnumber3`.
+    /// The customer: `accnumber1` to `accnumber3`.
     pub account_numbers: [String; 3],
-    /// The payer.
+    /// The contact number of the payer.
     pub contact_number: String,
-    /// Until when it may be used.
+    /// The time at which the inquiry expires.
     pub expires_at: Timestamp,
-    /// References that must come back to the letter.
+    /// `ref1` to `ref3`, which the payment must repeat exactly.
     pub refs: [String; 3],
-    /// The format in which it was answered: amounts look different in the two.
+    /// The format of the answer: the notation of amounts depends on it.
     pub format: WireFormat,
-    /// What is owed; a prepaid inquiry has none.
+    /// The bill; `None` for a prepaid inquiry.
     pub bill: Option<SandboxBill>,
-    /// What its answer printed otherwise: that must come back.
+    /// The misprints of the answer, which the payment must repeat.
     pub misprints: misprint::MisprintedFields,
 }
 
 impl SandboxInquiry {
-    /// Returns true when a request says a field as the answer printed it; `text` is what it
-    /// prints without misprints.
-    pub fn is_said(&self, name: &str, text: &str, said: &str) -> bool {
+    /// Returns true when `said`, the value in a request, equals the value in the answer. `text` is
+    /// the value that the answer has without misprints.
+    pub fn matches(&self, name: &str, text: &str, said: &str) -> bool {
         match self.misprints.get(name) {
-            Some(printed) => printed.is_said_by(said),
+            Some(printed) => printed.matches(said),
             None => said == text,
         }
     }
 
-    /// Returns what the answer printed in a field.
-    pub fn told<'a>(&'a self, name: &str, text: &'a str) -> &'a str {
+    /// Returns the text of a field in the answer; `text` is the text without misprints.
+    pub fn printed_text<'a>(&'a self, name: &str, text: &'a str) -> &'a str {
         self.misprints.get(name).map_or(text, Printed::text)
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger that tests read: what was seen of each reference code.
+//! The ledger that tests read: the calls observed under each reference code.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,22 +8,22 @@ use std::{
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// What was seen of one reference code.
+/// The calls observed under one reference code.
 #[derive(Clone, Default, Serialize)]
 pub struct SandboxLedgerEntry {
-    /// POSTs of purchases and payments received.
+    /// The purchases and payments received.
     pub received: u64,
-    /// Purchases and payments for which the deposit was charged.
+    /// The purchases and payments that charged the deposit.
     pub executed: u64,
-    /// Status checks received.
+    /// The status checks received.
     pub checks: u64,
-    /// Of these, the ones that came while a purchase or payment was being answered.
+    /// The status checks received while a purchase or payment was in flight.
     pub checks_in_flight: u64,
-    /// Purchases and payments that are being answered now.
+    /// The purchases and payments in flight now.
     pub in_flight: u64,
-    /// The most status checks that were being answered at the same time.
+    /// The maximum number of concurrent status checks.
     pub checks_at_once: u64,
-    /// Callbacks sent.
+    /// The callbacks sent.
     pub callbacks: u64,
     /// The parameters of the last purchase or payment, without secrets.
     pub parameters: BTreeMap<String, String>,
@@ -32,11 +32,11 @@ pub struct SandboxLedgerEntry {
 #[derive(Default)]
 struct Entries {
     by_reference_code: HashMap<String, SandboxLedgerEntry>,
-    /// Reference code to the number of status checks that are being answered.
+    /// The number of status checks in flight, by reference code.
     checking: HashMap<String, u64>,
 }
 
-/// What was seen of every reference code.
+/// The entries of all reference codes.
 pub struct SandboxLedger {
     entries: Mutex<Entries>,
     changes: watch::Sender<u64>,
@@ -66,8 +66,8 @@ impl SandboxLedger {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Notes that a purchase or payment was received.
-    pub fn received(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
+    /// Records a purchase or payment that was received and is now in flight.
+    pub fn record_order(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
         self.entry(reference_code, |entry| {
             entry.received += 1;
             entry.in_flight += 1;
@@ -75,23 +75,23 @@ impl SandboxLedger {
         });
     }
 
-    /// Notes that a check was received.
-    pub fn checked(&self, reference_code: &str) {
+    /// Records a status check that was received.
+    pub fn record_check(&self, reference_code: &str) {
         self.entry(reference_code, |entry| {
             entry.checks += 1;
             entry.checks_in_flight += u64::from(entry.in_flight > 0);
         });
     }
 
-    /// Notes that a purchase or payment is answered, or that nobody waits for that.
-    pub fn answered(&self, reference_code: &str) {
+    /// Records the end of a purchase or payment: it was answered, or its client disconnected.
+    pub fn finish_order(&self, reference_code: &str) {
         self.entry(reference_code, |entry| {
             entry.in_flight = entry.in_flight.saturating_sub(1);
         });
     }
 
-    /// Notes that a check is being answered.
-    pub fn check_begins(&self, reference_code: &str) {
+    /// Records the start of a status check.
+    pub fn begin_check(&self, reference_code: &str) {
         let at_once = {
             let mut entries = self.entries();
             let checking = entries.checking.entry(reference_code.to_owned());
@@ -102,8 +102,8 @@ impl SandboxLedger {
         });
     }
 
-    /// Notes that a check was answered, or that its asker has gone.
-    pub fn check_ends(&self, reference_code: &str) {
+    /// Records the end of a status check: it was answered, or its client disconnected.
+    pub fn end_check(&self, reference_code: &str) {
         let mut entries = self.entries();
         if let Some(count) = entries.checking.get_mut(reference_code) {
             *count -= 1;
@@ -113,12 +113,12 @@ impl SandboxLedger {
         }
     }
 
-    /// Notes that a callback was sent.
-    pub fn called_back(&self, reference_code: &str) {
+    /// Records a callback that was sent.
+    pub fn record_callback(&self, reference_code: &str) {
         self.entry(reference_code, |entry| entry.callbacks += 1);
     }
 
-    /// What was seen of a reference code.
+    /// Returns the entry of a reference code.
     pub fn read(&self, reference_code: &str) -> SandboxLedgerEntry {
         self.entries()
             .by_reference_code
@@ -127,12 +127,12 @@ impl SandboxLedger {
             .unwrap_or_default()
     }
 
-    /// What was seen of every reference code.
+    /// Returns all entries by reference code.
     pub fn read_all(&self) -> HashMap<String, SandboxLedgerEntry> {
         self.entries().by_reference_code.clone()
     }
 
-    /// Waits until `enough` says so of a reference code.
+    /// Waits until `enough` accepts the entry of a reference code, and returns that entry.
     pub async fn wait(
         &self,
         reference_code: &str,
@@ -147,8 +147,8 @@ impl SandboxLedger {
         }
     }
 
-    /// Notes that the deposit was charged.
-    pub fn executed(&self, reference_code: &str) {
+    /// Records a charge of the deposit.
+    pub fn record_charge(&self, reference_code: &str) {
         self.entry(reference_code, |entry| entry.executed += 1);
     }
 }

@@ -1,8 +1,9 @@
-//! An OKEBAYAR of its own, built after the API page, because the real one cannot
-//! be reached: signature and parameter checks, a deposit, trace codes, 208, status
-//! checks, callbacks, and misbehaviour chosen by account number.
+//! A simulator of OKEBAYAR, written from the API page because the real service has no test
+//! environment that we can reach. It verifies signatures and parameters, keeps a deposit, assigns
+//! trace codes, rejects duplicates (208), answers status checks, sends callbacks, and misbehaves
+//! in ways that the account number selects.
 //!
-//! It never uses `okebayar/`: a bug shared by both sides would cancel out.
+//! The sandbox never uses `okebayar/`: a bug shared by both sides would cancel out.
 
 mod answer;
 mod api;

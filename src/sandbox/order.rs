@@ -1,5 +1,4 @@
-//! What purchases and payments have in common: they are booked, settled later, and answered as
-//! their script says.
+//! The part that purchases and payments share: booking, later settlement, and the scripted answer.
 
 use std::sync::Arc;
 
@@ -15,18 +14,18 @@ use super::{
 };
 
 impl Sandbox {
-    /// Resets the connection before anything is processed.
-    pub(super) fn lose(&self, asked: &Parameters, script: Script) -> ScriptedAnswer {
+    /// Resets the connection before processing anything.
+    pub(super) fn reset_unprocessed(&self, request: &Parameters, script: Script) -> ScriptedAnswer {
         if let ScenarioChecks::OtherStatus(code) = script.checks {
-            self.book.never_received(asked.get("referencecode"), code);
+            self.book.never_received(request.get("referencecode"), code);
         }
         (script.reply, SandboxAnswer::default())
     }
 
-    /// Books a purchase or payment and answers it as its script says.
+    /// Books a purchase or payment, and answers as its script defines.
     pub(super) fn book_order(
         self: &Arc<Self>,
-        asked: &Parameters,
+        request: &Parameters,
         order: &SandboxOrder<'_>,
         format: WireFormat,
     ) -> ScriptedAnswer {
@@ -34,20 +33,20 @@ impl Sandbox {
         let purchase = match self.book.order(order) {
             BookingOutcome::New(purchase) => {
                 if order.script.charges() {
-                    self.ledger.executed(order.reference_code);
+                    self.ledger.record_charge(order.reference_code);
                 }
                 purchase
             }
-            BookingOutcome::Duplicate => return self.decline(asked, trace_code, DUPLICATE),
+            BookingOutcome::Duplicate => return self.decline(request, trace_code, DUPLICATE),
             BookingOutcome::DepositExhausted => {
-                return self.decline(asked, trace_code, DEPOSIT_EXHAUSTED);
+                return self.decline(request, trace_code, DEPOSIT_EXHAUSTED);
             }
-            BookingOutcome::Paid => return self.decline(asked, trace_code, INQUIRY_PAID),
+            BookingOutcome::Paid => return self.decline(request, trace_code, INQUIRY_PAID),
         };
         self.settle_later(order.reference_code, &purchase, format);
         let reply = order.script.reply;
         if matches!(reply, ScenarioReply::Answer | ScenarioReply::Slow) {
-            self.book.told(order.reference_code, trace_code);
+            self.book.report_success(order.reference_code, trace_code);
         }
         let answer = match (reply, &purchase.paid) {
             (ScenarioReply::LikeInquiry, _) => {

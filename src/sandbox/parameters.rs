@@ -1,5 +1,5 @@
-//! Reading requests, strict as the API page says: one flat object, or `<transaction>` with one
-//! element for each parameter, every name in lower case.
+//! The parameters of a request, read as strictly as the API page demands: one flat object, or
+//! `<transaction>` with one element for each parameter, every name in lower case.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::format::WireFormat;
 pub struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// Reads a request; `None` when it is badly formed.
+    /// Parses a request; returns `None` when it is malformed.
     #[must_use]
     pub fn read(body: &[u8], format: WireFormat) -> Option<Self> {
         let parameters = match format {
@@ -23,13 +23,13 @@ impl Parameters {
         is_lower_case.then_some(Self(parameters))
     }
 
-    /// True when there is such a parameter, even an empty one.
+    /// Returns true when the parameter is present, even if it is empty.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Every parameter but the secrets, for the ledger.
+    /// Returns every parameter except the secrets, for the ledger.
     #[must_use]
     pub fn without_secrets(&self) -> BTreeMap<String, String> {
         let mut all = self.0.clone();
@@ -44,7 +44,7 @@ impl Parameters {
             .map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// The text of a parameter, empty when there is none.
+    /// Returns the text of a parameter, or an empty text.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
@@ -53,7 +53,7 @@ impl Parameters {
 
 fn read_json(body: &[u8]) -> Option<BTreeMap<String, String>> {
     let object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
-    // A number counts digit for digit.
+    // Numbers are compared digit for digit, so they stay texts.
     let text = |(name, value): (String, Box<RawValue>)| match value.get().as_bytes() {
         [b'"', ..] => Some((name, serde_json::from_str(value.get()).ok()?)),
         [b'-' | b'0'..=b'9', ..] => Some((name, value.get().to_owned())),
@@ -63,7 +63,7 @@ fn read_json(body: &[u8]) -> Option<BTreeMap<String, String>> {
 }
 
 fn read_xml(text: &str) -> Option<BTreeMap<String, String>> {
-    // A literal carriage return is the end of a line (XML 1.0, section 2.11).
+    // XML 1.0, section 2.11: a parser normalizes CR LF and a lone CR to LF.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader = Reader::from_str(&text);
     let mut path: Vec<String> = Vec::new();

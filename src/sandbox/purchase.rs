@@ -1,4 +1,4 @@
-//! Prepaid purchases, also those that bring an inquiry's references along.
+//! Prepaid purchases, with or without the references of an inquiry.
 
 use std::sync::Arc;
 
@@ -13,35 +13,36 @@ use super::{
     state::Sandbox,
 };
 
-/// Products that are bought only after an inquiry.
+/// The products that require an inquiry before the purchase.
 const INQUIRED_PRODUCTS: [&str; 1] = ["HPLNPRA20"];
 
 impl Sandbox {
+    /// Processes a prepaid purchase.
     pub(super) fn purchase(
         self: &Arc<Self>,
-        asked: &Parameters,
+        request: &Parameters,
         format: WireFormat,
         trace_code: &str,
     ) -> ScriptedAnswer {
-        let (product_code, account_number) = (asked.get("productcode"), asked.get("accnumber"));
+        let (product_code, account_number) = (request.get("productcode"), request.get("accnumber"));
         if product_code.is_empty() || account_number.is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+            return self.decline(request, trace_code, BAD_FORMAT);
         }
         let Some((_, price)) = PRODUCTS.iter().find(|(code, _)| *code == product_code) else {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
+            return self.decline(request, trace_code, WRONG_PRODUCT);
         };
         if !is_number(account_number) {
-            return self.decline(asked, trace_code, WRONG_ACCOUNT);
+            return self.decline(request, trace_code, WRONG_ACCOUNT);
         }
-        if let Err(code) = self.verify_inquired(asked) {
-            return self.decline(asked, trace_code, code);
+        if let Err(code) = self.verify_inquiry(request) {
+            return self.decline(request, trace_code, code);
         }
         let script = script_for(account_number);
         if script.reply == ScenarioReply::ResetBefore {
-            return self.lose(asked, script);
+            return self.reset_unprocessed(request, script);
         }
         let order = SandboxOrder {
-            reference_code: asked.get("referencecode"),
+            reference_code: request.get("referencecode"),
             trace_code,
             product_code,
             price: *price,
@@ -50,21 +51,21 @@ impl Sandbox {
             pays: None,
             owed_until_told: false,
         };
-        self.book_order(asked, &order, format)
+        self.book_order(request, &order, format)
     }
 
-    /// Why a purchase is not allowed after, or without, an inquiry.
-    pub(super) fn verify_inquired(&self, asked: &Parameters) -> Result<(), u16> {
-        let has_refs = REFS.iter().any(|name| asked.has(name));
-        let product_code = asked.get("productcode");
+    /// Verifies a purchase against its inquiry, where it has references or its product requires one.
+    pub(super) fn verify_inquiry(&self, request: &Parameters) -> Result<(), u16> {
+        let has_refs = REFS.iter().any(|name| request.has(name));
+        let product_code = request.get("productcode");
         if !has_refs && !INQUIRED_PRODUCTS.contains(&product_code) {
             return Ok(());
         }
         let now = (self.ambient.now)();
-        let inquiry = self
-            .book
-            .metered(product_code, asked.get("accnumber"), now)?;
-        let same = |(name, text): (&str, &String)| inquiry.is_said(name, text, asked.get(name));
+        let inquiry =
+            self.book
+                .latest_meter_inquiry(product_code, request.get("accnumber"), now)?;
+        let same = |(name, text): (&str, &String)| inquiry.matches(name, text, request.get(name));
         if has_refs && !REFS.into_iter().zip(&inquiry.refs).all(same) {
             return Err(DATA_DIFFER);
         }

@@ -1,4 +1,4 @@
-//! Answers in the form of the API page's samples.
+//! Answers in the form of the samples on the API page.
 
 use super::{
     answer::SandboxAnswer,
@@ -10,13 +10,14 @@ use super::{
     state::Sandbox,
 };
 
-/// How an answer leaves, and the answer.
+/// An answer, and the way in which it is delivered.
 pub(super) type ScriptedAnswer = (ScenarioReply, SandboxAnswer);
 
-/// The product whose purchase brings an advertisement along.
+/// The product whose successful purchase is answered with an advertisement in `info`.
 const ADVERTISED: &str = "DATA1GB";
 
 impl Sandbox {
+    /// Builds the first fields of an answer about a prepaid transaction or a status check.
     pub(super) fn begin(&self, trace_code: &str, status: u16) -> SandboxAnswer {
         SandboxAnswer::default()
             .text("tracecode", trace_code)
@@ -24,7 +25,7 @@ impl Sandbox {
             .text("transactiontime", &self.time())
     }
 
-    /// How an answer about a bill begins.
+    /// Builds the first fields of an answer about a bill.
     pub(super) fn begin_bill(&self, trace_code: &str, status: u16) -> SandboxAnswer {
         let text = if status == SUCCESS { "SUKSES" } else { "GAGAL" };
         SandboxAnswer::default()
@@ -34,19 +35,21 @@ impl Sandbox {
             .text("responsetime", &self.time())
     }
 
+    /// Builds an answer that rejects the request with a status code.
     pub(super) fn decline(
         &self,
-        asked: &Parameters,
+        request: &Parameters,
         trace_code: &str,
         status: u16,
     ) -> ScriptedAnswer {
         let answer = self
             .begin(trace_code, status)
-            .text("userid", asked.get("userid"))
-            .text("referencecode", asked.get("referencecode"));
+            .text("userid", request.get("userid"))
+            .text("referencecode", request.get("referencecode"));
         (ScenarioReply::Answer, answer)
     }
 
+    /// Builds the answer with the status of a purchase.
     pub(super) fn purchase_status(
         &self,
         reference_code: &str,
@@ -71,7 +74,7 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    /// The answer to a payment.
+    /// Builds the answer to a payment.
     pub(super) fn payment(
         &self,
         order: &SandboxOrder<'_>,
@@ -89,7 +92,7 @@ impl Sandbox {
             .text("accnumber2", two)
             .text("accnumber3", three)
             .text("contactnumber", &inquiry.contact_number);
-        // A payment's answer is printed without a member.
+        // The sample of a payment's answer has no `userid`.
         let answer = match order.script.member {
             Member::Own => answer,
             _ => answer.text("userid", &self.member(order.account_number)),
@@ -108,8 +111,8 @@ impl Sandbox {
             .additional_data(bill.additional_data(one), bill.parts.len() - 1)
     }
 
-    /// What a check finds where only an inquiry used the reference code: its 000, in
-    /// the form of a check's answer.
+    /// Builds the answer to a status check where only an inquiry used the reference code: the 000
+    /// of the inquiry in the form of a check's answer.
     pub(super) fn found_inquiry(
         &self,
         inquiry: &SandboxInquiry,
@@ -124,7 +127,7 @@ impl Sandbox {
             .text("referencecode", &inquiry.reference_code)
     }
 
-    /// What an inquiry under the same reference code was answered.
+    /// Builds an answer that looks like one to an inquiry under the same reference code.
     pub(super) fn like_inquiry(
         &self,
         reference_code: &str,
@@ -140,7 +143,7 @@ impl Sandbox {
             .text("referencecode", reference_code)
     }
 
-    /// Returns the member whom answers about an account number name.
+    /// Returns the `userid` in answers about an account number.
     pub(super) fn member(&self, account_number: &str) -> String {
         let own = &self.settings.user_id;
         match script_for(account_number).member {

@@ -1,7 +1,6 @@
-//! The sandbox's HTTP server: the API at `/`, the ledger for tests beside it.
+//! The sandbox's HTTP server: the API at `/`, and the routes for tests beside it.
 //!
-//! It speaks over hyper itself, because an answer may be that the connection is
-//! reset.
+//! It drives hyper directly, because a scenario may reset the connection instead of answering.
 
 use std::{convert::Infallible, net::TcpStream, sync::Arc, time::Duration};
 
@@ -21,17 +20,17 @@ use tower::ServiceExt;
 
 use super::{api::Reaction, control, scenario::ScenarioReply, state::Sandbox};
 
-/// Marks a response that is never sent.
+/// A marker in the extensions of a response: reset the connection instead of sending it.
 #[derive(Clone)]
 struct ResetConnection;
 
-/// Ends a connection's service.
+/// The error that ends the service of a connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the scenario resets the connection")]
-struct WasReset;
+struct ConnectionReset;
 
 impl Sandbox {
-    /// Serves until it is stopped.
+    /// Serves until the sandbox is stopped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         serve(self, listener).await;
     }
@@ -44,7 +43,7 @@ async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
         .with_state(Arc::clone(&sandbox));
     let serving = async {
         loop {
-            // An accept that fails (too many open files) may succeed a little later.
+            // Accepting can fail temporarily, for example with too many open files.
             match listener.accept().await {
                 Ok((stream, _)) => drop(tokio::spawn(serve_connection(stream, router.clone()))),
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -58,7 +57,7 @@ async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) {
 }
 
 async fn serve_connection(stream: tokio::net::TcpStream, router: Router) {
-    let Ok((stream, twin)) = with_twin(stream) else {
+    let Ok((stream, second_handle)) = with_second_handle(stream) else {
         return;
     };
     let service = service_fn(move |request: Request<Incoming>| {
@@ -68,7 +67,7 @@ async fn serve_connection(stream: tokio::net::TcpStream, router: Router) {
                 router.oneshot(request.map(Body::new)).await;
             let response = response.unwrap_or_else(|never| match never {});
             match response.extensions().get::<ResetConnection>() {
-                Some(_) => Err(WasReset),
+                Some(_) => Err(ConnectionReset),
                 None => Ok(response),
             }
         }
@@ -78,27 +77,30 @@ async fn serve_connection(stream: tokio::net::TcpStream, router: Router) {
     let connection = server.serve_connection(TokioIo::new(stream), service);
     let ended = connection.await;
     if ended.is_err_and(|error| error.is_user()) {
-        // The last owner closes with a reset instead of an orderly end.
-        let _ = SockRef::from(&twin).set_linger(Some(Duration::ZERO));
+        // With a zero linger time, closing the last handle sends RST instead of FIN.
+        let _ = SockRef::from(&second_handle).set_linger(Some(Duration::ZERO));
     }
 }
 
-/// The stream, and a second handle to its socket.
-fn with_twin(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpStream, TcpStream)> {
+/// Returns the stream and a second handle to its socket.
+fn with_second_handle(
+    stream: tokio::net::TcpStream,
+) -> std::io::Result<(tokio::net::TcpStream, TcpStream)> {
     let stream = stream.into_std()?;
-    let twin = stream.try_clone()?;
-    Ok((tokio::net::TcpStream::from_std(stream)?, twin))
+    let second_handle = stream.try_clone()?;
+    Ok((tokio::net::TcpStream::from_std(stream)?, second_handle))
 }
 
-/// A status check that is being answered; dropped also when its asker has gone.
-struct Check {
+/// A status check in flight. It ends when it is dropped: with the answer, or when the client
+/// disconnects.
+struct CheckInFlight {
     sandbox: Arc<Sandbox>,
     reference_code: String,
 }
 
-impl Check {
+impl CheckInFlight {
     fn begin(sandbox: &Arc<Sandbox>, reference_code: String) -> Self {
-        sandbox.ledger.check_begins(&reference_code);
+        sandbox.ledger.begin_check(&reference_code);
         let sandbox = Arc::clone(sandbox);
         Self {
             sandbox,
@@ -107,12 +109,13 @@ impl Check {
     }
 }
 
-impl Drop for Check {
+impl Drop for CheckInFlight {
     fn drop(&mut self) {
-        self.sandbox.ledger.check_ends(&self.reference_code);
+        self.sandbox.ledger.end_check(&self.reference_code);
     }
 }
 
+/// Answers one call of the API as its scenario defines.
 async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::response::Response {
     let Reaction {
         reply,
@@ -121,13 +124,13 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
         order,
         checks,
     } = sandbox.react(&body);
-    // Dropped with the answer, or when the client hangs up.
-    let _answering = order.map(|reference_code| Answering {
+    // Dropped with the answer, or when the client disconnects.
+    let _order_in_flight = order.map(|reference_code| OrderInFlight {
         sandbox: Arc::clone(&sandbox),
         reference_code,
     });
     let settings = &sandbox.settings;
-    let check = checks.map(|reference_code| Check::begin(&sandbox, reference_code));
+    let check = checks.map(|reference_code| CheckInFlight::begin(&sandbox, reference_code));
     if check.is_some() {
         tokio::time::sleep(settings.check_delay).await;
     }
@@ -164,24 +167,24 @@ async fn call(State(sandbox): State<Arc<Sandbox>>, body: Bytes) -> axum::respons
     }
 }
 
-/// A purchase or payment that is being answered.
-struct Answering {
+/// A purchase or payment in flight. It ends when it is dropped.
+struct OrderInFlight {
     sandbox: Arc<Sandbox>,
     reference_code: String,
 }
 
-impl Drop for Answering {
+impl Drop for OrderInFlight {
     fn drop(&mut self) {
-        self.sandbox.ledger.answered(&self.reference_code);
+        self.sandbox.ledger.finish_order(&self.reference_code);
     }
 }
 
-/// Promises the whole body, sends half of it, and breaks off.
+/// Builds a response that announces the whole body, sends half of it, and aborts the connection.
 fn truncated(body: &str) -> axum::response::Response {
     let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
     let pieces = [
         Ok(half),
-        Err(std::io::Error::other("the scenario breaks off")),
+        Err(std::io::Error::other("the scenario aborts the body")),
     ];
     let length = [("content-length", body.len().to_string())];
     (length, Body::from_stream(futures::stream::iter(pieces))).into_response()

@@ -1,10 +1,10 @@
-//! How the sandbox behaves.
+//! The settings of the sandbox.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-/// How callbacks are made.
+/// The HTTP method of callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum CallbackMethod {
     /// Query parameters.
@@ -13,24 +13,24 @@ pub enum CallbackMethod {
     Post,
 }
 
-/// How the sandbox behaves.
+/// The settings of the sandbox.
 pub struct SandboxSettings {
-    /// The member id that is right.
+    /// The member id that the sandbox accepts.
     pub user_id: String,
-    /// The PIN that is right.
+    /// The PIN that the sandbox accepts.
     pub pin: SecretString,
-    /// The deposit at first, in rupiah.
+    /// The initial deposit, in rupiah.
     pub deposit: u64,
-    /// The time after which a pending purchase is settled.
+    /// The delay after which a pending purchase takes its later status.
     pub settle_after: Duration,
-    /// The time after which a client no longer waits for an answer.
+    /// The delay of an answer that must arrive after the client's time-out.
     pub late_after: Duration,
-    /// How long each status check takes to be answered.
+    /// The delay of the answer to each status check.
     pub check_delay: Duration,
-    /// How callbacks are made.
+    /// The HTTP method of callbacks.
     pub callback_method: CallbackMethod,
-    /// How long an inquiry may be used.
+    /// The validity period of an inquiry.
     pub inquiry_valid: Duration,
-    /// The status code with which a check about an unknown reference code is answered.
+    /// The status code of a check about an unknown reference code.
     pub not_found_code: u16,
 }

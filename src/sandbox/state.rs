@@ -1,4 +1,4 @@
-//! The sandbox: its settings, its books, and what it was told while it runs.
+//! The sandbox and its state: settings, books, ledger, and what tests change at run time.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::ambient::Ambient;
 
-/// The sandbox. A library and a program: `dev` runs it in its own process.
+/// The sandbox. It is a library as well as a program: `dev` runs it in the gateway's process.
 pub struct Sandbox {
     pub(super) settings: SandboxSettings,
     pub(super) book: Book,
@@ -33,17 +33,17 @@ pub struct Sandbox {
     pub(super) stopping: CancellationToken,
 }
 
-/// The longest a callback's receiver may take.
+/// The time-out of a callback.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// OKEBAYAR's times are in WIB.
+/// The offset of WIB, the time zone of OKEBAYAR, from UTC.
 pub(super) const WIB_OFFSET_HOURS: i8 = 7;
 
 impl Sandbox {
-    /// A sandbox that calls back to `callback_url`, if there is one.
+    /// Creates a sandbox that sends callbacks to `callback_url`, if one is given.
     ///
     /// # Errors
-    /// When no HTTP client can be made on this machine.
+    /// Returns the error of the HTTP client when it cannot be created on this machine.
     pub fn new(
         settings: SandboxSettings,
         callback_url: Option<String>,
@@ -74,17 +74,19 @@ impl Sandbox {
         self.callback_url.send_replace(Some(url));
     }
 
-    /// Returns the status code with which a check about an unknown reference code is answered.
+    /// Returns the status code of a check about an unknown reference code.
     pub(super) fn not_found_code(&self) -> u16 {
         self.not_found_code.load(Ordering::Relaxed)
     }
 
+    /// Returns the current time in the notation of answers.
     pub(super) fn time(&self) -> String {
         let now =
             (self.ambient.now)().to_zoned(TimeZone::fixed(jiff::tz::offset(WIB_OFFSET_HOURS)));
         now.strftime("%y%m%d%H%M%S%3f").to_string()
     }
 
+    /// Generates a trace code.
     pub(super) fn trace_code(&self) -> String {
         (self.ambient.random)().simple().to_string()
     }
