@@ -1,12 +1,11 @@
-//! The names of accounts among each other: the default one, former ones, and one name for each
-//! user id.
+//! Rules across accounts: the default account, former names, and unique user ids.
 
 use std::collections::BTreeMap;
 
 use super::{accounts::ReadAccounts, reader::Reader};
 use crate::transaction::AccountName;
 
-/// The account of requests that name none; may be left out where there is one.
+/// Reads the account of requests that name none. The key is optional with a single account.
 pub(super) fn read_default_account(
     reader: &mut Reader,
     accounts: &ReadAccounts,
@@ -18,8 +17,8 @@ pub(super) fn read_default_account(
             if found.is_none() {
                 reader.fault(
                     "default_account",
-                    format!("{given:?} is not configured"),
-                    "name one of accounts.*",
+                    format!("there is no account {given:?}"),
+                    "use the name of an account in accounts.*",
                 );
             }
             found.map(|name| (*name).clone())
@@ -29,15 +28,15 @@ pub(super) fn read_default_account(
         (None, _) => {
             reader.fault(
                 "default_account",
-                "there are several accounts",
-                "name the default one",
+                "required, because several accounts are configured",
+                "set it to the name of the default account",
             );
             None
         }
     }
 }
 
-/// Two accounts of one user id would be one account under two names.
+/// Verifies that no two accounts have the same user id: they would be one account under two names.
 pub(super) fn verify_user_ids(reader: &mut Reader, accounts: &ReadAccounts) {
     let mut known: BTreeMap<String, &AccountName> = BTreeMap::new();
     for (name, settings) in accounts {
@@ -48,7 +47,7 @@ pub(super) fn verify_user_ids(reader: &mut Reader, accounts: &ReadAccounts) {
         if let Some(other) = known.get(&hash) {
             reader.fault(
                 &format!("accounts.{name}.userid"),
-                format!("it is the user id of account {other} too"),
+                format!("duplicates the user id of account {other}"),
                 "configure each OKEBAYAR account once",
             );
         } else {
@@ -57,7 +56,7 @@ pub(super) fn verify_user_ids(reader: &mut Reader, accounts: &ReadAccounts) {
     }
 }
 
-/// A former name stands for one account, and is no account of its own.
+/// Verifies that each former name belongs to one account, and is not the name of an account.
 pub(super) fn verify_former_names(reader: &mut Reader, accounts: &ReadAccounts) {
     let mut known: BTreeMap<&AccountName, &AccountName> = BTreeMap::new();
     for (name, settings) in accounts {
@@ -68,7 +67,7 @@ pub(super) fn verify_former_names(reader: &mut Reader, accounts: &ReadAccounts) 
                 let problem = format!("{former} is the name of a configured account");
                 reader.fault(&key, problem, "list only names that are no longer in use");
             } else if let Some(other) = known.insert(former, name) {
-                let problem = format!("{former} stands in accounts.{other}.formerly too");
+                let problem = format!("{former} is already listed in accounts.{other}.formerly");
                 reader.fault(&key, problem, "list each former name once");
             }
         }

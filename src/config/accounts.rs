@@ -21,27 +21,27 @@ use crate::{
     transaction::AccountName,
 };
 
-/// One OKEBAYAR account.
+/// The settings of one OKEBAYAR account.
 #[derive(Debug)]
 pub struct AccountSettings {
-    /// Where and how OKEBAYAR is reached.
+    /// The HTTP settings for requests to OKEBAYAR.
     pub http: HttpSettings,
-    /// The last part of the callback address, if one is required.
+    /// The secret last segment of the callback address, if one is required.
     pub callback_secret: Option<SecretString>,
-    /// Believe callbacks without a confirming status check.
+    /// Accept callbacks as proof, without a confirming status check.
     pub callback_trusted: bool,
-    /// A prepaid inquiry goes under a reference code of the gateway's own, whatever the
-    /// caller gives.
+    /// Send prepaid inquiries under a reference code that the gateway generates, even if the caller
+    /// gives one.
     pub own_inquiry_reference: bool,
-    /// The names under which the account made transactions before it was renamed.
+    /// The former names of the account, under which stored transactions may exist.
     pub formerly: Vec<AccountName>,
-    /// What the client needs.
+    /// The settings of the OKEBAYAR client.
     pub account: Account,
 }
 
 impl AccountSettings {
-    /// Returns the SHA-256 of the user id, in hex: the form in which a store knows it. The
-    /// case of letters makes no other member.
+    /// Returns the SHA-256 of the user id in hex, which is what a store records. User ids that differ
+    /// in case only are the same member.
     #[must_use]
     pub fn user_id_hash(&self) -> String {
         let user_id = self.account.credentials.user_id.to_lowercase();
@@ -49,7 +49,7 @@ impl AccountSettings {
     }
 }
 
-/// Every account by name; `None` for one that is faulty.
+/// Reads all accounts.
 pub(super) fn read_accounts(reader: &mut Reader) -> ReadAccounts {
     let names = reader.names_in("accounts");
     if names.is_empty() {
@@ -63,22 +63,23 @@ pub(super) fn read_accounts(reader: &mut Reader) -> ReadAccounts {
             Ok(name) => drop(accounts.insert(name, account)),
             Err(error) => {
                 let key = format!("accounts.{text}");
-                reader.fault(&key, "its name cannot be used", error.to_string());
+                reader.fault(&key, "invalid account name", error.to_string());
             }
         }
     }
     accounts
 }
 
-/// Every account by name; `None` for one that is faulty.
+/// The accounts by name; `None` for a faulty one.
 pub(super) type ReadAccounts = BTreeMap<AccountName, Option<AccountSettings>>;
 
+/// Reads one account.
 fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     let key = |leaf: &str| format!("accounts.{name}.{leaf}");
     let url = read_url(reader, &key("url"), &key("allow_plain_http"));
     let user_id = read_user_id(reader, &key("userid"));
     let pin = read_pin(reader, &key("pin"));
-    let format = reader.read(&key("format"), "json", Format::parse, "give json or xml");
+    let format = reader.read(&key("format"), "json", Format::parse, "use json or xml");
     let timeout = reader.span(&key("timeout"), "45s");
     let connect_timeout = reader.span(&key("connect_timeout"), "10s");
     let proxy = read_proxy(reader, &key("proxy"));
@@ -89,19 +90,19 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         &key("prepaid_inquiry_reference"),
         "caller",
         |text| either(text, "caller", "own"),
-        "give caller or own",
+        "use caller or own",
     );
     let json_strings = reader.read(
         &key("json_amounts"),
         "number",
         |text| either(text, "number", "string"),
-        "give number or string",
+        "use number or string",
     );
     let verify_user_id = reader.read(
         &key("verify_userid"),
         "true",
         |text| text.parse().ok(),
-        "give true or false",
+        "use true or false",
     );
     let transaction_codes = read_transaction_codes(reader, &key("transactioncode"));
     let formerly = reader.account_names(&key("formerly"));
@@ -137,7 +138,8 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     })
 }
 
-/// Reads the meaning of codes and the forms of account numbers.
+/// Reads the rules by which answers are interpreted: lists of status codes, and the forms of account
+/// numbers.
 fn read_code_lists(reader: &mut Reader, key: &impl Fn(&str) -> String) -> Option<CodeLists> {
     let not_received = read_not_received_codes(reader, &key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));
@@ -151,7 +153,7 @@ fn read_code_lists(reader: &mut Reader, key: &impl Fn(&str) -> String) -> Option
         &key("account_number_forms"),
         "exact",
         AccountNumberForms::parse,
-        "give exact or msisdn",
+        "use exact or msisdn",
     );
     Some(CodeLists {
         not_received: not_received?,
@@ -167,11 +169,11 @@ fn read_zone(reader: &mut Reader, key: &str) -> Option<TimeZone> {
             .ok()
             .filter(|hours| (-12..=14).contains(hours))
     };
-    let offset = reader.read(key, "7", hours, "give whole hours from -12 to 14");
+    let offset = reader.read(key, "7", hours, "use whole hours from -12 to 14");
     Some(TimeZone::fixed(jiff::tz::offset(offset?)))
 }
 
-/// False for the first word, true for the second.
+/// Parses a choice of two words: false for the first, true for the second.
 fn either(text: &str, first: &str, second: &str) -> Option<bool> {
     match text {
         text if text == first => Some(false),

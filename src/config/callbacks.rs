@@ -1,4 +1,4 @@
-//! The section `[callbacks]`: who may call, and how much is taken.
+//! The section `[callbacks]`: allowed senders, trusted proxies, and limits.
 
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
@@ -9,32 +9,32 @@ use super::{
     reader::Reader,
 };
 
-/// Where and how callbacks are received.
+/// The settings of the callback listener.
 #[derive(Clone, Debug)]
 pub struct CallbackSettings {
-    /// Where they are received.
+    /// The address of the listener.
     pub listen: SocketAddr,
-    /// Who may call; empty means everybody.
+    /// The networks that may send callbacks; empty means all.
     pub allow: Vec<IpNet>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How many are taken in a second, also at once.
+    /// The maximum number of callbacks per second, which is also the maximum burst.
     pub rate_per_second: NonZeroU32,
-    /// Connections at once.
+    /// The maximum number of concurrent connections.
     pub connections: usize,
-    /// The longest that the head, and then the body, of a callback may take.
+    /// The read time-out of the head, and then of the body, of a callback.
     pub read_timeout: Duration,
 }
 
 impl CallbackSettings {
-    /// Returns true where no list restricts who may call.
+    /// Returns true when the allow list is empty or includes a network that allows almost any address.
     #[must_use]
     pub fn lets_everybody_call(&self) -> bool {
         self.allow.is_empty() || self.allow.iter().any(is_everybody)
     }
 }
 
-/// Returns true for a network that holds a large part of all addresses.
+/// Returns true for a network that is so large that it restricts nothing.
 fn is_everybody(network: &IpNet) -> bool {
     let restricts_from = match network {
         IpNet::V4(_) => 8,
@@ -60,32 +60,32 @@ pub(super) fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-/// Reads who may call. A list that is configured and empty may be meant to let nobody call,
-/// and would let everybody.
+/// Reads the allowed networks. A list that is set but empty is a fault: its author may have meant to
+/// allow nobody, and it would allow everybody.
 fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.allow";
     let is_given = reader.has(key);
     let allow = reader.networks(key)?;
     if is_given && allow.is_empty() {
-        let remedy = "list OKEBAYAR's addresses, or leave the key out to let everybody call";
-        reader.fault(key, "it is configured, and empty", remedy);
+        let remedy = "list OKEBAYAR's addresses, or remove the key to allow all senders";
+        reader.fault(key, "must not be empty", remedy);
     }
     Some(allow)
 }
 
-/// Reads whose `X-Forwarded-For` is believed. A trusted proxy names the sender: the whole
-/// internet cannot be one.
+/// Reads the trusted proxies. A trusted proxy determines the sender, so networks as large as the
+/// internet are refused.
 fn read_trusted_proxies(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.trusted_proxies";
     let proxies = reader.networks(key)?;
     for wide in proxies.iter().filter(|network| is_everybody(network)) {
-        let problem = format!("{wide} lets everybody name another sender in X-Forwarded-For");
-        reader.fault(key, problem, "list your own proxies only");
+        let problem = format!("{wide} lets any client forge the sender in X-Forwarded-For");
+        reader.fault(key, problem, "list only your own proxies");
     }
     Some(proxies)
 }
 
-/// Refuses to believe callbacks that everybody may send: one that is believed settles a
+/// Refuses trusted callbacks that an unauthenticated client could send: a trusted callback settles a
 /// transaction.
 pub(super) fn verify_trusted(
     reader: &mut Reader,
@@ -99,10 +99,10 @@ pub(super) fn verify_trusted(
         };
         if is_open && settings.as_ref().is_some_and(is_at_risk) {
             let remedy = format!(
-                "give accounts.{name}.callback_secret_file (`openssl rand -hex 16` makes a \
+                "set accounts.{name}.callback_secret_file (`openssl rand -hex 16` generates a \
                  secret), or list OKEBAYAR's addresses in callbacks.allow"
             );
-            let problem = "anybody could send a callback, and settle a transaction with it";
+            let problem = "unauthenticated clients could settle transactions by callbacks";
             reader.fault(
                 &format!("accounts.{name}.callback_trusted"),
                 problem,

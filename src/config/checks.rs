@@ -1,4 +1,4 @@
-//! The section `[checks]`: when status checks are made, and how evidence is judged.
+//! The section `[checks]`: the schedule of status checks, and the rules by which evidence is judged.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     transaction::{Rules, Schedule},
 };
 
-/// Computes the time from a claim to the last moment at which its POST may leave.
+/// Returns the maximum time from a claim to the start of its POST.
 pub(super) fn send_within(
     limits: Option<Limits>,
     store_timeout: Option<Duration>,
@@ -18,7 +18,7 @@ pub(super) fn send_within(
     limits?.queue_timeout.checked_add(store_timeout?)
 }
 
-/// From a claim to the moment at which its POST has certainly ended.
+/// Returns the time from a claim to the moment at which its POST has certainly ended.
 pub(super) fn in_flight_max(
     send_within: Option<Duration>,
     timeout: Option<Duration>,
@@ -61,15 +61,15 @@ pub(super) fn read_schedule(
     })
 }
 
-/// OKEBAYAR may take a check of something older for a new sale.
+/// The maximum age of a transaction that is checked: OKEBAYAR may process a later check as a new sale.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 fn read_age_max(reader: &mut Reader) -> Option<SignedDuration> {
     let key = "checks.age_max";
     let age_max = reader.duration(key, "720h")?;
     if age_max > AGE_MAX {
-        let problem = format!("{age_max:#}: OKEBAYAR may take so late a check for a new sale");
-        reader.fault(key, problem, "give at most 720h");
+        let problem = format!("{age_max:#}: OKEBAYAR may process so late a check as a new sale");
+        reader.fault(key, problem, "use at most 720h");
     }
     Some(age_max)
 }
@@ -81,7 +81,7 @@ pub(super) fn read_rules(
     guard: Option<GuardSettings>,
 ) -> Option<Rules> {
     let doubtful_gap = reader.duration("checks.doubtful_gap", "5m");
-    // The rule counts from the POST, which leaves at the latest then.
+    // The rule counts from the POST, which starts at most `send_within` after the claim.
     let latest = SignedDuration::try_from(send_within?).ok()?;
     Some(Rules {
         doubtful_gap: doubtful_gap?,

@@ -1,24 +1,24 @@
-//! The codes that only a deployment knows: what operations are called, and what some status
-//! codes mean, as far as it may say.
+//! Codes that depend on the deployment: transaction codes of operations, and the meaning of status
+//! codes that OKEBAYAR does not document.
 
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
 use crate::{okebayar::request::TransactionCodes, transaction::StatusCode};
 
-/// Codes from here on are final, as is 000 (API page, section 5).
+/// The first final status code; 000 is final too (API page, section 5).
 const FINAL_FROM: u16 = 200;
 
-/// Returns true for codes that cannot mean "never received": what is open or succeeded, a
-/// sick OKEBAYAR, what is about the check itself or a repeated request, and a bill that is
-/// paid, perhaps by the very transaction.
-fn says_otherwise(code: StatusCode) -> bool {
+/// Returns true for codes that cannot mean "never received": open or successful transactions, faults
+/// at OKEBAYAR, codes about the check itself or about a repeated request, and a bill that is paid,
+/// perhaps by this very transaction.
+fn is_other_meaning(code: StatusCode) -> bool {
     let number = code.number();
     number < FINAL_FROM
         || matches!(number, 201 | 202 | 206..=208 | 211..=214 | 240 | 241 | 401 | 510)
 }
 
-/// Reads what the operations are called; `key` is the beginning of the six keys.
+/// Reads the transaction codes of the operations; `key` is the prefix of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
     let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
     let prepaid = code("prepaid", "OkeBayar-prabayar");
@@ -35,13 +35,14 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
         balance: balance?,
         echo: echo?,
     };
-    verify_questions(reader, key, &codes);
+    verify_read_only_codes(reader, key, &codes);
     Some(codes)
 }
 
-/// Refuses a question under the code of a purchase: OKEBAYAR may take it for one, and checks are
-/// repeated. A payment and its inquiry may share a code, as OKEBAYAR documents.
-fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
+/// Refuses the transaction code of a purchase or payment for an operation that only asks: OKEBAYAR
+/// could execute it as a purchase, and status checks are repeated. A payment and its inquiry may share
+/// a code, as OKEBAYAR documents.
+fn verify_read_only_codes(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [
         ("check", &codes.check, &[prepaid, payment][..]),
@@ -50,30 +51,32 @@ fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
         ("inquiry", &codes.inquiry, &[prepaid]),
     ] {
         if others.iter().any(|other| other.eq_ignore_ascii_case(code)) {
-            let problem = "it is the code of a purchase or payment: a question could buy";
-            let remedy = "give the code that OKEBAYAR has for the question";
+            let problem = "is the code of a purchase or payment: a mere query could buy";
+            let remedy = "use the code that OKEBAYAR assigned to this operation";
             reader.fault(&format!("{key}_{leaf}"), problem, remedy);
         }
     }
 }
 
+/// Reads the status codes by which OKEBAYAR reports that it never received a reference code.
 pub(super) fn read_not_received_codes(
     reader: &mut Reader,
     key: &str,
 ) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
-    for code in codes.iter().filter(|code| says_otherwise(**code)) {
+    for code in codes.iter().filter(|code| is_other_meaning(**code)) {
         let problem = format!(
-            "{code} does not say that OKEBAYAR never received it: {}",
+            "{code} does not mean that OKEBAYAR never received the request: {}",
             code.meaning()
         );
-        let remedy = "list only the code that OKEBAYAR gives for a reference code that it never \
-                      received, as its customer service confirms";
+        let remedy = "list only the code that OKEBAYAR returns for a reference code that it never \
+                      received, as confirmed by its customer service";
         reader.fault(key, problem, remedy);
     }
     Some(codes)
 }
 
+/// Reads the undocumented status codes that mean failure.
 pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
     for code in &codes {
@@ -87,7 +90,7 @@ pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeS
     Some(codes)
 }
 
-/// Refuses codes that stand in both lists: one code has one meaning.
+/// Refuses codes that are in both lists: a code has one meaning.
 pub(super) fn verify_lists(
     reader: &mut Reader,
     key: &str,
@@ -98,11 +101,11 @@ pub(super) fn verify_lists(
         return;
     };
     for code in not_received.intersection(failed) {
-        let problem = format!("{code} stands in failed_codes too");
+        let problem = format!("{code} is also listed in failed_codes");
         reader.fault(
             key,
             problem,
-            "list it where OKEBAYAR means it, in one of the two",
+            "keep it only in the list that matches its meaning",
         );
     }
 }

@@ -1,19 +1,20 @@
-//! Where an account reaches OKEBAYAR: its URL and its proxy.
+//! The URL of OKEBAYAR for an account, and the proxy.
 
 use super::reader::Reader;
 
+/// Reads the URL of OKEBAYAR; `opt_in` is the key that allows plain http.
 pub(super) fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<reqwest::Url> {
     let plain_allowed = reader.flag(opt_in).unwrap_or_default();
-    let text = reader.required(key, "give the URL that OKEBAYAR assigned")?;
+    let text = reader.required(key, "use the URL that OKEBAYAR assigned")?;
     let Ok(url) = text.parse::<reqwest::Url>() else {
-        reader.fault(key, "it is no URL", "give https://host/path");
+        reader.fault(key, "not a URL", "use https://host/path");
         return None;
     };
-    // The value may hold a password.
+    // The value is not quoted: it may contain a password.
     let has_credentials = !url.username().is_empty() || url.password().is_some();
     if has_credentials || url.fragment().is_some() || url.port() == Some(0) {
-        let problem = "it holds a user, a password, a fragment or port 0";
-        let remedy = "give https://host/path; OKEBAYAR knows the account by userid and PIN";
+        let problem = "contains a user, a password, a fragment or port 0";
+        let remedy = "use https://host/path; OKEBAYAR identifies the account by userid and PIN";
         reader.fault(key, problem, remedy);
         return None;
     }
@@ -21,40 +22,40 @@ pub(super) fn read_url(reader: &mut Reader, key: &str, opt_in: &str) -> Option<r
         "https" => Some(url),
         "http" if plain_allowed || is_loopback(&url) => Some(url),
         "http" => {
-            let problem = "plain http would send the PIN readable over the network";
-            reader.fault(key, problem, format!("give https, or set {opt_in} = true"));
+            let problem = "plain http would expose the PIN to the network";
+            reader.fault(key, problem, format!("use https, or set {opt_in} = true"));
             None
         }
         other => {
             reader.fault(
                 key,
-                format!("{other:?} cannot be spoken"),
-                "give https://host/path",
+                format!("unsupported scheme {other:?}"),
+                "use https://host/path",
             );
             None
         }
     }
 }
 
-/// A proxy that cannot be used is a fault, so `None` then starts nothing.
+/// Reads the proxy. `None` means no proxy, or a faulty one; the fault prevents the start.
 pub(super) fn read_proxy(reader: &mut Reader, key: &str) -> Option<reqwest::Url> {
-    // It may hold a password, so a file may hold it.
+    // The URL may contain a password, so it can be read from a file.
     let (at, text) = reader.text_or_file(key).ok().flatten()?;
     let url = text.parse::<reqwest::Url>().ok();
     let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
     if url.is_none() {
-        // The value may hold a password.
+        // The value is not quoted: it may contain a password.
         reader.fault(
             &at,
-            "it is no proxy",
-            "give http://host:port or https://host:port",
+            "not the URL of a proxy",
+            "use http://host:port or https://host:port",
         );
     }
     url
 }
 
-/// Refuses plain http to this machine by a proxy elsewhere, which it would reach over the
-/// network.
+/// Refuses plain http to a loopback address through a proxy on another machine: the PIN would cross
+/// the network.
 pub(super) fn verify_plain_proxy(
     reader: &mut Reader,
     key: &str,
@@ -65,11 +66,12 @@ pub(super) fn verify_plain_proxy(
         return;
     };
     if url.scheme() == "http" && is_loopback(url) && !is_loopback(proxy) {
-        let problem = "plain http would send the PIN readable to the proxy";
-        reader.fault(key, problem, "leave it out, or give an https URL");
+        let problem = "plain http would expose the PIN to the proxy";
+        reader.fault(key, problem, "remove the proxy, or use an https URL");
     }
 }
 
+/// Returns true when the URL addresses this machine.
 fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost"

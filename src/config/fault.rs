@@ -1,15 +1,15 @@
-//! Faults of a configuration: the key, the problem, and the remedy.
+//! Faults of a configuration: key, problem and remedy.
 
 use std::fmt;
 
-/// One thing that is wrong with the configuration.
+/// A fault in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The key, as in the TOML file.
     pub key: String,
-    /// What is wrong with its value; never holds a secret.
+    /// The problem with its value; never contains a secret.
     pub problem: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -19,13 +19,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with the configuration.
+/// All faults in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration cannot be used:")?;
+        write!(f, "invalid configuration:")?;
         self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Faults {
-    /// A single fault.
+    /// Builds a list of a single fault.
     pub(super) fn one(key: &str, problem: &str, remedy: &str) -> Self {
         Self(vec![Fault {
             key: key.into(),

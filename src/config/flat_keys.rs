@@ -1,16 +1,16 @@
-//! Keys with their sections flattened into dots, and their environment variables.
+//! Keys of the configuration in dotted form, and their environment variables.
 
 use std::collections::BTreeMap;
 
 use config::{Value, ValueKind};
 
-/// The environment prefix; a double underscore separates the parts of a key.
+/// The prefix of environment variables; a double underscore separates the parts of a key.
 pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
 
-/// Key to its values; a list has several.
+/// The values by dotted key; a list has several.
 pub(super) type FlatKeys = BTreeMap<String, Vec<String>>;
 
-/// Every key and its values, sections flattened with dots.
+/// Flattens nested sections into dotted keys.
 pub(super) fn flatten(value: &Value) -> FlatKeys {
     fn walk(key: &str, value: &Value, found: &mut FlatKeys) {
         match &value.kind {
@@ -38,7 +38,7 @@ pub(super) fn flatten(value: &Value) -> FlatKeys {
     found
 }
 
-/// The environment variable of a key.
+/// Returns the environment variable of a key.
 pub(super) fn variable(key: &str) -> String {
     format!(
         "{ENVIRONMENT_PREFIX}__{}",
@@ -46,8 +46,8 @@ pub(super) fn variable(key: &str) -> String {
     )
 }
 
-/// Returns how a key is given in the environment. `None` where its name has a hyphen: no
-/// shell sets such a variable.
+/// Returns "in the environment as VARIABLE" for use in a remedy; `None` for a key with a hyphen, since
+/// shells cannot set such a variable.
 pub(super) fn in_environment(key: &str) -> Option<String> {
     (!key.contains('-')).then(|| format!("in the environment as {}", variable(key)))
 }

@@ -4,25 +4,26 @@ use std::time::Duration;
 
 use super::reader::Reader;
 
-/// What is allowed at once, and for how long.
+/// The limits on concurrency and on waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// POSTs of purchases to OKEBAYAR at once.
+    /// The maximum number of concurrent POSTs of purchases to OKEBAYAR.
     pub sending: usize,
-    /// Purchases that wait to be sent or are being sent.
+    /// The maximum number of purchases that are queued or in flight.
     pub queue: usize,
-    /// The longest a purchase waits to be sent.
+    /// The maximum time that a purchase waits to be sent.
     pub queue_timeout: Duration,
-    /// Status checks at once, however few are due.
+    /// The number of concurrent status checks while few are due.
     pub checking: usize,
-    /// Status checks at once, however many are due.
+    /// The maximum number of concurrent status checks.
     pub checking_max: usize,
-    /// Open watches at once, of one transaction or of all.
+    /// The maximum number of open watches, of one transaction or of all.
     pub watchers: usize,
-    /// Calls that wait for an outcome at once.
+    /// The maximum number of calls that wait for an outcome.
     pub waiters: usize,
 }
 
+/// Reads the limits.
 pub(super) fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let sending = reader.count("limits.sending", "64");
     let queue = reader.count("limits.queue", "1024");

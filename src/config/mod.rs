@@ -1,8 +1,8 @@
-//! Configuration: a TOML file and `OKEBAYAR_GATEWAY__SECTION__KEY` in the
-//! environment become domain types, or a list of every fault at once.
+//! Configuration: a TOML file and the environment variables `OKEBAYAR_GATEWAY__SECTION__KEY` are
+//! parsed into domain types, or into a list of all faults.
 //!
-//! `docs/CONFIGURATION.md` lists the keys. Secrets come from the environment or
-//! from a file of their own, never from the TOML file.
+//! `docs/CONFIGURATION.md` lists the keys. Secrets come from the environment or from a separate
+//! file, never from the TOML file.
 
 mod account_names;
 mod accounts;

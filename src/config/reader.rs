@@ -1,4 +1,4 @@
-//! Takes keys out of the configuration one by one, and collects what is wrong.
+//! The reader of the configuration: it takes keys out one by one and collects faults.
 
 use std::{
     collections::BTreeSet,
@@ -15,17 +15,19 @@ use super::{
 };
 use crate::transaction::{AccountName, StatusCode};
 
-/// Takes keys out one by one. A key that was never asked for does not exist.
+/// A reader that removes each key it reads. Keys that remain at the end are unknown.
 pub(super) struct Reader {
     leaves: FlatKeys,
     faults: Vec<Fault>,
 }
 
 impl Reader {
+    /// Creates a reader of these keys, with the faults found so far.
     pub(super) fn new(leaves: FlatKeys, faults: Vec<Fault>) -> Self {
         Self { leaves, faults }
     }
 
+    /// Records a fault.
     pub(super) fn fault(
         &mut self,
         key: &str,
@@ -40,31 +42,34 @@ impl Reader {
         });
     }
 
+    /// Takes a key; the values of a list are joined by commas.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         self.leaves.remove(key).map(|values| values.join(","))
     }
 
+    /// Takes a key, or returns its default.
     pub(super) fn text_or(&mut self, key: &str, default: &str) -> String {
         self.text(key).unwrap_or_else(|| default.to_owned())
     }
 
+    /// Takes a key that must be set and not blank.
     pub(super) fn required(&mut self, key: &str, remedy: &str) -> Option<String> {
         let text = self.text(key).filter(|text| !text.trim().is_empty());
         if text.is_none() {
             let how = in_environment(key).map(|how| format!(" ({how})"));
             let remedy = format!("{remedy}{}", how.unwrap_or_default());
-            self.fault(key, "it is missing", remedy);
+            self.fault(key, "required", remedy);
         }
         text
     }
 
-    /// Reads a key, or its default, as a word: not empty, without white space.
+    /// Reads a key, or its default, as a word: printable ASCII, neither empty nor with white space.
     pub(super) fn word_or(&mut self, key: &str, default: &str) -> Option<String> {
-        let remedy = "give printable ASCII characters without spaces, or leave the key out";
+        let remedy = "use printable ASCII characters without spaces, or remove the key";
         self.read(key, default, word, remedy)
     }
 
-    /// The value of a key, or of its default.
+    /// Parses a key, or its default, and records a fault when `parse` returns `None`.
     pub(super) fn read<T>(
         &mut self,
         key: &str,
@@ -75,31 +80,35 @@ impl Reader {
         let text = self.text_or(key, default);
         let value = parse(&text);
         if value.is_none() {
-            self.fault(key, format!("{text:?} cannot be used"), remedy);
+            self.fault(key, format!("invalid value {text:?}"), remedy);
         }
         value
     }
 
+    /// Reads a duration above zero.
     pub(super) fn duration(&mut self, key: &str, default: &str) -> Option<SignedDuration> {
-        let remedy = "give a duration above zero, such as 500ms, 45s, 5m or 24h, and at most \
+        let remedy = "use a duration above zero, such as 500ms, 45s, 5m or 24h, and at most \
                       87600h";
         self.read(key, default, parse_duration, remedy)
     }
 
+    /// Reads a duration that may be zero.
     pub(super) fn duration_or_zero(&mut self, key: &str, default: &str) -> Option<SignedDuration> {
         let parse = |text: &str| {
             let parsed = text.parse::<SignedDuration>().ok();
             parsed.filter(|duration| !duration.is_negative() && *duration <= DURATION_MAX)
         };
-        let remedy = "give a duration such as 45s, 5m or 24h, at most 87600h, or 0s for none";
+        let remedy = "use a duration such as 45s, 5m or 24h, at most 87600h, or 0s for none";
         self.read(key, default, parse, remedy)
     }
 
+    /// Reads a duration above zero as an unsigned one.
     pub(super) fn span(&mut self, key: &str, default: &str) -> Option<Duration> {
         self.duration(key, default)
             .map(SignedDuration::unsigned_abs)
     }
 
+    /// Reads a list of durations.
     pub(super) fn durations(&mut self, key: &str, default: &str) -> Option<Vec<SignedDuration>> {
         let all = |text: &str| {
             text.split(',')
@@ -110,28 +119,32 @@ impl Reader {
             key,
             default,
             all,
-            "give a list of durations, such as 1m, 5m, 1h",
+            "use a list of durations, such as 1m, 5m, 1h",
         )
     }
 
+    /// Reads a number from 1 to 1000000.
     pub(super) fn count(&mut self, key: &str, default: &str) -> Option<usize> {
         let parse = |text: &str| {
             text.parse()
                 .ok()
                 .filter(|count| (1..=1_000_000).contains(count))
         };
-        self.read(key, default, parse, "give a whole number from 1 to 1000000")
+        self.read(key, default, parse, "use a whole number from 1 to 1000000")
     }
 
+    /// Reads an address to listen on.
     pub(super) fn address(&mut self, key: &str, default: &str) -> Option<SocketAddr> {
-        let remedy = "give an address and a port, such as 0.0.0.0:50051";
+        let remedy = "use an address and a port, such as 0.0.0.0:50051";
         self.read(key, default, |text| text.parse().ok(), remedy)
     }
 
+    /// Reads a flag, which is false by default.
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "false", |text| text.parse().ok(), "give true or false")
+        self.read(key, "false", |text| text.parse().ok(), "use true or false")
     }
 
+    /// Reads a list of status codes.
     pub(super) fn codes(&mut self, key: &str) -> Option<BTreeSet<StatusCode>> {
         let all = |text: &str| {
             let parts = text
@@ -144,10 +157,11 @@ impl Reader {
             key,
             "",
             all,
-            "give a list of three-digit status codes, as strings",
+            "use a list of three-digit status codes, as strings",
         )
     }
 
+    /// Reads a list of account names.
     pub(super) fn account_names(&mut self, key: &str) -> Option<Vec<AccountName>> {
         let all = |text: &str| {
             let parts = text
@@ -156,15 +170,16 @@ impl Reader {
                 .filter(|part| !part.is_empty());
             parts.map(|part| AccountName::parse(part).ok()).collect()
         };
-        let remedy = "give a list of account names: lower-case letters, digits or hyphens";
+        let remedy = "use a list of account names: lower-case letters, digits or hyphens";
         self.read(key, "", all, remedy)
     }
 
+    /// Reads a list of networks.
     pub(super) fn networks(&mut self, key: &str) -> Option<Vec<IpNet>> {
         let one = |part: &str| {
             let network = part.parse::<IpNet>().ok();
             let network = network.or_else(|| Some(part.parse::<IpAddr>().ok()?.into()))?;
-            // Senders are compared as IPv4 where they are: such a network has none.
+            // IPv4 senders are compared in IPv4 form, so a mapped network would match none.
             let is_mapped = matches!(network.addr(), IpAddr::V6(address)
                 if address.to_ipv4_mapped().is_some());
             (!is_mapped).then_some(network)
@@ -176,16 +191,17 @@ impl Reader {
                 .filter(|part| !part.is_empty());
             parts.map(one).collect()
         };
-        let remedy = "give a list of addresses or networks, such as 203.0.113.0/24; IPv4 as IPv4";
+        let remedy =
+            "use a list of addresses or networks, such as 203.0.113.0/24; no IPv4-mapped IPv6";
         self.read(key, "", all, remedy)
     }
 
-    /// Returns true for a key that is configured, whatever it holds.
+    /// Returns true when the key is set, even to an empty value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.leaves.contains_key(key)
     }
 
-    /// The second parts of the keys in a section.
+    /// Returns the names of the subsections of a section.
     pub(super) fn names_in(&self, section: &str) -> BTreeSet<String> {
         let name = |key: &String| {
             let rest = key.strip_prefix(section)?.strip_prefix('.')?;
@@ -194,13 +210,13 @@ impl Reader {
         self.leaves.keys().filter_map(name).collect()
     }
 
-    /// The settings, if nothing is wrong and no key is left over.
+    /// Returns the settings, unless there are faults or unknown keys.
     pub(super) fn finish<T>(mut self, settings: Option<T>) -> Result<T, Faults> {
         for key in std::mem::take(&mut self.leaves).into_keys() {
             self.fault(
                 &key,
-                "there is no such key",
-                "see docs/CONFIGURATION.md for the keys",
+                "unknown key",
+                "remove it or correct its name; docs/CONFIGURATION.md lists the keys",
             );
         }
         match settings {
@@ -210,15 +226,17 @@ impl Reader {
     }
 }
 
-/// The longest duration, ten years: sums of several stay far below what a clock can hold.
+/// The maximum duration, ten years: sums of several remain far below the range of a clock.
 const DURATION_MAX: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
+/// Parses a duration above zero.
 fn parse_duration(text: &str) -> Option<SignedDuration> {
     text.parse::<SignedDuration>()
         .ok()
         .filter(|duration| duration.is_positive() && *duration <= DURATION_MAX)
 }
 
+/// Parses a word of printable ASCII characters.
 fn word(text: &str) -> Option<String> {
     let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_word.then(|| text.to_owned())

@@ -1,4 +1,4 @@
-//! Secrets: read from the environment or a file of their own, never from the TOML file.
+//! Secrets, which come from the environment or a separate file, never from the TOML file.
 
 use secrecy::SecretString;
 
@@ -8,58 +8,56 @@ use super::{
     reader::Reader,
 };
 
-/// Builds the remedy where a secret is not given as it must be.
-pub(super) fn give_secret(key: &str) -> String {
+/// Builds the remedy for a secret that is missing, invalid or misplaced.
+pub(super) fn secret_remedy(key: &str) -> String {
     match in_environment(key) {
-        Some(how) => format!("give it {how}, or name a file that holds it in {key}_file"),
+        Some(how) => format!("set it {how}, or set {key}_file to a file that contains it"),
         None => format!(
-            "name a file that holds it in {key}_file: no shell sets a variable with a hyphen"
+            "set {key}_file to a file that contains it: shells cannot set a variable with a hyphen"
         ),
     }
 }
 
-/// A secret as configured.
+/// The result of reading a secret.
 pub(super) enum Secret {
-    /// Neither the key nor its file is configured.
+    /// Neither the key nor its file is set.
     Absent,
-    /// It is configured, and cannot be used; the fault is noted.
+    /// The secret is set but invalid; the fault has been recorded.
     Faulty,
-    /// It can be used.
+    /// The secret is valid.
     Given(SecretString),
 }
 
-/// A key that cannot be read, whose fault is noted.
+/// The error for a key whose fault has been recorded.
 pub(super) struct FaultRecorded;
 
-/// A rule that secrets of a kind obey beside the common ones: the problem and the remedy, or
-/// `None`.
+/// An additional rule for one kind of secret. It returns the problem and the remedy, or `None`.
 pub(super) type SecretRule = fn(&str) -> Option<(String, String)>;
 
-/// The longest secret, in bytes: a longer one is another file.
+/// The maximum length of a secret, in bytes: anything longer is the wrong file.
 const SECRET_BYTES_MAX: usize = 256;
 
-/// Returns what is wrong with any secret, never quoting it.
+/// Returns the problem of a secret of any kind, without quoting it.
 fn secret_problem(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
-        Some("it is configured, and empty")
+        Some("must not be empty")
     } else if text.contains(char::is_whitespace) {
-        Some("it holds white space")
+        Some("must not contain white space")
     } else if text.len() > SECRET_BYTES_MAX {
-        Some("it is longer than 256 bytes")
+        Some("longer than 256 bytes")
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Some("it holds characters that are not printable ASCII")
+        Some("contains characters that are not printable ASCII")
     } else {
         None
     }
 }
 
 impl Reader {
-    /// Reads a text from a key, or from the file that `<key>_file` names, without the ends of
-    /// lines after it, which editors and Kubernetes Secrets add. Returns it with the key that
-    /// gave it.
+    /// Reads a text from a key, or from the file in `<key>_file`, and returns it with the key that
+    /// was set. Trailing line ends are removed, since editors and Kubernetes Secrets add them.
     ///
     /// # Errors
-    /// [`FaultRecorded`] when it is given twice or cannot be read; the fault is noted.
+    /// [`FaultRecorded`] when both keys are set or the file cannot be read.
     pub(super) fn text_or_file(
         &mut self,
         key: &str,
@@ -68,8 +66,8 @@ impl Reader {
         let (at, text) = match (self.text(key), self.text(&file_key)) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                let remedy = format!("give {key} or {file_key}, not both");
-                self.fault(key, "it is given twice", remedy);
+                let remedy = format!("set {key} or {file_key}, not both");
+                self.fault(key, "set twice", remedy);
                 return Err(FaultRecorded);
             }
             (Some(text), None) => (key.to_owned(), text),
@@ -85,8 +83,8 @@ impl Reader {
         Ok(Some((at, text.trim_end_matches(['\r', '\n']).to_owned())))
     }
 
-    /// Reads a secret from the environment, or from the file that `<key>_file` names. What
-    /// is configured must be usable: an empty secret never means "none".
+    /// Reads a secret from the environment, or from the file in `<key>_file`. A secret that is set
+    /// must be valid: an empty one never means "none".
     pub(super) fn secret(&mut self, key: &str, rule: SecretRule) -> Secret {
         let (at, text) = match self.text_or_file(key) {
             Ok(Some(given)) => given,
@@ -95,7 +93,7 @@ impl Reader {
         };
         let text = text.as_str();
         let common = secret_problem(text).map(|problem| {
-            let remedy = format!("{}; leave both out for none", give_secret(key));
+            let remedy = format!("{}; remove both keys for none", secret_remedy(key));
             (problem.to_owned(), remedy)
         });
         match common.or_else(|| rule(text)) {
@@ -108,7 +106,7 @@ impl Reader {
     }
 }
 
-/// Faults for secrets that stand in the TOML file.
+/// Returns the faults for secrets in the TOML file.
 pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
     let fault = |(key, values): (&String, &Vec<String>)| {
         let leaf = key.rsplit('.').next().unwrap_or_default();
@@ -116,8 +114,8 @@ pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
         if is_of_account && ["pin", "callback_secret"].contains(&leaf) {
             return Some(Fault {
                 key: key.clone(),
-                problem: "a secret stands in the TOML file".to_owned(),
-                remedy: give_secret(key),
+                problem: "secrets are not allowed in the TOML file".to_owned(),
+                remedy: secret_remedy(key),
             });
         }
         let may_hold_password = key == "store.url" || is_of_account && leaf == "proxy";
@@ -127,18 +125,18 @@ pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
         };
         (may_hold_password && holds_password()).then(|| Fault {
             key: key.clone(),
-            problem: "a password stands in the TOML file".to_owned(),
-            remedy: give_url(key),
+            problem: "passwords are not allowed in the TOML file".to_owned(),
+            remedy: url_remedy(key),
         })
     };
     leaves.iter().filter_map(fault).collect()
 }
 
-/// Builds the remedy for a URL whose password stands in the TOML file.
-fn give_url(key: &str) -> String {
+/// Builds the remedy for a URL with a password in the TOML file.
+fn url_remedy(key: &str) -> String {
     if key == "store.url" {
-        format!("give the URL in the environment as {}", variable(key))
+        format!("set the URL in the environment as {}", variable(key))
     } else {
-        give_secret(key)
+        secret_remedy(key)
     }
 }

@@ -1,4 +1,4 @@
-//! The whole configuration, and how it is read.
+//! The whole configuration.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -25,51 +25,52 @@ use crate::{
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 
-/// The whole configuration, valid. Its `Debug` shows no secret.
+/// The whole configuration, validated. Its `Debug` output contains no secret.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     pub grpc_listen: SocketAddr,
-    /// Where operators look: health and metrics.
+    /// The address of the admin listener: health and metrics.
     pub admin_listen: SocketAddr,
-    /// How often transactions are counted for the gauges.
+    /// The interval at which transactions are counted for the gauges.
     pub census_interval: Duration,
-    /// Where and how callbacks are received.
+    /// The callback listener.
     pub callbacks: CallbackSettings,
-    /// Where transactions are kept.
+    /// The store of transactions.
     pub store: StoreSettings,
-    /// What is held back after the store may have lost something.
+    /// The failover guard: the rules for transactions that are quarantined after the store may have
+    /// lost records.
     pub guard: GuardSettings,
-    /// What is allowed at once.
+    /// The limits on concurrency and on waiting.
     pub limits: Limits,
-    /// The longest time from a claim to its POST: the time in the queue, and what the store
-    /// may take.
+    /// The maximum time from a claim to its POST: the time in the queue plus the time-out of the
+    /// store.
     pub send_within: Duration,
-    /// When transactions are checked.
+    /// The schedule of status checks.
     pub schedule: Schedule,
-    /// How evidence is judged.
+    /// The rules by which evidence is judged.
     pub rules: Rules,
-    /// How often due checks are looked for.
+    /// The interval at which the reconciler polls for due checks.
     pub poll_interval: Duration,
-    /// The time between two reads of a waiter while wake-ups do not arrive.
+    /// The poll interval of a waiter while the store delivers no notifications.
     pub events_poll_interval: Duration,
-    /// The time between two reads of a waiter while they arrive.
+    /// The poll interval of a waiter while the store delivers notifications.
     pub events_safety_poll_interval: Duration,
-    /// The longest a shutdown waits for what has begun.
+    /// The maximum time that a shutdown waits for work in progress.
     pub drain: Duration,
     /// The accounts by name.
     pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// The account of requests that name none.
     pub default_account: AccountName,
-    /// Times are allowed that are too short for OKEBAYAR itself.
+    /// Times are allowed that are too short for the real OKEBAYAR.
     pub allow_short_times: bool,
 }
 
 impl Settings {
-    /// Reads the file, if one is given, and the environment over it.
+    /// Loads the file, if one is given, and overrides it by the environment.
     ///
     /// # Errors
-    /// [`Faults`], all at once.
+    /// [`Faults`] with all faults.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
         let mut builder = Config::builder();
         let mut misplaced = Vec::new();
@@ -91,15 +92,19 @@ impl Settings {
             .prefix_separator("__")
             .separator("__");
         let config = builder.add_source(environment).build().map_err(|_| {
-            Faults::one("the environment", "it contradicts the file", "mend either")
+            Faults::one(
+                "the environment",
+                "conflicts with the file",
+                "correct either",
+            )
         })?;
         read(Reader::new(flatten(&config.cache), misplaced))
     }
 
-    /// Reads keys and values, as `dev` makes them.
+    /// Builds the configuration from keys and values, as `dev` does.
     ///
     /// # Errors
-    /// [`Faults`], all at once.
+    /// [`Faults`] with all faults.
     pub fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Result<Self, Faults> {
@@ -110,7 +115,8 @@ impl Settings {
         read(Reader::new(leaves, Vec::new()))
     }
 
-    /// Returns what is allowed, and risky: for the log at start, and for `serve --check`.
+    /// Returns warnings about settings that are valid but risky, for the log at start and for
+    /// `serve --check`.
     #[must_use]
     pub fn warnings(&self) -> Vec<Fault> {
         let mut warnings = Vec::new();
@@ -123,10 +129,10 @@ impl Settings {
             if is_open && account.callback_secret.is_none() {
                 warnings.push(Fault {
                     key: format!("accounts.{name}.callback_secret_file"),
-                    problem: "anybody who reaches callbacks.listen can send callbacks, each of \
-                              which makes a status check"
+                    problem: "any client that reaches callbacks.listen can send callbacks, and \
+                              each one triggers a status check"
                         .to_owned(),
-                    remedy: "give a secret (`openssl rand -hex 16` makes one), or list \
+                    remedy: "set a secret (`openssl rand -hex 16` generates one), or list \
                              OKEBAYAR's addresses in callbacks.allow"
                         .to_owned(),
                 });
@@ -135,7 +141,8 @@ impl Settings {
         warnings
     }
 
-    /// What the store must belong to; `epoch` names one that is made now.
+    /// Returns the identity that the store must have; `epoch` is the epoch of a store that is created
+    /// now.
     #[must_use]
     pub fn identity(&self, epoch: Uuid) -> Identity {
         let accounts = self
@@ -154,21 +161,23 @@ impl Settings {
     }
 }
 
-/// The parser's own message quotes the line, which may hold a misplaced secret.
+/// Builds the fault for a file that is not TOML. The message of the parser is dropped: it quotes the
+/// line, which may contain a misplaced secret.
 fn not_toml(path: &Path) -> Faults {
     Faults::one(
         "--config",
         &format!("{} is not TOML", path.display()),
-        "mend the file",
+        "correct the file",
     )
 }
 
+/// Reads the settings, or returns all faults.
 fn read(mut reader: Reader) -> Result<Settings, Faults> {
     let settings = read_settings(&mut reader);
     reader.finish(settings)
 }
 
-/// Every section is read before the first `?`, so that all faults are found.
+/// Reads all sections. Every section is read before the first `?`, so that all faults are found.
 fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let grpc_listen = reader.address("grpc.listen", "0.0.0.0:50051");
     let admin_listen = reader.address("admin.listen", "0.0.0.0:9464");

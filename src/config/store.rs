@@ -1,24 +1,25 @@
-//! The section `[store]`: where transactions are kept.
+//! The section `[store]`: the kind of store and its settings.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::reader::Reader;
 use crate::store::{redb::RedbSettings, redis::RedisSettings};
 
-/// Where transactions are kept.
+/// The settings of the store of transactions.
 #[derive(Clone, Debug)]
 pub enum StoreSettings {
-    /// In a file of this process alone.
+    /// The embedded store: a file that one process opens exclusively.
     Embedded {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The options with which it is opened and used.
+        /// The options of the store.
         settings: RedbSettings,
     },
-    /// In Redis.
+    /// Redis.
     Redis(RedisSettings),
 }
 
+/// Reads the settings of the store; `timeout` is `store.timeout`.
 pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
@@ -26,7 +27,7 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
                 "store.path",
                 "okebayar-data/gateway.redb",
                 |text| (!text.trim().is_empty()).then(|| text.to_owned()),
-                "give a file on a disk that lasts",
+                "use a file on a persistent disk",
             );
             let must_exist = reader.flag("store.must_exist");
             Some(StoreSettings::Embedded {
@@ -38,7 +39,7 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
             })
         }
         "redis" => {
-            let url = reader.required("store.url", "give redis://host:6379 or rediss://host:6379");
+            let url = reader.required("store.url", "use redis://host:6379 or rediss://host:6379");
             let partitions = reader.count("store.partitions", "64");
             let event_retention = reader.duration("store.event_retention", "168h");
             Some(StoreSettings::Redis(RedisSettings {
@@ -51,8 +52,8 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
         other => {
             reader.fault(
                 "store.kind",
-                format!("{other:?} is no store"),
-                "give embedded or redis",
+                format!("unknown store {other:?}"),
+                "use embedded or redis",
             );
             None
         }

@@ -35,7 +35,7 @@ async fn assert_refused(world: &mut World, key: &str, value: &str, words: &[&str
 async fn secret_that_is_configured_and_empty_is_a_fault() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.callback_secret";
-    let empty = "it is configured, and empty";
+    let empty = "must not be empty";
     for value in ["", " ", "\n", "\r\n\t"] {
         assert_refused(&mut world, key, value, &[&format!("{key}: "), empty]).await;
         let file = world.path().join("secret");
@@ -71,26 +71,26 @@ async fn callback_secret_must_be_long_and_fit_into_a_url() {
     let key = "accounts.main.callback_secret";
     let remedy = "openssl rand -hex 16";
     for (value, problem) in [
-        ("0123456789abcde", "it is shorter than 16 characters"),
+        ("0123456789abcde", "shorter than 16 characters"),
         (
             "0123456789abcdef/x",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef%41",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef+",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef=",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef?a",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
     ] {
         let words = [format!("{key}: {problem}"), remedy.to_owned()];
@@ -101,9 +101,9 @@ async fn callback_secret_must_be_long_and_fit_into_a_url() {
         world.unset(key);
     }
     for (value, problem) in [
-        ("0123456789 abcdef", "it holds white space"),
-        (" 0123456789abcdef", "it holds white space"),
-        ("0123456789abcdef\nPIN=1", "it holds white space"),
+        ("0123456789 abcdef", "must not contain white space"),
+        (" 0123456789abcdef", "must not contain white space"),
+        ("0123456789abcdef\nPIN=1", "must not contain white space"),
         ("0123456789abcdefé", "not printable ASCII"),
         (&"a".repeat(257), "longer than 256 bytes"),
     ] {
@@ -111,7 +111,7 @@ async fn callback_secret_must_be_long_and_fit_into_a_url() {
     }
     // The address stands in the logs of others.
     world.set("accounts.main.pin", "0123456789abcdef");
-    assert_refused(&mut world, key, "0123456789abcdef", &["it is the PIN"]).await;
+    assert_refused(&mut world, key, "0123456789abcdef", &["equals the PIN"]).await;
     for value in [
         "0123456789abcdeF",
         "0123456789abcdeF\n",
@@ -155,14 +155,14 @@ async fn trusted_callbacks_need_a_secret_or_an_allow_list() {
 async fn lists_of_senders_that_let_everybody_in_by_accident_are_refused() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     for value in ["", " ", ","] {
-        let words = ["callbacks.allow: it is configured, and empty"];
+        let words = ["callbacks.allow: must not be empty"];
         assert_refused(&mut world, "callbacks.allow", value, &words).await;
     }
     for value in ["203.0.113.0/33", "203.0.113", "::ffff:203.0.113.7"] {
         assert_refused(&mut world, "callbacks.allow", value, &["callbacks.allow: "]).await;
     }
     for value in ["0.0.0.0/0", "::/0", "10.0.0.0/8, 0.0.0.0/1"] {
-        let words = ["callbacks.trusted_proxies: ", "name another sender"];
+        let words = ["callbacks.trusted_proxies: ", "forge the sender"];
         assert_refused(&mut world, "callbacks.trusted_proxies", value, &words).await;
     }
 }
@@ -224,7 +224,7 @@ async fn code_that_says_something_else_cannot_mean_never_received() {
         assert!(can_be_used, "{code}: {told}");
     }
     world.set(key, "404, 777");
-    let words = [format!("{key}: 777 stands in failed_codes too")];
+    let words = [format!("{key}: 777 is also listed in failed_codes")];
     assert_refused(
         &mut world,
         "accounts.main.failed_codes",
@@ -262,7 +262,7 @@ async fn time_that_is_too_short_for_a_promise_needs_the_opt_in() {
     }
     world.set("store.failover_guard", "0s");
     assert!(check(&world).await.0, "0s switches the guard off");
-    let words = ["checks.age_max: ", "give at most 720h"];
+    let words = ["checks.age_max: ", "use at most 720h"];
     assert_refused(&mut world, "checks.age_max", "721h", &words).await;
     for key in [
         "accounts.main.timeout",
@@ -329,7 +329,7 @@ async fn password_in_the_toml_file_is_refused_without_being_shown() {
     assert!(!process.ended().await.success());
     let told = process.text();
     for key in ["store.url", "accounts.main.proxy"] {
-        let problem = format!("{key}: a password stands in the TOML file");
+        let problem = format!("{key}: passwords are not allowed in the TOML file");
         assert!(told.contains(&problem), "{told}");
     }
     assert!(told.contains("accounts.main.proxy_file"), "{told}");
@@ -350,10 +350,10 @@ async fn proxy_is_given_once_and_by_a_usable_file() {
     let file = world.path().join("proxy");
     let path = file.display().to_string();
     for (text, problem) in [
-        ("", "accounts.main.proxy_file: it is no proxy"),
+        ("", "accounts.main.proxy_file: not the URL of a proxy"),
         (
             "ftp://me:hush-hush@proxy",
-            "accounts.main.proxy_file: it is no proxy",
+            "accounts.main.proxy_file: not the URL of a proxy",
         ),
         // The sandbox's URL is plain http on loopback.
         (
@@ -367,7 +367,7 @@ async fn proxy_is_given_once_and_by_a_usable_file() {
     std::fs::write(&file, "http://me:hush-hush@127.0.0.1:3128\n").unwrap();
     assert_refused(&mut world, key, "/missing", &["cannot be read"]).await;
     world.set("accounts.main.proxy", "http://127.0.0.1:3128");
-    assert_refused(&mut world, key, &path, &["it is given twice"]).await;
+    assert_refused(&mut world, key, &path, &["set twice"]).await;
     world.unset("accounts.main.proxy").set(key, &path);
     let (can_be_used, told) = check(&world).await;
     assert!(can_be_used, "{told}");
@@ -377,7 +377,7 @@ async fn proxy_is_given_once_and_by_a_usable_file() {
 #[tokio::test]
 async fn gateway_that_everybody_may_call_back_warns_at_start() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
-    let warning = "anybody who reaches callbacks.listen can send callbacks";
+    let warning = "any client that reaches callbacks.listen can send callbacks";
     for (listen, secret, is_warned) in [
         ("0.0.0.0:0", None, true),
         ("127.0.0.1:0", None, false),
