@@ -1,9 +1,10 @@
-//! The `OTEL_*` variables that the SDK does not read by itself.
+//! The `OTEL_*` variables that the SDK does not evaluate by itself.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_semantic_conventions::resource::SERVICE_VERSION;
 
+/// Builds the resource: the version of the service, and its name unless `OTEL_SERVICE_NAME` sets it.
 pub(super) fn resource() -> Resource {
     let builder = Resource::builder();
     let builder = if std::env::var_os("OTEL_SERVICE_NAME").is_some() {
@@ -15,8 +16,7 @@ pub(super) fn resource() -> Resource {
     builder.with_attribute(version).build()
 }
 
-/// True when the environment names an endpoint for a signal, and does not switch it
-/// off.
+/// Returns true when the environment sets an endpoint for a signal and does not disable it.
 pub(super) fn is_exported(signal: &str) -> bool {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let endpoints = [

@@ -1,4 +1,4 @@
-//! Lines of JSON: one object each, fields flat, the trace they belong to.
+//! The JSON format of the log: one object for each line, with flat fields and the trace id.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use tracing_subscriber::{
 
 use super::traces::current_trace_id;
 
-/// Writes events as JSON.
+/// A formatter that writes each event as one line of JSON.
 pub(super) struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -46,6 +46,7 @@ where
     }
 }
 
+/// A log line under construction.
 #[derive(Default)]
 struct LogLine(Map<String, Value>);
 

@@ -1,4 +1,4 @@
-//! The log: where it goes, in which form, and from which level.
+//! The set-up of the log.
 
 use std::io::IsTerminal;
 
@@ -6,8 +6,8 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use super::{json_lines::JsonLines, providers::Telemetry, traces};
 
-/// Logs to standard error: lines of JSON, readable ones on a terminal. `RUST_LOG`
-/// chooses other levels than `level`; the traces of `telemetry` are made all the same.
+/// Installs the log on standard error, in JSON, or in a readable form on a terminal. `RUST_LOG`
+/// overrides `level`; it does not affect the traces of `telemetry`.
 pub fn log_to_stderr(level: &str, telemetry: Option<&Telemetry>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -1,9 +1,8 @@
-//! What the gateway shows of itself: traces by OTLP, metrics by OTLP and for
-//! Prometheus, and lines of a log that name their trace.
+//! Telemetry: traces over OTLP, metrics over OTLP and for Prometheus, and log lines with trace ids.
 //!
-//! Everything is set by the standard `OTEL_*` variables. Nothing is exported by OTLP
-//! unless one of them names an endpoint; Prometheus can always read `/metrics`. An
-//! exporter that is slow or away slows nothing: it works on a thread of its own.
+//! The standard `OTEL_*` variables configure all of it. OTLP exports nothing unless one of them sets
+//! an endpoint; Prometheus can always scrape `/metrics`. Exporters run on threads of their own, so a
+//! slow or unreachable collector delays no call.
 
 mod environment;
 mod error;

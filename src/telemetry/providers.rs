@@ -1,4 +1,4 @@
-//! The running exporters.
+//! The providers of metrics and traces, and their exporters.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use super::{
     traces,
 };
 
-/// The running exporters.
+/// The running providers.
 pub struct Telemetry {
     registry: Registry,
     meters: SdkMeterProvider,
     pub(super) tracers: SdkTracerProvider,
 }
 
-/// How long the last export may take at the end.
+/// The time-out of the last export at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Telemetry {
-    /// Starts the exporters. It may block, so it is not for an async task.
+    /// Starts the exporters. It may block, so do not call it in an async task.
     ///
     /// # Errors
-    /// [`TelemetryError`] when the environment asks for what cannot be done.
+    /// [`TelemetryError`] when an exporter cannot be created as the environment demands.
     pub fn start() -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let process = ProcessCollector::for_self();
@@ -54,26 +54,26 @@ impl Telemetry {
         })
     }
 
-    /// The metrics as Prometheus reads them.
+    /// Returns the registry that Prometheus scrapes.
     #[must_use]
     pub fn registry(&self) -> Registry {
         self.registry.clone()
     }
 
-    /// Exports what is left. It may block, so it is not for an async task.
+    /// Exports pending spans and metrics, and stops. It may block, so do not call it in an async task.
     pub fn stop(&self) {
         for stopped in [
             self.tracers.shutdown_with_timeout(SHUTDOWN_TIMEOUT),
             self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT),
         ] {
             if let Err(error) = stopped {
-                tracing::debug!(%error, "what was left could not be exported");
+                tracing::debug!(%error, "last export failed; pending spans or metrics are lost");
             }
         }
     }
 }
 
-/// The metrics of a registry in Prometheus' text format.
+/// Encodes the metrics of a registry in Prometheus' text format.
 #[must_use]
 pub fn prometheus_text(registry: &Registry) -> String {
     TextEncoder::new()

@@ -1,4 +1,4 @@
-//! Every gRPC call served: how long it took, and how it ended.
+//! The tower layer that traces and measures every gRPC call.
 
 use std::{
     collections::BTreeSet,
@@ -24,19 +24,19 @@ use tracing::{Instrument, Span, info_span};
 
 use super::{metrics::Metrics, traces::continue_trace};
 
-/// Measures the calls of a gRPC server.
+/// A layer that measures the calls of a gRPC server.
 #[derive(Clone)]
 pub struct RpcLayer {
     metrics: Metrics,
-    /// The methods that there are; any other path is one label.
+    /// The known methods; all other paths share one label.
     methods: Arc<BTreeSet<String>>,
 }
 
-/// The label of a path that is no method.
+/// The label of a path that is not a method.
 const UNKNOWN_METHOD: &str = "unknown";
 
 impl RpcLayer {
-    /// Measures the methods of these descriptor sets.
+    /// Creates a layer for the methods in these descriptor sets.
     #[must_use]
     pub fn new(metrics: Metrics, descriptors: &[&[u8]]) -> Self {
         let mut methods = BTreeSet::new();
@@ -68,7 +68,7 @@ impl<S> Layer<S> for RpcLayer {
     }
 }
 
-/// A server whose calls are measured.
+/// A service whose calls are measured.
 #[derive(Clone)]
 pub struct MeasuredService<S> {
     inner: S,
@@ -120,7 +120,7 @@ where
         let answering = span.in_scope(|| self.inner.call(request));
         let answering = async move {
             let response = answering.await?;
-            // An error without a body has its status in the headers.
+            // A response without a body (Trailers-Only) has its status in the headers.
             if let Some(code) = status_in(response.headers()) {
                 call.end(code);
                 return Ok(response);
@@ -131,12 +131,13 @@ where
     }
 }
 
+/// Reads the gRPC status from headers or trailers.
 fn status_in(headers: &HeaderMap) -> Option<Code> {
     let status = headers.get("grpc-status")?;
     Some(Code::from_bytes(status.as_bytes()))
 }
 
-/// A call that is being served. One that is dropped was cancelled.
+/// A call in progress. Dropping it before its end records a cancellation.
 struct Call {
     span: Span,
     metrics: Metrics,
@@ -146,6 +147,7 @@ struct Call {
 }
 
 impl Call {
+    /// Records the end of the call, once.
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.is_over, true) {
             if is_servers_fault(code) {
@@ -164,7 +166,7 @@ impl Drop for Call {
     }
 }
 
-/// A response's body, whose trailers tell how the call ended.
+/// A response body that ends its call with the status in its trailers.
 struct MeasuredBody {
     body: Body,
     call: Call,
@@ -201,7 +203,7 @@ impl HttpBody for MeasuredBody {
     }
 }
 
-/// The codes that the conventions call an error of the server's span.
+/// Returns true for codes that the semantic conventions treat as errors of a server span.
 fn is_servers_fault(code: Code) -> bool {
     matches!(
         code,
@@ -214,7 +216,7 @@ fn is_servers_fault(code: Code) -> bool {
     )
 }
 
-/// The code as gRPC writes it.
+/// Returns the name of a code as gRPC spells it.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

@@ -1,4 +1,4 @@
-//! A store whose calls are measured.
+//! A wrapper that traces and measures the calls of a store.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,7 +18,7 @@ use crate::{
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
 
-/// Measures every call of the store inside.
+/// A store that measures every call of the store it wraps.
 pub struct MeasuredStore {
     inner: Arc<dyn Store>,
     system: &'static str,
@@ -26,7 +26,7 @@ pub struct MeasuredStore {
 }
 
 impl MeasuredStore {
-    /// The store, measured; `system` is what it is called in spans.
+    /// Wraps a store; `system` is its name in spans.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, system: &'static str, metrics: Metrics) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl MeasuredStore {
         }
     }
 
-    /// A span within another; what runs by itself in the background has none.
+    /// Creates a span as a child of the current one. Background work has no current span, and gets none.
     fn span(&self, operation: &'static str) -> Span {
         if Span::current().is_none() {
             return Span::none();
@@ -73,7 +73,7 @@ macro_rules! measured {
                 self.inner.partition_of(key)
             }
 
-            // It lasts as long as its connection: not a call to be measured.
+            // Not measured: it lasts as long as its connection.
             async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
                 self.inner.listen(wake).await
             }
