@@ -1,6 +1,6 @@
 //! Invariants of the readers for arbitrary bytes (promise 17): no panic, no unbounded recursion or
-//! memory, and a result that survives being written and read again. The fuzz targets check them, and
-//! so do the ordinary tests over the corpus.
+//! memory, and a result that survives being written and read again. The fuzz targets check them,
+//! and so do the ordinary tests over the corpus.
 
 #![allow(dead_code, reason = "each fuzz target uses one of them")]
 
@@ -94,8 +94,8 @@ fn pairs(fields: &Fields) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Interprets fields as an answer and as an inquiry's answer; `input` is the number of bytes that they
-/// were read from.
+/// Interprets fields as an answer and as an inquiry's answer; `input` is the number of bytes that
+/// they were read from.
 fn understand(fields: Fields, input: usize) {
     let signature = "329e765e5e7f0732522ffe45e12b3b3a";
     let reading = Reading {

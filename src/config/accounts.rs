@@ -40,8 +40,8 @@ pub struct AccountSettings {
 }
 
 impl AccountSettings {
-    /// Returns the SHA-256 of the user id in hex, which is what a store records. User ids that differ
-    /// in case only are the same member.
+    /// Returns the SHA-256 of the user id in hex, which is what a store records. User ids that
+    /// differ in case only are the same member.
     #[must_use]
     pub fn user_id_hash(&self) -> String {
         let user_id = self.account.credentials.user_id.to_lowercase();
@@ -138,8 +138,8 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
     })
 }
 
-/// Reads the rules by which answers are interpreted: lists of status codes, and the forms of account
-/// numbers.
+/// Reads the rules by which answers are interpreted: lists of status codes, and the forms of
+/// account numbers.
 fn read_code_lists(reader: &mut Reader, key: &impl Fn(&str) -> String) -> Option<CodeLists> {
     let not_received = read_not_received_codes(reader, &key("not_received_codes"));
     let failed = read_failed_codes(reader, &key("failed_codes"));

@@ -27,15 +27,16 @@ pub struct CallbackSettings {
 }
 
 impl CallbackSettings {
-    /// Returns true when the allow list is empty or includes a network that allows almost any address.
+    /// Returns true when the allow list is empty or includes a network that allows almost any
+    /// address.
     #[must_use]
-    pub fn lets_everybody_call(&self) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(is_everybody)
+    pub fn allows_any_sender(&self) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(is_too_wide)
     }
 }
 
-/// Returns true for a network that is so large that it restricts nothing.
-fn is_everybody(network: &IpNet) -> bool {
+/// Returns true for a network that holds a large part of all addresses, and so restricts little.
+fn is_too_wide(network: &IpNet) -> bool {
     let restricts_from = match network {
         IpNet::V4(_) => 8,
         IpNet::V6(_) => 16,
@@ -60,8 +61,8 @@ pub(super) fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-/// Reads the allowed networks. A list that is set but empty is a fault: its author may have meant to
-/// allow nobody, and it would allow everybody.
+/// Reads the allowed networks. A list that is set but empty is a fault: its author may have meant
+/// to allow nobody, and it would allow everybody.
 fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.allow";
     let is_given = reader.has(key);
@@ -78,21 +79,21 @@ fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
 fn read_trusted_proxies(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.trusted_proxies";
     let proxies = reader.networks(key)?;
-    for wide in proxies.iter().filter(|network| is_everybody(network)) {
+    for wide in proxies.iter().filter(|network| is_too_wide(network)) {
         let problem = format!("{wide} lets any client forge the sender in X-Forwarded-For");
         reader.fault(key, problem, "list only your own proxies");
     }
     Some(proxies)
 }
 
-/// Refuses trusted callbacks that an unauthenticated client could send: a trusted callback settles a
-/// transaction.
+/// Refuses trusted callbacks that an unauthenticated client could send: a trusted callback settles
+/// a transaction.
 pub(super) fn verify_trusted(
     reader: &mut Reader,
     accounts: &ReadAccounts,
     callbacks: Option<&CallbackSettings>,
 ) {
-    let is_open = callbacks.is_some_and(CallbackSettings::lets_everybody_call);
+    let is_open = callbacks.is_some_and(CallbackSettings::allows_any_sender);
     for (name, settings) in accounts {
         let is_at_risk = |settings: &AccountSettings| {
             settings.callback_trusted && settings.callback_secret.is_none()

@@ -1,4 +1,5 @@
-//! The section `[checks]`: the schedule of status checks, and the rules by which evidence is judged.
+//! The section `[checks]`: the schedule of status checks, and the rules by which evidence is
+//! judged.
 
 use std::time::Duration;
 
@@ -61,7 +62,8 @@ pub(super) fn read_schedule(
     })
 }
 
-/// The maximum age of a transaction that is checked: OKEBAYAR may process a later check as a new sale.
+/// The maximum age of a transaction that is checked: OKEBAYAR may process a later check as a new
+/// sale.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 fn read_age_max(reader: &mut Reader) -> Option<SignedDuration> {

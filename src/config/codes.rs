@@ -9,9 +9,9 @@ use crate::{okebayar::request::TransactionCodes, transaction::StatusCode};
 /// The first final status code; 000 is final too (API page, section 5).
 const FINAL_FROM: u16 = 200;
 
-/// Returns true for codes that cannot mean "never received": open or successful transactions, faults
-/// at OKEBAYAR, codes about the check itself or about a repeated request, and a bill that is paid,
-/// perhaps by this very transaction.
+/// Returns true for codes that cannot mean "never received": open or successful transactions,
+/// faults at OKEBAYAR, codes about the check itself or about a repeated request, and a bill that is
+/// paid, perhaps by this very transaction.
 fn is_other_meaning(code: StatusCode) -> bool {
     let number = code.number();
     number < FINAL_FROM
@@ -40,8 +40,8 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
 }
 
 /// Refuses the transaction code of a purchase or payment for an operation that only asks: OKEBAYAR
-/// could execute it as a purchase, and status checks are repeated. A payment and its inquiry may share
-/// a code, as OKEBAYAR documents.
+/// could execute it as a purchase, and status checks are repeated. A payment and its inquiry may
+/// share a code, as OKEBAYAR documents.
 fn verify_read_only_codes(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [

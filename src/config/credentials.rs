@@ -37,8 +37,8 @@ pub(super) fn read_pin(reader: &mut Reader, key: &str) -> Option<SecretString> {
 /// The minimum length of a callback secret, in characters: too many to guess.
 const CALLBACK_SECRET_CHARS_MIN: usize = 16;
 
-/// Returns the problem of a callback secret, and the remedy. Only characters that are unreserved in a
-/// URL are allowed: a proxy or OKEBAYAR may encode others differently (RFC 3986, section 2.3).
+/// Returns the problem of a callback secret, and the remedy. Only characters that are unreserved in
+/// a URL are allowed: a proxy or OKEBAYAR may encode others differently (RFC 3986, section 2.3).
 fn callback_secret_problem(text: &str) -> Option<(String, String)> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
     let problem = if !text.bytes().all(is_plain) {

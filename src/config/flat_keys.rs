@@ -46,8 +46,8 @@ pub(super) fn variable(key: &str) -> String {
     )
 }
 
-/// Returns "in the environment as VARIABLE" for use in a remedy; `None` for a key with a hyphen, since
-/// shells cannot set such a variable.
+/// Returns "in the environment as VARIABLE" for use in a remedy; `None` for a key with a hyphen,
+/// since shells cannot set such a variable.
 pub(super) fn in_environment(key: &str) -> Option<String> {
     (!key.contains('-')).then(|| format!("in the environment as {}", variable(key)))
 }

@@ -17,14 +17,14 @@ use crate::transaction::{AccountName, StatusCode};
 
 /// A reader that removes each key it reads. Keys that remain at the end are unknown.
 pub(super) struct Reader {
-    leaves: FlatKeys,
+    keys: FlatKeys,
     faults: Vec<Fault>,
 }
 
 impl Reader {
     /// Creates a reader of these keys, with the faults found so far.
-    pub(super) fn new(leaves: FlatKeys, faults: Vec<Fault>) -> Self {
-        Self { leaves, faults }
+    pub(super) fn new(keys: FlatKeys, faults: Vec<Fault>) -> Self {
+        Self { keys, faults }
     }
 
     /// Records a fault.
@@ -44,7 +44,7 @@ impl Reader {
 
     /// Takes a key; the values of a list are joined by commas.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        self.leaves.remove(key).map(|values| values.join(","))
+        self.keys.remove(key).map(|values| values.join(","))
     }
 
     /// Takes a key, or returns its default.
@@ -198,7 +198,7 @@ impl Reader {
 
     /// Returns true when the key is set, even to an empty value.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.leaves.contains_key(key)
+        self.keys.contains_key(key)
     }
 
     /// Returns the names of the subsections of a section.
@@ -207,12 +207,12 @@ impl Reader {
             let rest = key.strip_prefix(section)?.strip_prefix('.')?;
             Some(rest.split_once('.')?.0.to_owned())
         };
-        self.leaves.keys().filter_map(name).collect()
+        self.keys.keys().filter_map(name).collect()
     }
 
     /// Returns the settings, unless there are faults or unknown keys.
     pub(super) fn finish<T>(mut self, settings: Option<T>) -> Result<T, Faults> {
-        for key in std::mem::take(&mut self.leaves).into_keys() {
+        for key in std::mem::take(&mut self.keys).into_keys() {
             self.fault(
                 &key,
                 "unknown key",

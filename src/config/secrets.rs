@@ -107,7 +107,7 @@ impl Reader {
 }
 
 /// Returns the faults for secrets in the TOML file.
-pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
+pub(super) fn secrets_in(keys: &FlatKeys) -> Vec<Fault> {
     let fault = |(key, values): (&String, &Vec<String>)| {
         let leaf = key.rsplit('.').next().unwrap_or_default();
         let is_of_account = key.starts_with("accounts.");
@@ -129,7 +129,7 @@ pub(super) fn secrets_in(leaves: &FlatKeys) -> Vec<Fault> {
             remedy: url_remedy(key),
         })
     };
-    leaves.iter().filter_map(fault).collect()
+    keys.iter().filter_map(fault).collect()
 }
 
 /// Builds the remedy for a URL with a password in the TOML file.

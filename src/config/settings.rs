@@ -108,11 +108,11 @@ impl Settings {
     pub fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Result<Self, Faults> {
-        let leaves = pairs
+        let keys = pairs
             .into_iter()
             .map(|(key, value)| (key.to_owned(), vec![value]))
             .collect();
-        read(Reader::new(leaves, Vec::new()))
+        read(Reader::new(keys, Vec::new()))
     }
 
     /// Returns warnings about settings that are valid but risky, for the log at start and for
@@ -124,7 +124,7 @@ impl Settings {
             warnings.push(short_times::warning());
         }
         let is_reachable = !self.callbacks.listen.ip().is_loopback();
-        let is_open = is_reachable && self.callbacks.lets_everybody_call();
+        let is_open = is_reachable && self.callbacks.allows_any_sender();
         for (name, account) in &self.accounts {
             if is_open && account.callback_secret.is_none() {
                 warnings.push(Fault {
@@ -141,8 +141,8 @@ impl Settings {
         warnings
     }
 
-    /// Returns the identity that the store must have; `epoch` is the epoch of a store that is created
-    /// now.
+    /// Returns the identity that the store must have; `epoch` is the epoch of a store that is
+    /// created now.
     #[must_use]
     pub fn identity(&self, epoch: Uuid) -> Identity {
         let accounts = self
@@ -161,8 +161,8 @@ impl Settings {
     }
 }
 
-/// Builds the fault for a file that is not TOML. The message of the parser is dropped: it quotes the
-/// line, which may contain a misplaced secret.
+/// Builds the fault for a file that is not TOML. The message of the parser is dropped: it quotes
+/// the line, which may contain a misplaced secret.
 fn not_toml(path: &Path) -> Faults {
     Faults::one(
         "--config",

@@ -29,7 +29,8 @@ const NOT_RECEIVED_AFTER: Floor = Floor {
     least: SignedDuration::from_mins(10),
     why: "OKEBAYAR may execute a purchase that it denied before",
 };
-/// The gap must exceed a single incident at OKEBAYAR, during which every check gets the same answer.
+/// The gap must exceed a single incident at OKEBAYAR, during which every check gets the same
+/// answer.
 const DOUBTFUL_GAP: Floor = Floor {
     key: "checks.doubtful_gap",
     least: SignedDuration::from_mins(1),

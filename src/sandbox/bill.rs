@@ -36,7 +36,8 @@ const BILLS_MAX: u64 = 4;
 pub struct SandboxBill {
     /// The biller.
     pub biller: Biller,
-    /// The sequence number among the customer's bills: the next bill is issued when this one is paid.
+    /// The sequence number among the customer's bills: the next bill is issued when this one is
+    /// paid.
     pub number: u64,
     /// The amount of each part, in rupiah.
     pub parts: Vec<u64>,

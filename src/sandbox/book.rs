@@ -243,10 +243,10 @@ impl Book {
         let Some(purchases) = books.purchases.get(reference_code) else {
             return;
         };
-        let told = purchases.iter().find(|known| {
+        let reported = purchases.iter().find(|known| {
             known.trace_code == trace_code && known.owed_until_told && known.status < 2
         });
-        let Some((_, inquiry)) = told.and_then(|known| known.paid.clone()) else {
+        let Some((_, inquiry)) = reported.and_then(|known| known.paid.clone()) else {
             return;
         };
         let number = inquiry.bill.as_ref().map_or(0, |bill| bill.number);
@@ -380,7 +380,8 @@ impl Book {
         }
     }
 
-    /// Returns the purchase with the given trace code under a reference code, or else the latest one.
+    /// Returns the purchase with the given trace code under a reference code, or else the latest
+    /// one.
     pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<SandboxPurchase> {
         let books = self.books();
         let purchases = books.purchases.get(reference_code)?;

@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Sandbox {
-    /// Spawns a task that changes a purchase to its later status after `settle_after`, and then sends
-    /// the callbacks of its script.
+    /// Spawns a task that changes a purchase to its later status after `settle_after`, and then
+    /// sends the callbacks of its script.
     pub(super) fn settle_later(
         self: &Arc<Self>,
         reference_code: &str,

@@ -30,7 +30,7 @@ pub struct SandboxLedgerEntry {
 }
 
 #[derive(Default)]
-struct Entries {
+struct LedgerEntries {
     by_reference_code: HashMap<String, SandboxLedgerEntry>,
     /// The number of status checks in flight, by reference code.
     checking: HashMap<String, u64>,
@@ -38,7 +38,7 @@ struct Entries {
 
 /// The entries of all reference codes.
 pub struct SandboxLedger {
-    entries: Mutex<Entries>,
+    entries: Mutex<LedgerEntries>,
     changes: watch::Sender<u64>,
 }
 
@@ -52,7 +52,7 @@ impl Default for SandboxLedger {
 }
 
 impl SandboxLedger {
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn entries(&self) -> MutexGuard<'_, LedgerEntries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

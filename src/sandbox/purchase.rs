@@ -54,7 +54,8 @@ impl Sandbox {
         self.book_order(request, &order, format)
     }
 
-    /// Verifies a purchase against its inquiry, where it has references or its product requires one.
+    /// Verifies a purchase against its inquiry, where it has references or its product requires
+    /// one.
     pub(super) fn verify_inquiry(&self, request: &Parameters) -> Result<(), u16> {
         let has_refs = REFS.iter().any(|name| request.has(name));
         let product_code = request.get("productcode");

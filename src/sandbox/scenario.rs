@@ -34,8 +34,8 @@ pub enum ScenarioReply {
 pub enum ScenarioChecks {
     /// The status of the purchase.
     PurchaseStatus,
-    /// This status code, which is not the purchase's, in the first [`MISLEADING_CHECKS`] answers; in
-    /// all of them where nothing was processed.
+    /// This status code, which is not the purchase's, in the first [`MISLEADING_CHECKS`] answers;
+    /// in all of them where nothing was processed.
     OtherStatus(u16),
     /// A connection reset for the first [`MISLEADING_CHECKS`].
     Reset,
@@ -371,9 +371,9 @@ pub const INQUIRY_CODE_PREFIX: &str = "080000008";
 /// digits after it.
 pub const CODE_PREFIX: &str = "080000009";
 
-/// The prefix of account numbers whose purchases are queued while the connection is reset. The first
-/// checks are answered with the status code in the three digits after it, as if the reference code
-/// had never been received; the purchase succeeds in the end.
+/// The prefix of account numbers whose purchases are queued while the connection is reset. The
+/// first checks are answered with the status code in the three digits after it, as if the reference
+/// code had never been received; the purchase succeeds in the end.
 pub const QUEUED_PREFIX: &str = "080000007";
 
 /// The prefix of account numbers whose purchases are never received: the connection is reset, and

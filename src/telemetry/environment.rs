@@ -4,7 +4,8 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_semantic_conventions::resource::SERVICE_VERSION;
 
-/// Builds the resource: the version of the service, and its name unless `OTEL_SERVICE_NAME` sets it.
+/// Builds the resource: the version of the service, and its name unless `OTEL_SERVICE_NAME` sets
+/// it.
 pub(super) fn resource() -> Resource {
     let builder = Resource::builder();
     let builder = if std::env::var_os("OTEL_SERVICE_NAME").is_some() {

@@ -29,8 +29,8 @@ const SETTLEMENT_BUCKETS: [f64; 10] = [
     1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 259_200.0,
 ];
 
-/// The upper bounds, in seconds, and the names of the age buckets of unresolved transactions; the last
-/// one is unbounded.
+/// The upper bounds, in seconds, and the names of the age buckets of unresolved transactions; the
+/// last one is unbounded.
 pub const AGES: [(i64, &str); 5] = [
     (60, "below_1m"),
     (600, "below_10m"),
@@ -84,7 +84,8 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    /// Creates the instruments of the global meter provider, which is a no-op until one is installed.
+    /// Creates the instruments of the global meter provider, which is a no-op until one is
+    /// installed.
     fn default() -> Self {
         Self::new(&opentelemetry::global::meter(env!("CARGO_PKG_NAME")))
     }
@@ -174,7 +175,7 @@ impl Metrics {
             store_healthy: gauge("okebayar.store.healthy", "1 while the store is usable"),
             guard: gauge(
                 "okebayar.failover.guard",
-                "1 while the failover guard is on: transactions that are not provably new are quarantined",
+                "1 while the failover guard is on: what is not provably new is quarantined",
             ),
             queued: gauge("okebayar.queue.waiting", "Purchases queued or in flight"),
             sending: gauge("okebayar.queue.sending", "Purchases in flight"),
@@ -206,8 +207,8 @@ impl Metrics {
         self.operations.record(took.as_secs_f64(), &labels);
     }
 
-    /// Records a change of state, and the settlement if the new state is final; `age` is the number of
-    /// seconds since the claim.
+    /// Records a change of state, and the settlement if the new state is final; `age` is the number
+    /// of seconds since the claim.
     pub fn transition(&self, operation: Operation, from: &State, to: &State, age: f64) {
         let labels = [
             operation_label(operation),
@@ -243,8 +244,8 @@ impl Metrics {
         self.unresolved.record(count, &[KeyValue::new("age", age)]);
     }
 
-    /// Records the number of unresolved transactions in a state whose account is not configured. The
-    /// account is not a label: only configured accounts may be.
+    /// Records the number of unresolved transactions in a state whose account is not configured.
+    /// The account is not a label: only configured accounts may be.
     pub fn unconfigured(&self, state: &'static str, count: u64) {
         self.unconfigured
             .record(count, &[KeyValue::new("state", state)]);

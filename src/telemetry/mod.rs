@@ -1,8 +1,8 @@
 //! Telemetry: traces over OTLP, metrics over OTLP and for Prometheus, and log lines with trace ids.
 //!
-//! The standard `OTEL_*` variables configure all of it. OTLP exports nothing unless one of them sets
-//! an endpoint; Prometheus can always scrape `/metrics`. Exporters run on threads of their own, so a
-//! slow or unreachable collector delays no call.
+//! The standard `OTEL_*` variables configure all of it. OTLP exports nothing unless one of them
+//! sets an endpoint; Prometheus can always scrape `/metrics`. Exporters run on threads of their
+//! own, so a slow or unreachable collector delays no call.
 
 mod environment;
 mod error;

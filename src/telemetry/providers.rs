@@ -60,7 +60,8 @@ impl Telemetry {
         self.registry.clone()
     }
 
-    /// Exports pending spans and metrics, and stops. It may block, so do not call it in an async task.
+    /// Exports pending spans and metrics, and stops. It may block, so do not call it in an async
+    /// task.
     pub fn stop(&self) {
         for stopped in [
             self.tracers.shutdown_with_timeout(SHUTDOWN_TIMEOUT),

@@ -1,5 +1,5 @@
-//! Counters of spans that ended, were exported, or failed to export. The difference is queued, or was
-//! dropped because the bounded queue was full.
+//! Counters of spans that ended, were exported, or failed to export. The difference is queued, or
+//! was dropped because the bounded queue was full.
 
 use std::time::Duration;
 

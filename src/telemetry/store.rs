@@ -36,7 +36,8 @@ impl MeasuredStore {
         }
     }
 
-    /// Creates a span as a child of the current one. Background work has no current span, and gets none.
+    /// Creates a span as a child of the current one. Background work has no current span, and gets
+    /// none.
     fn span(&self, operation: &'static str) -> Span {
         if Span::current().is_none() {
             return Span::none();

@@ -1,5 +1,5 @@
-//! Traces: the answers, callbacks and checks of a purchase are linked, even if they are minutes apart
-//! and on different replicas.
+//! Traces: the answers, callbacks and checks of a purchase are linked, even if they are minutes
+//! apart and on different replicas.
 
 use std::collections::HashMap;
 
