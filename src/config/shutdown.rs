@@ -8,9 +8,8 @@ use super::reader::Reader;
 
 /// Reads the drain time, which must be at least the longest time that a purchase takes.
 pub(super) fn read_drain(reader: &mut Reader, least: Option<SignedDuration>) -> Option<Duration> {
-    // The key is read before `least` is examined. Otherwise a fault in a part of the sum would
-    // report
-    // `shutdown.drain` as an unknown key.
+    // The key is read before `least` is examined. Otherwise a fault in a part of the sum would also
+    // report `shutdown.drain` as an unknown key.
     let default = least.map_or_else(
         || "1m".to_owned(),
         |least| format!("{}ms", least.as_millis()),

@@ -84,8 +84,7 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    /// Creates the instruments of the global meter provider, which is a no-op until one is
-    /// installed.
+    /// Creates the instruments of the installed meter provider. Without one they record nothing.
     fn default() -> Self {
         Self::new(&opentelemetry::global::meter(env!("CARGO_PKG_NAME")))
     }
