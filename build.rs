@@ -1,4 +1,4 @@
-//! Generates the gRPC code and the descriptor set from `proto/`, without a system protoc.
+//! Generates the gRPC code and the descriptor set from `proto/`; no `protoc` needs to be installed.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -1,8 +1,8 @@
-//! What a purchase costs the gateway in CPU, and in bytes of log, with every trace
-//! exported, with one in ten, and with none: ratios to none, measured in one run.
+//! Measures the CPU time and the bytes of log that a purchase costs the gateway, with all traces
+//! exported, with one in ten, and with none. It reports each cost relative to no traces in one run.
 //!
-//! `cargo bench --bench tracing_cost`. The gateway, the sandbox and the collector are
-//! processes or tasks of their own; only the gateway's CPU counts.
+//! Run it with `cargo bench --bench tracing_cost`. The gateway and the sandbox are separate
+//! processes and the collector is a task of the benchmark; only the gateway's CPU time counts.
 
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
@@ -29,10 +29,11 @@ use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 const WARM_UP: u32 = 200;
 const CALLS: u32 = 2000;
-/// Each setting is measured so often, in turns, and the least counts: the machine is
-/// never quieter than it is.
+/// The number of rounds. Each round measures every setting once, and the minimum counts: other load
+/// on the machine can only add to it.
 const ROUNDS: usize = 3;
 
+/// A collector that discards all spans.
 struct Sink;
 
 #[tonic::async_trait]
@@ -45,7 +46,7 @@ impl TraceService for Sink {
     }
 }
 
-/// A child that ends with the benchmark, and how much it wrote.
+/// A child process that is killed when this is dropped, and the number of bytes it logged.
 struct Running {
     child: Child,
     address: String,
@@ -59,6 +60,7 @@ impl Drop for Running {
     }
 }
 
+/// Starts the binary, and waits for the log line with its address in `address_field`.
 fn start(arguments: &[&str], variables: &[(&str, String)], address_field: &str) -> Running {
     let mut command = Command::new(BINARY);
     command
@@ -71,7 +73,7 @@ fn start(arguments: &[&str], variables: &[(&str, String)], address_field: &str) 
     let address = loop {
         let line = lines
             .next()
-            .expect("it says where it listens")
+            .expect("the process logs its address")
             .expect("text");
         let line: serde_json::Value = serde_json::from_str(&line).expect("lines are JSON");
         if let Some(address) = line[address_field].as_str() {
@@ -92,7 +94,7 @@ fn start(arguments: &[&str], variables: &[(&str, String)], address_field: &str) 
     }
 }
 
-/// Seconds of CPU that a process has used.
+/// Returns the CPU time of a process, in seconds.
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
     let fields: Vec<&str> = stat
@@ -102,10 +104,11 @@ fn cpu_seconds(pid: u32) -> f64 {
         .split_whitespace()
         .collect();
     let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
-    // user and system time, in the 100 ticks a second that Linux reports
+    // User and system time, in ticks of 1/100 s.
     (ticks(11) + ticks(12)) / 100.0
 }
 
+/// Returns the CPU time in microseconds and the bytes of log for each purchase.
 async fn measure(sampler: Option<&str>, sandbox: &str, collector: &str, store: &str) -> (f64, f64) {
     let mut variables = vec![
         ("OKEBAYAR_GATEWAY__GRPC__LISTEN", "127.0.0.1:0".to_owned()),

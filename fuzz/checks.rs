@@ -1,6 +1,6 @@
-//! What must hold for any bytes (promise 17): no panic, no recursion and no memory
-//! without bound, and what was read reads the same again. Run by the fuzz targets,
-//! and over the corpus by the ordinary tests.
+//! Invariants of the readers for arbitrary bytes (promise 17): no panic, no unbounded recursion or
+//! memory, and a result that survives being written and read again. The fuzz targets check them,
+//! and so do the ordinary tests over the corpus.
 
 #![allow(dead_code, reason = "each fuzz target uses one of them")]
 
@@ -16,31 +16,32 @@ use okebayar_gateway::okebayar::{
     xml,
 };
 
-/// The most names of an answer, with those inside its `additionaldata`.
+/// The maximum number of names in an answer, including those inside its `additionaldata`.
 const FIELDS_MAX: usize = 2 * 512;
-/// The most bytes that one of the input becomes, where it is not what its encoding says.
+/// The maximum number of bytes that one byte of input becomes, where it is invalid in its encoding.
 const GROWTH_MAX: usize = 3;
-/// The most bytes that a record keeps of what it does not know.
+/// The maximum number of bytes of unknown fields that a record keeps.
 const EXTRA_BYTES_MAX: usize = 16 * 1024;
 
+/// Returns the total length of names and texts.
 fn bytes<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> usize {
     let pairs = pairs.into_iter();
     pairs.map(|(name, text)| name.len() + text.len()).sum()
 }
 
-/// What a reader made of the input is bounded by its length.
+/// Asserts that the result of a reader is bounded by the length of its input.
 fn bounded(fields: &Fields, input: usize) {
     assert!(fields.len() <= 512);
     assert!(bytes(pairs(fields)) <= GROWTH_MAX * input);
 }
 
-/// An XML answer or callback.
+/// Checks an XML answer or callback.
 pub fn xml(data: &[u8]) {
     let _ = read_callback(data);
     let _ = xml::read(data, Some(xml::ANSWER_ROOT)).map(|fields| understand(fields, data.len()));
     if let Ok(fields) = xml::read(data, None) {
         bounded(&fields, data.len());
-        // A reader takes any name; what is written has plain ones.
+        // The reader accepts any name, but the writer is only used with plain ones.
         let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if fields.iter().all(|(name, _)| is_plain(name)) {
             let again = xml::read(&xml::write(&pairs(&fields)), None);
@@ -50,7 +51,7 @@ pub fn xml(data: &[u8]) {
     }
 }
 
-/// A JSON answer or callback.
+/// Checks a JSON answer or callback.
 pub fn json(data: &[u8]) {
     let _ = read_callback(data);
     if let Ok(fields) = json::read(data) {
@@ -62,7 +63,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// The query of a callback.
+/// Checks the query of a callback.
 pub fn query(data: &[u8]) {
     if let Ok(fields) = read_query(&String::from_utf8_lossy(data)) {
         bounded(&fields, data.len());
@@ -70,7 +71,7 @@ pub fn query(data: &[u8]) {
     }
 }
 
-/// The inside of an answer.
+/// Checks `additionaldata`, the nested part of an answer.
 pub fn additional_data(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     let fields = additional_data::read(&text, &mut additional_data::Budget::default());
@@ -94,7 +95,8 @@ fn pairs(fields: &Fields) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Gives meaning to what was read of that many bytes, as an answer and as an inquiry's.
+/// Interprets fields as an answer and as an inquiry's answer; `input` is the number of bytes that
+/// they were read from.
 fn understand(fields: Fields, input: usize) {
     let signature = "329e765e5e7f0732522ffe45e12b3b3a";
     let reading = AnswerContext {
@@ -105,7 +107,7 @@ fn understand(fields: Fields, input: usize) {
     let Ok(answer) = interpret::interpret_for(fields, &reading) else {
         return;
     };
-    // A name or text in which a secret was found may grow by what stands in its place.
+    // Redaction may make a name or text longer: the replacement can exceed the secret.
     let most = 2 * GROWTH_MAX * input + additional_data::BYTES_MAX;
     assert!(bytes(pairs(&answer.fields)) <= most);
     assert!(bytes(answer.details.extra.iter()) <= EXTRA_BYTES_MAX);

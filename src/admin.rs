@@ -1,5 +1,5 @@
-//! The admin port: is it alive, is it ready, and how is it doing. For the platform,
-//! never for callers or strangers.
+//! The admin port: liveness, readiness and metrics. It is for the platform only and must not be
+//! reachable by callers or from outside.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use tokio::sync::watch;
 
 use crate::telemetry::prometheus_text;
 
-/// What must be well before calls are let in.
+/// The conditions for readiness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// What is wrong with the store, if anything is.
+    /// The problem of the store, if it has one.
     pub store: Option<String>,
-    /// The gateway is stopping.
+    /// The gateway is shutting down.
     pub is_stopping: bool,
 }
 
 impl Readiness {
-    /// Everything is well.
+    /// The readiness of a gateway without problems.
     pub const READY: Self = Self {
         store: None,
         is_stopping: false,
     };
 
-    /// What is not ready, one to a line; `None` when everything is.
+    /// Returns the problems, one to a line; `None` when the gateway is ready.
     fn problem(&self) -> Option<String> {
         let store = self
             .store
@@ -39,12 +39,13 @@ impl Readiness {
     }
 }
 
+/// The state of the routes.
 struct Admin {
     readiness: watch::Receiver<Readiness>,
     registry: Registry,
 }
 
-/// The routes.
+/// Builds the routes.
 pub fn router(readiness: watch::Receiver<Readiness>, registry: Registry) -> Router {
     let admin = Admin {
         readiness,

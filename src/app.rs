@@ -153,7 +153,7 @@ impl App {
         let (tell_readiness, readiness) = watch::channel(Readiness::READY);
         let reporting = report_health(reporter, tell_readiness, gateway.clone(), stopping.clone());
         start(&mut servers, reporting);
-        let limits = http::Limits {
+        let limits = http::ConnectionLimits {
             connections: ADMIN_CONNECTIONS,
             head_timeout: ADMIN_TIMEOUT,
         };
@@ -161,7 +161,7 @@ impl App {
         let router = admin::router(readiness, registry);
         let serving = http::serve(listeners.admin, router, limits, drained.clone());
         start(&mut last, serving);
-        let limits = http::Limits {
+        let limits = http::ConnectionLimits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
         };

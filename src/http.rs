@@ -1,5 +1,5 @@
-//! Serves HTTP/1.1 to strangers: bounded connections, bounded time for a head, and
-//! an orderly end.
+//! An HTTP/1.1 server for unauthenticated clients: it bounds connections, sizes and read times, and
+//! shuts down gracefully.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,28 +13,28 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-/// What a stranger may take.
+/// The limits on the connections of a server.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at once; further ones wait to be accepted.
+pub struct ConnectionLimits {
+    /// The maximum number of concurrent connections; further ones wait in the listen backlog.
     pub connections: usize,
-    /// The longest that the head of a request may take, and a connection may idle.
+    /// The maximum time to read the head of a request, and the maximum idle time of a connection.
     pub head_timeout: Duration,
 }
 
-/// The most that a connection buffers of what it reads, in bytes; it bounds a head, and so
-/// a query.
+/// The size of the read buffer of a connection, in bytes. It bounds the head of a request, and
+/// therefore its query.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The pause after an accept that failed, such as for too many open files.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// The delay after a failed accept, for example with too many open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// Serves until `stopping`, then finishes the requests that have begun. Handlers
-/// find the peer's address as `ConnectInfo<SocketAddr>`.
+/// Serves until `stopping`, then finishes the requests in progress. Handlers can extract the peer's
+/// address as `ConnectInfo<SocketAddr>`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -57,18 +57,19 @@ pub async fn serve(
                     drop(slot);
                 });
             }
-            Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
         }
     }
     connections.close();
     connections.wait().await;
 }
 
+/// Serves one connection.
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -82,7 +83,7 @@ async fn serve_connection(
             .max_buf_size(BUFFER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // A peer that breaks off is its own affair.
+    // Errors are ignored: the peer disconnected, and no request is left to answer.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = stopping.cancelled() => {

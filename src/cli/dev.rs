@@ -102,7 +102,7 @@ async fn start_sandbox(
         .await
         .with_context(|| format!("the sandbox cannot listen on {SANDBOX}; free that port"))?;
     let url = format!("http://{}/", listener.local_addr()?);
-    let settings = sandbox::Settings {
+    let settings = sandbox::SandboxSettings {
         user_id: USER_ID.to_owned(),
         pin: pin.into(),
         deposit: DEPOSIT,

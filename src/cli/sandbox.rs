@@ -12,7 +12,7 @@ use tracing::info;
 use super::process;
 use crate::{
     ambient::Ambient,
-    sandbox::{CallbackMethod, Sandbox, Settings, scenario},
+    sandbox::{CallbackMethod, Sandbox, SandboxSettings, scenario},
 };
 
 /// The environment variable of the PIN.
@@ -65,7 +65,7 @@ pub(super) async fn run(arguments: SandboxArguments, ambient: Ambient) -> Result
         .with_context(|| {
             format!("{PIN_VARIABLE} is not set; set it to the PIN that the sandbox accepts")
         })?;
-    let settings = Settings {
+    let settings = SandboxSettings {
         user_id: arguments.userid,
         pin,
         deposit: arguments.deposit,

@@ -1,5 +1,5 @@
-//! The codes that a deployment configures: the wire names of operations, and the lists of status
-//! codes whose meaning OKEBAYAR does not document.
+//! Codes that depend on the deployment: transaction codes of operations, and the meaning of status
+//! codes that OKEBAYAR does not document.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     transaction::{AsNotReceived, StatusCode},
 };
 
-/// Reads the wire names of the operations; `key` is the prefix of the six keys.
+/// Reads the transaction codes of the operations; `key` is the prefix of the six keys.
 pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<TransactionCodes> {
     let mut code = |leaf, default| reader.word_or(&format!("{key}_{leaf}"), default);
     let prepaid = code("prepaid", "OkeBayar-prabayar");
@@ -26,14 +26,14 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
         balance: balance?,
         echo: echo?,
     };
-    verify_questions(reader, key, &codes);
+    verify_read_only_codes(reader, key, &codes);
     Some(codes)
 }
 
-/// Rejects a question under the code of a purchase: OKEBAYAR may execute it as one, and checks are
-/// repeated. A payment and its inquiry may share a code, as documented (docs/OKEBAYAR.md, section
-/// 3.1).
-fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
+/// Refuses the transaction code of a purchase or payment for an operation that only asks: OKEBAYAR
+/// could execute it as a purchase, and status checks are repeated. A payment and its inquiry may
+/// share a code, as OKEBAYAR documents.
+fn verify_read_only_codes(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);
     for (leaf, code, others) in [
         ("check", &codes.check, &[prepaid, payment][..]),
@@ -42,14 +42,14 @@ fn verify_questions(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
         ("inquiry", &codes.inquiry, &[prepaid]),
     ] {
         if others.iter().any(|other| other.eq_ignore_ascii_case(code)) {
-            let problem = "it is the code of a purchase or payment: a question could buy";
-            let remedy = "give the code that OKEBAYAR has for the question";
+            let problem = "is the code of a purchase or payment: a mere query could buy";
+            let remedy = "use the code that OKEBAYAR assigned to this operation";
             reader.fault(&format!("{key}_{leaf}"), problem, remedy);
         }
     }
 }
 
-/// Reads the codes that mean "never received" in the answer to a check.
+/// Reads the status codes by which OKEBAYAR reports that it never received a reference code.
 pub(super) fn read_not_received_codes(
     reader: &mut Reader,
     key: &str,
@@ -60,17 +60,17 @@ pub(super) fn read_not_received_codes(
         .filter(|code| code.entry().not_received == AsNotReceived::Rejected)
     {
         let problem = format!(
-            "{code} does not say that OKEBAYAR never received it: {}",
+            "{code} does not mean that OKEBAYAR never received the request: {}",
             code.meaning()
         );
-        let remedy = "list only the code that OKEBAYAR gives for a reference code that it never \
-                      received, as its customer service confirms";
+        let remedy = "list only the code that OKEBAYAR returns for a reference code that it never \
+                      received, as confirmed by its customer service";
         reader.fault(key, problem, remedy);
     }
     Some(codes)
 }
 
-/// Reads the undocumented final codes that prove a failure.
+/// Reads the undocumented status codes that mean failure.
 pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeSet<StatusCode>> {
     let codes = reader.codes(key)?;
     for code in &codes {
@@ -84,7 +84,7 @@ pub(super) fn read_failed_codes(reader: &mut Reader, key: &str) -> Option<BTreeS
     Some(codes)
 }
 
-/// Rejects codes that are in both lists: one code has one meaning.
+/// Refuses codes that are in both lists: a code has one meaning.
 pub(super) fn verify_lists(
     reader: &mut Reader,
     key: &str,
@@ -95,11 +95,11 @@ pub(super) fn verify_lists(
         return;
     };
     for code in not_received.intersection(failed) {
-        let problem = format!("{code} stands in failed_codes too");
+        let problem = format!("{code} is also listed in failed_codes");
         reader.fault(
             key,
             problem,
-            "list it where OKEBAYAR means it, in one of the two",
+            "keep it only in the list that matches its meaning",
         );
     }
 }

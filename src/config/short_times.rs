@@ -1,14 +1,14 @@
-//! Times below which a promise does not hold, and the opt-in of tests and sandboxes.
+//! The minimum times that the promises depend on, and the opt-in to shorter ones for tests and
+//! sandboxes.
 
 use jiff::SignedDuration;
 
-use super::{Fault, reader::Reader};
+use super::{fault::Fault, reader::Reader};
 
-/// The key of the opt-in. It stands in no section, so that no part of the chart's `settings`
-/// reaches it.
+/// The key of the opt-in. It is in no section, so that the `settings` of the chart cannot set it.
 const OPT_IN: &str = "allow_short_times";
 
-/// The configured times that have a least value; `None` for one that is faulty.
+/// The configured times that have a minimum; `None` for a faulty one.
 pub(super) struct Times {
     pub(super) not_received_after: Option<SignedDuration>,
     pub(super) doubtful_gap: Option<SignedDuration>,
@@ -16,40 +16,41 @@ pub(super) struct Times {
     pub(super) failover_guard: Option<SignedDuration>,
 }
 
-/// The least value of a time, and what breaks below it.
+/// The minimum of a time, and the consequence of a shorter one.
 struct Floor {
     key: &'static str,
     least: SignedDuration,
     why: &'static str,
 }
 
-/// OKEBAYAR may queue a purchase, and deny it meanwhile (API page, section 3.2).
+/// OKEBAYAR may queue a purchase and meanwhile deny having it (API page, section 3.2).
 const NOT_RECEIVED_AFTER: Floor = Floor {
     key: "checks.not_received_after",
     least: SignedDuration::from_mins(10),
-    why: "OKEBAYAR may perform a purchase that it denied before",
+    why: "OKEBAYAR may execute a purchase that it denied before",
 };
-/// Longer than one trouble of OKEBAYAR's that answers every check alike.
+/// The gap must exceed a single incident at OKEBAYAR, during which every check gets the same
+/// answer.
 const DOUBTFUL_GAP: Floor = Floor {
     key: "checks.doubtful_gap",
     least: SignedDuration::from_mins(1),
-    why: "one short trouble at OKEBAYAR would answer both checks, and prove a failure",
+    why: "both checks could fall into one incident at OKEBAYAR, and prove a failure",
 };
-/// Clocks that are kept by NTP differ by less.
+/// Clocks that NTP synchronizes differ by less.
 const CLOCK_SKEW: Floor = Floor {
     key: "store.clock_skew",
     least: SignedDuration::from_secs(1),
-    why: "clocks of two machines differ by that much",
+    why: "the clocks of two machines may differ by that much",
 };
-/// A guard of `0s` is off, and the operator knows it.
+/// A guard of `0s` is off deliberately, so it is not checked.
 const FAILOVER_GUARD: Floor = Floor {
     key: "store.failover_guard",
     least: SignedDuration::from_hours(1),
-    why: "callers that repeat a lost purchase later would buy it again",
+    why: "callers that retry a lost purchase later would buy it again",
 };
 
 impl Times {
-    /// Notes every time that is too short, unless short ones are allowed.
+    /// Records a fault for each time that is too short, unless short times are allowed.
     pub(super) fn verify(self, reader: &mut Reader, allow: bool) {
         if allow {
             return;
@@ -64,7 +65,7 @@ impl Times {
             let Floor { key, least, why } = floor;
             if let Some(time) = time.filter(|time| *time < least) {
                 let remedy = format!(
-                    "give at least {least:#}, or set {OPT_IN} = true where no money is moved, \
+                    "use at least {least:#}, or set {OPT_IN} = true where no real money is moved, \
                      as with the sandbox"
                 );
                 reader.fault(key, format!("{time:#} is too short: {why}"), remedy);
@@ -77,8 +78,9 @@ impl Times {
 pub(super) fn warning() -> Fault {
     Fault {
         key: OPT_IN.to_owned(),
-        problem: "times may be so short that a purchase is called NOT_SENT or FAILED, and succeeds"
-            .to_owned(),
-        remedy: "take it out wherever money is moved".to_owned(),
+        problem:
+            "short times are allowed: a purchase may be reported as NOT_SENT or FAILED, and succeed"
+                .to_owned(),
+        remedy: "remove it wherever real money is moved".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The partner API as the API page documents it: one POST, every operation.
+//! The partner API as the API page documents it: one POST for all operations.
 
 use std::sync::Arc;
 
@@ -6,115 +6,100 @@ use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
 
 use super::{
-    Sandbox,
-    bill::Inquiry,
-    book::{Booked, Order, PRODUCTS, Purchase},
-    inquiry::is_number,
-    scenario::{Checks, Member, Reply, SELLS_INQUIRIES, SICK_CHECKS, Script, script_for},
-    wire::{Answer, Format, Parameters},
+    answer::SandboxAnswer,
+    codes::{BAD_FORMAT, NOT_AUTHENTICATED, UNKNOWN_TRANSACTION_CODE, WRONG_SIGNATURE, WRONG_USER},
+    format::WireFormat,
+    parameters::Parameters,
+    samples::ScriptedAnswer,
+    scenario::{SELLS_INQUIRIES, ScenarioReply},
+    state::Sandbox,
 };
 
-/// What the server does with the connection.
+/// The reaction to one POST, which the server carries out.
 pub struct Reaction {
-    /// How.
-    pub reply: Reply,
-    /// What is answered, where the reply holds an answer.
+    /// The way in which the answer is delivered.
+    pub reply: ScenarioReply,
+    /// The body of the answer; unused where the delivery sends none.
     pub body: String,
     /// The format of the answer.
-    pub format: Format,
-    /// The reference code of the purchase or payment that it answers.
+    pub format: WireFormat,
+    /// The reference code of a purchase or payment; `None` for anything else.
     pub order: Option<String>,
-    /// The reference code that a status check is about; `None` for anything else.
+    /// The reference code of a status check; `None` for anything else.
     pub checks: Option<String>,
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
-/// Printed for the postpaid inquiry and for the payment: an `inquirycode` tells them
-/// apart.
+/// The API page documents the same code for the postpaid inquiry and the payment; only a payment
+/// has an `inquirycode`.
 const POSTPAID: &str = "OkeBayar-inquiry";
 const CHECK: &str = "OkeBayar-cek-status";
 const BALANCE: &str = "OkeBayar-cek-balance";
 const ECHO: &str = "OkeBayar-echo";
 
-pub(super) const SUCCESS: u16 = 0;
-const DEPOSIT_EXHAUSTED: u16 = 203;
-pub(super) const WRONG_ACCOUNT: u16 = 204;
-pub(super) const WRONG_PRODUCT: u16 = 205;
-pub(super) const BAD_FORMAT: u16 = 206;
-const NOT_AUTHENTICATED: u16 = 207;
-const DUPLICATE: u16 = 208;
-const WRONG_SIGNATURE: u16 = 211;
-const WRONG_USER: u16 = 213;
-const UNKNOWN_TRANSACTION_CODE: u16 = 241;
-pub(super) const INQUIRY_PAID: u16 = 401;
-pub(super) const DATA_DIFFER: u16 = 402;
-pub(super) const INQUIRY_EXPIRED: u16 = 403;
-pub(super) const WRONG_CUSTOMER: u16 = 404;
-pub(super) const NO_INQUIRY: u16 = 405;
-
-/// The product whose purchase brings an advertisement along.
-const ADVERTISED: &str = "DATA1GB";
-
-/// How an answer leaves, and the answer.
-pub(super) type Said = (Reply, Answer);
-
 impl Sandbox {
-    /// Reacts to the body of one POST.
+    /// Processes the body of one POST.
     pub(super) fn react(self: &Arc<Self>, body: &[u8]) -> Reaction {
         let trace_code = self.trace_code();
-        let format = Format::of(body);
-        let asked = Parameters::read(body, format);
-        let is_check = |asked: &&Parameters| asked.get("transactioncode") == CHECK;
-        let checked = asked.as_ref().filter(is_check);
-        let checks = checked.map(|asked| asked.get("referencecode").to_owned());
-        let (reply, answer) = match &asked {
-            Some(asked) => self.dispatch(asked, format, &trace_code),
-            None => (Reply::Answer, self.begin(&trace_code, BAD_FORMAT)),
+        let format = WireFormat::of(body);
+        let request = Parameters::read(body, format);
+        let is_check = |request: &&Parameters| request.get("transactioncode") == CHECK;
+        let checked = request.as_ref().filter(is_check);
+        let checks = checked.map(|request| request.get("referencecode").to_owned());
+        let (reply, answer) = match &request {
+            Some(request) => self.dispatch(request, format, &trace_code),
+            None => (ScenarioReply::Answer, self.begin(&trace_code, BAD_FORMAT)),
         };
-        let named = |name| asked.as_ref().map_or("", |asked| asked.get(name));
+        let named = |name| request.as_ref().map_or("", |request| request.get(name));
         let misprints = self.misprints.of(&[
             named("accnumber"),
             named("accnumber1"),
             answer.get("accnumber"),
             answer.get("accnumber1"),
         ]);
-        let answer = answer.misprinted(misprints, body, asked.as_ref());
-        let order = asked.filter(is_order);
+        let answer = answer.misprinted(misprints, body, request.as_ref());
+        let order = request.filter(is_order);
         Reaction {
             reply,
             body: answer.write(format),
             format,
-            order: order.map(|asked| asked.get("referencecode").to_owned()),
+            order: order.map(|request| request.get("referencecode").to_owned()),
             checks,
         }
     }
 
-    fn dispatch(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
-        let operation = asked.get("transactioncode");
-        let is_inquiry = is_prepaid_inquiry(asked);
-        let is_payment = asked.has("inquirycode");
-        if is_order(asked) {
-            let parameters = asked.without_secrets();
-            self.book.received(asked.get("referencecode"), parameters);
+    fn dispatch(
+        self: &Arc<Self>,
+        request: &Parameters,
+        format: WireFormat,
+        trace_code: &str,
+    ) -> ScriptedAnswer {
+        let operation = request.get("transactioncode");
+        let is_inquiry = is_prepaid_inquiry(request);
+        let is_payment = request.has("inquirycode");
+        if is_order(request) {
+            let parameters = request.without_secrets();
+            self.ledger
+                .record_order(request.get("referencecode"), parameters);
         } else if operation == CHECK {
-            self.book.checked(asked.get("referencecode"));
+            self.ledger.record_check(request.get("referencecode"));
         }
-        if let Err(code) = self.authenticate(asked) {
-            return self.decline(asked, trace_code, code);
+        if let Err(code) = self.authenticate(request) {
+            return self.decline(request, trace_code, code);
         }
         match operation {
-            PREPAID if is_inquiry => self.inquire_prepaid(asked, format, trace_code),
-            PREPAID => self.purchase(asked, format, trace_code),
-            POSTPAID if is_payment => self.pay(asked, format, trace_code),
-            POSTPAID => self.inquire_postpaid(asked, format, trace_code),
-            CHECK => self.check(asked, trace_code),
-            BALANCE => (Reply::Answer, self.balance(asked, trace_code)),
-            ECHO => self.echo(asked, trace_code),
-            _ => self.decline(asked, trace_code, UNKNOWN_TRANSACTION_CODE),
+            PREPAID if is_inquiry => self.inquire_prepaid(request, format, trace_code),
+            PREPAID => self.purchase(request, format, trace_code),
+            POSTPAID if is_payment => self.pay(request, format, trace_code),
+            POSTPAID => self.inquire_postpaid(request, format, trace_code),
+            CHECK => self.check(request, trace_code),
+            BALANCE => (ScenarioReply::Answer, self.balance(request, trace_code)),
+            ECHO => self.echo(request, trace_code),
+            _ => self.decline(request, trace_code, UNKNOWN_TRANSACTION_CODE),
         }
     }
 
-    fn authenticate(&self, asked: &Parameters) -> Result<(), u16> {
+    fn authenticate(&self, request: &Parameters) -> Result<(), u16> {
         let required = [
             "transactioncode",
             "userid",
@@ -122,298 +107,55 @@ impl Sandbox {
             "signature",
             "referencecode",
         ];
-        if required.iter().any(|name| asked.get(name).is_empty()) {
+        if required.iter().any(|name| request.get(name).is_empty()) {
             return Err(BAD_FORMAT);
         }
         let (user, pin) = (&self.settings.user_id, self.settings.pin.expose_secret());
-        if asked.get("userid") != user {
+        if request.get("userid") != user {
             return Err(WRONG_USER);
         }
-        if asked.get("userpin") != pin {
+        if request.get("userpin") != pin {
             return Err(NOT_AUTHENTICATED);
         }
-        let signed = format!("{user}{pin}{}", asked.get("referencecode"));
-        if asked.get("signature") != hex::encode(Md5::digest(signed)) {
+        let signed = format!("{user}{pin}{}", request.get("referencecode"));
+        if request.get("signature") != hex::encode(Md5::digest(signed)) {
             return Err(WRONG_SIGNATURE);
         }
         Ok(())
     }
 
-    fn purchase(self: &Arc<Self>, asked: &Parameters, format: Format, trace_code: &str) -> Said {
-        let (product_code, account_number) = (asked.get("productcode"), asked.get("accnumber"));
-        if product_code.is_empty() || account_number.is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
-        }
-        let Some((_, price)) = PRODUCTS.iter().find(|(code, _)| *code == product_code) else {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
-        };
-        if !is_number(account_number) {
-            return self.decline(asked, trace_code, WRONG_ACCOUNT);
-        }
-        if let Err(code) = self.verify_inquired(asked) {
-            return self.decline(asked, trace_code, code);
-        }
-        let script = script_for(account_number);
-        if script.reply == Reply::ResetBefore {
-            return self.lose(asked, script);
-        }
-        let order = Order {
-            reference_code: asked.get("referencecode"),
-            trace_code,
-            product_code,
-            price: *price,
-            account_number,
-            script,
-            pays: None,
-            owed_until_told: false,
-        };
-        self.book_order(asked, &order, format)
-    }
-
-    /// Resets the connection before anything is processed.
-    pub(super) fn lose(&self, asked: &Parameters, script: Script) -> Said {
-        if let Checks::Sick(code) = script.checks {
-            self.book.never_received(asked.get("referencecode"), code);
-        }
-        (script.reply, Answer::default())
-    }
-
-    /// Books a purchase or payment and answers it as its script says.
-    pub(super) fn book_order(
-        self: &Arc<Self>,
-        asked: &Parameters,
-        order: &Order<'_>,
-        format: Format,
-    ) -> Said {
-        let trace_code = order.trace_code;
-        let purchase = match self.book.order(order) {
-            Booked::New(purchase) => purchase,
-            Booked::Duplicate => return self.decline(asked, trace_code, DUPLICATE),
-            Booked::DepositExhausted => {
-                return self.decline(asked, trace_code, DEPOSIT_EXHAUSTED);
-            }
-            Booked::Paid => return self.decline(asked, trace_code, INQUIRY_PAID),
-        };
-        self.settle_later(order.reference_code, &purchase, format);
-        let reply = order.script.reply;
-        if matches!(reply, Reply::Answer | Reply::Slow) {
-            self.book.told(order.reference_code, trace_code);
-        }
-        let answer = match (reply, &purchase.paid) {
-            (Reply::LikeInquiry, _) => self.inquiry(order.reference_code, trace_code, &purchase),
-            (_, Some((inquiry_code, inquiry))) => {
-                self.paid(order, inquiry_code, inquiry, &purchase)
-            }
-            (_, None) => self.status(order.reference_code, trace_code, &purchase),
-        };
-        (reply, answer)
-    }
-
-    /// The answer to a payment.
-    fn paid(
-        &self,
-        order: &Order<'_>,
-        inquiry_code: &str,
-        inquiry: &Inquiry,
-        purchase: &Purchase,
-    ) -> Answer {
-        let [one, two, three] = &inquiry.account_numbers;
-        let [ref1, ref2, ref3] = &inquiry.refs;
-        let answer = self
-            .begin_bill(order.trace_code, purchase.status)
-            .text("inquirycode", inquiry_code)
-            .text("referencecode", order.reference_code)
-            .text("accnumber1", one)
-            .text("accnumber2", two)
-            .text("accnumber3", three)
-            .text("contactnumber", &inquiry.contact_number);
-        // A payment's answer is printed without a member.
-        let answer = match order.script.member {
-            Member::Own => answer,
-            _ => answer.text("userid", &self.member(order.account_number)),
-        };
-        let Some(bill) = inquiry.bill.as_ref().filter(|_| purchase.status < 200) else {
-            return answer;
-        };
-        answer
-            .amount("nominal", bill.nominal())
-            .amount("adminfee", bill.admin_fee())
-            .text("billingperiod", "202610")
-            .text("ref1", ref1)
-            .text("ref2", ref2)
-            .text("ref3", ref3)
-            .text("info", "TERIMA KASIH")
-            .additional_data(bill.additional_data(one), bill.parts.len() - 1)
-    }
-
-    /// Every hit gets a trace code of its own, a check too; one that names the
-    /// purchase's trace code is answered with it.
-    fn check(&self, asked: &Parameters, trace_code: &str) -> Said {
-        let reference_code = asked.get("referencecode");
-        let named = Some(asked.get("tracecode")).filter(|code| !code.is_empty());
-        let Some(purchase) = self.book.find(reference_code, named) else {
-            if let Some(inquiry) = self.book.inquiry_under(reference_code) {
-                let shown = named.unwrap_or(trace_code);
-                return (Reply::Answer, self.found_inquiry(&inquiry, shown));
-            }
-            let own = self.book.not_found_code(reference_code);
-            let code = own.unwrap_or_else(|| self.not_found_code());
-            return self.decline(asked, trace_code, code);
-        };
-        let is_well = self.book.read(reference_code).checks > SICK_CHECKS;
-        match purchase.script.checks {
-            Checks::Sick(code) if !is_well => self.decline(asked, trace_code, code),
-            Checks::Reset if !is_well => (Reply::Reset, Answer::default()),
-            Checks::Inquiry if !is_well => (
-                Reply::Answer,
-                self.inquiry(reference_code, trace_code, &purchase),
-            ),
-            _ => {
-                let shown = named.unwrap_or(trace_code);
-                self.book.told(reference_code, &purchase.trace_code);
-                (Reply::Answer, self.status(reference_code, shown, &purchase))
-            }
-        }
-    }
-
-    fn balance(&self, asked: &Parameters, trace_code: &str) -> Answer {
-        Answer::default()
+    fn balance(&self, request: &Parameters, trace_code: &str) -> SandboxAnswer {
+        SandboxAnswer::default()
             .text("tracecode", trace_code)
             .text("responsecode", "000")
             .text("responsestatus", "Success")
             .text("responsetime", &self.time())
-            .text("referencecode", asked.get("referencecode"))
+            .text("referencecode", request.get("referencecode"))
             .amount("balance", self.book.deposit())
     }
 
-    fn echo(&self, asked: &Parameters, trace_code: &str) -> Said {
-        if asked.get("message").is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+    fn echo(&self, request: &Parameters, trace_code: &str) -> ScriptedAnswer {
+        if request.get("message").is_empty() {
+            return self.decline(request, trace_code, BAD_FORMAT);
         }
-        let answer = Answer::default()
-            .text("userid", asked.get("userid"))
-            .text("referencecode", asked.get("referencecode"))
-            .text("message", asked.get("message"));
-        (Reply::Answer, answer)
-    }
-
-    /// What a check finds where only an inquiry used the reference code: its 000, in
-    /// the form of a check's answer.
-    fn found_inquiry(&self, inquiry: &Inquiry, trace_code: &str) -> Answer {
-        self.begin(trace_code, SUCCESS)
-            .text("serialnumber", "")
-            .amount("harga", 0)
-            .text("productcode", &inquiry.product_code)
-            .text("accnumber", &inquiry.account_numbers[0])
-            .text("userid", &self.settings.user_id)
-            .text("referencecode", &inquiry.reference_code)
-    }
-
-    /// How an answer about a bill begins.
-    pub(super) fn begin_bill(&self, trace_code: &str, status: u16) -> Answer {
-        let text = if status == SUCCESS { "SUKSES" } else { "GAGAL" };
-        Answer::default()
-            .text("tracecode", trace_code)
-            .text("responsecode", &format!("{status:03}"))
-            .text("responsestatus", text)
-            .text("responsetime", &self.time())
-    }
-
-    pub(super) fn begin(&self, trace_code: &str, status: u16) -> Answer {
-        Answer::default()
-            .text("tracecode", trace_code)
-            .text("transactionstatus", &format!("{status:03}"))
-            .text("transactiontime", &self.time())
-    }
-
-    fn status(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
-        let mut answer = self
-            .begin(trace_code, purchase.status)
-            .text("serialnumber", &serial_number(purchase, purchase.status));
-        if purchase.status < 200 {
-            answer = answer
-                .amount("harga", purchase.price)
-                .amount("balance", purchase.balance);
-        }
-        if purchase.status == SUCCESS && purchase.product_code == ADVERTISED {
-            answer = answer.text("info", "PROMO DATA1GB SAMPAI AKHIR BULAN");
-        }
-        answer
-            .text("productcode", &purchase.product_code)
-            .text("accnumber", &purchase.account_number)
-            .text("userid", &self.member(&purchase.account_number))
-            .text("referencecode", reference_code)
-    }
-
-    /// Returns the member whom answers about an account number name.
-    pub(super) fn member(&self, account_number: &str) -> String {
-        let own = &self.settings.user_id;
-        match script_for(account_number).member {
-            Member::Own => own.clone(),
-            Member::Another => format!("not-{own}"),
-            Member::Masked => {
-                let shown = own.chars().take(2);
-                shown.chain("*****".chars()).collect()
-            }
-        }
-    }
-
-    /// What an inquiry under the same reference code was answered.
-    fn inquiry(&self, reference_code: &str, trace_code: &str, purchase: &Purchase) -> Answer {
-        self.begin(trace_code, SUCCESS)
-            .text("productcode", &purchase.product_code)
-            .text("accnumber1", &purchase.account_number)
-            .text("inquirycode", trace_code)
-            .text("inquiryexpired", "2030-03-25 20:09:12.374")
-            .text("userid", &self.settings.user_id)
-            .text("referencecode", reference_code)
-    }
-
-    pub(super) fn decline(&self, asked: &Parameters, trace_code: &str, status: u16) -> Said {
-        let answer = self
-            .begin(trace_code, status)
-            .text("userid", asked.get("userid"))
-            .text("referencecode", asked.get("referencecode"));
-        (Reply::Answer, answer)
+        let answer = SandboxAnswer::default()
+            .text("userid", request.get("userid"))
+            .text("referencecode", request.get("referencecode"))
+            .text("message", request.get("message"));
+        (ScenarioReply::Answer, answer)
     }
 }
 
-/// Returns true for an inquiry before a purchase that is treated as one.
-fn is_prepaid_inquiry(asked: &Parameters) -> bool {
-    asked.get("querycode") == "inquiry" && asked.get("accnumber") != SELLS_INQUIRIES
+/// Returns true for a prepaid inquiry, unless the scenario processes it as a purchase.
+fn is_prepaid_inquiry(request: &Parameters) -> bool {
+    request.get("querycode") == "inquiry" && request.get("accnumber") != SELLS_INQUIRIES
 }
 
-/// Returns true for a purchase or payment, not for the inquiry before it.
-fn is_order(asked: &Parameters) -> bool {
-    match asked.get("transactioncode") {
-        PREPAID => !is_prepaid_inquiry(asked),
-        POSTPAID => asked.has("inquirycode"),
+/// Returns true for a purchase or payment, and false for the inquiry before it.
+fn is_order(request: &Parameters) -> bool {
+    match request.get("transactioncode") {
+        PREPAID => !is_prepaid_inquiry(request),
+        POSTPAID => request.has("inquirycode"),
         _ => false,
-    }
-}
-
-/// What a callback tells of a purchase.
-pub(super) fn report(reference_code: &str, purchase: &Purchase, status: u16) -> Answer {
-    Answer::default()
-        .text("tracecode", &purchase.trace_code)
-        .text("referencecode", reference_code)
-        .text("status", &format!("{status:03}"))
-        .text("serialnumber", &serial_number(purchase, status))
-}
-
-/// How every serial number begins, so that one is known where it does not belong.
-const SERIAL_NUMBER_START: &str = "5599227700";
-const SERIAL_NUMBER_DIGITS: usize = 20;
-
-/// The proof of delivery of a success with serial number: derived from the trace
-/// code, so that every mention agrees.
-fn serial_number(purchase: &Purchase, status: u16) -> String {
-    if status == SUCCESS {
-        let own = purchase.trace_code.bytes();
-        let own = own.map(|byte| char::from(b'0' + byte % 10));
-        let digits = SERIAL_NUMBER_START.chars().chain(own);
-        digits.take(SERIAL_NUMBER_DIGITS).collect()
-    } else {
-        String::new()
     }
 }

@@ -1,26 +1,19 @@
-//! What inquiries find: electricity meters, and bills that come again every month.
+//! Bills: the billers, and the recurring bills of their customers.
 
-use jiff::Timestamp;
-
-use super::{
-    misprint::{self, Printed},
-    wire::Format,
-};
-
-/// A biller whose bills are paid after an inquiry.
+/// A biller whose bills can be paid after an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Biller {
-    /// Electricity: 1 to 4 bills.
+    /// Electricity: 1 to 4 monthly bills.
     Pln,
-    /// A fixed telephone line: area code and number.
+    /// A fixed telephone line, identified by area code and number.
     Telephone,
-    /// Health insurance: a member, and 1 to 12 months.
+    /// Health insurance: a member number and 1 to 12 months.
     Bpjs,
-    /// Water: one number.
+    /// Water, identified by one number.
     Water,
 }
 
-/// The postpaid products.
+/// The postpaid products and their billers.
 pub const BILLERS: [(&str, Biller); 4] = [
     ("HPLNPASCA", Biller::Pln),
     ("HTELEPON", Biller::Telephone),
@@ -30,67 +23,30 @@ pub const BILLERS: [(&str, Biller); 4] = [
 
 /// The fee for each bill, in rupiah.
 const FEE: u64 = 2_500;
-/// The first of a customer's bills, in rupiah; the later ones are a little higher.
+/// The base amount of a bill, in rupiah; each later bill of a customer is a little higher.
 const BILL: u64 = 50_000;
-/// The premium of a month of health insurance, in rupiah.
+/// The monthly premium of health insurance, in rupiah.
 const PREMIUM: u64 = 150_000;
-/// Customers with another last digit than these have one bill.
+/// The maximum number of electricity bills. The last digit of the customer number is their number
+/// if it is 1 to this; every other customer has one bill.
 const BILLS_MAX: u64 = 4;
 
-/// An inquiry that was answered 000.
+/// A bill of a customer.
 #[derive(Clone)]
-pub struct Inquiry {
-    /// The reference code under which it was made.
-    pub reference_code: String,
-    /// The product.
-    pub product_code: String,
-    /// Who is asked about: `accnumber1` to `accnumber3`.
-    pub account_numbers: [String; 3],
-    /// The payer.
-    pub contact_number: String,
-    /// Until when it may be used.
-    pub expires_at: Timestamp,
-    /// References that must come back to the letter.
-    pub refs: [String; 3],
-    /// The format in which it was answered: amounts look different in the two.
-    pub format: Format,
-    /// What is owed; a prepaid inquiry has none.
-    pub bill: Option<Bill>,
-    /// What its answer printed otherwise: that must come back.
-    pub misprints: misprint::Fields,
-}
-
-impl Inquiry {
-    /// Returns true when a request says a field as the answer printed it; `text` is what it
-    /// prints without misprints.
-    pub fn is_said(&self, name: &str, text: &str, said: &str) -> bool {
-        match self.misprints.get(name) {
-            Some(printed) => printed.is_said_by(said),
-            None => said == text,
-        }
-    }
-
-    /// Returns what the answer printed in a field.
-    pub fn told<'a>(&'a self, name: &str, text: &'a str) -> &'a str {
-        self.misprints.get(name).map_or(text, Printed::text)
-    }
-}
-
-/// What a customer owes.
-#[derive(Clone)]
-pub struct Bill {
-    /// To whom.
+pub struct SandboxBill {
+    /// The biller.
     pub biller: Biller,
-    /// Which of the customer's bills it is: the next one comes when it is paid.
+    /// The sequence number among the customer's bills: the next bill is issued when this one is
+    /// paid.
     pub number: u64,
-    /// Each part, in rupiah.
+    /// The amount of each part, in rupiah.
     pub parts: Vec<u64>,
-    /// What is added, in rupiah.
+    /// The fine added to the amount, in rupiah.
     pub fine: u64,
 }
 
-impl Bill {
-    /// A customer's bill of this number, with a fine in rupiah.
+impl SandboxBill {
+    /// Builds the bill with the given sequence number; `fine` is in rupiah.
     pub fn new(biller: Biller, account_numbers: &[String; 3], number: u64, fine: u64) -> Self {
         let last_digit = account_numbers[0]
             .bytes()
@@ -113,12 +69,12 @@ impl Bill {
         }
     }
 
-    /// What is owed without the fee, in rupiah.
+    /// Returns the amount without the fee, in rupiah.
     pub fn nominal(&self) -> u64 {
         self.parts.iter().sum::<u64>() + self.fine
     }
 
-    /// The fee, in rupiah.
+    /// Returns the fee, in rupiah.
     pub fn admin_fee(&self) -> u64 {
         let bills = match self.biller {
             Biller::Bpjs => 1,
@@ -127,7 +83,7 @@ impl Bill {
         FEE * bills
     }
 
-    /// Names and texts of `additionaldata`; none for billers that have none.
+    /// Returns the names and texts of `additionaldata`.
     pub fn additional_data(&self, customer: &str) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut add = |name: &str, text: &str| pairs.push((name.to_owned(), text.to_owned()));

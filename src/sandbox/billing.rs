@@ -1,9 +1,12 @@
-//! Billing that an honest test needs a dishonest OKEBAYAR for.
+//! Irregular billing, for tests of an OKEBAYAR that reuses inquiry codes or bills twice.
 //!
-//! Set while the sandbox runs, by `PUT /bills/<account number>`, or `*` for every customer. The
-//! body is one JSON object; `{}` ends it. `inquirycode`: inquiries are given this code, whoever
-//! else was given it. `fine`: what is added to the bill, in rupiah. `owed_until_told`: a bill is
-//! owed, and is paid again, until a success was told in answer to a payment or a status check.
+//! A test sets it at run time with `PUT /bills/<account number>`, or with `*` for every customer.
+//! The body is one JSON object; `{}` restores regular billing.
+//!
+//! - `inquirycode`: all inquiries get this code, even if other inquiries have it already.
+//! - `fine`: the amount added to the bill, in rupiah.
+//! - `owed_until_told`: the bill stays payable, and can be paid again, until an answer to a payment
+//!   or a status check has reported success.
 
 use std::{
     collections::HashMap,
@@ -12,39 +15,39 @@ use std::{
 
 use serde::Deserialize;
 
-/// The key of what every customer has.
+/// The key of billing for every customer.
 const EVERY: &str = "*";
 
-/// How a customer is billed.
+/// The billing of a customer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Billing {
-    /// The code of every inquiry; else each has one of its own.
+    /// The code of all inquiries; by default each inquiry gets a new one.
     pub inquirycode: Option<String>,
-    /// What is added to the bill, in rupiah.
+    /// The fine added to the bill, in rupiah.
     pub fine: u64,
-    /// A bill is owed until a success was told.
+    /// The bill stays payable until an answer has reported success.
     pub owed_until_told: bool,
 }
 
-/// How customers are billed, by account number.
+/// The billing of customers by account number.
 #[derive(Default)]
 pub struct Billings(Mutex<HashMap<String, Billing>>);
 
-/// Reads the body that sets billing; `None` when it is none.
+/// Parses the body of a request that sets billing; returns `None` when it is malformed.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Billing> {
     serde_json::from_slice(body).ok()
 }
 
 impl Billings {
-    /// Sets how a customer is billed.
+    /// Sets the billing of a customer.
     pub fn set(&self, account_number: String, billing: Billing) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(account_number, billing);
     }
 
-    /// Returns how a customer is billed.
+    /// Returns the billing of a customer.
     #[must_use]
     pub fn of(&self, account_number: &str) -> Billing {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

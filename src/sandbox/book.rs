@@ -1,5 +1,4 @@
-//! The sandbox's books: products, the deposit, every purchase, and the ledger
-//! that tests read.
+//! The sandbox's books: products, deposit, inquiries, purchases and payments.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,10 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::{
-    bill::{Bill, Biller, Inquiry},
+    bill::{Biller, SandboxBill},
+    codes::{INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS},
+    issued_inquiry::SandboxInquiry,
     scenario::Script,
 };
 
@@ -24,143 +24,147 @@ pub const PRODUCTS: [(&str, u64); 5] = [
     ("HPLNPRA20", 20_250),
 ];
 
-/// One purchase that was accepted or declined under its own reference code.
+/// A purchase or payment that was booked, whatever its status.
 #[derive(Clone)]
-pub struct Purchase {
-    /// The trace code of its POST.
+pub struct SandboxPurchase {
+    /// The trace code of the request.
     pub trace_code: String,
-    /// The product.
+    /// The product code.
     pub product_code: String,
-    /// Who receives it.
+    /// The account number of the recipient.
     pub account_number: String,
     /// The price in rupiah.
     pub price: u64,
-    /// The status now.
+    /// The current status code.
     pub status: u16,
-    /// What happens to it.
+    /// The script of its scenario.
     pub script: Script,
-    /// The deposit after it, in rupiah.
+    /// The deposit after the charge, in rupiah.
     pub balance: u64,
-    /// The inquiry that is paid; none for a prepaid purchase.
-    pub paid: Option<(String, Inquiry)>,
-    /// Its bill is owed until the success is told.
+    /// The code and the inquiry of a payment; `None` for a prepaid purchase.
+    pub paid: Option<(String, SandboxInquiry)>,
+    /// The bill stays payable until an answer has reported success.
     owed_until_told: bool,
 }
 
-/// One bill, and the reference codes under which it was paid.
-#[derive(Clone, Serialize)]
-pub struct PaidBill {
-    /// The product.
-    pub product_code: String,
-    /// The customer.
-    pub customer: String,
-    /// Which of the customer's bills it is.
-    pub number: u64,
-    /// The reference codes of the payments for which the deposit was charged.
-    pub reference_codes: Vec<String>,
+/// The prefix of every serial number; tests search for it in places where none may appear.
+const SERIAL_NUMBER_START: &str = "5599227700";
+const SERIAL_NUMBER_DIGITS: usize = 20;
+
+impl SandboxPurchase {
+    /// Returns the serial number, the proof of delivery of a success; empty for other status codes.
+    /// It is derived from the trace code, so that all answers and callbacks agree.
+    pub fn serial_number(&self, status: u16) -> String {
+        if status == SUCCESS {
+            let own = self.trace_code.bytes();
+            let own = own.map(|byte| char::from(b'0' + byte % 10));
+            let digits = SERIAL_NUMBER_START.chars().chain(own);
+            digits.take(SERIAL_NUMBER_DIGITS).collect()
+        } else {
+            String::new()
+        }
+    }
 }
 
-/// What was seen of one reference code.
-#[derive(Clone, Default, Serialize)]
-pub struct Entry {
-    /// POSTs of purchases and payments received.
-    pub received: u64,
-    /// Purchases and payments for which the deposit was charged.
-    pub executed: u64,
-    /// Status checks received.
-    pub checks: u64,
-    /// Of these, the ones that came while a purchase or payment was being answered.
-    pub checks_in_flight: u64,
-    /// Purchases and payments that are being answered now.
-    pub in_flight: u64,
-    /// The most status checks that were being answered at the same time.
-    pub checks_at_once: u64,
-    /// Callbacks sent.
-    pub callbacks: u64,
-    /// The parameters of the last purchase or payment, without secrets.
-    pub parameters: BTreeMap<String, String>,
+/// A bill and the reference codes under which it was paid.
+#[derive(Clone, Serialize)]
+pub struct PaidBill {
+    /// The product code.
+    pub product_code: String,
+    /// The customer: `accnumber1/accnumber2`.
+    pub customer: String,
+    /// The sequence number among the customer's bills.
+    pub number: u64,
+    /// The reference codes of the payments that charged the deposit.
+    pub reference_codes: Vec<String>,
 }
 
 #[derive(Default)]
 struct Books {
     deposit: u64,
-    purchases: HashMap<String, Vec<Purchase>>,
-    ledger: HashMap<String, Entry>,
-    /// Reference code to the number of status checks that are being answered.
-    checking: HashMap<String, u64>,
-    /// Reference code that was never received to what checks of it are answered with.
+    purchases: HashMap<String, Vec<SandboxPurchase>>,
+    /// The status code of checks by reference code, for reference codes that were never received.
     not_received: HashMap<String, u16>,
-    /// Inquiry code to the inquiries that were given it, the latest last.
-    inquiries: HashMap<String, Vec<Inquiry>>,
-    /// Product, customer and number of a bill to the reference codes that paid it.
+    /// The inquiries by inquiry code, the latest last.
+    inquiries: HashMap<String, Vec<SandboxInquiry>>,
+    /// The reference codes of payments by product, customer and number of the bill.
     payments: BTreeMap<(String, String, u64), Vec<String>>,
-    /// Product and customer to the number of bills paid.
+    /// The number of paid bills by product and customer.
     bills_paid: HashMap<(String, String), u64>,
 }
 
-/// Why an inquiry cannot be used.
-pub enum Unusable {
-    /// There was none.
+/// The reason for which an inquiry cannot be used.
+pub enum InquiryRefusal {
+    /// No such inquiry exists.
     Unknown,
-    /// It is too late.
+    /// The inquiry has expired.
     Expired,
-    /// The bill is paid.
+    /// The bill has been paid.
     Paid,
 }
 
-/// Everything that the sandbox remembers.
+impl From<InquiryRefusal> for u16 {
+    fn from(unusable: InquiryRefusal) -> Self {
+        match unusable {
+            InquiryRefusal::Unknown => NO_INQUIRY,
+            InquiryRefusal::Expired => INQUIRY_EXPIRED,
+            InquiryRefusal::Paid => INQUIRY_PAID,
+        }
+    }
+}
+
+/// The books, shared by all requests.
 pub struct Book {
     books: Mutex<Books>,
-    changes: watch::Sender<u64>,
 }
 
-/// What became of a purchase that is well formed.
-pub enum Booked {
-    /// It is new.
-    New(Box<Purchase>),
-    /// The same was bought under the same reference code.
+/// The outcome of booking a well-formed purchase or payment.
+pub enum BookingOutcome {
+    /// The purchase was booked.
+    New(Box<SandboxPurchase>),
+    /// The same purchase exists under the same reference code.
     Duplicate,
-    /// The deposit does not suffice.
+    /// The deposit is too low.
     DepositExhausted,
-    /// The bill was paid meanwhile.
+    /// Another payment of the bill came first.
     Paid,
 }
 
-/// A purchase to book.
-pub struct Order<'a> {
-    /// The partner's id.
+/// A purchase or payment to book.
+pub struct SandboxOrder<'a> {
+    /// The reference code that the partner chose.
     pub reference_code: &'a str,
-    /// The trace code of this hit.
+    /// The trace code of this request.
     pub trace_code: &'a str,
-    /// The product.
+    /// The product code.
     pub product_code: &'a str,
-    /// Its price in rupiah.
+    /// The price in rupiah.
     pub price: u64,
-    /// Who receives it.
+    /// The account number of the recipient.
     pub account_number: &'a str,
-    /// What happens to it.
+    /// The script of its scenario.
     pub script: Script,
-    /// The inquiry that is paid, by its code; none for a prepaid purchase.
-    pub pays: Option<(String, Inquiry)>,
-    /// Its bill is owed until the success is told.
+    /// The code and the inquiry of a payment; `None` for a prepaid purchase.
+    pub pays: Option<(String, SandboxInquiry)>,
+    /// The bill stays payable until an answer has reported success.
     pub owed_until_told: bool,
 }
 
-/// Product and customer.
+/// Returns the key of a customer: product code and `accnumber1/accnumber2`.
 fn customer(product_code: &str, [one, two, _]: &[String; 3]) -> (String, String) {
     (product_code.to_owned(), format!("{one}/{two}"))
 }
 
 impl Books {
-    /// How many bills the customer of an inquiry has paid.
-    fn paid(&mut self, inquiry: &Inquiry) -> &mut u64 {
+    /// Returns the number of bills that the customer of an inquiry has paid.
+    fn paid(&mut self, inquiry: &SandboxInquiry) -> &mut u64 {
         let customer = customer(&inquiry.product_code, &inquiry.account_numbers);
         self.bills_paid.entry(customer).or_default()
     }
 }
 
 impl Book {
-    /// Books with this deposit, in rupiah.
+    /// Creates empty books; `deposit` is in rupiah.
     #[must_use]
     pub fn new(deposit: u64) -> Self {
         Self {
@@ -168,7 +172,6 @@ impl Book {
                 deposit,
                 ..Books::default()
             }),
-            changes: watch::Sender::new(0),
         }
     }
 
@@ -176,93 +179,74 @@ impl Book {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entry(&self, reference_code: &str, change: impl FnOnce(&mut Entry)) {
-        change(
-            self.books()
-                .ledger
-                .entry(reference_code.to_owned())
-                .or_default(),
-        );
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Notes that a purchase or payment was received.
-    pub fn received(&self, reference_code: &str, parameters: BTreeMap<String, String>) {
-        self.entry(reference_code, |entry| {
-            entry.received += 1;
-            entry.in_flight += 1;
-            entry.parameters = parameters;
-        });
-    }
-
-    /// The bill that a customer has to pay next, with a fine in rupiah.
+    /// Returns the next bill of a customer; `fine` is in rupiah.
     pub fn next_bill(
         &self,
         product_code: &str,
         biller: Biller,
         numbers: &[String; 3],
         fine: u64,
-    ) -> Bill {
+    ) -> SandboxBill {
         let customer = customer(product_code, numbers);
         let number = self.books().bills_paid.get(&customer).copied();
         let number = number.unwrap_or(0);
-        Bill::new(biller, numbers, number, fine)
+        SandboxBill::new(biller, numbers, number, fine)
     }
 
-    /// Remembers an inquiry.
-    pub fn inquired(&self, inquiry_code: &str, inquiry: Inquiry) {
+    /// Stores an inquiry under its code.
+    pub fn add_inquiry(&self, inquiry_code: &str, inquiry: SandboxInquiry) {
         let mut books = self.books();
         let code = inquiry_code.to_owned();
         books.inquiries.entry(code).or_default().push(inquiry);
     }
 
-    /// The inquiries of a code, whatever became of them, the latest first.
-    pub fn inquiries(&self, inquiry_code: &str) -> Vec<Inquiry> {
+    /// Returns all inquiries of a code, also paid and expired ones, the latest first.
+    pub fn inquiries(&self, inquiry_code: &str) -> Vec<SandboxInquiry> {
         let books = self.books();
         let all = books.inquiries.get(inquiry_code).into_iter().flatten();
         all.rev().cloned().collect()
     }
 
-    /// The latest inquiry of a code, whatever became of it.
-    pub fn inquiry(&self, inquiry_code: &str) -> Option<Inquiry> {
+    /// Returns the latest inquiry of a code, even if it is paid or expired.
+    pub fn inquiry(&self, inquiry_code: &str) -> Option<SandboxInquiry> {
         self.inquiries(inquiry_code).into_iter().next()
     }
 
-    /// An inquiry that was made under a reference code.
-    pub fn inquiry_under(&self, reference_code: &str) -> Option<Inquiry> {
+    /// Returns an inquiry that was made under a reference code.
+    pub fn inquiry_under(&self, reference_code: &str) -> Option<SandboxInquiry> {
         let books = self.books();
         let mut all = books.inquiries.values().flatten();
         all.find(|inquiry| inquiry.reference_code == reference_code)
             .cloned()
     }
 
-    /// Verifies that an inquiry can be paid now.
+    /// Verifies that an inquiry is payable now.
     pub fn verify_payable(
         &self,
-        inquiry: &Inquiry,
+        inquiry: &SandboxInquiry,
         now: Timestamp,
         owed_until_told: bool,
-    ) -> Result<(), Unusable> {
-        let bill = inquiry.bill.as_ref().ok_or(Unusable::Unknown)?;
+    ) -> Result<(), InquiryRefusal> {
+        let bill = inquiry.bill.as_ref().ok_or(InquiryRefusal::Unknown)?;
         if !owed_until_told && *self.books().paid(inquiry) > bill.number {
-            return Err(Unusable::Paid);
+            return Err(InquiryRefusal::Paid);
         }
         if now >= inquiry.expires_at {
-            return Err(Unusable::Expired);
+            return Err(InquiryRefusal::Expired);
         }
         Ok(())
     }
 
-    /// Notes that the success of a payment was told.
-    pub fn told(&self, reference_code: &str, trace_code: &str) {
+    /// Marks a bill as paid, once an answer has reported the success of its payment.
+    pub fn report_success(&self, reference_code: &str, trace_code: &str) {
         let mut books = self.books();
         let Some(purchases) = books.purchases.get(reference_code) else {
             return;
         };
-        let told = purchases.iter().find(|known| {
+        let reported = purchases.iter().find(|known| {
             known.trace_code == trace_code && known.owed_until_told && known.status < 2
         });
-        let Some((_, inquiry)) = told.and_then(|known| known.paid.clone()) else {
+        let Some((_, inquiry)) = reported.and_then(|known| known.paid.clone()) else {
             return;
         };
         let number = inquiry.bill.as_ref().map_or(0, |bill| bill.number);
@@ -270,7 +254,7 @@ impl Book {
         *paid = (*paid).max(number + 1);
     }
 
-    /// Returns every bill that was paid.
+    /// Returns all paid bills.
     pub fn paid_bills(&self) -> Vec<PaidBill> {
         let books = self.books();
         let bill =
@@ -285,15 +269,15 @@ impl Book {
         books.payments.iter().map(bill).collect()
     }
 
-    /// The latest inquiry about a meter, if it can be used now.
-    pub fn metered(
+    /// Returns the latest inquiry about a meter, if it is usable now.
+    pub fn latest_meter_inquiry(
         &self,
         product_code: &str,
         account_number: &str,
         now: Timestamp,
-    ) -> Result<Inquiry, Unusable> {
+    ) -> Result<SandboxInquiry, InquiryRefusal> {
         let books = self.books();
-        let about = |inquiry: &&Inquiry| {
+        let about = |inquiry: &&SandboxInquiry| {
             inquiry.bill.is_none()
                 && inquiry.product_code == product_code
                 && inquiry.account_numbers[0] == account_number
@@ -301,79 +285,35 @@ impl Book {
         let latest = books.inquiries.values().flatten().filter(about);
         let latest = latest.max_by_key(|inquiry| inquiry.expires_at);
         match latest {
-            None => Err(Unusable::Unknown),
-            Some(inquiry) if now >= inquiry.expires_at => Err(Unusable::Expired),
+            None => Err(InquiryRefusal::Unknown),
+            Some(inquiry) if now >= inquiry.expires_at => Err(InquiryRefusal::Expired),
             Some(inquiry) => Ok(inquiry.clone()),
         }
     }
 
-    /// Has checks of a reference code that was never received answered with a code.
+    /// Sets the status code of checks of a reference code that was never received.
     pub fn never_received(&self, reference_code: &str, code: u16) {
         let mut books = self.books();
         books.not_received.insert(reference_code.to_owned(), code);
     }
 
-    /// Returns the code with which checks of such a reference code are answered, if it has one
-    /// of its own.
+    /// Returns the status code of checks of a reference code that was never received, if one was
+    /// set.
     pub fn not_found_code(&self, reference_code: &str) -> Option<u16> {
         self.books().not_received.get(reference_code).copied()
     }
 
-    /// Notes that a check was received.
-    pub fn checked(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| {
-            entry.checks += 1;
-            entry.checks_in_flight += u64::from(entry.in_flight > 0);
-        });
-    }
-
-    /// Notes that a purchase or payment is answered, or that nobody waits for that.
-    pub fn answered(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| {
-            entry.in_flight = entry.in_flight.saturating_sub(1);
-        });
-    }
-
-    /// Notes that a check is being answered.
-    pub fn check_begins(&self, reference_code: &str) {
-        let at_once = {
-            let mut books = self.books();
-            let checking = books.checking.entry(reference_code.to_owned());
-            *checking.and_modify(|count| *count += 1).or_insert(1)
-        };
-        self.entry(reference_code, |entry| {
-            entry.checks_at_once = entry.checks_at_once.max(at_once);
-        });
-    }
-
-    /// Notes that a check was answered, or that its asker has gone.
-    pub fn check_ends(&self, reference_code: &str) {
-        let mut books = self.books();
-        if let Some(count) = books.checking.get_mut(reference_code) {
-            *count -= 1;
-            if *count == 0 {
-                books.checking.remove(reference_code);
-            }
-        }
-    }
-
-    /// Notes that a callback was sent.
-    pub fn called_back(&self, reference_code: &str) {
-        self.entry(reference_code, |entry| entry.callbacks += 1);
-    }
-
-    /// Books a purchase. Two are the same when account number, amount and
-    /// reference code are (code 208); another one under the same reference code
-    /// is a purchase of its own.
-    pub fn order(&self, order: &Order<'_>) -> Booked {
+    /// Books a purchase or payment. Two with equal account number, amount and reference code are
+    /// duplicates (208); any other one under the same reference code is a separate purchase.
+    pub fn order(&self, order: &SandboxOrder<'_>) -> BookingOutcome {
         let purchase = {
             let mut books = self.books();
             let known = books.purchases.get(order.reference_code);
-            let same = |known: &Purchase| {
+            let same = |known: &SandboxPurchase| {
                 known.account_number == order.account_number && known.price == order.price
             };
             if known.is_some_and(|known| known.iter().any(same)) {
-                return Booked::Duplicate;
+                return BookingOutcome::Duplicate;
             }
             let charged = if order.script.charges() {
                 order.price
@@ -381,7 +321,7 @@ impl Book {
                 0
             };
             let Some(deposit) = books.deposit.checked_sub(charged) else {
-                return Booked::DepositExhausted;
+                return BookingOutcome::DepositExhausted;
             };
             if let Some((_, inquiry)) = &order.pays
                 && let Some(bill) = &inquiry.bill
@@ -390,7 +330,7 @@ impl Book {
                 let paid = books.paid(inquiry);
                 if !order.owed_until_told {
                     if *paid > bill.number {
-                        return Booked::Paid;
+                        return BookingOutcome::Paid;
                     }
                     *paid += 1;
                 }
@@ -403,7 +343,7 @@ impl Book {
                 of_bill.push(order.reference_code.to_owned());
             }
             books.deposit = deposit;
-            let purchase = Purchase {
+            let purchase = SandboxPurchase {
                 trace_code: order.trace_code.to_owned(),
                 product_code: order.product_code.to_owned(),
                 account_number: order.account_number.to_owned(),
@@ -422,13 +362,10 @@ impl Book {
                 .push(purchase.clone());
             purchase
         };
-        if order.script.charges() {
-            self.entry(order.reference_code, |entry| entry.executed += 1);
-        }
-        Booked::New(Box::new(purchase))
+        BookingOutcome::New(Box::new(purchase))
     }
 
-    /// Gives a purchase its later status.
+    /// Changes the status of a purchase to its later one.
     pub fn settle(&self, reference_code: &str, trace_code: &str) {
         let mut books = self.books();
         let purchases = books
@@ -443,8 +380,9 @@ impl Book {
         }
     }
 
-    /// The latest purchase under a reference code, or with a trace code.
-    pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<Purchase> {
+    /// Returns the purchase with the given trace code under a reference code, or else the latest
+    /// one.
+    pub fn find(&self, reference_code: &str, trace_code: Option<&str>) -> Option<SandboxPurchase> {
         let books = self.books();
         let purchases = books.purchases.get(reference_code)?;
         let named = purchases
@@ -453,33 +391,8 @@ impl Book {
         named.or(purchases.last()).cloned()
     }
 
-    /// The deposit left, in rupiah.
+    /// Returns the remaining deposit, in rupiah.
     pub fn deposit(&self) -> u64 {
         self.books().deposit
-    }
-
-    /// What was seen of a reference code.
-    pub fn read(&self, reference_code: &str) -> Entry {
-        self.books()
-            .ledger
-            .get(reference_code)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// What was seen of every reference code.
-    pub fn read_all(&self) -> HashMap<String, Entry> {
-        self.books().ledger.clone()
-    }
-
-    /// Waits until `enough` says so of a reference code.
-    pub async fn wait(&self, reference_code: &str, enough: impl Fn(&Entry) -> bool) -> Entry {
-        let mut changes = self.changes.subscribe();
-        loop {
-            let entry = self.read(reference_code);
-            if enough(&entry) || changes.changed().await.is_err() {
-                return entry;
-            }
-        }
     }
 }

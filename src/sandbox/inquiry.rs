@@ -1,66 +1,53 @@
-//! Inquiries, payments, and purchases that bring an inquiry's references along.
-
-use std::sync::Arc;
+//! Inquiries: prepaid ones about electricity meters, and postpaid ones about bills.
 
 use jiff::tz::TimeZone;
 
 use super::{
-    Sandbox, WIB_OFFSET_HOURS,
-    api::{
-        BAD_FORMAT, DATA_DIFFER, INQUIRY_EXPIRED, INQUIRY_PAID, NO_INQUIRY, SUCCESS, Said,
-        WRONG_ACCOUNT, WRONG_CUSTOMER, WRONG_PRODUCT,
-    },
-    bill::{BILLERS, Biller, Inquiry},
-    book::{Order, PRODUCTS, Unusable},
-    scenario::{Reply, inquiry_code, script_for},
-    wire::{Answer, Format, Parameters, rupiah},
+    answer::SandboxAnswer,
+    bill::{BILLERS, Biller},
+    book::PRODUCTS,
+    codes::{BAD_FORMAT, SUCCESS, WRONG_CUSTOMER, WRONG_PRODUCT},
+    format::WireFormat,
+    issued_inquiry::SandboxInquiry,
+    parameters::Parameters,
+    samples::ScriptedAnswer,
+    scenario::{ScenarioReply, inquiry_code},
+    state::{Sandbox, WIB_OFFSET_HOURS},
 };
 
-/// Products that are bought only after an inquiry.
-const INQUIRED_PRODUCTS: [&str; 1] = ["HPLNPRA20"];
 const MONTHS_MAX: u8 = 12;
-const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
-
-impl From<Unusable> for u16 {
-    fn from(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::Unknown => NO_INQUIRY,
-            Unusable::Expired => INQUIRY_EXPIRED,
-            Unusable::Paid => INQUIRY_PAID,
-        }
-    }
-}
+pub(super) const REFS: [&str; 3] = ["ref1", "ref2", "ref3"];
 
 impl Sandbox {
-    /// The inquiry before a prepaid purchase.
+    /// Answers the inquiry before a prepaid purchase.
     pub(super) fn inquire_prepaid(
         &self,
-        asked: &Parameters,
-        format: Format,
+        request: &Parameters,
+        format: WireFormat,
         trace_code: &str,
-    ) -> Said {
-        let (product_code, meter) = (asked.get("productcode"), asked.get("accnumber"));
+    ) -> ScriptedAnswer {
+        let (product_code, meter) = (request.get("productcode"), request.get("accnumber"));
         if product_code.is_empty() || meter.is_empty() {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+            return self.decline(request, trace_code, BAD_FORMAT);
         }
         if !PRODUCTS.iter().any(|(code, _)| *code == product_code) {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
+            return self.decline(request, trace_code, WRONG_PRODUCT);
         }
         if !is_number(meter) {
-            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+            return self.decline(request, trace_code, WRONG_CUSTOMER);
         }
         let code = inquiry_code(meter);
         if code != SUCCESS {
-            return self.decline(asked, trace_code, code);
+            return self.decline(request, trace_code, code);
         }
-        let inquiry = Inquiry {
-            reference_code: asked.get("referencecode").to_owned(),
+        let inquiry = SandboxInquiry {
+            reference_code: request.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
             account_numbers: [meter.to_owned(), String::new(), String::new()],
             contact_number: String::new(),
             expires_at: self.inquiry_expires(),
             refs: [
-                asked.get("referencecode").to_owned(),
+                request.get("referencecode").to_owned(),
                 String::new(),
                 format!("32 & <{}>", &trace_code[..4]),
             ],
@@ -73,7 +60,7 @@ impl Sandbox {
             .text("productcode", product_code);
         let code = self.billings.of(meter).inquirycode;
         let code = code.unwrap_or_else(|| trace_code.to_owned());
-        let mut answer = tell(answer, &inquiry, &code);
+        let mut answer = identify(answer, &inquiry, &code);
         if product_code.starts_with("HPLN") {
             answer = pln_detail(answer, meter);
         }
@@ -83,66 +70,48 @@ impl Sandbox {
         let answer = answer
             .text("serialnumber", "")
             .text("userid", &self.member(meter))
-            .text("referencecode", asked.get("referencecode"));
-        self.book.inquired(&code, inquiry);
-        (Reply::Answer, answer)
+            .text("referencecode", request.get("referencecode"));
+        self.book.add_inquiry(&code, inquiry);
+        (ScenarioReply::Answer, answer)
     }
 
-    /// Why a purchase is not allowed after, or without, an inquiry.
-    pub(super) fn verify_inquired(&self, asked: &Parameters) -> Result<(), u16> {
-        let has_refs = REFS.iter().any(|name| asked.has(name));
-        let product_code = asked.get("productcode");
-        if !has_refs && !INQUIRED_PRODUCTS.contains(&product_code) {
-            return Ok(());
-        }
-        let now = (self.ambient.now)();
-        let inquiry = self
-            .book
-            .metered(product_code, asked.get("accnumber"), now)?;
-        let same = |(name, text): (&str, &String)| inquiry.is_said(name, text, asked.get(name));
-        if has_refs && !REFS.into_iter().zip(&inquiry.refs).all(same) {
-            return Err(DATA_DIFFER);
-        }
-        Ok(())
-    }
-
-    /// The inquiry for a bill.
+    /// Answers the inquiry about a bill.
     pub(super) fn inquire_postpaid(
         &self,
-        asked: &Parameters,
-        format: Format,
+        request: &Parameters,
+        format: WireFormat,
         trace_code: &str,
-    ) -> Said {
-        let numbers = account_numbers(asked);
-        let (Some(numbers), false) = (numbers, asked.get("contactnumber").is_empty()) else {
-            return self.decline(asked, trace_code, BAD_FORMAT);
+    ) -> ScriptedAnswer {
+        let numbers = account_numbers(request);
+        let (Some(numbers), false) = (numbers, request.get("contactnumber").is_empty()) else {
+            return self.decline(request, trace_code, BAD_FORMAT);
         };
-        let product_code = asked.get("productcode");
+        let product_code = request.get("productcode");
         let Some((_, biller)) = BILLERS.iter().find(|(code, _)| *code == product_code) else {
-            return self.decline(asked, trace_code, WRONG_PRODUCT);
+            return self.decline(request, trace_code, WRONG_PRODUCT);
         };
         if !is_customer(*biller, &numbers) {
-            return self.decline(asked, trace_code, WRONG_CUSTOMER);
+            return self.decline(request, trace_code, WRONG_CUSTOMER);
         }
         let code = inquiry_code(&numbers[0]);
         if code != SUCCESS {
-            return self.decline(asked, trace_code, code);
+            return self.decline(request, trace_code, code);
         }
         let billing = self.billings.of(&numbers[0]);
         let code = billing.inquirycode.unwrap_or_else(|| trace_code.to_owned());
         let fine = billing.fine;
         let bill = self.book.next_bill(product_code, *biller, &numbers, fine);
         let form = bill.parts.len() - 1;
-        let inquiry = Inquiry {
-            reference_code: asked.get("referencecode").to_owned(),
+        let inquiry = SandboxInquiry {
+            reference_code: request.get("referencecode").to_owned(),
             product_code: product_code.to_owned(),
-            contact_number: asked.get("contactnumber").to_owned(),
+            contact_number: request.get("contactnumber").to_owned(),
             expires_at: self.inquiry_expires(),
             refs: [
-                asked.get("ref1").to_owned(),
-                // A blank at either end must come back as well.
+                request.get("ref1").to_owned(),
+                // The payment must preserve leading and trailing blanks.
                 format!(" R\"{}\" ", &trace_code[..6]),
-                // And so must white space that formats tend to change.
+                // It must also preserve white space that the formats tend to normalize.
                 format!("<{}>\t&\r\nA\rB\n", &trace_code[..4]),
             ],
             format,
@@ -151,8 +120,8 @@ impl Sandbox {
             account_numbers: numbers,
         };
         let answer = self.begin_bill(trace_code, SUCCESS);
-        let answer = tell(answer, &inquiry, &code)
-            .text("referencecode", asked.get("referencecode"))
+        let answer = identify(answer, &inquiry, &code)
+            .text("referencecode", request.get("referencecode"))
             .text("contactnumber", &inquiry.contact_number)
             .amount("nominal", bill.nominal())
             .amount("adminfee", bill.admin_fee());
@@ -161,62 +130,8 @@ impl Sandbox {
             .zip(&inquiry.refs)
             .fold(answer, |answer, (name, text)| answer.text(name, text))
             .additional_data(bill.additional_data(&inquiry.account_numbers[0]), form);
-        self.book.inquired(&code, inquiry);
-        (Reply::Answer, answer)
-    }
-
-    /// The payment of a bill: everything as the inquiry had it, to the letter.
-    pub(super) fn pay(
-        self: &Arc<Self>,
-        asked: &Parameters,
-        format: Format,
-        trace_code: &str,
-    ) -> Said {
-        let inquiry_code = asked.get("inquirycode");
-        let now = (self.ambient.now)();
-        let billing = self.billings.of(asked.get("accnumber1"));
-        let payable = self.inquiry_to_pay(asked).and_then(|inquiry| {
-            let owed = billing.owed_until_told;
-            self.book.verify_payable(&inquiry, now, owed)?;
-            Ok(inquiry)
-        });
-        let (reply, status) = match payable {
-            Err(unusable) => (Reply::Answer, unusable.into()),
-            Ok(inquiry) => match verify_payment(asked, &inquiry) {
-                Err(code) => (Reply::Answer, code),
-                Ok(price) => {
-                    let script = script_for(&inquiry.account_numbers[0]);
-                    if script.reply == Reply::ResetBefore {
-                        return self.lose(asked, script);
-                    }
-                    let account_number = inquiry.account_numbers[0].clone();
-                    let order = Order {
-                        reference_code: asked.get("referencecode"),
-                        trace_code,
-                        product_code: asked.get("productcode"),
-                        price,
-                        account_number: &account_number,
-                        script,
-                        pays: Some((inquiry_code.to_owned(), inquiry)),
-                        owed_until_told: billing.owed_until_told,
-                    };
-                    return self.book_order(asked, &order, format);
-                }
-            },
-        };
-        let answer = self.begin_bill(trace_code, status);
-        let answer = answer.text("referencecode", asked.get("referencecode"));
-        (reply, answer)
-    }
-
-    /// Returns the inquiry of the given code that a payment repeats, else the latest.
-    fn inquiry_to_pay(&self, asked: &Parameters) -> Result<Inquiry, Unusable> {
-        let mut all = self.book.inquiries(asked.get("inquirycode"));
-        let same = |inquiry: &Inquiry| verify_payment(asked, inquiry).is_ok();
-        match all.iter().position(same) {
-            Some(same) => Ok(all.swap_remove(same)),
-            None => all.into_iter().next().ok_or(Unusable::Unknown),
-        }
+        self.book.add_inquiry(&code, inquiry);
+        (ScenarioReply::Answer, answer)
     }
 
     fn inquiry_expires(&self) -> jiff::Timestamp {
@@ -225,8 +140,8 @@ impl Sandbox {
     }
 }
 
-/// What identifies an inquiry, in every answer to one.
-fn tell(answer: Answer, inquiry: &Inquiry, inquiry_code: &str) -> Answer {
+/// Adds the fields that identify an inquiry to its answer.
+fn identify(answer: SandboxAnswer, inquiry: &SandboxInquiry, inquiry_code: &str) -> SandboxAnswer {
     let [one, two, three] = &inquiry.account_numbers;
     let expires = inquiry
         .expires_at
@@ -241,17 +156,19 @@ fn tell(answer: Answer, inquiry: &Inquiry, inquiry_code: &str) -> Answer {
         .text("inquiryexpired", &expires)
 }
 
-/// `accnumber1` to `accnumber3`, which must be there even when empty.
-fn account_numbers(asked: &Parameters) -> Option<[String; 3]> {
-    let one = |name| asked.has(name).then(|| asked.get(name).to_owned());
+/// Returns `accnumber1` to `accnumber3`; all must be present, and the first must not be empty.
+pub(super) fn account_numbers(request: &Parameters) -> Option<[String; 3]> {
+    let one = |name| request.has(name).then(|| request.get(name).to_owned());
     let numbers = [one("accnumber1")?, one("accnumber2")?, one("accnumber3")?];
     (!numbers[0].is_empty()).then_some(numbers)
 }
 
+/// Returns true for a text of ASCII digits.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
+/// Returns true when the account numbers have the form that the biller requires.
 fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
     is_number(one)
         && match biller {
@@ -264,40 +181,8 @@ fn is_customer(biller: Biller, [one, two, three]: &[String; 3]) -> bool {
         }
 }
 
-/// The price of a payment whose data are the inquiry's, or the code for others.
-fn verify_payment(asked: &Parameters, inquiry: &Inquiry) -> Result<u64, u16> {
-    let Some(bill) = &inquiry.bill else {
-        return Err(NO_INQUIRY);
-    };
-    let numbers = account_numbers(asked).ok_or(BAD_FORMAT)?;
-    let mut expected = inquiry.account_numbers.clone();
-    if bill.biller == Biller::Bpjs {
-        if !is_number(&numbers[1]) {
-            return Err(WRONG_ACCOUNT);
-        }
-        expected[1].clone_from(&numbers[1]);
-    }
-    let same = |(name, text): (&str, &str)| inquiry.is_said(name, text, asked.get(name));
-    let refs = inquiry.refs.iter().map(String::as_str);
-    let amounts = [
-        rupiah(bill.nominal(), inquiry.format),
-        rupiah(bill.admin_fee(), inquiry.format),
-    ];
-    let is_same = numbers == expected
-        && asked.get("productcode") == inquiry.product_code
-        && same(("contactnumber", &inquiry.contact_number))
-        && same(("nominal", &amounts[0]))
-        && same(("adminfee", &amounts[1]))
-        && REFS.into_iter().zip(refs).all(same);
-    if is_same {
-        Ok(bill.nominal() + bill.admin_fee())
-    } else {
-        Err(DATA_DIFFER)
-    }
-}
-
-/// The detail of the printed example, with two fields left empty as there.
-fn pln_detail(answer: Answer, meter: &str) -> Answer {
+/// Adds the details of the published sample; two fields are empty, as in the sample.
+fn pln_detail(answer: SandboxAnswer, meter: &str) -> SandboxAnswer {
     [
         ("PLN_IDPELANGGAN", "514444444444"),
         ("PLN_NOMETER", meter),

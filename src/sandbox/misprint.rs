@@ -1,9 +1,10 @@
-//! Misprints: fields that answers carry instead of the right ones, or beside them.
+//! Misprints: wrong or additional fields in answers.
 //!
-//! Set while the sandbox runs, by `PUT /misprints/<account number>`, or `*` for every
+//! A test sets them at run time with `PUT /misprints/<account number>`, or with `*` for every
 //! answer. The body is one JSON object of names and values: a string is a text, a number is
-//! printed digit for digit, null leaves the field out; `{}` ends the misprints. In a text
-//! `{request}`, `{json}`, `{xml}`, `{url}` and `{signature}` stand for what was asked.
+//! written digit for digit, null omits the field, and `{}` removes all misprints. In a text, the
+//! placeholders `{request}`, `{json}`, `{xml}`, `{url}` and `{signature}` are replaced by the
+//! request in that form.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,27 +15,27 @@ use quick_xml::escape::escape;
 use rust_decimal::Decimal;
 use serde_json::{Value, value::RawValue};
 
-use super::wire::Parameters;
+use super::parameters::Parameters;
 
-/// The key of what every answer carries.
+/// The key of misprints in every answer.
 const EVERY: &str = "*";
 
-/// A field as it is misprinted.
+/// The value of a misprinted field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Printed {
     /// A text.
     Text(String),
-    /// A number, digit for digit; in XML there is only text.
+    /// A number, written digit for digit; XML does not distinguish it from a text.
     Number(String),
-    /// The field is left out.
+    /// The field is omitted.
     Absent,
 }
 
 impl Printed {
-    /// Returns true when a request says what was printed: a text to the letter, a number as the
-    /// same number.
+    /// Returns true when a request repeats the misprint: a text exactly, a number as the same
+    /// number.
     #[must_use]
-    pub fn is_said_by(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Text(printed) => text == printed,
             Self::Number(printed) => {
@@ -49,7 +50,7 @@ impl Printed {
         }
     }
 
-    /// Returns the text as it was printed.
+    /// Returns the text of the misprint; empty for an omitted field.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -59,16 +60,16 @@ impl Printed {
     }
 }
 
-/// Names and what is printed there.
-pub type Fields = BTreeMap<String, Printed>;
+/// The misprinted fields of an answer by name.
+pub type MisprintedFields = BTreeMap<String, Printed>;
 
-/// Every misprint, by account number.
+/// All misprints by account number.
 #[derive(Default)]
-pub struct Misprints(Mutex<HashMap<String, Fields>>);
+pub struct Misprints(Mutex<HashMap<String, MisprintedFields>>);
 
-/// Reads the body that sets misprints; `None` when it is no flat object.
+/// Parses the body of a request that sets misprints; returns `None` unless it is one flat object.
 #[must_use]
-pub fn read(body: &[u8]) -> Option<Fields> {
+pub fn read(body: &[u8]) -> Option<MisprintedFields> {
     let object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
     let field = |(name, value): (String, Box<RawValue>)| {
         let printed = match value.get().as_bytes() {
@@ -83,15 +84,15 @@ pub fn read(body: &[u8]) -> Option<Fields> {
 }
 
 impl Misprints {
-    /// Sets what answers about an account number carry.
-    pub fn set(&self, account_number: String, fields: Fields) {
+    /// Sets the misprints of answers about an account number.
+    pub fn set(&self, account_number: String, fields: MisprintedFields) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(account_number, fields);
     }
 
-    /// Returns the fields that an answer about these account numbers carries.
+    /// Returns the misprints of an answer about the given account numbers.
     #[must_use]
-    pub fn of(&self, account_numbers: &[&str]) -> Fields {
+    pub fn of(&self, account_numbers: &[&str]) -> MisprintedFields {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = [EVERY].into_iter().chain(account_numbers.iter().copied());
         let found = keys.filter_map(|key| all.get(key)).flatten();
@@ -101,18 +102,22 @@ impl Misprints {
     }
 }
 
-/// Builds a text with what it quotes of the request.
+/// Replaces the placeholders of a text by the request.
 #[must_use]
-pub fn quoting(text: &str, body: &[u8], asked: Option<&Parameters>) -> String {
-    let Some(asked) = asked else {
+pub fn quoting(text: &str, body: &[u8], request: Option<&Parameters>) -> String {
+    let Some(request) = request else {
         return text.to_owned();
     };
-    let url = reqwest::Url::parse_with_params("http://sandbox/", asked.iter());
+    let url = reqwest::Url::parse_with_params("http://sandbox/", request.iter());
     let url = url.ok();
     let url = url.as_ref().and_then(reqwest::Url::query);
     let element = |(name, text)| format!("<{name}>{}</{name}>", escape(text));
-    let elements = asked.iter().map(element).collect::<Vec<String>>().concat();
-    let object: serde_json::Map<String, Value> = asked
+    let elements = request
+        .iter()
+        .map(element)
+        .collect::<Vec<String>>()
+        .concat();
+    let object: serde_json::Map<String, Value> = request
         .iter()
         .map(|(name, text)| (name.to_owned(), text.into()))
         .collect();
@@ -120,5 +125,5 @@ pub fn quoting(text: &str, body: &[u8], asked: Option<&Parameters>) -> String {
         .replace("{json}", &Value::from(object).to_string())
         .replace("{xml}", &format!("<transaction>{elements}</transaction>"))
         .replace("{url}", url.unwrap_or_default())
-        .replace("{signature}", asked.get("signature"))
+        .replace("{signature}", request.get("signature"))
 }

@@ -1,109 +1,109 @@
-//! What the sandbox does with a purchase: the account number chooses.
+//! The scenarios of the sandbox, which the account number selects.
 
 use std::time::Duration;
 
-/// How a purchase is answered.
+/// The reply to a purchase or payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// With the first status, at once.
+pub enum ScenarioReply {
+    /// The first status, at once.
     Answer,
-    /// With the first status, after the time that others take to settle.
+    /// The first status, after the delay in which other purchases settle.
     Slow,
-    /// With the first status, later than a client waits.
+    /// The first status, after the client's time-out.
     TooLate,
-    /// Never: the connection stays open.
+    /// No reply; the connection stays open.
     Silence,
-    /// The connection is reset once the purchase is processed.
+    /// A connection reset after the purchase has been processed.
     Reset,
-    /// The connection is reset before anything is processed.
+    /// A connection reset before anything is processed.
     ResetBefore,
-    /// HTTP 500.
+    /// HTTP status 500.
     Error,
     /// A web page.
     Html,
-    /// Half of the answer, then the connection breaks.
+    /// Half of the answer, then an aborted connection.
     Truncated,
-    /// With the first status, under a wrong content type.
+    /// The first status, with a wrong content type.
     WrongContentType,
-    /// As an inquiry would be.
+    /// An answer like that to an inquiry.
     LikeInquiry,
 }
 
-/// How status checks are answered.
+/// The answers to status checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checks {
-    /// With the status of the purchase.
-    Well,
-    /// The first few are answered with this code, which is not the purchase's; every one, where
-    /// nothing was processed.
-    Sick(u16),
-    /// The connections of the first few are reset.
+pub enum ScenarioChecks {
+    /// The status of the purchase.
+    PurchaseStatus,
+    /// This status code, which is not the purchase's, in the first [`MISLEADING_CHECKS`] answers;
+    /// in all of them where nothing was processed.
+    OtherStatus(u16),
+    /// A connection reset for the first [`MISLEADING_CHECKS`].
     Reset,
-    /// The first few find an inquiry that used the same reference code.
+    /// An inquiry under the same reference code in the first [`MISLEADING_CHECKS`] answers.
     Inquiry,
 }
 
-/// Whom answers name as the member that asked.
+/// The member (`userid`) in answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
-    /// The one that asked.
+    /// The member of the request.
     Own,
-    /// Another one.
+    /// Another member.
     Another,
-    /// The one that asked, most of it masked.
+    /// The member of the request, mostly masked.
     Masked,
 }
 
-/// How many checks misbehave before they are well.
-pub const SICK_CHECKS: u64 = 3;
+/// The number of status checks that are misleading before they return the purchase's status.
+pub const MISLEADING_CHECKS: u64 = 3;
 
-/// What happens to a purchase.
+/// The script of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// How the POST is answered.
-    pub reply: Reply,
-    /// The status at first.
+    /// The reply to the POST.
+    pub reply: ScenarioReply,
+    /// The first status code.
     pub first: u16,
-    /// The status some time later, if it changes.
+    /// The later status code, if the status changes.
     pub later: Option<u16>,
-    /// The statuses that callbacks tell, in this order.
+    /// The status codes of the callbacks, in the order in which they are sent.
     pub callbacks: &'static [u16],
-    /// How status checks are answered.
-    pub checks: Checks,
-    /// Whom answers name.
+    /// The answers to status checks.
+    pub checks: ScenarioChecks,
+    /// The member in answers.
     pub member: Member,
 }
 
 impl Script {
-    /// The status in the end.
+    /// Returns the final status code.
     #[must_use]
     pub fn last(&self) -> u16 {
         self.later.unwrap_or(self.first)
     }
 
-    /// True when the deposit is charged.
+    /// Returns true when the purchase charges the deposit.
     #[must_use]
     pub fn charges(&self) -> bool {
         self.first < 2 || self.last() < 200
     }
 }
 
-/// One row of the scenario table.
+/// A row of the scenario table.
 pub struct Scenario {
-    /// The account number that chooses it.
+    /// The account number that selects the scenario.
     pub account_number: &'static str,
-    /// What it does, as the README tells it.
+    /// The description, which the README repeats.
     pub description: &'static str,
-    /// What happens.
+    /// The script.
     pub script: Script,
 }
 
 const SUCCESS: Script = Script {
-    reply: Reply::Answer,
+    reply: ScenarioReply::Answer,
     first: 0,
     later: None,
     callbacks: &[],
-    checks: Checks::Well,
+    checks: ScenarioChecks::PurchaseStatus,
     member: Member::Own,
 };
 const PENDING: Script = Script {
@@ -112,7 +112,7 @@ const PENDING: Script = Script {
     callbacks: &[0],
     ..SUCCESS
 };
-/// Only checks can tell of the success.
+/// A success that only status checks report.
 const ONLY_CHECKS: Script = Script {
     callbacks: &[],
     ..PENDING
@@ -126,8 +126,8 @@ const fn row(account_number: &'static str, description: &'static str, script: Sc
     }
 }
 
-/// The account numbers with a behaviour of their own. Any other one succeeds at
-/// once, without a callback.
+/// The account numbers with a scenario of their own. A purchase for any other one succeeds at once,
+/// without a callback.
 pub const SCENARIOS: [Scenario; 29] = [
     row(
         "080000000001",
@@ -160,7 +160,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000005",
         "processed, but the answer never comes; a callback tells of the success",
         Script {
-            reply: Reply::Silence,
+            reply: ScenarioReply::Silence,
             callbacks: &[0],
             ..SUCCESS
         },
@@ -169,7 +169,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000006",
         "processed, then the connection is reset; a callback tells of the success",
         Script {
-            reply: Reply::Reset,
+            reply: ScenarioReply::Reset,
             callbacks: &[0],
             ..SUCCESS
         },
@@ -178,7 +178,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000007",
         "processed, but neither answer nor callback ever comes",
         Script {
-            reply: Reply::Silence,
+            reply: ScenarioReply::Silence,
             ..SUCCESS
         },
     ),
@@ -186,7 +186,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000008",
         "processed, then the connection is reset; the callback is lost",
         Script {
-            reply: Reply::Reset,
+            reply: ScenarioReply::Reset,
             ..SUCCESS
         },
     ),
@@ -202,7 +202,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000010",
         "success, answered as late as others settle",
         Script {
-            reply: Reply::Slow,
+            reply: ScenarioReply::Slow,
             ..SUCCESS
         },
     ),
@@ -234,7 +234,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000014",
         "the connection is reset before anything is processed; checks say so (`--not-found-code`)",
         Script {
-            reply: Reply::ResetBefore,
+            reply: ScenarioReply::ResetBefore,
             ..SUCCESS
         },
     ),
@@ -242,7 +242,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000015",
         "processed, answered with HTTP 500; the callback is lost",
         Script {
-            reply: Reply::Error,
+            reply: ScenarioReply::Error,
             ..SUCCESS
         },
     ),
@@ -250,7 +250,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000016",
         "processed, answered with a web page; the callback is lost",
         Script {
-            reply: Reply::Html,
+            reply: ScenarioReply::Html,
             ..SUCCESS
         },
     ),
@@ -258,7 +258,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000017",
         "processed, the answer is truncated; the callback is lost",
         Script {
-            reply: Reply::Truncated,
+            reply: ScenarioReply::Truncated,
             ..SUCCESS
         },
     ),
@@ -266,7 +266,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000018",
         "success, answered under a wrong content type",
         Script {
-            reply: Reply::WrongContentType,
+            reply: ScenarioReply::WrongContentType,
             ..SUCCESS
         },
     ),
@@ -274,7 +274,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000019",
         "success, answered later than a client waits (`--late-after`); the callback is lost",
         Script {
-            reply: Reply::TooLate,
+            reply: ScenarioReply::TooLate,
             ..SUCCESS
         },
     ),
@@ -282,7 +282,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000020",
         "pending (002), then success; the first three checks are answered 202",
         Script {
-            checks: Checks::Sick(202),
+            checks: ScenarioChecks::OtherStatus(202),
             ..ONLY_CHECKS
         },
     ),
@@ -290,7 +290,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000021",
         "pending (002), then success; the first three checks are answered 206",
         Script {
-            checks: Checks::Sick(206),
+            checks: ScenarioChecks::OtherStatus(206),
             ..ONLY_CHECKS
         },
     ),
@@ -298,7 +298,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000022",
         "pending (002), then success; the first three checks are answered 207",
         Script {
-            checks: Checks::Sick(207),
+            checks: ScenarioChecks::OtherStatus(207),
             ..ONLY_CHECKS
         },
     ),
@@ -306,7 +306,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000023",
         "pending (002), then success; the first three checks are reset",
         Script {
-            checks: Checks::Reset,
+            checks: ScenarioChecks::Reset,
             ..ONLY_CHECKS
         },
     ),
@@ -315,7 +315,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "pending (002), then failure (200); the first three checks find an inquiry's 000",
         Script {
             later: Some(200),
-            checks: Checks::Inquiry,
+            checks: ScenarioChecks::Inquiry,
             ..ONLY_CHECKS
         },
     ),
@@ -332,7 +332,7 @@ pub const SCENARIOS: [Scenario; 29] = [
         "080000000026",
         "answered like an inquiry (000 with `inquiryexpired`), in truth a failure (200) later",
         Script {
-            reply: Reply::LikeInquiry,
+            reply: ScenarioReply::LikeInquiry,
             later: Some(200),
             ..ONLY_CHECKS
         },
@@ -360,31 +360,31 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
 ];
 
-/// Inquiries about this account number are purchases: `querycode` is ignored.
+/// The account number whose inquiries are processed as purchases: `querycode` is ignored.
 pub const SELLS_INQUIRIES: &str = "080000000029";
 
-/// Inquiries about numbers of this beginning and three digits are answered with the
-/// status code that the digits say.
+/// The prefix of account numbers whose inquiries are answered with the status code in the three
+/// digits after it.
 pub const INQUIRY_CODE_PREFIX: &str = "080000008";
 
-/// Account numbers of this beginning and three digits are answered with the
-/// status code that the digits say.
+/// The prefix of account numbers whose purchases are answered with the status code in the three
+/// digits after it.
 pub const CODE_PREFIX: &str = "080000009";
 
-/// Account numbers of this beginning and three digits are queued and the connection is reset:
-/// the first checks are answered with the status code that the digits say, as of a reference
-/// code that was never received, and in the end it succeeds.
+/// The prefix of account numbers whose purchases are queued while the connection is reset. The
+/// first checks are answered with the status code in the three digits after it, as if the reference
+/// code had never been received; the purchase succeeds in the end.
 pub const QUEUED_PREFIX: &str = "080000007";
 
-/// Account numbers of this beginning and three digits are never received: the connection is
-/// reset, and checks are answered with the status code that the digits say.
+/// The prefix of account numbers whose purchases are never received: the connection is reset, and
+/// checks are answered with the status code in the three digits after it.
 pub const NOT_RECEIVED_PREFIX: &str = "080000006";
 
-/// The status code with which a check about an unknown reference code is answered: not
-/// documented, so a choice.
+/// The default status code of a check about an unknown reference code. The API page does not
+/// document one.
 pub const NOT_FOUND_DEFAULT: u16 = 400;
 
-/// What happens to a purchase for this account number.
+/// Returns the script of a purchase for an account number.
 #[must_use]
 pub fn script_for(account_number: &str) -> Script {
     if let Some(row) = SCENARIOS
@@ -395,15 +395,15 @@ pub fn script_for(account_number: &str) -> Script {
     }
     if let Some(code) = code_in(account_number, QUEUED_PREFIX) {
         return Script {
-            reply: Reply::Reset,
-            checks: Checks::Sick(code),
+            reply: ScenarioReply::Reset,
+            checks: ScenarioChecks::OtherStatus(code),
             ..ONLY_CHECKS
         };
     }
     if let Some(code) = code_in(account_number, NOT_RECEIVED_PREFIX) {
         return Script {
-            reply: Reply::ResetBefore,
-            checks: Checks::Sick(code),
+            reply: ScenarioReply::ResetBefore,
+            checks: ScenarioChecks::OtherStatus(code),
             ..SUCCESS
         };
     }
@@ -413,7 +413,7 @@ pub fn script_for(account_number: &str) -> Script {
     }
 }
 
-/// The status code with which an inquiry about this number is answered.
+/// Returns the status code of an inquiry about an account number.
 #[must_use]
 pub fn inquiry_code(account_number: &str) -> u16 {
     code_in(account_number, INQUIRY_CODE_PREFIX).unwrap_or_default()
@@ -424,9 +424,9 @@ fn code_in(account_number: &str, prefix: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| digits.len() == 3)
 }
 
-/// The time after which a purchase takes its later status.
+/// The default delay after which a purchase takes its later status.
 pub const SETTLE_AFTER_DEFAULT: Duration = Duration::from_secs(2);
-/// How long an inquiry may be used.
+/// The default validity period of an inquiry.
 pub const INQUIRY_VALID_DEFAULT: Duration = Duration::from_mins(30);
-/// The time after which a client no longer waits for an answer.
+/// The default delay of an answer that must arrive after the client's time-out.
 pub const LATE_AFTER_DEFAULT: Duration = Duration::from_mins(1);

@@ -1,6 +1,6 @@
-//! Every instrument: its name, unit and labels in one place.
+//! All instruments: names, units and labels in one place.
 //!
-//! Labels are bounded: accounts are configured, everything else is an enumeration.
+//! Labels have bounded cardinality: accounts are configured, everything else is an enumeration.
 //! Reference and trace codes are never labels.
 
 use std::time::Duration;
@@ -9,24 +9,28 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
 };
+use opentelemetry_semantic_conventions::{
+    attribute::{RPC_METHOD, RPC_RESPONSE_STATUS_CODE},
+    metric::RPC_SERVER_CALL_DURATION,
+};
 
 use crate::transaction::{AccountName, Amount, Operation, ReviewCause, State};
 
-/// Calls: from a cached answer to the longest that OKEBAYAR may take.
+/// Buckets for calls: from a cached answer to the longest time-out of OKEBAYAR.
 const CALL_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 45.0, 60.0,
 ];
-/// Store calls: from memory to a time-out.
+/// Buckets for store calls: from a read in memory to the time-out.
 const STORE_BUCKETS: [f64; 10] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0,
 ];
-/// From the claim to the end: seconds to three days.
+/// Buckets for the time from claim to final state: from a second to three days.
 const SETTLEMENT_BUCKETS: [f64; 10] = [
     1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 259_200.0,
 ];
 
-/// The upper ends of the age buckets of unresolved transactions, in seconds, and
-/// their names; the last one has no end.
+/// The upper bounds, in seconds, and the names of the age buckets of unresolved transactions; the
+/// last one is unbounded.
 pub const AGES: [(i64, &str); 5] = [
     (60, "below_1m"),
     (600, "below_10m"),
@@ -35,7 +39,7 @@ pub const AGES: [(i64, &str); 5] = [
     (i64::MAX, "above_24h"),
 ];
 
-/// Operations whose answers may name another member.
+/// The operations whose answers may name another member.
 const MEMBER_OPERATIONS: [&str; 8] = [
     "purchase",
     "payment",
@@ -47,7 +51,7 @@ const MEMBER_OPERATIONS: [&str; 8] = [
     "callback",
 ];
 
-/// What the gateway measures. Cheap to clone.
+/// The instruments of the gateway. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     calls: Histogram<f64>,
@@ -80,39 +84,24 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    /// Measures to whatever provider is installed; to nothing where none is.
+    /// Creates the instruments of the installed meter provider. Without one they record nothing.
     fn default() -> Self {
         Self::new(&opentelemetry::global::meter(env!("CARGO_PKG_NAME")))
     }
 }
 
 impl Metrics {
-    /// The instruments of a meter.
+    /// Creates the instruments of a meter.
     #[must_use]
     pub fn new(meter: &Meter) -> Self {
-        let seconds = |name: &'static str, about: &'static str, buckets: &[f64]| {
-            let histogram = meter.f64_histogram(name).with_unit("s");
-            let histogram = histogram.with_boundaries(buckets.to_vec());
-            histogram.with_description(about).build()
-        };
-        let counter = |name: &'static str, about: &'static str| {
-            meter.u64_counter(name).with_description(about).build()
-        };
-        let gauge = |name: &'static str, about: &'static str| {
-            meter.u64_gauge(name).with_description(about).build()
-        };
-        let level = |name: &'static str, about: &'static str| {
-            let level = meter.i64_up_down_counter(name);
-            level.with_description(about).build()
-        };
-        let info = gauge("okebayar.build.info", "1; what is running");
+        let seconds = |name, about, buckets: &[f64]| histogram(meter, name, about, buckets);
+        let counter = |name, about| counter(meter, name, about);
+        let gauge = |name, about| gauge(meter, name, about);
+        let level = |name, about| level(meter, name, about);
+        let info = gauge("okebayar.build.info", "1; the label is the running version");
         info.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Self {
-            calls: seconds(
-                "rpc.server.call.duration",
-                "gRPC calls served",
-                &CALL_BUCKETS,
-            ),
+            calls: seconds(RPC_SERVER_CALL_DURATION, "gRPC calls served", &CALL_BUCKETS),
             operations: seconds(
                 "okebayar.operation.duration",
                 "Calls to OKEBAYAR",
@@ -155,15 +144,15 @@ impl Metrics {
                 "Answers and trusted callbacks about our reference code that name another account \
                  number, product or inquiry",
             ),
-            checks_due: gauge("okebayar.checks.due", "Status checks due and not begun"),
-            checks_running: gauge("okebayar.checks.running", "Status checks being made"),
+            checks_due: gauge("okebayar.checks.due", "Status checks due and not started"),
+            checks_running: gauge("okebayar.checks.running", "Status checks in flight"),
             replays: counter(
                 "okebayar.replays",
-                "Calls that found their reference code used",
+                "Calls whose reference code was in use already",
             ),
             balance: meter
                 .f64_gauge("okebayar.deposit.balance")
-                .with_description("The deposit as OKEBAYAR last told it, in rupiah")
+                .with_description("The deposit that OKEBAYAR last reported, in rupiah")
                 .build(),
             watchers: level("okebayar.watchers", "Open watch streams"),
             waiters: level("okebayar.waiters", "Calls that wait for an outcome"),
@@ -171,10 +160,10 @@ impl Metrics {
                 "okebayar.orphan.checks",
                 "Status checks about reference codes that the store does not know",
             ),
-            notices: counter("okebayar.notices", "Texts of OKEBAYAR's to the partner"),
+            notices: counter("okebayar.notices", "Texts from OKEBAYAR to the partner"),
             watch_lag: seconds(
                 "okebayar.watch.lag",
-                "From a change to the watcher of everything that is told",
+                "From a change to its delivery to watchers of all transactions",
                 &CALL_BUCKETS,
             ),
             store: seconds(
@@ -182,26 +171,26 @@ impl Metrics {
                 "Store calls",
                 &STORE_BUCKETS,
             ),
-            store_healthy: gauge("okebayar.store.healthy", "1 while the store may be used"),
+            store_healthy: gauge("okebayar.store.healthy", "1 while the store is usable"),
             guard: gauge(
                 "okebayar.failover.guard",
-                "1 while the failover guard is on: what is not provably new is held back",
+                "1 while the failover guard is on: what is not provably new is quarantined",
             ),
-            queued: gauge("okebayar.queue.waiting", "Purchases waiting or being sent"),
-            sending: gauge("okebayar.queue.sending", "Purchases being sent"),
+            queued: gauge("okebayar.queue.waiting", "Purchases queued or in flight"),
+            sending: gauge("okebayar.queue.sending", "Purchases in flight"),
         }
     }
 
-    /// A gRPC call that was served.
+    /// Records a gRPC call that was served.
     pub fn call(&self, method: &str, status: &'static str, took: Duration) {
         let labels = [
-            KeyValue::new("rpc.method", method.to_owned()),
-            KeyValue::new("rpc.response.status_code", status),
+            KeyValue::new(RPC_METHOD, method.to_owned()),
+            KeyValue::new(RPC_RESPONSE_STATUS_CODE, status),
         ];
         self.calls.record(took.as_secs_f64(), &labels);
     }
 
-    /// A call to OKEBAYAR.
+    /// Records a call to OKEBAYAR.
     pub fn operation(
         &self,
         account: &AccountName,
@@ -217,7 +206,8 @@ impl Metrics {
         self.operations.record(took.as_secs_f64(), &labels);
     }
 
-    /// A change of state, and the end if it is one, `age` seconds after the claim.
+    /// Records a change of state, and the settlement if the new state is final; `age` is the number
+    /// of seconds since the claim.
     pub fn transition(&self, operation: Operation, from: &State, to: &State, age: f64) {
         let labels = [
             operation_label(operation),
@@ -243,36 +233,36 @@ impl Metrics {
         }
     }
 
-    /// How many transactions are in a state that is not final.
+    /// Records the number of transactions in a state that is not final.
     pub fn open(&self, state: &'static str, count: u64) {
         self.open.record(count, &[KeyValue::new("state", state)]);
     }
 
-    /// How many transactions of an age have an open outcome.
+    /// Records the number of unresolved transactions in an age bucket.
     pub fn unresolved(&self, age: &'static str, count: u64) {
         self.unresolved.record(count, &[KeyValue::new("age", age)]);
     }
 
-    /// Records how many transactions in a state are open, of accounts that are not configured.
-    /// No account is a label: only configured ones may be.
+    /// Records the number of unresolved transactions in a state whose account is not configured.
+    /// The account is not a label: only configured accounts may be.
     pub fn unconfigured(&self, state: &'static str, count: u64) {
         self.unconfigured
             .record(count, &[KeyValue::new("state", state)]);
     }
 
-    /// A callback.
+    /// Counts a callback.
     pub fn callback(&self, result: &'static str) {
         self.callbacks.add(1, &[KeyValue::new("result", result)]);
     }
 
-    /// A status check.
+    /// Counts a status check.
     pub fn check(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.checks.add(1, &labels);
     }
 
-    /// Records how many status checks are due for the accounts of this gateway, and how many it
-    /// is making.
+    /// Records the number of status checks that are due for the accounts of this gateway, and the
+    /// number in flight.
     pub fn checks_at_work(&self, due: u64, running: usize) {
         self.checks_due.record(due, &[]);
         self.checks_running.record(running as u64, &[]);
@@ -292,13 +282,14 @@ impl Metrics {
         self.inquiries_sold.add(1, &[account_label(account)]);
     }
 
-    /// Shows the counter of inquiries that may have been sold before the first.
+    /// Exports a zero for inquiries that may have been sold: an alert on the first one must see an
+    /// increase.
     pub fn await_inquiry_sold(&self, account: &AccountName) {
         self.inquiries_sold.add(0, &[account_label(account)]);
     }
 
-    /// Shows the counter of another member's answers before the first: an alert at the
-    /// first must see it rise.
+    /// Exports zeros for answers that name another member: an alert on the first one must see an
+    /// increase.
     pub fn await_another_member(&self, account: &AccountName) {
         for operation in MEMBER_OPERATIONS {
             let labels = [
@@ -309,15 +300,14 @@ impl Metrics {
         }
     }
 
-    /// Counts an answer, or a trusted callback, about our reference code in which this field
-    /// alone is not ours.
+    /// Counts an answer, or a trusted callback, about our reference code in which only this field
+    /// differs.
     pub fn difference(&self, account: &AccountName, field: &'static str) {
         let labels = [account_label(account), KeyValue::new("field", field)];
         self.differing.add(1, &labels);
     }
 
-    /// Shows the counter of such answers before the first: an alert at the first must see it
-    /// rise.
+    /// Exports zeros for such answers: an alert on the first one must see an increase.
     pub fn await_difference(
         &self,
         account: &AccountName,
@@ -329,24 +319,24 @@ impl Metrics {
         }
     }
 
-    /// A call that found its reference code used.
+    /// Counts a call whose reference code was in use already.
     pub fn replay(&self, operation: Operation) {
         self.replays.add(1, &[operation_label(operation)]);
     }
 
-    /// The deposit as OKEBAYAR told it.
+    /// Records the deposit that OKEBAYAR reported.
     pub fn balance(&self, account: &AccountName, balance: Amount) {
         let (units, _) = balance.units_and_nanos();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is read as a float")]
         self.balance.record(units as f64, &[account_label(account)]);
     }
 
-    /// A watcher that began (1) or ended (-1).
+    /// Counts a watch that started (1) or ended (-1).
     pub fn watcher(&self, kind: &'static str, change: i64) {
         self.watchers.add(change, &[KeyValue::new("kind", kind)]);
     }
 
-    /// Counts a call that began to wait for an outcome (1) or ended (-1).
+    /// Counts a call that started (1) or stopped (-1) waiting for an outcome.
     pub fn waiter(&self, change: i64) {
         self.waiters.add(change, &[]);
     }
@@ -357,8 +347,8 @@ impl Metrics {
         self.orphan_checks.add(1, &labels);
     }
 
-    /// Shows the checks of an account's orphans before there is one, so that the first is
-    /// an increase.
+    /// Exports zeros for the checks of an account's orphans: an alert on the first one must see an
+    /// increase.
     pub fn no_orphan_checks(&self, account: &AccountName) {
         for result in ["success", "pending"] {
             let labels = [account_label(account), KeyValue::new("result", result)];
@@ -366,18 +356,18 @@ impl Metrics {
         }
     }
 
-    /// Counts a text to the partner, by what became of it.
+    /// Counts a text to the partner by its result.
     pub fn notice(&self, account: &AccountName, result: &'static str) {
         let labels = [account_label(account), KeyValue::new("result", result)];
         self.notices.add(1, &labels);
     }
 
-    /// How late a watcher of everything is told of a change.
+    /// Records the delay with which a watcher of all transactions receives a change.
     pub fn watch_lag(&self, seconds: f64) {
         self.watch_lag.record(seconds.max(0.0), &[]);
     }
 
-    /// A store call.
+    /// Records a store call.
     pub fn store(&self, operation: &'static str, is_ok: bool, took: Duration) {
         let labels = [
             KeyValue::new("operation", operation),
@@ -386,21 +376,45 @@ impl Metrics {
         self.store.record(took.as_secs_f64(), &labels);
     }
 
-    /// Whether the store may be used.
+    /// Records the health of the store.
     pub fn store_healthy(&self, is_healthy: bool) {
         self.store_healthy.record(u64::from(is_healthy), &[]);
     }
 
-    /// Whether the failover guard is on.
+    /// Records the state of the failover guard.
     pub fn guard(&self, is_on: bool) {
         self.guard.record(u64::from(is_on), &[]);
     }
 
-    /// How many purchases wait or are being sent, and how many of them are being sent.
+    /// Records the number of purchases that are queued or in flight, and the number in flight.
     pub fn queue(&self, waiting: usize, sending: usize) {
         self.queued.record(waiting as u64, &[]);
         self.sending.record(sending as u64, &[]);
     }
+}
+
+fn histogram(
+    meter: &Meter,
+    name: &'static str,
+    about: &'static str,
+    buckets: &[f64],
+) -> Histogram<f64> {
+    let histogram = meter.f64_histogram(name).with_unit("s");
+    let histogram = histogram.with_boundaries(buckets.to_vec());
+    histogram.with_description(about).build()
+}
+
+fn counter(meter: &Meter, name: &'static str, about: &'static str) -> Counter<u64> {
+    meter.u64_counter(name).with_description(about).build()
+}
+
+fn gauge(meter: &Meter, name: &'static str, about: &'static str) -> Gauge<u64> {
+    meter.u64_gauge(name).with_description(about).build()
+}
+
+fn level(meter: &Meter, name: &'static str, about: &'static str) -> UpDownCounter<i64> {
+    let level = meter.i64_up_down_counter(name);
+    level.with_description(about).build()
 }
 
 fn account_label(account: &AccountName) -> KeyValue {

@@ -1,4 +1,4 @@
-//! Every gRPC call served: how long it took, and how it ended.
+//! The tower layer that traces and measures every gRPC call.
 
 use std::{
     collections::BTreeSet,
@@ -14,26 +14,29 @@ use axum::{
     http::{HeaderMap, Request, Response},
 };
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use opentelemetry_semantic_conventions::attribute::{
+    OTEL_STATUS_CODE, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME,
+};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, info_span};
 
-use super::{Metrics, traces::continue_trace};
+use super::{metrics::Metrics, traces::continue_trace};
 
-/// Measures the calls of a gRPC server.
+/// A layer that measures the calls of a gRPC server.
 #[derive(Clone)]
 pub struct RpcLayer {
     metrics: Metrics,
-    /// The methods that there are; any other path is one label.
+    /// The known methods; all other paths share one label.
     methods: Arc<BTreeSet<String>>,
 }
 
-/// The label of a path that is no method.
+/// The label of a path that is not a method.
 const UNKNOWN_METHOD: &str = "unknown";
 
 impl RpcLayer {
-    /// Measures the methods of these descriptor sets.
+    /// Creates a layer for the methods in these descriptor sets.
     #[must_use]
     pub fn new(metrics: Metrics, descriptors: &[&[u8]]) -> Self {
         let mut methods = BTreeSet::new();
@@ -55,26 +58,26 @@ impl RpcLayer {
 }
 
 impl<S> Layer<S> for RpcLayer {
-    type Service = Measured<S>;
+    type Service = MeasuredService<S>;
 
-    fn layer(&self, inner: S) -> Measured<S> {
-        Measured {
+    fn layer(&self, inner: S) -> MeasuredService<S> {
+        MeasuredService {
             inner,
             layer: self.clone(),
         }
     }
 }
 
-/// A server whose calls are measured.
+/// A service whose calls are measured.
 #[derive(Clone)]
-pub struct Measured<S> {
+pub struct MeasuredService<S> {
     inner: S,
     layer: RpcLayer,
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type RpcFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<S> Service<Request<Body>> for Measured<S>
+impl<S> Service<Request<Body>> for MeasuredService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -84,13 +87,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = RpcFuture;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answered {
+    fn call(&mut self, request: Request<Body>) -> RpcFuture {
         let path = request.uri().path().trim_start_matches('/');
         let method = if self.layer.methods.contains(path) {
             path.to_owned()
@@ -101,10 +104,10 @@ where
             "rpc",
             otel.name = method,
             otel.kind = "server",
-            otel.status_code = tracing::field::Empty,
-            rpc.system.name = "grpc",
-            rpc.method = method,
-            rpc.response.status_code = tracing::field::Empty,
+            { OTEL_STATUS_CODE } = tracing::field::Empty,
+            { RPC_SYSTEM_NAME } = "grpc",
+            { RPC_METHOD } = method,
+            { RPC_RESPONSE_STATUS_CODE } = tracing::field::Empty,
         );
         continue_trace(&span, request.headers());
         let mut call = Call {
@@ -117,23 +120,24 @@ where
         let answering = span.in_scope(|| self.inner.call(request));
         let answering = async move {
             let response = answering.await?;
-            // An error without a body has its status in the headers.
+            // A response without a body (Trailers-Only) has its status in the headers.
             if let Some(code) = status_in(response.headers()) {
                 call.end(code);
                 return Ok(response);
             }
-            Ok(response.map(|body| Body::new(Watched { body, call })))
+            Ok(response.map(|body| Body::new(MeasuredBody { body, call })))
         };
         Box::pin(answering.instrument(span))
     }
 }
 
+/// Reads the gRPC status from headers or trailers.
 fn status_in(headers: &HeaderMap) -> Option<Code> {
     let status = headers.get("grpc-status")?;
     Some(Code::from_bytes(status.as_bytes()))
 }
 
-/// A call that is being served. One that is dropped was cancelled.
+/// A call in progress. Dropping it before its end records a cancellation.
 struct Call {
     span: Span,
     metrics: Metrics,
@@ -143,13 +147,14 @@ struct Call {
 }
 
 impl Call {
+    /// Records the end of the call, once.
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.is_over, true) {
             if is_servers_fault(code) {
-                self.span.record("otel.status_code", "ERROR");
+                self.span.record(OTEL_STATUS_CODE, "ERROR");
             }
             let (code, took) = (name(code), self.began.elapsed());
-            self.span.record("rpc.response.status_code", code);
+            self.span.record(RPC_RESPONSE_STATUS_CODE, code);
             self.metrics.call(&self.method, code, took);
         }
     }
@@ -161,13 +166,13 @@ impl Drop for Call {
     }
 }
 
-/// A response's body, whose trailers tell how the call ended.
-struct Watched {
+/// A response body that ends its call with the status in its trailers.
+struct MeasuredBody {
     body: Body,
     call: Call,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = tonic::Status;
 
@@ -198,7 +203,7 @@ impl HttpBody for Watched {
     }
 }
 
-/// The codes that the conventions call an error of the server's span.
+/// Returns true for codes that the semantic conventions treat as errors of a server span.
 fn is_servers_fault(code: Code) -> bool {
     matches!(
         code,
@@ -211,7 +216,7 @@ fn is_servers_fault(code: Code) -> bool {
     )
 }
 
-/// The code as gRPC writes it.
+/// Returns the name of a code as gRPC spells it.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

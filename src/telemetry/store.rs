@@ -1,12 +1,15 @@
-//! A store whose calls are measured.
+//! A wrapper that traces and measures the calls of a store.
 
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use opentelemetry_semantic_conventions::attribute::{
+    DB_OPERATION_NAME, DB_SYSTEM_NAME, ERROR_TYPE, OTEL_STATUS_CODE,
+};
 use tracing::{Instrument, Span, info_span};
 
-use super::Metrics;
+use super::metrics::Metrics;
 use crate::{
     store::{
         Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,
@@ -15,7 +18,7 @@ use crate::{
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
 
-/// Measures every call of the store inside.
+/// A store that measures every call of the store it wraps.
 pub struct MeasuredStore {
     inner: Arc<dyn Store>,
     system: &'static str,
@@ -23,7 +26,7 @@ pub struct MeasuredStore {
 }
 
 impl MeasuredStore {
-    /// The store, measured; `system` is what it is called in spans.
+    /// Wraps a store; `system` is its name in spans.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, system: &'static str, metrics: Metrics) -> Self {
         Self {
@@ -33,7 +36,8 @@ impl MeasuredStore {
         }
     }
 
-    /// A span within another; what runs by itself in the background has none.
+    /// Creates a span as a child of the current one. Background work has no current span, and gets
+    /// none.
     fn span(&self, operation: &'static str) -> Span {
         if Span::current().is_none() {
             return Span::none();
@@ -42,10 +46,10 @@ impl MeasuredStore {
             "store",
             otel.name = operation,
             otel.kind = "client",
-            otel.status_code = tracing::field::Empty,
-            db.system.name = self.system,
-            db.operation.name = operation,
-            error.type = tracing::field::Empty,
+            { OTEL_STATUS_CODE } = tracing::field::Empty,
+            { DB_SYSTEM_NAME } = self.system,
+            { DB_OPERATION_NAME } = operation,
+            { ERROR_TYPE } = tracing::field::Empty,
         )
     }
 }
@@ -59,8 +63,8 @@ macro_rules! measured {
                 let span = self.span(stringify!($name));
                 let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
                 if done.is_err() {
-                    span.record("error.type", "store");
-                    span.record("otel.status_code", "ERROR");
+                    span.record(ERROR_TYPE, "store");
+                    span.record(OTEL_STATUS_CODE, "ERROR");
                 }
                 self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
                 done
@@ -70,7 +74,7 @@ macro_rules! measured {
                 self.inner.partition_of(key)
             }
 
-            // It lasts as long as its connection: not a call to be measured.
+            // Not measured: it lasts as long as its connection.
             async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
                 self.inner.listen(wake).await
             }

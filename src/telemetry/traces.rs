@@ -1,5 +1,5 @@
-//! Traces: one story for each purchase, over answers, callbacks and checks that come
-//! minutes apart and on other replicas.
+//! Traces: the answers, callbacks and checks of a purchase are linked, even if they are minutes
+//! apart and on different replicas.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,14 @@ use tracing::{Span, Subscriber, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use super::{TelemetryError, export::CountedProcessor, is_exported, resource};
+use super::{
+    environment::{is_exported, resource},
+    error::TelemetryError,
+    span_counter::CountedProcessor,
+};
 use crate::transaction::TraceContext;
 
-/// Makes spans; exports them where the environment names an endpoint.
+/// Creates the tracer provider, which exports spans if the environment sets an endpoint.
 pub(super) fn provider() -> Result<SdkTracerProvider, TelemetryError> {
     let mut provider = SdkTracerProvider::builder().with_resource(resource());
     if is_exported("TRACES") {
@@ -28,7 +32,7 @@ pub(super) fn provider() -> Result<SdkTracerProvider, TelemetryError> {
     Ok(provider.build())
 }
 
-/// Turns this crate's spans into those of a provider, whatever the log shows.
+/// Creates the layer that records the spans of this crate, independent of the level of the log.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -44,6 +48,7 @@ where
         .with_filter(ours)
 }
 
+/// The carrier of a trace context in HTTP headers.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
@@ -56,11 +61,11 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// Makes a span part of the trace that the headers name (W3C trace context).
+/// Sets the parent of a span to the trace in the headers (W3C trace context).
 pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
     let parent = TraceContextPropagator::new().extract(&Headers(headers));
     if parent.span().span_context().is_valid() {
-        // It fails for a span that nobody makes anything of.
+        // It fails for a span that no layer records, which needs no parent.
         let _ = span.set_parent(parent);
     }
 }
@@ -68,7 +73,7 @@ pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// The current span, to be found again by those that come later; never baggage.
+/// Returns the context of the current span, to be stored and linked later; it excludes baggage.
 #[must_use]
 pub fn current_trace() -> Option<TraceContext> {
     let mut carrier = HashMap::new();
@@ -79,7 +84,7 @@ pub fn current_trace() -> Option<TraceContext> {
     })
 }
 
-/// Links a span to the one that was kept.
+/// Links a span to a stored trace context.
 pub fn link(span: &Span, to: Option<&TraceContext>) {
     let Some(to) = to else {
         return;
@@ -94,7 +99,7 @@ pub fn link(span: &Span, to: Option<&TraceContext>) {
     span.add_link(kept.span().span_context().clone());
 }
 
-/// The id of the current trace, for a line of the log.
+/// Returns the id of the current trace, for a log line.
 pub(super) fn current_trace_id() -> Option<String> {
     let context = Context::current();
     let span = context.span();

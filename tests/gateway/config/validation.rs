@@ -38,7 +38,7 @@ async fn assert_refused(world: &mut World, key: &str, value: &str, words: &[&str
 async fn empty_secret_is_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     let key = "accounts.main.callback_secret";
-    let empty = "it is configured, and empty";
+    let empty = "must not be empty";
     for value in ["", " ", "\n", "\r\n\t"] {
         assert_refused(&mut world, key, value, &[&format!("{key}: "), empty]).await;
         let file = world.path().join("secret");
@@ -74,26 +74,26 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
     let key = "accounts.main.callback_secret";
     let remedy = "openssl rand -hex 16";
     for (value, problem) in [
-        ("0123456789abcde", "it is shorter than 16 characters"),
+        ("0123456789abcde", "shorter than 16 characters"),
         (
             "0123456789abcdef/x",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef%41",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef+",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef=",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
         (
             "0123456789abcdef?a",
-            "it holds characters that a URL does not carry to the letter",
+            "contains characters that must be escaped in a URL",
         ),
     ] {
         let words = [format!("{key}: {problem}"), remedy.to_owned()];
@@ -104,9 +104,9 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
         world.unset(key);
     }
     for (value, problem) in [
-        ("0123456789 abcdef", "it holds white space"),
-        (" 0123456789abcdef", "it holds white space"),
-        ("0123456789abcdef\nPIN=1", "it holds white space"),
+        ("0123456789 abcdef", "must not contain white space"),
+        (" 0123456789abcdef", "must not contain white space"),
+        ("0123456789abcdef\nPIN=1", "must not contain white space"),
         ("0123456789abcdefé", "not printable ASCII"),
         (&"a".repeat(257), "longer than 256 bytes"),
     ] {
@@ -114,7 +114,7 @@ async fn short_or_unsafe_callback_secret_is_rejected() {
     }
     // The callback address appears in logs of third parties.
     world.set("accounts.main.pin", "0123456789abcdef");
-    assert_refused(&mut world, key, "0123456789abcdef", &["it is the PIN"]).await;
+    assert_refused(&mut world, key, "0123456789abcdef", &["equals the PIN"]).await;
     for value in [
         "0123456789abcdeF",
         "0123456789abcdeF\n",
@@ -158,14 +158,14 @@ async fn trusted_callbacks_require_secret_or_allow_list() {
 async fn sender_lists_open_to_everyone_are_rejected() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
     for value in ["", " ", ","] {
-        let words = ["callbacks.allow: it is configured, and empty"];
+        let words = ["callbacks.allow: must not be empty"];
         assert_refused(&mut world, "callbacks.allow", value, &words).await;
     }
     for value in ["203.0.113.0/33", "203.0.113", "::ffff:203.0.113.7"] {
         assert_refused(&mut world, "callbacks.allow", value, &["callbacks.allow: "]).await;
     }
     for value in ["0.0.0.0/0", "::/0", "10.0.0.0/8, 0.0.0.0/1"] {
-        let words = ["callbacks.trusted_proxies: ", "name another sender"];
+        let words = ["callbacks.trusted_proxies: ", "forge the sender"];
         assert_refused(&mut world, "callbacks.trusted_proxies", value, &words).await;
     }
 }
@@ -227,7 +227,7 @@ async fn code_with_documented_meaning_is_rejected_as_never_received() {
         assert!(can_be_used, "{code}: {output}");
     }
     world.set(key, "404, 777");
-    let words = [format!("{key}: 777 stands in failed_codes too")];
+    let words = [format!("{key}: 777 is also listed in failed_codes")];
     assert_refused(
         &mut world,
         "accounts.main.failed_codes",
@@ -265,7 +265,7 @@ async fn time_below_safe_minimum_requires_opt_in() {
     }
     world.set("store.failover_guard", "0s");
     assert!(check(&world).await.0, "0s switches the guard off");
-    let words = ["checks.age_max: ", "give at most 720h"];
+    let words = ["checks.age_max: ", "use at most 720h"];
     assert_refused(&mut world, "checks.age_max", "721h", &words).await;
     for key in [
         "accounts.main.timeout",
@@ -332,7 +332,7 @@ async fn password_in_toml_file_is_rejected_and_masked() {
     assert!(!process.ended().await.success());
     let output = process.text();
     for key in ["store.url", "accounts.main.proxy"] {
-        let problem = format!("{key}: a password stands in the TOML file");
+        let problem = format!("{key}: passwords are not allowed in the TOML file");
         assert!(output.contains(&problem), "{output}");
     }
     assert!(output.contains("accounts.main.proxy_file"), "{output}");
@@ -356,10 +356,10 @@ async fn proxy_given_twice_or_in_unusable_file_is_rejected() {
     let file = world.path().join("proxy");
     let path = file.display().to_string();
     for (text, problem) in [
-        ("", "accounts.main.proxy_file: it is no proxy"),
+        ("", "accounts.main.proxy_file: not the URL of a proxy"),
         (
             "ftp://me:hush-hush@proxy",
-            "accounts.main.proxy_file: it is no proxy",
+            "accounts.main.proxy_file: not the URL of a proxy",
         ),
         // The sandbox's URL is plain http on loopback.
         (
@@ -373,7 +373,7 @@ async fn proxy_given_twice_or_in_unusable_file_is_rejected() {
     std::fs::write(&file, "http://me:hush-hush@127.0.0.1:3128\n").unwrap();
     assert_refused(&mut world, key, "/missing", &["cannot be read"]).await;
     world.set("accounts.main.proxy", "http://127.0.0.1:3128");
-    assert_refused(&mut world, key, &path, &["it is given twice"]).await;
+    assert_refused(&mut world, key, &path, &["set twice"]).await;
     world.unset("accounts.main.proxy").set(key, &path);
     let (can_be_used, output) = check(&world).await;
     assert!(can_be_used, "{output}");
@@ -383,7 +383,7 @@ async fn proxy_given_twice_or_in_unusable_file_is_rejected() {
 #[tokio::test]
 async fn unrestricted_callbacks_are_warned_about_at_start() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
-    let warning = "anybody who reaches callbacks.listen can send callbacks";
+    let warning = "any client that reaches callbacks.listen can send callbacks";
     for (listen, secret, is_warned) in [
         ("0.0.0.0:0", None, true),
         ("127.0.0.1:0", None, false),

@@ -1,5 +1,5 @@
-//! Counts spans on their way out: what ended, what a collector took, what it did not.
-//! The rest waits in a bounded queue, or was dropped because that was full.
+//! Counters of spans that ended, were exported, or failed to export. The difference is queued, or
+//! was dropped because the bounded queue was full.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use opentelemetry_sdk::{
     trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-/// The counter of spans.
+/// Creates the counter of spans.
 fn spans() -> Counter<u64> {
     opentelemetry::global::meter(env!("CARGO_PKG_NAME"))
         .u64_counter("okebayar.telemetry.spans")
-        .with_description("Spans that ended, that a collector took, and that it did not take")
+        .with_description("Spans that ended, were exported, or failed to export")
         .build()
 }
 
@@ -23,7 +23,7 @@ fn label(result: &'static str) -> [KeyValue; 1] {
     [KeyValue::new("result", result)]
 }
 
-/// Counts what ends before it is queued.
+/// A span processor that counts spans before it queues them.
 #[derive(Debug)]
 pub(super) struct CountedProcessor {
     inner: BatchSpanProcessor,
@@ -31,7 +31,7 @@ pub(super) struct CountedProcessor {
 }
 
 impl CountedProcessor {
-    /// Exports in batches, on a thread of its own.
+    /// Creates a processor that exports in batches on a thread of its own.
     pub(super) fn new(exporter: OtlpExporter) -> Self {
         let exporter = CountedExporter {
             inner: exporter,
@@ -69,7 +69,7 @@ impl SpanProcessor for CountedProcessor {
     }
 }
 
-/// Counts what a collector takes.
+/// An exporter that counts exported and failed spans.
 #[derive(Debug)]
 struct CountedExporter {
     inner: OtlpExporter,

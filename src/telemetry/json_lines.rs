@@ -1,4 +1,4 @@
-//! Lines of JSON: one object each, fields flat, the trace they belong to.
+//! The JSON format of the log: one object for each line, with flat fields and the trace id.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use tracing_subscriber::{
 
 use super::traces::current_trace_id;
 
-/// Writes events as JSON.
+/// A formatter that writes each event as one line of JSON.
 pub(super) struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -34,7 +34,7 @@ where
     ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let mut line = Fields::default();
+        let mut line = LogLine::default();
         line.set("timestamp", time);
         line.set("level", event.metadata().level().as_str());
         event.record(&mut line);
@@ -46,16 +46,17 @@ where
     }
 }
 
+/// A log line under construction.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct LogLine(Map<String, Value>);
 
-impl Fields {
+impl LogLine {
     fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field.name(), format!("{value:?}"));
     }
