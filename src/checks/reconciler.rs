@@ -156,11 +156,11 @@ struct Reconciler {
     stopping: CancellationToken,
     slots: Arc<Slots>,
     slots_now: usize,
-    /// InquiryResult due, and not begun yet.
+    /// Found due, and not begun yet.
     waiting: VecDeque<DueCheck>,
     /// More is due than was found.
     is_more_due: bool,
-    /// InquiryResult due, of an account that is not known yet.
+    /// Found due, of an account that is not known yet.
     unplaced: VecDeque<TransactionKey>,
     /// The next page of those.
     page: usize,
