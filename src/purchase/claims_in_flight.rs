@@ -26,7 +26,7 @@ impl ClaimsInFlight {
         ClaimInFlight { claims, key }
     }
 
-    /// Returns true while a claim of the reference code has begun and not ended. Subject before the
+    /// Returns true while a claim of the reference code has begun and not ended. Asked before the
     /// store is read, so that a claim that ends in between is found there.
     pub(super) fn contains(&self, key: &TransactionKey) -> bool {
         self.counts().contains_key(key)
