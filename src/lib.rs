@@ -7,12 +7,12 @@
 //!  caller                                                              OKEBAYAR
 //!    | gRPC                                                               |
 //!  grpc --> purchase: admission --> claim --> store (SendPermit)          |
-//!              |--> send --> okebayar/client: POST ---------------------->|
+//!              |--> send --> okebayar/operations: POST ------------------>|
 //!              |<-- okebayar/verdict <-- answer --------------------------|
 //!              |--> outcome --> ledger: fold, compare-and-save, publish   |
 //!    |<-- ledger: wait, watch                                             |
 //!           callbacks: listener --> record --> ledger <-- HTTP callback --|
-//!           checks: reconciler --> status_check --> okebayar/client ----->|
+//!           checks: reconciler --> status_check --> okebayar/operations ->|
 //! ```
 //!
 //! | layer | room | job |

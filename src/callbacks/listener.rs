@@ -1,4 +1,4 @@
-//! INBOUND 2: OKEBAYAR's callbacks over HTTP (API page, section 4).
+//! INBOUND 2: OKEBAYAR's callbacks over HTTP (docs/OKEBAYAR.md, section 4).
 //!
 //! `GET` with query parameters, or `POST` with JSON, XML or a form, to
 //! `/callbacks/{account}[/{secret}]`. Answered 200 only once stored (promise 12).

@@ -23,7 +23,7 @@ struct Floor {
     why: &'static str,
 }
 
-/// OKEBAYAR may queue a purchase and meanwhile deny having it (API page, section 3.2).
+/// OKEBAYAR may queue a purchase and meanwhile deny having it (docs/OKEBAYAR.md, section 3.2).
 const NOT_RECEIVED_AFTER: Floor = Floor {
     key: "checks.not_received_after",
     least: SignedDuration::from_mins(10),

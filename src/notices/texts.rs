@@ -1,4 +1,4 @@
-//! OKEBAYAR's texts to the partner (API page, section 3): a list of texts, a note with the
+//! OKEBAYAR's texts to the partner (docs/OKEBAYAR.md, section 3): a list of texts, a note with the
 //! mentions of each, and a note that bounds how many new ones an account adds.
 //!
 //! Texts that differ from purchase to purchase would push announcements out of the list, and

@@ -31,7 +31,7 @@ fn xml_text(text: &str) -> String {
         .replace('\r', "&#13;")
 }
 
-/// Encodes `additionaldata` for JSON. The API page does not define its form, so each form occurs:
+/// Encodes `additionaldata` for JSON. OKEBAYAR does not define its form, so each form occurs:
 /// an XML document, an XML fragment, an object, and an XML document between white space.
 fn json_inside(pairs: &[(String, String)], form: usize) -> String {
     match form % 4 {
@@ -170,7 +170,7 @@ impl SandboxAnswer {
         }
     }
 
-    /// Encodes the body of a callback. The API page does not document its XML root.
+    /// Encodes the body of a callback. OKEBAYAR does not document its XML root.
     #[must_use]
     pub fn write_callback(&self, format: WireFormat) -> String {
         match format {

@@ -1,4 +1,4 @@
-//! The partner API as the API page documents it: one POST for all operations.
+//! The partner API as docs/OKEBAYAR.md documents it: one POST for all operations.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Reaction {
 }
 
 const PREPAID: &str = "OkeBayar-prabayar";
-/// The API page documents the same code for the postpaid inquiry and the payment; only a payment
+/// OKEBAYAR documents the same code for the postpaid inquiry and the payment; only a payment
 /// has an `inquirycode`.
 const POSTPAID: &str = "OkeBayar-inquiry";
 const CHECK: &str = "OkeBayar-cek-status";

@@ -1,4 +1,4 @@
-//! The status codes that the sandbox returns (API page, section 5).
+//! The status codes that the sandbox returns (docs/OKEBAYAR.md, section 5).
 
 pub const SUCCESS: u16 = 0;
 pub const DEPOSIT_EXHAUSTED: u16 = 203;

@@ -1,4 +1,4 @@
-//! A simulator of OKEBAYAR, written from the API page because the real service has no test
+//! A simulator of OKEBAYAR, written from docs/OKEBAYAR.md because the real service has no test
 //! environment that we can reach. It verifies signatures and parameters, keeps a deposit, assigns
 //! trace codes, rejects duplicates (208), answers status checks, sends callbacks, and misbehaves
 //! in ways that the account number selects.

@@ -1,4 +1,4 @@
-//! The parameters of a request, read as strictly as the API page demands: one flat object, or
+//! The parameters of a request, read as strictly as docs/OKEBAYAR.md demands: one flat object, or
 //! `<transaction>` with one element for each parameter, every name in lower case.
 
 use std::collections::BTreeMap;

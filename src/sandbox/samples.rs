@@ -1,4 +1,4 @@
-//! Answers in the form of the samples on the API page.
+//! Answers in the form of the published samples.
 
 use super::{
     answer::SandboxAnswer,

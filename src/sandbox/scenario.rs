@@ -380,7 +380,7 @@ pub const QUEUED_PREFIX: &str = "080000007";
 /// checks are answered with the status code in the three digits after it.
 pub const NOT_RECEIVED_PREFIX: &str = "080000006";
 
-/// The default status code of a check about an unknown reference code. The API page does not
+/// The default status code of a check about an unknown reference code. OKEBAYAR does not
 /// document one.
 pub const NOT_FOUND_DEFAULT: u16 = 400;
 

@@ -1,4 +1,4 @@
-//! OKEBAYAR's codes (API page, section 2), each a type of its own, and the macros that define the
+//! OKEBAYAR's codes (docs/OKEBAYAR.md, section 2), each a type of its own, and the macros that define the
 //! types of codes.
 //!
 //! A value of one of these types is valid, because it was parsed. `Debug` never shows serial

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The inquiries made under one reference code: a check of a purchase under the same code may find
-/// them (API page, 3.2).
+/// them (docs/OKEBAYAR.md, section 3.2).
 ///
 /// Each entry is an id and the status code of the answer. Hashes of the other facts in the answer
 /// follow the id; an earlier release takes the whole text for an id and keeps it.
@@ -171,7 +171,7 @@ impl InquiriesMade {
     }
 
     /// Returns true when an inquiry returned, or may have returned, this serial number. The answer
-    /// to an inquiry may contain one (API page, section 3), so an unknown answer may contain any.
+    /// to an inquiry may contain one (docs/OKEBAYAR.md, section 3), so an unknown answer may contain any.
     #[must_use]
     pub fn may_have_returned_serial_number(&self, number: &SerialNumber) -> bool {
         self.has_returned(InquiryFact::SerialNumber, number.expose(), true)

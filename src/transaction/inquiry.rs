@@ -12,7 +12,7 @@ pub struct Inquiry {
     pub account: AccountName,
     /// OKEBAYAR's id of the inquiry.
     pub inquiry_code: InquiryCode,
-    /// The time until which it may be paid (API page, section 3).
+    /// The time until which it may be paid (docs/OKEBAYAR.md, section 3).
     pub expires_at: Timestamp,
     /// The order that is sent.
     pub order: Order,

@@ -12,7 +12,7 @@ pub struct Rules {
     /// The least time between two doubtful checks that agree; 5 minutes by default.
     pub doubtful_gap: SignedDuration,
     /// The least time from the POST to a "never received" that is believed; 10 minutes by
-    /// default (API page, 3.2).
+    /// default (docs/OKEBAYAR.md, section 3.2).
     pub not_received_after: SignedDuration,
     /// The greatest difference between the clocks of two gateways; 1 minute by default. The times
     /// in one record may come from two gateways, so every rule that waits adds it.

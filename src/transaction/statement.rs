@@ -50,7 +50,7 @@ impl Statement {
     }
 
     /// Builds a statement with only those details that its finding may carry, so that repetitions
-    /// are one entry: each check has a new trace code (API page, 3.2), and each pending answer a
+    /// are one entry: each check has a new trace code (docs/OKEBAYAR.md, section 3.2), and each pending answer a
     /// new balance. An unconfirmed serial number is dropped.
     #[must_use]
     pub fn new(

@@ -1,4 +1,4 @@
-//! Every status code of the API page, section 5, for every operation and in both formats: the
+//! Every status code of docs/OKEBAYAR.md, section 5, for every operation and in both formats: the
 //! caller's result (design, section 3).
 
 use std::sync::{Arc, Mutex};

@@ -88,7 +88,7 @@ impl Names {
     }
 }
 
-/// The classes of codes (API page, section 5).
+/// The classes of codes (docs/OKEBAYAR.md, section 5).
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Class {
     Success,

@@ -1,4 +1,4 @@
-//! The sandbox is as strict as the API page: an invalid request gets the documented status code in
+//! The sandbox is as strict as docs/OKEBAYAR.md: an invalid request gets the documented status code in
 //! either format.
 
 use md5::{Digest, Md5};
