@@ -74,7 +74,7 @@ pub struct Gateway {
 }
 
 /// The collaborators that most rooms share.
-struct Shared {
+struct SharedParts {
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
     accounts: Arc<AccountDirectory>,
@@ -89,7 +89,7 @@ struct Shared {
     stopping: CancellationToken,
 }
 
-impl Shared {
+impl SharedParts {
     fn new(
         store: Arc<dyn Store>,
         upstreams: Upstreams,
@@ -238,7 +238,7 @@ impl Gateway {
         ambient: Ambient,
         stopping: CancellationToken,
     ) -> Self {
-        let shared = Shared::new(store, upstreams, settings, ambient, stopping);
+        let shared = SharedParts::new(store, upstreams, settings, ambient, stopping);
         let sales = Arc::new(shared.sales());
         Self {
             purchases: Arc::new(shared.purchases(&sales)),
