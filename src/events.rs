@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    store::{Heard, Store},
+    store::{Notification, Store},
     transaction::{Transaction, TransactionKey},
 };
 
@@ -232,11 +232,11 @@ impl Poll {
 /// that breaks is made again; what was missed meanwhile, waiters find when they
 /// look at the store of their own accord.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
-    let wake = |heard: Heard| match heard {
-        Heard::Listening => {
+    let wake = |heard: Notification| match heard {
+        Notification::Listening => {
             hub.listening.send_replace(true);
         }
-        Heard::Change(key, version) => hub.wake(&key, version),
+        Notification::Change(key, version) => hub.wake(&key, version),
     };
     let mut heard = true;
     loop {

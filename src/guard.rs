@@ -13,7 +13,7 @@ use crate::{
     app::open_store,
     config::{Settings, StoreSettings},
     store::{
-        List, Store,
+        BoundedList, Store,
         guard::{self, Ending, Guard, Shown},
         redb::{RedbSettings, RedbStore},
         redis::RedisStore,
@@ -140,7 +140,7 @@ async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
             let store = RedisStore::connect(settings.clone());
             let store = store.context("store.url")?;
             let shown = guard::show(&store).await?;
-            let items = store.items(List::GuardEndings).await?;
+            let items = store.items(BoundedList::GuardEndings).await?;
             let endings = items.iter().map(|item| guard::ending(item));
             Ok((shown, endings.collect::<Result<_, _>>()?))
         }

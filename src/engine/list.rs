@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use crate::{
-    store::{Listed, Listing, StoreError, unresolved::UNRESOLVED},
+    store::{Listing, ListingEntry, StoreError, unresolved::UNRESOLVED},
     telemetry::AGES,
     transaction::{AccountName, State, Transaction},
 };
@@ -26,7 +26,7 @@ pub struct ListQuery {
     /// The most to return.
     pub page_size: usize,
     /// Goes on after this entry.
-    pub after: Option<Listed>,
+    pub after: Option<ListingEntry>,
 }
 
 /// A part of a listing.
@@ -35,7 +35,7 @@ pub struct Page {
     /// The transactions, newest first.
     pub transactions: Vec<Arc<Transaction>>,
     /// Where to go on; `None` at the end.
-    pub next: Option<Listed>,
+    pub next: Option<ListingEntry>,
 }
 
 /// Not final, and nobody waits for it.
@@ -60,9 +60,11 @@ impl Engine {
             states.contains(&transaction.standing().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
-        let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);
-        let mut after = query.after.clone().unwrap_or(Listed {
-            created_ms: to_ms.clamp(0, Listed::MS_MAX),
+        let to_ms = query
+            .to
+            .map_or(ListingEntry::MS_MAX, Timestamp::as_millisecond);
+        let mut after = query.after.clone().unwrap_or(ListingEntry {
+            created_ms: to_ms.clamp(0, ListingEntry::MS_MAX),
             name: String::new(),
         });
         let mut transactions: Vec<Arc<Transaction>> = Vec::new();
@@ -108,11 +110,11 @@ impl Engine {
             limits.queue - self.queue.available_permits(),
             limits.sending - self.sending.available_permits(),
         );
-        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
+        let not_sent = self.store.count(NOT_SENT, 0, ListingEntry::MS_MAX).await?;
         self.metrics().open(NOT_SENT, not_sent);
         let mut open = [0; UNRESOLVED.len()];
         let now_ms = self.now().as_millisecond();
-        let mut to_ms = Listed::MS_MAX;
+        let mut to_ms = ListingEntry::MS_MAX;
         // The ages together are all of time.
         for (age_seconds, name) in AGES {
             let from_ms = now_ms
@@ -138,8 +140,8 @@ impl Engine {
         &self,
         states: &[&'static str],
         query: &ListQuery,
-        after: &Listed,
-    ) -> Result<Vec<Listed>, StoreError> {
+        after: &ListingEntry,
+    ) -> Result<Vec<ListingEntry>, StoreError> {
         let of_state = |state: &&'static str| {
             let listing = Listing {
                 state,
@@ -150,7 +152,7 @@ impl Engine {
             async move { self.store.list(&listing).await }
         };
         let found = try_join_all(states.iter().map(of_state)).await?;
-        let mut found: Vec<Listed> = found.into_iter().flatten().collect();
+        let mut found: Vec<ListingEntry> = found.into_iter().flatten().collect();
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.dedup();
         found.truncate(query.page_size);

@@ -415,7 +415,7 @@ impl Engine {
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),
-            Commit::Conflict(None) | Commit::OtherHistory => Err(StoreError::Corrupt {
+            Commit::Conflict(None) | Commit::OtherEpoch => Err(StoreError::Corrupt {
                 key: current.key().to_string(),
                 problem: "it comes and goes".to_owned(),
             }),

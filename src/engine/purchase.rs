@@ -415,7 +415,7 @@ impl Engine {
                         Err(refused) => Err(unconfirmed(refused)),
                     };
                 }
-                Claim::HeldBack(transaction) => {
+                Claim::Quarantined(transaction) => {
                     self.hub.publish(&transaction);
                     warn!(key = %intent.key(), "a purchase is held back by the failover guard");
                     return Ok(Claimed::HeldBack(transaction));
@@ -429,7 +429,7 @@ impl Engine {
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
-                Claim::OtherHistory => {
+                Claim::OtherEpoch => {
                     guard = self.refresh_guard().await.map_err(unread)?;
                     stored = None;
                 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     store::{
-        Listed, StoreError,
+        ListingEntry, StoreError,
         inbox::{Orphan, OrphanCheck},
         notices::Notice,
     },
@@ -125,7 +125,7 @@ where
 }
 
 fn next_page(slice: &Slice, start: usize) -> String {
-    let next = Listed {
+    let next = ListingEntry {
         created_ms: i64::try_from(start).unwrap_or(i64::MAX),
         name: String::new(),
     };

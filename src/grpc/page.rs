@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::store::Listed;
+use crate::store::ListingEntry;
 
 /// The written form of a token.
 #[derive(Message)]
@@ -34,7 +34,7 @@ impl Scope {
 }
 
 /// The token of the page after an entry.
-pub(super) fn token(scope: &Scope, after: &Listed) -> String {
+pub(super) fn token(scope: &Scope, after: &ListingEntry) -> String {
     let token = Token {
         scope: scope.0.clone(),
         created_ms: after.created_ms,
@@ -44,11 +44,11 @@ pub(super) fn token(scope: &Scope, after: &Listed) -> String {
 }
 
 /// The entry after which a page begins.
-pub(super) fn read(scope: &Scope, text: &str) -> Result<Listed, &'static str> {
+pub(super) fn read(scope: &Scope, text: &str) -> Result<ListingEntry, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text);
     let token = bytes.map(|bytes| Token::decode(bytes.as_slice()));
     match token {
-        Ok(Ok(token)) if token.scope == scope.0 => Ok(Listed {
+        Ok(Ok(token)) if token.scope == scope.0 => Ok(ListingEntry {
             created_ms: token.created_ms,
             name: token.name,
         }),

@@ -11,7 +11,7 @@ use crate::{
     ambient::Ambient,
     config::Settings,
     store::{
-        Commit, LIST_MAX, Listed, Listing, Store, StoreError, guard::GuardSettings, inbox,
+        Commit, LIST_MAX, Listing, ListingEntry, Store, StoreError, guard::GuardSettings, inbox,
         inbox::Orphan,
     },
     transaction::{Kept, Release, Transaction, TransactionKey},
@@ -76,11 +76,11 @@ pub(super) async fn release(
 }
 
 /// Every entry in the listing of CONFIRMING, which is the state of what is held back.
-async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
-    let mut entries: Vec<Listed> = Vec::new();
+async fn confirming(store: &dyn Store) -> Result<Vec<ListingEntry>, StoreError> {
+    let mut entries: Vec<ListingEntry> = Vec::new();
     loop {
-        let newest = Listed {
-            created_ms: Listed::MS_MAX,
+        let newest = ListingEntry {
+            created_ms: ListingEntry::MS_MAX,
             name: String::new(),
         };
         let listing = Listing {
@@ -103,7 +103,7 @@ async fn release_one(
     settings: &Settings,
     by: &Release,
     ambient: Ambient,
-    entry: &Listed,
+    entry: &ListingEntry,
     mentions: &Mentions,
 ) -> Result<Result<(), Kept>, StoreError> {
     let key: TransactionKey = entry.key()?;
@@ -118,7 +118,7 @@ async fn release_one(
         match store.commit(&change, None).await? {
             Commit::Done => return Ok(Ok(())),
             Commit::Conflict(stored) => current = stored,
-            Commit::OtherHistory => break,
+            Commit::OtherEpoch => break,
         }
     }
     Ok(Err(Kept::NotHeldBack))

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Keep, List, Put, Store, StoreError};
+use super::{BoundedList, CasResult, Expiry, Store, StoreError};
 use crate::events::LISTEN_AGAIN_AFTER;
 
 pub(super) const NOTE: &str = "guard";
@@ -162,9 +162,7 @@ impl Found {
         let noted = text.as_deref().map(parse).transpose()?;
         let seals = store.seals().await?;
         let seen = noted.as_ref().or(known.map(|known| &known.note));
-        let history = store
-            .history_name(seen.map(|seen| seen.history.as_str()))
-            .await?;
+        let history = store.epoch(seen.map(|seen| seen.history.as_str())).await?;
         // SUBTLE: a gateway listens only after its first look wrote the note. (1) Two gateways
         // start on a new store, and one reads no note, (2) the other writes the note and then
         // listens, (3) the first finds a listener. So it reads the note again: whoever finds
@@ -255,7 +253,7 @@ impl Found {
         let put = store
             .put_note(NOTE, self.text.as_deref(), &to, keep(now))
             .await?;
-        Ok(put == Put::Done)
+        Ok(put == CasResult::Done)
     }
 }
 
@@ -334,7 +332,7 @@ pub async fn end(
     };
     // First, so that no end lacks its reason.
     let item = serde_json::to_string(&ending).map_err(|error| unreadable(&error))?;
-    store.push(List::GuardEndings, &item).await?;
+    store.push(BoundedList::GuardEndings, &item).await?;
     loop {
         let found = Found::read_settled(store, None).await?;
         let noted = found.noted.as_ref();
@@ -368,7 +366,7 @@ pub struct Ending {
     pub reason: String,
 }
 
-/// Reads an item of [`List::GuardEndings`].
+/// Reads an item of [`BoundedList::GuardEndings`].
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it is none.
@@ -427,8 +425,8 @@ impl Found {
     }
 }
 
-fn keep(now: Timestamp) -> Keep {
-    Keep {
+fn keep(now: Timestamp) -> Expiry {
+    Expiry {
         now,
         until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
     }

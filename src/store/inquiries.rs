@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Keep, KeyList, Put, Store, StoreError, record};
+use super::{CasResult, Expiry, KeyList, Store, StoreError, record};
 use crate::transaction::{
     AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
     TooManyUnderCode, TransactionKey, Verbatim,
@@ -22,8 +22,8 @@ const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// transactions are for one bill: longer than anything is checked.
 const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
-    Keep {
+fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Expiry {
+    Expiry {
         now,
         until: from.checked_add(by).unwrap_or(Timestamp::MAX),
     }
@@ -58,8 +58,8 @@ pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Resul
         }
         let keep = keep(now, inquiries.expire_at().max(now), INQUIRY_KEPT);
         match store.put_note(&name, known.as_deref(), &body, keep).await? {
-            Put::Done => return Ok(()),
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => return Ok(()),
+            CasResult::Conflict(stored) => known = stored,
         }
     }
 }
@@ -153,10 +153,10 @@ pub async fn bind(
     let from = from.map(Binding::write);
     let text = to.write();
     match store.put_note(name, from.as_deref(), &text, keep).await? {
-        Put::Done => Ok(to),
-        Put::Conflict(Some(stored)) => Binding::read(&stored),
+        CasResult::Done => Ok(to),
+        CasResult::Conflict(Some(stored)) => Binding::read(&stored),
         // It ended, or was lost, since it was read.
-        Put::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
+        CasResult::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
     }
 }
 
@@ -278,14 +278,14 @@ pub async fn list_last(
 async fn set(
     store: &dyn Store,
     name: &str,
-    keep: Keep,
+    keep: Expiry,
     change: impl Fn(Option<&str>) -> Result<Option<String>, StoreError>,
 ) -> Result<(), StoreError> {
     let mut known = store.note(name).await?;
     while let Some(to) = change(known.as_deref())? {
         match store.put_note(name, known.as_deref(), &to, keep).await? {
-            Put::Done => break,
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => break,
+            CasResult::Conflict(stored) => known = stored,
         }
     }
     Ok(())

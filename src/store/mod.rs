@@ -93,7 +93,7 @@ pub enum Commit {
     /// Another version is stored; `None` when there is none at all.
     Conflict(Option<Arc<Transaction>>),
     /// The history is not the named one.
-    OtherHistory,
+    OtherEpoch,
 }
 
 /// The events after a revision.
@@ -133,21 +133,21 @@ pub struct Listing {
     /// Accepted at this time or later.
     pub from: Timestamp,
     /// Only what comes after this one, in the order of the listing; newest first.
-    pub after: Listed,
+    pub after: ListingEntry,
     /// The most to return.
     pub limit: usize,
 }
 
 /// One entry of a listing. Greater is newer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
+pub struct ListingEntry {
     /// When it was accepted, in Unix milliseconds.
     pub created_ms: i64,
     /// The transaction, by its name in the store; another text bounds a listing.
     pub name: String,
 }
 
-impl Listed {
+impl ListingEntry {
     /// Later than any transaction: the greatest time that has 13 digits, in 2286.
     pub const MS_MAX: i64 = 9_999_999_999_999;
 
@@ -162,7 +162,7 @@ impl Listed {
 
 /// What became of writing a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Put {
+pub enum CasResult {
     /// It is stored.
     Done,
     /// The note holds this; `None` when there is none.
@@ -171,7 +171,7 @@ pub enum Put {
 
 /// How long a note is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub struct Expiry {
     /// The time now.
     pub now: Timestamp,
     /// At least until then; it may disappear afterwards.
@@ -180,7 +180,7 @@ pub struct Keep {
 
 /// The lists that a store keeps, each with the newest [`LIST_MAX`] items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum List {
+pub enum BoundedList {
     /// Callbacks about unknown reference codes.
     Orphans,
     /// OKEBAYAR's texts to the partner.
@@ -189,7 +189,7 @@ pub enum List {
     GuardEndings,
 }
 
-impl List {
+impl BoundedList {
     fn name(self) -> &'static str {
         match self {
             Self::Orphans => "orphans",
@@ -254,7 +254,7 @@ fn belongs_elsewhere(fact: &str, stored: &str, ours: &str) -> StoreError {
 
 /// A notification of [`Store::listen`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Notification {
     /// The subscription is up: changes from now on are notified.
     Listening,
     /// A process committed this version of a transaction.
@@ -262,7 +262,7 @@ pub enum Heard {
 }
 
 /// The callback of [`Store::listen`].
-pub type Wake<'a> = &'a (dyn Fn(Heard) + Send + Sync);
+pub type Wake<'a> = &'a (dyn Fn(Notification) + Send + Sync);
 
 /// Keeps transactions. See the contract above.
 #[async_trait]
@@ -272,7 +272,7 @@ pub trait Store: Send + Sync {
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError>;
 
     /// The name of the store's history: `known`, if that is still the one.
-    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError>;
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError>;
 
     /// The transaction as stored, if there is one.
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError>;
@@ -308,7 +308,7 @@ pub trait Store: Send + Sync {
         lease: Lease,
     ) -> Result<Option<Arc<Transaction>>, StoreError>;
 
-    /// Calls `wake` with [`Heard::Listening`] once it is subscribed, then with the key
+    /// Calls `wake` with [`Notification::Listening`] once it is subscribed, then with the key
     /// and version of every change that any process commits. Only a wake-up: it may
     /// miss some, the store is the truth. Returns when the connection breaks; a store of
     /// one process never does.
@@ -331,7 +331,7 @@ pub trait Store: Send + Sync {
 
     /// The newest transactions of one state, as an index tells: read the record to be
     /// sure.
-    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError>;
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError>;
 
     /// How many transactions are in a state, by the same index, accepted at or after
     /// `from_ms` and before `to_ms`, in Unix milliseconds.
@@ -363,21 +363,22 @@ pub trait Store: Send + Sync {
         name: &str,
         from: Option<&str>,
         to: &str,
-        keep: Keep,
-    ) -> Result<Put, StoreError>;
+        keep: Expiry,
+    ) -> Result<CasResult, StoreError>;
 
     /// The seal of each part that is written at once; a store of one part has one.
     async fn seals(&self) -> Result<Seals, StoreError>;
 
     /// Gives a seal to each part that still bears what `from` says; what another process
     /// changed meanwhile stays.
-    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError>;
+    async fn seal(&self, from: &[Option<String>], id: &str, keep: Expiry)
+    -> Result<(), StoreError>;
 
     /// Adds to a list, and drops the oldest beyond [`LIST_MAX`]; returns what it dropped.
-    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError>;
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError>;
 
     /// Returns what is in a list, newest first.
-    async fn items(&self, list: List) -> Result<Vec<String>, StoreError> {
+    async fn items(&self, list: BoundedList) -> Result<Vec<String>, StoreError> {
         self.items_from(list, 0, LIST_MAX).await
     }
 
@@ -385,7 +386,7 @@ pub trait Store: Send + Sync {
     /// else is read.
     async fn items_from(
         &self,
-        list: List,
+        list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
@@ -430,11 +431,11 @@ pub enum Claim {
     /// The attempt is ours to send.
     Won(SendPermit),
     /// The attempt is stored, and must not be sent.
-    HeldBack(Arc<Transaction>),
+    Quarantined(Arc<Transaction>),
     /// The reference code is taken by this transaction.
     Taken(Arc<Transaction>),
     /// The store has another history than the caller knows: nothing is stored.
-    OtherHistory,
+    OtherEpoch,
 }
 
 /// Stores an armed attempt in the history of that name, and with it gains the right to
@@ -449,7 +450,7 @@ pub async fn claim(store: &dyn Store, change: Change, history: &str) -> Result<C
     let ours = change.transaction.token();
     let (stored, is_indeterminate) = match store.commit(&change, Some(history)).await {
         Ok(Commit::Done) => return Ok(won(change)),
-        Ok(Commit::OtherHistory) => return Ok(Claim::OtherHistory),
+        Ok(Commit::OtherEpoch) => return Ok(Claim::OtherEpoch),
         Ok(Commit::Conflict(stored)) => (stored, false),
         Err(StoreError::Unavailable(_)) => (store.load(&change.transaction.key()).await?, true),
         Err(error) => return Err(error),
@@ -472,7 +473,7 @@ pub async fn claim(store: &dyn Store, change: Change, history: &str) -> Result<C
 fn won(change: Change) -> Claim {
     let transaction = change.transaction;
     if transaction.is_held_back() {
-        return Claim::HeldBack(transaction);
+        return Claim::Quarantined(transaction);
     }
     Claim::Won(SendPermit { transaction })
 }

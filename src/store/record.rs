@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listed, StoreError};
+use super::{ListingEntry, StoreError};
 use crate::transaction::{Transaction, TransactionKey, Unrecognized};
 
 /// The version of the stored form; a store names the one it was made with.
@@ -94,8 +94,8 @@ pub fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
 }
 
 /// The entry of a transaction in the listing of its state.
-pub fn listed(transaction: &Transaction) -> (&'static str, Listed) {
-    let listed = Listed {
+pub fn listed(transaction: &Transaction) -> (&'static str, ListingEntry) {
+    let listed = ListingEntry {
         created_ms: transaction.created_at().as_millisecond(),
         name: transaction.key().to_string(),
     };

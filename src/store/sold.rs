@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Keep, KeyList, Store, StoreError};
+use super::{Expiry, KeyList, Store, StoreError};
 use crate::transaction::{ProductCode, TransactionKey};
 
 /// The time for which the note is kept: as long as other marks of reference codes.
@@ -46,7 +46,7 @@ pub async fn note(
     evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let keep = Keep {
+    let keep = Expiry {
         now,
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
     };

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::{Listed, Listing, Store, StoreError};
+use super::{Listing, ListingEntry, Store, StoreError};
 use crate::transaction::AccountName;
 
 /// The states in which money may be spent and nobody knows, by
@@ -40,8 +40,8 @@ pub struct Unresolved {
 pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
     let mut counted = Unresolved::default();
     for (index, state) in UNRESOLVED.into_iter().enumerate() {
-        let mut after = Listed {
-            created_ms: Listed::MS_MAX,
+        let mut after = ListingEntry {
+            created_ms: ListingEntry::MS_MAX,
             name: String::new(),
         };
         loop {
@@ -87,7 +87,7 @@ pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
 /// Reads the account and the state of an entry of the index.
 async fn load(
     store: &dyn Store,
-    entry: &Listed,
+    entry: &ListingEntry,
 ) -> Result<Option<(AccountName, &'static str)>, StoreError> {
     let transaction = store.load(&entry.key()?).await?;
     Ok(transaction.map(|transaction| {

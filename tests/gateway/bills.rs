@@ -10,7 +10,7 @@ use okebayar_gateway::{
         inquire_postpaid_request::Customer,
     },
     store::{
-        Identity, Keep, Put, Store, inquiries,
+        CasResult, Expiry, Identity, Store, inquiries,
         redis::{RedisSettings, RedisStore},
     },
     transaction::{
@@ -663,9 +663,9 @@ async fn a_payment_that_was_not_sent_keeps_its_customer(kind: StoreKind) {
         let name = "inquiry:main:GIVEN-TWICE";
         let both = store.note(name).await.unwrap();
         let until = jiff::Timestamp::from_second(4_000_000_000).unwrap();
-        let keep = Keep { now: until, until };
+        let keep = Expiry { now: until, until };
         let put = store.put_note(name, both.as_deref(), &newest, keep).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), CasResult::Done);
         let refused = pay(&mut client, &codes[0], &annas).await;
         let reason = "INQUIRY_MISMATCH";
         assert_refused(refused, Code::FailedPrecondition, reason, "no");

@@ -24,8 +24,8 @@ use okebayar_gateway::{
         verdict::CodeLists,
     },
     store::{
-        Commit, Cursor, Due, DueCheck, Events, History, Identity, Keep, KnownAccounts, Lease, List,
-        Listed, Listing, Put, Store, StoreError, Unindexed, Wake,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, Identity,
+        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
         guard::GuardSettings,
         guard::Seals,
         redb::RedbStore,
@@ -100,9 +100,9 @@ fn lost() -> StoreError {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
-        self.wait_if_late("history_name").await;
-        self.inner.history_name(known).await
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.wait_if_late("epoch").await;
+        self.inner.epoch(known).await
     }
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let fault = self.commits.lock().unwrap().pop_front();
@@ -174,7 +174,7 @@ impl Store for Faulty {
     ) -> Result<Option<TransactionKey>, StoreError> {
         self.inner.find_by_trace(account, trace).await
     }
-    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
         self.inner.list(listing).await
     }
     async fn count(
@@ -203,22 +203,27 @@ impl Store for Faulty {
         name: &str,
         from: Option<&str>,
         to: &str,
-        keep: Keep,
-    ) -> Result<Put, StoreError> {
+        keep: Expiry,
+    ) -> Result<CasResult, StoreError> {
         self.inner.put_note(name, from, to, keep).await
     }
     async fn seals(&self) -> Result<Seals, StoreError> {
         self.inner.seals().await
     }
-    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        keep: Expiry,
+    ) -> Result<(), StoreError> {
         self.inner.seal(from, id, keep).await
     }
-    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
         self.inner.push(list, item).await
     }
     async fn items_from(
         &self,
-        list: List,
+        list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
@@ -498,7 +503,7 @@ async fn an_outcome_is_stored_however_often_that_fails() {
 #[tokio::test]
 async fn store_that_becomes_unfit_while_a_claim_is_prepared_takes_no_claim() {
     let bench = bench(&[], &[]).await;
-    let buying = bench.begin_late("history_name", intent()).await;
+    let buying = bench.begin_late("epoch", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
     bench.engine.verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();
@@ -685,7 +690,7 @@ async fn purchase_is_refused_while_the_sale_of_an_inquiry_is_not_stored_yet() {
 #[tokio::test]
 async fn sale_that_is_stored_after_a_purchase_looked_for_one_keeps_it_back() {
     let bench = bench(&[], &[]).await;
-    let buying = bench.begin_late("history_name", intent()).await;
+    let buying = bench.begin_late("epoch", intent()).await;
     // Another replica stores what it was sold.
     let sold = begin(2);
     let store = &bench.store.inner;

@@ -10,8 +10,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        Claim, Commit, Cursor, DueCheck, Event, Events, Heard, History, Identity, Keep, LIST_MAX,
-        Lease, List, Listed, Listing, Put, Store, claim,
+        BoundedList, CasResult, Claim, Commit, Cursor, DueCheck, Event, Events, Expiry, History,
+        Identity, LIST_MAX, Lease, Listing, ListingEntry, Notification, Store, claim,
         inbox::{self, Orphan, OrphanCheck},
         redb::RedbStore,
         redis::{RedisSettings, RedisStore},
@@ -151,7 +151,7 @@ async fn one_of_many_claims_wins(kind: StoreKind) {
         let token = AttemptToken::new(uuid::Uuid::from_u128(100 + number));
         let change = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
         tokio::spawn(async move {
-            let history = store.history_name(None).await.unwrap();
+            let history = store.epoch(None).await.unwrap();
             (token, claim(&*store, change, &history).await.unwrap())
         })
     });
@@ -494,7 +494,7 @@ async fn orphans_are_bounded_newest_first(kind: StoreKind) {
         (&orphan(count - 1), &orphan(5))
     );
     assert_eq!(
-        store.items(List::Notices).await.unwrap(),
+        store.items(BoundedList::Notices).await.unwrap(),
         Vec::<String>::new()
     );
 }
@@ -502,19 +502,25 @@ async fn orphans_are_bounded_newest_first(kind: StoreKind) {
 async fn a_note_is_written_only_over_what_was_seen(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let keep = Keep {
+    let keep = Expiry {
         now: Timestamp::MIN,
         until: Timestamp::MAX,
     };
     let put = async |from: Option<&str>, to| store.put_note("n", from, to, keep).await.unwrap();
     assert_eq!(store.note("n").await.unwrap(), None);
-    assert_eq!(put(Some(""), "a").await, Put::Conflict(None));
-    assert_eq!(put(None, "a").await, Put::Done);
-    assert_eq!(put(None, "b").await, Put::Conflict(Some("a".into())));
-    assert_eq!(put(Some("b"), "c").await, Put::Conflict(Some("a".into())));
-    assert_eq!(put(Some("a"), "").await, Put::Done);
-    assert_eq!(put(None, "b").await, Put::Conflict(Some(String::new())));
-    assert_eq!(put(Some(""), "b").await, Put::Done);
+    assert_eq!(put(Some(""), "a").await, CasResult::Conflict(None));
+    assert_eq!(put(None, "a").await, CasResult::Done);
+    assert_eq!(put(None, "b").await, CasResult::Conflict(Some("a".into())));
+    assert_eq!(
+        put(Some("b"), "c").await,
+        CasResult::Conflict(Some("a".into()))
+    );
+    assert_eq!(put(Some("a"), "").await, CasResult::Done);
+    assert_eq!(
+        put(None, "b").await,
+        CasResult::Conflict(Some(String::new()))
+    );
+    assert_eq!(put(Some(""), "b").await, CasResult::Done);
     assert_eq!(store.note("n").await.unwrap().as_deref(), Some("b"));
     assert_eq!(store.note("m").await.unwrap(), None);
 
@@ -525,14 +531,14 @@ async fn a_note_is_written_only_over_what_was_seen(kind: StoreKind) {
     });
     let mut done = 0;
     for put in writers.collect::<Vec<_>>() {
-        done += usize::from(put.await.unwrap() == Put::Done);
+        done += usize::from(put.await.unwrap() == CasResult::Done);
     }
     assert_eq!(done, 1);
 }
 
 /// Lists one state to its end, a few at a time.
 async fn listed(store: &dyn Store, state: &'static str, from: i64) -> Vec<String> {
-    let mut after = Listed {
+    let mut after = ListingEntry {
         created_ms: at(1000).as_millisecond(),
         name: String::new(),
     };
@@ -692,15 +698,15 @@ async fn subscription_is_reported_before_the_first_change(kind: StoreKind) {
     let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let store = Arc::clone(&opened.store);
     let listening = tokio::spawn(async move {
-        let wake = |news: Heard| tell.send(news).unwrap();
+        let wake = |news: Notification| tell.send(news).unwrap();
         store.listen(&wake).await
     });
-    assert_eq!(heard.recv().await, Some(Heard::Listening));
+    assert_eq!(heard.recv().await, Some(Notification::Listening));
     let first = begin(1);
     done(&*opened.store, &first).await;
     if kind == StoreKind::Redis {
         let key = first.transaction.key();
-        assert_eq!(heard.recv().await, Some(Heard::Change(key, 1)));
+        assert_eq!(heard.recv().await, Some(Notification::Change(key, 1)));
     }
     listening.abort();
 }
@@ -715,10 +721,10 @@ async fn a_server_that_refuses_writes_is_left_with_its_subscription_at_most_once
     let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let listener = Arc::clone(&store);
     let listening = tokio::spawn(async move {
-        let wake = |news: Heard| drop(tell.send(news));
+        let wake = |news: Notification| drop(tell.send(news));
         listener.listen(&wake).await
     });
-    assert_eq!(heard.recv().await, Some(Heard::Listening));
+    assert_eq!(heard.recv().await, Some(Notification::Listening));
     let mut connection = redis.connection().await;
     let mut connections = async || {
         let mut info = redis::cmd("INFO");
@@ -847,7 +853,7 @@ async fn a_cursor_before_what_is_kept_is_out_of_range() {
 async fn notes_past_their_time_make_room_in_the_embedded_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_redb(folder.path()).await;
-    let keep = |now, until| Keep {
+    let keep = |now, until| Expiry {
         now: at(now),
         until: at(until),
     };

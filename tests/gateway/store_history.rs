@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        Claim, Commit, Events, Identity, Keep, List, Put, Store, claim,
+        BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, Store, claim,
         guard::{self, Guard, GuardSettings},
         redb::RedbStore,
         redis::RedisStore,
@@ -35,12 +35,12 @@ fn random() -> uuid::Uuid {
 async fn a_commit_is_refused_in_another_history(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.history_name(None).await.unwrap();
-    assert_eq!(store.history_name(Some(&history)).await.unwrap(), history);
-    assert_eq!(store.history_name(Some("other")).await.unwrap(), history);
+    let history = store.epoch(None).await.unwrap();
+    assert_eq!(store.epoch(Some(&history)).await.unwrap(), history);
+    assert_eq!(store.epoch(Some("other")).await.unwrap(), history);
     let first = begin(1);
     let refused = store.commit(&first, Some("other:1")).await.unwrap();
-    assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
+    assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
     let key = first.transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
     assert_eq!(due(store, Timestamp::MAX).await, []);
@@ -50,7 +50,7 @@ async fn a_commit_is_refused_in_another_history(kind: StoreKind) {
 
 async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: StoreKind) {
     let opened = open(kind).await;
-    let history = opened.store.history_name(None).await.unwrap();
+    let history = opened.store.epoch(None).await.unwrap();
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
         is_held_back: true,
@@ -59,7 +59,7 @@ async fn an_attempt_that_is_held_back_is_stored_without_the_right_to_send(kind: 
     let change = Transaction::begin(intent, order, held, RULES, &schedule());
     let key = change.transaction.key();
     let claimed = claim(&*opened.store, change, &history).await.unwrap();
-    assert!(matches!(claimed, Claim::HeldBack(_)), "{claimed:?}");
+    assert!(matches!(claimed, Claim::Quarantined(_)), "{claimed:?}");
     let stored = opened.store.load(&key).await.unwrap().unwrap();
     assert!(stored.is_held_back());
     let soon = at(10 + 2);
@@ -142,7 +142,7 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
     let started = guard::start(store, at(1), random).await.unwrap();
     let refused = store.commit(&begin(1), Some(known.history())).await;
     let refused = refused.unwrap();
-    assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
+    assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
     let key = begin(1).transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
     let seen = guard::observe(store, Some(&known), at(2), random).await;
@@ -156,7 +156,7 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
     assert!(matches!(committed, Commit::Done), "{committed:?}");
     let ended = guard::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
-    let items = store.items(List::GuardEndings).await.unwrap();
+    let items = store.items(BoundedList::GuardEndings).await.unwrap();
     let told = guard::ending(&items[0]).unwrap();
     assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
 }
@@ -165,14 +165,14 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
 async fn a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.history_name(None).await.unwrap();
+    let history = store.epoch(None).await.unwrap();
     let earlier = format!(r#"{{"history":"{history}","loss":"none_known"}}"#);
-    let keep = Keep {
+    let keep = Expiry {
         now: at(0),
         until: Timestamp::MAX,
     };
     let put = store.put_note("guard", None, &earlier, keep).await.unwrap();
-    assert_eq!(put, Put::Done);
+    assert_eq!(put, CasResult::Done);
     let known = guard::observe(store, None, at(0), random).await.unwrap();
     assert_eq!(known.on(&GUARD, at(0)), None, "an update is no loss");
     let again = guard::observe(store, Some(&known), at(1), random).await;
@@ -188,7 +188,7 @@ async fn a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one(kind:
         let stored = store.note("guard").await.unwrap();
         let theirs = format!(r#"{{"history":"{history}","loss":"{loss}"}}"#);
         let put = store.put_note("guard", stored.as_deref(), &theirs, keep);
-        assert_eq!(put.await.unwrap(), Put::Done);
+        assert_eq!(put.await.unwrap(), CasResult::Done);
         let seen = guard::observe(store, Some(&known), at(5), random).await;
         assert!(seen.unwrap().on(&GUARD, at(6)).is_some(), "{loss}");
     }
@@ -203,7 +203,7 @@ async fn an_emptied_redis_is_noticed_before_the_next_claim_whoever_looked_first(
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
     let is_refused = async |name: &Guard, seed| {
         let committed = store.commit(&begin(seed), Some(name.history())).await;
-        matches!(committed.unwrap(), Commit::OtherHistory)
+        matches!(committed.unwrap(), Commit::OtherEpoch)
     };
     let running = guard::observe(&store, None, at(0), random).await.unwrap();
     assert!(!is_refused(&running, 1).await);
@@ -248,7 +248,7 @@ async fn redis_has_another_history_when_it_may_have_lost_something() {
             .await;
         let is_lost = seen.on(&GUARD, at(6)).is_some();
         match refused.unwrap() {
-            Commit::OtherHistory => assert!(is_lost && seen.history() != known.unwrap().history()),
+            Commit::OtherEpoch => assert!(is_lost && seen.history() != known.unwrap().history()),
             _ => assert_eq!(seen.history(), known.unwrap().history()),
         }
         is_lost

@@ -6,7 +6,7 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 
 use super::{IDENTITY, RedbStore, blocking, notes, unavailable};
 use crate::store::{
-    LIST_MAX, List, StoreError,
+    BoundedList, LIST_MAX, StoreError,
     guard::{self, Ending, Shown},
 };
 
@@ -36,7 +36,7 @@ impl RedbStore {
             let seal = notes::read(&read, notes::SEAL).map_err(unavailable)?;
             let shown = guard::shown(note, vec![seal], epoch.unwrap_or_default())?;
             let items =
-                notes::items(&read, List::GuardEndings, 0, LIST_MAX).map_err(unavailable)?;
+                notes::items(&read, BoundedList::GuardEndings, 0, LIST_MAX).map_err(unavailable)?;
             let endings = items.iter().map(|item| guard::ending(item));
             Ok((shown, endings.collect::<Result<_, _>>()?))
         })

@@ -31,8 +31,9 @@ use tokio::sync::{Semaphore, watch};
 use keeper::Keeper;
 
 use super::{
-    Commit, Cursor, Due, DueCheck, Event, Events, Heard, History, Keep, KnownAccounts, Lease, List,
-    Listed, Listing, Position, Put, Store, StoreError, Unindexed, Wake,
+    BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Event, Events, Expiry, History,
+    KnownAccounts, Lease, Listing, ListingEntry, Notification, Position, Store, StoreError,
+    Unindexed, Wake,
     guard::{Seals, parts_of},
     identity, record,
 };
@@ -229,14 +230,14 @@ fn position(number: u64) -> Position {
 
 #[async_trait]
 impl Store for RedbStore {
-    async fn history_name(&self, _known: Option<&str>) -> Result<String, StoreError> {
+    async fn epoch(&self, _known: Option<&str>) -> Result<String, StoreError> {
         Ok(self.epoch.clone())
     }
 
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let named = history.map(parts_of);
         if named.is_some_and(|(history, _)| history != self.epoch) {
-            return Ok(Commit::OtherHistory);
+            return Ok(Commit::OtherEpoch);
         }
         let seal = named.map_or("", |(_, seal)| seal).to_owned();
         let Change {
@@ -252,7 +253,7 @@ impl Store for RedbStore {
             .write(move |write| {
                 let is_sealed = || notes::seal(write).map(|borne| borne.as_deref() == Some(&*seal));
                 if !seal.is_empty() && !is_sealed().map_err(unavailable)? {
-                    return Ok(Commit::OtherHistory);
+                    return Ok(Commit::OtherEpoch);
                 }
                 let key = transaction.key();
                 let stored = {
@@ -347,7 +348,7 @@ impl Store for RedbStore {
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         // Every change is made by this process, which notifies its own waiters.
-        wake(Heard::Listening);
+        wake(Notification::Listening);
         std::future::pending().await
     }
 
@@ -382,7 +383,7 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
         let listing = listing.clone();
         self.read(move |read| {
             let table = read.open_table(LISTING).map_err(unavailable)?;
@@ -402,7 +403,7 @@ impl Store for RedbStore {
                 let (entry, ()) = entry.map(|(key, _)| (key, ())).map_err(unavailable)?;
                 let (_, created_ms, name) = entry.value();
                 let name = name.to_owned();
-                found.push(Listed { created_ms, name });
+                found.push(ListingEntry { created_ms, name });
             }
             Ok(found)
         })
@@ -493,8 +494,8 @@ impl Store for RedbStore {
         name: &str,
         from: Option<&str>,
         to: &str,
-        keep: Keep,
-    ) -> Result<Put, StoreError> {
+        keep: Expiry,
+    ) -> Result<CasResult, StoreError> {
         let (name, from, to) = (name.to_owned(), from.map(str::to_owned), to.to_owned());
         self.write(move |write| {
             notes::put(write, &name, from.as_deref(), &to, keep).map_err(unavailable)
@@ -508,7 +509,12 @@ impl Store for RedbStore {
             .map(|seal| vec![seal])
     }
 
-    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        keep: Expiry,
+    ) -> Result<(), StoreError> {
         let (from, id) = (from.first().cloned().flatten(), id.to_owned());
         self.write(move |write| {
             notes::put(write, notes::SEAL, from.as_deref(), &id, keep).map_err(unavailable)
@@ -517,7 +523,7 @@ impl Store for RedbStore {
         .map(drop)
     }
 
-    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
         let item = item.to_owned();
         self.write(move |write| notes::push(write, list, &item).map_err(unavailable))
             .await
@@ -525,7 +531,7 @@ impl Store for RedbStore {
 
     async fn items_from(
         &self,
-        list: List,
+        list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
@@ -565,8 +571,8 @@ mod tests {
     use crate::store::Identity;
     use crate::transaction::AccountNames;
 
-    fn write_note(write: &WriteTransaction, name: &str) -> Result<Put, StoreError> {
-        let keep = Keep {
+    fn write_note(write: &WriteTransaction, name: &str) -> Result<CasResult, StoreError> {
+        let keep = Expiry {
             now: Timestamp::UNIX_EPOCH,
             until: Timestamp::MAX,
         };

@@ -2,7 +2,7 @@
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::store::{Keep, LIST_MAX, List, Put};
+use crate::store::{BoundedList, CasResult, Expiry, LIST_MAX};
 
 /// Name -> (text, when it may disappear in Unix milliseconds).
 const NOTES: TableDefinition<'_, &str, (&str, i64)> = TableDefinition::new("notes");
@@ -41,8 +41,8 @@ pub(super) fn put(
     name: &str,
     from: Option<&str>,
     to: &str,
-    keep: Keep,
-) -> Result<Put, redb::Error> {
+    keep: Expiry,
+) -> Result<CasResult, redb::Error> {
     let mut notes = write.open_table(NOTES)?;
     let mut ends = write.open_table(NOTES_END)?;
     let stored = notes.get(name)?.map(|note| {
@@ -50,7 +50,7 @@ pub(super) fn put(
         (text.to_owned(), end)
     });
     if stored.as_ref().map(|(text, _)| text.as_str()) != from {
-        return Ok(Put::Conflict(stored.map(|(text, _)| text)));
+        return Ok(CasResult::Conflict(stored.map(|(text, _)| text)));
     }
     if let Some((_, end)) = stored {
         ends.remove((end, name))?;
@@ -72,13 +72,13 @@ pub(super) fn put(
         notes.remove(name.as_str())?;
         ends.remove((end, name.as_str()))?;
     }
-    Ok(Put::Done)
+    Ok(CasResult::Done)
 }
 
 /// Returns what was dropped.
 pub(super) fn push(
     write: &WriteTransaction,
-    list: List,
+    list: BoundedList,
     item: &str,
 ) -> Result<Vec<String>, redb::Error> {
     let mut lists = write.open_table(LISTS)?;
@@ -100,7 +100,7 @@ pub(super) fn push(
 
 pub(super) fn items(
     read: &ReadTransaction,
-    list: List,
+    list: BoundedList,
     start: usize,
     limit: usize,
 ) -> Result<Vec<String>, redb::Error> {

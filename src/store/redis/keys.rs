@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::RedisStore;
 use crate::{
-    store::Listed,
+    store::ListingEntry,
     transaction::{AccountName, TraceCode, TransactionKey},
 };
 
@@ -86,13 +86,13 @@ pub(super) fn seal_key(partition: u64) -> String {
 
 /// The member of a listing: its order as text is by state, then age. Times are from
 /// 2001 to 2286, so they have 13 digits.
-pub(super) fn listing_member(state: &str, listed: &Listed) -> String {
+pub(super) fn listing_member(state: &str, listed: &ListingEntry) -> String {
     format!("{state} {:013} {}", listed.created_ms, listed.name)
 }
 
-pub(super) fn read_listing_member(member: &str) -> Option<Listed> {
+pub(super) fn read_listing_member(member: &str) -> Option<ListingEntry> {
     let mut parts = member.splitn(3, ' ').skip(1);
-    Some(Listed {
+    Some(ListingEntry {
         created_ms: parts.next()?.parse().ok()?,
         name: parts.next()?.to_owned(),
     })

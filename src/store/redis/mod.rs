@@ -19,7 +19,7 @@
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
 //! | `okb:{p}:note:<name>` | string | a note (`inquiries.rs`, `sold.rs`, `inbox.rs`, `notices.rs`, `guard.rs`); `p` is the name's own |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must know (`guard.rs`) |
-//! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`List`], newest first |
+//! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `identity.rs` |
 //! | `okb:verify` | string | nothing; each verification writes it, and it expires |
 
@@ -45,9 +45,9 @@ use keys::{
 };
 
 use super::{
-    Commit, Cursor, Due, DueCheck, Events, Heard, History, Identity, Keep, KnownAccounts, LIST_MAX,
-    Lease, List, Listed, Listing, Put, Store, StoreError, Unindexed, UserIdBefore, UserIdChange,
-    Wake,
+    BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, Identity,
+    KnownAccounts, LIST_MAX, Lease, Listing, ListingEntry, Notification, Store, StoreError,
+    Unindexed, UserIdBefore, UserIdChange, Wake,
     guard::{Seals, parts_of},
     identity::{self, Facts, Kept},
     record,
@@ -311,7 +311,7 @@ impl Store for RedisStore {
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
         match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
             Reply::Done => Ok(Commit::Done),
-            Reply::OtherHistory => Ok(Commit::OtherHistory),
+            Reply::OtherEpoch => Ok(Commit::OtherEpoch),
             Reply::Stored(stored) => {
                 let stored = stored.map(|bytes| record::decode(&key, &bytes));
                 Ok(Commit::Conflict(stored.transpose()?))
@@ -319,7 +319,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("INFO").arg("server");
         pipeline.cmd("INFO").arg("replication");
@@ -389,7 +389,7 @@ impl Store for RedisStore {
         let left = self.connection.left();
         let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
         self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
-        wake(Heard::Listening);
+        wake(Notification::Listening);
         let hear = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
                 return;
@@ -398,7 +398,7 @@ impl Store for RedisStore {
                 return;
             };
             if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
-                wake(Heard::Change(key, version));
+                wake(Notification::Change(key, version));
             }
         };
         let heard = connection::hear_all(pubsub, self.settings.timeout, left, hear).await;
@@ -428,8 +428,8 @@ impl Store for RedisStore {
         key.map(|key| record::parse_key(&key)).transpose()
     }
 
-    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
-        let from = Listed {
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
+        let from = ListingEntry {
             created_ms: listing.from.as_millisecond().max(0),
             name: String::new(),
         };
@@ -449,7 +449,7 @@ impl Store for RedisStore {
         }
         let mut connection = self.connection.clone();
         let found: Vec<Vec<String>> = self.within(pipeline.query_async(&mut connection)).await?;
-        let mut found: Vec<Listed> = found
+        let mut found: Vec<ListingEntry> = found
             .iter()
             .flatten()
             .filter_map(|member| read_listing_member(member))
@@ -466,8 +466,8 @@ impl Store for RedisStore {
         to_ms: i64,
     ) -> Result<u64, StoreError> {
         let bound = |created_ms: i64| {
-            let listed = Listed {
-                created_ms: created_ms.clamp(0, Listed::MS_MAX),
+            let listed = ListingEntry {
+                created_ms: created_ms.clamp(0, ListingEntry::MS_MAX),
                 name: String::new(),
             };
             listing_member(state, &listed)
@@ -507,8 +507,8 @@ impl Store for RedisStore {
         name: &str,
         from: Option<&str>,
         to: &str,
-        keep: Keep,
-    ) -> Result<Put, StoreError> {
+        keep: Expiry,
+    ) -> Result<CasResult, StoreError> {
         let mut connection = self.connection.clone();
         let mut call = self.put_note.key(self.note_key(name));
         call.arg(u8::from(from.is_some()))
@@ -517,9 +517,9 @@ impl Store for RedisStore {
             .arg(keep.until.as_millisecond());
         let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
         match read_reply(reply).map_err(|error| unavailable(&error))? {
-            Reply::Done => Ok(Put::Done),
-            Reply::Stored(stored) => Ok(Put::Conflict(stored)),
-            Reply::OtherHistory => Err(StoreError::Unavailable("an odd reply".to_owned())),
+            Reply::Done => Ok(CasResult::Done),
+            Reply::Stored(stored) => Ok(CasResult::Conflict(stored)),
+            Reply::OtherEpoch => Err(StoreError::Unavailable("an odd reply".to_owned())),
         }
     }
 
@@ -532,7 +532,12 @@ impl Store for RedisStore {
         self.within(pipeline.query_async(&mut connection)).await
     }
 
-    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        keep: Expiry,
+    ) -> Result<(), StoreError> {
         let sealing = (0..).zip(from).map(async |(partition, from)| {
             let mut connection = self.connection.clone();
             let mut call = self.put_note.key(seal_key(partition));
@@ -547,7 +552,7 @@ impl Store for RedisStore {
         try_join_all(sealing).await.map(drop)
     }
 
-    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
         let key = format!("okb:{}", list.name());
         let mut pipeline = redis::pipe();
         pipeline
@@ -564,7 +569,7 @@ impl Store for RedisStore {
 
     async fn items_from(
         &self,
-        list: List,
+        list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
@@ -623,14 +628,14 @@ fn list_index(index: usize) -> isize {
 enum Reply<T> {
     Done,
     Stored(Option<T>),
-    OtherHistory,
+    OtherEpoch,
 }
 
 fn read_reply<T: FromRedisValue>(reply: Vec<Value>) -> RedisResult<Reply<T>> {
     let mut reply = reply.into_iter();
     Ok(match reply.next().map_or(Ok(0), i64::from_redis_value)? {
         1 => Reply::Done,
-        -1 => Reply::OtherHistory,
+        -1 => Reply::OtherEpoch,
         _ => {
             let stored = reply.next().map(Option::<T>::from_redis_value);
             Reply::Stored(stored.transpose()?.flatten())
