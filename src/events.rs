@@ -24,13 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    store::{Notification, Store},
+    store::{LISTEN_AGAIN_AFTER, Notification, Store},
     transaction::{Transaction, TransactionKey},
 };
-
-/// The pause before a broken connection is made again. What looks like a new store is one only
-/// when nobody listens for longer than that (`store/guard.rs`).
-pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What is known of the newest version of a transaction.
 #[derive(Clone, Default)]

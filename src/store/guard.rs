@@ -32,8 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{BoundedList, CasResult, Expiry, Store, StoreError};
-use crate::events::LISTEN_AGAIN_AFTER;
+use super::{BoundedList, CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError, epoch::Seals};
 
 pub(super) const NOTE: &str = "guard";
 /// How long a store without a note must stay without another gateway before it is new: longer
@@ -86,16 +85,6 @@ enum Loss {
     Cleared,
 }
 
-/// The seal of each part of a store; `None` where there is none.
-pub type Seals = Vec<Option<String>>;
-
-/// Returns the history's name and the seal that a claim names; the seal is empty where it names
-/// none.
-#[must_use]
-pub fn parts_of(name: &str) -> (&str, &str) {
-    name.rsplit_once(' ').unwrap_or((name, ""))
-}
-
 impl Guard {
     fn new(note: Note) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
@@ -103,7 +92,7 @@ impl Guard {
         Self { note, name }
     }
 
-    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    /// Returns the name of the history, as a claim gives it: [`super::epoch::parts_of`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
         &self.name

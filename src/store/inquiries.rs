@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{CasResult, Expiry, KeyList, Store, StoreError, record};
+use super::{CasResult, Expiry, KeyList, Store, StoreError, key};
 use crate::transaction::{
     AccountName, Details, Inquiries, InquiriesMade, Inquiry, InquiryCode, Numbered, StatusCode,
     TooManyUnderCode, TransactionKey, Verbatim,
@@ -105,8 +105,8 @@ impl Binding {
             None => (text, None),
         };
         Ok(Self {
-            holder: record::parse_key(holder)?,
-            previous: previous.map(record::parse_key).transpose()?,
+            holder: key::parse_key(holder)?,
+            previous: previous.map(key::parse_key).transpose()?,
         })
     }
 }

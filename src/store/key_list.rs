@@ -1,6 +1,6 @@
 //! A list of transactions in one note: the payments of a bill, the sales of an inquiry.
 
-use super::{CasResult, Expiry, Store, StoreError, record};
+use super::{CasResult, Expiry, Store, StoreError, key};
 use crate::transaction::TransactionKey;
 
 /// The most transactions that a list has while some of them are settled.
@@ -22,7 +22,7 @@ impl KeyList {
         let text = store.note(name).await?;
         let listed = text.as_deref().unwrap_or_default().split(' ');
         let keys = listed.filter(|key| !key.is_empty());
-        let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
+        let keys = keys.map(key::parse_key).collect::<Result<_, _>>()?;
         Ok(Self { text, keys })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
         KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
-        guard::Seals,
+        epoch::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };

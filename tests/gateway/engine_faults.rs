@@ -26,8 +26,8 @@ use okebayar_gateway::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, Identity,
         KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
+        epoch::Seals,
         guard::GuardSettings,
-        guard::Seals,
         redb::RedbStore,
         sold::{self, Sold},
     },

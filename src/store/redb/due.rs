@@ -15,7 +15,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTr
 
 use super::{DUE, DUE_OF, RECORDS, unavailable};
 use crate::{
-    store::{Due, DueCheck, Lease, StoreError, Unindexed, record},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, key, record},
     transaction::{AccountName, LeaseToken, Transaction},
 };
 
@@ -154,7 +154,7 @@ pub(super) fn due(
                 if due.is_none_or(|due| due.value() > now) || leases.is_held(name) {
                     continue;
                 }
-                let key = record::parse_key(name)?;
+                let key = key::parse_key(name)?;
                 let check = DueCheck {
                     key,
                     account: account.clone(),
@@ -205,7 +205,7 @@ pub(super) fn unindexed(
             due == at && accounts.iter().any(|ours| ours.as_str() == account)
         });
         if !is_indexed {
-            keys.push(record::parse_key(name)?);
+            keys.push(key::parse_key(name)?);
         }
     }
     Ok(Unindexed {

@@ -34,8 +34,8 @@ use super::{
     BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Event, Events, Expiry, History,
     KnownAccounts, Lease, Listing, ListingEntry, Notification, Position, Store, StoreError,
     Unindexed, Wake,
-    guard::{Seals, parts_of},
-    identity, record,
+    epoch::{Seals, parts_of},
+    identity, key, listing, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -206,10 +206,10 @@ fn save(
     }
     let mut listing = write.open_table(LISTING)?;
     if let Some(stored) = stored {
-        let (state, listed) = record::listed(stored);
+        let (state, listed) = listing::entry_of(stored);
         listing.remove((state, listed.created_ms, key))?;
     }
-    let (state, listed) = record::listed(transaction);
+    let (state, listed) = listing::entry_of(transaction);
     listing.insert((state, listed.created_ms, key), ())?;
     due::set_due(write, key, transaction)
 }
@@ -378,7 +378,7 @@ impl Store for RedbStore {
         self.read(move |read| {
             let table = read.open_table(TRACES).map_err(unavailable)?;
             let key = table.get(trace.as_str()).map_err(unavailable)?;
-            key.map(|key| record::parse_key(key.value())).transpose()
+            key.map(|key| key::parse_key(key.value())).transpose()
         })
         .await
     }
@@ -471,7 +471,7 @@ impl Store for RedbStore {
                 let Some(body) = bodies.get(event.value()).map_err(unavailable)? else {
                     return Ok(Events::OutOfRange);
                 };
-                let key = record::parse_key(event.value().0)?;
+                let key = key::parse_key(event.value().0)?;
                 events.push(Event {
                     transaction: record::decode(&key, body.value())?,
                     partition: 0,

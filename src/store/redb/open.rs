@@ -330,7 +330,7 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
 }
 
 fn take_identity(write: &WriteTransaction, identity: &Identity) -> Result<(), StoreError> {
-    let facts = identity::take(identity, None, &read_identity(write).map_err(unavailable)?)?;
+    let facts = identity::adopt(identity, None, &read_identity(write).map_err(unavailable)?)?;
     write_identity(write, &facts).map_err(unavailable)
 }
 

@@ -15,7 +15,7 @@ use super::{
     read_reply, unavailable,
 };
 use crate::{
-    store::{Due, DueCheck, Lease, StoreError, Unindexed, record},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, key, record},
     transaction::{AccountName, Transaction},
 };
 
@@ -107,7 +107,7 @@ impl RedisStore {
             .iter()
             .flatten()
             .filter(|member| !indexed.contains(member))
-            .map(|member| record::parse_key(member));
+            .map(|member| key::parse_key(member));
         Ok(Unindexed {
             keys: keys.collect::<Result<_, _>>()?,
             is_last,
@@ -177,7 +177,7 @@ impl Found {
         let mut checks = Vec::new();
         for (found, is_asked) in [(self.asked, true), (self.scheduled, false)] {
             for (_, member, account) in found {
-                let key = record::parse_key(&member)?;
+                let key = key::parse_key(&member)?;
                 if seen.insert(member) {
                     checks.push(DueCheck {
                         key,

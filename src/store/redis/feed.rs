@@ -11,7 +11,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    store::{Cursor, Event, Events, History, Position, StoreError, record},
+    store::{Cursor, Event, Events, History, Position, StoreError, key, record},
     transaction::TransactionKey,
 };
 
@@ -129,7 +129,7 @@ impl RedisStore {
         let decode = |(position, partition, event): (Position, usize, StreamId)| {
             Ok(Event {
                 transaction: record::decode(
-                    &record::parse_key(&field::<String>(&event, "key")?)?,
+                    &key::parse_key(&field::<String>(&event, "key")?)?,
                     &field::<Vec<u8>>(&event, "body")?,
                 )?,
                 partition,

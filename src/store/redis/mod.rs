@@ -48,9 +48,9 @@ use super::{
     BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, Identity,
     KnownAccounts, LIST_MAX, Lease, Listing, ListingEntry, Notification, Store, StoreError,
     Unindexed, UserIdBefore, UserIdChange, Wake,
-    guard::{Seals, parts_of},
-    identity::{self, Facts, Kept},
-    record,
+    epoch::{Seals, parts_of},
+    identity::{self, Facts, SeenIdentity},
+    key, listing, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
 
@@ -91,7 +91,7 @@ pub struct RedisStore {
     connection: Connection,
     settings: RedisSettings,
     /// `None` for a look, which takes no identity.
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<SeenIdentity>>,
     commit: Script,
     lease: Script,
     put_note: Script,
@@ -136,11 +136,11 @@ impl RedisStore {
     async fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let partitions = Some(self.settings.partitions);
         let take = |stored: &Facts| {
-            let taken = identity::take(identity, partitions, stored)?;
+            let taken = identity::adopt(identity, partitions, stored)?;
             Ok((with(stored, &taken), taken))
         };
         let seen = self.amend_identity(take).await?;
-        *self.kept() = Some(Kept {
+        *self.kept() = Some(SeenIdentity {
             identity: identity.clone(),
             seen,
         });
@@ -164,7 +164,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Option<SeenIdentity>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -284,7 +284,7 @@ impl Store for RedisStore {
         let oldest = transaction
             .updated_at()
             .checked_sub(self.settings.event_retention);
-        let (state, listed) = record::listed(transaction);
+        let (state, listed) = listing::entry_of(transaction);
         let (history, seal) = parts_of(history.unwrap_or_default());
         let mut call = self.commit.key(keys.record);
         call.key(keys.due)
@@ -397,7 +397,7 @@ impl Store for RedisStore {
             let Some((version, key)) = text.split_once(' ') else {
                 return;
             };
-            if let (Ok(version), Ok(key)) = (version.parse(), record::parse_key(key)) {
+            if let (Ok(version), Ok(key)) = (version.parse(), key::parse_key(key)) {
                 wake(Notification::Change(key, version));
             }
         };
@@ -425,7 +425,7 @@ impl Store for RedisStore {
         let key = self
             .within(connection.get(self.trace_key(account, trace_code)))
             .await?;
-        key.map(|key| record::parse_key(&key)).transpose()
+        key.map(|key| key::parse_key(&key)).transpose()
     }
 
     async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
