@@ -4,7 +4,12 @@ use std::path::Path;
 
 use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 
-use super::{IDENTITY, RedbStore, blocking, notes, unavailable};
+use super::{
+    error::failure,
+    lists, notes,
+    store::{RedbStore, blocking},
+    tables::IDENTITY,
+};
 use crate::store::{
     BoundedList, LIST_MAX, StoreError,
     guard::{self, Ending, Shown},
@@ -28,15 +33,15 @@ impl RedbStore {
                 };
                 StoreError::Unsuitable(format!("{}: {error}{remedy}", file.display()))
             })?;
-            let read = opened.begin_read().map_err(unavailable)?;
-            let identity = read.open_table(IDENTITY).map_err(unavailable)?;
-            let epoch = identity.get("epoch").map_err(unavailable)?;
+            let read = opened.begin_read().map_err(failure)?;
+            let identity = read.open_table(IDENTITY).map_err(failure)?;
+            let epoch = identity.get("epoch").map_err(failure)?;
             let epoch = epoch.map(|epoch| epoch.value().to_owned());
-            let note = notes::read(&read, guard::NOTE).map_err(unavailable)?;
-            let seal = notes::read(&read, notes::SEAL).map_err(unavailable)?;
+            let note = notes::read(&read, guard::NOTE).map_err(failure)?;
+            let seal = notes::read(&read, notes::SEAL).map_err(failure)?;
             let shown = guard::shown(note, vec![seal], epoch.unwrap_or_default())?;
             let items =
-                notes::items(&read, BoundedList::GuardEndings, 0, LIST_MAX).map_err(unavailable)?;
+                lists::items(&read, BoundedList::GuardEndings, 0, LIST_MAX).map_err(failure)?;
             let endings = items.iter().map(|item| guard::ending(item));
             Ok((shown, endings.collect::<Result<_, _>>()?))
         })
