@@ -185,9 +185,9 @@ impl Engine {
         loop {
             match self.try_store_outcome(&claimed, &statement).await {
                 Ok(()) => break,
-                Err(StoreError::Unavailable(problem)) => {
+                Err(problem) if problem.is_transient() => {
                     waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
-                    warn!(%key, problem, "an outcome could not be stored yet");
+                    warn!(%key, %problem, "an outcome could not be stored yet");
                     pause.wait().await;
                 }
                 Err(problem) => {
@@ -281,7 +281,7 @@ impl Engine {
             Ok(Abandoned::Done) => return true,
             // A write whose reply was lost may still be on its way.
             Ok(Abandoned::Absent) => true,
-            Err(StoreError::Unavailable(_)) => false,
+            Err(problem) if problem.is_transient() => false,
             Err(problem) => {
                 error!(%key, %problem, "a claim cannot be given up");
                 return true;

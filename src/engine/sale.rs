@@ -131,7 +131,7 @@ impl Engine {
                     Err(problem) => problem,
                 };
                 log_unkept(&sale.account, &sale.reference_code, &problem);
-                if !matches!(problem, StoreError::Unavailable(_)) {
+                if !problem.is_transient() {
                     // Nothing else keeps purchases back: this process does until it ends.
                     std::mem::forget(keeping);
                     return (
@@ -181,7 +181,7 @@ impl Engine {
         let storing = async move {
             while let Err(problem) = inbox::add_orphan(&*engine.store, &orphan).await {
                 log_unkept(&orphan.account, &orphan.reference_code, &problem);
-                if !matches!(problem, StoreError::Unavailable(_)) {
+                if !problem.is_transient() {
                     return Kept::Unkept;
                 }
                 tokio::time::sleep(STORE_AGAIN_AFTER).await;

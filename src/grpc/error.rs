@@ -413,7 +413,7 @@ fn store_problem(error: &StoreError) -> (Code, &'static str, &'static str) {
             "what the store holds under this reference code cannot be read; an operator must \
              look at it",
         ),
-        StoreError::Unavailable(_) => (
+        StoreError::Unavailable(_) | StoreError::Indeterminate(_) => (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
             "the store does not answer",

@@ -44,29 +44,45 @@ pub enum Claim {
 /// Reads back by attempt token after an indeterminate result (promise 9).
 ///
 /// # Errors
-/// [`StoreError`] when it is not known whether the claim is stored. Nothing was
-/// sent and nothing may be: the caller must have the attempt given up.
+/// [`StoreError`] when the claim is not stored, or when that is unknown. Nothing was sent and
+/// nothing may be: the caller must have the attempt given up.
 pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Claim, StoreError> {
-    let ours = change.transaction.token();
-    let (stored, is_indeterminate) = match store.commit(&change, Some(epoch)).await {
-        Ok(Commit::Done) => return Ok(won(change)),
-        Ok(Commit::OtherEpoch) => return Ok(Claim::OtherEpoch),
-        Ok(Commit::Conflict(stored)) => (stored, false),
-        Err(StoreError::Unavailable(_)) => (store.load(&change.transaction.key()).await?, true),
-        Err(error) => return Err(error),
-    };
-    match stored {
+    match store.commit(&change, Some(epoch)).await {
+        Ok(Commit::Done) => Ok(won(change)),
+        Ok(Commit::OtherEpoch) => Ok(Claim::OtherEpoch),
+        Ok(Commit::Conflict(Some(stored))) => Ok(won_or_taken(change, stored)),
+        Ok(Commit::Conflict(None)) => Err(StoreError::Unavailable(NOT_STORED.to_owned())),
+        Err(error) if error.is_indeterminate() => read_back(store, change).await,
+        Err(error) => Err(error),
+    }
+}
+
+const NOT_STORED: &str = "the claim was not stored";
+
+/// Finds out whether a claim is stored whose commit had an indeterminate result.
+async fn read_back(store: &dyn Store, change: Change) -> Result<Claim, StoreError> {
+    let unknown = |problem: &str| StoreError::Indeterminate(problem.to_owned());
+    let loaded = store.load(&change.transaction.key()).await;
+    // A read that failed leaves the result of the commit as unknown as it was.
+    match loaded.map_err(StoreError::into_indeterminate)? {
         // SUBTLE: 1. the commit is on its way; 2. the version that it was made from is read
         // back; 3. the commit arrives, and fits. Only another version rules that out.
-        Some(stored) if is_indeterminate && change.from == Some(stored.base()) => Err(
-            StoreError::Unavailable("it is not known whether the claim is stored".to_owned()),
-        ),
-        // Stored after all: the reply was lost, or a client library sent it twice.
-        Some(stored) if stored.token() == ours => Ok(won(change)),
-        Some(stored) => Ok(Claim::Taken(stored)),
-        None => Err(StoreError::Unavailable(
-            "the claim was not stored".to_owned(),
-        )),
+        Some(stored) if change.from == Some(stored.base()) => {
+            Err(unknown("it is not known whether the claim is stored"))
+        }
+        Some(stored) => Ok(won_or_taken(change, stored)),
+        // The commit may still arrive, and fit.
+        None => Err(unknown(NOT_STORED)),
+    }
+}
+
+/// Compares the stored attempt token with the claim's own.
+fn won_or_taken(change: Change, stored: Arc<Transaction>) -> Claim {
+    // Ours is stored after all: the reply was lost, or a client library sent the commit twice.
+    if stored.token() == change.transaction.token() {
+        won(change)
+    } else {
+        Claim::Taken(stored)
     }
 }
 

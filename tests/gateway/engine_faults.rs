@@ -95,7 +95,7 @@ impl Faulty {
 }
 
 fn lost() -> StoreError {
-    StoreError::Unavailable("the test lost it".to_owned())
+    StoreError::Indeterminate("the test lost it".to_owned())
 }
 
 #[async_trait]

@@ -60,7 +60,9 @@ impl Store for RedbStore {
         let (keeper, leases) = (Arc::clone(&self.keeper), Arc::clone(&self.leases));
         let check = check.clone();
         let acquire = move || keeper.with(|database| leases.acquire(database, &check, now, lease));
-        self.within(blocking(acquire)).await
+        let acquired = self.within(blocking(acquire)).await;
+        // A call that timed out may still acquire the lease.
+        acquired.map_err(StoreError::into_indeterminate)
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use std::{
 use redb::Database;
 
 use super::{
-    error::failure,
+    error::{commit_failure, failure},
     file::{beside, folder_of, remove_leftover, sync_folder, unusable},
     identity::{adopt_identity, set_epoch},
     tables::make_tables,
@@ -40,7 +40,7 @@ pub(super) fn make(file: &Path, identity: &Identity, epoch: &str) -> Result<(), 
         make_tables(&write).map_err(failure)?;
         adopt_identity(&write, identity)?;
         set_epoch(&write, epoch, false).map_err(failure)?;
-        write.commit().map_err(failure)?;
+        write.commit().map_err(commit_failure)?;
     }
     File::open(&making)
         .and_then(|made| made.sync_all())

@@ -1,15 +1,20 @@
-//! Failures of redb as failures of the store.
+//! Failures of redb as failures of the store: determinate or indeterminate.
 
 use tokio::task::JoinError;
 
 use crate::store::StoreError;
 
-/// Maps a failure of redb.
+/// Maps a failure of redb before a commit: a transaction that is not committed writes nothing.
 pub(super) fn failure(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
 }
 
-/// Maps the panic of a blocking call.
+/// Maps a failure of a commit: its last byte may have been written.
+pub(super) fn commit_failure(error: redb::CommitError) -> StoreError {
+    StoreError::Indeterminate(redb::Error::from(error).to_string())
+}
+
+/// Maps the panic of a blocking call, which may have been in its commit.
 pub(super) fn ended_badly(error: &JoinError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+    StoreError::Indeterminate(error.to_string())
 }

@@ -6,7 +6,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
 use super::{
     create::make,
-    error::failure,
+    error::{commit_failure, failure},
     file::{beside, damaged, is_damage, missing, remove_leftover, require_whole, unusable},
     identity::{adopt_identity, set_epoch},
     keeper::Keeper,
@@ -82,7 +82,7 @@ impl RedbStore {
                 make_tables(&write).map_err(failure)?;
                 adopt_identity(&write, &identity)?;
                 let epoch = set_epoch(&write, &ours, is_restored).map_err(failure)?;
-                write.commit().map_err(failure)?;
+                write.commit().map_err(commit_failure)?;
                 Ok(epoch)
             })?;
             Ok(Self::new(keeper, epoch, settings.timeout))

@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    error::{ended_badly, failure},
+    error::{commit_failure, ended_badly, failure},
     keeper::Keeper,
     leases::Leases,
 };
@@ -62,7 +62,8 @@ impl RedbStore {
         self.within(reading).await
     }
 
-    /// Runs `work` in one transaction, committed and synced when it returns `Ok`.
+    /// Runs `work` in one transaction, committed and synced when it returns `Ok`. A failure is
+    /// determinate until the transaction has begun, or when it fails before its commit.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
@@ -70,7 +71,7 @@ impl RedbStore {
         let ends = tokio::time::Instant::now() + self.timeout;
         let turn = Arc::clone(&self.writing).acquire_owned();
         let Ok(turn) = tokio::time::timeout_at(ends, turn).await else {
-            return Err(self.timed_out());
+            return Err(StoreError::Unavailable(self.timed_out()));
         };
         let keeper = Arc::clone(&self.keeper);
         let mut writing = tokio::task::spawn_blocking(move || {
@@ -78,7 +79,7 @@ impl RedbStore {
             keeper.with(|database| {
                 let write = database.begin_write().map_err(failure)?;
                 let done = work(&write)?;
-                write.commit().map_err(failure)?;
+                write.commit().map_err(commit_failure)?;
                 Ok(done)
             })
         });
@@ -92,21 +93,21 @@ impl RedbStore {
             drop(writing.await);
             late.send_modify(|late| *late -= 1);
         });
-        Err(self.timed_out())
+        Err(StoreError::Indeterminate(self.timed_out()))
     }
 
-    /// Bounds a call by the time-out of the store.
+    /// Bounds a call that writes nothing to the file by the time-out of the store.
     pub(super) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let done = tokio::time::timeout(self.timeout, call).await;
-        done.unwrap_or_else(|_| Err(self.timed_out()))
+        done.unwrap_or_else(|_| Err(StoreError::Unavailable(self.timed_out())))
     }
 
-    fn timed_out(&self) -> StoreError {
+    fn timed_out(&self) -> String {
         let timeout = self.timeout;
-        StoreError::Unavailable(format!("the disk did not answer within {timeout:?}"))
+        format!("the disk did not answer within {timeout:?}")
     }
 }
 

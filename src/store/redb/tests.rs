@@ -37,7 +37,7 @@ async fn no_read_overtakes_a_write_that_timed_out() {
         hangs.recv().unwrap();
         write_note(write, "late")
     });
-    assert!(matches!(hanging.await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(hanging.await, Err(StoreError::Indeterminate(_))));
     let read = store.note("late").await;
     assert!(read.is_err(), "it may be stored yet: {read:?}");
     let waiting = store.write(|write| write_note(write, "given up"));

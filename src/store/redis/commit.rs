@@ -5,7 +5,7 @@ use redis::Value;
 
 use super::{
     cas_reply::CasReply,
-    error::failure,
+    error::unreadable_reply,
     keys::{account_asked_key, account_due_key},
     listing::listing_member,
     store::RedisStore,
@@ -56,7 +56,7 @@ impl RedisStore {
             .arg(text(*releases))
             .arg(seal);
         let reply: Vec<Value> = self.invoke(&call).await?;
-        match CasReply::<Vec<u8>>::read(reply).map_err(|error| failure(&error))? {
+        match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Done => Ok(Commit::Done),
             CasReply::OtherEpoch => Ok(Commit::OtherEpoch),
             CasReply::Stored(stored) => {

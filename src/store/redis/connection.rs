@@ -18,7 +18,8 @@
 //! to connect, a refused password among them, is never cached for longer than
 //! [`AGAIN_AFTER`], so that a fix on the server needs no restart here.
 //!
-//! No call is ever retried on another connection: its caller gets the error. The old server
+//! No call is ever retried on another connection: its caller gets the error, which is
+//! indeterminate from the moment the call was handed to a connection. The old server
 //! may still execute a commit later that timed out here. It is harmless: `commit.lua`
 //! compares the version and the attempt token, so a commit is executed once or conflicts
 //! with what has been stored since, and [`crate::store::claim`] reads an indeterminate claim
@@ -27,7 +28,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -113,8 +114,19 @@ impl Connection {
         }))
     }
 
+    /// Begins a call; the flag is set when the call is handed to an established connection.
+    pub(super) fn begin(&self) -> (Call, SentFlag) {
+        let sent = SentFlag::default();
+        let call = Call {
+            connection: self.clone(),
+            sent: sent.clone(),
+        };
+        (call, sent)
+    }
+
     async fn call<T: RevealsTrouble>(
         &self,
+        sent: &SentFlag,
         send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> RedisResult<T> {
         let Live {
@@ -131,6 +143,7 @@ impl Connection {
             replies_before: replies.load(Ordering::SeqCst),
             since: Instant::now(),
         };
+        sent.set();
         let result = send(&mut connection).await;
         if result.as_ref().is_err_and(RedisError::is_timeout) {
             return result;
@@ -229,12 +242,34 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl ConnectionLike for Connection {
+/// A flag that a call was handed to a connection: from then on the server may execute it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SentFlag(Arc<AtomicBool>);
+
+impl SentFlag {
+    /// Sets the flag, for good.
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns true once the flag is set.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One call on the connection.
+pub(super) struct Call {
+    connection: Connection,
+    sent: SentFlag,
+}
+
+impl ConnectionLike for Call {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let send = async move |connection: &mut MultiplexedConnection| {
             connection.send_packed_command(command).await
         };
-        async move { self.call(send).await }.boxed()
+        async move { self.connection.call(&self.sent, send).await }.boxed()
     }
 
     fn req_packed_commands<'a>(
@@ -248,10 +283,15 @@ impl ConnectionLike for Connection {
                 .send_packed_commands(pipeline, offset, count)
                 .await
         };
-        async move { self.call(send).await }.boxed()
+        async move { self.connection.call(&self.sent, send).await }.boxed()
     }
 
     fn get_db(&self) -> i64 {
-        self.0.client.get_connection_info().redis_settings().db()
+        self.connection
+            .0
+            .client
+            .get_connection_info()
+            .redis_settings()
+            .db()
     }
 }

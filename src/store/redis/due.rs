@@ -11,7 +11,7 @@ use redis::{FromRedisValue, RedisResult, Value};
 
 use super::{
     cas_reply::CasReply,
-    error::failure,
+    error::unreadable_reply,
     keys::{account_asked_key, account_due_key, due_key},
     store::RedisStore,
 };
@@ -59,7 +59,7 @@ impl RedisStore {
         for (account, replies) in accounts.iter().zip(replies.chunks(of_account)) {
             entries
                 .add(account, replies, limit)
-                .map_err(|error| failure(&error))?;
+                .map_err(|error| unreadable_reply(&error))?;
         }
         entries.into_due()
     }
@@ -129,7 +129,7 @@ impl RedisStore {
             .arg(lease.token.to_string())
             .arg(u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX));
         let reply: Vec<Value> = self.invoke(&call).await?;
-        match CasReply::<Vec<u8>>::read(reply).map_err(|error| failure(&error))? {
+        match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Stored(Some(bytes)) => record::decode(&check.key, &bytes).map(Some),
             _ => Ok(None),
         }

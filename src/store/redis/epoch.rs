@@ -61,6 +61,8 @@ impl RedisStore {
                 .arg(expiry.until.as_millisecond());
             self.invoke::<Vec<Value>>(&call).await.map(drop)
         });
-        try_join_all(sealing).await.map(drop)
+        let sealed = try_join_all(sealing).await.map(drop);
+        // The other partitions may have been written.
+        sealed.map_err(StoreError::into_indeterminate)
     }
 }

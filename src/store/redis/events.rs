@@ -6,7 +6,7 @@ use redis::{
 };
 
 use super::{
-    error::failure,
+    error::unreadable_reply,
     keys::{events_key, number_key},
     server_info::info,
     store::RedisStore,
@@ -142,7 +142,7 @@ impl RedisStore {
     /// Returns the epoch and, for each partition, the number of its last event and some events.
     async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<PartitionEvents>), StoreError> {
         let replies: Vec<Value> = self.query_all(&pipeline).await?;
-        read_replies(replies).map_err(|error| failure(&error))
+        read_replies(replies).map_err(|error| unreadable_reply(&error))
     }
 }
 

@@ -34,7 +34,9 @@ impl RedisStore {
             .arg(1)
             .arg("PX")
             .arg(VERIFY_KEPT.as_millis().to_string());
-        self.query(&set).await
+        let written = self.query(&set).await;
+        // The identity may have been written.
+        written.map_err(StoreError::into_indeterminate)
     }
 
     pub(super) async fn count_listeners(&self) -> Result<Option<u64>, StoreError> {

@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::{cas_reply::CasReply, error::failure, store::RedisStore};
+use super::{cas_reply::CasReply, error::unreadable_reply, store::RedisStore};
 use crate::store::{CasResult, Expiry, StoreError};
 
 impl RedisStore {
@@ -23,10 +23,10 @@ impl RedisStore {
             .arg(to)
             .arg(expiry.until.as_millisecond());
         let reply: Vec<Value> = self.invoke(&call).await?;
-        match CasReply::read(reply).map_err(|error| failure(&error))? {
+        match CasReply::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Done => Ok(CasResult::Done),
             CasReply::Stored(stored) => Ok(CasResult::Conflict(stored)),
-            CasReply::OtherEpoch => Err(StoreError::Unavailable("an odd reply".to_owned())),
+            CasReply::OtherEpoch => Err(StoreError::Indeterminate("an odd reply".to_owned())),
         }
     }
 }

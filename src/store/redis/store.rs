@@ -8,8 +8,8 @@ use std::{
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Script, ScriptInvocation};
 
 use super::{
-    connection::{self, Connection},
-    error::failure,
+    connection::{self, Connection, SentFlag},
+    error::{failure, timed_out},
     settings::RedisSettings,
 };
 use crate::store::{StoreError, identity::SeenIdentity};
@@ -63,8 +63,8 @@ impl RedisStore {
 
     /// Runs one command.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let mut connection = self.connection.clone();
-        self.within(command.query_async(&mut connection)).await
+        let (mut call, sent) = self.connection.begin();
+        self.within(&sent, command.query_async(&mut call)).await
     }
 
     /// Runs the commands of a pipeline in one round trip.
@@ -72,8 +72,8 @@ impl RedisStore {
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection.clone();
-        self.within(pipeline.query_async(&mut connection)).await
+        let (mut call, sent) = self.connection.begin();
+        self.within(&sent, pipeline.query_async(&mut call)).await
     }
 
     /// Runs a script.
@@ -81,21 +81,21 @@ impl RedisStore {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection.clone();
-        self.within(script.invoke_async(&mut connection)).await
+        let (mut call, sent) = self.connection.begin();
+        self.within(&sent, script.invoke_async(&mut call)).await
     }
 
-    /// Bounds a call by the time-out of the store.
+    /// Bounds a call by the time-out of the store. A failure is determinate while `sent` is
+    /// not set.
     pub(super) async fn within<T>(
         &self,
+        sent: &SentFlag,
         call: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, StoreError> {
         let timeout = self.settings.timeout;
         match tokio::time::timeout(timeout, call).await {
-            Ok(done) => done.map_err(|error| failure(&error)),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "no reply within {timeout:?}"
-            ))),
+            Ok(done) => done.map_err(|error| failure(&error, sent)),
+            Err(_) => Err(timed_out(timeout, sent)),
         }
     }
 }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use redis::{ErrorKind, RedisError, RedisResult, Value, aio::PubSub};
 use tokio::sync::watch;
 
-use super::{error::failure, store::RedisStore};
+use super::{connection::SentFlag, error::failure, store::RedisStore};
 use crate::store::{Notification, StoreError, Wake, key::parse_key};
 
 /// The channel to which each commit publishes `<version> <reference>`; `commit.lua` names it
@@ -19,8 +19,10 @@ impl RedisStore {
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         // Counted from before it connects: it may reach the server that is being given up.
         let left = self.connection.left();
-        let mut pubsub = self.within(self.client.get_async_pubsub()).await?;
-        self.within(pubsub.subscribe(WAKE_CHANNEL)).await?;
+        // A subscription writes nothing, so its failures are determinate.
+        let sent = SentFlag::default();
+        let mut pubsub = self.within(&sent, self.client.get_async_pubsub()).await?;
+        self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
         wake(Notification::Listening);
         let hear = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
@@ -34,7 +36,7 @@ impl RedisStore {
             }
         };
         let heard = hear_all(pubsub, self.settings.timeout, left, hear).await;
-        heard.map_err(|error| failure(&error))
+        heard.map_err(|error| failure(&error, &sent))
     }
 }
 
