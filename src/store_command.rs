@@ -2,16 +2,15 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::{
     ambient::Ambient,
-    config::{AccountSettings, Settings, StoreSettings},
+    config::{AccountSettings, Settings},
     store::{
-        Identity, Store, UserIdBefore, UserIdChange,
-        redb::RedbStore,
-        redis::RedisStore,
+        self, Identity, OpenError, OpenMode, OpenedStore, StoreSettings, UserIdBefore,
+        UserIdChange,
         unresolved::{self, UNRESOLVED, Unresolved},
     },
     transaction::{AccountName, AccountNames},
@@ -38,50 +37,14 @@ pub enum Action {
     },
 }
 
-/// An opened store, of either kind.
-enum Opened {
-    Embedded(RedbStore),
-    Redis(Box<RedisStore>),
-}
-
-impl Opened {
-    /// Opens the store of whatever accounts; the embedded one must exist.
-    async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<Self> {
-        let anybody = Identity {
-            accounts: BTreeMap::default(),
-            names: AccountNames::default(),
-            epoch: (ambient.random)(),
-        };
-        Ok(match settings {
-            StoreSettings::Embedded { path, .. } => {
-                ensure!(path.exists(), "store.path: there is no {}", path.display());
-                let opened = RedbStore::open(path, &anybody).await;
-                Self::Embedded(opened.context("store.path: stop the gateway first")?)
-            }
-            StoreSettings::Redis(settings) => {
-                let opened = RedisStore::open(settings.clone(), &anybody).await;
-                Self::Redis(Box::new(opened.context("store.url")?))
-            }
-        })
-    }
-
-    fn store(&self) -> &dyn Store {
-        match self {
-            Self::Embedded(store) => store,
-            Self::Redis(store) => &**store,
-        }
-    }
-
-    async fn change_user_id(
-        &self,
-        change: &UserIdChange,
-        is_confirmed: bool,
-    ) -> Result<UserIdBefore> {
-        Ok(match self {
-            Self::Embedded(store) => store.change_user_id(change, is_confirmed).await?,
-            Self::Redis(store) => store.change_user_id(change, is_confirmed).await?,
-        })
-    }
+/// Opens the store of whatever accounts; it must exist.
+async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<OpenedStore, OpenError> {
+    let anybody = Identity {
+        accounts: BTreeMap::default(),
+        names: AccountNames::default(),
+        epoch: (ambient.random)(),
+    };
+    store::open(&settings.of_command(), &anybody, OpenMode::Existing).await
 }
 
 /// Runs the command, and returns what it did.
@@ -103,7 +66,7 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
         to: configured.user_id_hash(),
         account,
     };
-    let opened = Opened::open(&settings.store, ambient).await?;
+    let opened = open(&settings.store, ambient).await?;
     let before = opened.change_user_id(&change, false).await?;
     let UserIdChange { account, to } = &change;
     if before.hash == *to {
@@ -116,7 +79,7 @@ pub async fn run(action: Action, settings: &Settings, ambient: Ambient) -> Resul
         "account {account}: user id SHA-256 {} in the store, {to} in the configuration\n",
         before.hash
     );
-    let unresolved = unresolved::count(opened.store()).await?;
+    let unresolved = unresolved::count(&*opened.store()).await?;
     let open = open_of(&unresolved, &before);
     writeln!(told, "transactions whose outcome is open: {open}")?;
     let unreadable = &unresolved.unreadable;

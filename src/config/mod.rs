@@ -9,13 +9,7 @@ mod codes;
 mod reader;
 mod short_times;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
@@ -23,7 +17,9 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::{
-    store::{Identity, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings},
+    store::{
+        Identity, StoreSettings, guard::GuardSettings, redb::RedbSettings, redis::RedisSettings,
+    },
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 use accounts::{read_accounts, read_default_account, secrets_in, verify_trusted};
@@ -36,20 +32,6 @@ pub use {
 
 /// The environment prefix; a double underscore separates the parts of a key.
 pub const ENVIRONMENT_PREFIX: &str = "OKEBAYAR_GATEWAY";
-
-/// Where transactions are kept.
-#[derive(Clone, Debug)]
-pub enum StoreSettings {
-    /// In a file of this process alone.
-    Embedded {
-        /// The file.
-        path: PathBuf,
-        /// The options with which it is opened and used.
-        settings: RedbSettings,
-    },
-    /// In Redis.
-    Redis(RedisSettings),
-}
 
 /// What is allowed at once, and for how long.
 #[derive(Clone, Copy, Debug)]

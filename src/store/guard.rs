@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use super::{BoundedList, CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError, epoch::Seals};
 
-pub(super) const NOTE: &str = "guard";
+const NOTE: &str = "guard";
 /// How long a store without a note must stay without another gateway before it is new: longer
 /// than one that runs takes to connect again.
 const NEW_AFTER: Duration = LISTEN_AGAIN_AFTER.saturating_add(Duration::from_millis(400));
@@ -380,27 +380,6 @@ pub enum Shown {
 /// [`StoreError`] when it cannot be read.
 pub async fn show(store: &dyn Store) -> Result<Shown, StoreError> {
     Ok(Found::read(store, None).await?.shown())
-}
-
-/// Looks at what was read from a store that cannot be opened as one, as [`show`] does.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when the note cannot be read.
-pub(super) fn shown(
-    text: Option<String>,
-    seals: Seals,
-    history: String,
-) -> Result<Shown, StoreError> {
-    let noted = text.as_deref().map(parse).transpose()?;
-    let found = Found {
-        text,
-        noted,
-        seals,
-        history,
-        is_emptied_in_use: false,
-        may_be_new: false,
-    };
-    Ok(found.shown())
 }
 
 impl Found {

@@ -1,9 +1,10 @@
 //! The store's contract on histories: what is noticed of a loss, and what it forbids.
 
+use futures::{FutureExt, TryFutureExt};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{
-        BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, Store, claim,
+        BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, RecordLoss, Store, claim,
         guard::{self, Guard, GuardSettings},
         redb::RedbStore,
         redis::RedisStore,
@@ -124,7 +125,12 @@ async fn a_backup_that_knows_of_no_history_turns_the_guard_on_as_well() {
     let folder = tempfile::tempdir().unwrap();
     drop(open_redb(folder.path()).await);
     let file = folder.path().join("store.redb");
-    let restore = async || RedbStore::restore(&file, &identity(), at(5)).await.unwrap();
+    let record_loss: RecordLoss<'_> =
+        &|store| guard::start(store, at(5), random).map_ok(drop).boxed();
+    let restore = async || {
+        let restored = RedbStore::restore(&file, &identity(), record_loss).await;
+        restored.unwrap()
+    };
     assert!(!restore().await, "there is no backup");
     std::fs::rename(&file, folder.path().join("store.redb.restore")).unwrap();
     assert!(restore().await);

@@ -57,9 +57,9 @@ impl Store for RedbStore {
         now: Timestamp,
         lease: Lease,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
-        let (keeper, leases) = (Arc::clone(&self.keeper), Arc::clone(&self.leases));
+        let (source, leases) = (Arc::clone(&self.source), Arc::clone(&self.leases));
         let check = check.clone();
-        let acquire = move || keeper.with(|database| leases.acquire(database, &check, now, lease));
+        let acquire = move || source.with(|database| leases.acquire(database, &check, now, lease));
         let acquired = self.within(blocking(acquire)).await;
         // A call that timed out may still acquire the lease.
         acquired.map_err(StoreError::into_indeterminate)

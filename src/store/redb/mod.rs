@@ -82,6 +82,7 @@ mod read_only;
 mod records;
 mod restore;
 mod settings;
+mod source;
 mod store;
 mod tables;
 mod verify;

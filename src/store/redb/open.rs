@@ -11,6 +11,7 @@ use super::{
     identity::{adopt_identity, set_epoch},
     keeper::Keeper,
     settings::RedbSettings,
+    source::DatabaseSource,
     store::RedbStore,
     tables::{IDENTITY, make_tables},
 };
@@ -85,7 +86,11 @@ impl RedbStore {
                 write.commit().map_err(commit_failure)?;
                 Ok(epoch)
             })?;
-            Ok(Self::new(keeper, epoch, settings.timeout))
+            Ok(Self::new(
+                DatabaseSource::Kept(keeper),
+                epoch,
+                settings.timeout,
+            ))
         });
         // redb panics over some kinds of damage.
         let opened = opening.await;

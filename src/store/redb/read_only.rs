@@ -1,4 +1,5 @@
-//! A look at a store that writes nothing: not even what opening it would.
+//! Opening an embedded store for a look, which writes nothing: not even what opening it to
+//! serve would.
 
 use std::path::Path;
 
@@ -6,25 +7,22 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 
 use super::{
     error::failure,
-    lists, notes,
+    settings::RedbSettings,
+    source::DatabaseSource,
     store::{RedbStore, blocking},
     tables::IDENTITY,
 };
-use crate::store::{
-    BoundedList, LIST_MAX, StoreError,
-    guard::{self, Ending, Shown},
-};
+use crate::store::StoreError;
 
 impl RedbStore {
-    /// Shows the failover guard of the store in `file`, and why it was ended, newest
-    /// first.
+    /// Opens the store in `file` for reading. Its writes fail.
     ///
     /// # Errors
     /// [`StoreError::Unsuitable`] when another process has it open, or it is no store.
-    pub async fn look(file: &Path) -> Result<(Shown, Vec<Ending>), StoreError> {
+    pub async fn open_read_only(file: &Path) -> Result<Self, StoreError> {
         let file = file.to_owned();
         blocking(move || {
-            let opened = ReadOnlyDatabase::open(&file).map_err(|error| {
+            let database = ReadOnlyDatabase::open(&file).map_err(|error| {
                 let remedy = match error {
                     DatabaseError::RepairAborted => {
                         "; it was not closed in order: start a gateway, which repairs it"
@@ -33,17 +31,16 @@ impl RedbStore {
                 };
                 StoreError::Unsuitable(format!("{}: {error}{remedy}", file.display()))
             })?;
-            let read = opened.begin_read().map_err(failure)?;
+            let read = database.begin_read().map_err(failure)?;
             let identity = read.open_table(IDENTITY).map_err(failure)?;
             let epoch = identity.get("epoch").map_err(failure)?;
-            let epoch = epoch.map(|epoch| epoch.value().to_owned());
-            let note = notes::read(&read, guard::NOTE).map_err(failure)?;
-            let seal = notes::read(&read, notes::SEAL).map_err(failure)?;
-            let shown = guard::shown(note, vec![seal], epoch.unwrap_or_default())?;
-            let items =
-                lists::items(&read, BoundedList::GuardEndings, 0, LIST_MAX).map_err(failure)?;
-            let endings = items.iter().map(|item| guard::ending(item));
-            Ok((shown, endings.collect::<Result<_, _>>()?))
+            let epoch = epoch.map_or_else(String::new, |epoch| epoch.value().to_owned());
+            let timeout = RedbSettings::default().timeout;
+            Ok(Self::new(
+                DatabaseSource::ReadOnly(database),
+                epoch,
+                timeout,
+            ))
         })
         .await
     }

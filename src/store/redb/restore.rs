@@ -2,19 +2,18 @@
 
 use std::{fs, path::Path};
 
-use jiff::Timestamp;
 use redb::DatabaseError;
 
 use super::{
     file::{beside, is_in_use, require_whole, sync_folder},
     store::{RedbStore, blocking},
 };
-use crate::store::{Identity, StoreError, guard};
+use crate::store::{Identity, RecordLoss, StoreError};
 
 impl RedbStore {
     /// Puts a backup in the place of the store, if one lies beside it as
-    /// `<file>.restore`; the store that was there is kept as `<file>.replaced`. The
-    /// guard is on before the backup becomes the store.
+    /// `<file>.restore`; the store that was there is kept as `<file>.replaced`. Records the
+    /// loss in the backup before that becomes the store. Returns false when there is no backup.
     ///
     /// # Errors
     /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used, or
@@ -22,7 +21,7 @@ impl RedbStore {
     pub async fn restore(
         file: &Path,
         identity: &Identity,
-        now: Timestamp,
+        record_loss: RecordLoss<'_>,
     ) -> Result<bool, StoreError> {
         let (backup, replaced) = (beside(file, ".restore"), beside(file, ".replaced"));
         if !backup.exists() {
@@ -42,7 +41,7 @@ impl RedbStore {
             )));
         }
         let backed_up = Self::open_restored(&backup, identity).await?;
-        guard::start(&backed_up, now, || identity.epoch).await?;
+        record_loss(&backed_up).await?;
         drop(backed_up);
         let file = file.to_owned();
         blocking(move || {

@@ -2,13 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
     error::{commit_failure, ended_badly, failure},
-    keeper::Keeper,
     leases::Leases,
+    source::DatabaseSource,
 };
 use crate::store::StoreError;
 
@@ -17,7 +17,7 @@ const READS_MAX: usize = 64;
 
 /// The embedded store.
 pub struct RedbStore {
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) source: Arc<DatabaseSource>,
     pub(super) epoch: String,
     pub(super) timeout: Duration,
     reading: Arc<Semaphore>,
@@ -30,9 +30,9 @@ pub struct RedbStore {
 
 impl RedbStore {
     /// Builds a store on an open database.
-    pub(super) fn new(keeper: Keeper, epoch: String, timeout: Duration) -> Self {
+    pub(super) fn new(source: DatabaseSource, epoch: String, timeout: Duration) -> Self {
         Self {
-            keeper: Arc::new(keeper),
+            source: Arc::new(source),
             epoch,
             timeout,
             reading: Arc::new(Semaphore::new(READS_MAX)),
@@ -47,7 +47,7 @@ impl RedbStore {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let keeper = Arc::clone(&self.keeper);
+        let source = Arc::clone(&self.source);
         let reading = async {
             let mut late = self.late.subscribe();
             // The sender lives as long as `self`.
@@ -55,7 +55,7 @@ impl RedbStore {
             let permit = Arc::clone(&self.reading).acquire_owned().await;
             blocking(move || {
                 let _permit = permit;
-                keeper.with(|database| work(&database.begin_read().map_err(failure)?))
+                source.read(work)
             })
             .await
         };
@@ -73,10 +73,10 @@ impl RedbStore {
         let Ok(turn) = tokio::time::timeout_at(ends, turn).await else {
             return Err(StoreError::Unavailable(self.timed_out()));
         };
-        let keeper = Arc::clone(&self.keeper);
+        let source = Arc::clone(&self.source);
         let mut writing = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            keeper.with(|database| {
+            source.with(|database| {
                 let write = database.begin_write().map_err(failure)?;
                 let done = work(&write)?;
                 write.commit().map_err(commit_failure)?;
