@@ -1,5 +1,5 @@
-//! The transactions whose outcome is open, by account: an index for listing has states and
-//! times only, so each record is read.
+//! The transactions whose outcome is open, by account. The listing index has states and times
+//! only, so each record is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,13 @@ use tracing::warn;
 use super::{Listing, ListingEntry, Store, StoreError};
 use crate::transaction::AccountName;
 
-/// The states in which money may be spent and nobody knows, by
+/// The states in which money may be spent while the outcome is unknown, by
 /// [`crate::transaction::State::name`].
 pub const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 
-/// How many entries of the index are read at a time: each reading costs as much on every
-/// partition.
+/// The entries of the index in one read: each read costs the same on every partition.
 const ENTRIES: usize = 4096;
-/// How many records are read at once.
+/// The records that are read concurrently.
 const RECORDS: usize = 64;
 
 /// The number of transactions in each state of [`UNRESOLVED`].
@@ -33,7 +32,7 @@ pub struct Unresolved {
 }
 
 /// Counts the transactions whose outcome is open. A transaction that changes its state
-/// meanwhile may be missing. A record that cannot be read is logged, and hides no other.
+/// meanwhile may be missing. A record that cannot be read is logged, and does not hide others.
 ///
 /// # Errors
 /// [`StoreError`] when the store does not answer.

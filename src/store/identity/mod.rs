@@ -7,22 +7,24 @@
 //! | `account:<name>` | the SHA-256 of the account's user id; former names are kept, with the present hash |
 //! | `userid:<SHA-256>` | the present name of the account; user ids that it had before are kept |
 //!
-//! A name belongs to one user id for good, and a user id to one name at a time. So an
-//! account that is renamed, or whose user id changes, is noticed at start, before anything
-//! is claimed under a name that other records do not carry. Both are possible, but only
-//! explicitly: by `accounts.<name>.formerly`, and by `store change-userid`.
+//! A name belongs to one user id for good, and a user id to one name at a time. So a start
+//! detects an account that was renamed or got another user id, before anything is claimed
+//! under a name that other records do not have. Both changes must be explicit: by
+//! `accounts.<name>.formerly`, and by `store change-userid`.
 //!
-//! SUBTLE: deciding and writing are one atomic step of the store (a transaction of redb, a
+//! SUBTLE: the comparison and the write are one atomic step of the store (a transaction of redb, a
 //! compare-and-set script of Redis over everything that was read). Otherwise:
-//! 1. gateway A (account `old`) and gateway B (account `new`), of one user id, start at
-//!    once on an empty store and both read nothing;
+//! 1. gateway A (account `old`) and gateway B (account `new`), with the same user id, start
+//!    concurrently on an empty store, and both read nothing;
 //! 2. both write, and the store has two names for one user id.
 //!
-//! With it the second writer reads again and is refused. A crash leaves all facts or none.
+//! With the atomic step the second writer reads again and is refused. A crash leaves all facts
+//! or none.
 //!
-//! A Redis that is emptied loses its identity, and a gateway of another one could take it. So
-//! each gateway keeps in memory every fact that it has seen, and each verification writes
-//! those that are gone again: the union of what all running gateways know, in any order.
+//! A Redis that is emptied loses its identity, and a gateway with another identity could adopt
+//! it. So each gateway keeps in memory every fact that it has seen, and each verification
+//! writes the missing ones again. The result is the union of what all running gateways know,
+//! in any order.
 
 mod accounts;
 mod adopt;

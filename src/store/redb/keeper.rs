@@ -1,6 +1,6 @@
 //! The open database of an embedded store, opened again after an I/O error.
 //!
-//! After the first I/O error of its file redb refuses everything (`PreviousIo`) until the
+//! After the first I/O error of its file, redb refuses every call (`PreviousIo`) until the
 //! database is opened again. [`Keeper`] does that, at the next call, under these rules:
 //!
 //! - One open file description lives as long as the keeper, and its locks with it. Every

@@ -12,7 +12,8 @@ use std::{
 
 use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend, backends::FileBackend};
 
-/// Opens a duplicate of a file. Its locks belong to the description that both share.
+/// Opens the database in a duplicate of a file. The locks belong to the open file description
+/// that both share.
 pub(super) fn open_database(file: &File) -> Result<(Database, Arc<Health>), DatabaseError> {
     let health = Arc::new(Health::default());
     let backend = MonitoredFile {
@@ -27,8 +28,11 @@ pub(super) fn open_database(file: &File) -> Result<(Database, Arc<Health>), Data
 #[derive(Debug, Default)]
 pub(super) struct Health {
     has_failed: AtomicBool,
+    /// A sync failed: it is not certain what the disk holds.
     pub(super) is_sync_lost: AtomicBool,
+    /// redb has closed the database.
     pub(super) is_closed: AtomicBool,
+    /// The last problem.
     problem: Mutex<String>,
 }
 
@@ -55,6 +59,7 @@ impl Health {
         self.has_failed.store(true, Ordering::SeqCst);
     }
 
+    /// Records the failure of a file operation.
     fn watch<T>(&self, done: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &done {
             self.fail(&error.to_string());

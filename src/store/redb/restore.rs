@@ -36,7 +36,7 @@ impl RedbStore {
         }
         if require_whole(&backup).is_err() {
             return Err(StoreError::Unsuitable(format!(
-                "{} is no whole store: copy the backup there again, or take it away",
+                "{} is no whole store: copy the backup there again, or remove it",
                 backup.display()
             )));
         }
@@ -49,7 +49,7 @@ impl RedbStore {
                 StoreError::Unsuitable(format!("{} cannot be restored: {error}", file.display()))
             };
             if file.exists() {
-                // A store that is damaged may be replaced, one that is in use may not.
+                // A damaged store may be replaced, a store in use may not.
                 if is_in_use(&file) {
                     return Err(problem(&DatabaseError::DatabaseAlreadyOpen));
                 }

@@ -47,7 +47,7 @@ use super::trouble::{RevealsTrouble, Trouble, trouble_of};
 /// between two of them.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a failure to connect is returned to further calls, so that a server that refuses
+/// The time for which a failure to connect answers further calls, so that a server that refuses
 /// the password gets no new connection for each of them.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The age at which a connection is replaced because of [`Trouble::Refusal`].
@@ -115,9 +115,9 @@ impl Connection {
     }
 
     /// Begins a call; the flag is set when the call is handed to an established connection.
-    pub(super) fn begin(&self) -> (Call, SentFlag) {
+    pub(super) fn begin(&self) -> (RedisCall, SentFlag) {
         let sent = SentFlag::default();
-        let call = Call {
+        let call = RedisCall {
             connection: self.clone(),
             sent: sent.clone(),
         };
@@ -127,7 +127,7 @@ impl Connection {
     async fn call<T: RevealsTrouble>(
         &self,
         sent: &SentFlag,
-        send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        run: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> RedisResult<T> {
         let Live {
             number,
@@ -144,7 +144,7 @@ impl Connection {
             since: Instant::now(),
         };
         sent.set();
-        let result = send(&mut connection).await;
+        let result = run(&mut connection).await;
         if result.as_ref().is_err_and(RedisError::is_timeout) {
             return result;
         }
@@ -259,12 +259,12 @@ impl SentFlag {
 }
 
 /// One call on the connection.
-pub(super) struct Call {
+pub(super) struct RedisCall {
     connection: Connection,
     sent: SentFlag,
 }
 
-impl ConnectionLike for Call {
+impl ConnectionLike for RedisCall {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let send = async move |connection: &mut MultiplexedConnection| {
             connection.send_packed_command(command).await

@@ -13,7 +13,7 @@ pub struct RedisSettings {
     pub partitions: u64,
     /// The longest time of one call, reconnecting included.
     pub timeout: Duration,
-    /// How long events are kept for watchers that resume.
+    /// The time for which events are kept for watchers that resume.
     pub event_retention: SignedDuration,
 }
 

@@ -8,7 +8,7 @@ const LEAVE_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS",
 /// The codes of a server that may be the right one, but takes no writes now.
 const REFUSAL_CODES: [&str; 4] = ["NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN"];
 
-/// What a reply reveals about its connection, the worst last.
+/// The trouble that a reply reveals about its connection, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
     None,
