@@ -127,7 +127,7 @@ pub trait Store: Send + Sync {
 
     /// Compares and sets the seal of each part: `id` replaces what `from` holds. A part that
     /// another process changed meanwhile stays as it is. Parts are written one by one, so a
-    /// failure is always indeterminate.
+    /// failure is indeterminate for a store of several parts.
     async fn seal(
         &self,
         from: &[Option<String>],

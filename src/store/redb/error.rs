@@ -18,3 +18,17 @@ pub(super) fn commit_failure(error: redb::CommitError) -> StoreError {
 pub(super) fn ended_badly(error: &JoinError) -> StoreError {
     StoreError::Indeterminate(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::{CommitError, StorageError};
+
+    use super::*;
+
+    #[test]
+    fn failure_is_determinate_only_before_the_commit() {
+        assert!(!failure(StorageError::DatabaseClosed).is_indeterminate());
+        let failed = commit_failure(CommitError::Storage(StorageError::DatabaseClosed));
+        assert!(failed.is_indeterminate());
+    }
+}

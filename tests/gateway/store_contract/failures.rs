@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::store::{
-    Store, StoreError, claim,
+    Expiry, Store, StoreError, claim,
     redis::{RedisSettings, RedisStore},
 };
 
 use super::{identity, open_redis};
-use crate::support::{core::begin, ports, redis::Redis};
+use crate::support::{
+    core::{at, begin},
+    ports,
+    redis::Redis,
+};
 
 fn settings(url: String, timeout: Duration) -> RedisSettings {
     RedisSettings {
@@ -69,4 +73,23 @@ async fn claim_is_indeterminate_when_its_commit_times_out_after_it_was_sent() {
         error.to_string().contains("the claim was not stored"),
         "it is read back: {error}"
     );
+}
+
+/// Another partition, or the identity, may have been written before the write that is refused.
+#[tokio::test]
+async fn call_of_several_writes_is_indeterminate_when_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let refuse = ["CONFIG", "SET", "min-replicas-to-write", "1"];
+    redis.command(&refuse).await;
+    let expiry = Expiry {
+        now: at(0),
+        until: Timestamp::MAX,
+    };
+    let sealed = store.seal(&vec![None; 8], "id", expiry).await;
+    assert!(sealed.unwrap_err().is_indeterminate());
+    assert!(store.verify().await.unwrap_err().is_indeterminate());
+    let noted = store.put_note("n", None, "text", expiry).await;
+    assert!(!noted.unwrap_err().is_indeterminate(), "one write");
 }
