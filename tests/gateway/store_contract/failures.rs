@@ -12,6 +12,7 @@ use super::{identity, open_redis};
 use crate::support::{
     core::{at, begin},
     ports,
+    process::PATIENCE,
     redis::Redis,
 };
 
@@ -73,6 +74,28 @@ async fn claim_is_indeterminate_when_its_commit_times_out_after_it_was_sent() {
         error.to_string().contains("the claim was not stored"),
         "it is read back: {error}"
     );
+}
+
+/// The commit breaks off on the server that goes away, and the read-back does not reach it.
+#[tokio::test]
+async fn claim_is_indeterminate_when_its_read_back_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let epoch = store.epoch(None).await.unwrap();
+    redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+    let claiming = tokio::spawn(async move { claim(&store, begin(1), &epoch).await });
+    let is_sent = async {
+        while redis.info("clients", "blocked_clients").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_sent)
+        .await
+        .expect("the commit never arrives");
+    redis.kill().await;
+    let error = claiming.await.unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::Indeterminate(_)), "{error:?}");
 }
 
 /// Another partition, or the identity, may have been written before the write that is refused.
