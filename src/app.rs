@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
+use futures::{FutureExt, TryFutureExt};
 use prometheus::Registry;
 use tokio::{
     net::TcpListener,
@@ -31,7 +31,8 @@ use crate::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
-    config::{AccountSettings, Fault, Settings, StoreSettings},
+    config::{AccountSettings, Fault, Settings},
+    failover::observation,
     gateway::{Gateway, GatewaySettings},
     grpc::{
         DESCRIPTOR, GrpcServices, RefusalLayer,
@@ -51,7 +52,7 @@ use crate::{
         parse_permits::ParsePermits,
         transport::HttpTransport,
     },
-    store::{Identity, Store, redb::RedbStore, redis::RedisStore},
+    store::{self, OpenMode, RecordLoss},
     telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,
 };
@@ -101,12 +102,16 @@ impl App {
         log_warnings(&settings);
         let metrics = Metrics::default();
         let identity = settings.identity((ambient.random)());
-        let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
-        let system = match settings.store {
-            StoreSettings::Embedded { .. } => "redb",
-            StoreSettings::Redis(_) => "redis",
+        let (now, epoch) = ((ambient.now)(), identity.epoch);
+        let record_loss: RecordLoss<'_> = &move |store| {
+            observation::start(store, now, move || epoch)
+                .map_ok(drop)
+                .boxed()
         };
-        let store = Arc::new(MeasuredStore::new(store, system, metrics.clone()));
+        let mode = OpenMode::Serve { record_loss };
+        let opened = store::open(&settings.store, &identity, mode).await?;
+        let store = MeasuredStore::new(opened.store(), opened.system(), metrics.clone());
+        let store = Arc::new(store);
         let listeners = Listeners::bind(&settings).await?;
         let (grpc, callbacks, admin) = listeners.addresses()?;
 
@@ -283,28 +288,6 @@ fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Sen
         part.await;
         Ok(())
     });
-}
-
-pub(crate) async fn open_store(
-    settings: &StoreSettings,
-    identity: &Identity,
-    now: Timestamp,
-) -> Result<Arc<dyn Store>> {
-    let store: Arc<dyn Store> = match settings {
-        StoreSettings::Embedded { path, settings } => {
-            let restored = RedbStore::restore(path, identity, now).await;
-            if restored.context("store.path")? {
-                warn!(path = %path.display(), "the store was restored from a backup");
-            }
-            let opened = RedbStore::open_with(path, identity, *settings).await;
-            Arc::new(opened.context("store.path")?)
-        }
-        StoreSettings::Redis(settings) => {
-            let opened = RedisStore::open(settings.clone(), identity).await;
-            Arc::new(opened.context("store.url")?)
-        }
-    };
-    Ok(store)
 }
 
 fn log_warnings(settings: &Settings) {

@@ -1,25 +1,20 @@
 //! `guard`: shows the failover guard, and turns it on or off at an operator's command.
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use jiff::Timestamp;
 
 use crate::{
     ambient::Ambient,
-    app::open_store,
-    config::{Settings, StoreSettings},
+    config::Settings,
     failover::{
         known_epoch::KnownEpoch,
         observation::{self as guard, Ending, Shown},
         release,
     },
-    store::{
-        List, Store,
-        redb::{RedbSettings, RedbStore},
-        redis::RedisStore,
-    },
+    store::{self, BoundedList, OpenMode, Store},
     transaction::Release,
 };
 
@@ -67,16 +62,17 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     let now = (ambient.now)();
     match action {
         GuardAction::Show => {
-            let (shown, endings) = look(&settings.store).await?;
+            let store = open(settings, ambient, OpenMode::Look).await?;
+            let (shown, endings) = look(&*store).await?;
             Ok(text_of(&shown, &endings, settings, now))
         }
         GuardAction::Start => {
-            let store = open(settings, ambient, true).await?;
+            let store = open(settings, ambient, OpenMode::Lost).await?;
             let guard = guard::start(&*store, now, ambient.random).await?;
             Ok(state_of(&guard, settings, now))
         }
         GuardAction::End { reason } => {
-            let store = open(settings, ambient, false).await?;
+            let store = open(settings, ambient, OpenMode::Existing).await?;
             let guard = guard::end(&*store, &reason, now, ambient.random).await?;
             let by = Release {
                 operator: OPERATOR.to_owned(),
@@ -93,61 +89,20 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     }
 }
 
-/// Opens the store to change it. One that lost records is opened under another history.
-async fn open(settings: &Settings, ambient: Ambient, is_lost: bool) -> Result<Arc<dyn Store>> {
+/// Opens the store for a purpose. To look at it writes nothing: what opening a store writes may
+/// hide a loss from the gateways that run.
+async fn open(settings: &Settings, ambient: Ambient, mode: OpenMode<'_>) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
-    let StoreSettings::Embedded {
-        path,
-        settings: how,
-    } = &settings.store
-    else {
-        return open_store(&settings.store, &identity, (ambient.now)()).await;
-    };
-    let opened = if is_lost && path.exists() {
-        RedbStore::open_restored(path, &identity).await
-    } else if is_lost {
-        // In the place of a store that cannot be used any more: see docs/OPERATIONS.md.
-        let how = RedbSettings {
-            must_exist: false,
-            ..*how
-        };
-        RedbStore::open_with(path, &identity, how).await
-    } else {
-        verify_exists(path)?;
-        let how = RedbSettings {
-            must_exist: true,
-            ..*how
-        };
-        RedbStore::open_with(path, &identity, how).await
-    };
-    Ok(Arc::new(
-        opened.context("store.path: stop the gateway first")?,
-    ))
+    let opened = store::open(&settings.store, &identity, mode).await?;
+    Ok(opened.store())
 }
 
-fn verify_exists(path: &Path) -> Result<()> {
-    ensure!(path.exists(), "store.path: there is no {}", path.display());
-    Ok(())
-}
-
-/// Reads without writing anything: what opening a store writes may hide a loss from the
-/// gateways that run.
-async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
-    match settings {
-        StoreSettings::Embedded { path, .. } => {
-            verify_exists(path)?;
-            let looked = RedbStore::look(path).await;
-            looked.context("store.path: stop the gateway first")
-        }
-        StoreSettings::Redis(settings) => {
-            let store = RedisStore::connect(settings.clone());
-            let store = store.context("store.url")?;
-            let shown = guard::show(&store).await?;
-            let items = store.items(List::GuardEndings).await?;
-            let endings = items.iter().map(|item| guard::ending(item));
-            Ok((shown, endings.collect::<Result<_, _>>()?))
-        }
-    }
+/// Reads the state of the guard, and why it was ended, newest first.
+async fn look(store: &dyn Store) -> Result<(Shown, Vec<Ending>)> {
+    let shown = guard::show(store).await?;
+    let items = store.items(BoundedList::GuardEndings).await?;
+    let endings = items.iter().map(|item| guard::ending(item));
+    Ok((shown, endings.collect::<Result<_, _>>()?))
 }
 
 fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {

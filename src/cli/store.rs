@@ -5,16 +5,15 @@ use std::{
     fmt::Write,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::{Subcommand, ValueHint};
 
 use crate::{
     ambient::Ambient,
-    config::{AccountSettings, Settings, StoreSettings},
+    config::{AccountSettings, Settings},
     store::{
-        Identity, Store, UserIdBefore, UserIdChange,
-        redb::RedbStore,
-        redis::RedisStore,
+        self, Identity, OpenError, OpenMode, OpenedStore, StoreSettings, UserIdBefore,
+        UserIdChange,
         unresolved::{self, UNRESOLVED, Unresolved},
     },
     transaction::{AccountName, AccountNames},
@@ -43,54 +42,14 @@ pub enum StoreAction {
     },
 }
 
-/// An open store of either kind.
-enum Opened {
-    Embedded(RedbStore),
-    Redis(Box<RedisStore>),
-}
-
-impl Opened {
-    /// Opens the store, whichever accounts it belongs to. An embedded one must exist.
-    async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<Self> {
-        let any = Identity {
-            accounts: BTreeMap::default(),
-            names: AccountNames::default(),
-            epoch: (ambient.random)(),
-        };
-        Ok(match settings {
-            StoreSettings::Embedded { path, .. } => {
-                ensure!(
-                    path.exists(),
-                    "store.path: {} does not exist; correct the path",
-                    path.display()
-                );
-                let opened = RedbStore::open(path, &any).await;
-                Self::Embedded(opened.context("store.path: stop the gateway first")?)
-            }
-            StoreSettings::Redis(settings) => {
-                let opened = RedisStore::open(settings.clone(), &any).await;
-                Self::Redis(Box::new(opened.context("store.url")?))
-            }
-        })
-    }
-
-    fn store(&self) -> &dyn Store {
-        match self {
-            Self::Embedded(store) => store,
-            Self::Redis(store) => &**store,
-        }
-    }
-
-    async fn change_user_id(
-        &self,
-        change: &UserIdChange,
-        is_confirmed: bool,
-    ) -> Result<UserIdBefore> {
-        Ok(match self {
-            Self::Embedded(store) => store.change_user_id(change, is_confirmed).await?,
-            Self::Redis(store) => store.change_user_id(change, is_confirmed).await?,
-        })
-    }
+/// Opens the store, whichever accounts it belongs to. It must exist.
+async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<OpenedStore, OpenError> {
+    let any = Identity {
+        accounts: BTreeMap::default(),
+        names: AccountNames::default(),
+        epoch: (ambient.random)(),
+    };
+    store::open(&settings.of_command(), &any, OpenMode::Existing).await
 }
 
 /// Runs the command, and returns the text that reports what it did.
@@ -116,7 +75,7 @@ pub(super) async fn run(
         to: configured.user_id_hash(),
         account,
     };
-    let opened = Opened::open(&settings.store, ambient).await?;
+    let opened = open(&settings.store, ambient).await?;
     let before = opened.change_user_id(&change, false).await?;
     let UserIdChange { account, to } = &change;
     if before.hash == *to {
@@ -125,7 +84,7 @@ pub(super) async fn run(
              nothing is changed"
         ));
     }
-    let unresolved = unresolved::count(opened.store()).await?;
+    let unresolved = unresolved::count(&*opened.store()).await?;
     let open = open_of(&unresolved, &before);
     let mut report = preview(&change, &before, open, &unresolved.unreadable)?;
     if !despite_open {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::{limits::Limits, reader::Reader};
 use crate::{
-    store::guard::GuardSettings,
+    failover::GuardSettings,
     transaction::{Rules, Schedule},
 };
 

@@ -1,7 +1,7 @@
 //! The keys of the failover guard in the section `[store]`.
 
 use super::reader::Reader;
-use crate::store::guard::GuardSettings;
+use crate::failover::GuardSettings;
 
 /// Reads the settings of the failover guard.
 pub(super) fn read_guard(reader: &mut Reader) -> Option<GuardSettings> {

@@ -31,5 +31,4 @@ pub use self::{
     flat_keys::ENVIRONMENT_PREFIX,
     limits::Limits,
     settings::Settings,
-    store::StoreSettings,
 };

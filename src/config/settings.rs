@@ -18,10 +18,11 @@ use super::{
     secrets::secrets_in,
     short_times::{self, Times},
     shutdown::read_drain,
-    store::{StoreSettings, read_store},
+    store::read_store,
 };
 use crate::{
-    store::{Identity, guard::GuardSettings},
+    failover::GuardSettings,
+    store::{Identity, StoreSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 

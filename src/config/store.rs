@@ -1,23 +1,9 @@
 //! The section `[store]`: the kind of store and its settings.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use super::reader::Reader;
-use crate::store::{redb::RedbSettings, redis::RedisSettings};
-
-/// The settings of the store of transactions.
-#[derive(Clone, Debug)]
-pub enum StoreSettings {
-    /// The embedded store: a file that one process opens exclusively.
-    Embedded {
-        /// The path of the file.
-        path: PathBuf,
-        /// The options of the store.
-        settings: RedbSettings,
-    },
-    /// Redis.
-    Redis(RedisSettings),
-}
+use crate::store::{StoreSettings, redb::RedbSettings, redis::RedisSettings};
 
 /// Reads the settings of the store; `timeout` is `store.timeout`.
 pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {

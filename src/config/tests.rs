@@ -3,7 +3,8 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::{Faults, Settings, StoreSettings};
+use super::{Faults, Settings};
+use crate::store::StoreSettings;
 use crate::transaction::AccountName;
 
 const GOOD: [(&str, &str); 3] = [

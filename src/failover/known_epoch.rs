@@ -50,16 +50,6 @@ pub(super) enum Loss {
     Cleared,
 }
 
-/// The seal of each part of a store; `None` where there is none.
-pub type Seals = Vec<Option<String>>;
-
-/// Returns the history's name and the seal that a claim names; the seal is empty where it names
-/// none.
-#[must_use]
-pub fn parts_of(name: &str) -> (&str, &str) {
-    name.rsplit_once(' ').unwrap_or((name, ""))
-}
-
 impl KnownEpoch {
     pub(super) fn new(note: Note) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
@@ -67,7 +57,7 @@ impl KnownEpoch {
         Self { note, name }
     }
 
-    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    /// Returns the name of the history, as a claim gives it: [`crate::store::epoch::parts_of`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
         &self.name

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::known_epoch::{KnownEpoch, Loss, NOTE, Note, Seals, parse, unreadable};
-use crate::ledger::hub::LISTEN_AGAIN_AFTER;
-use crate::store::{Keep, List, Put, Store, StoreError};
+use super::known_epoch::{KnownEpoch, Loss, NOTE, Note, parse, unreadable};
+use crate::store::{
+    BoundedList, CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError, epoch::Seals,
+};
 
 /// How long a store without a note must stay without another gateway before it is new: longer
 /// than one that runs takes to connect again.
@@ -41,9 +42,7 @@ impl Found {
         let noted = text.as_deref().map(parse).transpose()?;
         let seals = store.seals().await?;
         let seen = noted.as_ref().or(known.map(|known| &known.note));
-        let history = store
-            .history_name(seen.map(|seen| seen.history.as_str()))
-            .await?;
+        let history = store.epoch(seen.map(|seen| seen.history.as_str())).await?;
         // SUBTLE: a gateway listens only after its first look wrote the note. (1) Two gateways
         // start on a new store, and one reads no note, (2) the other writes the note and then
         // listens, (3) the first finds a listener. So it reads the note again: whoever finds
@@ -137,7 +136,7 @@ impl Found {
         let put = store
             .put_note(NOTE, self.text.as_deref(), &to, keep(now))
             .await?;
-        Ok(put == Put::Done)
+        Ok(put == CasResult::Done)
     }
 }
 
@@ -216,7 +215,7 @@ pub async fn end(
     };
     // First, so that no end lacks its reason.
     let item = serde_json::to_string(&ending).map_err(|error| unreadable(&error))?;
-    store.push(List::GuardEndings, &item).await?;
+    store.push(BoundedList::GuardEndings, &item).await?;
     loop {
         let found = Found::read_settled(store, None).await?;
         let noted = found.noted.as_ref();
@@ -250,7 +249,7 @@ pub struct Ending {
     pub reason: String,
 }
 
-/// Reads an item of [`List::GuardEndings`].
+/// Reads an item of [`BoundedList::GuardEndings`].
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it is none.
@@ -277,27 +276,6 @@ pub async fn show(store: &dyn Store) -> Result<Shown, StoreError> {
     Ok(Found::read(store, None).await?.shown())
 }
 
-/// Looks at what was read from a store that cannot be opened as one, as [`show`] does.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when the note cannot be read.
-pub(crate) fn shown(
-    text: Option<String>,
-    seals: Seals,
-    history: String,
-) -> Result<Shown, StoreError> {
-    let noted = text.as_deref().map(parse).transpose()?;
-    let found = Found {
-        text,
-        noted,
-        seals,
-        history,
-        is_emptied_in_use: false,
-        may_be_new: false,
-    };
-    Ok(found.shown())
-}
-
 impl Found {
     fn shown(self) -> Shown {
         match self.noted.clone() {
@@ -309,8 +287,8 @@ impl Found {
     }
 }
 
-fn keep(now: Timestamp) -> Keep {
-    Keep {
+fn keep(now: Timestamp) -> Expiry {
+    Expiry {
         now,
         until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
     }

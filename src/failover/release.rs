@@ -11,7 +11,7 @@ use crate::{
     ambient::Ambient,
     failover::known_epoch::GuardSettings,
     notices::orphans::{self as inbox, Orphan},
-    store::{Commit, LIST_MAX, Listed, Listing, Store, StoreError},
+    store::{Commit, LIST_MAX, Listing, ListingEntry, Store, StoreError},
     transaction::{NotReleased, Release, Schedule, Transaction, TransactionKey},
 };
 
@@ -79,11 +79,11 @@ pub(crate) async fn release(
 }
 
 /// Every entry in the listing of CONFIRMING, which is the state of what is held back.
-async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
-    let mut entries: Vec<Listed> = Vec::new();
+async fn confirming(store: &dyn Store) -> Result<Vec<ListingEntry>, StoreError> {
+    let mut entries: Vec<ListingEntry> = Vec::new();
     loop {
-        let newest = Listed {
-            created_ms: Listed::MS_MAX,
+        let newest = ListingEntry {
+            created_ms: ListingEntry::MS_MAX,
             name: String::new(),
         };
         let listing = Listing {
@@ -106,7 +106,7 @@ async fn release_one(
     schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
-    entry: &Listed,
+    entry: &ListingEntry,
     mentions: &Mentions,
 ) -> Result<Result<(), NotReleased>, StoreError> {
     let key: TransactionKey = entry.key()?;
@@ -121,7 +121,7 @@ async fn release_one(
         match store.commit(&change, None).await? {
             Commit::Done => return Ok(Ok(())),
             Commit::Conflict(stored) => current = stored,
-            Commit::OtherHistory => break,
+            Commit::OtherEpoch => break,
         }
     }
     Ok(Err(NotReleased::NotQuarantined))

@@ -9,7 +9,7 @@ use super::{
     violations::Violations,
 };
 use crate::{
-    store::{Listed, StoreError},
+    store::{ListingEntry, StoreError},
     transaction::{AccountName, AccountNames},
 };
 
@@ -96,7 +96,7 @@ impl OffsetPage {
     }
 
     fn token(&self, offset: usize) -> String {
-        let next = Listed {
+        let next = ListingEntry {
             created_ms: i64::try_from(offset).unwrap_or(i64::MAX),
             name: String::new(),
         };

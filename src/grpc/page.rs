@@ -5,7 +5,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::violations::Violations;
-use crate::store::Listed;
+use crate::store::ListingEntry;
 
 const PAGE_SIZE_DEFAULT: usize = 100;
 const PAGE_SIZE_MAX: usize = 200;
@@ -38,7 +38,7 @@ impl Scope {
 }
 
 /// Returns the token of the page after an entry.
-pub(super) fn encode_token(scope: &Scope, after: &Listed) -> String {
+pub(super) fn encode_token(scope: &Scope, after: &ListingEntry) -> String {
     let token = PageToken {
         scope: scope.0.clone(),
         created_ms: after.created_ms,
@@ -53,15 +53,15 @@ pub(super) fn parse_token(
     scope: &Scope,
     text: &str,
     violations: &mut Violations,
-) -> Option<Listed> {
+) -> Option<ListingEntry> {
     violations.optional("page_token", text, |text| decode_token(scope, text))
 }
 
-fn decode_token(scope: &Scope, text: &str) -> Result<Listed, &'static str> {
+fn decode_token(scope: &Scope, text: &str) -> Result<ListingEntry, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text);
     let token = bytes.map(|bytes| PageToken::decode(bytes.as_slice()));
     match token {
-        Ok(Ok(token)) if token.scope == scope.0 => Ok(Listed {
+        Ok(Ok(token)) if token.scope == scope.0 => Ok(ListingEntry {
             created_ms: token.created_ms,
             name: token.name,
         }),

@@ -24,7 +24,7 @@ pub(super) fn problem(error: &StoreError) -> (Code, &'static str, &'static str) 
             "RECORD_CORRUPT",
             "the stored record of this reference code cannot be read; an operator must inspect it",
         ),
-        StoreError::Unavailable(_) => (
+        StoreError::Unavailable(_) | StoreError::Indeterminate(_) => (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
             "the store does not answer",

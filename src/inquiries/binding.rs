@@ -7,7 +7,7 @@ use super::{
     notes::{INQUIRY_KEPT, keep},
 };
 use crate::{
-    store::{Put, Store, StoreError, record},
+    store::{CasResult, Store, StoreError, key},
     transaction::{AccountName, InquiryCode, NumberedInquiry, State, TransactionKey},
 };
 
@@ -34,8 +34,8 @@ impl Binding {
             None => (text, None),
         };
         Ok(Self {
-            holder: record::parse_key(holder)?,
-            previous: previous.map(record::parse_key).transpose()?,
+            holder: key::parse_key(holder)?,
+            previous: previous.map(key::parse_key).transpose()?,
         })
     }
 }
@@ -82,10 +82,10 @@ async fn bind_note(
     let from = from.map(Binding::write);
     let text = to.write();
     match store.put_note(name, from.as_deref(), &text, keep).await? {
-        Put::Done => Ok(to),
-        Put::Conflict(Some(stored)) => Binding::read(&stored),
+        CasResult::Done => Ok(to),
+        CasResult::Conflict(Some(stored)) => Binding::read(&stored),
         // It ended, or was lost, since it was read.
-        Put::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
+        CasResult::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     notes::{MARK_KEPT, corrupt, keep},
 };
 use crate::{
-    store::{Keep, Put, Store, StoreError},
+    store::{CasResult, Expiry, Store, StoreError},
     transaction::{Details, InquiriesMade, StatusCode, Transaction, TransactionKey},
 };
 
@@ -91,14 +91,14 @@ fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreE
 async fn set(
     store: &dyn Store,
     name: &str,
-    keep: Keep,
+    keep: Expiry,
     change: impl Fn(Option<&str>) -> Result<Option<String>, StoreError>,
 ) -> Result<(), StoreError> {
     let mut known = store.note(name).await?;
     while let Some(to) = change(known.as_deref())? {
         match store.put_note(name, known.as_deref(), &to, keep).await? {
-            Put::Done => break,
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => break,
+            CasResult::Conflict(stored) => known = stored,
         }
     }
     Ok(())

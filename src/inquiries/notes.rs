@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::store::{Keep, StoreError};
+use crate::store::{Expiry, StoreError};
 
 /// The time for which an inquiry is kept after it can no longer be paid.
 pub(super) const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -11,8 +11,8 @@ pub(super) const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 pub(super) const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Builds the expiry of a note that is kept for `by` after `from`.
-pub(super) fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Keep {
-    Keep {
+pub(super) fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Expiry {
+    Expiry {
         now,
         until: from.checked_add(by).unwrap_or(Timestamp::MAX),
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::notes::{INQUIRY_KEPT, corrupt, keep};
 use crate::{
-    store::{Put, Store, StoreError},
+    store::{CasResult, Store, StoreError},
     transaction::{AccountName, InquiriesUnderCode, Inquiry, InquiryCode, TooManyUnderCode},
 };
 
@@ -37,8 +37,8 @@ pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Resul
         }
         let keep = keep(now, inquiries.expire_at().max(now), INQUIRY_KEPT);
         match store.put_note(&name, known.as_deref(), &body, keep).await? {
-            Put::Done => return Ok(()),
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => return Ok(()),
+            CasResult::Conflict(stored) => known = stored,
         }
     }
 }

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::records::Ledger;
 use crate::{
-    store::{Listed, StoreError, unresolved::UNRESOLVED},
+    store::{ListingEntry, StoreError, unresolved::UNRESOLVED},
     telemetry::AGES,
 };
 
@@ -38,11 +38,11 @@ impl Ledger {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn record_open(&self) -> Result<(), StoreError> {
-        let not_sent = self.store.count(NOT_SENT, 0, Listed::MS_MAX).await?;
+        let not_sent = self.store.count(NOT_SENT, 0, ListingEntry::MS_MAX).await?;
         self.metrics.open(NOT_SENT, not_sent);
         let mut open = [0; UNRESOLVED.len()];
         let now_ms = (self.ambient.now)().as_millisecond();
-        let mut to_ms = Listed::MS_MAX;
+        let mut to_ms = ListingEntry::MS_MAX;
         // The ages together are all of time.
         for (age_seconds, name) in AGES {
             let from_ms = now_ms

@@ -24,13 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    store::{Heard, Store},
+    store::{LISTEN_AGAIN_AFTER, Notification, Store},
     transaction::{Transaction, TransactionKey},
 };
-
-/// The pause before a broken connection is made again. What looks like a new store is one only
-/// when nobody listens for longer than that (`store/guard.rs`).
-pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What is known of the newest version of a transaction.
 #[derive(Clone, Default)]
@@ -232,11 +228,11 @@ impl Poll {
 /// that breaks is made again; what was missed meanwhile, waiters find when they
 /// look at the store of their own accord.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
-    let wake = |heard: Heard| match heard {
-        Heard::Listening => {
+    let wake = |heard: Notification| match heard {
+        Notification::Listening => {
             hub.listening.send_replace(true);
         }
-        Heard::Change(key, version) => hub.wake(&key, version),
+        Notification::Change(key, version) => hub.wake(&key, version),
     };
     let mut heard = true;
     loop {

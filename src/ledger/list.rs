@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     ledger::records::Ledger,
-    store::{Listed, Listing, StoreError},
+    store::{Listing, ListingEntry, StoreError},
     transaction::{AccountName, State, Transaction},
 };
 
@@ -25,7 +25,7 @@ pub struct ListQuery {
     /// The most to return.
     pub page_size: usize,
     /// Goes on after this entry.
-    pub after: Option<Listed>,
+    pub after: Option<ListingEntry>,
 }
 
 /// A part of a listing.
@@ -34,7 +34,7 @@ pub struct Page {
     /// The transactions, newest first.
     pub transactions: Vec<Arc<Transaction>>,
     /// Where to go on; `None` at the end.
-    pub next: Option<Listed>,
+    pub next: Option<ListingEntry>,
 }
 
 /// How often more is read for one page, when much of it is of other accounts.
@@ -57,9 +57,11 @@ impl Ledger {
             states.contains(&transaction.status().state.name())
                 && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
-        let to_ms = query.to.map_or(Listed::MS_MAX, Timestamp::as_millisecond);
-        let mut after = query.after.clone().unwrap_or(Listed {
-            created_ms: to_ms.clamp(0, Listed::MS_MAX),
+        let to_ms = query
+            .to
+            .map_or(ListingEntry::MS_MAX, Timestamp::as_millisecond);
+        let mut after = query.after.clone().unwrap_or(ListingEntry {
+            created_ms: to_ms.clamp(0, ListingEntry::MS_MAX),
             name: String::new(),
         });
         let mut transactions: Vec<Arc<Transaction>> = Vec::new();
@@ -100,8 +102,8 @@ impl Ledger {
         &self,
         states: &[&'static str],
         query: &ListQuery,
-        after: &Listed,
-    ) -> Result<Vec<Listed>, StoreError> {
+        after: &ListingEntry,
+    ) -> Result<Vec<ListingEntry>, StoreError> {
         let of_state = |state: &&'static str| {
             let listing = Listing {
                 state,
@@ -112,7 +114,7 @@ impl Ledger {
             async move { self.store.list(&listing).await }
         };
         let found = try_join_all(states.iter().map(of_state)).await?;
-        let mut found: Vec<Listed> = found.into_iter().flatten().collect();
+        let mut found: Vec<ListingEntry> = found.into_iter().flatten().collect();
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.dedup();
         found.truncate(query.page_size);

@@ -186,7 +186,7 @@ impl Ledger {
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),
-            Commit::Conflict(None) | Commit::OtherHistory => Err(StoreError::Corrupt {
+            Commit::Conflict(None) | Commit::OtherEpoch => Err(StoreError::Corrupt {
                 key: current.key().to_string(),
                 problem: "the record repeatedly appears and disappears".to_owned(),
             }),

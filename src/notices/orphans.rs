@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use crate::store::{Keep, List, Put, Store, StoreError};
+use crate::store::{BoundedList, CasResult, Expiry, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
 /// A callback about a reference code that the store does not know: it may reveal
@@ -27,7 +27,10 @@ pub struct Orphan {
 /// # Errors
 /// [`StoreError`] when it may not be stored.
 pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreError> {
-    store.push(List::Orphans, &write(orphan)?).await.map(drop)
+    store
+        .push(BoundedList::Orphans, &write(orphan)?)
+        .await
+        .map(drop)
 }
 
 /// Returns up to `limit` orphans, newest first, after the newest `start`.
@@ -39,7 +42,7 @@ pub async fn orphans(
     start: usize,
     limit: usize,
 ) -> Result<Vec<Orphan>, StoreError> {
-    let items = store.items_from(List::Orphans, start, limit).await?;
+    let items = store.items_from(BoundedList::Orphans, start, limit).await?;
     items.iter().map(|item| read(item)).collect()
 }
 
@@ -88,7 +91,7 @@ pub async fn claim_orphan_check(
     let put = store
         .put_note(&name, known.as_deref(), &claim, check_kept(now))
         .await?;
-    Ok((put == Put::Done).then_some(claim))
+    Ok((put == CasResult::Done).then_some(claim))
 }
 
 /// Keeps what a check brought, over its claim.
@@ -127,8 +130,8 @@ pub async fn orphan_check(
     Ok(check.filter(|check| check.status.is_some() || check.problem.is_some()))
 }
 
-fn check_kept(now: Timestamp) -> Keep {
-    Keep {
+fn check_kept(now: Timestamp) -> Expiry {
+    Expiry {
         now,
         until: now.checked_add(CHECK_KEPT).unwrap_or(now),
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     notices::orphans::{read, write},
-    store::{Keep, List, Put, Store, StoreError},
+    store::{BoundedList, CasResult, Expiry, Store, StoreError},
     transaction::AccountName,
 };
 
@@ -73,7 +73,7 @@ pub async fn add_notice(
     now: Timestamp,
 ) -> Result<Noted, StoreError> {
     let name = mentions_of(account, text);
-    let keep = Keep {
+    let keep = Expiry {
         now,
         until: now.checked_add(NOTICE_KEPT).unwrap_or(now),
     };
@@ -98,7 +98,7 @@ pub async fn add_notice(
     let put = store
         .put_note(&name, None, &write(&mentions)?, keep)
         .await?;
-    if put != Put::Done {
+    if put != CasResult::Done {
         return Ok(Noted::Repeated);
     }
     let notice = Notice {
@@ -108,7 +108,7 @@ pub async fn add_notice(
         last: now,
         count: 1,
     };
-    for dropped in store.push(List::Notices, &write(&notice)?).await? {
+    for dropped in store.push(BoundedList::Notices, &write(&notice)?).await? {
         forget(store, &dropped, now).await?;
     }
     Ok(Noted::Kept)
@@ -133,7 +133,7 @@ async fn may_add(
 ) -> Result<bool, StoreError> {
     let name = format!("notices-new:{account}");
     let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), form(text));
-    let keep = Keep {
+    let keep = Expiry {
         now,
         until: now.checked_add(NEW_KEPT).unwrap_or(now),
     };
@@ -158,8 +158,8 @@ async fn may_add(
             .put_note(&name, known.as_deref(), &write(&new)?, keep)
             .await?;
         match put {
-            Put::Done => return Ok(true),
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => return Ok(true),
+            CasResult::Conflict(stored) => known = stored,
         }
     }
     Ok(false)
@@ -177,7 +177,7 @@ fn form(text: &str) -> String {
 async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), StoreError> {
     let notice: Notice = read(dropped)?;
     let name = mentions_of(&notice.account, &notice.text);
-    let keep = Keep {
+    let keep = Expiry {
         now,
         until: LONG_AGO,
     };
@@ -188,8 +188,8 @@ async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), 
             .put_note(&name, Some(&mentions), &mentions, keep)
             .await?
         {
-            Put::Done => break,
-            Put::Conflict(stored) => known = stored,
+            CasResult::Done => break,
+            CasResult::Conflict(stored) => known = stored,
         }
     }
     Ok(())
@@ -208,7 +208,7 @@ pub async fn notices(
     start: usize,
     limit: usize,
 ) -> Result<Vec<Notice>, StoreError> {
-    let items = store.items_from(List::Notices, start, limit).await?;
+    let items = store.items_from(BoundedList::Notices, start, limit).await?;
     items.iter().map(|item| read(item)).collect()
 }
 

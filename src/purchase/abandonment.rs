@@ -90,7 +90,7 @@ impl Purchases {
             Ok(Abandoned::Done) => return true,
             // A write whose reply was lost may still be on its way.
             Ok(Abandoned::Absent) => true,
-            Err(StoreError::Unavailable(_)) => false,
+            Err(problem) if problem.is_transient() => false,
             Err(problem) => {
                 error!(%key, %problem, "a claim cannot be given up");
                 return true;

@@ -83,7 +83,7 @@ impl Purchases {
                         Err(refused) => Err(unconfirmed(refused)),
                     };
                 }
-                Claim::HeldBack(transaction) => {
+                Claim::Quarantined(transaction) => {
                     self.ledger.publish(&transaction);
                     warn!(key = %intent.key(), "a purchase is held back by the failover guard");
                     return Ok(Claimed::HeldBack(transaction));
@@ -97,7 +97,7 @@ impl Purchases {
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
-                Claim::OtherHistory => {
+                Claim::OtherEpoch => {
                     guard = self.failover.refresh().await.map_err(unread)?;
                     stored = None;
                 }

@@ -29,9 +29,9 @@ impl Purchases {
         loop {
             match self.try_store_outcome(&claimed, &statement).await {
                 Ok(()) => break,
-                Err(StoreError::Unavailable(problem)) => {
+                Err(problem) if problem.is_transient() => {
                     waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
-                    warn!(%key, problem, "an outcome could not be stored yet");
+                    warn!(%key, %problem, "an outcome could not be stored yet");
                     pause.wait().await;
                 }
                 Err(problem) => {

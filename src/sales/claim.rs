@@ -59,11 +59,11 @@ impl Sales {
             };
             match claim(&*self.store, change, guard.history()).await? {
                 Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
-                Claim::HeldBack(transaction) => return Ok(Some(transaction)),
+                Claim::Quarantined(transaction) => return Ok(Some(transaction)),
                 // What a try before this one claimed.
                 Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
                 Claim::Taken(found) => stored = Some(found),
-                Claim::OtherHistory => {
+                Claim::OtherEpoch => {
                     guard = self.failover.refresh().await?;
                     stored = None;
                 }

@@ -50,7 +50,7 @@ impl Sales {
                     Err(problem) => problem,
                 };
                 log_unkept(&sale.account, &sale.reference_code, &problem);
-                if !matches!(problem, StoreError::Unavailable(_)) {
+                if !problem.is_transient() {
                     // Nothing else keeps purchases back: this process does until it ends.
                     std::mem::forget(keeping);
                     return (sales.keep_orphan(&sale, &answer).await, sale.reference_code);
@@ -97,7 +97,7 @@ impl Sales {
         let storing = async move {
             while let Err(problem) = orphans::add_orphan(&*sales.store, &orphan).await {
                 log_unkept(&orphan.account, &orphan.reference_code, &problem);
-                if !matches!(problem, StoreError::Unavailable(_)) {
+                if !problem.is_transient() {
                     return SaleKept::Unkept;
                 }
                 tokio::time::sleep(STORE_AGAIN_AFTER).await;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     okebayar::phone_number::mobile,
-    store::{Keep, KeyList, Store, StoreError},
+    store::{Expiry, KeyList, Store, StoreError},
     transaction::{AccountNumber, ProductCode, TransactionKey},
 };
 
@@ -49,7 +49,7 @@ pub async fn note(
     evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let keep = Keep {
+    let keep = Expiry {
         now,
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
     };

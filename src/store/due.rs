@@ -9,7 +9,7 @@ use crate::transaction::{AccountName, LeaseToken, TransactionKey};
 pub struct DueCheck {
     /// The transaction.
     pub key: TransactionKey,
-    /// The account that pays, which is to be asked.
+    /// The account that pays, under which the check is made.
     pub account: AccountName,
     /// A callback or a caller asked for it; else it was scheduled.
     pub is_asked: bool,
@@ -20,24 +20,24 @@ pub struct DueCheck {
 pub struct Due {
     /// Those that were asked for, then the scheduled ones, each longest due first.
     pub checks: Vec<DueCheck>,
-    /// How many are due, about: a store may stop counting at some thousands.
+    /// The approximate number of due checks: a store may stop counting at some thousands.
     pub count: u64,
 }
 
-/// Due transactions that the indexes of some accounts lack.
+/// Due transactions that are missing from the indexes of some accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Unindexed {
     /// The transactions.
     pub keys: Vec<TransactionKey>,
-    /// There is no further page.
+    /// This is the last page.
     pub is_last: bool,
 }
 
-/// A lease on a status check that is to be acquired.
+/// A request for a lease on a due status check.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    /// Names it, so that only its holder releases it.
+    /// The token of its holder, which alone releases it.
     pub token: LeaseToken,
-    /// The time after which it ends by itself.
+    /// The duration after which it expires.
     pub lasts: Duration,
 }

@@ -1,6 +1,6 @@
 //! A list of transactions in one note: the payments of a bill, the sales of an inquiry.
 
-use super::{Keep, Put, Store, StoreError, record};
+use super::{CasResult, Expiry, Store, StoreError, key};
 use crate::transaction::TransactionKey;
 
 /// The most transactions that a list has while some of them are settled.
@@ -22,7 +22,7 @@ impl KeyList {
         let text = store.note(name).await?;
         let listed = text.as_deref().unwrap_or_default().split(' ');
         let keys = listed.filter(|key| !key.is_empty());
-        let keys = keys.map(record::parse_key).collect::<Result<_, _>>()?;
+        let keys = keys.map(key::parse_key).collect::<Result<_, _>>()?;
         Ok(Self { text, keys })
     }
 
@@ -49,13 +49,13 @@ impl KeyList {
         name: &str,
         key: &TransactionKey,
         evicted: &[TransactionKey],
-        keep: Keep,
+        keep: Expiry,
     ) -> Result<bool, StoreError> {
         let stay = |listed: &&TransactionKey| *listed != key && !evicted.contains(listed);
         let stays = self.keys.iter().filter(stay).chain([key]);
         let text = stays.map(TransactionKey::as_str).collect::<Vec<_>>();
         let text = text.join(" ");
         let put = store.put_note(name, self.text.as_deref(), &text, keep);
-        Ok(put.await? == Put::Done)
+        Ok(put.await? == CasResult::Done)
     }
 }

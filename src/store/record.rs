@@ -1,10 +1,10 @@
-//! The stored forms. Loading is input: it is verified.
+//! The stored form of a record. A stored record is input: decoding verifies it.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listed, StoreError};
+use super::error::StoreError;
 use crate::transaction::{Transaction, TransactionKey, Unrecognized};
 
 /// The version of the stored form; a store names the one it was made with.
@@ -22,7 +22,11 @@ struct Read {
     transaction: Transaction,
 }
 
-/// The bytes to store: what this release knows, and what it only read.
+/// Encodes a transaction as the bytes to store: the fields that this release knows, and those
+/// of a later release that it only read.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it cannot be encoded.
 pub fn encode(transaction: &Transaction) -> Result<Vec<u8>, StoreError> {
     let unwritable = |error: serde_json::Error| corrupt(&transaction.key(), &error.to_string());
     let ours = write(transaction).map_err(unwritable)?;
@@ -42,7 +46,10 @@ fn write(transaction: &Transaction) -> Result<String, serde_json::Error> {
     })
 }
 
-/// The transaction that was stored under `key`.
+/// Decodes and verifies the transaction that was stored under `key`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the bytes are no record of that key.
 pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, StoreError> {
     let unreadable = |error: serde_json::Error| corrupt(key, &unreadable(&error));
     let read: Read = serde_json::from_slice(bytes).map_err(unreadable)?;
@@ -68,8 +75,8 @@ pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, St
     Ok(Arc::new(transaction.with_unrecognized(unrecognized)))
 }
 
-/// Describes why a record cannot be read. The error's text may quote the record: only its
-/// place is told.
+/// Describes why a record cannot be read. The error's text may quote the record, so only its
+/// column is reported.
 ///
 /// A kind of evidence or state that only a later release knows cannot be folded: such a
 /// record is refused as a whole, so it is neither changed nor taken for one that is free.
@@ -83,23 +90,6 @@ fn unreadable(error: &serde_json::Error) -> String {
     } else {
         format!("it cannot be read (column {column})")
     }
-}
-
-/// The key that was stored as text, in an index or a message.
-pub fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
-    TransactionKey::parse(text).map_err(|error| StoreError::Corrupt {
-        key: text.to_owned(),
-        problem: error.to_string(),
-    })
-}
-
-/// The entry of a transaction in the listing of its state.
-pub fn listed(transaction: &Transaction) -> (&'static str, Listed) {
-    let listed = Listed {
-        created_ms: transaction.created_at().as_millisecond(),
-        name: transaction.key().to_string(),
-    };
-    (transaction.status().state.name(), listed)
 }
 
 fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {

@@ -1,5 +1,5 @@
-//! The transactions whose outcome is open, by account: an index for listing has states and
-//! times only, so each record is read.
+//! The transactions whose outcome is open, by account. The listing index has states and times
+//! only, so each record is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,16 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::{Listed, Listing, Store, StoreError};
+use super::{Listing, ListingEntry, Store, StoreError};
 use crate::transaction::AccountName;
 
-/// The states in which money may be spent and nobody knows, by
+/// The states in which money may be spent while the outcome is unknown, by
 /// [`crate::transaction::State::name`].
 pub const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 
-/// How many entries of the index are read at a time: each reading costs as much on every
-/// partition.
+/// The entries of the index in one read: each read costs the same on every partition.
 const ENTRIES: usize = 4096;
-/// How many records are read at once.
+/// The records that are read concurrently.
 const RECORDS: usize = 64;
 
 /// The number of transactions in each state of [`UNRESOLVED`].
@@ -33,15 +32,15 @@ pub struct Unresolved {
 }
 
 /// Counts the transactions whose outcome is open. A transaction that changes its state
-/// meanwhile may be missing. A record that cannot be read is logged, and hides no other.
+/// meanwhile may be missing. A record that cannot be read is logged, and does not hide others.
 ///
 /// # Errors
 /// [`StoreError`] when the store does not answer.
 pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
     let mut counted = Unresolved::default();
     for (index, state) in UNRESOLVED.into_iter().enumerate() {
-        let mut after = Listed {
-            created_ms: Listed::MS_MAX,
+        let mut after = ListingEntry {
+            created_ms: ListingEntry::MS_MAX,
             name: String::new(),
         };
         loop {
@@ -87,7 +86,7 @@ pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
 /// Reads the account and the state of an entry of the index.
 async fn load(
     store: &dyn Store,
-    entry: &Listed,
+    entry: &ListingEntry,
 ) -> Result<Option<(AccountName, &'static str)>, StoreError> {
     let transaction = store.load(&entry.key()?).await?;
     Ok(transaction.map(|transaction| {

@@ -12,8 +12,9 @@ use tracing::{Instrument, Span, info_span};
 use super::metrics::Metrics;
 use crate::{
     store::{
-        Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,
-        Listing, Put, Store, StoreError, Unindexed, Wake, guard::Seals,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
+        epoch::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -54,19 +55,28 @@ impl MeasuredStore {
     }
 }
 
+/// Returns the label of a method. Labels are frozen: one is older than its method's name.
+const fn label(method: &'static str) -> &'static str {
+    match method.as_bytes() {
+        b"epoch" => "history_name",
+        _ => method,
+    }
+}
+
 macro_rules! measured {
     ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
         #[async_trait]
         impl Store for MeasuredStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$result, StoreError> {
                 let began = Instant::now();
-                let span = self.span(stringify!($name));
+                let operation = label(stringify!($name));
+                let span = self.span(operation);
                 let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
                 if done.is_err() {
                     span.record(ERROR_TYPE, "store");
                     span.record(OTEL_STATUS_CODE, "ERROR");
                 }
-                self.metrics.store(stringify!($name), done.is_ok(), began.elapsed());
+                self.metrics.store(operation, done.is_ok(), began.elapsed());
                 done
             })*
 
@@ -84,7 +94,7 @@ macro_rules! measured {
 
 measured! {
     fn commit(change: &Change, history: Option<&str>) -> Commit;
-    fn history_name(known: Option<&str>) -> String;
+    fn epoch(known: Option<&str>) -> String;
     fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;
     fn history(key: &TransactionKey, after: u64) -> History;
     fn due(now: Timestamp, accounts: &[AccountName], limit: usize) -> Due;
@@ -92,16 +102,16 @@ measured! {
     fn lease_check(check: &DueCheck, now: Timestamp, lease: Lease) -> Option<Arc<Transaction>>;
     fn index_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
-    fn list(listing: &Listing) -> Vec<Listed>;
+    fn list(listing: &Listing) -> Vec<ListingEntry>;
     fn count(state: &'static str, from_ms: i64, to_ms: i64) -> u64;
     fn events_head() -> Cursor;
     fn events_in(cursor: &Cursor, partitions: &[usize]) -> Events;
     fn note(name: &str) -> Option<String>;
-    fn put_note(name: &str, from: Option<&str>, to: &str, keep: Keep) -> Put;
+    fn put_note(name: &str, from: Option<&str>, to: &str, keep: Expiry) -> CasResult;
     fn seals() -> Seals;
-    fn seal(from: &[Option<String>], id: &str, keep: Keep) -> ();
-    fn push(list: List, item: &str) -> Vec<String>;
-    fn items_from(list: List, start: usize, limit: usize) -> Vec<String>;
+    fn seal(from: &[Option<String>], id: &str, keep: Expiry) -> ();
+    fn push(list: BoundedList, item: &str) -> Vec<String>;
+    fn items_from(list: BoundedList, start: usize, limit: usize) -> Vec<String>;
     fn account_names() -> KnownAccounts;
     fn listeners() -> Option<u64>;
     fn verify() -> ();

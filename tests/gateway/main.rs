@@ -28,6 +28,5 @@ mod queries;
 mod sales;
 mod sandbox;
 mod store;
-mod store_contract;
 mod telemetry;
 mod transaction;

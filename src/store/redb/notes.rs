@@ -1,26 +1,51 @@
-//! Notes and lists.
+//! Notes, and the seal, which is one of them.
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
-use crate::store::{Keep, LIST_MAX, List, Put};
+use super::{
+    error::failure,
+    store::RedbStore,
+    tables::{NOTES, NOTES_END},
+};
+use crate::store::{CasResult, Expiry, StoreError, epoch::Seals};
 
-/// Name -> (text, when it may disappear in Unix milliseconds).
-const NOTES: TableDefinition<'_, &str, (&str, i64)> = TableDefinition::new("notes");
-/// (when it may disappear, name).
-const NOTES_END: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("notes_end");
-/// (list, number in order of arrival) -> item.
-const LISTS: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("lists");
-
-/// The note that holds the seal; see `store::guard`.
+/// The note that holds the seal of the only part; see `store/epoch.rs`.
 pub(super) const SEAL: &str = "seal";
-/// How many notes that may disappear are cleared with each one that is written.
+/// The most expired notes that each write clears.
 const CLEARED_MAX: usize = 4;
 
-pub(super) fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
-    write.open_table(NOTES)?;
-    write.open_table(NOTES_END)?;
-    write.open_table(LISTS)?;
-    Ok(())
+impl RedbStore {
+    pub(super) async fn read_note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |transaction| read(transaction, &name).map_err(failure))
+            .await
+    }
+
+    pub(super) async fn cas_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        expiry: Expiry,
+    ) -> Result<CasResult, StoreError> {
+        let (name, from, to) = (name.to_owned(), from.map(str::to_owned), to.to_owned());
+        self.write(move |write| put(write, &name, from.as_deref(), &to, expiry).map_err(failure))
+            .await
+    }
+
+    pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
+        self.read_note(SEAL).await.map(|seal| vec![seal])
+    }
+
+    pub(super) async fn set_seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        expiry: Expiry,
+    ) -> Result<(), StoreError> {
+        let from = from.first().and_then(Option::as_deref);
+        self.cas_note(SEAL, from, id, expiry).await.map(drop)
+    }
 }
 
 pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>, redb::Error> {
@@ -29,20 +54,21 @@ pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>,
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 
-/// Returns the seal, as of a write that has begun.
-pub(super) fn seal(write: &WriteTransaction) -> Result<Option<String>, redb::Error> {
+/// Reads the seal in a write transaction.
+pub(super) fn read_seal(write: &WriteTransaction) -> Result<Option<String>, redb::Error> {
     let notes = write.open_table(NOTES)?;
     let note = notes.get(SEAL)?;
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 
+/// Compares and sets a note, and clears some that expired.
 pub(super) fn put(
     write: &WriteTransaction,
     name: &str,
     from: Option<&str>,
     to: &str,
-    keep: Keep,
-) -> Result<Put, redb::Error> {
+    expiry: Expiry,
+) -> Result<CasResult, redb::Error> {
     let mut notes = write.open_table(NOTES)?;
     let mut ends = write.open_table(NOTES_END)?;
     let stored = notes.get(name)?.map(|note| {
@@ -50,16 +76,16 @@ pub(super) fn put(
         (text.to_owned(), end)
     });
     if stored.as_ref().map(|(text, _)| text.as_str()) != from {
-        return Ok(Put::Conflict(stored.map(|(text, _)| text)));
+        return Ok(CasResult::Conflict(stored.map(|(text, _)| text)));
     }
     if let Some((_, end)) = stored {
         ends.remove((end, name))?;
     }
-    let until = keep.until.as_millisecond();
+    let until = expiry.until.as_millisecond();
     notes.insert(name, (to, until))?;
     ends.insert((until, name), ())?;
     let past: Vec<(i64, String)> = ends
-        .range(..(keep.now.as_millisecond(), ""))?
+        .range(..(expiry.now.as_millisecond(), ""))?
         .take(CLEARED_MAX)
         .map(|entry| {
             entry.map(|(entry, _)| {
@@ -72,50 +98,5 @@ pub(super) fn put(
         notes.remove(name.as_str())?;
         ends.remove((end, name.as_str()))?;
     }
-    Ok(Put::Done)
-}
-
-/// Returns what was dropped.
-pub(super) fn push(
-    write: &WriteTransaction,
-    list: List,
-    item: &str,
-) -> Result<Vec<String>, redb::Error> {
-    let mut lists = write.open_table(LISTS)?;
-    let all = || (list.name(), 0)..=(list.name(), u64::MAX);
-    let oldest = lists.range(all())?.next().transpose()?;
-    let oldest = oldest.map(|(key, _)| key.value().1);
-    let newest = lists.range(all())?.next_back().transpose()?;
-    let next = newest.map_or(0, |(key, _)| key.value().1 + 1);
-    lists.insert((list.name(), next), item)?;
-    let mut dropped = Vec::new();
-    if let Some(oldest) = oldest
-        && next - oldest >= LIST_MAX as u64
-    {
-        let item = lists.remove((list.name(), oldest))?;
-        dropped.extend(item.map(|item| item.value().to_owned()));
-    }
-    Ok(dropped)
-}
-
-pub(super) fn items(
-    read: &ReadTransaction,
-    list: List,
-    start: usize,
-    limit: usize,
-) -> Result<Vec<String>, redb::Error> {
-    let lists = read.open_table(LISTS)?;
-    let all = (list.name(), 0)..=(list.name(), u64::MAX);
-    let newest = lists.range(all)?.next_back().transpose()?;
-    // The numbers have no gaps: only the oldest one ever goes.
-    let first = newest.and_then(|(key, _)| key.value().1.checked_sub(start as u64));
-    let Some(first) = first else {
-        return Ok(Vec::new());
-    };
-    let wanted = lists.range((list.name(), 0)..=(list.name(), first))?;
-    let mut items = Vec::new();
-    for entry in wanted.rev().take(limit) {
-        items.push(entry?.1.value().to_owned());
-    }
-    Ok(items)
+    Ok(CasResult::Done)
 }

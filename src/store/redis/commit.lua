@@ -1,5 +1,5 @@
--- Stores a change if it was made from what is stored: record, event, due index and
--- listing together, all in one slot.
+-- Commits a change by compare-and-set: record, event, due indexes and listing together,
+-- all in one slot.
 --
 -- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events,
 --       6 due index of the account, 7 asked index of the account,
@@ -7,19 +7,19 @@
 -- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
---       9 the history that this must be ('' = any): run id and replication id,
+--       9 the epoch that the store must have ('' = any): run id and replication id,
 --       10 the attempt that the version it was made from is about,
 --       11 asked for at, in ms ('' = not), 12 the lease that it ends ('' = none),
 --       13 the seal that the partition must bear ('' = any)
--- Returns {1}, or {0, stored record or false}, or {-1} in another history.
+-- Returns {1}, or {0, stored record or false}, or {-1} in another epoch.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
   local server, replication = redis.call('INFO', 'server'), redis.call('INFO', 'replication')
   local function has(text, line)
     return string.find(text, line, 1, true)
   end
-  -- A primary takes another replication id, and no second one, when its first replica
-  -- comes: that loses nothing. One that was a replica meanwhile has a second one.
+  -- A primary gets another replication id, and no second one, when its first replica
+  -- connects: nothing is lost. A server that was a replica meanwhile has a second one.
   if not has(server, '\nrun_id:' .. run .. '\r') or not (
     has(replication, '\nmaster_replid:' .. id .. '\r')
     or has(replication, '\nmaster_replid2:' .. string.rep('0', 40) .. '\r')
@@ -27,14 +27,14 @@ if ARGV[9] ~= '' then
     return {-1}
   end
 end
--- Redis that was emptied while it ran keeps its ids, but not the seal.
+-- A Redis that is emptied while it runs keeps its ids, but loses the seal.
 if ARGV[13] ~= '' and redis.call('GET', KEYS[8]) ~= ARGV[13] then
   return {-1}
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
 local version, body = stored[1] or '', stored[2]
--- After a loss the same version may be of another attempt. The record is JSON without
--- blanks (record.rs), and a token stands in no other.
+-- SUBTLE: after a loss the same version may be of another attempt, so the token is compared
+-- as well. The record is JSON without blanks (record.rs), and only its attempt has a token.
 if version ~= ARGV[1]
   or body and not string.find(body, '"token":"' .. ARGV[10] .. '"', 1, true) then
   return {0, body}
@@ -47,7 +47,7 @@ if listed ~= ARGV[8] then
   redis.call('ZADD', KEYS[4], 0, ARGV[8])
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3], 'listed', ARGV[8])
--- Only its holder, or its time, ends a lease: until then the check is due for nobody.
+-- A lease ends by its holder or by time. Until then the check is due for nobody.
 local lease_ends = 0
 local lease = redis.call('HMGET', KEYS[1], 'lease', 'lease_ends', 'lease_lasts')
 if lease[1] and lease[1] == ARGV[12] then
@@ -75,6 +75,6 @@ if ARGV[6] ~= '' then
     'key', ARGV[4], 'number', number, 'body', ARGV[3])
   redis.call('HSET', KEYS[1], 'event:' .. ARGV[6], id)
 end
--- Only a wake-up: whoever misses it reads the store of its own accord.
+-- Notifications may be lost: waiters also poll the store.
 redis.call('PUBLISH', 'okb:wake', ARGV[2] .. ' ' .. ARGV[4])
 return {1}

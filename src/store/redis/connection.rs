@@ -1,25 +1,26 @@
-//! The connection to Redis, and when it is left for a new one.
+//! The connection to Redis, and its replacement by a new one.
 //!
-//! A connection is left as soon as it proves useless, not only when the peer closes it:
+//! A connection is replaced as soon as it proves useless, not only when the peer closes it:
 //!
 //! - it was silent: a call waited for at least half of `store.timeout`, and nothing at all
-//!   arrived on the connection meanwhile. A host that went dark closes nothing;
-//! - the server takes no writes (`READONLY`, `MASTERDOWN`): behind the same address there may
-//!   be another one by now;
+//!   arrived on the connection meanwhile. A host that goes dark closes nothing;
+//! - the server takes no writes (`READONLY`, `MASTERDOWN`): another server may have the same
+//!   address by now;
 //! - it is not, or no longer, authenticated (`NOAUTH`, `WRONGPASS`, `NOPERM`);
 //! - the server refuses writes for now (`NOREPLICAS`, `MISCONF`, `OOM`, `CLUSTERDOWN`). It may
-//!   be the right one, so a connection is left for this only once it is [`AT_REST`] old: a
-//!   server that goes on refusing is not connected to again for each call.
+//!   be the right one, so only a connection that is [`AT_REST`] old is replaced for this: a
+//!   server that keeps refusing does not get a new connection for each call.
 //!
-//! A subscription ends when the connection of the calls is left for an error: it may be one
-//! to a server to which nobody writes any more, and which still answers pings.
+//! A subscription ends when the connection of the calls is replaced because of an error: its
+//! server may be one that nobody writes to any more, and that still answers pings.
 //!
-//! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to a host that is gone. An error
-//! while connecting, a refused password among them, is never remembered for longer than
-//! [`AGAIN_AFTER`], so that what is put right on the server needs no restart here.
+//! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to a host that is gone. A failure
+//! to connect, a refused password among them, is never cached for longer than
+//! [`AGAIN_AFTER`], so that a fix on the server needs no restart here.
 //!
-//! No call is ever repeated on another connection: its caller gets the error. The old server
-//! may still execute a commit later that was given up here. It is harmless: `commit.lua`
+//! No call is ever retried on another connection: its caller gets the error, which is
+//! indeterminate from the moment the call was handed to a connection. The old server
+//! may still execute a commit later that timed out here. It is harmless: `commit.lua`
 //! compares the version and the attempt token, so a commit is executed once or conflicts
 //! with what has been stored since, and [`crate::store::claim`] reads an indeterminate claim
 //! back by its token.
@@ -27,38 +28,32 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
-    aio::{ConnectionLike, MultiplexedConnection, PubSub},
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use tokio::{sync::watch, time::Instant};
 
-/// How long a connection may be idle before the kernel asks for a sign of life, and how
-/// often it then asks.
+use super::trouble::{RevealsTrouble, Trouble, trouble_of};
+
+/// The idle time of a connection before the kernel sends keepalive probes, and the pause
+/// between two of them.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause between two pings of a subscription.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// How long an error while connecting answers further calls, so that a server that refuses
-/// the password is not asked for each of them.
+/// The time for which a failure to connect answers further calls, so that a server that refuses
+/// the password gets no new connection for each of them.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// The codes of a server that must be left.
-const LEAVE_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
-
-/// The codes of a server that may be the right one, but takes no writes now.
-const REFUSAL_CODES: [&str; 4] = ["NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN"];
-/// How old a connection must be to be left because of [`REFUSAL_CODES`].
+/// The age at which a connection is replaced because of [`Trouble::Refusal`].
 const AT_REST: Duration = Duration::from_secs(1);
 
-/// A connection that is made again where that is needed. Clones share it.
+/// A connection that reconnects when needed. Clones share it.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Shared>);
 
@@ -71,21 +66,21 @@ struct Shared {
     connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
     /// Counts the connections that were made.
     made: AtomicU64,
-    /// Counts the connections that were left for an error.
+    /// Counts the connections that were replaced because of an error.
     left: watch::Sender<u64>,
 }
 
-/// One connection that was made.
+/// One established connection.
 #[derive(Clone)]
 struct Live {
     number: u64,
     since: Instant,
     connection: MultiplexedConnection,
-    /// Counts the replies that it brought.
+    /// Counts the replies that arrived on it.
     replies: Arc<AtomicU64>,
 }
 
-/// The client of a URL, with sockets that notice a dead peer.
+/// Builds the client of a URL, with sockets that notice a dead peer.
 ///
 /// # Errors
 /// When the URL cannot be read; the error may quote it.
@@ -103,7 +98,7 @@ pub(super) fn client(url: &str, timeout: Duration) -> RedisResult<Client> {
 }
 
 impl Connection {
-    /// A connection whose calls take up to `timeout`; it is made with the first one.
+    /// Builds a connection whose calls take up to `timeout`; the first call connects.
     pub(super) fn new(client: Client, timeout: Duration) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
@@ -119,9 +114,20 @@ impl Connection {
         }))
     }
 
-    async fn call<T: Reply>(
+    /// Begins a call; the flag is set when the call is handed to an established connection.
+    pub(super) fn begin(&self) -> (RedisCall, SentFlag) {
+        let sent = SentFlag::default();
+        let call = RedisCall {
+            connection: self.clone(),
+            sent: sent.clone(),
+        };
+        (call, sent)
+    }
+
+    async fn call<T: RevealsTrouble>(
         &self,
-        send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        sent: &SentFlag,
+        run: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> RedisResult<T> {
         let Live {
             number,
@@ -129,7 +135,7 @@ impl Connection {
             mut connection,
             replies,
         } = self.0.live().await?;
-        // Dropped with this future when its caller's time is up.
+        // Dropped with this future when its caller times out.
         let waiting = Waiting {
             shared: &self.0,
             number,
@@ -137,7 +143,8 @@ impl Connection {
             replies_before: replies.load(Ordering::SeqCst),
             since: Instant::now(),
         };
-        let result = send(&mut connection).await;
+        sent.set();
+        let result = run(&mut connection).await;
         if result.as_ref().is_err_and(RedisError::is_timeout) {
             return result;
         }
@@ -158,7 +165,7 @@ impl Connection {
         result
     }
 
-    /// Watches the number of connections that were left for an error.
+    /// Watches the number of connections that were replaced because of an error.
     pub(super) fn left(&self) -> watch::Receiver<u64> {
         self.0.left.subscribe()
     }
@@ -170,7 +177,7 @@ impl Shared {
         live.clone()
     }
 
-    /// The connection that there is, or a new one.
+    /// Returns the current connection, or establishes a new one.
     async fn live(&self) -> RedisResult<Live> {
         if let Some(live) = self.current() {
             return Ok(live);
@@ -204,7 +211,8 @@ impl Shared {
         Ok(live)
     }
 
-    /// Leaves a connection; false when another call did. Calls that still wait on it go on.
+    /// Gives a connection up; returns false when another call did so before. Calls that still
+    /// wait on it go on.
     fn leave(&self, number: u64) -> bool {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = live.as_ref().is_some_and(|live| live.number == number);
@@ -225,7 +233,7 @@ struct Waiting<'a> {
 }
 
 impl Drop for Waiting<'_> {
-    /// Leaves a connection that was silent for long.
+    /// Gives the connection up if it was silent for long.
     fn drop(&mut self) {
         let was_silent = self.replies.load(Ordering::SeqCst) == self.replies_before;
         if was_silent && self.since.elapsed() >= self.shared.timeout / 2 {
@@ -234,71 +242,34 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What a reply says of its connection, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
-    None,
-    /// The server takes no writes now.
-    Refusal,
-    /// The connection must be left.
-    Useless,
-}
+/// A flag that a call was handed to a connection: from then on the server may execute it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SentFlag(Arc<AtomicBool>);
 
-/// A reply that may hold errors of the server.
-trait Reply {
-    fn trouble(&self) -> Trouble;
-}
+impl SentFlag {
+    /// Sets the flag, for good.
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 
-impl Reply for Value {
-    fn trouble(&self) -> Trouble {
-        match self {
-            Self::ServerError(error) => trouble_of_code(error.code()),
-            _ => Trouble::None,
-        }
+    /// Returns true once the flag is set.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
-impl Reply for Vec<Value> {
-    fn trouble(&self) -> Trouble {
-        let worst = self.iter().map(Reply::trouble).max();
-        worst.unwrap_or(Trouble::None)
-    }
+/// One call on the connection.
+pub(super) struct RedisCall {
+    connection: Connection,
+    sent: SentFlag,
 }
 
-fn trouble_of_code(code: &str) -> Trouble {
-    if LEAVE_CODES.contains(&code) {
-        Trouble::Useless
-    } else if REFUSAL_CODES.contains(&code) {
-        Trouble::Refusal
-    } else {
-        Trouble::None
-    }
-}
-
-fn trouble_of(error: &RedisError) -> Trouble {
-    let is_refused = matches!(
-        error.kind(),
-        ErrorKind::AuthenticationFailed
-            | ErrorKind::Server(
-                ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::NoPerm
-            )
-    );
-    if is_refused {
-        return Trouble::Useless;
-    }
-    // The code counts first, whatever the client thinks of the connection.
-    match error.code().map_or(Trouble::None, trouble_of_code) {
-        Trouble::None if error.is_io_error() || error.is_unrecoverable_error() => Trouble::Useless,
-        trouble => trouble,
-    }
-}
-
-impl ConnectionLike for Connection {
+impl ConnectionLike for RedisCall {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let send = async move |connection: &mut MultiplexedConnection| {
             connection.send_packed_command(command).await
         };
-        async move { self.call(send).await }.boxed()
+        async move { self.connection.call(&self.sent, send).await }.boxed()
     }
 
     fn req_packed_commands<'a>(
@@ -312,45 +283,15 @@ impl ConnectionLike for Connection {
                 .send_packed_commands(pipeline, offset, count)
                 .await
         };
-        async move { self.call(send).await }.boxed()
+        async move { self.connection.call(&self.sent, send).await }.boxed()
     }
 
     fn get_db(&self) -> i64 {
-        self.0.client.get_connection_info().redis_settings().db()
-    }
-}
-
-/// Calls `hear` with every message of a subscription until its connection ends, or `left`
-/// changes: the server is one that calls turned away from. It is pinged, or the silence of
-/// a host that went dark would be taken for one of nothing to tell.
-///
-/// # Errors
-/// When it does not answer a ping within `timeout`.
-pub(super) async fn hear_all(
-    pubsub: PubSub,
-    timeout: Duration,
-    mut left: watch::Receiver<u64>,
-    hear: impl Fn(&redis::Msg),
-) -> RedisResult<()> {
-    let (mut sink, mut messages) = pubsub.split();
-    let pinging = async {
-        loop {
-            tokio::time::sleep(PING_INTERVAL).await;
-            let answered = tokio::time::timeout(timeout, sink.ping::<Value>()).await;
-            let silent = |_| RedisError::from((ErrorKind::Io, "the subscription is silent"));
-            if let Err(error) = answered.map_err(silent).flatten() {
-                return error;
-            }
-        }
-    };
-    let hearing = async {
-        while let Some(message) = messages.next().await {
-            hear(&message);
-        }
-    };
-    tokio::select! {
-        error = pinging => Err(error),
-        () = hearing => Ok(()),
-        _ = left.changed() => Ok(()),
+        self.connection
+            .0
+            .client
+            .get_connection_info()
+            .redis_settings()
+            .db()
     }
 }

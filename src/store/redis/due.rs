@@ -1,8 +1,8 @@
 //! Due checks and their leases. `commit.lua` keeps the indexes, `lease.lua` the leases.
 //!
-//! The due index of a partition is complete; those of the accounts are parts of it, so
-//! that no account's backlog hides another's checks, and a gateway never meets those of
-//! an account that it lacks. An earlier release writes the complete one alone.
+//! The due index of a partition is complete. Those of the accounts are parts of it, so that
+//! no backlog of one account hides the checks of another, and a gateway never reads those of
+//! an account that it does not have. An earlier release writes the complete index only.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -10,22 +10,23 @@ use jiff::Timestamp;
 use redis::{FromRedisValue, RedisResult, Value};
 
 use super::{
-    RedisStore, Reply,
+    cas_reply::CasReply,
+    error::unreadable_reply,
     keys::{account_asked_key, account_due_key, due_key},
-    read_reply, unavailable,
+    store::RedisStore,
 };
 use crate::{
-    store::{Due, DueCheck, Lease, StoreError, Unindexed, record},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, key, record},
     transaction::{AccountName, Transaction},
 };
 
-/// How many of each partition one page of [`RedisStore::read_unindexed`] looks at.
+/// The entries of each partition in one page of [`RedisStore::read_unindexed`].
 const PAGE: usize = 16;
-/// The least that is read of each partition; what is due is spread over them evenly.
-const LEAST_OF_PARTITION: usize = 4;
+/// The even shares of the limit that are read of each partition: checks are not spread evenly.
+const SHARES_OF_PARTITION: usize = 4;
 
-/// Members of an index, with their times.
-type Members = Vec<(String, f64)>;
+/// Members of a due index, with their times.
+type ScoredMembers = Vec<(String, f64)>;
 
 impl RedisStore {
     pub(super) async fn read_due(
@@ -35,7 +36,7 @@ impl RedisStore {
         limit: usize,
     ) -> Result<Due, StoreError> {
         let partitions = usize::try_from(self.settings.partitions).unwrap_or(usize::MAX);
-        let limit_each = (limit.div_ceil(partitions) * LEAST_OF_PARTITION).min(limit);
+        let limit_each = (limit.div_ceil(partitions) * SHARES_OF_PARTITION).min(limit);
         let now = now.as_millisecond();
         let mut pipeline = redis::pipe();
         for account in accounts {
@@ -52,16 +53,15 @@ impl RedisStore {
         if accounts.is_empty() {
             return Ok(Due::default());
         }
-        let mut connection = self.connection.clone();
-        let replies: Vec<Value> = self.within(pipeline.query_async(&mut connection)).await?;
+        let replies: Vec<Value> = self.query_all(&pipeline).await?;
         let of_account = replies.len() / accounts.len();
-        let mut found = Found::default();
+        let mut entries = DueEntries::default();
         for (account, replies) in accounts.iter().zip(replies.chunks(of_account)) {
-            found
+            entries
                 .add(account, replies, limit)
-                .map_err(|error| unavailable(&error))?;
+                .map_err(|error| unreadable_reply(&error))?;
         }
-        found.into_due()
+        entries.into_due()
     }
 
     pub(super) async fn read_unindexed(
@@ -78,8 +78,7 @@ impl RedisStore {
             read.arg("-inf").arg(now_ms);
             read.arg("LIMIT").arg(page * PAGE).arg(PAGE);
         }
-        let mut connection = self.connection.clone();
-        let found: Vec<Vec<String>> = self.within(pipeline.query_async(&mut connection)).await?;
+        let found: Vec<Vec<String>> = self.query_all(&pipeline).await?;
         let is_last = found.iter().all(|members| members.len() < PAGE);
         let mut pipeline = redis::pipe();
         let mut asked = Vec::new();
@@ -93,13 +92,13 @@ impl RedisStore {
         let scores: Vec<Vec<Option<f64>>> = if asked.is_empty() {
             Vec::new()
         } else {
-            self.within(pipeline.query_async(&mut connection)).await?
+            self.query_all(&pipeline).await?
         };
         let indexed: HashSet<&String> = asked
             .into_iter()
             .zip(&scores)
             .flat_map(|(members, scores)| members.iter().zip(scores))
-            // The earlier release may have made one due that stands later in ours.
+            // The earlier release may have made one due that has a later time in our index.
             .filter(|(_, score)| score.is_some_and(|score| score <= now_ms))
             .map(|(member, _)| member)
             .collect();
@@ -107,7 +106,7 @@ impl RedisStore {
             .iter()
             .flatten()
             .filter(|member| !indexed.contains(member))
-            .map(|member| record::parse_key(member));
+            .map(|member| key::parse_key(member));
         Ok(Unindexed {
             keys: keys.collect::<Result<_, _>>()?,
             is_last,
@@ -121,7 +120,7 @@ impl RedisStore {
         lease: Lease,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let keys = self.keys(&check.key);
-        let mut call = self.lease.key(keys.record);
+        let mut call = self.scripts.lease.key(keys.record);
         call.key(keys.due)
             .key(account_due_key(keys.partition, &check.account))
             .key(account_asked_key(keys.partition, &check.account))
@@ -129,31 +128,30 @@ impl RedisStore {
             .arg(now.as_millisecond())
             .arg(lease.token.to_string())
             .arg(u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX));
-        let mut connection = self.connection.clone();
-        let reply: Vec<Value> = self.within(call.invoke_async(&mut connection)).await?;
-        match read_reply::<Vec<u8>>(reply).map_err(|error| unavailable(&error))? {
-            Reply::Stored(Some(bytes)) => record::decode(&check.key, &bytes).map(Some),
+        let reply: Vec<Value> = self.invoke(&call).await?;
+        match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
+            CasReply::Stored(Some(bytes)) => record::decode(&check.key, &bytes).map(Some),
             _ => Ok(None),
         }
     }
 }
 
-/// What the indexes hold, in the order of its times.
+/// The entries of the due indexes, in the order of their times.
 #[derive(Default)]
-struct Found {
+struct DueEntries {
     asked: Vec<(f64, String, AccountName)>,
     scheduled: Vec<(f64, String, AccountName)>,
     count: u64,
 }
 
-impl Found {
+impl DueEntries {
     /// Adds the replies about one account: of each partition, the members of both
     /// indexes and the count.
     fn add(&mut self, account: &AccountName, replies: &[Value], limit: usize) -> RedisResult<()> {
-        let mut kinds: [Members; 2] = [Vec::new(), Vec::new()];
+        let mut kinds: [ScoredMembers; 2] = [Vec::new(), Vec::new()];
         for of_partition in replies.chunks_exact(3) {
             for (kind, reply) in kinds.iter_mut().zip(of_partition) {
-                kind.extend(Members::from_redis_value(reply.clone())?);
+                kind.extend(ScoredMembers::from_redis_value(reply.clone())?);
             }
             self.count += u64::from_redis_value(of_partition[2].clone())?;
         }
@@ -172,12 +170,12 @@ impl Found {
         self.asked.sort_by(|one, other| one.0.total_cmp(&other.0));
         self.scheduled
             .sort_by(|one, other| one.0.total_cmp(&other.0));
-        // What was asked for is in both indexes.
+        // A check that was asked for is in both indexes.
         let mut seen = HashSet::new();
         let mut checks = Vec::new();
         for (found, is_asked) in [(self.asked, true), (self.scheduled, false)] {
             for (_, member, account) in found {
-                let key = record::parse_key(&member)?;
+                let key = key::parse_key(&member)?;
                 if seen.insert(member) {
                     checks.push(DueCheck {
                         key,

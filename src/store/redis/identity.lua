@@ -1,9 +1,9 @@
--- Writes facts of the identity if it still holds what the caller read, and nothing else.
+-- Compares and sets the identity: writes facts if it holds exactly what the caller read.
 --
 -- KEYS: 1 identity
 -- ARGV: 1 the number of facts that were read; those, as name and value; then the facts
 --       to write, as name and value
--- Returns 1 when written, 0 when the identity is another one meanwhile.
+-- Returns 1 when written, 0 when the identity has changed meanwhile.
 local read = tonumber(ARGV[1])
 if redis.call('HLEN', KEYS[1]) ~= read then
   return 0

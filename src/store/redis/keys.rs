@@ -1,15 +1,12 @@
-//! The names of keys, and the entries of a listing. The table at the head of the
-//! module above says what they hold.
+//! The names of keys. The table at the head of the module above lists what they hold.
 
 use sha2::{Digest, Sha256};
 
-use super::RedisStore;
-use crate::{
-    store::Listed,
-    transaction::{AccountName, TraceCode, TransactionKey},
-};
+use super::store::RedisStore;
+use crate::transaction::{AccountName, TraceCode, TransactionKey};
 
 impl RedisStore {
+    /// Returns the keys of a transaction.
     pub(super) fn keys(&self, key: &TransactionKey) -> Keys {
         let partition = partition_of(&[key.as_str()], self.settings.partitions);
         Keys {
@@ -23,11 +20,13 @@ impl RedisStore {
         }
     }
 
+    /// Returns the key of a note.
     pub(super) fn note_key(&self, name: &str) -> String {
         let partition = partition_of(&[name], self.settings.partitions);
         format!("okb:{{{partition}}}:note:{name}")
     }
 
+    /// Returns the key of a trace code.
     pub(super) fn trace_key(&self, account: &AccountName, trace_code: &TraceCode) -> String {
         let parts = [account.as_str(), "\0", trace_code.as_str()];
         let partition = partition_of(&parts, self.settings.partitions);
@@ -35,6 +34,7 @@ impl RedisStore {
     }
 }
 
+/// The keys that one commit touches.
 pub(super) struct Keys {
     pub(super) partition: u64,
     pub(super) record: String,
@@ -45,6 +45,7 @@ pub(super) struct Keys {
     pub(super) seal: String,
 }
 
+/// Returns the partition of a text: its hash modulo the number of partitions.
 fn partition_of(parts: &[&str], partitions: u64) -> u64 {
     let digest = Sha256::digest(parts.concat());
     let first = digest
@@ -58,12 +59,12 @@ pub(super) fn due_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:due")
 }
 
-/// The due index of one account: a part of the due index of the partition.
+/// Returns the key of the due index of one account: a part of that of the partition.
 pub(super) fn account_due_key(partition: u64, account: &AccountName) -> String {
     format!("okb:{{{partition}}}:due:{account}")
 }
 
-/// The due checks of one account that callbacks and callers asked for.
+/// Returns the key of the due checks of one account that callbacks and callers asked for.
 pub(super) fn account_asked_key(partition: u64, account: &AccountName) -> String {
     format!("okb:{{{partition}}}:asked:{account}")
 }
@@ -82,18 +83,4 @@ pub(super) fn number_key(partition: u64) -> String {
 
 pub(super) fn seal_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:seal")
-}
-
-/// The member of a listing: its order as text is by state, then age. Times are from
-/// 2001 to 2286, so they have 13 digits.
-pub(super) fn listing_member(state: &str, listed: &Listed) -> String {
-    format!("{state} {:013} {}", listed.created_ms, listed.name)
-}
-
-pub(super) fn read_listing_member(member: &str) -> Option<Listed> {
-    let mut parts = member.splitn(3, ' ').skip(1);
-    Some(Listed {
-        created_ms: parts.next()?.parse().ok()?,
-        name: parts.next()?.to_owned(),
-    })
 }

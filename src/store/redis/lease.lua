@@ -1,11 +1,10 @@
 -- Acquires the lease on the check of a transaction that is due.
 --
--- The lease is a field of the record. The indexes only follow it, so that nobody finds
--- the check due meanwhile; the earlier release, which knows no lease, may set them back.
+-- The lease is a field of the record. The indexes follow it, so that no gateway finds the
+-- check due meanwhile; an earlier release, which knows no leases, may reset them.
 --
 -- KEYS: 1 record, 2 due index, 3 due index of the account, 4 asked index of the account
--- ARGV: 1 member, 2 the caller's time in ms, 3 token of the lease, 4 how long it lasts,
---       in ms
+-- ARGV: 1 member, 2 the caller's time in ms, 3 token of the lease, 4 its duration in ms
 -- Returns {0, record} when acquired, {0, false} when the check is not due, or leased.
 local member = ARGV[1]
 local function defer(at)
@@ -21,7 +20,7 @@ if not due or not body then
   return {0, false}
 end
 if tonumber(due) > tonumber(ARGV[2]) then
-  -- The earlier release commits to the first index alone: it is the one that is right.
+  -- An earlier release commits to the first index only, so that index is authoritative.
   redis.call('ZADD', KEYS[3], due, member)
   local asked = redis.call('ZSCORE', KEYS[4], member)
   if asked and tonumber(asked) < tonumber(due) then
@@ -29,9 +28,9 @@ if tonumber(due) > tonumber(ARGV[2]) then
   end
   return {0, false}
 end
--- Holders on different machines: only the clock of this server measures a lease. After a
--- failover it may be another one, far behind: a lease that would last longer than it was
--- acquired for was written by a clock that is gone, and has ended.
+-- SUBTLE: holders run on different machines, so only the clock of this server measures a
+-- lease. After a failover that may be another clock, far behind: a lease that would last
+-- longer than it was acquired for was written by the former clock, and has ended.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local lease = redis.call('HMGET', KEYS[1], 'lease_ends', 'lease_lasts')

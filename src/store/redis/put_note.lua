@@ -1,7 +1,8 @@
--- Writes a note if it holds what the caller saw.
+-- Compares and sets a note or a seal.
 --
--- KEYS: 1 note.  ARGV: 1 '1' if there must be one, 2 what it must hold, 3 the new
--- text, 4 when it may disappear, in ms
+-- KEYS: 1 note
+-- ARGV: 1 '1' if the note must exist, 2 the text that it must hold, 3 the new text,
+--       4 its expiry in ms
 -- Returns {1}, or {0, stored text or false}.
 local stored = redis.call('GET', KEYS[1])
 local expected = ARGV[1] == '1' and ARGV[2]

@@ -1,18 +1,18 @@
 //! The store's contract on replication epochs: how a loss is detected, and what it prevents.
 
+use futures::{FutureExt, TryFutureExt};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
+    failover::{GuardSettings, KnownEpoch, observation as guard},
     store::{
-        Claim, Commit, Events, Identity, Keep, List, Put, Store, claim,
-        guard::{self, GuardSettings, KnownEpoch},
-        redb::RedbStore,
-        redis::RedisStore,
+        BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, RecordLoss, Store, claim,
+        redb::RedbStore, redis::RedisStore,
     },
     transaction::{Arming, AttemptToken, Transaction},
 };
 
 use crate::{
-    store_contract::{due, identity, open, open_redb, open_redis},
+    store::contract::{due, identity, open, open_redb, open_redis},
     support::{
         core::{RULES, arming, at, begin, schedule, wish},
         on_both_stores,
@@ -35,12 +35,12 @@ fn random() -> uuid::Uuid {
 async fn commit_is_rejected_in_another_epoch(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.history_name(None).await.unwrap();
-    assert_eq!(store.history_name(Some(&history)).await.unwrap(), history);
-    assert_eq!(store.history_name(Some("other")).await.unwrap(), history);
+    let history = store.epoch(None).await.unwrap();
+    assert_eq!(store.epoch(Some(&history)).await.unwrap(), history);
+    assert_eq!(store.epoch(Some("other")).await.unwrap(), history);
     let first = begin(1);
     let refused = store.commit(&first, Some("other:1")).await.unwrap();
-    assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
+    assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
     let key = first.transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
     assert_eq!(due(store, Timestamp::MAX).await, []);
@@ -50,7 +50,7 @@ async fn commit_is_rejected_in_another_epoch(kind: StoreKind) {
 
 async fn quarantined_attempt_is_stored_without_send_permit(kind: StoreKind) {
     let opened = open(kind).await;
-    let history = opened.store.history_name(None).await.unwrap();
+    let history = opened.store.epoch(None).await.unwrap();
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
         is_quarantined: true,
@@ -59,7 +59,7 @@ async fn quarantined_attempt_is_stored_without_send_permit(kind: StoreKind) {
     let change = Transaction::begin(intent, order, held, RULES, &schedule());
     let key = change.transaction.key();
     let claimed = claim(&*opened.store, change, &history).await.unwrap();
-    assert!(matches!(claimed, Claim::HeldBack(_)), "{claimed:?}");
+    assert!(matches!(claimed, Claim::Quarantined(_)), "{claimed:?}");
     let stored = opened.store.load(&key).await.unwrap().unwrap();
     assert!(stored.is_quarantined());
     let soon = at(10 + 2);
@@ -124,8 +124,13 @@ async fn backup_without_epoch_turns_guard_on() {
     let folder = tempfile::tempdir().unwrap();
     drop(open_redb(folder.path()).await);
     let file = folder.path().join("store.redb");
-    let restore = async || RedbStore::restore(&file, &identity(), at(5)).await.unwrap();
-    assert!(!restore().await, "no backup exists");
+    let record_loss: RecordLoss<'_> =
+        &|store| guard::start(store, at(5), random).map_ok(drop).boxed();
+    let restore = async || {
+        let restored = RedbStore::restore(&file, &identity(), record_loss).await;
+        restored.unwrap()
+    };
+    assert!(!restore().await, "there is no backup");
     std::fs::rename(&file, folder.path().join("store.redb.restore")).unwrap();
     assert!(restore().await);
     let store = open_redb(folder.path()).await;
@@ -141,7 +146,7 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     let started = guard::start(store, at(1), random).await.unwrap();
     let refused = store.commit(&begin(1), Some(known.history())).await;
     let refused = refused.unwrap();
-    assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
+    assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
     let key = begin(1).transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
     let seen = guard::observe(store, Some(&known), at(2), random).await;
@@ -155,23 +160,23 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     assert!(matches!(committed, Commit::Done), "{committed:?}");
     let ended = guard::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
-    let items = store.items(List::GuardEndings).await.unwrap();
-    let observed = guard::ending(&items[0]).unwrap();
-    assert_eq!((observed.reason.as_str(), observed.at), (REASON, at(3)));
+    let items = store.items(BoundedList::GuardEndings).await.unwrap();
+    let told = guard::ending(&items[0]).unwrap();
+    assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
 }
 
 /// A release before guard ids stores the epoch and the loss alone.
 async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.history_name(None).await.unwrap();
+    let history = store.epoch(None).await.unwrap();
     let earlier = format!(r#"{{"history":"{history}","loss":"none_known"}}"#);
-    let keep = Keep {
+    let keep = Expiry {
         now: at(0),
         until: Timestamp::MAX,
     };
     let put = store.put_note("guard", None, &earlier, keep).await.unwrap();
-    assert_eq!(put, Put::Done);
+    assert_eq!(put, CasResult::Done);
     let known = guard::observe(store, None, at(0), random).await.unwrap();
     assert_eq!(
         known.on(&GUARD, at(0)),
@@ -191,7 +196,7 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
         let stored = store.note("guard").await.unwrap();
         let theirs = format!(r#"{{"history":"{history}","loss":"{loss}"}}"#);
         let put = store.put_note("guard", stored.as_deref(), &theirs, keep);
-        assert_eq!(put.await.unwrap(), Put::Done);
+        assert_eq!(put.await.unwrap(), CasResult::Done);
         let seen = guard::observe(store, Some(&known), at(5), random).await;
         assert!(seen.unwrap().on(&GUARD, at(6)).is_some(), "{loss}");
     }
@@ -206,7 +211,7 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
     let is_refused = async |name: &KnownEpoch, seed| {
         let committed = store.commit(&begin(seed), Some(name.history())).await;
-        matches!(committed.unwrap(), Commit::OtherHistory)
+        matches!(committed.unwrap(), Commit::OtherEpoch)
     };
     let running = guard::observe(&store, None, at(0), random).await.unwrap();
     assert!(!is_refused(&running, 1).await);
@@ -258,7 +263,7 @@ async fn redis_has_new_epoch_after_possible_loss() {
             .await;
         let is_lost = seen.on(&GUARD, at(6)).is_some();
         match refused.unwrap() {
-            Commit::OtherHistory => assert!(is_lost && seen.history() != known.unwrap().history()),
+            Commit::OtherEpoch => assert!(is_lost && seen.history() != known.unwrap().history()),
             _ => assert_eq!(seen.history(), known.unwrap().history()),
         }
         is_lost

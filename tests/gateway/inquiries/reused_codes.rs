@@ -7,7 +7,7 @@ use okebayar_gateway::{
         inquire_postpaid_request::Customer,
     },
     inquiries::stored,
-    store::{Keep, Put, Store},
+    store::{CasResult, Expiry, Store},
     transaction::{AccountName, InquiryCode},
 };
 use serde_json::{Value, json};
@@ -181,9 +181,9 @@ async fn rearmed_payment_keeps_its_customer_under_reused_code(kind: StoreKind) {
         let name = "inquiry:main:GIVEN-TWICE";
         let both = store.note(name).await.unwrap();
         let until = jiff::Timestamp::from_second(4_000_000_000).unwrap();
-        let keep = Keep { now: until, until };
+        let keep = Expiry { now: until, until };
         let put = store.put_note(name, both.as_deref(), &newest, keep).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), CasResult::Done);
         let refused = pay(&mut client, &codes[0], &annas).await;
         let reason = "INQUIRY_MISMATCH";
         assert_refused(refused, Code::FailedPrecondition, reason, "no");

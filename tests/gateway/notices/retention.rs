@@ -15,7 +15,7 @@ use okebayar_gateway::{
 use serde_json::json;
 
 use crate::{
-    store_contract::open,
+    store::contract::open,
     support::{
         calls::FORMATS,
         metrics::{admin, metrics_when},

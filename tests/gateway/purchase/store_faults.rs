@@ -109,7 +109,7 @@ async fn outcome_is_retried_until_stored() {
 #[tokio::test]
 async fn claim_is_rejected_when_store_becomes_unfit_during_preparation() {
     let bench = bench(&[], &[]).await;
-    let buying = bench.begin_late("history_name", intent()).await;
+    let buying = bench.begin_late("epoch", intent()).await;
     bench.store.is_unfit.store(true, Ordering::SeqCst);
     bench.gateway.failover.verify_store().await.unwrap_err();
     bench.store.go_on.notify_one();

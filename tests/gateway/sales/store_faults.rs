@@ -104,7 +104,7 @@ async fn purchase_is_rejected_while_sale_is_being_stored() {
 #[tokio::test]
 async fn purchase_is_not_sent_when_sale_is_stored_after_its_lookup() {
     let bench = bench(&[], &[]).await;
-    let buying = bench.begin_late("history_name", intent()).await;
+    let buying = bench.begin_late("epoch", intent()).await;
     // Another replica stores a sale.
     let sold = begin(2);
     let store = &bench.store.inner;

@@ -1,5 +1,6 @@
 //! The back ends of the store.
 
+pub mod contract;
 pub mod embedded_file;
 pub mod redis_connection;
 pub mod rolling_upgrade;

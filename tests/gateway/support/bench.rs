@@ -15,6 +15,7 @@ use okebayar_gateway::{
     accounts::{Upstream, Upstreams},
     ambient::Ambient,
     config::Limits,
+    failover::GuardSettings,
     gateway::{Gateway, GatewaySettings},
     ledger::{Wait, WaitUntil},
     okebayar::{
@@ -26,7 +27,7 @@ use okebayar_gateway::{
         transport::{HttpAnswer, Transport, TransportError},
     },
     purchase::{Purchase, PurchaseError},
-    store::{Identity, Store, guard::GuardSettings, redb::RedbStore},
+    store::{Identity, Store, redb::RedbStore},
     telemetry::Metrics,
     transaction::{AccountName, AccountNames, Intent, Transaction},
 };

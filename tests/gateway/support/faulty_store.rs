@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use okebayar_gateway::{
     store::{
-        Commit, Cursor, Due, DueCheck, Events, History, Keep, KnownAccounts, Lease, List, Listed,
-        Listing, Put, Store, StoreError, Unindexed, Wake, guard::Seals, redb::RedbStore,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
+        epoch::Seals, redb::RedbStore,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -69,14 +70,14 @@ impl FaultyStore {
 }
 
 pub fn lost() -> StoreError {
-    StoreError::Unavailable("the test lost it".to_owned())
+    StoreError::Indeterminate("the test lost it".to_owned())
 }
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn history_name(&self, known: Option<&str>) -> Result<String, StoreError> {
-        self.wait_if_late("history_name").await;
-        self.inner.history_name(known).await
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.wait_if_late("epoch").await;
+        self.inner.epoch(known).await
     }
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
         let fault = self.commits.lock().unwrap().pop_front();
@@ -148,7 +149,7 @@ impl Store for FaultyStore {
     ) -> Result<Option<TransactionKey>, StoreError> {
         self.inner.find_by_trace(account, trace).await
     }
-    async fn list(&self, listing: &Listing) -> Result<Vec<Listed>, StoreError> {
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
         self.inner.list(listing).await
     }
     async fn count(
@@ -177,22 +178,27 @@ impl Store for FaultyStore {
         name: &str,
         from: Option<&str>,
         to: &str,
-        keep: Keep,
-    ) -> Result<Put, StoreError> {
+        keep: Expiry,
+    ) -> Result<CasResult, StoreError> {
         self.inner.put_note(name, from, to, keep).await
     }
     async fn seals(&self) -> Result<Seals, StoreError> {
         self.inner.seals().await
     }
-    async fn seal(&self, from: &[Option<String>], id: &str, keep: Keep) -> Result<(), StoreError> {
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        keep: Expiry,
+    ) -> Result<(), StoreError> {
         self.inner.seal(from, id, keep).await
     }
-    async fn push(&self, list: List, item: &str) -> Result<Vec<String>, StoreError> {
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
         self.inner.push(list, item).await
     }
     async fn items_from(
         &self,
-        list: List,
+        list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {

@@ -1,4 +1,4 @@
-//! The history: the events of one transaction, and of all.
+//! The events of one transaction, and of all.
 
 use redis::{
     FromRedisValue, Pipeline, RedisResult, Value,
@@ -6,12 +6,13 @@ use redis::{
 };
 
 use super::{
-    RedisStore, info,
+    error::unreadable_reply,
     keys::{events_key, number_key},
-    unavailable,
+    server_info::info,
+    store::RedisStore,
 };
 use crate::{
-    store::{Cursor, Event, Events, History, Position, StoreError, record},
+    store::{Cursor, Event, Events, History, Position, StoreError, key, record},
     transaction::TransactionKey,
 };
 
@@ -20,7 +21,7 @@ const EVENTS_MAX: usize = 256;
 const PARTITION_EVENTS_MIN: usize = 8;
 
 /// The number of a partition's last event, and some of its events.
-type Found = (u64, Vec<StreamId>);
+type PartitionEvents = (u64, Vec<StreamId>);
 
 impl RedisStore {
     pub(super) async fn read_history(
@@ -28,11 +29,10 @@ impl RedisStore {
         key: &TransactionKey,
         after: u64,
     ) -> Result<History, StoreError> {
-        let mut connection = self.connection.clone();
         let keys = self.keys(key);
         let mut get = redis::cmd("HGETALL");
         get.arg(&keys.record);
-        let fields: Vec<(String, Vec<u8>)> = self.within(get.query_async(&mut connection)).await?;
+        let fields: Vec<(String, Vec<u8>)> = self.query(&get).await?;
         let events = ids_after(&fields, after);
         if events.is_empty() {
             // A pipeline of nothing is an error to the client.
@@ -42,8 +42,7 @@ impl RedisStore {
         for (_, id) in &events {
             pipeline.xrange(&keys.events, id, id);
         }
-        let ranges: Vec<StreamRangeReply> =
-            self.within(pipeline.query_async(&mut connection)).await?;
+        let ranges: Vec<StreamRangeReply> = self.query_all(&pipeline).await?;
         let bodies = ranges
             .iter()
             .map(|range| range.ids.first()?.get::<Vec<u8>>("body"));
@@ -57,8 +56,8 @@ impl RedisStore {
         Ok(History::Complete(transactions))
     }
 
-    /// The last event of each partition. The number is read first, so that an event
-    /// that comes in between is not taken for a gap.
+    /// Reads the last event of each partition. Its number comes first, so that an event that
+    /// is added in between is not taken for a gap.
     pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
         let mut pipeline = pipeline();
         for partition in 0..self.settings.partitions {
@@ -67,7 +66,7 @@ impl RedisStore {
                 .xrevrange_count(events_key(partition), "+", "-", 1);
         }
         let (epoch, partitions) = self.ask(pipeline).await?;
-        let position = |(number, events): Found| match events.first() {
+        let position = |(number, events): PartitionEvents| match events.first() {
             Some(event) => read_position(event),
             None => Ok(Position { id: (0, 0), number }),
         };
@@ -129,7 +128,7 @@ impl RedisStore {
         let decode = |(position, partition, event): (Position, usize, StreamId)| {
             Ok(Event {
                 transaction: record::decode(
-                    &record::parse_key(&field::<String>(&event, "key")?)?,
+                    &key::parse_key(&field::<String>(&event, "key")?)?,
                     &field::<Vec<u8>>(&event, "body")?,
                 )?,
                 partition,
@@ -140,27 +139,26 @@ impl RedisStore {
         Ok(Events::Next(events.collect::<Result<_, StoreError>>()?))
     }
 
-    /// The epoch, and for each partition the number of its last event and some events.
-    async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<Found>), StoreError> {
-        let mut connection = self.connection.clone();
-        let replies: Vec<Value> = self.within(pipeline.query_async(&mut connection)).await?;
-        read_replies(replies).map_err(|error| unavailable(&error))
+    /// Returns the epoch and, for each partition, the number of its last event and some events.
+    async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<PartitionEvents>), StoreError> {
+        let replies: Vec<Value> = self.query_all(&pipeline).await?;
+        read_replies(replies).map_err(|error| unreadable_reply(&error))
     }
 }
 
-/// Begins with the question which history this is: a promoted replica may lack
-/// events, and says another id.
+/// Returns a pipeline that reads the replication id first: a promoted replica may lack
+/// events, and reports another id.
 fn pipeline() -> Pipeline {
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").arg("replication");
     pipeline
 }
 
-fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<Found>)> {
+fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<PartitionEvents>)> {
     let mut replies = replies.into_iter();
-    let told = replies.next().map(String::from_redis_value).transpose()?;
-    let replication_id = info(&told.unwrap_or_default(), "master_replid").to_owned();
-    // A cursor of another schema counted other partitions: it is of another epoch.
+    let answer = replies.next().map(String::from_redis_value).transpose()?;
+    let replication_id = info(&answer.unwrap_or_default(), "master_replid").to_owned();
+    // A cursor of another schema counted other partitions, so the schema is part of the epoch.
     let epoch = format!("{}:{replication_id}", record::SCHEMA);
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
@@ -190,7 +188,7 @@ fn corrupt(event: &StreamId) -> StoreError {
     }
 }
 
-/// The stream ids of the events after a revision, in order.
+/// Returns the stream ids of the events after a revision, in order.
 fn ids_after(fields: &[(String, Vec<u8>)], after: u64) -> Vec<(u64, String)> {
     let mut events: Vec<(u64, String)> = fields
         .iter()

@@ -1,0 +1,166 @@
+//! The contract as a trait; the head of [`super`] states its rules.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{
+    commit::Commit,
+    cursor::Cursor,
+    due::{Due, DueCheck, Lease, Unindexed},
+    epoch::Seals,
+    error::StoreError,
+    events::{Events, History},
+    identity::KnownAccounts,
+    listing::{Listing, ListingEntry},
+    notes::{BoundedList, CasResult, Expiry, LIST_MAX},
+    notification::Wake,
+};
+use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
+
+/// A store of transactions, notes and lists.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a change if the stored version is the one it was made from and, when an epoch is
+    /// named, if that is still the store's.
+    async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError>;
+
+    /// Returns the replication epoch of the store: `known`, if that is still the one.
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError>;
+
+    /// Loads a transaction; `None` when there is none.
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError>;
+
+    /// Returns the events of a transaction with a revision greater than `after`.
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError>;
+
+    /// Returns the checks of these accounts that are due at `now`, up to about `limit` of each
+    /// account that were asked for and as many that were scheduled.
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError>;
+
+    /// Returns a page, counted from 0, of what is due at `now` and missing from the indexes of
+    /// these accounts: transactions of others, and those that an earlier release stored.
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError>;
+
+    /// Acquires the lease on a check that is due at `now`: until it ends, the check is
+    /// due for nobody. Returns the transaction as stored then; `None` when its check is
+    /// not due, or leased.
+    async fn lease_check(
+        &self,
+        check: &DueCheck,
+        now: Timestamp,
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError>;
+
+    /// Subscribes to changes: calls `wake` with [`super::Notification::Listening`] once the
+    /// subscription is up, then with the key and version of every change that any process
+    /// commits. Notifications may be lost; the store is the truth. Returns when the connection
+    /// breaks; a store of one process never does.
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;
+
+    /// Indexes a trace code of an account by the transaction that it belongs to.
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError>;
+
+    /// Finds the transaction of a trace code.
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError>;
+
+    /// Lists the newest transactions of one state by an index, which may be behind: read the
+    /// record to be sure.
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError>;
+
+    /// Counts the transactions in a state by the same index, accepted at or after `from_ms`
+    /// and before `to_ms`, in Unix milliseconds.
+    async fn count(&self, state: &'static str, from_ms: i64, to_ms: i64)
+    -> Result<u64, StoreError>;
+
+    /// Returns the cursor after the newest event of every partition.
+    async fn events_head(&self) -> Result<Cursor, StoreError>;
+
+    /// Returns the next events after a cursor, bounded in number.
+    async fn events_after(&self, cursor: &Cursor) -> Result<Events, StoreError> {
+        let all: Vec<usize> = (0..cursor.positions.len()).collect();
+        self.events_in(cursor, &all).await
+    }
+
+    /// Returns the next events after a cursor in these partitions, bounded in number; other
+    /// partitions are not read.
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError>;
+
+    /// Returns the partition of a transaction's events, as an index of [`Cursor::positions`].
+    fn partition_of(&self, key: &TransactionKey) -> usize;
+
+    /// Reads a note.
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Compares and sets a note: writes `to` if it holds `from`; `None` when there must be no
+    /// note.
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        expiry: Expiry,
+    ) -> Result<CasResult, StoreError>;
+
+    /// Returns the seal of each part that is written at once; a store of one part has one.
+    async fn seals(&self) -> Result<Seals, StoreError>;
+
+    /// Compares and sets the seal of each part: `id` replaces what `from` holds. A part that
+    /// another process changed meanwhile stays as it is. Parts are written one by one, so a
+    /// failure is indeterminate for a store of several parts.
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        expiry: Expiry,
+    ) -> Result<(), StoreError>;
+
+    /// Appends to a list, and drops the oldest beyond [`LIST_MAX`]; returns what it dropped.
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Returns the items of a list, newest first.
+    async fn items(&self, list: BoundedList) -> Result<Vec<String>, StoreError> {
+        self.items_from(list, 0, LIST_MAX).await
+    }
+
+    /// Returns up to `limit` items of a list, newest first, after the newest `start`. Nothing
+    /// else is read.
+    async fn items_from(
+        &self,
+        list: BoundedList,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Returns every account name that the store has been used with.
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError>;
+
+    /// Counts the processes that listen for changes, this one included. Listeners on a store
+    /// that looks new show that it was emptied while in use. `None` for a store that no other
+    /// process can use.
+    async fn listeners(&self) -> Result<Option<u64>, StoreError>;
+
+    /// Verifies that the store answers, takes writes and may be used (promise 10), and writes
+    /// the facts of its identity again that are gone.
+    async fn verify(&self) -> Result<(), StoreError>;
+}

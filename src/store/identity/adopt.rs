@@ -1,0 +1,126 @@
+//! Adopting a store: the facts to write so that it belongs to a gateway, or the refusal.
+
+use super::{
+    accounts::Identity,
+    facts::{ACCOUNT, Facts, SCHEMA_FACT, USER_ID, account_fact, store_facts, user_id_fact},
+};
+use crate::{store::error::StoreError, transaction::AccountName};
+
+/// Returns the facts to write so that the store belongs to `identity`; none when it already
+/// does. Verifies the whole identity before it returns any fact.
+///
+/// # Errors
+/// [`StoreError::Unsuitable`] when the store belongs to something else.
+pub(in crate::store) fn adopt(
+    identity: &Identity,
+    partitions: Option<u64>,
+    stored: &Facts,
+) -> Result<Facts, StoreError> {
+    if identity.accounts.is_empty() && stored.is_empty() {
+        return Err(StoreError::Unsuitable(
+            "there is no store yet; a gateway makes it when it starts first".to_owned(),
+        ));
+    }
+    let mut facts = stored.clone();
+    for (fact, ours) in store_facts(partitions) {
+        match stored.get(&fact) {
+            Some(stored) if *stored != ours => return Err(identity_mismatch(&fact, stored, &ours)),
+            Some(_) => {}
+            None => drop(facts.insert(fact, ours)),
+        }
+    }
+    for (name, hash) in &identity.accounts {
+        adopt_account(identity, name, hash, &mut facts)?;
+    }
+    facts.retain(|fact, value| stored.get(fact) != Some(value));
+    Ok(facts)
+}
+
+fn adopt_account(
+    identity: &Identity,
+    name: &AccountName,
+    hash: &str,
+    facts: &mut Facts,
+) -> Result<(), StoreError> {
+    if let Some(known) = facts.get(&account_fact(name.as_str()))
+        && known != hash
+    {
+        return Err(other_user_id(name, known, hash));
+    }
+    for former in identity.names.former(name) {
+        let known = facts.get(&account_fact(former.as_str()));
+        if known.is_some_and(|known| known != hash) {
+            return Err(StoreError::Unsuitable(format!(
+                "accounts.{name}.formerly: the store knows account {former} with another user id \
+                 than that of {name}; name only an account that had the same user id. If the user \
+                 id changed as well: okebayar-gateway store change-userid first, with the name as \
+                 it was, then rename"
+            )));
+        }
+    }
+    // A damaged identity may lack the present name: any other name of the user id counts.
+    let known = facts.get(&user_id_fact(hash)).map(String::as_str);
+    let known = known.or_else(|| {
+        let names = facts
+            .iter()
+            .filter_map(|(fact, known)| Some((fact.strip_prefix(ACCOUNT)?, known)));
+        let mut names = names.filter(|(other, known)| *other != name.as_str() && *known == hash);
+        names.next().map(|(other, _)| other)
+    });
+    if let Some(known) = known
+        && known != name.as_str()
+    {
+        let is_renamed = identity
+            .names
+            .former(name)
+            .any(|former| former.as_str() == known && !identity.accounts.contains_key(former));
+        if !is_renamed {
+            return Err(other_name(name, known));
+        }
+        let known = known.to_owned();
+        for (fact, present) in &mut *facts {
+            if fact.starts_with(USER_ID) && *present == known {
+                name.as_str().clone_into(present);
+            }
+        }
+    }
+    facts.insert(account_fact(name.as_str()), hash.to_owned());
+    facts.insert(user_id_fact(hash), name.to_string());
+    Ok(())
+}
+
+/// Builds the identity-mismatch error of a fact of the store itself.
+pub(super) fn identity_mismatch(fact: &str, stored: &str, ours: &str) -> StoreError {
+    if fact == SCHEMA_FACT {
+        return StoreError::Unsuitable(format!(
+            "it has schema {stored}, this release needs schema {ours}: reference codes are \
+             unique in the whole store now. Let the release that made it settle what is open, \
+             stop every gateway, run `okebayar-gateway guard start` on a new store (it makes \
+             one), and only then start this release on that, so that reference codes of the \
+             old store are not bought again"
+        ));
+    }
+    StoreError::Unsuitable(format!(
+        "it was made with {fact} = {stored}, the configuration says {ours}; \
+         use another store, or configure what it was made with"
+    ))
+}
+
+/// Builds the error of an account that the store knows with another user id.
+fn other_user_id(name: &AccountName, known: &str, ours: &str) -> StoreError {
+    StoreError::Unsuitable(format!(
+        "accounts.{name}.userid: the store was made with account:{name} = {known} (SHA-256 of the \
+         user id), the configuration says {ours}; configure the user id that it had, or another \
+         store. If OKEBAYAR assigned another member id to the same contract: okebayar-gateway \
+         store change-userid --account {name}. Another contract is another account: give it a \
+         name of its own"
+    ))
+}
+
+/// Builds the error of a user id that the store knows under another account name.
+fn other_name(name: &AccountName, known: &str) -> StoreError {
+    StoreError::Unsuitable(format!(
+        "accounts.{name}.userid: the store knows this user id as account {known}; call the account \
+         {known}, or, if it was renamed, set accounts.{name}.formerly = [\"{known}\"]"
+    ))
+}

@@ -1,0 +1,75 @@
+//! The identity as a running gateway has seen it, to restore what a store lost.
+
+use super::{
+    accounts::Identity,
+    adopt::identity_mismatch,
+    facts::{Facts, account_fact, store_facts, user_id_fact},
+};
+use crate::{
+    store::error::StoreError,
+    transaction::{AccountName, AccountNames},
+};
+
+/// The identity that a running gateway adopted, with every fact that it saw.
+#[derive(Debug)]
+pub(in crate::store) struct SeenIdentity {
+    /// The identity that was adopted.
+    pub(in crate::store) identity: Identity,
+    /// Every fact that was seen in the store.
+    pub(in crate::store) seen: Facts,
+}
+
+impl SeenIdentity {
+    /// Returns true when facts are gone that were seen before. Others may be gone as well.
+    pub(in crate::store) fn is_torn(&self, stored: &Facts) -> bool {
+        self.seen.keys().any(|fact| !stored.contains_key(fact))
+    }
+
+    /// Returns the facts that are gone, to be written again. A fact with another value stays:
+    /// an account may be renamed, or get another user id, while gateways run.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when another gateway has taken the store.
+    pub(in crate::store) fn restore(
+        &self,
+        partitions: Option<u64>,
+        stored: &Facts,
+    ) -> Result<Facts, StoreError> {
+        for (fact, ours) in store_facts(partitions) {
+            if let Some(stored) = stored.get(&fact)
+                && *stored != ours
+            {
+                return Err(identity_mismatch(&fact, stored, &ours));
+            }
+        }
+        for (name, hash) in &self.identity.accounts {
+            if !may_be_ours(stored, &self.identity.names, name, hash) {
+                return Err(StoreError::Unsuitable(format!(
+                    "it was emptied or restored, and has account {name} with another user id or \
+                     name now. If a gateway with another configuration has taken it: stop that one, \
+                     and see docs/OPERATIONS.md. If a backup from before a change of the user id \
+                     was restored: okebayar-gateway store change-userid --account {name} again"
+                )));
+            }
+        }
+        let mut gone = self.seen.clone();
+        gone.retain(|fact, _| !stored.contains_key(fact));
+        Ok(gone)
+    }
+}
+
+/// Returns true when nothing stored contradicts that an account has this user id, or had it
+/// before it was renamed or got another one: both leave the former facts behind.
+fn may_be_ours(stored: &Facts, names: &AccountNames, name: &AccountName, hash: &str) -> bool {
+    let known = stored.get(&account_fact(name.as_str()));
+    let is_name = |present: &str| present == name.as_str();
+    match (stored.get(&user_id_fact(hash)), known) {
+        (None, None) => true,
+        (None, Some(known)) => known == hash,
+        // A backup from before it was renamed.
+        (Some(present), None) => {
+            is_name(present) || names.former(name).any(|former| former.as_str() == present)
+        }
+        (Some(present), Some(_)) => is_name(present) || stored.get(&account_fact(present)) == known,
+    }
+}

@@ -1,0 +1,228 @@
+//! Adopting, restoring and changing the identity of a store.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::{Facts, Identity, SeenIdentity, UserIdChange, adopt};
+use crate::transaction::{AccountName, AccountNames};
+
+fn name(text: &str) -> AccountName {
+    AccountName::parse(text).unwrap()
+}
+
+fn identity(accounts: &[(&str, &str)], formerly: &[(&str, &str)]) -> Identity {
+    let accounts = accounts
+        .iter()
+        .map(|(account, hash)| (name(account), (*hash).to_owned()));
+    let renamed = formerly
+        .iter()
+        .map(|(former, present)| (name(former), name(present)));
+    Identity {
+        accounts: accounts.collect(),
+        names: AccountNames::new(renamed),
+        epoch: Uuid::nil(),
+    }
+}
+
+/// The facts after a start; a refusal is an error.
+fn after(stored: &Facts, identity: &Identity) -> Result<Facts, String> {
+    let written = adopt(identity, None, stored).map_err(|error| error.to_string())?;
+    let mut facts = stored.clone();
+    facts.extend(written);
+    assert_eq!(adopt(identity, None, &facts).unwrap(), Facts::new());
+    Ok(facts)
+}
+
+fn is(facts: &Facts, fact: &str, value: &str) -> bool {
+    facts.get(fact).is_some_and(|stored| stored == value)
+}
+
+#[test]
+fn both_directions_are_stored_and_verified() {
+    let facts = after(&Facts::new(), &identity(&[("a", "1"), ("b", "2")], &[])).unwrap();
+    assert!(is(&facts, "account:a", "1") && is(&facts, "userid:2", "b"));
+    let refused = |accounts: &[(&str, &str)]| after(&facts, &identity(accounts, &[])).err();
+    assert_eq!(refused(&[("a", "1")]), None);
+    assert_eq!(refused(&[("a", "1"), ("c", "3")]), None);
+    let user_id = refused(&[("a", "3")]).unwrap();
+    assert!(
+        user_id.contains("store change-userid --account a"),
+        "{user_id}"
+    );
+    let renamed = refused(&[("c", "1")]).unwrap();
+    assert!(
+        renamed.contains("accounts.c.formerly = [\"a\"]"),
+        "{renamed}"
+    );
+    assert!(refused(&[("a", "2"), ("b", "1")]).is_some(), "swapped");
+}
+
+#[test]
+fn one_user_id_has_one_account() {
+    let two = identity(&[("a", "1"), ("b", "1")], &[]);
+    assert!(after(&Facts::new(), &two).is_err());
+    let both = identity(&[("a", "1"), ("b", "1")], &[("a", "b")]);
+    assert!(
+        after(&Facts::new(), &both).is_err(),
+        "a former name that is in use"
+    );
+}
+
+#[test]
+fn a_rename_is_explicit_in_both_directions() {
+    let old = identity(&[("old", "1"), ("b", "2")], &[]);
+    let facts = after(&Facts::new(), &old).unwrap();
+    let new = identity(&[("new", "1")], &[("old", "new")]);
+    let renamed = after(&facts, &new).unwrap();
+    assert!(is(&renamed, "account:old", "1") && is(&renamed, "userid:1", "new"));
+    // What starts afterwards with the old configuration is refused.
+    assert!(after(&renamed, &old).is_err());
+    assert!(after(&renamed, &identity(&[("old", "3")], &[])).is_err());
+    // Without the former name the account is known, its old transactions are nobody's.
+    assert!(after(&renamed, &identity(&[("new", "1")], &[])).is_ok());
+    let back = identity(&[("old", "1")], &[("new", "old")]);
+    let back = after(&renamed, &back).unwrap();
+    assert!(is(&back, "userid:1", "old"));
+    assert!(after(&back, &new).is_ok());
+}
+
+#[test]
+fn a_former_name_must_have_had_the_user_id() {
+    let facts = after(&Facts::new(), &identity(&[("a", "1"), ("b", "2")], &[])).unwrap();
+    let refused = after(&facts, &identity(&[("c", "1")], &[("b", "c"), ("a", "c")]));
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.starts_with("the store cannot be used: accounts.c.formerly"),
+        "{refused}"
+    );
+    assert!(after(&facts, &identity(&[("c", "3")], &[("a", "c")])).is_err());
+    assert!(after(&Facts::new(), &identity(&[("c", "3")], &[("a", "c")])).is_ok());
+}
+
+#[test]
+fn half_an_identity_is_completed_or_refused() {
+    let one = |fact: &str, value: &str| Facts::from([(fact.to_owned(), value.to_owned())]);
+    let a = identity(&[("a", "1")], &[]);
+    let whole = after(&Facts::new(), &a).unwrap();
+    assert_eq!(after(&one("account:a", "1"), &a).unwrap(), whole);
+    assert_eq!(after(&one("userid:1", "a"), &a).unwrap(), whole);
+    let b = identity(&[("b", "1")], &[]);
+    assert!(after(&one("account:a", "1"), &b).is_err());
+    assert!(after(&one("userid:1", "a"), &b).is_err());
+}
+
+fn kept(seen: &Facts, accounts: &[(&str, &str)]) -> SeenIdentity {
+    SeenIdentity {
+        identity: identity(accounts, &[]),
+        seen: seen.clone(),
+    }
+}
+
+#[test]
+fn facts_that_are_gone_are_restored_and_nothing_else_is() {
+    let facts = after(&Facts::new(), &identity(&[("old", "1"), ("b", "2")], &[])).unwrap();
+    let kept = kept(&facts, &[("b", "2")]);
+    assert!(!kept.is_torn(&facts) && kept.is_torn(&Facts::new()));
+    assert_eq!(kept.restore(None, &facts).unwrap(), Facts::new());
+    assert_eq!(kept.restore(None, &Facts::new()).unwrap(), facts);
+    // Another gateway that knew less came first.
+    let less = after(&Facts::new(), &identity(&[("b", "2"), ("c", "3")], &[])).unwrap();
+    let restored = kept.restore(None, &less).unwrap();
+    assert!(is(&restored, "account:old", "1") && is(&restored, "userid:1", "old"));
+    assert_eq!(restored.len(), 2);
+    // An earlier one that served the account wins where they differ.
+    let renamed = identity(&[("new", "1"), ("b", "2")], &[("old", "new")]);
+    let renamed = after(&Facts::new(), &renamed).unwrap();
+    assert_eq!(kept.restore(None, &renamed).unwrap().len(), 1);
+}
+
+#[test]
+fn another_identity_in_the_place_of_the_one_that_is_gone_is_refused() {
+    let facts = after(&Facts::new(), &identity(&[("a", "1"), ("b", "2")], &[])).unwrap();
+    let kept = kept(&facts, &[("a", "1"), ("b", "2")]);
+    for other in [
+        &[("a", "3")][..],
+        &[("c", "1")],
+        &[("a", "2"), ("b", "1")],
+        &[("a", "2"), ("c", "1")],
+    ] {
+        let other = after(&Facts::new(), &identity(other, &[])).unwrap();
+        assert!(kept.restore(None, &other).is_err(), "{other:?}");
+    }
+    let schema = Facts::from([("schema".to_owned(), "0".to_owned())]);
+    assert!(kept.restore(None, &schema).is_err());
+    let partitions = Facts::from([("partitions".to_owned(), "4".to_owned())]);
+    assert!(kept.restore(Some(8), &partitions).is_err());
+    assert!(kept.restore(Some(4), &partitions).is_ok());
+}
+
+#[test]
+fn a_rename_and_another_user_id_do_not_stop_what_runs() {
+    let facts = after(&Facts::new(), &identity(&[("old", "1")], &[])).unwrap();
+    let kept = kept(&facts, &[("old", "1")]);
+    let to = |facts: &Facts, account: &str, to: &str| {
+        let (account, to) = (name(account), to.to_owned());
+        let written = UserIdChange { account, to }.plan(facts).unwrap().1;
+        let mut facts = facts.clone();
+        facts.extend(written);
+        facts
+    };
+    let new = identity(&[("new", "1")], &[("old", "new")]);
+    let renamed = after(&facts, &new).unwrap();
+    for changed in [
+        to(&facts, "old", "2"),
+        to(&renamed, "new", "2"),
+        renamed.clone(),
+        after(
+            &to(&facts, "old", "2"),
+            &identity(&[("new", "2")], &[("old", "new")]),
+        )
+        .unwrap(),
+    ] {
+        assert_eq!(kept.restore(None, &changed).unwrap(), Facts::new());
+    }
+    // A backup from before the rename is restored while the renamed one runs.
+    let kept = SeenIdentity {
+        identity: new,
+        seen: renamed,
+    };
+    let mut restored = facts;
+    restored.extend(kept.restore(None, &restored).unwrap());
+    assert!(is(&restored, "account:new", "1"));
+    assert_eq!(kept.restore(None, &restored).unwrap(), Facts::new());
+}
+
+#[test]
+fn a_user_id_changes_with_all_names_of_its_account() {
+    let facts = after(&Facts::new(), &identity(&[("old", "1"), ("b", "2")], &[])).unwrap();
+    let facts = after(&facts, &identity(&[("new", "1")], &[("old", "new")])).unwrap();
+    let change = |facts: &Facts, account: &str, to: &str| {
+        let (account, to) = (name(account), to.to_owned());
+        let (before, written) = UserIdChange { account, to }.plan(facts).ok()?;
+        let mut facts = facts.clone();
+        facts.extend(written);
+        Some((before, facts))
+    };
+    assert!(change(&facts, "old", "3").is_none(), "a former name");
+    assert!(change(&facts, "other", "3").is_none(), "unknown");
+    assert!(change(&facts, "new", "2").is_none(), "the user id of b");
+    let (before, changed) = change(&facts, "new", "3").unwrap();
+    assert_eq!(before.hash, "1");
+    assert_eq!(before.names, BTreeSet::from([name("new"), name("old")]));
+    assert!(is(&changed, "account:old", "3") && is(&changed, "userid:3", "new"));
+    let new = |hash| identity(&[("new", hash)], &[("old", "new")]);
+    assert!(after(&changed, &new("1")).is_err());
+    assert!(after(&changed, &new("3")).is_ok());
+    // The user id that it had stays its own, and it can have it back.
+    assert!(after(&changed, &identity(&[("c", "1")], &[])).is_err());
+    let renamed = identity(&[("newer", "3")], &[("old", "newer"), ("new", "newer")]);
+    let renamed = after(&changed, &renamed).unwrap();
+    let (before, back) = change(&renamed, "newer", "1").unwrap();
+    assert_eq!((before.hash.as_str(), before.names.len()), ("3", 3));
+    assert_eq!(
+        change(&back, "newer", "1").unwrap().1,
+        back,
+        "nothing to do"
+    );
+}

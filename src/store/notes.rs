@@ -1,0 +1,46 @@
+//! Notes (named texts with compare-and-set) and bounded lists.
+
+use jiff::Timestamp;
+
+/// The result of a compare-and-set of a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CasResult {
+    /// The new text is stored.
+    Done,
+    /// The note holds this text instead; `None` when there is no note.
+    Conflict(Option<String>),
+}
+
+/// The expiry of a note.
+#[derive(Debug, Clone, Copy)]
+pub struct Expiry {
+    /// The time now.
+    pub now: Timestamp,
+    /// The note is kept at least until then; it may disappear afterwards.
+    pub until: Timestamp,
+}
+
+/// The lists of a store, each with the newest [`LIST_MAX`] items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundedList {
+    /// Callbacks about unknown reference codes.
+    Orphans,
+    /// OKEBAYAR's texts to the partner.
+    Notices,
+    /// The times and reasons of operators who ended the failover guard.
+    GuardEndings,
+}
+
+impl BoundedList {
+    /// Returns the name under which the list is stored.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Orphans => "orphans",
+            Self::Notices => "notices",
+            Self::GuardEndings => "guard-endings",
+        }
+    }
+}
+
+/// The most items of a list; the oldest goes first.
+pub const LIST_MAX: usize = 1000;

@@ -1,0 +1,151 @@
+//! Opening a store: the only place that distinguishes the kinds of stores.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tracing::warn;
+
+use super::{
+    contract::Store,
+    error::StoreError,
+    identity::{Identity, UserIdBefore, UserIdChange},
+    open_mode::OpenMode,
+    redb::{RedbSettings, RedbStore},
+    redis::{RedisSettings, RedisStore},
+    settings::StoreSettings,
+};
+
+/// A failure to open a store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no embedded store, and this purpose makes none.
+    #[error("store.path: there is no {}", .0.display())]
+    Missing(PathBuf),
+    /// The store cannot be opened.
+    #[error("{setting}")]
+    Failed {
+        /// The setting that names the store, with a remedy if there is one.
+        setting: &'static str,
+        /// The failure.
+        source: StoreError,
+    },
+}
+
+/// A store that was opened.
+#[derive(Clone)]
+pub struct OpenedStore(Backend);
+
+#[derive(Clone)]
+enum Backend {
+    Embedded(Arc<RedbStore>),
+    Redis(Arc<RedisStore>),
+}
+
+impl OpenedStore {
+    /// Returns the store.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.0 {
+            Backend::Embedded(store) => Arc::<RedbStore>::clone(store),
+            Backend::Redis(store) => Arc::<RedisStore>::clone(store),
+        }
+    }
+
+    /// Returns the name of the database system, as spans have it.
+    #[must_use]
+    pub const fn system(&self) -> &'static str {
+        match &self.0 {
+            Backend::Embedded(_) => "redb",
+            Backend::Redis(_) => "redis",
+        }
+    }
+
+    /// Changes the user id of an account, and returns what the store held before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the change is refused.
+    pub async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore, StoreError> {
+        match &self.0 {
+            Backend::Embedded(store) => store.change_user_id(change, is_confirmed).await,
+            Backend::Redis(store) => store.change_user_id(change, is_confirmed).await,
+        }
+    }
+}
+
+/// Opens the store of an identity for a purpose.
+///
+/// # Errors
+/// [`OpenError`] when it is missing, cannot be reached, or may not be used: an embedded one
+/// belongs to the process that has it open.
+pub async fn open(
+    settings: &StoreSettings,
+    identity: &Identity,
+    mode: OpenMode<'_>,
+) -> Result<OpenedStore, OpenError> {
+    let backend = match settings {
+        StoreSettings::Embedded { path, settings } => {
+            let store = open_embedded(path, *settings, identity, mode).await?;
+            Backend::Embedded(Arc::new(store))
+        }
+        StoreSettings::Redis(settings) => {
+            let opened = open_redis(settings.clone(), identity, mode).await;
+            let store = opened.map_err(failed("store.url"))?;
+            Backend::Redis(Arc::new(store))
+        }
+    };
+    Ok(OpenedStore(backend))
+}
+
+async fn open_embedded(
+    path: &Path,
+    settings: RedbSettings,
+    identity: &Identity,
+    mode: OpenMode<'_>,
+) -> Result<RedbStore, OpenError> {
+    let must_exist = |must_exist| RedbSettings {
+        must_exist,
+        ..settings
+    };
+    let opened = match mode {
+        OpenMode::Serve { record_loss } => {
+            let restored = RedbStore::restore(path, identity, record_loss).await;
+            if restored.map_err(failed("store.path"))? {
+                warn!(path = %path.display(), "the store was restored from a backup");
+            }
+            let opened = RedbStore::open_with(path, identity, settings).await;
+            return opened.map_err(failed("store.path"));
+        }
+        OpenMode::Existing | OpenMode::Look if !path.exists() => {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        OpenMode::Existing => RedbStore::open_with(path, identity, must_exist(true)).await,
+        OpenMode::Look => RedbStore::open_read_only(path).await,
+        OpenMode::Lost if path.exists() => RedbStore::open_restored(path, identity).await,
+        OpenMode::Lost => RedbStore::open_with(path, identity, must_exist(false)).await,
+    };
+    opened.map_err(failed("store.path: stop the gateway first"))
+}
+
+async fn open_redis(
+    settings: RedisSettings,
+    identity: &Identity,
+    mode: OpenMode<'_>,
+) -> Result<RedisStore, StoreError> {
+    match mode {
+        OpenMode::Look => RedisStore::connect(settings),
+        OpenMode::Serve { .. } | OpenMode::Existing | OpenMode::Lost => {
+            RedisStore::open(settings, identity).await
+        }
+    }
+}
+
+fn failed(setting: &'static str) -> impl FnOnce(StoreError) -> OpenError {
+    move |source| OpenError::Failed { setting, source }
+}

@@ -1,0 +1,92 @@
+//! The identity and the epoch, in one table of facts.
+
+use redb::{ReadableTable, WriteTransaction};
+
+use super::{error::failure, store::RedbStore, tables::IDENTITY};
+use crate::store::{
+    Identity, KnownAccounts, StoreError, UserIdBefore, UserIdChange,
+    identity::{self, Facts},
+};
+
+impl RedbStore {
+    /// Changes the user id of an account, and returns what the store held before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the change is refused.
+    pub async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore, StoreError> {
+        let change = change.clone();
+        self.write(move |write| {
+            let (before, facts) = change.plan(&read_identity(write).map_err(failure)?)?;
+            if is_confirmed {
+                write_identity(write, &facts).map_err(failure)?;
+            }
+            Ok(before)
+        })
+        .await
+    }
+
+    pub(super) async fn read_account_names(&self) -> Result<KnownAccounts, StoreError> {
+        self.read(|read| {
+            let table = read.open_table(IDENTITY).map_err(failure)?;
+            let facts = read_facts(&table).map_err(failure)?;
+            Ok(KnownAccounts {
+                names: identity::account_names(&facts),
+                is_whole: true,
+            })
+        })
+        .await
+    }
+}
+
+/// Writes the facts that make the store belong to `identity`.
+pub(super) fn adopt_identity(
+    write: &WriteTransaction,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    let facts = identity::adopt(identity, None, &read_identity(write).map_err(failure)?)?;
+    write_identity(write, &facts).map_err(failure)
+}
+
+fn read_identity(write: &WriteTransaction) -> Result<Facts, redb::Error> {
+    read_facts(&write.open_table(IDENTITY)?)
+}
+
+fn read_facts(
+    table: &impl ReadableTable<&'static str, &'static str>,
+) -> Result<Facts, redb::Error> {
+    let mut facts = Facts::new();
+    for entry in table.iter()? {
+        let (fact, value) = entry?;
+        facts.insert(fact.value().to_owned(), value.value().to_owned());
+    }
+    Ok(facts)
+}
+
+fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::Error> {
+    let mut table = write.open_table(IDENTITY)?;
+    for (fact, value) in facts {
+        table.insert(fact.as_str(), value.as_str())?;
+    }
+    Ok(())
+}
+
+/// Returns the epoch of the store: the first one that was set, or the one set after a restore.
+pub(super) fn set_epoch(
+    write: &WriteTransaction,
+    ours: &str,
+    is_restored: bool,
+) -> Result<String, redb::Error> {
+    let mut table = write.open_table(IDENTITY)?;
+    if let Some(known) = table.get("epoch")?
+        && !is_restored
+    {
+        return Ok(known.value().to_owned());
+    }
+    table.insert("epoch", ours)?;
+    Ok(ours.to_owned())
+}

@@ -1,0 +1,51 @@
+//! The listing: one table, ordered by state, time and key.
+
+use super::{error::failure, store::RedbStore, tables::LISTING};
+use crate::store::{Listing, ListingEntry, StoreError};
+
+impl RedbStore {
+    pub(super) async fn read_listing(
+        &self,
+        listing: &Listing,
+    ) -> Result<Vec<ListingEntry>, StoreError> {
+        let listing = listing.clone();
+        self.read(move |read| {
+            let table = read.open_table(LISTING).map_err(failure)?;
+            let from = (listing.state, listing.from.as_millisecond(), "");
+            let after = &listing.after;
+            let to = (listing.state, after.created_ms, after.name.as_str());
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let mut found = Vec::new();
+            let range = table.range(from..to).map_err(failure)?;
+            for entry in range.rev().take(listing.limit) {
+                let (entry, _) = entry.map_err(failure)?;
+                let (_, created_ms, name) = entry.value();
+                let name = name.to_owned();
+                found.push(ListingEntry { created_ms, name });
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    pub(super) async fn count_listing(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        if from_ms >= to_ms {
+            return Ok(0);
+        }
+        self.read(move |read| {
+            let table = read.open_table(LISTING).map_err(failure)?;
+            let found = table
+                .range((state, from_ms, "")..(state, to_ms, ""))
+                .map_err(failure)?;
+            Ok(found.count() as u64)
+        })
+        .await
+    }
+}

@@ -1,0 +1,47 @@
+//! Opening an embedded store for a look, which writes nothing: not even what opening it to
+//! serve would.
+
+use std::path::Path;
+
+use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
+
+use super::{
+    error::failure,
+    settings::RedbSettings,
+    source::DatabaseSource,
+    store::{RedbStore, blocking},
+    tables::IDENTITY,
+};
+use crate::store::StoreError;
+
+impl RedbStore {
+    /// Opens the store in `file` for reading. Its writes fail.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when another process has it open, or it is no store.
+    pub async fn open_read_only(file: &Path) -> Result<Self, StoreError> {
+        let file = file.to_owned();
+        blocking(move || {
+            let database = ReadOnlyDatabase::open(&file).map_err(|error| {
+                let remedy = match error {
+                    DatabaseError::RepairAborted => {
+                        "; it was not closed in order: start a gateway, which repairs it"
+                    }
+                    _ => "",
+                };
+                StoreError::Unsuitable(format!("{}: {error}{remedy}", file.display()))
+            })?;
+            let read = database.begin_read().map_err(failure)?;
+            let identity = read.open_table(IDENTITY).map_err(failure)?;
+            let epoch = identity.get("epoch").map_err(failure)?;
+            let epoch = epoch.map_or_else(String::new, |epoch| epoch.value().to_owned());
+            let timeout = RedbSettings::default().timeout;
+            Ok(Self::new(
+                DatabaseSource::ReadOnly(database),
+                epoch,
+                timeout,
+            ))
+        })
+        .await
+    }
+}

@@ -1,0 +1,61 @@
+//! Reading records, and the index of trace codes.
+
+use std::sync::Arc;
+
+use super::{
+    error::failure,
+    store::RedbStore,
+    tables::{RECORDS, TRACES},
+};
+use crate::{
+    store::{StoreError, key::parse_key, record},
+    transaction::{AccountName, TraceCode, Transaction, TransactionKey},
+};
+
+impl RedbStore {
+    pub(super) async fn load_record(
+        &self,
+        key: &TransactionKey,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let key = key.clone();
+        self.read(move |read| {
+            let table = read.open_table(RECORDS).map_err(failure)?;
+            let bytes = table.get(key.to_string().as_str()).map_err(failure)?;
+            bytes
+                .map(|bytes| record::decode(&key, bytes.value()))
+                .transpose()
+        })
+        .await
+    }
+
+    pub(super) async fn set_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        let (trace, key) = (format!("{account}:{trace_code}"), key.to_string());
+        self.write(move |write| {
+            let mut table = write.open_table(TRACES).map_err(failure)?;
+            table
+                .insert(trace.as_str(), key.as_str())
+                .map_err(failure)?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn get_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        let trace = format!("{account}:{trace_code}");
+        self.read(move |read| {
+            let table = read.open_table(TRACES).map_err(failure)?;
+            let key = table.get(trace.as_str()).map_err(failure)?;
+            key.map(|key| parse_key(key.value())).transpose()
+        })
+        .await
+    }
+}

@@ -1,0 +1,120 @@
+//! The store itself: its reads, its one writer, and their time-outs.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use redb::{ReadTransaction, WriteTransaction};
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    error::{commit_failure, ended_badly, failure},
+    leases::Leases,
+    source::DatabaseSource,
+};
+use crate::store::StoreError;
+
+/// The most reads at once; further ones wait.
+const READS_MAX: usize = 64;
+
+/// The embedded store.
+pub struct RedbStore {
+    pub(super) source: Arc<DatabaseSource>,
+    pub(super) epoch: String,
+    pub(super) timeout: Duration,
+    reading: Arc<Semaphore>,
+    /// redb has one writer at a time: others wait here, where they can be given up.
+    writing: Arc<Semaphore>,
+    /// The number of writes that timed out and are still running.
+    late: watch::Sender<usize>,
+    pub(super) leases: Arc<Leases>,
+}
+
+impl RedbStore {
+    /// Builds a store on an open database.
+    pub(super) fn new(source: DatabaseSource, epoch: String, timeout: Duration) -> Self {
+        Self {
+            source: Arc::new(source),
+            epoch,
+            timeout,
+            reading: Arc::new(Semaphore::new(READS_MAX)),
+            writing: Arc::new(Semaphore::new(1)),
+            late: watch::Sender::new(0),
+            leases: Arc::default(),
+        }
+    }
+
+    /// Runs `work` in a read transaction that sees every write that timed out before it.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let source = Arc::clone(&self.source);
+        let reading = async {
+            let mut late = self.late.subscribe();
+            // The sender lives as long as `self`.
+            let _ = late.wait_for(|late| *late == 0).await;
+            let permit = Arc::clone(&self.reading).acquire_owned().await;
+            blocking(move || {
+                let _permit = permit;
+                source.read(work)
+            })
+            .await
+        };
+        self.within(reading).await
+    }
+
+    /// Runs `work` in one transaction, committed and synced when it returns `Ok`. A failure is
+    /// determinate until the transaction has begun, or when it fails before its commit.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ends = tokio::time::Instant::now() + self.timeout;
+        let turn = Arc::clone(&self.writing).acquire_owned();
+        let Ok(turn) = tokio::time::timeout_at(ends, turn).await else {
+            return Err(StoreError::Unavailable(self.timed_out()));
+        };
+        let source = Arc::clone(&self.source);
+        let mut writing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            source.with(|database| {
+                let write = database.begin_write().map_err(failure)?;
+                let done = work(&write)?;
+                write.commit().map_err(commit_failure)?;
+                Ok(done)
+            })
+        });
+        if let Ok(done) = tokio::time::timeout_at(ends, &mut writing).await {
+            return done.unwrap_or_else(|error| Err(ended_badly(&error)));
+        }
+        // Counted before its caller learns of the time-out: see the head of the module above.
+        self.late.send_modify(|late| *late += 1);
+        let late = self.late.clone();
+        tokio::spawn(async move {
+            drop(writing.await);
+            late.send_modify(|late| *late -= 1);
+        });
+        Err(StoreError::Indeterminate(self.timed_out()))
+    }
+
+    /// Bounds a call that writes nothing to the file by the time-out of the store.
+    pub(super) async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = tokio::time::timeout(self.timeout, call).await;
+        done.unwrap_or_else(|_| Err(StoreError::Unavailable(self.timed_out())))
+    }
+
+    fn timed_out(&self) -> String {
+        let timeout = self.timeout;
+        format!("the disk did not answer within {timeout:?}")
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ended_badly(&error)))
+}

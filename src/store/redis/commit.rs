@@ -1,0 +1,73 @@
+//! The commit: the arguments of `commit.lua`, and its reply.
+
+use jiff::Timestamp;
+use redis::Value;
+
+use super::{
+    cas_reply::CasReply,
+    error::unreadable_reply,
+    keys::{account_asked_key, account_due_key},
+    listing::listing_member,
+    store::RedisStore,
+};
+use crate::{
+    store::{Commit, StoreError, epoch::parts_of, listing, record},
+    transaction::Change,
+};
+
+impl RedisStore {
+    pub(super) async fn commit_change(
+        &self,
+        change: &Change,
+        epoch: Option<&str>,
+    ) -> Result<Commit, StoreError> {
+        let Change {
+            transaction,
+            from,
+            is_event,
+            releases,
+        } = change;
+        let key = transaction.key();
+        let keys = self.keys(&key);
+        let oldest = transaction
+            .updated_at()
+            .checked_sub(self.settings.event_retention);
+        let (state, entry) = listing::entry_of(transaction);
+        let (epoch, seal) = parts_of(epoch.unwrap_or_default());
+        let mut call = self.scripts.commit.key(keys.record);
+        call.key(keys.due)
+            .key(keys.events)
+            .key(keys.listing)
+            .key(keys.number)
+            .key(account_due_key(keys.partition, transaction.account()))
+            .key(account_asked_key(keys.partition, transaction.account()))
+            .key(keys.seal)
+            .arg(text(from.map(|from| from.version)))
+            .arg(transaction.version())
+            .arg(record::encode(transaction)?)
+            .arg(key.to_string())
+            .arg(text(transaction.due_at().map(Timestamp::as_millisecond)))
+            .arg(text(is_event.then(|| transaction.revision())))
+            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
+            .arg(listing_member(state, &entry))
+            .arg(epoch)
+            .arg(text(from.map(|from| from.token)))
+            .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
+            .arg(text(*releases))
+            .arg(seal);
+        let reply: Vec<Value> = self.invoke(&call).await?;
+        match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
+            CasReply::Done => Ok(Commit::Done),
+            CasReply::OtherEpoch => Ok(Commit::OtherEpoch),
+            CasReply::Stored(stored) => {
+                let stored = stored.map(|bytes| record::decode(&key, &bytes));
+                Ok(Commit::Conflict(stored.transpose()?))
+            }
+        }
+    }
+}
+
+/// Formats an optional argument; empty when there is none.
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}

@@ -1,0 +1,160 @@
+//! The contract of [`Store`] by Redis: each method is in the file of its subject.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::store::RedisStore;
+use crate::{
+    store::{
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
+        epoch::Seals,
+    },
+    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+};
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError> {
+        self.commit_change(change, epoch).await
+    }
+
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.read_epoch(known).await
+    }
+
+    async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.load_record(key).await
+    }
+
+    async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
+        self.read_history(key, after).await
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.read_due(now, accounts, limit).await
+    }
+
+    async fn unindexed(
+        &self,
+        now: Timestamp,
+        accounts: &[AccountName],
+        page: usize,
+    ) -> Result<Unindexed, StoreError> {
+        self.read_unindexed(now, accounts, page).await
+    }
+
+    async fn lease_check(
+        &self,
+        check: &DueCheck,
+        now: Timestamp,
+        lease: Lease,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        self.acquire_lease(check, now, lease).await
+    }
+
+    async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        self.subscribe(wake).await
+    }
+
+    async fn index_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        self.set_trace(key, account, trace_code).await
+    }
+
+    async fn find_by_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        self.get_trace(account, trace_code).await
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
+        self.read_listing(listing).await
+    }
+
+    async fn count(
+        &self,
+        state: &'static str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<u64, StoreError> {
+        self.count_listing(state, from_ms, to_ms).await
+    }
+
+    async fn events_head(&self) -> Result<Cursor, StoreError> {
+        self.read_head().await
+    }
+
+    async fn events_in(&self, cursor: &Cursor, partitions: &[usize]) -> Result<Events, StoreError> {
+        self.read_events(cursor, partitions).await
+    }
+
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.read_note(name).await
+    }
+
+    async fn put_note(
+        &self,
+        name: &str,
+        from: Option<&str>,
+        to: &str,
+        expiry: Expiry,
+    ) -> Result<CasResult, StoreError> {
+        self.cas_note(name, from, to, expiry).await
+    }
+
+    async fn seals(&self) -> Result<Seals, StoreError> {
+        self.read_seals().await
+    }
+
+    async fn seal(
+        &self,
+        from: &[Option<String>],
+        id: &str,
+        expiry: Expiry,
+    ) -> Result<(), StoreError> {
+        self.set_seals(from, id, expiry).await
+    }
+
+    async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
+        self.push_item(list, item).await
+    }
+
+    async fn items_from(
+        &self,
+        list: BoundedList,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.read_items(list, start, limit).await
+    }
+
+    async fn account_names(&self) -> Result<KnownAccounts, StoreError> {
+        self.read_account_names().await
+    }
+
+    async fn listeners(&self) -> Result<Option<u64>, StoreError> {
+        self.count_listeners().await
+    }
+
+    async fn verify(&self) -> Result<(), StoreError> {
+        self.verify_all().await
+    }
+}

@@ -1,0 +1,108 @@
+//! The identity: adopted, restored and changed by compare-and-set of all its facts.
+
+use redis::Cmd;
+
+use super::store::RedisStore;
+use crate::store::{
+    Identity, KnownAccounts, StoreError, UserIdBefore, UserIdChange,
+    identity::{self, Facts, SeenIdentity},
+};
+
+const IDENTITY_KEY: &str = "okb:identity";
+
+impl RedisStore {
+    /// Writes the facts that make the store belong to `identity`.
+    pub(super) async fn adopt_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        let partitions = Some(self.settings.partitions);
+        let adopt = |stored: &Facts| {
+            let adopted = identity::adopt(identity, partitions, stored)?;
+            Ok((with(stored, &adopted), adopted))
+        };
+        let seen = self.amend_identity(adopt).await?;
+        *self.seen() = Some(SeenIdentity {
+            identity: identity.clone(),
+            seen,
+        });
+        Ok(())
+    }
+
+    /// Writes the facts again that this process saw and that are gone, and remembers new ones.
+    pub(super) async fn restore_identity(&self) -> Result<(), StoreError> {
+        let partitions = Some(self.settings.partitions);
+        let restore = |stored: &Facts| {
+            let gone = match &*self.seen() {
+                Some(seen) => seen.restore(partitions, stored)?,
+                None => Facts::new(),
+            };
+            Ok((with(stored, &gone), gone))
+        };
+        let stored = self.amend_identity(restore).await?;
+        if let Some(seen) = &mut *self.seen() {
+            seen.seen.extend(stored);
+        }
+        Ok(())
+    }
+
+    /// Changes the user id of an account, and returns what the store held before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the change is refused.
+    pub async fn change_user_id(
+        &self,
+        change: &UserIdChange,
+        is_confirmed: bool,
+    ) -> Result<UserIdBefore, StoreError> {
+        let plan = |stored: &Facts| {
+            let (before, facts) = change.plan(stored)?;
+            Ok((before, if is_confirmed { facts } else { Facts::new() }))
+        };
+        self.amend_identity(plan).await
+    }
+
+    /// Writes the facts that `amend` derives from the stored ones, and retries for as long as
+    /// another gateway writes first.
+    async fn amend_identity<T>(
+        &self,
+        amend: impl Fn(&Facts) -> Result<(T, Facts), StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let stored = self.read_identity().await?;
+            let (amended, facts) = amend(&stored)?;
+            if facts.is_empty() {
+                return Ok(amended);
+            }
+            let mut call = self.scripts.identity.key(IDENTITY_KEY);
+            call.arg(stored.len());
+            for (fact, value) in stored.iter().chain(&facts) {
+                call.arg(fact).arg(value);
+            }
+            if self.invoke(&call).await? {
+                return Ok(amended);
+            }
+        }
+    }
+
+    async fn read_identity(&self) -> Result<Facts, StoreError> {
+        self.query(&Cmd::hgetall(IDENTITY_KEY)).await
+    }
+
+    pub(super) async fn read_account_names(&self) -> Result<KnownAccounts, StoreError> {
+        let stored = self.read_identity().await?;
+        let is_torn = self
+            .seen()
+            .as_ref()
+            .is_some_and(|seen| seen.is_torn(&stored));
+        Ok(KnownAccounts {
+            names: identity::account_names(&stored),
+            is_whole: !is_torn,
+        })
+    }
+}
+
+/// Returns the stored facts with those that are written over them.
+fn with(stored: &Facts, written: &Facts) -> Facts {
+    let mut facts = stored.clone();
+    facts.extend(written.clone());
+    facts
+}

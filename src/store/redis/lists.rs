@@ -1,0 +1,50 @@
+//! Bounded lists, newest first.
+
+use redis::Cmd;
+
+use super::store::RedisStore;
+use crate::store::{BoundedList, LIST_MAX, StoreError};
+
+impl RedisStore {
+    pub(super) async fn push_item(
+        &self,
+        list: BoundedList,
+        item: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let key = list_key(list);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .atomic()
+            .lpush(&key, item)
+            .ignore()
+            .lrange(&key, list_index(LIST_MAX), -1)
+            .ltrim(&key, 0, list_index(LIST_MAX) - 1)
+            .ignore();
+        let (dropped,) = self.query_all(&pipeline).await?;
+        Ok(dropped)
+    }
+
+    pub(super) async fn read_items(
+        &self,
+        list: BoundedList,
+        start: usize,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        // A range of Redis includes its end, so it cannot express an empty one.
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let end = list_index(start.saturating_add(limit)) - 1;
+        let range = Cmd::lrange(list_key(list), list_index(start), end);
+        self.query(&range).await
+    }
+}
+
+fn list_key(list: BoundedList) -> String {
+    format!("okb:{}", list.name())
+}
+
+/// Converts an index of a list; one that Redis cannot count to is beyond its end.
+fn list_index(index: usize) -> isize {
+    isize::try_from(index).unwrap_or(isize::MAX)
+}

@@ -1,0 +1,42 @@
+//! Reading records, and the index of trace codes.
+
+use std::sync::Arc;
+
+use redis::Cmd;
+
+use super::store::RedisStore;
+use crate::{
+    store::{StoreError, key::parse_key, record},
+    transaction::{AccountName, TraceCode, Transaction, TransactionKey},
+};
+
+impl RedisStore {
+    pub(super) async fn load_record(
+        &self,
+        key: &TransactionKey,
+    ) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let get = Cmd::hget(self.keys(key).record, "body");
+        let bytes: Option<Vec<u8>> = self.query(&get).await?;
+        bytes.map(|bytes| record::decode(key, &bytes)).transpose()
+    }
+
+    pub(super) async fn set_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        let set = Cmd::set(self.trace_key(account, trace_code), key.to_string());
+        self.query(&set).await
+    }
+
+    pub(super) async fn get_trace(
+        &self,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        let get = Cmd::get(self.trace_key(account, trace_code));
+        let key: Option<String> = self.query(&get).await?;
+        key.map(|key| parse_key(&key)).transpose()
+    }
+}

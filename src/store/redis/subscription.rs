@@ -1,0 +1,76 @@
+//! The subscription to the changes that any gateway commits.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use redis::{ErrorKind, RedisError, RedisResult, Value, aio::PubSub};
+use tokio::sync::watch;
+
+use super::{connection::SentFlag, error::failure, store::RedisStore};
+use crate::store::{Notification, StoreError, Wake, key::parse_key};
+
+/// The channel to which each commit publishes `<version> <reference>`; `commit.lua` names it
+/// too.
+pub(super) const WAKE_CHANNEL: &str = "okb:wake";
+/// The pause between two pings of a subscription.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+impl RedisStore {
+    pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
+        // Counted from before it connects: it may reach the server that is being given up.
+        let left = self.connection.left();
+        // A subscription writes nothing, so its failures are determinate.
+        let sent = SentFlag::default();
+        let mut pubsub = self.within(&sent, self.client.get_async_pubsub()).await?;
+        self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
+        wake(Notification::Listening);
+        let hear = |message: &redis::Msg| {
+            let Ok(text) = message.get_payload::<String>() else {
+                return;
+            };
+            let Some((version, key)) = text.split_once(' ') else {
+                return;
+            };
+            if let (Ok(version), Ok(key)) = (version.parse(), parse_key(key)) {
+                wake(Notification::Change(key, version));
+            }
+        };
+        let heard = hear_all(pubsub, self.settings.timeout, left, hear).await;
+        heard.map_err(|error| failure(&error, &sent))
+    }
+}
+
+/// Calls `hear` with every message of a subscription until its connection ends, or until `left`
+/// changes because calls gave up the server. Pings the server: without pings, the silence of a
+/// host that went dark looks like that of a store without changes.
+///
+/// # Errors
+/// When the server does not answer a ping within `timeout`.
+async fn hear_all(
+    pubsub: PubSub,
+    timeout: Duration,
+    mut left: watch::Receiver<u64>,
+    hear: impl Fn(&redis::Msg),
+) -> RedisResult<()> {
+    let (mut sink, mut messages) = pubsub.split();
+    let pinging = async {
+        loop {
+            tokio::time::sleep(PING_INTERVAL).await;
+            let answered = tokio::time::timeout(timeout, sink.ping::<Value>()).await;
+            let silent = |_| RedisError::from((ErrorKind::Io, "the subscription is silent"));
+            if let Err(error) = answered.map_err(silent).flatten() {
+                return error;
+            }
+        }
+    };
+    let hearing = async {
+        while let Some(message) = messages.next().await {
+            hear(&message);
+        }
+    };
+    tokio::select! {
+        error = pinging => Err(error),
+        () = hearing => Ok(()),
+        _ = left.changed() => Ok(()),
+    }
+}

@@ -1,0 +1,34 @@
+//! The settings of a store of either kind.
+
+use std::path::PathBuf;
+
+use super::{redb::RedbSettings, redis::RedisSettings};
+
+/// The place where transactions are kept.
+#[derive(Clone, Debug)]
+pub enum StoreSettings {
+    /// A file of this process alone.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+        /// The options with which it is opened and used.
+        settings: RedbSettings,
+    },
+    /// Redis.
+    Redis(RedisSettings),
+}
+
+impl StoreSettings {
+    /// Returns the settings for a command, which waits longer for its own file than a gateway
+    /// whose callers wait.
+    #[must_use]
+    pub fn of_command(&self) -> Self {
+        match self {
+            Self::Embedded { path, .. } => Self::Embedded {
+                path: path.clone(),
+                settings: RedbSettings::default(),
+            },
+            Self::Redis(settings) => Self::Redis(settings.clone()),
+        }
+    }
+}
