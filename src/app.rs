@@ -26,7 +26,7 @@ use crate::{
     accounts::{Upstream, Upstreams},
     admin::{self, Readiness},
     ambient::Ambient,
-    callbacks::listener::{self as callback, Callbacks},
+    callbacks::listener::{self as callback, CallbackListener},
     checks::{
         reconciler::{self, Concurrency},
         unconfigured,
@@ -163,7 +163,7 @@ impl App {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
         };
-        let router = callback::router(Callbacks::new(
+        let router = callback::router(CallbackListener::new(
             Arc::clone(&gateway.callbacks),
             secrets,
             settings.callbacks,

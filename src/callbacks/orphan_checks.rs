@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// From one check to the next, so that a flood of callbacks asks little of OKEBAYAR.
-const PAUSE: Duration = Duration::from_secs(1);
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 impl CallbackRecorder {
     /// Has OKEBAYAR asked about the reference code of an orphan, where that is needed.
-    pub(crate) fn ask_about_orphan(&self, orphan: &Orphan) {
+    pub(crate) fn enqueue_orphan_check(&self, orphan: &Orphan) {
         let Ok(reference) = ReferenceCode::parse(orphan.reference_code.as_str()) else {
             return;
         };
@@ -47,7 +47,7 @@ impl CallbackRecorder {
         let checking = async {
             while let Some((account, reference)) = waiting.recv().await {
                 match self.check_orphan(&account, &reference).await {
-                    Ok(true) => tokio::time::sleep(PAUSE).await,
+                    Ok(true) => tokio::time::sleep(CHECK_PAUSE).await,
                     Ok(false) => {}
                     Err(error) => {
                         warn!(%account, reference_code = %reference, %error,
@@ -82,9 +82,9 @@ impl CallbackRecorder {
             return Ok(false);
         }
         // Read anew: the callback may come before anybody noticed the loss.
-        let guard = self.failover.refresh().await?;
+        let epoch = self.failover.refresh().await?;
         let upstream = self.upstreams.get(account);
-        let Some(upstream) = upstream.filter(|_| self.failover.is_on(&guard)) else {
+        let Some(upstream) = upstream.filter(|_| self.failover.is_on(&epoch)) else {
             return Ok(false);
         };
         let key = TransactionKey::new(reference);

@@ -5,7 +5,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::transaction::{AccountName, ReferenceCode};
 
 /// How many wait to be asked about; further ones are not asked about.
-const WAITING_MAX: usize = 256;
+const QUEUE_LEN_MAX: usize = 256;
 
 /// A reference code that the store does not know, and at whose account's address the
 /// callback came.
@@ -19,7 +19,7 @@ pub struct OrphanQueue {
 
 impl Default for OrphanQueue {
     fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (sender, receiver) = mpsc::channel(QUEUE_LEN_MAX);
         Self {
             sender,
             receiver: Mutex::new(receiver),

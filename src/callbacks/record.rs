@@ -20,9 +20,9 @@ use crate::{
 
 /// What became of a callback. Either way it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum CallbackOutcome {
     /// It is in the timeline of its transaction.
-    Known,
+    Matched,
     /// Its reference code is not known here; it is among the orphans.
     Orphan,
 }
@@ -50,7 +50,7 @@ impl CallbackRecorder {
         &self,
         account: &AccountName,
         report: &Answer,
-    ) -> Result<Received, StoreError> {
+    ) -> Result<CallbackOutcome, StoreError> {
         let reference = report.reference_code.as_deref().unwrap_or_default();
         let known = match ReferenceCode::parse(reference) {
             // Another account's transaction is none of this sender's business.
@@ -66,9 +66,9 @@ impl CallbackRecorder {
         let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
             let orphan = self.orphan(account, report);
             orphans::add_orphan(&*self.store, &orphan).await?;
-            self.ask_about_orphan(&orphan);
+            self.enqueue_orphan_check(&orphan);
             info!(%account, "a callback about an unknown reference code");
-            return Ok(Received::Orphan);
+            return Ok(CallbackOutcome::Orphan);
         };
         let span = info_span!(
             "callback",
@@ -80,7 +80,7 @@ impl CallbackRecorder {
         link(&span, transaction.trace());
         let receiving = self.receive_known(transaction, upstream, report);
         receiving.instrument(span).await?;
-        Ok(Received::Known)
+        Ok(CallbackOutcome::Matched)
     }
 
     /// Adds what a callback says to its transaction.
@@ -92,7 +92,8 @@ impl CallbackRecorder {
     ) -> Result<(), StoreError> {
         let lists = upstream.client.code_lists();
         let believed = if upstream.callback_trusted {
-            self.believed(&transaction, upstream, report).await?
+            self.trusted_statement(&transaction, upstream, report)
+                .await?
         } else {
             None
         };
@@ -112,7 +113,7 @@ impl CallbackRecorder {
     }
 
     /// What a callback proves where callbacks are trusted.
-    async fn believed(
+    async fn trusted_statement(
         &self,
         about: &Transaction,
         upstream: &Upstream,
@@ -125,7 +126,11 @@ impl CallbackRecorder {
             inquired: &inquired,
         };
         match verdict::of_trusted_callback(report, asked, lists) {
-            Ok(said) => self.inquiries.weigh(about, said).await.map(Some),
+            Ok(said) => self
+                .inquiries
+                .review_already_paid(about, said)
+                .await
+                .map(Some),
             Err(Ignored::Differs(differs)) => {
                 let ours = about.order().account_number.as_str();
                 let client = &upstream.client;

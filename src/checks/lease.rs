@@ -68,7 +68,7 @@ impl Checks {
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
+    pub async fn load_due(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
         let Some(due) = self.ledger.load(key).await? else {
             return Ok(None);
         };

@@ -30,7 +30,7 @@ pub enum CheckError {
 
 /// A transaction after a check that a caller asked for.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedTransaction {
     /// As it stands now.
     pub transaction: Arc<Transaction>,
     /// OKEBAYAR was asked meanwhile.
@@ -48,7 +48,7 @@ impl Checks {
         &self,
         named: &Named,
         caller_deadline: Option<Instant>,
-    ) -> Result<Option<Checked>, CheckError> {
+    ) -> Result<Option<CheckedTransaction>, CheckError> {
         let _waiter = self
             .ledger
             .admit_waiter()
@@ -62,7 +62,7 @@ impl Checks {
             current.may_be_checked((self.ambient.now)(), &self.schedule),
             upstream,
         ) else {
-            return Ok(Some(Checked {
+            return Ok(Some(CheckedTransaction {
                 transaction: current,
                 was_asked: false,
             }));
@@ -81,7 +81,7 @@ impl Checks {
         let asked = self.ledger.update(current, ask).await?;
         let is_checked = asked.last_checked_at() > last;
         if !is_checked && !asked.may_be_checked((self.ambient.now)(), &self.schedule) {
-            return Ok(Some(Checked {
+            return Ok(Some(CheckedTransaction {
                 transaction: asked,
                 was_asked: false,
             }));
@@ -100,7 +100,7 @@ impl Checks {
             Waited::WentBack(None) => return Err(CheckError::Lost),
         };
         let was_asked = transaction.last_checked_at() > last;
-        Ok(Some(Checked {
+        Ok(Some(CheckedTransaction {
             transaction,
             was_asked,
         }))

@@ -65,13 +65,13 @@ fn account_max(slots: usize, accounts: usize) -> usize {
 
 /// The checks that are being made.
 #[derive(Debug, Default)]
-struct Running {
+struct RunningChecks {
     asked: usize,
     scheduled: usize,
     accounts: HashMap<AccountName, usize>,
 }
 
-impl Running {
+impl RunningChecks {
     fn count(&self) -> usize {
         self.asked + self.scheduled
     }
@@ -115,13 +115,13 @@ impl Running {
 /// What the slots have in common.
 #[derive(Default)]
 struct Slots {
-    running: Mutex<Running>,
+    running: Mutex<RunningChecks>,
     /// Notified when a slot is free again.
     freed: Notify,
 }
 
 impl Slots {
-    fn running(&self) -> MutexGuard<'_, Running> {
+    fn running(&self) -> MutexGuard<'_, RunningChecks> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,8 +143,8 @@ impl Drop for Slot {
 
 /// The least pause between two looks at the store, and its least multiple of how long
 /// the last one took.
-const LOOK_PAUSE_MIN: Duration = Duration::from_millis(50);
-const LOOK_PAUSE_FACTOR: u32 = 4;
+const POLL_PAUSE_MIN: Duration = Duration::from_millis(50);
+const POLL_PAUSE_FACTOR: u32 = 4;
 /// How many transactions that are in no index of an account are loaded at a look.
 const UNINDEXED_MAX: usize = 64;
 
@@ -161,10 +161,10 @@ struct Reconciler {
     /// More is due than was found.
     is_more_due: bool,
     /// Found due, of an account that is not known yet.
-    unplaced: VecDeque<TransactionKey>,
+    unindexed: VecDeque<TransactionKey>,
     /// The next page of those.
-    page: usize,
-    placed_at: Option<Instant>,
+    unindexed_page: usize,
+    unindexed_read_at: Option<Instant>,
     store_answers: bool,
 }
 
@@ -185,24 +185,24 @@ pub async fn run(
         slots_now: concurrency.least,
         waiting: VecDeque::new(),
         is_more_due: false,
-        unplaced: VecDeque::new(),
-        page: 0,
-        placed_at: None,
+        unindexed: VecDeque::new(),
+        unindexed_page: 0,
+        unindexed_read_at: None,
         store_answers: true,
     };
     while !reconciler.stopping.is_cancelled() {
         let began = Instant::now();
-        let looked = reconciler.look().await;
-        reconciler.note(&looked);
+        let found = reconciler.find_due().await;
+        reconciler.log_store_failure(&found);
         let ended = Instant::now();
-        let pause = ((ended - began) * LOOK_PAUSE_FACTOR).max(LOOK_PAUSE_MIN);
-        reconciler.work(ended + pause).await;
+        let pause = ((ended - began) * POLL_PAUSE_FACTOR).max(POLL_PAUSE_MIN);
+        reconciler.run_waiting(ended + pause).await;
     }
 }
 
 impl Reconciler {
     /// Finds what is due now.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    async fn find_due(&mut self) -> Result<(), StoreError> {
         self.waiting.clear();
         self.is_more_due = false;
         let due = self.checks.due(self.concurrency.most).await?;
@@ -211,28 +211,32 @@ impl Reconciler {
         self.waiting.extend(due.checks);
         let running = self.slots.running().count();
         self.checks.metrics.checks_at_work(due.count, running);
-        self.place().await
+        self.find_unindexed().await
     }
 
     /// Finds the account of what is due and in no index of an account that this gateway
     /// has, some at every poll: an earlier release stored it, or its account is not
     /// configured.
-    async fn place(&mut self) -> Result<(), StoreError> {
-        let placed_at = self.placed_at;
-        if placed_at.is_some_and(|placed_at| placed_at.elapsed() < self.poll_interval) {
+    async fn find_unindexed(&mut self) -> Result<(), StoreError> {
+        let read_at = self.unindexed_read_at;
+        if read_at.is_some_and(|read_at| read_at.elapsed() < self.poll_interval) {
             return Ok(());
         }
-        self.placed_at = Some(Instant::now());
-        if self.unplaced.is_empty() {
-            let found = self.checks.unindexed(self.page).await?;
-            self.page = if found.is_last { 0 } else { self.page + 1 };
-            self.unplaced.extend(found.keys);
+        self.unindexed_read_at = Some(Instant::now());
+        if self.unindexed.is_empty() {
+            let found = self.checks.unindexed(self.unindexed_page).await?;
+            self.unindexed_page = if found.is_last {
+                0
+            } else {
+                self.unindexed_page + 1
+            };
+            self.unindexed.extend(found.keys);
         }
         for _ in 0..UNINDEXED_MAX {
-            let Some(key) = self.unplaced.pop_front() else {
+            let Some(key) = self.unindexed.pop_front() else {
                 break;
             };
-            match self.checks.place(&key).await {
+            match self.checks.load_due(&key).await {
                 Ok(Some(check)) if check.is_asked => self.waiting.push_front(check),
                 Ok(Some(check)) => self.waiting.push_back(check),
                 Ok(None) => {}
@@ -246,26 +250,26 @@ impl Reconciler {
     }
 
     /// Logs a failure of the store once, not at every look.
-    fn note(&mut self, looked: &Result<(), StoreError>) {
-        if let (Err(error), true) = (looked, self.store_answers) {
-            warn!(%error, "due transactions cannot be looked up");
+    fn log_store_failure(&mut self, found: &Result<(), StoreError>) {
+        if let (Err(error), true) = (found, self.store_answers) {
+            warn!(%error, "due transactions cannot be read");
         }
-        self.store_answers = looked.is_ok();
+        self.store_answers = found.is_ok();
     }
 
-    /// Begins checks as slots become free, until the store is to be looked at again: at
+    /// Begins checks as slots become free, until the store is to be polled again: at
     /// `earliest` if something may be found, else after the poll interval.
-    async fn work(&mut self, earliest: Instant) {
+    async fn run_waiting(&mut self, earliest: Instant) {
         let latest = earliest.max(Instant::now() + self.poll_interval);
-        let mut is_wanted = false;
+        let mut is_poll_wanted = false;
         loop {
             self.begin_checks().await;
-            is_wanted |= self.waiting.is_empty() && self.is_more_due;
-            let until = if is_wanted { earliest } else { latest };
+            is_poll_wanted |= self.waiting.is_empty() && self.is_more_due;
+            let until = if is_poll_wanted { earliest } else { latest };
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
-                () = self.checks.ledger.due_changed(), if !is_wanted => is_wanted = true,
+                () = self.checks.ledger.due_changed(), if !is_poll_wanted => is_poll_wanted = true,
                 () = self.slots.freed.notified(), if !self.waiting.is_empty() => {}
             }
         }
@@ -275,7 +279,7 @@ impl Reconciler {
     /// waiting.
     async fn begin_checks(&mut self) {
         let accounts = self.checks.accounts.count();
-        let mut passed = VecDeque::new();
+        let mut without_slot = VecDeque::new();
         while !self.stopping.is_cancelled()
             && self.slots.running().count() < self.slots_now
             && let Some(check) = self.waiting.pop_front()
@@ -286,7 +290,7 @@ impl Reconciler {
                 .running()
                 .begin(&check, &account, self.slots_now, accounts);
             if !has_slot {
-                passed.push_back(check);
+                without_slot.push_back(check);
                 continue;
             }
             let slot = Slot {
@@ -302,15 +306,15 @@ impl Reconciler {
                     warn!(key = %slot.check.key, %error, "a transaction is due and cannot be read");
                 }
                 failed @ Err(_) => {
-                    self.note(&failed.map(drop));
+                    self.log_store_failure(&failed.map(drop));
                     self.is_more_due = false;
                     self.waiting.clear();
                     return;
                 }
             }
         }
-        passed.append(&mut self.waiting);
-        self.waiting = passed;
+        without_slot.append(&mut self.waiting);
+        self.waiting = without_slot;
     }
 
     fn spawn(&self, slot: Slot, leased: LeasedCheck) {
@@ -341,7 +345,12 @@ mod tests {
     }
 
     /// Counts the checks like this one that begin.
-    fn begun(running: &mut Running, check: &DueCheck, slots: usize, accounts: usize) -> usize {
+    fn begun(
+        running: &mut RunningChecks,
+        check: &DueCheck,
+        slots: usize,
+        accounts: usize,
+    ) -> usize {
         let begin = |_: &usize| running.begin(check, &check.account, slots, accounts);
         (0..1000).take_while(begin).count()
     }
@@ -359,11 +368,11 @@ mod tests {
     #[test]
     fn each_kind_of_check_leaves_slots_to_the_other() {
         for first in [true, false] {
-            let mut running = Running::default();
+            let mut running = RunningChecks::default();
             assert_eq!(begun(&mut running, &check("main", first), 64, 1), 56);
             assert_eq!(begun(&mut running, &check("main", !first), 64, 1), 8);
         }
-        let mut running = Running::default();
+        let mut running = RunningChecks::default();
         let asked = check("main", true);
         assert_eq!(begun(&mut running, &asked, 1, 1), 1, "there is one for all");
         running.end(&asked, &asked.account);
@@ -372,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_account_takes_at_most_half_of_the_slots_from_others() {
-        let mut running = Running::default();
+        let mut running = RunningChecks::default();
         assert_eq!(begun(&mut running, &check("slow", false), 8, 2), 4);
         assert_eq!(begun(&mut running, &check("other", false), 8, 2), 3);
         assert_eq!(begun(&mut running, &check("other", true), 8, 2), 1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::{Instrument, debug, info_span};
 
-use super::{checks::Checks, elsewhere::Elsewhere, lease::LeasedCheck};
+use super::{checks::Checks, lease::LeasedCheck, other_accounts::OtherAccountsFinding};
 use crate::{
     accounts::Upstream,
     okebayar::client::NothingLearnt,
@@ -58,7 +58,7 @@ impl Checks {
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
                 self.metrics.check(&account, "learnt");
-                Some(self.inquiries.weigh(&due, statement).await?)
+                Some(self.inquiries.review_already_paid(&due, statement).await?)
             }
             Err(nothing) => {
                 self.metrics.check(&account, nothing.kind());
@@ -70,9 +70,12 @@ impl Checks {
         let denies =
             is_absent || matches!(&said, Some(said) if said.finding == Finding::NotReceived);
         let (said, is_absent) = if denies && due.is_held_back() {
-            let elsewhere = self.known_elsewhere(&due).await?;
-            let said = said.filter(|_| elsewhere == Elsewhere::NotReceived);
-            (said, is_absent && elsewhere != Elsewhere::MayBeKnown)
+            let others = self.check_other_accounts(&due).await?;
+            let said = said.filter(|_| others == OtherAccountsFinding::NotReceived);
+            (
+                said,
+                is_absent && others != OtherAccountsFinding::MayBeKnown,
+            )
         } else {
             (said, is_absent)
         };

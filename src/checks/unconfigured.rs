@@ -26,7 +26,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{checks::Checks, skipped::Turn};
+use super::{checks::Checks, skipped::SkipDecision};
 use crate::{
     store::{
         StoreError,
@@ -44,10 +44,10 @@ impl Checks {
     pub(super) async fn pass_over(&self, due: Arc<Transaction>) -> Result<(), StoreError> {
         let key = due.key();
         let grace = self.schedule.unconfigured_grace;
-        let turn = self
+        let decision = self
             .skipped
-            .turn(&key, due.version(), (self.ambient.now)(), grace);
-        if turn == Turn::Leave {
+            .record_due(&key, due.version(), (self.ambient.now)(), grace);
+        if decision == SkipDecision::Leave {
             return Ok(());
         }
         let passed = self

@@ -11,8 +11,9 @@ use crate::{
     app::open_store,
     config::{Settings, StoreSettings},
     failover::{
+        guard_view::{self, GuardView},
         known_epoch::KnownEpoch,
-        observation::{self as guard, Ending, Shown},
+        operator::{self, Ending},
         release,
     },
     store::{
@@ -35,7 +36,7 @@ pub enum GuardAction {
     /// where no callback named it and OKEBAYAR answered a status check without any sign of it.
     End {
         /// Record why nothing is lost; `show` prints it.
-        #[arg(long, value_parser = reason)]
+        #[arg(long, value_parser = parse_reason)]
         reason: String,
     },
 }
@@ -46,7 +47,7 @@ const ENDINGS_SHOWN: usize = 20;
 /// Who released a transaction, as its timeline shows it.
 const OPERATOR: &str = "guard end";
 
-fn reason(text: &str) -> Result<String, String> {
+fn parse_reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > REASON_CHARS_MAX {
         return Err(format!(
@@ -67,17 +68,17 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     let now = (ambient.now)();
     match action {
         GuardAction::Show => {
-            let (shown, endings) = look(&settings.store).await?;
-            Ok(text_of(&shown, &endings, settings, now))
+            let (view, endings) = read_view(&settings.store).await?;
+            Ok(render(&view, &endings, settings, now))
         }
         GuardAction::Start => {
             let store = open(settings, ambient, true).await?;
-            let guard = guard::start(&*store, now, ambient.random).await?;
-            Ok(state_of(&guard, settings, now))
+            let epoch = operator::start(&*store, now, ambient.random).await?;
+            Ok(describe_epoch(&epoch, settings, now))
         }
         GuardAction::End { reason } => {
             let store = open(settings, ambient, false).await?;
-            let guard = guard::end(&*store, &reason, now, ambient.random).await?;
+            let epoch = operator::end(&*store, &reason, now, ambient.random).await?;
             let by = Release {
                 operator: OPERATOR.to_owned(),
                 reason,
@@ -88,37 +89,40 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
                 "the guard is off, but not every quarantined transaction was looked at; run this \
                  again",
             )?;
-            Ok(format!("{}\n{released}", state_of(&guard, settings, now)))
+            Ok(format!(
+                "{}\n{released}",
+                describe_epoch(&epoch, settings, now)
+            ))
         }
     }
 }
 
 /// Opens the store to change it. One that lost records is opened under another history.
-async fn open(settings: &Settings, ambient: Ambient, is_lost: bool) -> Result<Arc<dyn Store>> {
+async fn open(settings: &Settings, ambient: Ambient, is_loss: bool) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
     let StoreSettings::Embedded {
         path,
-        settings: how,
+        settings: redb,
     } = &settings.store
     else {
         return open_store(&settings.store, &identity, (ambient.now)()).await;
     };
-    let opened = if is_lost && path.exists() {
+    let opened = if is_loss && path.exists() {
         RedbStore::open_restored(path, &identity).await
-    } else if is_lost {
+    } else if is_loss {
         // In the place of a store that cannot be used any more: see docs/OPERATIONS.md.
-        let how = RedbSettings {
+        let redb = RedbSettings {
             must_exist: false,
-            ..*how
+            ..*redb
         };
-        RedbStore::open_with(path, &identity, how).await
+        RedbStore::open_with(path, &identity, redb).await
     } else {
         verify_exists(path)?;
-        let how = RedbSettings {
+        let redb = RedbSettings {
             must_exist: true,
-            ..*how
+            ..*redb
         };
-        RedbStore::open_with(path, &identity, how).await
+        RedbStore::open_with(path, &identity, redb).await
     };
     Ok(Arc::new(
         opened.context("store.path: stop the gateway first")?,
@@ -132,31 +136,33 @@ fn verify_exists(path: &Path) -> Result<()> {
 
 /// Reads without writing anything: what opening a store writes may hide a loss from the
 /// gateways that run.
-async fn look(settings: &StoreSettings) -> Result<(Shown, Vec<Ending>)> {
+async fn read_view(settings: &StoreSettings) -> Result<(GuardView, Vec<Ending>)> {
     match settings {
         StoreSettings::Embedded { path, .. } => {
             verify_exists(path)?;
-            let looked = RedbStore::look(path).await;
-            looked.context("store.path: stop the gateway first")
+            let opened = RedbStore::look(path).await;
+            opened.context("store.path: stop the gateway first")
         }
         StoreSettings::Redis(settings) => {
             let store = RedisStore::connect(settings.clone());
             let store = store.context("store.url")?;
-            let shown = guard::show(&store).await?;
+            let view = guard_view::view(&store).await?;
             let items = store.items(List::GuardEndings).await?;
-            let endings = items.iter().map(|item| guard::ending(item));
-            Ok((shown, endings.collect::<Result<_, _>>()?))
+            let endings = items.iter().map(|item| operator::parse_ending(item));
+            Ok((view, endings.collect::<Result<_, _>>()?))
         }
     }
 }
 
-fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
-    let mut text = match shown {
-        Shown::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
-        Shown::Unnoticed => "the store may have lost records: the failover guard turns on when a \
+fn render(view: &GuardView, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
+    let mut text = match view {
+        GuardView::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
+        GuardView::UndetectedLoss => {
+            "the store may have lost records: the failover guard turns on when a \
                              gateway looks"
-            .to_owned(),
-        Shown::Noted(guard) => state_of(guard, settings, now),
+                .to_owned()
+        }
+        GuardView::Known(epoch) => describe_epoch(epoch, settings, now),
     };
     for Ending { at, reason } in endings.iter().take(ENDINGS_SHOWN) {
         let _ = write!(text, "\nended at {at:.0}: {reason}");
@@ -164,8 +170,8 @@ fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestam
     text
 }
 
-fn state_of(guard: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
-    match guard.on(&settings.guard, now) {
+fn describe_epoch(epoch: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
+    match epoch.on(&settings.guard, now) {
         Some((since, until)) => {
             format!("the failover guard is on since {since:.0}, until {until:.0}")
         }

@@ -20,7 +20,7 @@ pub struct GuardSettings {
 /// What is known of a store's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEpoch {
-    pub(super) note: Note,
+    pub(super) note: EpochNote,
     /// The name of the history and the id of the note, as a claim gives them.
     name: String,
 }
@@ -28,9 +28,9 @@ pub struct KnownEpoch {
 /// The note as stored. An earlier release reads the first two fields, and writes only
 /// them: what it writes has no id, which is a loss to whoever remembers one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(super) struct EpochNote {
     pub(super) history: String,
-    pub(super) loss: Loss,
+    pub(super) loss: LossStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
     /// Every part of the store bore the id.
@@ -41,7 +41,7 @@ pub(super) struct Note {
 /// What is known of a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Loss {
+pub(super) enum LossStatus {
     /// The store was never seen under another name.
     NoneKnown,
     /// Something may be lost; this is when it was noticed.
@@ -56,18 +56,18 @@ pub type Seals = Vec<Option<String>>;
 /// Returns the history's name and the seal that a claim names; the seal is empty where it names
 /// none.
 #[must_use]
-pub fn parts_of(name: &str) -> (&str, &str) {
+pub fn split_epoch_name(name: &str) -> (&str, &str) {
     name.rsplit_once(' ').unwrap_or((name, ""))
 }
 
 impl KnownEpoch {
-    pub(super) fn new(note: Note) -> Self {
+    pub(super) fn new(note: EpochNote) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
         let name = format!("{} {id}", note.history);
         Self { note, name }
     }
 
-    /// Returns the name of the history, as a claim gives it: [`parts_of`] takes it apart.
+    /// Returns the name of the history, as a claim gives it: [`split_epoch_name`] takes it apart.
     #[must_use]
     pub fn history(&self) -> &str {
         &self.name
@@ -76,7 +76,7 @@ impl KnownEpoch {
     /// From when to when the guard is on, if it is on now.
     #[must_use]
     pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let Loss::Since(since) = self.note.loss else {
+        let LossStatus::Since(since) = self.note.loss else {
             return None;
         };
         let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
@@ -104,7 +104,7 @@ impl KnownEpoch {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Note, StoreError> {
+pub(super) fn parse(text: &str) -> Result<EpochNote, StoreError> {
     serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 
@@ -128,10 +128,10 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn guard(since: Option<i64>) -> KnownEpoch {
-        KnownEpoch::new(Note {
+    fn epoch(since: Option<i64>) -> KnownEpoch {
+        KnownEpoch::new(EpochNote {
             history: "h".to_owned(),
-            loss: since.map_or(Loss::NoneKnown, |since| Loss::Since(at(since))),
+            loss: since.map_or(LossStatus::NoneKnown, |since| LossStatus::Since(at(since))),
             id: Some("1".to_owned()),
             is_sealed: true,
         })
@@ -140,26 +140,30 @@ mod tests {
     #[test]
     fn it_is_on_for_as_long_as_it_lasts() {
         let day = 24 * 3600;
-        let held = |since, now| guard(since).quarantines(None, &SETTINGS, at(now));
-        assert!(!held(None, 0));
-        assert!(held(Some(0), 0) && held(Some(0), day - 1));
-        assert!(!held(Some(0), day));
+        let is_quarantined = |since, now| epoch(since).quarantines(None, &SETTINGS, at(now));
+        assert!(!is_quarantined(None, 0));
+        assert!(is_quarantined(Some(0), 0) && is_quarantined(Some(0), day - 1));
+        assert!(!is_quarantined(Some(0), day));
         let never = GuardSettings {
             lasts: SignedDuration::ZERO,
             ..SETTINGS
         };
-        assert!(!guard(Some(0)).quarantines(None, &never, at(0)));
+        assert!(!epoch(Some(0)).quarantines(None, &never, at(0)));
     }
 
     #[test]
     fn only_what_is_provably_later_is_let_through() {
-        let held = |unsent, now| guard(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
-        assert!(held(-1, 1000) && held(0, 1000));
-        assert!(held(60, 1000), "its maker's clock may be a minute ahead");
-        assert!(!held(61, 1000));
-        assert!(!held(1060, 1000));
+        let is_quarantined =
+            |unsent, now| epoch(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
+        assert!(is_quarantined(-1, 1000) && is_quarantined(0, 1000));
         assert!(
-            held(1061, 1000),
+            is_quarantined(60, 1000),
+            "its maker's clock may be a minute ahead"
+        );
+        assert!(!is_quarantined(61, 1000));
+        assert!(!is_quarantined(1060, 1000));
+        assert!(
+            is_quarantined(1061, 1000),
             "its maker's clock is further ahead than that"
         );
     }
@@ -168,16 +172,16 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Earlier {
         history: String,
-        loss: Loss,
+        loss: LossStatus,
     }
 
     #[test]
     fn the_note_is_read_by_the_earlier_release_and_its_note_here() {
         let earlier = Earlier {
             history: "h".to_owned(),
-            loss: Loss::Since(at(0)),
+            loss: LossStatus::Since(at(0)),
         };
-        let ours = serde_json::to_string(&guard(Some(0)).note).unwrap();
+        let ours = serde_json::to_string(&epoch(Some(0)).note).unwrap();
         assert_eq!(serde_json::from_str::<Earlier>(&ours).unwrap(), earlier);
         let theirs = serde_json::to_string(&earlier).unwrap();
         let read = parse(&theirs).unwrap();

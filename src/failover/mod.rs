@@ -26,9 +26,11 @@
 //! before. Any other one is held back, and status checks find out.
 
 pub mod failover_guard;
+pub mod guard_view;
 pub mod known_epoch;
 mod listed;
 pub mod observation;
+pub mod operator;
 pub mod release;
 
 pub use failover_guard::{FailoverGuard, VERIFY_TIMEOUT};

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::known_epoch::{KnownEpoch, Loss, NOTE, Note, Seals, parse, unreadable};
+use super::known_epoch::{EpochNote, KnownEpoch, LossStatus, NOTE, Seals, parse, unreadable};
 use crate::ledger::hub::LISTEN_AGAIN_AFTER;
-use crate::store::{Keep, List, Put, Store, StoreError};
+use crate::store::{Keep, Put, Store, StoreError};
 
 /// How long a store without a note must stay without another gateway before it is new: longer
 /// than one that runs takes to connect again.
@@ -20,20 +19,23 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
 /// What is found of the note and the seals.
-struct Found {
-    text: Option<String>,
-    noted: Option<Note>,
-    seals: Seals,
-    history: String,
+pub(super) struct Observation {
+    pub(super) text: Option<String>,
+    pub(super) noted: Option<EpochNote>,
+    pub(super) seals: Seals,
+    pub(super) history: String,
     /// There is no note, and other gateways are connected that must have had one.
-    is_emptied_in_use: bool,
+    pub(super) is_emptied_in_use: bool,
     /// There is no note, and no other gateway is connected, but one may be soon.
-    may_be_new: bool,
+    pub(super) may_be_new: bool,
 }
 
-impl Found {
+impl Observation {
     /// Reads everything, and writes nothing. `known` is what the caller had seen before.
-    async fn read(store: &dyn Store, known: Option<&KnownEpoch>) -> Result<Self, StoreError> {
+    pub(super) async fn read(
+        store: &dyn Store,
+        known: Option<&KnownEpoch>,
+    ) -> Result<Self, StoreError> {
         // SUBTLE: the note before the seals. (1) We read the note with id X, (2) another
         // gateway gives the note the id Y and seals with Y, (3) we read the seals and miss
         // X. The note has changed by then, so what we conclude is not stored.
@@ -72,13 +74,13 @@ impl Found {
     /// connections of A break, (2) B connects and finds neither a note nor a listener, (3) A
     /// listens again, after [`LISTEN_AGAIN_AFTER`]. Without the wait B takes the store for a
     /// new one between (2) and (3), and buys again what A bought.
-    async fn read_settled(
+    pub(super) async fn read_settled(
         store: &dyn Store,
         known: Option<&KnownEpoch>,
     ) -> Result<Self, StoreError> {
-        let found = Self::read(store, known).await?;
-        if !found.may_be_new {
-            return Ok(found);
+        let observation = Self::read(store, known).await?;
+        if !observation.may_be_new {
+            return Ok(observation);
         }
         let until = Instant::now() + NEW_AFTER;
         while Instant::now() < until {
@@ -90,47 +92,56 @@ impl Found {
         Self::read(store, known).await
     }
 
-    fn bears(&self, id: &str) -> bool {
+    pub(super) fn is_sealed_with(&self, id: &str) -> bool {
         self.seals.iter().all(|seal| seal.as_deref() == Some(id))
     }
 
     /// Returns true when the history is another one than the note's, or a part was emptied.
-    fn is_lost_since(&self, noted: &Note) -> bool {
-        let is_torn = || !noted.id.as_deref().is_some_and(|id| self.bears(id));
+    pub(super) fn shows_loss_since(&self, noted: &EpochNote) -> bool {
+        let is_torn = || {
+            !noted
+                .id
+                .as_deref()
+                .is_some_and(|id| self.is_sealed_with(id))
+        };
         noted.history != self.history || noted.is_sealed && is_torn()
     }
 
     /// Returns what is known of a loss now, and the id to keep.
-    fn judge(&self, known: Option<&KnownEpoch>, now: Timestamp) -> (Loss, Option<String>) {
+    fn assess_loss(
+        &self,
+        known: Option<&KnownEpoch>,
+        now: Timestamp,
+    ) -> (LossStatus, Option<String>) {
         let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
             let is_loss = known.is_some() || self.is_emptied_in_use;
             let loss = if is_loss {
-                Loss::Since(now)
+                LossStatus::Since(now)
             } else {
-                Loss::NoneKnown
+                LossStatus::NoneKnown
             };
             return (loss, None);
         };
-        if self.is_lost_since(noted) {
-            return (Loss::Since(now), None);
+        if self.shows_loss_since(noted) {
+            return (LossStatus::Since(now), None);
         }
         let is_forgotten = known.is_some_and(|known| known.id.is_some() && known.id != noted.id);
         let is_other = known.is_some_and(|known| known.history != self.history);
         match noted.loss {
-            Loss::NoneKnown if is_forgotten || is_other => (Loss::Since(now), None),
+            LossStatus::NoneKnown if is_forgotten || is_other => (LossStatus::Since(now), None),
             // The operator who ended the guard may have seen only the new note.
-            Loss::Cleared if is_forgotten => (Loss::Since(now), None),
+            LossStatus::Cleared if is_forgotten => (LossStatus::Since(now), None),
             // Noticed after the note got this id, hence after the one we remember was lost.
             loss => (loss, noted.id.clone()),
         }
     }
 
     /// Stores a note in the place of the one found; `false` when that is gone.
-    async fn replace(
+    pub(super) async fn replace(
         &self,
         store: &dyn Store,
-        note: &Note,
+        note: &EpochNote,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let to = serde_json::to_string(note).map_err(|error| unreadable(&error))?;
@@ -155,157 +166,23 @@ pub async fn observe(
     random: impl Fn() -> Uuid,
 ) -> Result<KnownEpoch, StoreError> {
     loop {
-        let found = Found::read_settled(store, known).await?;
-        let (loss, id) = found.judge(known, now);
+        let observation = Observation::read_settled(store, known).await?;
+        let (loss, id) = observation.assess_loss(known, now);
         let id = id.unwrap_or_else(|| random().to_string());
-        let note = Note {
-            history: found.history.clone(),
+        let note = EpochNote {
+            history: observation.history.clone(),
             loss,
-            is_sealed: found.bears(&id),
+            is_sealed: observation.is_sealed_with(&id),
             id: Some(id.clone()),
         };
-        let is_noted = found.noted.as_ref() == Some(&note);
-        if !is_noted && !found.replace(store, &note, now).await? {
+        let is_noted = observation.noted.as_ref() == Some(&note);
+        if !is_noted && !observation.replace(store, &note, now).await? {
             continue;
         }
         if note.is_sealed {
             return Ok(KnownEpoch::new(note));
         }
-        store.seal(&found.seals, &id, keep(now)).await?;
-    }
-}
-
-/// Turns the guard on, whatever is noted: an operator knows that something is lost.
-/// Claims of gateways that do not know it yet are refused from then on.
-///
-/// # Errors
-/// [`StoreError`] when that may not be stored.
-pub async fn start(
-    store: &dyn Store,
-    now: Timestamp,
-    random: impl Fn() -> Uuid,
-) -> Result<KnownEpoch, StoreError> {
-    loop {
-        let found = Found::read(store, None).await?;
-        let note = Note {
-            history: found.history.clone(),
-            loss: Loss::Since(now),
-            id: Some(random().to_string()),
-            is_sealed: false,
-        };
-        if found.replace(store, &note, now).await? {
-            return observe(store, None, now, random).await;
-        }
-    }
-}
-
-/// Turns the guard off: an operator knows that nothing is lost, and says why. A loss that nobody
-/// has noticed is not what the operator knows of.
-///
-/// # Errors
-/// [`StoreError`] when that may not be stored, and after a loss that nobody has noticed.
-pub async fn end(
-    store: &dyn Store,
-    reason: &str,
-    now: Timestamp,
-    random: impl Fn() -> Uuid,
-) -> Result<KnownEpoch, StoreError> {
-    let ending = Ending {
-        at: now,
-        reason: reason.to_owned(),
-    };
-    // First, so that no end lacks its reason.
-    let item = serde_json::to_string(&ending).map_err(|error| unreadable(&error))?;
-    store.push(List::GuardEndings, &item).await?;
-    loop {
-        let found = Found::read_settled(store, None).await?;
-        let noted = found.noted.as_ref();
-        if found.is_emptied_in_use || noted.is_some_and(|noted| found.is_lost_since(noted)) {
-            return Err(StoreError::Unsuitable(
-                "it may have lost something that no gateway has noticed yet: run guard start, \
-                 look at what is held back, then end the guard"
-                    .to_owned(),
-            ));
-        }
-        // The id stays: another one would be a loss to those that remember this one.
-        let id = found.noted.as_ref().and_then(|noted| noted.id.clone());
-        let note = Note {
-            history: found.history.clone(),
-            loss: Loss::Cleared,
-            is_sealed: id.as_deref().is_some_and(|id| found.bears(id)),
-            id: Some(id.unwrap_or_else(|| random().to_string())),
-        };
-        if found.replace(store, &note, now).await? {
-            return observe(store, None, now, random).await;
-        }
-    }
-}
-
-/// An operator's decision to end the guard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ending {
-    /// When it was made.
-    pub at: Timestamp,
-    /// Why nothing is lost.
-    pub reason: String,
-}
-
-/// Reads an item of [`List::GuardEndings`].
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when it is none.
-pub fn ending(item: &str) -> Result<Ending, StoreError> {
-    serde_json::from_str(item).map_err(|error| unreadable(&error))
-}
-
-/// What a look at a store shows, which writes nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// No gateway has used the store.
-    Unused,
-    /// Something may be lost, and no gateway has noticed it yet.
-    Unnoticed,
-    /// What is noted.
-    Noted(KnownEpoch),
-}
-
-/// Looks at a store without writing anything to it.
-///
-/// # Errors
-/// [`StoreError`] when it cannot be read.
-pub async fn show(store: &dyn Store) -> Result<Shown, StoreError> {
-    Ok(Found::read(store, None).await?.shown())
-}
-
-/// Looks at what was read from a store that cannot be opened as one, as [`show`] does.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when the note cannot be read.
-pub(crate) fn shown(
-    text: Option<String>,
-    seals: Seals,
-    history: String,
-) -> Result<Shown, StoreError> {
-    let noted = text.as_deref().map(parse).transpose()?;
-    let found = Found {
-        text,
-        noted,
-        seals,
-        history,
-        is_emptied_in_use: false,
-        may_be_new: false,
-    };
-    Ok(found.shown())
-}
-
-impl Found {
-    fn shown(self) -> Shown {
-        match self.noted.clone() {
-            None if self.is_emptied_in_use => Shown::Unnoticed,
-            None => Shown::Unused,
-            Some(noted) if self.is_lost_since(&noted) => Shown::Unnoticed,
-            Some(noted) => Shown::Noted(KnownEpoch::new(noted)),
-        }
+        store.seal(&observation.seals, &id, keep(now)).await?;
     }
 }
 

@@ -20,14 +20,14 @@ const PAGE: usize = 256;
 
 /// What became of the transactions that were held back.
 #[derive(Debug, Default)]
-pub(crate) struct Released {
+pub(crate) struct ReleaseReport {
     /// How many are NOT_SENT now.
     count: usize,
     /// The rest, whose checks go on, each with the reason.
     kept: Vec<(String, String)>,
 }
 
-impl fmt::Display for Released {
+impl fmt::Display for ReleaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -55,17 +55,17 @@ impl fmt::Display for Released {
 /// [`StoreError`] when the store does not answer; run it again.
 pub(crate) async fn release(
     store: &dyn Store,
-    guard: GuardSettings,
+    settings: GuardSettings,
     schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
-) -> Result<Released, StoreError> {
+) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
     // After the listing: a callback about a transaction that is listed is no orphan.
-    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, guard);
-    let mut released = Released::default();
+    let called_back = CallbackReferences::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings);
+    let mut released = ReleaseReport::default();
     for entry in entries {
-        match release_one(store, schedule, by, ambient, &entry, &mentions).await {
+        match release_one(store, schedule, by, ambient, &entry, &called_back).await {
             Ok(Ok(())) => released.count += 1,
             Ok(Err(Kept::NotHeldBack)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
@@ -107,14 +107,14 @@ async fn release_one(
     by: &Release,
     ambient: Ambient,
     entry: &Listed,
-    mentions: &Mentions,
+    called_back: &CallbackReferences,
 ) -> Result<Result<(), Kept>, StoreError> {
     let key: TransactionKey = entry.key()?;
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
     // Starts again from what is stored as long as another process was faster.
     while let Some(transaction) = current {
         let change = match transaction.release(by, (ambient.now)(), schedule) {
-            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(Kept::CalledBack)),
+            Ok(_) if called_back.may_contain(&transaction) => return Ok(Err(Kept::CalledBack)),
             Ok(change) => change,
             Err(kept) => return Ok(Err(kept)),
         };
@@ -128,44 +128,44 @@ async fn release_one(
 }
 
 /// The reference codes that callbacks named while the store did not know them.
-struct Mentions {
+struct CallbackReferences {
     references: HashSet<String>,
     /// Older ones may have been dropped, because the list is full.
     complete_since: Option<Timestamp>,
-    guard: GuardSettings,
+    settings: GuardSettings,
 }
 
-impl Mentions {
-    fn of(orphans: &[Orphan], guard: GuardSettings) -> Self {
+impl CallbackReferences {
+    fn of(orphans: &[Orphan], settings: GuardSettings) -> Self {
         let is_full = orphans.len() >= LIST_MAX;
         let oldest = orphans.iter().map(|orphan| orphan.at).min();
         let references = orphans
             .iter()
-            .map(|orphan| plain(&orphan.reference_code))
+            .map(|orphan| normalize(&orphan.reference_code))
             .collect();
         Self {
             references,
             complete_since: oldest.filter(|_| is_full),
-            guard,
+            settings,
         }
     }
 
     /// Returns true when a callback named it at any address, or may have: between the loss and
     /// the moment it was held back, which is at most as long as the guard lasts.
-    fn may_name(&self, transaction: &Transaction) -> bool {
+    fn may_contain(&self, transaction: &Transaction) -> bool {
         let is_complete = self.complete_since.is_none_or(|since| {
-            let window = self.guard.lasts.saturating_add(self.guard.clock_skew);
+            let window = self.settings.lasts.saturating_add(self.settings.clock_skew);
             transaction.armed_at().duration_since(since) > window
         });
         !is_complete
             || self
                 .references
-                .contains(&plain(transaction.reference_code().as_str()))
+                .contains(&normalize(transaction.reference_code().as_str()))
     }
 }
 
 /// A reference code without case and hyphens, which OKEBAYAR may drop.
-fn plain(reference: &str) -> String {
+fn normalize(reference: &str) -> String {
     let kept = reference.chars().filter(|one| *one != '-');
     kept.map(|one| one.to_ascii_lowercase()).collect()
 }
@@ -186,16 +186,16 @@ mod tests {
             status: "000".to_owned(),
             at: at(number),
         };
-        let guard = GuardSettings {
+        let settings = GuardSettings {
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         };
-        let few = Mentions::of(&[orphan(0)], guard);
+        let few = CallbackReferences::of(&[orphan(0)], settings);
         assert_eq!(few.complete_since, None);
         assert!(few.references.contains("other0"));
         let most = i64::try_from(LIST_MAX).unwrap();
         let orphans: Vec<Orphan> = (5..5 + most).map(orphan).collect();
-        let full = Mentions::of(&orphans, guard);
+        let full = CallbackReferences::of(&orphans, settings);
         assert_eq!(full.complete_since, Some(at(5)));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     checks::{CheckError, ResolveError},
     ledger::WatchError,
     purchase::{Holder, PurchaseError, Sent},
-    queries::{QuestionError, Refusal},
+    queries::{QueryFailure, Refusal},
     store::StoreError,
     transaction::{CannotResolve, NotPayable, NotSent, ReferenceCode},
 };
@@ -332,28 +332,28 @@ fn unavailable(reason: &str, message: &str, sent: Sent) -> Status {
 
 /// Maps a question without an answer. A caller that names a reference code may have bought
 /// under it before, so an inquiry's error never says `no` about one (`sent`).
-pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
+pub(super) fn of_question(error: &QueryFailure, sent: Sent) -> Status {
     let message = error.to_string();
     match error {
-        QuestionError::NoSuchAccount => invalid("account", NO_SUCH_ACCOUNT, sent),
-        QuestionError::Overloaded => overloaded(message, sent),
-        QuestionError::Unreachable(_) => {
+        QueryFailure::NoSuchAccount => invalid("account", NO_SUCH_ACCOUNT, sent),
+        QueryFailure::Overloaded => overloaded(message, sent),
+        QueryFailure::Unreachable(_) => {
             status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", sent, message)
         }
-        QuestionError::Store(error) => of_store(error),
-        QuestionError::NotKept(error) => {
+        QueryFailure::StoreUnavailable(error) => of_store(error),
+        QueryFailure::NotStored(error) => {
             let (_, _, problem) = store_problem(error);
             let message = format!("the inquiry could not be kept: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
         }
-        QuestionError::TooManyUnderCode(_) => {
+        QueryFailure::TooManyUnderCode(_) => {
             let reason = "INQUIRY_CODE_CROWDED";
             status(Code::Unavailable, reason, Sent::Maybe, message)
         }
-        QuestionError::NoAnswer(_) => {
+        QueryFailure::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
         }
-        QuestionError::SoldInstead(sale) => {
+        QueryFailure::SoldInstead(sale) => {
             let texts = [
                 ("reference_code", Some(sale.reference_code.clone())),
                 ("status_code", sale.code.map(|code| code.to_string())),
@@ -362,7 +362,7 @@ pub(super) fn of_question(error: &QuestionError, sent: Sent) -> Status {
             let given = |(name, text): (&str, Option<String>)| Some((name.to_owned(), text?));
             sold_by_inquiry(message, texts.into_iter().filter_map(given).collect())
         }
-        QuestionError::Refused { code, refusal } => {
+        QueryFailure::Refused { code, refusal } => {
             let (grpc_code, reason) = refused(*refusal);
             let metadata = HashMap::from([("status_code".to_owned(), code.to_string())]);
             with_metadata(

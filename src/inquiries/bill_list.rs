@@ -20,7 +20,7 @@ use crate::{
 /// # Errors
 /// [`StoreError`] when they cannot be read.
 pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<KeyList, StoreError> {
-    KeyList::read(store, &bill_name(customer)).await
+    KeyList::read(store, &bill_note_name(customer)).await
 }
 
 /// Lists a transaction as the last one for a customer's bill, in the place of `evicted`; `false`
@@ -36,13 +36,13 @@ pub async fn list_last(
     evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (name, keep) = (bill_name(customer), keep(now, now, MARK_KEPT));
+    let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
     read.put_last(store, &name, key, evicted, keep).await
 }
 
 /// Returns the name of a bill's note. A customer has one number at a biller, whichever product code
 /// or account pays; the hash keeps the number out of the key.
-fn bill_name(customer: &Verbatim) -> String {
+fn bill_note_name(customer: &Verbatim) -> String {
     let digest = Sha256::digest(customer.as_str().to_ascii_lowercase());
     format!("bill:{}", hex::encode(&digest[..16]))
 }
@@ -164,7 +164,7 @@ impl InquiryRecords {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn weigh(
+    pub async fn review_already_paid(
         &self,
         about: &Transaction,
         said: Statement,

@@ -53,7 +53,7 @@ impl BindingNote {
     #[must_use]
     pub fn of(numbered: &Numbered) -> Self {
         let inquiry = &numbered.inquiry;
-        let mut name = bound_name(&inquiry.account, &inquiry.inquiry_code);
+        let mut name = binding_note_name(&inquiry.account, &inquiry.inquiry_code);
         if numbered.number > 0 {
             // No code holds a blank.
             name = format!("{name} {}", numbered.number);
@@ -70,7 +70,7 @@ impl BindingNote {
 ///
 /// # Errors
 /// [`StoreError`] when that is not known.
-async fn bind_note(
+async fn put_binding(
     store: &dyn Store,
     note: &BindingNote,
     from: Option<&Binding>,
@@ -93,7 +93,7 @@ async fn bind_note(
 ///
 /// # Errors
 /// [`StoreError`] when that is not known.
-pub async fn bound_to(
+pub async fn load_holder(
     store: &dyn Store,
     note: &BindingNote,
 ) -> Result<Option<TransactionKey>, StoreError> {
@@ -102,7 +102,7 @@ pub async fn bound_to(
     Ok(binding.map(|binding| binding.holder))
 }
 
-fn bound_name(account: &AccountName, code: &InquiryCode) -> String {
+fn binding_note_name(account: &AccountName, code: &InquiryCode) -> String {
     format!("bound:{account}:{code}")
 }
 
@@ -126,11 +126,11 @@ impl InquiryRecords {
                 holder: key.clone(),
                 previous: from.map(|from| from.holder.clone()),
             };
-            bind_note(&*self.store, note, from, to, self.now()).await
+            put_binding(&*self.store, note, from, to, self.now()).await
         };
         let mut binding = bind(None).await?;
         if binding.holder != *key {
-            if !self.sent_nothing(&binding.holder).await? {
+            if !self.has_sent_nothing(&binding.holder).await? {
                 return Ok(Err(binding.holder));
             }
             // SUBTLE: A holds it, B held it before, and neither was sent. 1. B sees that of A; 2. A
@@ -138,7 +138,7 @@ impl InquiryRecords {
             // whoever takes it over from B must look at A as well.
             if let Some(previous) = &binding.previous
                 && previous != key
-                && !self.sent_nothing(previous).await?
+                && !self.has_sent_nothing(previous).await?
             {
                 return Ok(Err(previous.clone()));
             }
@@ -146,12 +146,12 @@ impl InquiryRecords {
         }
         match binding.previous {
             _ if binding.holder != *key => Ok(Err(binding.holder)),
-            Some(previous) if !self.sent_nothing(&previous).await? => Ok(Err(previous)),
+            Some(previous) if !self.has_sent_nothing(&previous).await? => Ok(Err(previous)),
             _ => Ok(Ok(())),
         }
     }
 
-    async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+    async fn has_sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(

@@ -22,7 +22,7 @@ pub async fn note_inquired(
     id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.note(id)).await
+    update_inquired(store, key, now, |made| made.note(id)).await
 }
 
 /// Notes what such an inquiry was answered, its texts as hashes.
@@ -37,7 +37,7 @@ pub async fn note_answered(
     (code, details): (StatusCode, &Details),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.note_answer(id, code, details)).await
+    update_inquired(store, key, now, |made| made.note_answer(id, code, details)).await
 }
 
 /// Takes back the note of an inquiry that provably was not sent.
@@ -50,18 +50,18 @@ pub async fn forget_inquired(
     id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.forget(id)).await
+    update_inquired(store, key, now, |made| made.forget(id)).await
 }
 
-async fn change_inquired(
+async fn update_inquired(
     store: &dyn Store,
     key: &TransactionKey,
     now: Timestamp,
     change: impl Fn(&mut InquiriesMade),
 ) -> Result<(), StoreError> {
-    let name = inquired_name(key);
-    set(store, &name, keep(now, now, MARK_KEPT), |known| {
-        let mut made = read_inquired(&name, known)?;
+    let name = mark_note_name(key);
+    update_note(store, &name, keep(now, now, MARK_KEPT), |known| {
+        let mut made = parse_inquired(&name, known)?;
         change(&mut made);
         let text = serde_json::to_string(&made).map_err(|_| corrupt(&name))?;
         Ok((known != Some(text.as_str())).then_some(text))
@@ -77,18 +77,18 @@ pub async fn inquired(
     store: &dyn Store,
     key: &TransactionKey,
 ) -> Result<InquiriesMade, StoreError> {
-    let name = inquired_name(key);
-    read_inquired(&name, store.note(&name).await?.as_deref())
+    let name = mark_note_name(key);
+    parse_inquired(&name, store.note(&name).await?.as_deref())
 }
 
-fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreError> {
+fn parse_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreError> {
     text.map_or(Ok(InquiriesMade::default()), |text| {
         serde_json::from_str(text).map_err(|_| corrupt(name))
     })
 }
 
 /// Makes a change of a note, again as long as somebody else was faster.
-async fn set(
+async fn update_note(
     store: &dyn Store,
     name: &str,
     keep: Keep,
@@ -104,7 +104,7 @@ async fn set(
     Ok(())
 }
 
-fn inquired_name(key: &TransactionKey) -> String {
+fn mark_note_name(key: &TransactionKey) -> String {
     format!("inquired:{key}")
 }
 

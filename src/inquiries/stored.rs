@@ -10,7 +10,7 @@ use crate::{
 
 /// Why an inquiry is not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum NotKept {
+pub enum SaveError {
     /// It may not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -22,13 +22,13 @@ pub enum NotKept {
 /// Remembers an inquiry, beside the others under its code.
 ///
 /// # Errors
-/// [`NotKept`] when it may not be stored.
-pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), NotKept> {
-    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
+/// [`SaveError`] when it may not be stored.
+pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), SaveError> {
+    let name = inquiry_note_name(&inquiry.account, &inquiry.inquiry_code);
     let mut known = store.note(&name).await?;
     loop {
         let inquiries = match known.as_deref() {
-            Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
+            Some(known) => parse_inquiries(&name, known)?.add(inquiry.clone(), now)?,
             None => Inquiries::new(inquiry.clone()),
         };
         let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
@@ -52,15 +52,15 @@ pub async fn load(
     account: &AccountName,
     code: &InquiryCode,
 ) -> Result<Option<Inquiries>, StoreError> {
-    let name = inquiry_name(account, code);
+    let name = inquiry_note_name(account, code);
     let body = store.note(&name).await?;
-    body.map(|body| read_inquiries(&name, &body)).transpose()
+    body.map(|body| parse_inquiries(&name, &body)).transpose()
 }
 
-fn read_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
+fn parse_inquiries(name: &str, body: &str) -> Result<Inquiries, StoreError> {
     serde_json::from_str(body).map_err(|_| corrupt(name))
 }
 
-fn inquiry_name(account: &AccountName, code: &InquiryCode) -> String {
+fn inquiry_note_name(account: &AccountName, code: &InquiryCode) -> String {
     format!("inquiry:{account}:{code}")
 }

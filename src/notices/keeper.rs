@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::{
     ambient::Ambient,
-    notices::texts::{self as notices, Noted},
+    notices::texts::{self as notices, NoticeOutcome},
     store::Store,
     telemetry::Metrics,
     transaction::AccountName,
@@ -36,9 +36,9 @@ pub async fn run(
         };
         let noted = notices::add_notice(&*store, &account, &text, (ambient.now)()).await;
         let result = match &noted {
-            Ok(Noted::Kept) => "kept",
-            Ok(Noted::Repeated) => "repeated",
-            Ok(Noted::TooMany) => "too_many",
+            Ok(NoticeOutcome::Kept) => "kept",
+            Ok(NoticeOutcome::Repeated) => "repeated",
+            Ok(NoticeOutcome::TooMany) => "too_many",
             Err(_) => "not_stored",
         };
         metrics.notice(&account, result);

@@ -2,9 +2,10 @@
 //! and that no transaction can stand for.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::item::{from_json, to_json};
 use crate::store::{Keep, List, Put, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
@@ -27,7 +28,7 @@ pub struct Orphan {
 /// # Errors
 /// [`StoreError`] when it may not be stored.
 pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreError> {
-    store.push(List::Orphans, &write(orphan)?).await.map(drop)
+    store.push(List::Orphans, &to_json(orphan)?).await.map(drop)
 }
 
 /// Returns up to `limit` orphans, newest first, after the newest `start`.
@@ -40,7 +41,7 @@ pub async fn orphans(
     limit: usize,
 ) -> Result<Vec<Orphan>, StoreError> {
     let items = store.items_from(List::Orphans, start, limit).await?;
-    items.iter().map(|item| read(item)).collect()
+    items.iter().map(|item| from_json(item)).collect()
 }
 
 /// What a status check of an orphan's reference code brought. It holds no serial number.
@@ -59,7 +60,7 @@ pub struct OrphanCheck {
 /// How long what a check brought is kept, and how long after one that brought nothing
 /// another one may be made.
 const CHECK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-const CHECK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(1);
+const RECHECK_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Claims the check of a reference code, which one of all gateways makes. `None` when it
 /// is made, or being made.
@@ -72,21 +73,21 @@ pub async fn claim_orphan_check(
     reference: &ReferenceCode,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let name = check_of(account, reference.as_str());
+    let name = check_note_name(account, reference.as_str());
     let known = store.note(&name).await?;
     if let Some(known) = &known {
-        let known: OrphanCheck = read(known)?;
-        if known.status.is_some() || now.duration_since(known.at) < CHECK_AGAIN_AFTER {
+        let known: OrphanCheck = from_json(known)?;
+        if known.status.is_some() || now.duration_since(known.at) < RECHECK_AFTER {
             return Ok(None);
         }
     }
-    let claim = write(&OrphanCheck {
+    let claim = to_json(&OrphanCheck {
         at: now,
         status: None,
         problem: None,
     })?;
     let put = store
-        .put_note(&name, known.as_deref(), &claim, check_kept(now))
+        .put_note(&name, known.as_deref(), &claim, keep_check(now))
         .await?;
     Ok((put == Put::Done).then_some(claim))
 }
@@ -102,11 +103,11 @@ pub async fn keep_orphan_check(
     claim: &str,
     check: &OrphanCheck,
 ) -> Result<(), StoreError> {
-    let name = check_of(account, reference.as_str());
-    let kept = check_kept(check.at);
+    let name = check_note_name(account, reference.as_str());
+    let kept = keep_check(check.at);
     // A conflict means that another gateway claimed it since, and will keep its own.
     store
-        .put_note(&name, Some(claim), &write(check)?, kept)
+        .put_note(&name, Some(claim), &to_json(check)?, kept)
         .await
         .map(drop)
 }
@@ -119,15 +120,15 @@ pub async fn orphan_check(
     store: &dyn Store,
     orphan: &Orphan,
 ) -> Result<Option<OrphanCheck>, StoreError> {
-    let name = check_of(&orphan.account, &orphan.reference_code);
+    let name = check_note_name(&orphan.account, &orphan.reference_code);
     let check: Option<OrphanCheck> = match store.note(&name).await? {
-        Some(text) => Some(read(&text)?),
+        Some(text) => Some(from_json(&text)?),
         None => None,
     };
     Ok(check.filter(|check| check.status.is_some() || check.problem.is_some()))
 }
 
-fn check_kept(now: Timestamp) -> Keep {
+fn keep_check(now: Timestamp) -> Keep {
     Keep {
         now,
         until: now.checked_add(CHECK_KEPT).unwrap_or(now),
@@ -135,24 +136,9 @@ fn check_kept(now: Timestamp) -> Keep {
 }
 
 /// Returns the name of the note of a check: one for all spellings of a reference code.
-fn check_of(account: &AccountName, reference: &str) -> String {
+fn check_note_name(account: &AccountName, reference: &str) -> String {
     let letters = reference.bytes().filter(u8::is_ascii_alphanumeric);
     let letters: Vec<u8> = letters.map(|byte| byte.to_ascii_lowercase()).collect();
     let digest = Sha256::digest(letters);
     format!("orphan:{account}:{}", hex::encode(&digest[..16]))
-}
-
-pub(crate) fn write(item: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(item).map_err(|error| unreadable(&error))
-}
-
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt {
-        key: "an item of the inbox".to_owned(),
-        problem: format!("it cannot be read (column {})", error.column()),
-    }
 }

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::item::{from_json, to_json};
 use crate::{
-    notices::orphans::{read, write},
     store::{Keep, List, Put, Store, StoreError},
     transaction::AccountName,
 };
@@ -34,14 +34,14 @@ pub struct Notice {
 
 /// The part of a notice that changes.
 #[derive(Serialize, Deserialize)]
-struct Mentions {
+struct MentionCount {
     last: Timestamp,
     count: u64,
 }
 
 /// The outcome of keeping a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
+pub enum NoticeOutcome {
     /// It is new, and in the list.
     Kept,
     /// It is known, and counted.
@@ -71,35 +71,35 @@ pub async fn add_notice(
     account: &AccountName,
     text: &str,
     now: Timestamp,
-) -> Result<Noted, StoreError> {
-    let name = mentions_of(account, text);
+) -> Result<NoticeOutcome, StoreError> {
+    let name = mentions_note_name(account, text);
     let keep = Keep {
         now,
         until: now.checked_add(NOTICE_KEPT).unwrap_or(now),
     };
     if let Some(known) = store.note(&name).await? {
-        let Mentions { last, count } = read(&known)?;
-        let mentions = Mentions {
+        let MentionCount { last, count } = from_json(&known)?;
+        let mentions = MentionCount {
             last: last.max(now),
             count: count.saturating_add(1),
         };
         // A conflict means that another gateway counted at the same moment.
-        let counted = write(&mentions)?;
+        let counted = to_json(&mentions)?;
         store.put_note(&name, Some(&known), &counted, keep).await?;
-        return Ok(Noted::Repeated);
+        return Ok(NoticeOutcome::Repeated);
     }
     if !may_add(store, account, text, now).await? {
-        return Ok(Noted::TooMany);
+        return Ok(NoticeOutcome::TooMany);
     }
-    let mentions = Mentions {
+    let mentions = MentionCount {
         last: now,
         count: 1,
     };
     let put = store
-        .put_note(&name, None, &write(&mentions)?, keep)
+        .put_note(&name, None, &to_json(&mentions)?, keep)
         .await?;
     if put != Put::Done {
-        return Ok(Noted::Repeated);
+        return Ok(NoticeOutcome::Repeated);
     }
     let notice = Notice {
         account: account.clone(),
@@ -108,15 +108,15 @@ pub async fn add_notice(
         last: now,
         count: 1,
     };
-    for dropped in store.push(List::Notices, &write(&notice)?).await? {
-        forget(store, &dropped, now).await?;
+    for dropped in store.push(List::Notices, &to_json(&notice)?).await? {
+        delete_mentions(store, &dropped, now).await?;
     }
-    Ok(Noted::Kept)
+    Ok(NoticeOutcome::Kept)
 }
 
 /// The new texts of one day.
 #[derive(Serialize, Deserialize)]
-struct New {
+struct DailyNewTexts {
     /// Days since 1970.
     day: i64,
     count: u32,
@@ -132,18 +132,18 @@ async fn may_add(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let name = format!("notices-new:{account}");
-    let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), form(text));
+    let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), word_digest(text));
     let keep = Keep {
         now,
         until: now.checked_add(NEW_KEPT).unwrap_or(now),
     };
     let mut known = store.note(&name).await?;
     for _ in 0..TRIES_MAX {
-        let new: Option<New> = known.as_deref().map(read).transpose()?;
+        let new: Option<DailyNewTexts> = known.as_deref().map(from_json).transpose()?;
         // A gateway whose clock is ahead begins the next day for all: each would else begin
         // its own anew with every text.
-        let is_current = |new: &New| (day..=day + 1).contains(&new.day);
-        let mut new = new.filter(is_current).unwrap_or(New {
+        let is_current = |new: &DailyNewTexts| (day..=day + 1).contains(&new.day);
+        let mut new = new.filter(is_current).unwrap_or(DailyNewTexts {
             day,
             count: 0,
             forms: BTreeMap::new(),
@@ -155,7 +155,7 @@ async fn may_add(
         *alike += 1;
         new.count += 1;
         let put = store
-            .put_note(&name, known.as_deref(), &write(&new)?, keep)
+            .put_note(&name, known.as_deref(), &to_json(&new)?, keep)
             .await?;
         match put {
             Put::Done => return Ok(true),
@@ -166,7 +166,7 @@ async fn may_add(
 }
 
 /// Returns the digest of a text without its words that have digits.
-fn form(text: &str) -> String {
+fn word_digest(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
     let is_plain = |word: &&str| !word.is_empty() && !word.contains(|c: char| c.is_numeric());
     let words: Vec<String> = words.filter(is_plain).map(str::to_lowercase).collect();
@@ -174,12 +174,16 @@ fn form(text: &str) -> String {
 }
 
 /// Forgets the mentions of a notice that fell out of the list.
-async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), StoreError> {
-    let notice: Notice = read(dropped)?;
-    let name = mentions_of(&notice.account, &notice.text);
+async fn delete_mentions(
+    store: &dyn Store,
+    dropped: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let notice: Notice = from_json(dropped)?;
+    let name = mentions_note_name(&notice.account, &notice.text);
     let keep = Keep {
         now,
-        until: LONG_AGO,
+        until: IN_THE_PAST,
     };
     let mut known = store.note(&name).await?;
     for _ in 0..TRIES_MAX {
@@ -196,7 +200,7 @@ async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), 
 }
 
 /// A note that is kept until then is gone when it is written. Redis takes no earlier time.
-const LONG_AGO: Timestamp = Timestamp::constant(1, 0);
+const IN_THE_PAST: Timestamp = Timestamp::constant(1, 0);
 
 /// Returns up to `limit` notices after the newest `start`, as they were when they were new;
 /// the one that first came last is the first.
@@ -209,7 +213,7 @@ pub async fn notices(
     limit: usize,
 ) -> Result<Vec<Notice>, StoreError> {
     let items = store.items_from(List::Notices, start, limit).await?;
-    items.iter().map(|item| read(item)).collect()
+    items.iter().map(|item| from_json(item)).collect()
 }
 
 /// Returns a notice with its mentions so far.
@@ -217,15 +221,15 @@ pub async fn notices(
 /// # Errors
 /// [`StoreError`] when they cannot be read.
 pub async fn counted(store: &dyn Store, mut notice: Notice) -> Result<Notice, StoreError> {
-    let name = mentions_of(&notice.account, &notice.text);
+    let name = mentions_note_name(&notice.account, &notice.text);
     if let Some(mentions) = store.note(&name).await? {
-        let Mentions { last, count } = read(&mentions)?;
+        let MentionCount { last, count } = from_json(&mentions)?;
         (notice.last, notice.count) = (last, count);
     }
     Ok(notice)
 }
 
-fn mentions_of(account: &AccountName, text: &str) -> String {
+fn mentions_note_name(account: &AccountName, text: &str) -> String {
     let digest = Sha256::digest(text);
     format!("notice:{account}:{}", hex::encode(&digest[..16]))
 }

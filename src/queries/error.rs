@@ -13,7 +13,7 @@ use crate::{
 
 /// Why a question has no answer, in terms that a caller can act on.
 #[derive(Debug, thiserror::Error)]
-pub enum QuestionError {
+pub enum QueryFailure {
     /// The account is not configured.
     #[error("there is no such account")]
     NoSuchAccount,
@@ -28,10 +28,10 @@ pub enum QuestionError {
     NoAnswer(String),
     /// The store does not answer. Nothing was sent.
     #[error(transparent)]
-    Store(StoreError),
+    StoreUnavailable(StoreError),
     /// OKEBAYAR answered, and that could not be stored, so it could not be paid either.
     #[error("the inquiry could not be kept: {0}")]
-    NotKept(StoreError),
+    NotStored(StoreError),
     /// OKEBAYAR answered an inquiry like a purchase: money may be spent.
     #[error("{0}")]
     SoldInstead(Sale),
@@ -48,7 +48,7 @@ pub enum QuestionError {
     },
 }
 
-impl From<QueryError> for QuestionError {
+impl From<QueryError> for QueryFailure {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Refused { code, refusal } => Self::Refused { code, refusal },
@@ -61,6 +61,6 @@ impl From<QueryError> for QuestionError {
 }
 
 /// Builds the error of an inquiry whose task ended without an answer.
-pub(super) fn interrupted() -> QuestionError {
-    QuestionError::NoAnswer("the inquiry was interrupted".to_owned())
+pub(super) fn interrupted() -> QueryFailure {
+    QueryFailure::NoAnswer("the inquiry was interrupted".to_owned())
 }

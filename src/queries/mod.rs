@@ -13,6 +13,6 @@ pub use crate::okebayar::{
     pln::{PlnBill, PlnPostpaid, PlnPrepaid},
     verdict::Refusal,
 };
-pub use error::QuestionError;
+pub use error::QueryFailure;
 pub use in_flight::InquiriesInFlight;
 pub use queries::Queries;

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, debug};
 
 use super::{
-    error::{QuestionError, interrupted},
+    error::{QueryFailure, interrupted},
     queries::Queries,
 };
 use crate::{
@@ -29,18 +29,18 @@ impl Queries {
     /// OKEBAYAR's own example does, unless there is none or the account says otherwise.
     ///
     /// # Errors
-    /// [`QuestionError`] when nothing was found.
+    /// [`QueryFailure`] when nothing was found.
     pub async fn inquire_prepaid(
         self: &Arc<Self>,
         account: &AccountName,
         reference_code: Option<ReferenceCode>,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<Found, QueryFailure> {
         let upstream = self
             .upstreams
             .get(account)
-            .ok_or(QuestionError::NoSuchAccount)?;
+            .ok_or(QueryFailure::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
         let made = PrepaidInquiryMade {
             account: account.clone(),
@@ -51,23 +51,23 @@ impl Queries {
             product_code: product_code.clone(),
             account_number: account_number.clone(),
         };
-        let (mut tell, told) = oneshot::channel();
+        let (mut sender, receiver) = oneshot::channel();
         let queries = Arc::clone(self);
         // In a task of its own: a caller that goes away must not keep the gateway from
         // seeing that OKEBAYAR sold.
         let asking = async move {
             let admitted = tokio::select! {
                 admitted = queries.admit_query(&made.account) => admitted,
-                () = tell.closed() => return,
+                () = sender.closed() => return,
             };
             let found = match admitted {
                 Ok((upstream, _slot)) => queries.ask_prepaid(upstream, &made, shared).await,
                 Err(error) => Err(error),
             };
-            let _ = tell.send(found);
+            let _ = sender.send(found);
         };
         self.tasks.spawn(asking.in_current_span());
-        told.await.unwrap_or_else(|_| Err(interrupted()))
+        receiver.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
     async fn ask_prepaid(
@@ -75,7 +75,7 @@ impl Queries {
         upstream: &Upstream,
         made: &PrepaidInquiryMade,
         shared: Option<ReferenceCode>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<Found, QueryFailure> {
         let (product, number) = (&made.product_code, &made.account_number);
         let asker = self.asker(&made.account);
         let asking =
@@ -91,7 +91,7 @@ impl Queries {
         let in_flight = self.in_flight.begin(&key);
         marks::note_inquired(store, &key, &id, (self.ambient.now)())
             .await
-            .map_err(QuestionError::Store)?;
+            .map_err(QueryFailure::StoreUnavailable)?;
         let (answered, found) = asking.await;
         // From here on, before the store is written.
         let is_sold = matches!(&found, Err(QueryError::SoldInstead(_)));
@@ -118,7 +118,7 @@ impl Queries {
         let found = match found {
             Err(QueryError::Refused { code, .. })
                 if code == StatusCode::DUPLICATE
-                    && self.may_repeat_sale(upstream, &key, &id).await =>
+                    && self.may_duplicate_sale(upstream, &key, &id).await =>
             {
                 Err(QueryError::SoldInstead(Box::new(Answer {
                     status: Some(code.to_string()),
@@ -132,7 +132,12 @@ impl Queries {
 
     /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
     /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
-    async fn may_repeat_sale(&self, upstream: &Upstream, key: &TransactionKey, id: &str) -> bool {
+    async fn may_duplicate_sale(
+        &self,
+        upstream: &Upstream,
+        key: &TransactionKey,
+        id: &str,
+    ) -> bool {
         let store = &*self.store;
         // It may be a duplicate of one that is still being answered.
         self.in_flight.wait_for_end(key, upstream.timeout).await;
@@ -150,13 +155,13 @@ impl Queries {
         made: &PrepaidInquiryMade,
         found: Result<Found, QueryError>,
         keeping: Option<Keeping>,
-    ) -> Result<Found, QuestionError> {
+    ) -> Result<Found, QueryFailure> {
         match found {
             Ok(found) => self.keep(found).await,
             Err(QueryError::SoldInstead(answer)) => {
                 let keeping = keeping.unwrap_or_else(|| begin_sale(&self.sales, made));
                 let sale = self.sales.keep_sale(made, answer, keeping).await;
-                Err(QuestionError::SoldInstead(sale))
+                Err(QueryFailure::SoldInstead(sale))
             }
             Err(error) => Err(error.into()),
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::SemaphorePermit;
 use tokio_util::task::TaskTracker;
 
-use super::{error::QuestionError, in_flight::InquiriesInFlight};
+use super::{error::QueryFailure, in_flight::InquiriesInFlight};
 use crate::{
     accounts::{CallSlots, Upstream, Upstreams},
     ambient::Ambient,
-    inquiries::stored::{self, NotKept},
+    inquiries::stored::{self, SaveError},
     okebayar::{client::Asker, inquiry::Found},
     sales::Sales,
     store::Store,
@@ -31,12 +31,12 @@ pub struct Queries {
 
 impl Queries {
     /// Keeps an inquiry before the caller is told of it, so that it can be paid.
-    pub(super) async fn keep(&self, found: Found) -> Result<Found, QuestionError> {
+    pub(super) async fn keep(&self, found: Found) -> Result<Found, QueryFailure> {
         stored::save(&*self.store, &found.inquiry, (self.ambient.now)())
             .await
             .map_err(|problem| match problem {
-                NotKept::Store(error) => QuestionError::NotKept(error),
-                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+                SaveError::Store(error) => QueryFailure::NotStored(error),
+                SaveError::TooMany(error) => QueryFailure::TooManyUnderCode(error),
             })?;
         Ok(found)
     }
@@ -52,14 +52,14 @@ impl Queries {
     pub(super) async fn admit_query(
         &self,
         account: &AccountName,
-    ) -> Result<(&Upstream, SemaphorePermit<'_>), QuestionError> {
+    ) -> Result<(&Upstream, SemaphorePermit<'_>), QueryFailure> {
         let upstream = self
             .upstreams
             .get(account)
-            .ok_or(QuestionError::NoSuchAccount)?;
+            .ok_or(QueryFailure::NoSuchAccount)?;
         match self.slots.acquire().await {
             Some(slot) => Ok((upstream, slot)),
-            None => Err(QuestionError::Overloaded),
+            None => Err(QueryFailure::Overloaded),
         }
     }
 }

@@ -20,7 +20,7 @@
 //!    transaction in order and none missing, or says that it no longer can.
 //! 7. A store names its history. It gives it another name when what was stored before
 //!    may be lost; a commit that is told a name is refused under any other. Where the
-//!    name ends in a seal ([`guard::parts_of`]), it is refused as well where its part of
+//!    name ends in a seal ([`guard::split_epoch_name`]), it is refused as well where its part of
 //!    the store does not bear that seal.
 //! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw.
 //!    As with `commit`, an `Err` says nothing: read back.
@@ -57,7 +57,7 @@ pub use key_list::KeyList;
 
 pub mod guard {
     //! The failover guard.
-    pub use crate::failover::{known_epoch::*, observation::*};
+    pub use crate::failover::{guard_view::*, known_epoch::*, observation::*, operator::*};
 }
 
 use guard::Seals;

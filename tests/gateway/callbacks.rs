@@ -451,7 +451,7 @@ async fn the_most_talkative_log_tells_no_callback_address() {
     gateway.process.add_secret(escaped);
     gateway.process.kill().await;
     let told = gateway.process.text();
-    assert!(told.contains("a callback was refused"), "{told}");
+    assert!(told.contains("callback rejected"), "{told}");
 }
 
 #[tokio::test]
@@ -522,7 +522,7 @@ async fn slow_senders_hold_nothing_up() {
 async fn assert_not_stored(url: &str) {
     let answer = reqwest::get(url).await.unwrap();
     assert_eq!(answer.status(), 503);
-    assert_eq!(answer.text().await.unwrap(), "not stored; try again\n");
+    assert_eq!(answer.text().await.unwrap(), "callback not stored; retry later\n");
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
     let ended = guard::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
     let items = store.items(List::GuardEndings).await.unwrap();
-    let told = guard::ending(&items[0]).unwrap();
+    let told = guard::parse_ending(&items[0]).unwrap();
     assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
 }
 

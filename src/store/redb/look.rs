@@ -7,7 +7,7 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use super::{IDENTITY, RedbStore, blocking, notes, unavailable};
 use crate::store::{
     LIST_MAX, List, StoreError,
-    guard::{self, Ending, Shown},
+    guard::{self, Ending, GuardView},
 };
 
 impl RedbStore {
@@ -16,7 +16,7 @@ impl RedbStore {
     ///
     /// # Errors
     /// [`StoreError::Unsuitable`] when another process has it open, or it is no store.
-    pub async fn look(file: &Path) -> Result<(Shown, Vec<Ending>), StoreError> {
+    pub async fn look(file: &Path) -> Result<(GuardView, Vec<Ending>), StoreError> {
         let file = file.to_owned();
         blocking(move || {
             let opened = ReadOnlyDatabase::open(&file).map_err(|error| {
@@ -34,11 +34,11 @@ impl RedbStore {
             let epoch = epoch.map(|epoch| epoch.value().to_owned());
             let note = notes::read(&read, guard::NOTE).map_err(unavailable)?;
             let seal = notes::read(&read, notes::SEAL).map_err(unavailable)?;
-            let shown = guard::shown(note, vec![seal], epoch.unwrap_or_default())?;
+            let view = guard::view_of_parts(note, vec![seal], epoch.unwrap_or_default())?;
             let items =
                 notes::items(&read, List::GuardEndings, 0, LIST_MAX).map_err(unavailable)?;
-            let endings = items.iter().map(|item| guard::ending(item));
-            Ok((shown, endings.collect::<Result<_, _>>()?))
+            let endings = items.iter().map(|item| guard::parse_ending(item));
+            Ok((view, endings.collect::<Result<_, _>>()?))
         })
         .await
     }

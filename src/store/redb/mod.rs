@@ -33,7 +33,7 @@ use keeper::Keeper;
 use super::{
     Commit, Cursor, Due, DueCheck, Event, Events, Heard, History, Keep, KnownAccounts, Lease, List,
     Listed, Listing, Position, Put, Store, StoreError, Unindexed, Wake,
-    guard::{Seals, parts_of},
+    guard::{Seals, split_epoch_name},
     identity, record,
 };
 use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
@@ -234,7 +234,7 @@ impl Store for RedbStore {
     }
 
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
-        let named = history.map(parts_of);
+        let named = history.map(split_epoch_name);
         if named.is_some_and(|(history, _)| history != self.epoch) {
             return Ok(Commit::OtherHistory);
         }

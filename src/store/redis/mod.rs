@@ -48,7 +48,7 @@ use super::{
     Commit, Cursor, Due, DueCheck, Events, Heard, History, Identity, Keep, KnownAccounts, LIST_MAX,
     Lease, List, Listed, Listing, Put, Store, StoreError, Unindexed, UserIdBefore, UserIdChange,
     Wake,
-    guard::{Seals, parts_of},
+    guard::{Seals, split_epoch_name},
     identity::{self, Facts, Kept},
     record,
 };
@@ -285,7 +285,7 @@ impl Store for RedisStore {
             .updated_at()
             .checked_sub(self.settings.event_retention);
         let (state, listed) = record::listed(transaction);
-        let (history, seal) = parts_of(history.unwrap_or_default());
+        let (history, seal) = split_epoch_name(history.unwrap_or_default());
         let mut call = self.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)

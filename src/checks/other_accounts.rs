@@ -7,7 +7,7 @@ use crate::{inquiries::marks, okebayar::verdict, store::StoreError, transaction:
 
 /// What the other accounts' OKEBAYAR says of a reference code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Elsewhere {
+pub(super) enum OtherAccountsFinding {
     /// Every one never received it.
     NotReceived,
     /// None shows a sign of it.
@@ -32,10 +32,10 @@ impl Checks {
     /// Another gateway may know a name that this one never saw, and writes it with its next
     /// verification, within seconds. That is before a denial counts: `checks.not_received_after`
     /// is at least 10 minutes.
-    pub(super) async fn known_elsewhere(
+    pub(super) async fn check_other_accounts(
         &self,
         about: &Transaction,
-    ) -> Result<Elsewhere, StoreError> {
+    ) -> Result<OtherAccountsFinding, StoreError> {
         let known = self.store.account_names().await?;
         if !known.is_whole
             || known
@@ -43,11 +43,11 @@ impl Checks {
                 .iter()
                 .any(|name| self.upstreams.get(name).is_none())
         {
-            return Ok(Elsewhere::MayBeKnown);
+            return Ok(OtherAccountsFinding::MayBeKnown);
         }
         let inquired = marks::inquired(&*self.store, &about.key()).await?;
         let own = self.accounts.present_name(about.account());
-        let mut elsewhere = Elsewhere::NotReceived;
+        let mut others = OtherAccountsFinding::NotReceived;
         for (name, upstream) in self.upstreams.iter().filter(|(name, _)| *name != own) {
             let asked = upstream.client.check_unknown(about.reference_code()).await;
             let lists = upstream.client.code_lists();
@@ -57,15 +57,15 @@ impl Checks {
                 Some(code)
                     if lists.not_received.contains(&code) && !inquired.may_have_got(code) => {}
                 Some(code) if verdict::may_be_unknown(code, lists) => {
-                    elsewhere = Elsewhere::Absent;
+                    others = OtherAccountsFinding::Absent;
                 }
                 _ => {
                     let code = asked.ok().map(|heard| heard.code.to_string());
                     debug!(key = %about.key(), account = %name, code, "another account may know it");
-                    return Ok(Elsewhere::MayBeKnown);
+                    return Ok(OtherAccountsFinding::MayBeKnown);
                 }
             }
         }
-        Ok(elsewhere)
+        Ok(others)
     }
 }
