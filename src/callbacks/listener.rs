@@ -1,8 +1,8 @@
 //! The HTTP listener for OKEBAYAR's callbacks (API page, section 4): its routes and responses.
 //!
 //! It accepts `GET` with query parameters, or `POST` with JSON, XML or a form, at
-//! `/callbacks/{account}[/{secret}]`. It responds 200 only once the callback is stored (promise 12).
-//! An unauthenticated client learns nothing, and occupies neither memory nor time. The checks
+//! `/callbacks/{account}[/{secret}]`. It responds 200 only once the callback is stored (promise
+//! 12). An unauthenticated client learns nothing, and occupies neither memory nor time. The checks
 //! run in this order: address and secret, rate, then a bounded body in bounded time.
 
 use std::{

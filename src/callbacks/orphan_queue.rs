@@ -1,17 +1,16 @@
-//! The queue of reference codes of orphan callbacks that OKEBAYAR is to be asked about.
+//! The queue of unknown reference codes that await a status check.
 
 use tokio::sync::{Mutex, mpsc};
 
 use crate::transaction::{AccountName, ReferenceCode};
 
-/// How many wait to be asked about; further ones are not asked about.
+/// The number of reference codes that may wait; further ones are dropped without a check.
 const QUEUE_LEN_MAX: usize = 256;
 
-/// A reference code that the store does not know, and at whose account's address the
-/// callback came.
+/// An unknown reference code, and the account whose address received the callback.
 pub(super) type UnknownReference = (AccountName, ReferenceCode);
 
-/// The queue of reference codes to be asked about.
+/// The queue of unknown reference codes that await a status check.
 pub struct OrphanQueue {
     pub(super) sender: mpsc::Sender<UnknownReference>,
     pub(super) receiver: Mutex<mpsc::Receiver<UnknownReference>>,

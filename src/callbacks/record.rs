@@ -1,5 +1,5 @@
-//! A callback: a hint from a stranger, stored before it is answered (promises 7
-//! and 12).
+//! Storing of callbacks. A callback is an unverified hint, and is stored before the response
+//! (promises 7 and 12).
 
 use std::sync::Arc;
 
@@ -18,23 +18,25 @@ use crate::{
     transaction::{AccountName, Named, ReferenceCode, Statement, Transaction, TransactionKey},
 };
 
-/// What became of a callback. Either way it is stored.
+/// The outcome of a callback, which is stored either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallbackOutcome {
-    /// It is in the timeline of its transaction.
+    /// The callback is in the timeline of its transaction.
     Matched,
-    /// Its reference code is not known here; it is among the orphans.
+    /// The reference code is unknown; the callback is stored as an orphan.
     Orphan,
 }
 
+/// The longest reference code of an orphan that is stored, in characters.
 const REFERENCE_CHARS_MAX: usize = 64;
+/// The longest status of an orphan that is stored, in characters.
 const STATUS_CHARS_MAX: usize = 16;
 
 impl CallbackRecorder {
-    /// Gives meaning to the names and texts of a callback.
+    /// Interprets the fields of a callback.
     ///
     /// # Errors
-    /// [`Unreadable`] when they contradict each other.
+    /// [`Unreadable`] when the fields contradict each other.
     pub fn read_report(&self, account: &AccountName, fields: Fields) -> Result<Answer, Unreadable> {
         match self.upstreams.get(account) {
             Some(upstream) => upstream.client.read_report(fields),
@@ -42,10 +44,10 @@ impl CallbackRecorder {
         }
     }
 
-    /// Stores a callback, and has it confirmed by a status check.
+    /// Stores a callback, and makes a confirming status check due.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be stored.
+    /// [`StoreError`] when it cannot be stored.
     pub async fn receive(
         &self,
         account: &AccountName,
@@ -53,7 +55,7 @@ impl CallbackRecorder {
     ) -> Result<CallbackOutcome, StoreError> {
         let reference = report.reference_code.as_deref().unwrap_or_default();
         let known = match ReferenceCode::parse(reference) {
-            // Another account's transaction is none of this sender's business.
+            // The sender may not see another account's transaction.
             Ok(reference) => {
                 let named = Named {
                     key: TransactionKey::new(&reference),
@@ -67,7 +69,7 @@ impl CallbackRecorder {
             let orphan = self.orphan(account, report);
             orphans::add_orphan(&*self.store, &orphan).await?;
             self.enqueue_orphan_check(&orphan);
-            info!(%account, "a callback about an unknown reference code");
+            info!(%account, "callback for unknown reference code; stored as orphan");
             return Ok(CallbackOutcome::Orphan);
         };
         let span = info_span!(
@@ -83,7 +85,7 @@ impl CallbackRecorder {
         Ok(CallbackOutcome::Matched)
     }
 
-    /// Adds what a callback says to its transaction.
+    /// Adds a callback to the timeline of its transaction.
     async fn receive_known(
         &self,
         transaction: Arc<Transaction>,
@@ -112,7 +114,7 @@ impl CallbackRecorder {
         Ok(())
     }
 
-    /// What a callback proves where callbacks are trusted.
+    /// Returns what a callback proves, for an account whose callbacks are trusted.
     async fn trusted_statement(
         &self,
         about: &Transaction,
@@ -151,6 +153,7 @@ impl CallbackRecorder {
         }
     }
 
+    /// Builds the orphan of a callback about an unknown reference code.
     fn orphan(&self, account: &AccountName, report: &Answer) -> Orphan {
         let cut = |text: &Option<String>, chars: usize| {
             text.as_deref()

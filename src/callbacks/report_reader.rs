@@ -21,8 +21,8 @@ use crate::{
 /// The longest body that is read, in bytes. hyper limits the head, and so the query.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The number of callbacks that are parsed at once. A callback takes up to 64 times its length while it
-/// is parsed, no more than its length before, and only the kept details after.
+/// The number of callbacks that are parsed at once. A callback takes up to 64 times its length
+/// while it is parsed, no more than its length before, and only the kept details after.
 const PARSES_MAX: usize = 4;
 
 /// The longest callback that is parsed on the async worker thread, in bytes.
@@ -77,7 +77,8 @@ impl ReportReader {
         let (recorder, account) = (Arc::clone(&self.recorder), account.clone());
         let is_long = payload.length() > INLINE_PARSE_BYTES_MAX;
         let parse = move || {
-            // SUBTLE: the parse owns the permit. 1. The sender hangs up, and hyper drops the handler;
+            // SUBTLE: the parse owns the permit. 1. The sender hangs up, and hyper drops the
+            // handler;
             // 2. the parse goes on; 3. another callback takes the permit that the handler held. If
             // the handler owned it, any number of parses would run at once.
             let _permit = permit;
@@ -85,7 +86,8 @@ impl ReportReader {
             drop(payload);
             let report = recorder.read_report(&account, fields);
             let conflict = Rejection::Malformed("one field is given twice with different values\n");
-            // The details hold what is kept: the fields must not occupy memory while the store writes.
+            // The details hold what is kept: the fields must not occupy memory while the store
+            // writes.
             Ok(Answer {
                 fields: Vec::new(),
                 ..report.map_err(|_| conflict)?

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// Returns the address of the sender: the peer, or the last address in `X-Forwarded-For` that is not
-/// a trusted proxy. `None` when a trusted proxy names an unreadable address.
+/// Returns the address of the sender: the peer, or the last address in `X-Forwarded-For` that is
+/// not a trusted proxy. `None` when a trusted proxy names an unreadable address.
 pub(super) fn sender_address(
     peer: IpAddr,
     headers: &HeaderMap,

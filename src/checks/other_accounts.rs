@@ -1,33 +1,33 @@
-//! The status of a reference code at the other accounts' OKEBAYAR.
+//! Status checks of a quarantined reference code at the other accounts.
 
 use tracing::debug;
 
 use super::checks::Checks;
 use crate::{inquiries::marks, okebayar::verdict, store::StoreError, transaction::Transaction};
 
-/// What the other accounts' OKEBAYAR says of a reference code.
+/// The status of a reference code at the other accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OtherAccountsFinding {
-    /// Every one never received it.
+    /// Each account reports that it never received the reference code.
     NotReceived,
-    /// None shows a sign of it.
+    /// No account shows any sign of it.
     Absent,
-    /// One knows it, or cannot tell.
+    /// An account knows it, or its status is indeterminate.
     MayBeKnown,
 }
 
 impl Checks {
-    /// Asks the OKEBAYAR of every other account about the reference code of a transaction
-    /// that is held back.
+    /// Checks the reference code of a quarantined transaction at every other account.
     ///
     /// SUBTLE: the store may have lost which account paid:
-    /// 1. account A buys the reference code, and the store loses the record;
-    /// 2. a caller that names no account, or another one, is held back under account B;
-    /// 3. B's OKEBAYAR says that it never received it. A's did.
+    /// 1. account A buys under the reference code, and the store loses the record;
+    /// 2. a caller that names no account, or another one, is quarantined under account B;
+    /// 3. OKEBAYAR reports for B that it never received the code, although it received it for A.
     ///
-    /// So a denial counts only if every account denies it, those included that this gateway
-    /// does not have and so cannot ask. The store knows their names; while names are gone that
-    /// this gateway saw, and until a verification wrote them again, others may be gone as well.
+    /// So a denial counts only if every account denies the code, including accounts that this
+    /// gateway does not have and cannot check. The store holds their names. While names are missing
+    /// that this gateway saw, and until a verification has written them again, other names may be
+    /// missing too.
     ///
     /// Another gateway may know a name that this one never saw, and writes it with its next
     /// verification, within seconds. That is before a denial counts: `checks.not_received_after`
@@ -61,7 +61,7 @@ impl Checks {
                 }
                 _ => {
                     let code = asked.ok().map(|heard| heard.code.to_string());
-                    debug!(key = %about.key(), account = %name, code, "another account may know it");
+                    debug!(key = %about.key(), account = %name, code, "reference code may be known to another account");
                     return Ok(OtherAccountsFinding::MayBeKnown);
                 }
             }

@@ -1,10 +1,10 @@
-//! Looks for status checks that are due and has them made, also those of a process that
-//! is gone (promise 11).
+//! The reconciler: it finds due status checks and makes them, including those of a process that has
+//! died (promise 11).
 //!
-//! Only as many checks are leased as there are slots. Their number grows with what is
-//! due. Checks that callbacks and callers asked for go first; but each kind, and where
-//! there are several accounts each account, leaves some slots to the others, so that
-//! nobody's flood and no slow OKEBAYAR starves what else is due.
+//! It leases only as many checks as it has slots, whose number grows with the number of due checks.
+//! Checks requested by callbacks and callers come first. But each kind of check leaves some slots
+//! to the other, and each account leaves some to the other accounts, so that neither a flood of
+//! requests nor a slow OKEBAYAR starves the rest.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,30 +22,30 @@ use crate::{
     transaction::{AccountName, TransactionKey},
 };
 
-/// How many checks may be made at once.
+/// The number of concurrent status checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Concurrency {
-    /// Always.
+    /// The number of slots when few checks are due.
     pub least: usize,
-    /// However many are due.
+    /// The number of slots when many checks are due.
     pub most: usize,
 }
 
-/// One slot more for each so many due checks.
+/// The number of due checks for each slot.
 const DUE_PER_SLOT: u64 = 16;
 
 impl Concurrency {
-    /// Returns the slots while so many checks are due.
+    /// Returns the number of slots while `due` checks are due.
     fn slots(self, due: u64) -> usize {
         let wanted = usize::try_from(due / DUE_PER_SLOT).unwrap_or(usize::MAX);
         wanted.clamp(self.least, self.most.max(self.least))
     }
 }
 
-/// The part of the slots that each kind of check leaves to the other, at least one.
+/// Each kind of check leaves one slot in this many to the other kind, and at least one.
 const LEFT_TO_OTHER_KIND: usize = 8;
 
-/// Returns the slots that checks of one kind may take.
+/// Returns the number of slots for checks of one kind.
 fn kind_max(slots: usize) -> usize {
     if slots < 2 {
         slots
@@ -54,7 +54,7 @@ fn kind_max(slots: usize) -> usize {
     }
 }
 
-/// Returns the slots that checks of one account may take: half, where there are others.
+/// Returns the number of slots for checks of one account: half, if there are other accounts.
 fn account_max(slots: usize, accounts: usize) -> usize {
     if accounts < 2 {
         slots
@@ -63,7 +63,7 @@ fn account_max(slots: usize, accounts: usize) -> usize {
     }
 }
 
-/// The checks that are being made.
+/// The number of checks in flight, by kind and account.
 #[derive(Debug, Default)]
 struct RunningChecks {
     asked: usize,
@@ -76,6 +76,7 @@ impl RunningChecks {
         self.asked + self.scheduled
     }
 
+    /// Returns the count of one kind.
     fn of_kind(&mut self, is_asked: bool) -> &mut usize {
         if is_asked {
             &mut self.asked
@@ -84,7 +85,7 @@ impl RunningChecks {
         }
     }
 
-    /// Takes a slot for a check of an account, if it may have one.
+    /// Counts a check in, if its kind and account have a slot left; returns false otherwise.
     fn begin(
         &mut self,
         check: &DueCheck,
@@ -103,6 +104,7 @@ impl RunningChecks {
         has_room
     }
 
+    /// Counts a check out.
     fn end(&mut self, check: &DueCheck, account: &AccountName) {
         let of_kind = self.of_kind(check.is_asked);
         *of_kind = of_kind.saturating_sub(1);
@@ -112,11 +114,11 @@ impl RunningChecks {
     }
 }
 
-/// What the slots have in common.
+/// The slots of the checks in flight.
 #[derive(Default)]
 struct Slots {
     running: Mutex<RunningChecks>,
-    /// Notified when a slot is free again.
+    /// Notified when a slot becomes free.
     freed: Notify,
 }
 
@@ -126,7 +128,7 @@ impl Slots {
     }
 }
 
-/// A slot that is taken; dropped when its check is over.
+/// An acquired slot. Dropping it after the check releases it.
 struct Slot {
     slots: Arc<Slots>,
     check: DueCheck,
@@ -141,14 +143,14 @@ impl Drop for Slot {
     }
 }
 
-/// The least pause between two looks at the store, and its least multiple of how long
-/// the last one took.
+/// The shortest pause between two polls of the store, and the shortest as a multiple of the time
+/// that the last poll took.
 const POLL_PAUSE_MIN: Duration = Duration::from_millis(50);
 const POLL_PAUSE_FACTOR: u32 = 4;
-/// How many transactions that are in no index of an account are loaded at a look.
+/// The number of transactions outside the accounts' indexes that are loaded in one poll.
 const UNINDEXED_MAX: usize = 64;
 
-/// Finds due checks and has them made.
+/// The state of the reconciler's loop.
 struct Reconciler {
     checks: Arc<Checks>,
     concurrency: Concurrency,
@@ -156,20 +158,19 @@ struct Reconciler {
     stopping: CancellationToken,
     slots: Arc<Slots>,
     slots_now: usize,
-    /// Found due, and not begun yet.
+    /// The due checks that have no slot yet.
     waiting: VecDeque<DueCheck>,
-    /// More is due than was found.
+    /// More checks are due than `waiting` holds.
     is_more_due: bool,
-    /// Found due, of an account that is not known yet.
+    /// The due transactions that no index of this gateway's accounts holds.
     unindexed: VecDeque<TransactionKey>,
-    /// The next page of those.
+    /// The next page of them.
     unindexed_page: usize,
     unindexed_read_at: Option<Instant>,
     store_answers: bool,
 }
 
-/// Runs until `stopping`. Checks that have begun are finished as tasks of the
-/// gateway.
+/// Runs the reconciler until `stopping`. Checks in flight are finished as tasks of the gateway.
 pub async fn run(
     checks: Arc<Checks>,
     concurrency: Concurrency,
@@ -201,7 +202,7 @@ pub async fn run(
 }
 
 impl Reconciler {
-    /// Finds what is due now.
+    /// Finds the checks that are due now.
     async fn find_due(&mut self) -> Result<(), StoreError> {
         self.waiting.clear();
         self.is_more_due = false;
@@ -214,9 +215,8 @@ impl Reconciler {
         self.find_unindexed().await
     }
 
-    /// Finds the account of what is due and in no index of an account that this gateway
-    /// has, some at every poll: an earlier release stored it, or its account is not
-    /// configured.
+    /// Loads some of the due transactions that no index of this gateway's accounts holds, once in
+    /// each poll interval: an earlier release stored them, or their account is not configured.
     async fn find_unindexed(&mut self) -> Result<(), StoreError> {
         let read_at = self.unindexed_read_at;
         if read_at.is_some_and(|read_at| read_at.elapsed() < self.poll_interval) {
@@ -241,7 +241,7 @@ impl Reconciler {
                 Ok(Some(check)) => self.waiting.push_back(check),
                 Ok(None) => {}
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    warn!(%key, %error, "a transaction is due and cannot be read");
+                    warn!(%key, %error, "due transaction unreadable");
                 }
                 Err(error) => return Err(error),
             }
@@ -249,16 +249,16 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Logs a failure of the store once, not at every look.
+    /// Logs a failure of the store once, not at every poll.
     fn log_store_failure(&mut self, found: &Result<(), StoreError>) {
         if let (Err(error), true) = (found, self.store_answers) {
-            warn!(%error, "due transactions cannot be read");
+            warn!(%error, "due transactions unreadable; retrying at the next poll");
         }
         self.store_answers = found.is_ok();
     }
 
-    /// Begins checks as slots become free, until the store is to be polled again: at
-    /// `earliest` if something may be found, else after the poll interval.
+    /// Begins waiting checks as slots become free, until the next poll: at `earliest` if more
+    /// checks may be due, otherwise after the poll interval.
     async fn run_waiting(&mut self, earliest: Instant) {
         let latest = earliest.max(Instant::now() + self.poll_interval);
         let mut is_poll_wanted = false;
@@ -275,8 +275,7 @@ impl Reconciler {
         }
     }
 
-    /// Begins what is waiting, as far as there are slots. What has no slot yet goes on
-    /// waiting.
+    /// Begins the waiting checks that get a slot. The others keep waiting.
     async fn begin_checks(&mut self) {
         let accounts = self.checks.accounts.count();
         let mut without_slot = VecDeque::new();
@@ -303,7 +302,7 @@ impl Reconciler {
                 // Another replica holds the lease, or it is no longer due.
                 Ok(None) => {}
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    warn!(key = %slot.check.key, %error, "a transaction is due and cannot be read");
+                    warn!(key = %slot.check.key, %error, "due transaction unreadable");
                 }
                 failed @ Err(_) => {
                     self.log_store_failure(&failed.map(drop));
@@ -317,12 +316,13 @@ impl Reconciler {
         self.waiting = without_slot;
     }
 
+    /// Makes a leased check in a task of its own.
     fn spawn(&self, slot: Slot, leased: LeasedCheck) {
         let checks = Arc::clone(&self.checks);
         self.checks.tasks.spawn(async move {
             let key = slot.check.key.clone();
             if let Err(error) = checks.check_leased(leased).await {
-                warn!(%key, %error, "a status check could not be stored");
+                warn!(%key, %error, "status check not stored; due again when its lease expires");
             }
             drop(slot);
         });
@@ -374,7 +374,11 @@ mod tests {
         }
         let mut running = RunningChecks::default();
         let asked = check("main", true);
-        assert_eq!(begun(&mut running, &asked, 1, 1), 1, "there is one for all");
+        assert_eq!(
+            begun(&mut running, &asked, 1, 1),
+            1,
+            "both kinds share one slot"
+        );
         running.end(&asked, &asked.account);
         assert_eq!(begun(&mut running, &check("main", false), 1, 1), 1);
     }

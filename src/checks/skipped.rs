@@ -9,32 +9,33 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::transaction::TransactionKey;
 
-/// How many are set skipped at once. Further ones are left until there is room: nothing is
-/// changed that was not seen due for the whole grace.
+/// The number of transactions that are tracked at once. Further ones are left alone until there is
+/// room: no transaction is changed that was not seen due for the whole grace period.
 const SKIPPED_MAX: usize = 4096;
 
-/// In how many parts the grace is counted at least: a sight counts for no more than one,
-/// however long ago the last one was.
-const LOOKS_MIN: i32 = 4;
+/// The smallest number of sightings that make up a grace period: each counts for at most an equal
+/// part of it, however long ago the last one was.
+const SIGHTINGS_MIN: i32 = 4;
 
-/// The transactions that are left to other gateways, and for how long they were seen due.
+/// The due checks that are left to other gateways, and the time for which each was seen due.
 #[derive(Default)]
 pub struct SkippedChecks(Mutex<BTreeMap<TransactionKey, Sighting>>);
 
-/// A transaction that was seen due.
+/// The sightings of a transaction that is due.
 struct Sighting {
-    /// Another version means that another process leased or settled it.
+    /// The version of the record. It changes when another process leases or settles the
+    /// transaction.
     version: u64,
     due_for: SignedDuration,
     last: Timestamp,
 }
 
-/// What to do about a due transaction that cannot be checked here.
+/// The decision about a due transaction that this gateway cannot check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SkipDecision {
     /// Leave it to a gateway that has the account.
     Leave,
-    /// Move the schedule on, or end it.
+    /// Advance the schedule, or end it.
     PassOver,
 }
 
@@ -43,12 +44,12 @@ impl SkippedChecks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts again: the store did not return what is due.
+    /// Discards all sightings, because the store failed to return the due transactions.
     pub(super) fn forget(&self) {
         self.seen().clear();
     }
 
-    /// Notes that a version of a transaction is due now.
+    /// Records that a version of a transaction is due now, and decides about it.
     pub(super) fn record_due(
         &self,
         key: &TransactionKey,
@@ -61,7 +62,7 @@ impl SkippedChecks {
             && sighting.version == version
         {
             let gap = now.duration_since(sighting.last);
-            let counted = gap.clamp(SignedDuration::ZERO, grace / LOOKS_MIN);
+            let counted = gap.clamp(SignedDuration::ZERO, grace / SIGHTINGS_MIN);
             sighting.due_for = sighting.due_for.saturating_add(counted);
             sighting.last = now;
             if sighting.due_for < grace {
@@ -101,7 +102,7 @@ mod tests {
         TransactionKey::new(&ReferenceCode::parse(format!("reference-{number:06}")).unwrap())
     }
 
-    /// Sees a version due at these times; returns what came of the last one.
+    /// Records a version as due at these times; returns the last decision.
     fn see(skipped: &SkippedChecks, version: u64, times: &[i64]) -> SkipDecision {
         let decisions = times
             .iter()
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_due_is_passed_over_after_the_grace() {
+    fn due_transaction_is_passed_over_after_the_grace_period() {
         let skipped = SkippedChecks::default();
         let times = [0, 100, 200, 300, 400, 500, 599];
         assert_eq!(see(&skipped, 1, &times), SkipDecision::Leave);
@@ -118,12 +119,12 @@ mod tests {
         assert_eq!(
             see(&skipped, 1, &[601]),
             SkipDecision::Leave,
-            "it starts again"
+            "the grace period restarts"
         );
     }
 
     #[test]
-    fn what_another_gateway_takes_begins_anew() {
+    fn grace_period_restarts_when_another_gateway_leases_transaction() {
         let skipped = SkippedChecks::default();
         assert_eq!(see(&skipped, 1, &[0, 150, 300, 450]), SkipDecision::Leave);
         assert_eq!(
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_looks_does_not_count() {
+    fn time_without_sightings_does_not_count() {
         let skipped = SkippedChecks::default();
         assert_eq!(
             see(&skipped, 1, &[0, 150, 300, 100_000]),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_left_alone_until_there_is_room() {
+    fn untracked_transaction_is_left_alone_until_there_is_room() {
         let skipped = SkippedChecks::default();
         let decide = |number, seconds| skipped.record_due(&key(number), 1, at(seconds), GRACE);
         for number in 0..SKIPPED_MAX {
@@ -160,7 +161,7 @@ mod tests {
                 "{seconds}"
             );
         }
-        // The others were not seen for longer than the grace: there is room.
+        // The others were not seen for longer than the grace period, so there is room.
         for seconds in [601, 751, 901, 1051] {
             assert_eq!(
                 decide(SKIPPED_MAX, seconds),

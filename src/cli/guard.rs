@@ -1,4 +1,4 @@
-//! `guard`: shows the failover guard, and turns it on or off at an operator's command.
+//! The command `guard`: it shows the failover guard, and turns it on or off.
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
@@ -41,17 +41,19 @@ pub enum GuardAction {
     },
 }
 
+/// The longest reason, in characters.
 const REASON_CHARS_MAX: usize = 500;
-/// The most reasons that are shown.
+/// The number of reasons that are shown.
 const ENDINGS_SHOWN: usize = 20;
-/// Who released a transaction, as its timeline shows it.
+/// The operator of a release, as the timeline of the transaction shows it.
 const OPERATOR: &str = "guard end";
 
+/// Parses the reason for ending the guard.
 fn parse_reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > REASON_CHARS_MAX {
         return Err(format!(
-            "give 1 to {REASON_CHARS_MAX} characters that say why nothing is lost"
+            "give the reason why nothing is lost, in 1 to {REASON_CHARS_MAX} characters"
         ));
     }
     if text.chars().any(char::is_control) {
@@ -60,10 +62,10 @@ fn parse_reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Does it, and says what the guard then is.
+/// Runs the action; returns the state of the guard after it.
 ///
 /// # Errors
-/// When the store cannot be used: an embedded one belongs to a running gateway.
+/// When the store cannot be used. A running gateway locks an embedded store.
 pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> Result<String> {
     let now = (ambient.now)();
     match action {
@@ -86,7 +88,7 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
             let released =
                 release::release(&*store, settings.guard, &settings.schedule, &by, ambient).await;
             let released = released.context(
-                "the guard is off, but not every quarantined transaction was looked at; run this \
+                "the guard is off, but not every quarantined transaction was reviewed; run guard end \
                  again",
             )?;
             Ok(format!(
@@ -97,7 +99,7 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     }
 }
 
-/// Opens the store to change it. One that lost records is opened under another history.
+/// Opens the store for writing. On a loss, opens an embedded store in another replication epoch.
 async fn open(settings: &Settings, ambient: Ambient, is_loss: bool) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
     let StoreSettings::Embedded {
@@ -110,7 +112,7 @@ async fn open(settings: &Settings, ambient: Ambient, is_loss: bool) -> Result<Ar
     let opened = if is_loss && path.exists() {
         RedbStore::open_restored(path, &identity).await
     } else if is_loss {
-        // In the place of a store that cannot be used any more: see docs/OPERATIONS.md.
+        // Replaces a store that is no longer usable: see docs/OPERATIONS.md.
         let redb = RedbSettings {
             must_exist: false,
             ..*redb
@@ -129,13 +131,14 @@ async fn open(settings: &Settings, ambient: Ambient, is_loss: bool) -> Result<Ar
     ))
 }
 
+/// Verifies that the file of an embedded store exists.
 fn verify_exists(path: &Path) -> Result<()> {
     ensure!(path.exists(), "store.path: there is no {}", path.display());
     Ok(())
 }
 
-/// Reads without writing anything: what opening a store writes may hide a loss from the
-/// gateways that run.
+/// Reads the state of the guard without writing: opening a store writes to it, which may hide a
+/// loss from running gateways.
 async fn read_view(settings: &StoreSettings) -> Result<(GuardView, Vec<Ending>)> {
     match settings {
         StoreSettings::Embedded { path, .. } => {
@@ -154,6 +157,7 @@ async fn read_view(settings: &StoreSettings) -> Result<(GuardView, Vec<Ending>)>
     }
 }
 
+/// Renders the state of the guard, and the reasons for which it was ended.
 fn render(view: &GuardView, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
     let mut text = match view {
         GuardView::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
@@ -170,6 +174,7 @@ fn render(view: &GuardView, endings: &[Ending], settings: &Settings, now: Timest
     text
 }
 
+/// Describes whether the guard is on in an epoch.
 fn describe_epoch(epoch: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
     match epoch.on(&settings.guard, now) {
         Some((since, until)) => {

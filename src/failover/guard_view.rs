@@ -22,7 +22,7 @@ pub enum GuardView {
 /// # Errors
 /// [`StoreError`] when it cannot be read.
 pub async fn view(store: &dyn Store) -> Result<GuardView, StoreError> {
-    Ok(view_of(Observation::read(store, None).await?))
+    Ok(view_of(&Observation::read(store, None).await?))
 }
 
 /// Builds the view from the parts of a store that cannot be opened for writing.
@@ -35,7 +35,7 @@ pub(crate) fn view_of_parts(
     history: String,
 ) -> Result<GuardView, StoreError> {
     let noted = text.as_deref().map(parse).transpose()?;
-    Ok(view_of(Observation {
+    Ok(view_of(&Observation {
         text,
         noted,
         seals,
@@ -45,7 +45,8 @@ pub(crate) fn view_of_parts(
     }))
 }
 
-fn view_of(observation: Observation) -> GuardView {
+/// Builds the view of an observation.
+fn view_of(observation: &Observation) -> GuardView {
     match observation.noted.clone() {
         None if observation.is_emptied_in_use => GuardView::UndetectedLoss,
         None => GuardView::Unused,

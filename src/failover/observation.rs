@@ -1,4 +1,4 @@
-//! Observation of a store's replication epoch, and the operator's changes of the guard.
+//! Observation of a store's replication epoch: its note, its seals, and a possible loss of records.
 
 use std::time::Duration;
 
@@ -10,35 +10,37 @@ use super::known_epoch::{EpochNote, KnownEpoch, LossStatus, NOTE, Seals, parse, 
 use crate::ledger::hub::LISTEN_AGAIN_AFTER;
 use crate::store::{Keep, Put, Store, StoreError};
 
-/// How long a store without a note must stay without another gateway before it is new: longer
-/// than one that runs takes to connect again.
+/// The time for which a store without a note must stay without another gateway before it counts as
+/// new: longer than a running gateway takes to reconnect.
 const NEW_AFTER: Duration = LISTEN_AGAIN_AFTER.saturating_add(Duration::from_millis(400));
-/// The pause between two looks for another gateway.
+/// The pause between two polls for another gateway.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// Longer than any store.
+/// The time for which the note is kept: longer than any store.
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
-/// What is found of the note and the seals.
+/// The note and the seals of a store, as read at one moment.
 pub(super) struct Observation {
     pub(super) text: Option<String>,
     pub(super) noted: Option<EpochNote>,
     pub(super) seals: Seals,
     pub(super) history: String,
-    /// There is no note, and other gateways are connected that must have had one.
+    /// There is no note, although other gateways are connected, which must have had one.
     pub(super) is_emptied_in_use: bool,
-    /// There is no note, and no other gateway is connected, but one may be soon.
+    /// There is no note, and no other gateway is connected yet.
     pub(super) may_be_new: bool,
 }
 
 impl Observation {
-    /// Reads everything, and writes nothing. `known` is what the caller had seen before.
+    /// Reads the note and the seals without writing. `known` is the epoch that the caller last saw.
     pub(super) async fn read(
         store: &dyn Store,
         known: Option<&KnownEpoch>,
     ) -> Result<Self, StoreError> {
-        // SUBTLE: the note before the seals. (1) We read the note with id X, (2) another
-        // gateway gives the note the id Y and seals with Y, (3) we read the seals and miss
-        // X. The note has changed by then, so what we conclude is not stored.
+        // SUBTLE: the note is read before the seals:
+        // 1. we read the note with id X;
+        // 2. another gateway gives the note the id Y, and seals with Y;
+        // 3. we read the seals, and miss X.
+        // The note has changed by then, so the compare-and-set of our conclusion fails.
         let text = store.note(NOTE).await?;
         let noted = text.as_deref().map(parse).transpose()?;
         let seals = store.seals().await?;
@@ -46,10 +48,11 @@ impl Observation {
         let history = store
             .history_name(seen.map(|seen| seen.history.as_str()))
             .await?;
-        // SUBTLE: a gateway listens only after its first look wrote the note. (1) Two gateways
-        // start on a new store, and one reads no note, (2) the other writes the note and then
-        // listens, (3) the first finds a listener. So it reads the note again: whoever finds
-        // listeners, and no note after that, is on an emptied store.
+        // SUBTLE: a gateway subscribes only after its first observation wrote the note:
+        // 1. two gateways start on a new store, and one reads no note;
+        // 2. the other writes the note, and then subscribes;
+        // 3. the first finds a subscriber.
+        // So the first reads the note again: subscribers without a note prove an emptied store.
         let (mut is_emptied_in_use, mut may_be_new) = (false, false);
         if noted.is_none() {
             let listeners = store.listeners().await?;
@@ -67,13 +70,16 @@ impl Observation {
         })
     }
 
-    /// Reads everything. What may be a new store is read again once other gateways had the
-    /// time to show that it is none.
+    /// Reads the note and the seals. Reads a store that may be new a second time, once other
+    /// gateways have had the time to reconnect.
     ///
-    /// SUBTLE: Redis without persistence restarts while gateway A runs and B starts. (1) The
-    /// connections of A break, (2) B connects and finds neither a note nor a listener, (3) A
-    /// listens again, after [`LISTEN_AGAIN_AFTER`]. Without the wait B takes the store for a
-    /// new one between (2) and (3), and buys again what A bought.
+    /// SUBTLE: Redis without persistence restarts while gateway A runs and B starts:
+    /// 1. the connections of A break;
+    /// 2. B connects, and finds neither a note nor a subscriber;
+    /// 3. A subscribes again, after [`LISTEN_AGAIN_AFTER`].
+    ///
+    /// Without the wait, B takes the store for a new one between 2 and 3, and buys again what A
+    /// bought.
     pub(super) async fn read_settled(
         store: &dyn Store,
         known: Option<&KnownEpoch>,
@@ -92,11 +98,12 @@ impl Observation {
         Self::read(store, known).await
     }
 
+    /// Returns true when every part of the store carries this seal.
     pub(super) fn is_sealed_with(&self, id: &str) -> bool {
         self.seals.iter().all(|seal| seal.as_deref() == Some(id))
     }
 
-    /// Returns true when the history is another one than the note's, or a part was emptied.
+    /// Returns true when the epoch differs from the note's, or a part of the store was emptied.
     pub(super) fn shows_loss_since(&self, noted: &EpochNote) -> bool {
         let is_torn = || {
             !noted
@@ -107,7 +114,7 @@ impl Observation {
         noted.history != self.history || noted.is_sealed && is_torn()
     }
 
-    /// Returns what is known of a loss now, and the id to keep.
+    /// Returns the loss that this observation proves, and the id to keep.
     fn assess_loss(
         &self,
         known: Option<&KnownEpoch>,
@@ -130,14 +137,15 @@ impl Observation {
         let is_other = known.is_some_and(|known| known.history != self.history);
         match noted.loss {
             LossStatus::NoneKnown if is_forgotten || is_other => (LossStatus::Since(now), None),
-            // The operator who ended the guard may have seen only the new note.
+            // The operator who ended the guard may have known only of the new note.
             LossStatus::Cleared if is_forgotten => (LossStatus::Since(now), None),
-            // Noticed after the note got this id, hence after the one we remember was lost.
+            // The loss was noticed after the note got this id, so after the loss of the id that we
+            // remember.
             loss => (loss, noted.id.clone()),
         }
     }
 
-    /// Stores a note in the place of the one found; `false` when that is gone.
+    /// Replaces the observed note by compare-and-set; returns false when it has changed since.
     pub(super) async fn replace(
         &self,
         store: &dyn Store,
@@ -152,13 +160,16 @@ impl Observation {
     }
 }
 
-/// What is known of the history now. It is a loss when the store names another one
-/// than its note, or than `known`, which the caller had seen before; when the note
-/// itself is gone, or has another id than `known`; or when a part of the store lost its
-/// seal. `random` makes the ids.
+/// Observes the replication epoch of a store, and stores what it concludes. `known` is the epoch
+/// that the caller last saw; `random` makes the ids.
+///
+/// It is a loss when
+/// - the store's epoch differs from the epoch of its note, or of `known`;
+/// - the note is gone, or has another id than `known`;
+/// - a part of the store has lost its seal.
 ///
 /// # Errors
-/// [`StoreError`] when that cannot be found out.
+/// [`StoreError`] when the store cannot be read or written.
 pub async fn observe(
     store: &dyn Store,
     known: Option<&KnownEpoch>,
@@ -186,6 +197,7 @@ pub async fn observe(
     }
 }
 
+/// Returns the expiry of the note.
 fn keep(now: Timestamp) -> Keep {
     Keep {
         now,

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::store::{List, Store, StoreError};
 
-/// Turns the guard on, whatever the note holds: an operator knows that records are lost. From then on
-/// the store rejects the claims of gateways that have not observed it yet.
+/// Turns the guard on, whatever the note holds: an operator knows that records are lost. From then
+/// on the store rejects the claims of gateways that have not observed it yet.
 ///
 /// # Errors
 /// [`StoreError`] when the note cannot be stored.
@@ -34,8 +34,8 @@ pub async fn start(
     }
 }
 
-/// Turns the guard off: an operator knows that no record is lost, and gives the reason. Fails after a
-/// loss that no gateway has noticed: the operator cannot have known of it.
+/// Turns the guard off: an operator knows that no record is lost, and gives the reason. Fails after
+/// a loss that no gateway has noticed: the operator cannot have known of it.
 ///
 /// # Errors
 /// [`StoreError`] when the note cannot be stored, and after a loss that no gateway has noticed.

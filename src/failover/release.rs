@@ -1,7 +1,7 @@
 //! The release of quarantined transactions, once an operator has ended the failover guard.
 //!
-//! Every step is one commit of one transaction, so it may be interrupted anywhere and run
-//! again: what was released is NOT_SENT, and is not found any more.
+//! Each step is one commit of one transaction, so the release is idempotent and may be interrupted
+//! anywhere: a released transaction is NOT_SENT, and no longer listed.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -15,15 +15,15 @@ use crate::{
     transaction::{Kept, Release, Schedule, Transaction, TransactionKey},
 };
 
-/// How many transactions are looked up at a time.
+/// The number of transactions in one listing.
 const PAGE: usize = 256;
 
-/// What became of the transactions that were held back.
+/// The result of releasing quarantined transactions.
 #[derive(Debug, Default)]
 pub(crate) struct ReleaseReport {
-    /// How many are NOT_SENT now.
+    /// The number of transactions that are NOT_SENT now.
     count: usize,
-    /// The rest, whose checks go on, each with the reason.
+    /// The transactions that stay quarantined and whose checks go on, each with the reason.
     kept: Vec<(String, String)>,
 }
 
@@ -49,10 +49,11 @@ impl fmt::Display for ReleaseReport {
     }
 }
 
-/// Releases what was held back and is provably unknown to callbacks and OKEBAYAR.
+/// Releases the quarantined transactions that provably no callback named and OKEBAYAR does not
+/// know.
 ///
 /// # Errors
-/// [`StoreError`] when the store does not answer; run it again.
+/// [`StoreError`] when the store does not answer; safe to retry.
 pub(crate) async fn release(
     store: &dyn Store,
     settings: GuardSettings,
@@ -61,7 +62,7 @@ pub(crate) async fn release(
     ambient: Ambient,
 ) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
-    // After the listing: a callback about a transaction that is listed is no orphan.
+    // Read after the listing: a callback about a listed transaction is not an orphan.
     let called_back = CallbackReferences::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings);
     let mut released = ReleaseReport::default();
     for entry in entries {
@@ -78,7 +79,7 @@ pub(crate) async fn release(
     Ok(released)
 }
 
-/// Every entry in the listing of CONFIRMING, which is the state of what is held back.
+/// Lists all transactions in CONFIRMING, the state of quarantined ones.
 async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
     let mut entries: Vec<Listed> = Vec::new();
     loop {
@@ -101,6 +102,7 @@ async fn confirming(store: &dyn Store) -> Result<Vec<Listed>, StoreError> {
     }
 }
 
+/// Releases one transaction.
 async fn release_one(
     store: &dyn Store,
     schedule: &Schedule,
@@ -111,7 +113,7 @@ async fn release_one(
 ) -> Result<Result<(), Kept>, StoreError> {
     let key: TransactionKey = entry.key()?;
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
-    // Starts again from what is stored as long as another process was faster.
+    // Retries with the stored record as long as another process committed first.
     while let Some(transaction) = current {
         let change = match transaction.release(by, (ambient.now)(), schedule) {
             Ok(_) if called_back.may_contain(&transaction) => return Ok(Err(Kept::CalledBack)),
@@ -127,10 +129,11 @@ async fn release_one(
     Ok(Err(Kept::NotHeldBack))
 }
 
-/// The reference codes that callbacks named while the store did not know them.
+/// The reference codes of orphan callbacks.
 struct CallbackReferences {
     references: HashSet<String>,
-    /// Older ones may have been dropped, because the list is full.
+    /// The time since which the list is complete; `None` while the list is not full, so nothing was
+    /// dropped.
     complete_since: Option<Timestamp>,
     settings: GuardSettings,
 }
@@ -150,8 +153,8 @@ impl CallbackReferences {
         }
     }
 
-    /// Returns true when a callback named it at any address, or may have: between the loss and
-    /// the moment it was held back, which is at most as long as the guard lasts.
+    /// Returns true when a callback named the transaction at any account's address, or may have
+    /// done so between the loss and the quarantine, which is at most as long as the guard lasts.
     fn may_contain(&self, transaction: &Transaction) -> bool {
         let is_complete = self.complete_since.is_none_or(|since| {
             let window = self.settings.lasts.saturating_add(self.settings.clock_skew);
@@ -164,7 +167,7 @@ impl CallbackReferences {
     }
 }
 
-/// A reference code without case and hyphens, which OKEBAYAR may drop.
+/// Returns a reference code without case and hyphens, which OKEBAYAR may drop.
 fn normalize(reference: &str) -> String {
     let kept = reference.chars().filter(|one| *one != '-');
     kept.map(|one| one.to_ascii_lowercase()).collect()
@@ -178,7 +181,7 @@ mod tests {
     use crate::transaction::AccountName;
 
     #[test]
-    fn a_full_list_of_orphans_may_have_dropped_any_of_the_guards_time() {
+    fn callback_references_are_incomplete_before_oldest_orphan_of_full_list() {
         let at = |hours: i64| Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap();
         let orphan = |number: i64| Orphan {
             account: AccountName::parse("main").unwrap(),

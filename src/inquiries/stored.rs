@@ -8,21 +8,21 @@ use crate::{
     transaction::{AccountName, Inquiries, Inquiry, InquiryCode, TooManyUnderCode},
 };
 
-/// Why an inquiry is not kept.
+/// The reason why an inquiry is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// It may not be stored.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Its code has too many live ones.
+    /// The inquiry code has too many inquiries that can still be paid.
     #[error(transparent)]
     TooMany(#[from] TooManyUnderCode),
 }
 
-/// Remembers an inquiry, beside the others under its code.
+/// Stores an inquiry, beside the others under its code. Idempotent.
 ///
 /// # Errors
-/// [`SaveError`] when it may not be stored.
+/// [`SaveError`] when it is not stored.
 pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), SaveError> {
     let name = inquiry_note_name(&inquiry.account, &inquiry.inquiry_code);
     let mut known = store.note(&name).await?;

@@ -1,5 +1,5 @@
-//! Orphans: callbacks about unknown reference codes, and inquiries that OKEBAYAR may have sold
-//! and that no transaction can stand for.
+//! Orphans: callbacks about unknown reference codes, and sales that OKEBAYAR may have made of an
+//! inquiry and that no transaction can represent.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,29 +9,29 @@ use super::item::{from_json, to_json};
 use crate::store::{Keep, List, Put, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
-/// A callback about a reference code that the store does not know: it may reveal
-/// a lost claim. It holds no serial number.
+/// A callback about an unknown reference code, which may reveal a lost claim. It holds no serial
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
     /// The account whose callback address was called.
     pub account: AccountName,
-    /// The reference code as it came, cut to 64 characters.
+    /// The reference code as received, cut to 64 characters.
     pub reference_code: String,
-    /// The status as it came, cut to 16 characters.
+    /// The status as received, cut to 16 characters.
     pub status: String,
-    /// When it came.
+    /// The time of receipt.
     pub at: Timestamp,
 }
 
-/// Keeps an orphan.
+/// Stores an orphan.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreError> {
     store.push(List::Orphans, &to_json(orphan)?).await.map(drop)
 }
 
-/// Returns up to `limit` orphans, newest first, after the newest `start`.
+/// Reads up to `limit` orphans, newest first, after the newest `start`.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
@@ -44,29 +44,29 @@ pub async fn orphans(
     items.iter().map(|item| from_json(item)).collect()
 }
 
-/// What a status check of an orphan's reference code brought. It holds no serial number.
+/// The result of a status check of an orphan's reference code. It holds no serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanCheck {
-    /// When it was made.
+    /// The time of the check.
     pub at: Timestamp,
-    /// The status code that OKEBAYAR answered.
+    /// The status code in OKEBAYAR's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Why it brought nothing; neither while it is being made.
+    /// The reason why the check was inconclusive. While the check is in flight, neither is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// How long what a check brought is kept, and how long after one that brought nothing
-/// another one may be made.
+/// The time for which the result of a check is kept.
 const CHECK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// The time after an inconclusive check from which another one may be made.
 const RECHECK_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// Claims the check of a reference code, which one of all gateways makes. `None` when it
-/// is made, or being made.
+/// Acquires the claim on the check of a reference code, which only one gateway may make. `None`
+/// when the check is made, in flight, or was inconclusive a moment ago.
 ///
 /// # Errors
-/// [`StoreError`] when the claim may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn claim_orphan_check(
     store: &dyn Store,
     account: &AccountName,
@@ -92,10 +92,10 @@ pub async fn claim_orphan_check(
     Ok((put == Put::Done).then_some(claim))
 }
 
-/// Keeps what a check brought, over its claim.
+/// Replaces the claim on a check by the result of the check.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn keep_orphan_check(
     store: &dyn Store,
     account: &AccountName,
@@ -105,14 +105,14 @@ pub async fn keep_orphan_check(
 ) -> Result<(), StoreError> {
     let name = check_note_name(account, reference.as_str());
     let kept = keep_check(check.at);
-    // A conflict means that another gateway claimed it since, and will keep its own.
+    // A conflict means that another gateway has claimed the check since, and stores its own result.
     store
         .put_note(&name, Some(claim), &to_json(check)?, kept)
         .await
         .map(drop)
 }
 
-/// Returns the result of the check of an orphan's reference code; `None` when none was made.
+/// Reads the result of the check of an orphan's reference code; `None` when no check has ended.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be read.
@@ -128,6 +128,7 @@ pub async fn orphan_check(
     Ok(check.filter(|check| check.status.is_some() || check.problem.is_some()))
 }
 
+/// Returns the expiry of a check's note.
 fn keep_check(now: Timestamp) -> Keep {
     Keep {
         now,
@@ -135,7 +136,7 @@ fn keep_check(now: Timestamp) -> Keep {
     }
 }
 
-/// Returns the name of the note of a check: one for all spellings of a reference code.
+/// Returns the name of a check's note, which is the same for all spellings of a reference code.
 fn check_note_name(account: &AccountName, reference: &str) -> String {
     let letters = reference.bytes().filter(u8::is_ascii_alphanumeric);
     let letters: Vec<u8> = letters.map(|byte| byte.to_ascii_lowercase()).collect();

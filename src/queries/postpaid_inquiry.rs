@@ -22,7 +22,7 @@ impl Queries {
     /// Inquires for a bill, under a reference code of the gateway's own.
     ///
     /// # Errors
-    /// [`QueryFailure`] when nothing was found.
+    /// [`QueryFailure`] when no inquiry results.
     pub async fn inquire_postpaid(
         self: &Arc<Self>,
         account: &AccountName,
@@ -31,7 +31,7 @@ impl Queries {
         let (account, question) = (account.clone(), question.clone());
         let (mut sender, receiver) = oneshot::channel();
         let queries = Arc::clone(self);
-        // In a task of its own, as before a prepaid purchase.
+        // In a task of its own, for the same reason as a prepaid inquiry.
         let asking = async move {
             let admitted = tokio::select! {
                 admitted = queries.admit_query(&account) => admitted,
@@ -47,6 +47,7 @@ impl Queries {
         receiver.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
+    /// Sends the inquiry, and stores its result.
     async fn ask_postpaid(
         self: &Arc<Self>,
         upstream: &Upstream,
@@ -54,7 +55,7 @@ impl Queries {
         question: &Question,
     ) -> Result<Found, QueryFailure> {
         let own = self.ambient.reference_code();
-        // What was paid after this moment may not be in the answer, however late that comes.
+        // The answer may lack payments made after this moment, however late it arrives.
         let asked_at = (self.ambient.now)();
         let (_, found) = upstream
             .client

@@ -25,11 +25,11 @@ use crate::{
 };
 
 impl Queries {
-    /// Inquires before a prepaid purchase. It goes under the caller's reference code, as
-    /// OKEBAYAR's own example does, unless there is none or the account says otherwise.
+    /// Inquires before a prepaid purchase. Uses the caller's reference code, as OKEBAYAR's own
+    /// example does, unless the caller gives none or the account is configured otherwise.
     ///
     /// # Errors
-    /// [`QueryFailure`] when nothing was found.
+    /// [`QueryFailure`] when no inquiry results.
     pub async fn inquire_prepaid(
         self: &Arc<Self>,
         account: &AccountName,
@@ -53,8 +53,8 @@ impl Queries {
         };
         let (mut sender, receiver) = oneshot::channel();
         let queries = Arc::clone(self);
-        // In a task of its own: a caller that goes away must not keep the gateway from
-        // seeing that OKEBAYAR sold.
+        // In a task of its own: a caller that disconnects must not keep the gateway from seeing
+        // that OKEBAYAR sold.
         let asking = async move {
             let admitted = tokio::select! {
                 admitted = queries.admit_query(&made.account) => admitted,
@@ -70,6 +70,7 @@ impl Queries {
         receiver.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
+    /// Sends the inquiry, and stores its mark, its answer and its result.
     async fn ask_prepaid(
         self: &Arc<Self>,
         upstream: &Upstream,
@@ -84,7 +85,7 @@ impl Queries {
             let (_, found) = asking.await;
             return self.keep_prepaid(made, found, None).await;
         };
-        // Noted before it is sent: a check of the purchase may find the inquiry.
+        // Marked before it is sent: a status check of the purchase may return the inquiry.
         let key = TransactionKey::new(&shared);
         let id = self.ambient.reference_code();
         let store = &*self.store;
@@ -93,7 +94,7 @@ impl Queries {
             .await
             .map_err(QueryFailure::StoreUnavailable)?;
         let (answered, found) = asking.await;
-        // From here on, before the store is written.
+        // Counted before the store is written, so that no purchase in between misses the sale.
         let is_sold = matches!(&found, Err(QueryError::SoldInstead(_)));
         let keeping = is_sold.then(|| begin_sale(&self.sales, made));
         let is_unsent = matches!(
@@ -111,8 +112,8 @@ impl Queries {
             None => Ok(()),
         };
         if let Err(error) = noted {
-            // It then counts as answered with any code, which is the careful reading.
-            debug!(%key, %error, "the answer to an inquiry could not be noted");
+            // The inquiry then counts as answered with any code, which is the safe assumption.
+            debug!(%key, %error, "answer to an inquiry not stored; it counts as answered with any code");
         }
         drop(in_flight);
         let found = match found {
@@ -130,8 +131,8 @@ impl Queries {
         self.keep_prepaid(made, found, keeping).await
     }
 
-    /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
-    /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
+    /// Returns true when the answer "duplicate" to an inquiry may mean that OKEBAYAR sold an
+    /// earlier one whose answer was lost: an inquiry itself is no duplicate of anything.
     async fn may_duplicate_sale(
         &self,
         upstream: &Upstream,
@@ -139,7 +140,7 @@ impl Queries {
         id: &str,
     ) -> bool {
         let store = &*self.store;
-        // It may be a duplicate of one that is still being answered.
+        // It may be a duplicate of an inquiry in flight.
         self.in_flight.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
             let state = stored.map(|stored| stored.standing().state);
@@ -149,7 +150,7 @@ impl Queries {
         !has_purchase && made.is_ok_and(|made| made.has_unanswered_beside(id))
     }
 
-    /// Keeps what a prepaid inquiry found, or may have bought.
+    /// Stores the result of a prepaid inquiry, or the sale that OKEBAYAR may have made of it.
     async fn keep_prepaid(
         self: &Arc<Self>,
         made: &PrepaidInquiryMade,
@@ -168,7 +169,7 @@ impl Queries {
     }
 }
 
-/// Counts a sale in this process, before the store is written.
+/// Counts a sale in this process before it is stored.
 fn begin_sale(sales: &Sales, made: &PrepaidInquiryMade) -> Keeping {
     sales.begin(
         &made.product_code,

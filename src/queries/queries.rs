@@ -1,4 +1,4 @@
-//! The queries of one process.
+//! The state of the queries of one process.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::{
     transaction::AccountName,
 };
 
-/// Queries OKEBAYAR without moving money.
+/// The queries of OKEBAYAR that move no money.
 pub struct Queries {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sales: Arc<Sales>,
-    /// The slots in which OKEBAYAR is called, shared with purchases.
+    /// The slots for calls to OKEBAYAR, shared with purchases.
     pub(crate) slots: Arc<CallSlots>,
-    /// Inquiries under callers' reference codes that have not ended.
+    /// The inquiries under callers' reference codes that are in flight.
     pub(crate) in_flight: InquiriesInFlight,
     pub(crate) ambient: Ambient,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Queries {
-    /// Keeps an inquiry before the caller is told of it, so that it can be paid.
+    /// Stores an inquiry before the caller receives it, so that it can be paid.
     pub(super) async fn keep(&self, found: Found) -> Result<Found, QueryFailure> {
         stored::save(&*self.store, &found.inquiry, (self.ambient.now)())
             .await
@@ -41,6 +41,7 @@ impl Queries {
         Ok(found)
     }
 
+    /// Builds the identification of an account that inquires.
     pub(super) fn asker<'a>(&self, account: &'a AccountName) -> Asker<'a> {
         Asker {
             account,
@@ -48,7 +49,8 @@ impl Queries {
         }
     }
 
-    /// Questions share the slots of purchases, and wait no longer for one.
+    /// Acquires a slot for a query. Queries share the slots of purchases, and wait no longer for
+    /// one.
     pub(super) async fn admit_query(
         &self,
         account: &AccountName,

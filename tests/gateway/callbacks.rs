@@ -522,7 +522,10 @@ async fn slow_senders_hold_nothing_up() {
 async fn assert_not_stored(url: &str) {
     let answer = reqwest::get(url).await.unwrap();
     assert_eq!(answer.status(), 503);
-    assert_eq!(answer.text().await.unwrap(), "callback not stored; retry later\n");
+    assert_eq!(
+        answer.text().await.unwrap(),
+        "callback not stored; retry later\n"
+    );
 }
 
 #[tokio::test]

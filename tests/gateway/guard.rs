@@ -729,10 +729,7 @@ async fn an_operator_sees_it_and_ends_it() {
     redis.start_again().await;
     let mut client = gateway.client().await;
     assert_held_back(&buy_again(&mut client, &reference()).await);
-    let warned = |line: &str| {
-        line.contains("the store may have lost records")
-            .then_some(())
-    };
+    let warned = |line: &str| line.contains("store may have lost records").then_some(());
     gateway.process.line(warned).await;
     let told = guard(&world, "show").await;
     assert!(
