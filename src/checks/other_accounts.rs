@@ -61,7 +61,12 @@ impl Checks {
                 }
                 _ => {
                     let code = asked.ok().map(|heard| heard.code.to_string());
-                    debug!(key = %about.key(), account = %name, code, "reference code may be known to another account");
+                    debug!(
+                        key = %about.key(),
+                        account = %name,
+                        code,
+                        "reference code may be known to another account"
+                    );
                     return Ok(OtherAccountsFinding::MayBeKnown);
                 }
             }

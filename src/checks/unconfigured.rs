@@ -113,8 +113,8 @@ impl Checks {
 /// The pause after a count, as a multiple of the time that the count took.
 const REST: u32 = 10;
 
-/// Counts the open transactions of accounts that are not configured, now and then every `interval`,
-/// until `stopping`; logs each such account once.
+/// Counts the open transactions of accounts that are not configured, at once and then every
+/// `interval`, until `stopping`; logs each such account once.
 pub async fn run(checks: Arc<Checks>, interval: Duration, stopping: CancellationToken) {
     let mut reported = BTreeSet::new();
     loop {

@@ -32,14 +32,14 @@ pub async fn view(store: &dyn Store) -> Result<GuardView, StoreError> {
 pub(crate) fn view_of_parts(
     text: Option<String>,
     seals: Seals,
-    history: String,
+    epoch: String,
 ) -> Result<GuardView, StoreError> {
     let noted = text.as_deref().map(parse).transpose()?;
     Ok(view_of(&Observation {
         text,
         noted,
         seals,
-        history,
+        epoch,
         is_emptied_in_use: false,
         may_be_new: false,
     }))

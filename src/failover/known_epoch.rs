@@ -29,7 +29,8 @@ pub struct KnownEpoch {
 /// id, which a gateway that remembers one takes for a loss.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EpochNote {
-    pub(super) history: String,
+    #[serde(rename = "history")]
+    pub(super) epoch: String,
     pub(super) loss: LossStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
@@ -63,14 +64,14 @@ pub fn split_epoch_name(name: &str) -> (&str, &str) {
 impl KnownEpoch {
     pub(super) fn new(note: EpochNote) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
-        let name = format!("{} {id}", note.history);
+        let name = format!("{} {id}", note.epoch);
         Self { note, name }
     }
 
     /// Returns the name of the epoch and the seal, as a claim gives them; [`split_epoch_name`]
     /// splits them.
     #[must_use]
-    pub fn history(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -133,7 +134,7 @@ mod tests {
 
     fn epoch(since: Option<i64>) -> KnownEpoch {
         KnownEpoch::new(EpochNote {
-            history: "h".to_owned(),
+            epoch: "h".to_owned(),
             loss: since.map_or(LossStatus::NoneKnown, |since| LossStatus::Since(at(since))),
             id: Some("1".to_owned()),
             is_sealed: true,
@@ -189,6 +190,6 @@ mod tests {
         let theirs = serde_json::to_string(&earlier).unwrap();
         let read = parse(&theirs).unwrap();
         assert_eq!((read.id, read.is_sealed), (None, false));
-        assert_eq!((read.history.as_str(), read.loss), ("h", earlier.loss));
+        assert_eq!((read.epoch.as_str(), read.loss), ("h", earlier.loss));
     }
 }

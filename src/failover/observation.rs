@@ -23,7 +23,7 @@ pub(super) struct Observation {
     pub(super) text: Option<String>,
     pub(super) noted: Option<EpochNote>,
     pub(super) seals: Seals,
-    pub(super) history: String,
+    pub(super) epoch: String,
     /// There is no note, although other gateways are connected, which must have had one.
     pub(super) is_emptied_in_use: bool,
     /// There is no note, and no other gateway is connected yet.
@@ -45,8 +45,8 @@ impl Observation {
         let noted = text.as_deref().map(parse).transpose()?;
         let seals = store.seals().await?;
         let seen = noted.as_ref().or(known.map(|known| &known.note));
-        let history = store
-            .history_name(seen.map(|seen| seen.history.as_str()))
+        let epoch = store
+            .history_name(seen.map(|seen| seen.epoch.as_str()))
             .await?;
         // SUBTLE: a gateway subscribes only after its first observation wrote the note:
         // 1. two gateways start on a new store, and one reads no note;
@@ -64,7 +64,7 @@ impl Observation {
             text,
             noted,
             seals,
-            history,
+            epoch,
             is_emptied_in_use,
             may_be_new,
         })
@@ -111,7 +111,7 @@ impl Observation {
                 .as_deref()
                 .is_some_and(|id| self.is_sealed_with(id))
         };
-        noted.history != self.history || noted.is_sealed && is_torn()
+        noted.epoch != self.epoch || noted.is_sealed && is_torn()
     }
 
     /// Returns the loss that this observation proves, and the id to keep.
@@ -134,7 +134,7 @@ impl Observation {
             return (LossStatus::Since(now), None);
         }
         let is_forgotten = known.is_some_and(|known| known.id.is_some() && known.id != noted.id);
-        let is_other = known.is_some_and(|known| known.history != self.history);
+        let is_other = known.is_some_and(|known| known.epoch != self.epoch);
         match noted.loss {
             LossStatus::NoneKnown if is_forgotten || is_other => (LossStatus::Since(now), None),
             // The operator who ended the guard may have known only of the new note.
@@ -181,7 +181,7 @@ pub async fn observe(
         let (loss, id) = observation.assess_loss(known, now);
         let id = id.unwrap_or_else(|| random().to_string());
         let note = EpochNote {
-            history: observation.history.clone(),
+            epoch: observation.epoch.clone(),
             loss,
             is_sealed: observation.is_sealed_with(&id),
             id: Some(id.clone()),

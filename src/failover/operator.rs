@@ -23,7 +23,7 @@ pub async fn start(
     loop {
         let observation = Observation::read(store, None).await?;
         let note = EpochNote {
-            history: observation.history.clone(),
+            epoch: observation.epoch.clone(),
             loss: LossStatus::Since(now),
             id: Some(random().to_string()),
             is_sealed: false,
@@ -70,7 +70,7 @@ pub async fn end(
             .as_ref()
             .and_then(|noted| noted.id.clone());
         let note = EpochNote {
-            history: observation.history.clone(),
+            epoch: observation.epoch.clone(),
             loss: LossStatus::Cleared,
             is_sealed: id
                 .as_deref()

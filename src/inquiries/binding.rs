@@ -115,10 +115,10 @@ impl InquiryRecords {
     /// holder is FAILED or NOT_SENT. A holder without a record may be about to claim, so it keeps
     /// the inquiry. Returns the holder as the inner error when it is another transaction.
     ///
-    /// Concurrent calls under two reference codes may compete for one inquiry. A holder sends only
-    /// if
-    /// 1. it still holds the inquiry after its claim (`purchase/recheck.rs`), and
-    /// 2. the previous holder had sent nothing, as read after the binding changed.
+    /// Concurrent calls under two reference codes may compete for one inquiry. Both must hold before
+    /// a holder sends:
+    /// 1. it still holds the inquiry after its claim (`purchase/recheck.rs`);
+    /// 2. the previous holder is FAILED or NOT_SENT, as read after the binding changed.
     ///
     /// Either the claim sees the new binding, or the check after it sees the claim.
     ///
@@ -138,17 +138,17 @@ impl InquiryRecords {
         };
         let mut binding = bind(None).await?;
         if binding.holder != *key {
-            if !self.has_sent_nothing(&binding.holder).await? {
+            if !self.has_paid_nothing(&binding.holder).await? {
                 return Ok(Err(binding.holder));
             }
             // SUBTLE: A holds the inquiry, B held it before, and neither was sent:
-            // 1. B sees that A has sent nothing;
+            // 1. B reads that A is FAILED or NOT_SENT;
             // 2. A claims, and is sent;
-            // 3. B takes over the binding, sees that A was sent, and gives up.
+            // 3. B takes over the binding, reads that A was sent, and gives up.
             // So B was not sent, but A was: a call that takes over from B must check A as well.
             if let Some(previous) = &binding.previous
                 && previous != key
-                && !self.has_sent_nothing(previous).await?
+                && !self.has_paid_nothing(previous).await?
             {
                 return Ok(Err(previous.clone()));
             }
@@ -156,14 +156,13 @@ impl InquiryRecords {
         }
         match binding.previous {
             _ if binding.holder != *key => Ok(Err(binding.holder)),
-            Some(previous) if !self.has_sent_nothing(&previous).await? => Ok(Err(previous)),
+            Some(previous) if !self.has_paid_nothing(&previous).await? => Ok(Err(previous)),
             _ => Ok(Ok(())),
         }
     }
 
-    /// Returns true when a transaction provably sent nothing that may pay: it is FAILED or
-    /// NOT_SENT.
-    async fn has_sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+    /// Returns true when a transaction provably paid nothing: it is FAILED or NOT_SENT.
+    async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(

@@ -113,7 +113,11 @@ impl Queries {
         };
         if let Err(error) = noted {
             // The inquiry then counts as answered with any code, which is the safe assumption.
-            debug!(%key, %error, "answer to an inquiry not stored; it counts as answered with any code");
+            debug!(
+                %key,
+                %error,
+                "answer to an inquiry not stored; it counts as answered with any code"
+            );
         }
         drop(in_flight);
         let found = match found {

@@ -110,7 +110,7 @@ async fn a_restored_embedded_store_has_another_history() {
     drop(RedbStore::open_restored(&file, &identity).await.unwrap());
     let store = open_redb(folder.path()).await;
     let guard = guard::observe(&store, None, at(5), random).await.unwrap();
-    assert_ne!(guard.history(), known.history());
+    assert_ne!(guard.name(), known.name());
     assert!(guard.on(&GUARD, at(6)).is_some());
     assert!(matches!(
         store.events_after(&cursor).await.unwrap(),
@@ -140,7 +140,7 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
     let store = &*opened.store;
     let known = guard::observe(store, None, at(0), random).await.unwrap();
     let started = guard::start(store, at(1), random).await.unwrap();
-    let refused = store.commit(&begin(1), Some(known.history())).await;
+    let refused = store.commit(&begin(1), Some(known.name())).await;
     let refused = refused.unwrap();
     assert!(matches!(refused, Commit::OtherHistory), "{refused:?}");
     let key = begin(1).transaction.key();
@@ -148,11 +148,11 @@ async fn a_commit_is_refused_under_a_seal_that_the_store_does_not_bear(kind: Sto
     let seen = guard::observe(store, Some(&known), at(2), random).await;
     let seen = seen.unwrap();
     assert_eq!((&seen, seen.on(&GUARD, at(2)).is_some()), (&started, true));
-    let committed = store.commit(&begin(1), Some(seen.history())).await.unwrap();
+    let committed = store.commit(&begin(1), Some(seen.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
     // Its end changes no seal: claims go on.
     guard::end(store, REASON, at(3), random).await.unwrap();
-    let committed = store.commit(&begin(2), Some(seen.history())).await.unwrap();
+    let committed = store.commit(&begin(2), Some(seen.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
     let ended = guard::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
@@ -177,10 +177,7 @@ async fn a_note_without_an_id_gets_one_and_is_a_loss_to_those_who_know_one(kind:
     assert_eq!(known.on(&GUARD, at(0)), None, "an update is no loss");
     let again = guard::observe(store, Some(&known), at(1), random).await;
     assert_eq!(again.unwrap(), known);
-    let committed = store
-        .commit(&begin(1), Some(known.history()))
-        .await
-        .unwrap();
+    let committed = store.commit(&begin(1), Some(known.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
 
     let ours = store.note("guard").await.unwrap();
@@ -202,7 +199,7 @@ async fn an_emptied_redis_is_noticed_before_the_next_claim_whoever_looked_first(
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
     let is_refused = async |name: &KnownEpoch, seed| {
-        let committed = store.commit(&begin(seed), Some(name.history())).await;
+        let committed = store.commit(&begin(seed), Some(name.name())).await;
         matches!(committed.unwrap(), Commit::OtherHistory)
     };
     let running = guard::observe(&store, None, at(0), random).await.unwrap();
@@ -243,13 +240,11 @@ async fn redis_has_another_history_when_it_may_have_lost_something() {
     let known = guard::observe(&store, None, at(0), random).await.unwrap();
     let is_lost = async |store: &RedisStore, known: Option<&KnownEpoch>| {
         let seen = guard::observe(store, known, at(5), random).await.unwrap();
-        let refused = store
-            .commit(&begin(1), Some(known.unwrap().history()))
-            .await;
+        let refused = store.commit(&begin(1), Some(known.unwrap().name())).await;
         let is_lost = seen.on(&GUARD, at(6)).is_some();
         match refused.unwrap() {
-            Commit::OtherHistory => assert!(is_lost && seen.history() != known.unwrap().history()),
-            _ => assert_eq!(seen.history(), known.unwrap().history()),
+            Commit::OtherHistory => assert!(is_lost && seen.name() != known.unwrap().name()),
+            _ => assert_eq!(seen.name(), known.unwrap().name()),
         }
         is_lost
     };
