@@ -2,9 +2,9 @@
 //! have lost records.
 //!
 //! Such a callback may be the only trace of a purchase that was sent. A status check of the
-//! reference code shows it, and its result is stored with the callback for an operator. It never
-//! creates a transaction (promise 7): the gateway knows neither the product nor the recipient, nor
-//! whether the caller still wants the purchase.
+//! reference code shows whether it was, and the result is stored with the callback for an operator.
+//! It never creates a transaction (promise 7): the gateway knows neither the product nor the
+//! recipient, nor whether the caller still wants the purchase.
 
 use std::time::Duration;
 

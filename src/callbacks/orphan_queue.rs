@@ -12,7 +12,9 @@ pub(super) type UnknownReference = (AccountName, ReferenceCode);
 
 /// The queue of unknown reference codes that await a status check.
 pub struct OrphanQueue {
+    /// The end for callbacks, which never waits.
     pub(super) sender: mpsc::Sender<UnknownReference>,
+    /// The end for the one task that makes the checks.
     pub(super) receiver: Mutex<mpsc::Receiver<UnknownReference>>,
 }
 

@@ -77,10 +77,11 @@ impl ReportReader {
         let (recorder, account) = (Arc::clone(&self.recorder), account.clone());
         let is_long = payload.length() > INLINE_PARSE_BYTES_MAX;
         let parse = move || {
-            // SUBTLE: the parse owns the permit. 1. The sender hangs up, and hyper drops the
-            // handler;
-            // 2. the parse goes on; 3. another callback takes the permit that the handler held. If
-            // the handler owned it, any number of parses would run at once.
+            // SUBTLE: the parse owns the permit. If the handler owned it:
+            // 1. the sender disconnects, and hyper drops the handler with its permit;
+            // 2. the parse goes on;
+            // 3. another callback acquires the permit, and is parsed as well.
+            // So any number of parses would run at once.
             let _permit = permit;
             let fields = payload.parse()?;
             drop(payload);

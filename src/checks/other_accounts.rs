@@ -51,7 +51,7 @@ impl Checks {
         for (name, upstream) in self.upstreams.iter().filter(|(name, _)| *name != own) {
             let asked = upstream.client.check_unknown(about.reference_code()).await;
             let lists = upstream.client.code_lists();
-            // A record is a sign, whatever the status.
+            // A record counts as a sign of the purchase, whatever its status.
             let absent = asked.as_ref().ok().filter(|heard| !heard.shows_record);
             match absent.map(|heard| heard.code) {
                 Some(code)

@@ -344,7 +344,7 @@ mod tests {
         }
     }
 
-    /// Counts the checks like this one that begin.
+    /// Returns how many checks like this one get a slot.
     fn begun(
         running: &mut RunningChecks,
         check: &DueCheck,

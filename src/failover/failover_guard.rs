@@ -21,7 +21,7 @@ use crate::{
     transaction::{Intent, Order, ReferenceCode, State, Transaction, TransactionKey},
 };
 
-/// The longest time of one verification of the store.
+/// The time-out of one verification of the store.
 pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The failover guard of this process: it verifies the store, follows its replication epoch, and
@@ -72,7 +72,7 @@ impl FailoverGuard {
         };
         let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
         let verified = verified.unwrap_or_else(|_| {
-            let problem = format!("no answer to its verification within {VERIFY_TIMEOUT:?}");
+            let problem = format!("no answer to the verification within {VERIFY_TIMEOUT:?}");
             Err(StoreError::Unavailable(problem))
         });
         let problem = verified.as_ref().err().map(ToString::to_string);

@@ -20,6 +20,7 @@ pub struct GuardSettings {
 /// The replication epoch of a store, and a possible loss of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEpoch {
+    /// The note.
     pub(super) note: EpochNote,
     /// The name of the epoch and the id of the note, as a claim gives them.
     name: String,
@@ -29,9 +30,12 @@ pub struct KnownEpoch {
 /// id, which a gateway that remembers one takes for a loss.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EpochNote {
+    /// The epoch in which the note was stored.
     #[serde(rename = "history")]
     pub(super) epoch: String,
+    /// The loss of records that is known.
     pub(super) loss: LossStatus,
+    /// The random id, which every gateway remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
     /// Every part of the store carried the id as its seal.
@@ -62,6 +66,7 @@ pub fn split_epoch_name(name: &str) -> (&str, &str) {
 }
 
 impl KnownEpoch {
+    /// Builds the epoch that a note describes.
     pub(super) fn new(note: EpochNote) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
         let name = format!("{} {id}", note.epoch);

@@ -8,9 +8,9 @@ use crate::{
     transaction::{State, Transaction, TransactionKey},
 };
 
-/// A transaction that a note lists.
+/// A transaction from a list of keys.
 pub struct ListedTransaction {
-    /// Its key.
+    /// The key of the transaction.
     pub key: TransactionKey,
     /// Its record; `None` when it was never claimed, is about to be claimed, or was lost.
     pub record: Option<Arc<Transaction>>,
@@ -47,7 +47,7 @@ pub fn is_open(transaction: &Transaction) -> bool {
 }
 
 impl FailoverGuard {
-    /// Loads the transactions of a list.
+    /// Loads the transactions of a list of keys. Observes the epoch where a record is missing.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.

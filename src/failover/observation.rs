@@ -20,9 +20,13 @@ const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
 /// The note and the seals of a store, as read at one moment.
 pub(super) struct Observation {
+    /// The text of the note.
     pub(super) text: Option<String>,
+    /// The parsed note.
     pub(super) noted: Option<EpochNote>,
+    /// The seals of the parts of the store.
     pub(super) seals: Seals,
+    /// The epoch that the store names.
     pub(super) epoch: String,
     /// There is no note, although other gateways are connected, which must have had one.
     pub(super) is_emptied_in_use: bool,

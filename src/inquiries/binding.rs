@@ -115,8 +115,8 @@ impl InquiryRecords {
     /// holder is FAILED or NOT_SENT. A holder without a record may be about to claim, so it keeps
     /// the inquiry. Returns the holder as the inner error when it is another transaction.
     ///
-    /// Concurrent calls under two reference codes may compete for one inquiry. Both must hold before
-    /// a holder sends:
+    /// Concurrent calls under two reference codes may compete for one inquiry. Both must hold
+    /// before a holder sends:
     /// 1. it still holds the inquiry after its claim (`purchase/recheck.rs`);
     /// 2. the previous holder is FAILED or NOT_SENT, as read after the binding changed.
     ///
