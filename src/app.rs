@@ -26,13 +26,13 @@ use crate::{
     accounts::{Upstream, Upstreams},
     admin::{self, Readiness},
     ambient::Ambient,
-    callbacks::listener::{self as callback, Callbacks},
+    callbacks::listener::{self as callback, CallbackListener},
     checks::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
     config::{AccountSettings, Fault, Settings},
-    failover::observation,
+    failover::operator,
     gateway::{Gateway, GatewaySettings},
     grpc::{
         DESCRIPTOR, GrpcServices, RefusalLayer,
@@ -104,7 +104,7 @@ impl App {
         let identity = settings.identity((ambient.random)());
         let (now, epoch) = ((ambient.now)(), identity.epoch);
         let record_loss: RecordLoss<'_> = &move |store| {
-            observation::start(store, now, move || epoch)
+            operator::start(store, now, move || epoch)
                 .map_ok(drop)
                 .boxed()
         };
@@ -170,7 +170,7 @@ impl App {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
         };
-        let router = callback::router(Callbacks::new(
+        let router = callback::router(CallbackListener::new(
             Arc::clone(&gateway.callbacks),
             secrets,
             settings.callbacks,

@@ -1,4 +1,4 @@
-//! The recorder of callbacks.
+//! The state of the recorder of callbacks; `record` and `orphan_checks` hold its work.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::{
     ledger::Ledger, store::Store, telemetry::Metrics, transaction::Schedule,
 };
 
-/// Stores callbacks with their transactions, or among the orphans.
+/// The recorder of callbacks: stores each with its transaction, or as an orphan.
 pub struct CallbackRecorder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) failover: Arc<FailoverGuard>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) inquiries: Arc<InquiryRecords>,
-    /// Callbacks about unknown reference codes that OKEBAYAR is to be asked about.
+    /// The unknown reference codes that await a status check.
     pub(crate) orphan_queue: OrphanQueue,
     pub(crate) schedule: Schedule,
     pub(crate) metrics: Metrics,

@@ -1,10 +1,10 @@
-//! Callbacks about reference codes that the store does not know, while it may have lost
-//! records.
+//! Status checks of reference codes that a callback named and the store does not hold, while it may
+//! have lost records.
 //!
-//! Such a callback may be the only trace of a purchase that was sent. A status check
-//! finds out, and what it says is kept with the callback for an operator. It never makes
-//! a transaction (promise 7): nobody here knows what was ordered, for whom, and whether
-//! the caller still wants it.
+//! Such a callback may be the only trace of a purchase that was sent. A status check of the
+//! reference code shows whether it was, and the result is stored with the callback for an operator.
+//! It never creates a transaction (promise 7): the gateway knows neither the product nor the
+//! recipient, nor whether the caller still wants the purchase.
 
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use crate::{
     transaction::{AccountName, ReferenceCode, StatusCode, TransactionKey},
 };
 
-/// From one check to the next, so that a flood of callbacks asks little of OKEBAYAR.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after a check, so that a flood of callbacks causes few calls to OKEBAYAR.
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 impl CallbackRecorder {
-    /// Has OKEBAYAR asked about the reference code of an orphan, where that is needed.
-    pub(crate) fn ask_about_orphan(&self, orphan: &Orphan) {
+    /// Enqueues the reference code of an orphan for a status check. Drops it when the queue is
+    /// full.
+    pub(crate) fn enqueue_orphan_check(&self, orphan: &Orphan) {
         let Ok(reference) = ReferenceCode::parse(orphan.reference_code.as_str()) else {
             return;
         };
@@ -37,8 +38,7 @@ impl CallbackRecorder {
         }
     }
 
-    /// Asks OKEBAYAR about the reference codes of orphans, one at a time, until the
-    /// gateway stops.
+    /// Checks the enqueued reference codes, one at a time, until the gateway stops.
     pub async fn check_orphans(&self) {
         for (account, _) in self.upstreams.iter() {
             self.metrics.no_orphan_checks(account);
@@ -47,11 +47,11 @@ impl CallbackRecorder {
         let checking = async {
             while let Some((account, reference)) = waiting.recv().await {
                 match self.check_orphan(&account, &reference).await {
-                    Ok(true) => tokio::time::sleep(PAUSE).await,
+                    Ok(true) => tokio::time::sleep(CHECK_PAUSE).await,
                     Ok(false) => {}
                     Err(error) => {
                         warn!(%account, reference_code = %reference, %error,
-                            "an orphan callback could not be checked");
+                            "orphan check failed");
                     }
                 }
             }
@@ -59,9 +59,9 @@ impl CallbackRecorder {
         self.stopping.run_until_cancelled(checking).await;
     }
 
-    /// Returns true when a reference code tells that it is young enough to be asked about:
-    /// a check past `checks.age_max` may become a new sale, and a callback may name any
-    /// reference code, however old.
+    /// Returns true when a reference code is provably young enough to check. OKEBAYAR may take a
+    /// check past `checks.age_max` for a new sale, and a callback may name any reference code,
+    /// however old.
     fn is_young(&self, reference: &ReferenceCode, now: Timestamp) -> bool {
         let skew = self.failover.clock_skew();
         reference.minted_at().is_some_and(|minted| {
@@ -70,8 +70,8 @@ impl CallbackRecorder {
         })
     }
 
-    /// Asks OKEBAYAR, if the store may have lost this reference code and nobody asked
-    /// before. Returns true when it was asked.
+    /// Checks a reference code, if the store may have lost its record and no gateway has checked it
+    /// yet. Returns true when OKEBAYAR was called.
     async fn check_orphan(
         &self,
         account: &AccountName,
@@ -81,16 +81,16 @@ impl CallbackRecorder {
         if !self.is_young(reference, now) {
             return Ok(false);
         }
-        // Read anew: the callback may come before anybody noticed the loss.
-        let guard = self.failover.refresh().await?;
+        // Observed again: the callback may arrive before any gateway notices the loss.
+        let epoch = self.failover.refresh().await?;
         let upstream = self.upstreams.get(account);
-        let Some(upstream) = upstream.filter(|_| self.failover.is_on(&guard)) else {
+        let Some(upstream) = upstream.filter(|_| self.failover.is_on(&epoch)) else {
             return Ok(false);
         };
         let key = TransactionKey::new(reference);
         let store = &*self.store;
         if store.load(&key).await?.is_some() {
-            // It was written again meanwhile, or belongs to another account.
+            // It was stored again meanwhile, or belongs to another account.
             return Ok(false);
         }
         let Some(claim) = orphans::claim_orphan_check(store, account, reference, now).await? else {
@@ -114,24 +114,25 @@ impl CallbackRecorder {
     }
 }
 
+/// Logs the result of a check.
 fn log(account: &AccountName, reference: &ReferenceCode, said: &Result<StatusCode, AnswerError>) {
     match said {
         Ok(code) if matches!(verdict::class(*code), "success" | "pending") => warn!(
             %account,
             reference_code = %reference,
             status_code = %code,
-            "a purchase that the store does not know is known to OKEBAYAR; the store has lost \
-             its record"
+            "purchase known to OKEBAYAR and not to the store: the store has lost its record; see \
+             the failover guard in docs/OPERATIONS.md"
         ),
         Ok(code) => warn!(
             %account,
             reference_code = %reference,
             status_code = %code,
-            "OKEBAYAR was asked about a reference code that the store does not know"
+            "orphan check made for a reference code that the store does not know"
         ),
         Err(nothing) => {
             debug!(%account, reference_code = %reference, %nothing,
-                "the check of an orphan callback brought nothing");
+                "orphan check inconclusive");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A callback: a hint from a stranger, stored before it is answered (promises 7
-//! and 12).
+//! Storing of callbacks. A callback is an unverified hint, and is stored before the response
+//! (promises 7 and 12).
 
 use std::sync::Arc;
 
@@ -22,23 +22,25 @@ use crate::{
     },
 };
 
-/// What became of a callback. Either way it is stored.
+/// The outcome of a callback, which is stored either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// It is in the timeline of its transaction.
-    Known,
-    /// Its reference code is not known here; it is among the orphans.
+pub enum CallbackOutcome {
+    /// The callback is in the timeline of its transaction.
+    Matched,
+    /// The reference code is unknown; the callback is stored as an orphan.
     Orphan,
 }
 
+/// The longest reference code of an orphan that is stored, in characters.
 const REFERENCE_CHARS_MAX: usize = 64;
+/// The longest status of an orphan that is stored, in characters.
 const STATUS_CHARS_MAX: usize = 16;
 
 impl CallbackRecorder {
-    /// Gives meaning to the names and texts of a callback.
+    /// Interprets the fields of a callback.
     ///
     /// # Errors
-    /// [`Unreadable`] when they contradict each other.
+    /// [`Unreadable`] when the fields contradict each other.
     pub fn read_report(&self, account: &AccountName, fields: Fields) -> Result<Answer, Unreadable> {
         match self.upstreams.get(account) {
             Some(upstream) => upstream.client.read_report(fields),
@@ -46,18 +48,18 @@ impl CallbackRecorder {
         }
     }
 
-    /// Stores a callback, and has it confirmed by a status check.
+    /// Stores a callback, and makes a confirming status check due.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be stored.
+    /// [`StoreError`] when it cannot be stored.
     pub async fn receive(
         &self,
         account: &AccountName,
         report: &Answer,
-    ) -> Result<Received, StoreError> {
+    ) -> Result<CallbackOutcome, StoreError> {
         let reference = report.reference_code.as_deref().unwrap_or_default();
         let known = match ReferenceCode::parse(reference) {
-            // Another account's transaction is none of this sender's business.
+            // The sender may not see another account's transaction.
             Ok(reference) => {
                 let named = TransactionRef {
                     key: TransactionKey::new(&reference),
@@ -70,9 +72,9 @@ impl CallbackRecorder {
         let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
             let orphan = self.orphan(account, report);
             orphans::add_orphan(&*self.store, &orphan).await?;
-            self.ask_about_orphan(&orphan);
-            info!(%account, "a callback about an unknown reference code");
-            return Ok(Received::Orphan);
+            self.enqueue_orphan_check(&orphan);
+            info!(%account, "callback for unknown reference code; stored as orphan");
+            return Ok(CallbackOutcome::Orphan);
         };
         let span = info_span!(
             "callback",
@@ -84,10 +86,10 @@ impl CallbackRecorder {
         link(&span, transaction.trace());
         let receiving = self.receive_known(transaction, upstream, report);
         receiving.instrument(span).await?;
-        Ok(Received::Known)
+        Ok(CallbackOutcome::Matched)
     }
 
-    /// Adds what a callback says to its transaction.
+    /// Adds a callback to the timeline of its transaction.
     async fn receive_known(
         &self,
         transaction: Arc<Transaction>,
@@ -96,7 +98,8 @@ impl CallbackRecorder {
     ) -> Result<(), StoreError> {
         let lists = upstream.client.code_lists();
         let believed = if upstream.callback_trusted {
-            self.believed(&transaction, upstream, report).await?
+            self.trusted_statement(&transaction, upstream, report)
+                .await?
         } else {
             None
         };
@@ -115,8 +118,8 @@ impl CallbackRecorder {
         Ok(())
     }
 
-    /// What a callback proves where callbacks are trusted.
-    async fn believed(
+    /// Returns what a callback proves, for an account whose callbacks are trusted.
+    async fn trusted_statement(
         &self,
         about: &Transaction,
         upstream: &Upstream,
@@ -129,7 +132,11 @@ impl CallbackRecorder {
             inquired: &inquired,
         };
         match verdict::of_trusted_callback(report, asked, lists) {
-            Ok(said) => self.inquiries.weigh(about, said).await.map(Some),
+            Ok(said) => self
+                .inquiries
+                .review_already_paid(about, said)
+                .await
+                .map(Some),
             Err(Ignored::Differs(differs)) => {
                 let ours = about.order().account_number.as_str();
                 let client = &upstream.client;
@@ -150,6 +157,7 @@ impl CallbackRecorder {
         }
     }
 
+    /// Builds the orphan of a callback about an unknown reference code.
     fn orphan(&self, account: &AccountName, report: &Answer) -> Orphan {
         let cut = |text: &Option<String>, chars: usize| {
             text.as_deref()

@@ -1,4 +1,4 @@
-//! The status checks of one process.
+//! The state of the status checks of one process.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::{
     transaction::Schedule,
 };
 
-/// Checks the status of transactions at OKEBAYAR, and resolves them by an operator's ruling.
+/// The status checks at OKEBAYAR, and resolutions by an operator.
 pub struct Checks {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) accounts: Arc<AccountDirectory>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) inquiries: Arc<InquiryRecords>,
-    /// Due transactions that are left to other gateways.
+    /// The due checks that this process leaves to other gateways.
     pub(crate) skipped: SkippedChecks,
     pub(crate) schedule: Schedule,
     pub(crate) metrics: Metrics,

@@ -11,21 +11,21 @@ use crate::{
     transaction::{AccountName, LeaseToken, Transaction, TransactionKey},
 };
 
-/// What a lease allows beyond the upstream time-out.
+/// The time of a lease beyond the upstream time-out.
 const LEASE_EXTRA: Duration = Duration::from_secs(10);
 
-/// A check whose lease this process holds.
+/// A due check whose lease this process holds.
 #[derive(Debug)]
 pub struct LeasedCheck {
     /// The transaction as it was when the lease began.
     pub(super) transaction: Arc<Transaction>,
     pub(super) lease: Lease,
-    /// When it began, by both clocks: either may stand still where the other does not.
+    /// The start of the lease by both clocks, either of which may stand still while the other runs.
     began: (Timestamp, Instant),
 }
 
 impl LeasedCheck {
-    /// Returns true when another process may hold the lease by now.
+    /// Returns true when the lease has expired, so that another process may hold one.
     pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         let (began_at, began) = self.began;
         let by_wall_clock = Duration::try_from(now.duration_since(began_at));
@@ -40,7 +40,7 @@ impl Checks {
         self.accounts.names_of(None).cloned().collect()
     }
 
-    /// The checks that are due now, up to about `limit` of each account and kind.
+    /// Returns the checks that are due now, up to about `limit` for each account and kind.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
@@ -50,7 +50,7 @@ impl Checks {
             .await
     }
 
-    /// A page of the due transactions that [`Checks::due`] does not find.
+    /// Returns a page of the due transactions that [`Checks::due`] does not find.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
@@ -63,12 +63,12 @@ impl Checks {
         found.inspect_err(|_| self.skipped.forget())
     }
 
-    /// The check of such a transaction; `None` when this gateway cannot make it. It then
-    /// takes no lease: another gateway may have the account.
+    /// Loads the due check of such a transaction; `None` when this gateway does not have its
+    /// account. It then acquires no lease: another gateway may have the account.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn place(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
+    pub async fn load_due(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
         let Some(due) = self.ledger.load(key).await? else {
             return Ok(None);
         };
@@ -84,12 +84,12 @@ impl Checks {
         }))
     }
 
-    /// Acquires the lease on a due check; `None` when another process holds it, or when
-    /// it is no longer due.
+    /// Acquires the lease on a due check; `None` when another process holds the lease, or the check
+    /// is no longer due.
     ///
     /// # Errors
-    /// [`StoreError`] when the store does not answer; a lease that was acquired all the
-    /// same runs out, and the check is due again.
+    /// [`StoreError`] on an indeterminate result: if the lease was acquired, it expires, and the check is
+    /// due again.
     pub async fn lease_due(&self, check: &DueCheck) -> Result<Option<LeasedCheck>, StoreError> {
         let Some(upstream) = self.upstreams.get(&check.account) else {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Checks {
             token: LeaseToken::new((self.ambient.random)()),
             lasts: upstream.timeout + LEASE_EXTRA,
         };
-        // Before the store counts it, so that this process sees its end first.
+        // Taken before the store starts the lease, so that it expires here first.
         let began = ((self.ambient.now)(), Instant::now());
         let leased = self.store.lease_check(check, began.0, lease).await?;
         Ok(leased.map(|transaction| LeasedCheck {

@@ -11,16 +11,16 @@ use crate::{
     transaction::{Transaction, TransactionRef},
 };
 
-/// What a caller that asks for a check allows beyond the upstream time-out.
+/// The time that a caller waits for a check beyond the upstream time-out.
 const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
 
-/// The reason why a caller is not told what a check brought.
+/// The reason why a caller does not receive the result of a check.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// Too many callers wait at once.
-    #[error("too many callers are waiting for an outcome")]
+    /// Too many callers wait for an outcome.
+    #[error("too many callers wait for an outcome; retry later")]
     TooManyWaiting,
-    /// The store held the transaction, and no longer does.
+    /// The store no longer holds the transaction.
     #[error("the store has lost the transaction")]
     Lost,
     /// The store does not answer.
@@ -28,18 +28,18 @@ pub enum CheckError {
     Store(#[from] StoreError),
 }
 
-/// A transaction after a check that a caller asked for.
+/// A transaction after a check on a caller's request.
 #[derive(Debug)]
-pub struct Checked {
-    /// As it stands now.
+pub struct CheckedTransaction {
+    /// The transaction after the check.
     pub transaction: Arc<Transaction>,
-    /// OKEBAYAR was asked meanwhile.
+    /// OKEBAYAR was called meanwhile.
     pub was_asked: bool,
 }
 
 impl Checks {
-    /// Has OKEBAYAR asked about a transaction now, and waits for that: one check for
-    /// all who ask at the same time, and no sooner after another than a callback's.
+    /// Makes a status check of a transaction due now, and waits for its result. Concurrent callers
+    /// share one check, which keeps the same distance from the last check as that of a callback.
     /// `None` when there is no such transaction.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Checks {
         &self,
         named: &TransactionRef,
         caller_deadline: Option<Instant>,
-    ) -> Result<Option<Checked>, CheckError> {
+    ) -> Result<Option<CheckedTransaction>, CheckError> {
         let _waiter = self
             .ledger
             .admit_waiter()
@@ -62,7 +62,7 @@ impl Checks {
             current.may_be_checked((self.ambient.now)(), &self.schedule),
             upstream,
         ) else {
-            return Ok(Some(Checked {
+            return Ok(Some(CheckedTransaction {
                 transaction: current,
                 was_asked: false,
             }));
@@ -70,7 +70,7 @@ impl Checks {
         let last = current.last_checked_at();
         let ask = |current: &Transaction| {
             let is_newer = current.last_checked_at() > last;
-            // It may have been armed again since it was read.
+            // Another attempt may have been armed since the transaction was read.
             let may_be_checked = current.may_be_checked((self.ambient.now)(), &self.schedule);
             if is_newer || !may_be_checked {
                 None
@@ -81,7 +81,7 @@ impl Checks {
         let asked = self.ledger.update(current, ask).await?;
         let is_checked = asked.last_checked_at() > last;
         if !is_checked && !asked.may_be_checked((self.ambient.now)(), &self.schedule) {
-            return Ok(Some(Checked {
+            return Ok(Some(CheckedTransaction {
                 transaction: asked,
                 was_asked: false,
             }));
@@ -100,7 +100,7 @@ impl Checks {
             Waited::WentBack(None) => return Err(CheckError::Lost),
         };
         let was_asked = transaction.last_checked_at() > last;
-        Ok(Some(Checked {
+        Ok(Some(CheckedTransaction {
             transaction,
             was_asked,
         }))

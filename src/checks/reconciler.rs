@@ -1,10 +1,10 @@
-//! Looks for status checks that are due and has them made, also those of a process that
-//! is gone (promise 11).
+//! The reconciler: it finds due status checks and makes them, including those of a process that has
+//! died (promise 11).
 //!
-//! Only as many checks are leased as there are slots. Their number grows with what is
-//! due. Checks that callbacks and callers asked for go first; but each kind, and where
-//! there are several accounts each account, leaves some slots to the others, so that
-//! nobody's flood and no slow OKEBAYAR starves what else is due.
+//! It leases only as many checks as it has slots, whose number grows with the number of due checks.
+//! Checks requested by callbacks and callers come first. But each kind of check leaves some slots
+//! to the other, and each account leaves some to the other accounts, so that neither a flood of
+//! requests nor a slow OKEBAYAR starves the rest.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,30 +22,30 @@ use crate::{
     transaction::{AccountName, TransactionKey},
 };
 
-/// How many checks may be made at once.
+/// The number of concurrent status checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Concurrency {
-    /// Always.
+    /// The number of slots when few checks are due.
     pub least: usize,
-    /// However many are due.
+    /// The number of slots when many checks are due.
     pub most: usize,
 }
 
-/// One slot more for each so many due checks.
+/// The number of due checks for each slot.
 const DUE_PER_SLOT: u64 = 16;
 
 impl Concurrency {
-    /// Returns the slots while so many checks are due.
+    /// Returns the number of slots while `due` checks are due.
     fn slots(self, due: u64) -> usize {
         let wanted = usize::try_from(due / DUE_PER_SLOT).unwrap_or(usize::MAX);
         wanted.clamp(self.least, self.most.max(self.least))
     }
 }
 
-/// The part of the slots that each kind of check leaves to the other, at least one.
+/// Each kind of check leaves one slot in this many to the other kind, and at least one.
 const LEFT_TO_OTHER_KIND: usize = 8;
 
-/// Returns the slots that checks of one kind may take.
+/// Returns the number of slots for checks of one kind.
 fn kind_max(slots: usize) -> usize {
     if slots < 2 {
         slots
@@ -54,7 +54,7 @@ fn kind_max(slots: usize) -> usize {
     }
 }
 
-/// Returns the slots that checks of one account may take: half, where there are others.
+/// Returns the number of slots for checks of one account: half, if there are other accounts.
 fn account_max(slots: usize, accounts: usize) -> usize {
     if accounts < 2 {
         slots
@@ -63,19 +63,20 @@ fn account_max(slots: usize, accounts: usize) -> usize {
     }
 }
 
-/// The checks that are being made.
+/// The number of checks in flight, by kind and account.
 #[derive(Debug, Default)]
-struct Running {
+struct RunningChecks {
     asked: usize,
     scheduled: usize,
     accounts: HashMap<AccountName, usize>,
 }
 
-impl Running {
+impl RunningChecks {
     fn count(&self) -> usize {
         self.asked + self.scheduled
     }
 
+    /// Returns the count of one kind.
     fn of_kind(&mut self, is_asked: bool) -> &mut usize {
         if is_asked {
             &mut self.asked
@@ -84,7 +85,7 @@ impl Running {
         }
     }
 
-    /// Takes a slot for a check of an account, if it may have one.
+    /// Counts a check in, if its kind and account have a slot left; returns false otherwise.
     fn begin(
         &mut self,
         check: &DueCheck,
@@ -103,6 +104,7 @@ impl Running {
         has_room
     }
 
+    /// Counts a check out.
     fn end(&mut self, check: &DueCheck, account: &AccountName) {
         let of_kind = self.of_kind(check.is_asked);
         *of_kind = of_kind.saturating_sub(1);
@@ -112,21 +114,21 @@ impl Running {
     }
 }
 
-/// What the slots have in common.
+/// The slots of the checks in flight.
 #[derive(Default)]
 struct Slots {
-    running: Mutex<Running>,
-    /// Notified when a slot is free again.
+    running: Mutex<RunningChecks>,
+    /// Notified when a slot becomes free.
     freed: Notify,
 }
 
 impl Slots {
-    fn running(&self) -> MutexGuard<'_, Running> {
+    fn running(&self) -> MutexGuard<'_, RunningChecks> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A slot that is taken; dropped when its check is over.
+/// An acquired slot. Dropping it after the check releases it.
 struct Slot {
     slots: Arc<Slots>,
     check: DueCheck,
@@ -141,14 +143,14 @@ impl Drop for Slot {
     }
 }
 
-/// The least pause between two looks at the store, and its least multiple of how long
-/// the last one took.
-const LOOK_PAUSE_MIN: Duration = Duration::from_millis(50);
-const LOOK_PAUSE_FACTOR: u32 = 4;
-/// How many transactions that are in no index of an account are loaded at a look.
+/// The shortest pause between two polls of the store, and the shortest as a multiple of the time
+/// that the last poll took.
+const POLL_PAUSE_MIN: Duration = Duration::from_millis(50);
+const POLL_PAUSE_FACTOR: u32 = 4;
+/// The number of transactions outside the accounts' indexes that are loaded in one poll.
 const UNINDEXED_MAX: usize = 64;
 
-/// Finds due checks and has them made.
+/// The state of the reconciler's loop.
 struct Reconciler {
     checks: Arc<Checks>,
     concurrency: Concurrency,
@@ -156,20 +158,19 @@ struct Reconciler {
     stopping: CancellationToken,
     slots: Arc<Slots>,
     slots_now: usize,
-    /// Found due, and not begun yet.
+    /// The due checks that have no slot yet.
     waiting: VecDeque<DueCheck>,
-    /// More is due than was found.
+    /// More checks are due than `waiting` holds.
     is_more_due: bool,
-    /// Found due, of an account that is not known yet.
-    unplaced: VecDeque<TransactionKey>,
-    /// The next page of those.
-    page: usize,
-    placed_at: Option<Instant>,
+    /// The due transactions that no index of this gateway's accounts holds.
+    unindexed: VecDeque<TransactionKey>,
+    /// The next page of them.
+    unindexed_page: usize,
+    unindexed_read_at: Option<Instant>,
     store_answers: bool,
 }
 
-/// Runs until `stopping`. Checks that have begun are finished as tasks of the
-/// gateway.
+/// Runs the reconciler until `stopping`. Checks in flight are finished as tasks of the gateway.
 pub async fn run(
     checks: Arc<Checks>,
     concurrency: Concurrency,
@@ -185,24 +186,24 @@ pub async fn run(
         slots_now: concurrency.least,
         waiting: VecDeque::new(),
         is_more_due: false,
-        unplaced: VecDeque::new(),
-        page: 0,
-        placed_at: None,
+        unindexed: VecDeque::new(),
+        unindexed_page: 0,
+        unindexed_read_at: None,
         store_answers: true,
     };
     while !reconciler.stopping.is_cancelled() {
         let began = Instant::now();
-        let looked = reconciler.look().await;
-        reconciler.note(&looked);
+        let found = reconciler.find_due().await;
+        reconciler.log_store_failure(&found);
         let ended = Instant::now();
-        let pause = ((ended - began) * LOOK_PAUSE_FACTOR).max(LOOK_PAUSE_MIN);
-        reconciler.work(ended + pause).await;
+        let pause = ((ended - began) * POLL_PAUSE_FACTOR).max(POLL_PAUSE_MIN);
+        reconciler.run_waiting(ended + pause).await;
     }
 }
 
 impl Reconciler {
-    /// Finds what is due now.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// Finds the checks that are due now.
+    async fn find_due(&mut self) -> Result<(), StoreError> {
         self.waiting.clear();
         self.is_more_due = false;
         let due = self.checks.due(self.concurrency.most).await?;
@@ -211,33 +212,36 @@ impl Reconciler {
         self.waiting.extend(due.checks);
         let running = self.slots.running().count();
         self.checks.metrics.checks_at_work(due.count, running);
-        self.place().await
+        self.find_unindexed().await
     }
 
-    /// Finds the account of what is due and in no index of an account that this gateway
-    /// has, some at every poll: an earlier release stored it, or its account is not
-    /// configured.
-    async fn place(&mut self) -> Result<(), StoreError> {
-        let placed_at = self.placed_at;
-        if placed_at.is_some_and(|placed_at| placed_at.elapsed() < self.poll_interval) {
+    /// Loads some of the due transactions that no index of this gateway's accounts holds, once in
+    /// each poll interval: an earlier release stored them, or their account is not configured.
+    async fn find_unindexed(&mut self) -> Result<(), StoreError> {
+        let read_at = self.unindexed_read_at;
+        if read_at.is_some_and(|read_at| read_at.elapsed() < self.poll_interval) {
             return Ok(());
         }
-        self.placed_at = Some(Instant::now());
-        if self.unplaced.is_empty() {
-            let found = self.checks.unindexed(self.page).await?;
-            self.page = if found.is_last { 0 } else { self.page + 1 };
-            self.unplaced.extend(found.keys);
+        self.unindexed_read_at = Some(Instant::now());
+        if self.unindexed.is_empty() {
+            let found = self.checks.unindexed(self.unindexed_page).await?;
+            self.unindexed_page = if found.is_last {
+                0
+            } else {
+                self.unindexed_page + 1
+            };
+            self.unindexed.extend(found.keys);
         }
         for _ in 0..UNINDEXED_MAX {
-            let Some(key) = self.unplaced.pop_front() else {
+            let Some(key) = self.unindexed.pop_front() else {
                 break;
             };
-            match self.checks.place(&key).await {
+            match self.checks.load_due(&key).await {
                 Ok(Some(check)) if check.is_asked => self.waiting.push_front(check),
                 Ok(Some(check)) => self.waiting.push_back(check),
                 Ok(None) => {}
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    warn!(%key, %error, "a transaction is due and cannot be read");
+                    warn!(%key, %error, "due transaction unreadable");
                 }
                 Err(error) => return Err(error),
             }
@@ -245,37 +249,36 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Logs a failure of the store once, not at every look.
-    fn note(&mut self, looked: &Result<(), StoreError>) {
-        if let (Err(error), true) = (looked, self.store_answers) {
-            warn!(%error, "due transactions cannot be looked up");
+    /// Logs a failure of the store once, not at every poll.
+    fn log_store_failure(&mut self, found: &Result<(), StoreError>) {
+        if let (Err(error), true) = (found, self.store_answers) {
+            warn!(%error, "due transactions unreadable; retrying at the next poll");
         }
-        self.store_answers = looked.is_ok();
+        self.store_answers = found.is_ok();
     }
 
-    /// Begins checks as slots become free, until the store is to be looked at again: at
-    /// `earliest` if something may be found, else after the poll interval.
-    async fn work(&mut self, earliest: Instant) {
+    /// Begins waiting checks as slots become free, until the next poll: at `earliest` if more
+    /// checks may be due, otherwise after the poll interval.
+    async fn run_waiting(&mut self, earliest: Instant) {
         let latest = earliest.max(Instant::now() + self.poll_interval);
-        let mut is_wanted = false;
+        let mut is_poll_wanted = false;
         loop {
             self.begin_checks().await;
-            is_wanted |= self.waiting.is_empty() && self.is_more_due;
-            let until = if is_wanted { earliest } else { latest };
+            is_poll_wanted |= self.waiting.is_empty() && self.is_more_due;
+            let until = if is_poll_wanted { earliest } else { latest };
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
-                () = self.checks.ledger.due_changed(), if !is_wanted => is_wanted = true,
+                () = self.checks.ledger.due_changed(), if !is_poll_wanted => is_poll_wanted = true,
                 () = self.slots.freed.notified(), if !self.waiting.is_empty() => {}
             }
         }
     }
 
-    /// Begins what is waiting, as far as there are slots. What has no slot yet goes on
-    /// waiting.
+    /// Begins the waiting checks that get a slot. The others keep waiting.
     async fn begin_checks(&mut self) {
         let accounts = self.checks.accounts.count();
-        let mut passed = VecDeque::new();
+        let mut without_slot = VecDeque::new();
         while !self.stopping.is_cancelled()
             && self.slots.running().count() < self.slots_now
             && let Some(check) = self.waiting.pop_front()
@@ -286,7 +289,7 @@ impl Reconciler {
                 .running()
                 .begin(&check, &account, self.slots_now, accounts);
             if !has_slot {
-                passed.push_back(check);
+                without_slot.push_back(check);
                 continue;
             }
             let slot = Slot {
@@ -299,26 +302,27 @@ impl Reconciler {
                 // Another replica holds the lease, or it is no longer due.
                 Ok(None) => {}
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    warn!(key = %slot.check.key, %error, "a transaction is due and cannot be read");
+                    warn!(key = %slot.check.key, %error, "due transaction unreadable");
                 }
                 failed @ Err(_) => {
-                    self.note(&failed.map(drop));
+                    self.log_store_failure(&failed.map(drop));
                     self.is_more_due = false;
                     self.waiting.clear();
                     return;
                 }
             }
         }
-        passed.append(&mut self.waiting);
-        self.waiting = passed;
+        without_slot.append(&mut self.waiting);
+        self.waiting = without_slot;
     }
 
+    /// Makes a leased check in a task of its own.
     fn spawn(&self, slot: Slot, leased: LeasedCheck) {
         let checks = Arc::clone(&self.checks);
         self.checks.tasks.spawn(async move {
             let key = slot.check.key.clone();
             if let Err(error) = checks.check_leased(leased).await {
-                warn!(%key, %error, "a status check could not be stored");
+                warn!(%key, %error, "status check not stored; due again when its lease expires");
             }
             drop(slot);
         });
@@ -340,8 +344,13 @@ mod tests {
         }
     }
 
-    /// Counts the checks like this one that begin.
-    fn begun(running: &mut Running, check: &DueCheck, slots: usize, accounts: usize) -> usize {
+    /// Returns how many checks like this one get a slot.
+    fn begun(
+        running: &mut RunningChecks,
+        check: &DueCheck,
+        slots: usize,
+        accounts: usize,
+    ) -> usize {
         let begin = |_: &usize| running.begin(check, &check.account, slots, accounts);
         (0..1000).take_while(begin).count()
     }
@@ -359,20 +368,24 @@ mod tests {
     #[test]
     fn each_kind_of_check_leaves_slots_to_the_other() {
         for first in [true, false] {
-            let mut running = Running::default();
+            let mut running = RunningChecks::default();
             assert_eq!(begun(&mut running, &check("main", first), 64, 1), 56);
             assert_eq!(begun(&mut running, &check("main", !first), 64, 1), 8);
         }
-        let mut running = Running::default();
+        let mut running = RunningChecks::default();
         let asked = check("main", true);
-        assert_eq!(begun(&mut running, &asked, 1, 1), 1, "there is one for all");
+        assert_eq!(
+            begun(&mut running, &asked, 1, 1),
+            1,
+            "both kinds share one slot"
+        );
         running.end(&asked, &asked.account);
         assert_eq!(begun(&mut running, &check("main", false), 1, 1), 1);
     }
 
     #[test]
     fn an_account_takes_at_most_half_of_the_slots_from_others() {
-        let mut running = Running::default();
+        let mut running = RunningChecks::default();
         assert_eq!(begun(&mut running, &check("slow", false), 8, 2), 4);
         assert_eq!(begun(&mut running, &check("other", false), 8, 2), 3);
         assert_eq!(begun(&mut running, &check("other", true), 8, 2), 1);

@@ -1,4 +1,4 @@
-//! Resolution by an operator.
+//! Resolution of a transaction by an operator.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::{
     transaction::{CannotResolve, Ruling, Transaction, TransactionRef},
 };
 
-/// Why a transaction is not resolved.
+/// The reason why a transaction is not resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
     NotFound,
-    /// It is in no state to be resolved, or changed since the operator looked.
+    /// Its state does not allow it, or it changed since the operator saw it.
     #[error(transparent)]
     CannotResolve(#[from] CannotResolve),
     /// The store does not answer.
@@ -23,8 +23,7 @@ pub enum ResolveError {
 }
 
 impl Checks {
-    /// Settles a transaction by an operator's ruling; the same ruling again changes
-    /// nothing.
+    /// Settles a transaction by an operator's ruling. Idempotent.
     ///
     /// # Errors
     /// [`ResolveError`] when it is not resolved.

@@ -9,80 +9,81 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::transaction::TransactionKey;
 
-/// How many are set aside at once. Further ones are left until there is room: nothing is
-/// changed that was not seen due for the whole grace.
+/// The number of transactions that are tracked at once. Further ones are left alone until there is
+/// room: no transaction is changed that was not seen due for the whole grace period.
 const SKIPPED_MAX: usize = 4096;
 
-/// In how many parts the grace is counted at least: a sight counts for no more than one,
-/// however long ago the last one was.
-const LOOKS_MIN: i32 = 4;
+/// The smallest number of sightings that make up a grace period: each counts for at most an equal
+/// part of it, however long ago the last one was.
+const SIGHTINGS_MIN: i32 = 4;
 
-/// The transactions that are left to other gateways, and for how long they were seen due.
+/// The due checks that are left to other gateways, and the time for which each was seen due.
 #[derive(Default)]
-pub struct SkippedChecks(Mutex<BTreeMap<TransactionKey, Seen>>);
+pub struct SkippedChecks(Mutex<BTreeMap<TransactionKey, Sighting>>);
 
-/// A transaction that was seen due.
-struct Seen {
-    /// Another version means that another process leased or settled it.
+/// The sightings of a transaction that is due.
+struct Sighting {
+    /// The version of the record. It changes when another process leases or settles the
+    /// transaction.
     version: u64,
     due_for: SignedDuration,
     last: Timestamp,
 }
 
-/// What to do about a due transaction that cannot be checked here.
+/// The decision about a due transaction that this gateway cannot check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum SkipDecision {
     /// Leave it to a gateway that has the account.
     Leave,
-    /// Move the schedule on, or end it.
+    /// Advance the schedule, or end it.
     PassOver,
 }
 
 impl SkippedChecks {
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, Seen>> {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, Sighting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts again: the store did not return what is due.
+    /// Discards all sightings, because the store failed to return the due transactions.
     pub(super) fn forget(&self) {
         self.seen().clear();
     }
 
-    /// Notes that a version of a transaction is due now.
-    pub(super) fn turn(
+    /// Records that a version of a transaction is due now, and decides about it.
+    pub(super) fn record_due(
         &self,
         key: &TransactionKey,
         version: u64,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Turn {
+    ) -> SkipDecision {
         let mut all = self.seen();
-        if let Some(seen) = all.get_mut(key)
-            && seen.version == version
+        if let Some(sighting) = all.get_mut(key)
+            && sighting.version == version
         {
-            let gap = now.duration_since(seen.last);
-            let counted = gap.clamp(SignedDuration::ZERO, grace / LOOKS_MIN);
-            seen.due_for = seen.due_for.saturating_add(counted);
-            seen.last = now;
-            if seen.due_for < grace {
-                return Turn::Leave;
+            let gap = now.duration_since(sighting.last);
+            let counted = gap.clamp(SignedDuration::ZERO, grace / SIGHTINGS_MIN);
+            sighting.due_for = sighting.due_for.saturating_add(counted);
+            sighting.last = now;
+            if sighting.due_for < grace {
+                return SkipDecision::Leave;
             }
             all.remove(key);
-            return Turn::PassOver;
+            return SkipDecision::PassOver;
         }
         if all.len() >= SKIPPED_MAX && !all.contains_key(key) {
-            all.retain(|_, seen| now.duration_since(seen.last) <= grace);
+            all.retain(|_, sighting| now.duration_since(sighting.last) <= grace);
             if all.len() >= SKIPPED_MAX {
-                return Turn::Leave;
+                return SkipDecision::Leave;
             }
         }
-        let seen = Seen {
+        let sighting = Sighting {
             version,
             due_for: SignedDuration::ZERO,
             last: now,
         };
-        all.insert(key.clone(), seen);
-        Turn::Leave
+        all.insert(key.clone(), sighting);
+        SkipDecision::Leave
     }
 }
 
@@ -101,55 +102,73 @@ mod tests {
         TransactionKey::new(&ReferenceCode::parse(format!("reference-{number:06}")).unwrap())
     }
 
-    /// Sees a version due at these times; returns what came of the last one.
-    fn see(aside: &SkippedChecks, version: u64, times: &[i64]) -> Turn {
-        let turns = times
+    /// Records a version as due at these times; returns the last decision.
+    fn see(skipped: &SkippedChecks, version: u64, times: &[i64]) -> SkipDecision {
+        let decisions = times
             .iter()
-            .map(|seconds| aside.turn(&key(1), version, at(*seconds), GRACE));
-        turns.last().unwrap()
+            .map(|seconds| skipped.record_due(&key(1), version, at(*seconds), GRACE));
+        decisions.last().unwrap()
     }
 
     #[test]
-    fn what_stays_due_is_passed_over_after_the_grace() {
-        let aside = SkippedChecks::default();
+    fn due_transaction_is_passed_over_after_the_grace_period() {
+        let skipped = SkippedChecks::default();
         let times = [0, 100, 200, 300, 400, 500, 599];
-        assert_eq!(see(&aside, 1, &times), Turn::Leave);
-        assert_eq!(see(&aside, 1, &[600]), Turn::PassOver);
-        assert_eq!(see(&aside, 1, &[601]), Turn::Leave, "it starts again");
+        assert_eq!(see(&skipped, 1, &times), SkipDecision::Leave);
+        assert_eq!(see(&skipped, 1, &[600]), SkipDecision::PassOver);
+        assert_eq!(
+            see(&skipped, 1, &[601]),
+            SkipDecision::Leave,
+            "the grace period restarts"
+        );
     }
 
     #[test]
-    fn what_another_gateway_takes_begins_anew() {
-        let aside = SkippedChecks::default();
-        assert_eq!(see(&aside, 1, &[0, 150, 300, 450]), Turn::Leave);
-        assert_eq!(see(&aside, 2, &[600, 750, 900, 1050]), Turn::Leave);
-        assert_eq!(see(&aside, 2, &[1200]), Turn::PassOver);
+    fn grace_period_restarts_when_another_gateway_leases_transaction() {
+        let skipped = SkippedChecks::default();
+        assert_eq!(see(&skipped, 1, &[0, 150, 300, 450]), SkipDecision::Leave);
+        assert_eq!(
+            see(&skipped, 2, &[600, 750, 900, 1050]),
+            SkipDecision::Leave
+        );
+        assert_eq!(see(&skipped, 2, &[1200]), SkipDecision::PassOver);
     }
 
     #[test]
-    fn a_time_without_looks_does_not_count() {
-        let aside = SkippedChecks::default();
-        assert_eq!(see(&aside, 1, &[0, 150, 300, 100_000]), Turn::Leave);
-        let aside = SkippedChecks::default();
-        assert_eq!(see(&aside, 1, &[0, 150, 300, 450]), Turn::Leave);
-        aside.forget();
-        assert_eq!(see(&aside, 1, &[600]), Turn::Leave);
+    fn time_without_sightings_does_not_count() {
+        let skipped = SkippedChecks::default();
+        assert_eq!(
+            see(&skipped, 1, &[0, 150, 300, 100_000]),
+            SkipDecision::Leave
+        );
+        let skipped = SkippedChecks::default();
+        assert_eq!(see(&skipped, 1, &[0, 150, 300, 450]), SkipDecision::Leave);
+        skipped.forget();
+        assert_eq!(see(&skipped, 1, &[600]), SkipDecision::Leave);
     }
 
     #[test]
-    fn what_finds_no_room_is_left_alone_until_there_is_room() {
-        let aside = SkippedChecks::default();
-        let turn = |number, seconds| aside.turn(&key(number), 1, at(seconds), GRACE);
+    fn untracked_transaction_is_left_alone_until_there_is_room() {
+        let skipped = SkippedChecks::default();
+        let decide = |number, seconds| skipped.record_due(&key(number), 1, at(seconds), GRACE);
         for number in 0..SKIPPED_MAX {
-            assert_eq!(turn(number, 0), Turn::Leave);
+            assert_eq!(decide(number, 0), SkipDecision::Leave);
         }
         for seconds in [1, 150, 300, 450, 600] {
-            assert_eq!(turn(SKIPPED_MAX, seconds), Turn::Leave, "{seconds}");
+            assert_eq!(
+                decide(SKIPPED_MAX, seconds),
+                SkipDecision::Leave,
+                "{seconds}"
+            );
         }
-        // The others were not seen for longer than the grace: there is room.
+        // The others were not seen for longer than the grace period, so there is room.
         for seconds in [601, 751, 901, 1051] {
-            assert_eq!(turn(SKIPPED_MAX, seconds), Turn::Leave, "{seconds}");
+            assert_eq!(
+                decide(SKIPPED_MAX, seconds),
+                SkipDecision::Leave,
+                "{seconds}"
+            );
         }
-        assert_eq!(turn(SKIPPED_MAX, 1201), Turn::PassOver);
+        assert_eq!(decide(SKIPPED_MAX, 1201), SkipDecision::PassOver);
     }
 }

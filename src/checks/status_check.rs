@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::{Instrument, debug, info_span};
 
-use super::{checks::Checks, elsewhere::Elsewhere, lease::LeasedCheck};
+use super::{checks::Checks, lease::LeasedCheck, other_accounts::OtherAccountsFinding};
 use crate::{
     accounts::Upstream,
     okebayar::answer_error::AnswerError,
@@ -15,11 +15,11 @@ use crate::{
 };
 
 impl Checks {
-    /// Makes a check, and releases its lease together with what it brought.
+    /// Makes a status check, and stores its result and the release of its lease in one commit.
     ///
     /// # Errors
-    /// [`StoreError`] when the store does not answer; the lease then runs out, and
-    /// the check is due again.
+    /// [`StoreError`] when the store does not answer; the lease then expires, and the check is due
+    /// again.
     pub async fn check_leased(&self, leased: LeasedCheck) -> Result<(), StoreError> {
         let due = &leased.transaction;
         let Some(upstream) = self.upstreams.get(due.account()) else {
@@ -34,7 +34,7 @@ impl Checks {
         self.ask_about(&leased, upstream).instrument(span).await
     }
 
-    /// Asks OKEBAYAR about a transaction, and adds what it says.
+    /// Checks the status of a transaction at OKEBAYAR, and commits the result.
     async fn ask_about(&self, leased: &LeasedCheck, upstream: &Upstream) -> Result<(), StoreError> {
         let (due, token) = (Arc::clone(&leased.transaction), leased.lease.token);
         let (key, now) = (due.key(), (self.ambient.now)());
@@ -42,7 +42,7 @@ impl Checks {
         // The due index counts in milliseconds.
         let is_early = |until: Timestamp| now.as_millisecond() < until.as_millisecond();
         if due.sending_until(&self.schedule).is_some_and(is_early) {
-            debug!(%key, "a status check waits until the POST is over");
+            debug!(%key, "status check postponed until the POST is over");
             return Ok(());
         }
         if due.is_too_old(now, &self.schedule) {
@@ -58,11 +58,11 @@ impl Checks {
         let said = match upstream.client.check(&due, &inquired).await {
             Ok(statement) => {
                 self.metrics.check(&account, "learnt");
-                Some(self.inquiries.weigh(&due, statement).await?)
+                Some(self.inquiries.review_already_paid(&due, statement).await?)
             }
             Err(nothing) => {
                 self.metrics.check(&account, nothing.kind());
-                debug!(%key, %nothing, "a status check brought nothing");
+                debug!(%key, %nothing, "status check inconclusive");
                 is_absent = matches!(nothing, AnswerError::NoSign(_));
                 None
             }
@@ -70,16 +70,19 @@ impl Checks {
         let denies =
             is_absent || matches!(&said, Some(said) if said.finding == Finding::NotReceived);
         let (said, is_absent) = if denies && due.is_quarantined() {
-            let elsewhere = self.known_elsewhere(&due).await?;
-            let said = said.filter(|_| elsewhere == Elsewhere::NotReceived);
-            (said, is_absent && elsewhere != Elsewhere::MayBeKnown)
+            let others = self.check_other_accounts(&due).await?;
+            let said = said.filter(|_| others == OtherAccountsFinding::NotReceived);
+            (
+                said,
+                is_absent && others != OtherAccountsFinding::MayBeKnown,
+            )
         } else {
             (said, is_absent)
         };
         let observe = |current: &Transaction| {
             let now = (self.ambient.now)();
-            // Rules about time count from when an answer is stored, so one that waited
-            // longer than its lease proves nothing; the next check asks again.
+            // Time rules count from the commit of an answer. So an answer that outlived its lease
+            // proves nothing; the next check asks again.
             let checked = if leased.has_ended(now) {
                 current.observe_check_since(&due, None, now, &self.schedule)
             } else if is_absent {

@@ -1,20 +1,21 @@
-//! Due transactions of accounts that this gateway does not have: an account was removed
-//! from the configuration, or renamed without its former name, or a rollout that adds it is
-//! on its way and another gateway has it.
+//! Due transactions of accounts that this gateway does not have: the account was removed from the
+//! configuration, or renamed without its former name, or a rollout adds it and has reached only
+//! other gateways.
 //!
-//! Nobody can check them here, and their time goes on: the schedule moves without checks
-//! and ends in manual review (promise 11).
+//! This gateway cannot check them, and their time goes on: the schedule advances without checks and
+//! escalates to manual review (promise 11).
 //!
 //! SUBTLE: during a rollout gateway A has the account, and B does not:
-//! 1. Both see a transaction due. B takes no lease and commits nothing: it notes since when
-//!    it sees this version of it due.
-//! 2. A leases or settles it. B then no longer sees it due, or sees another version, and
-//!    starts again.
-//! 3. Only what B has seen due for the whole of `checks.unconfigured_grace` is passed over:
-//!    A had that time. A time in which B did not look, because the store did not answer or
-//!    the machine was suspended, may have kept A from it as well, and does not count.
-//! 4. A may be checking at that very moment. Passing over is not a check made, so it
-//!    shortens no schedule of A's, and A folds its answer into whatever is stored. Only at
+//! 1. Both see a transaction due. B acquires no lease and commits nothing: it records since when
+//!    this version is due.
+//! 2. A leases or settles the transaction. B then no longer sees it due, or sees another version,
+//!    and starts again.
+//! 3. B passes over only a transaction that it has seen due for the whole of
+//!    `checks.unconfigured_grace`: A had that time. A time in which B did not poll, because the
+//!    store did not answer or the machine was suspended, may have kept A from it as well, and does
+//!    not count.
+//! 4. A may be checking at that very moment. Passing over does not count as a check, so it shortens
+//!    no schedule of A's, and A folds its answer into whatever is stored. Only at
 //!    `checks.give_up_after` an answer can come too late: the review then shows it.
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{checks::Checks, skipped::Turn};
+use super::{checks::Checks, skipped::SkipDecision};
 use crate::{
     store::{
         StoreError,
@@ -36,18 +37,18 @@ use crate::{
 };
 
 impl Checks {
-    /// Leaves a due transaction to a gateway that has its account; moves its schedule on
-    /// where none has taken it for long.
+    /// Leaves a due transaction to a gateway that has its account. Advances the schedule once no
+    /// gateway has leased it for the grace period.
     ///
     /// # Errors
-    /// [`StoreError`] when that cannot be stored; it is then due again.
+    /// [`StoreError`] when the new schedule cannot be stored; the transaction then stays due.
     pub(super) async fn pass_over(&self, due: Arc<Transaction>) -> Result<(), StoreError> {
         let key = due.key();
         let grace = self.schedule.unconfigured_grace;
-        let turn = self
+        let decision = self
             .skipped
-            .turn(&key, due.version(), (self.ambient.now)(), grace);
-        if turn == Turn::Leave {
+            .record_due(&key, due.version(), (self.ambient.now)(), grace);
+        if decision == SkipDecision::Leave {
             return Ok(());
         }
         let passed = self
@@ -66,8 +67,8 @@ impl Checks {
         Ok(())
     }
 
-    /// Counts the open transactions of accounts that are not configured, for the gauge;
-    /// `reported` holds the accounts that the log has told of.
+    /// Counts the open transactions of accounts that are not configured, for the gauge. `reported`
+    /// holds the accounts that were already logged.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
@@ -78,7 +79,7 @@ impl Checks {
         let mut total = PerState::default();
         let mut found = BTreeSet::new();
         let names = self.store.account_names().await?.names;
-        // Every record carries a name that the identity knows: see `store/identity.rs`.
+        // The identity holds the account name of every record: see `store/identity.rs`.
         if names.iter().any(|name| self.upstreams.get(name).is_none()) {
             let unresolved = unresolved::count(&*self.store).await?;
             let unconfigured = unresolved
@@ -109,11 +110,11 @@ impl Checks {
     }
 }
 
-/// The rest after a count that had to read records, as a multiple of the time it took.
+/// The pause after a count, as a multiple of the time that the count took.
 const REST: u32 = 10;
 
 /// Counts the open transactions of accounts that are not configured, at once and then every
-/// `interval`, until `stopping`; reports each such account in the log.
+/// `interval`, until `stopping`; logs each such account once.
 pub async fn run(checks: Arc<Checks>, interval: Duration, stopping: CancellationToken) {
     let mut reported = BTreeSet::new();
     loop {
@@ -123,7 +124,7 @@ pub async fn run(checks: Arc<Checks>, interval: Duration, stopping: Cancellation
             counted = checks.count_unconfigured(&mut reported) => counted,
         };
         if let Err(error) = counted {
-            debug!(%error, "the transactions of unconfigured accounts could not be counted");
+            debug!(%error, "count of unconfigured accounts' transactions failed");
         }
         let rest = interval.max(began.elapsed() * REST);
         tokio::select! {

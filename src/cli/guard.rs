@@ -1,4 +1,4 @@
-//! `guard`: shows the failover guard, and turns it on or off at an operator's command.
+//! The command `guard`: it shows the failover guard, and turns it on or off.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -10,8 +10,9 @@ use crate::{
     ambient::Ambient,
     config::Settings,
     failover::{
+        guard_view::{self, GuardView},
         known_epoch::KnownEpoch,
-        observation::{self as guard, Ending, Shown},
+        operator::{self, Ending},
         release,
     },
     store::{self, BoundedList, OpenMode, Store},
@@ -30,22 +31,24 @@ pub enum GuardAction {
     /// where no callback named it and OKEBAYAR answered a status check without any sign of it.
     End {
         /// Record why nothing is lost; `show` prints it.
-        #[arg(long, value_parser = reason)]
+        #[arg(long, value_parser = parse_reason)]
         reason: String,
     },
 }
 
+/// The longest reason, in characters.
 const REASON_CHARS_MAX: usize = 500;
-/// The most reasons that are shown.
+/// The number of reasons that are shown.
 const ENDINGS_SHOWN: usize = 20;
-/// Who released a transaction, as its timeline shows it.
+/// The operator of a release, as the timeline of the transaction shows it.
 const OPERATOR: &str = "guard end";
 
-fn reason(text: &str) -> Result<String, String> {
+/// Parses the reason for ending the guard.
+fn parse_reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > REASON_CHARS_MAX {
         return Err(format!(
-            "give 1 to {REASON_CHARS_MAX} characters that say why nothing is lost"
+            "give the reason why nothing is lost, in 1 to {REASON_CHARS_MAX} characters"
         ));
     }
     if text.chars().any(char::is_control) {
@@ -54,26 +57,26 @@ fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Does it, and says what the guard then is.
+/// Runs the action; returns the state of the guard after it.
 ///
 /// # Errors
-/// When the store cannot be used: an embedded one belongs to a running gateway.
+/// When the store cannot be used. A running gateway locks an embedded store.
 pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> Result<String> {
     let now = (ambient.now)();
     match action {
         GuardAction::Show => {
             let store = open(settings, ambient, OpenMode::Look).await?;
-            let (shown, endings) = look(&*store).await?;
-            Ok(text_of(&shown, &endings, settings, now))
+            let (view, endings) = read_view(&*store).await?;
+            Ok(render(&view, &endings, settings, now))
         }
         GuardAction::Start => {
             let store = open(settings, ambient, OpenMode::Lost).await?;
-            let guard = guard::start(&*store, now, ambient.random).await?;
-            Ok(state_of(&guard, settings, now))
+            let epoch = operator::start(&*store, now, ambient.random).await?;
+            Ok(describe_epoch(&epoch, settings, now))
         }
         GuardAction::End { reason } => {
             let store = open(settings, ambient, OpenMode::Existing).await?;
-            let guard = guard::end(&*store, &reason, now, ambient.random).await?;
+            let epoch = operator::end(&*store, &reason, now, ambient.random).await?;
             let by = Release {
                 operator: OPERATOR.to_owned(),
                 reason,
@@ -81,37 +84,43 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
             let released =
                 release::release(&*store, settings.guard, &settings.schedule, &by, ambient).await;
             let released = released.context(
-                "the guard is off, but not every quarantined transaction was looked at; run this \
+                "the guard is off, but not every quarantined transaction was reviewed; run guard end \
                  again",
             )?;
-            Ok(format!("{}\n{released}", state_of(&guard, settings, now)))
+            Ok(format!(
+                "{}\n{released}",
+                describe_epoch(&epoch, settings, now)
+            ))
         }
     }
 }
 
-/// Opens the store for a purpose. To look at it writes nothing: what opening a store writes may
-/// hide a loss from the gateways that run.
+/// Opens the store for a purpose. A look writes nothing: a write may hide a loss from running
+/// gateways.
 async fn open(settings: &Settings, ambient: Ambient, mode: OpenMode<'_>) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
     let opened = store::open(&settings.store, &identity, mode).await?;
     Ok(opened.store())
 }
 
-/// Reads the state of the guard, and why it was ended, newest first.
-async fn look(store: &dyn Store) -> Result<(Shown, Vec<Ending>)> {
-    let shown = guard::show(store).await?;
+/// Reads the state of the guard, and the reasons for which it was ended, newest first.
+async fn read_view(store: &dyn Store) -> Result<(GuardView, Vec<Ending>)> {
+    let view = guard_view::view(store).await?;
     let items = store.items(BoundedList::GuardEndings).await?;
-    let endings = items.iter().map(|item| guard::ending(item));
-    Ok((shown, endings.collect::<Result<_, _>>()?))
+    let endings = items.iter().map(|item| operator::parse_ending(item));
+    Ok((view, endings.collect::<Result<_, _>>()?))
 }
 
-fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
-    let mut text = match shown {
-        Shown::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
-        Shown::Unnoticed => "the store may have lost records: the failover guard turns on when a \
+/// Renders the state of the guard, and the reasons for which it was ended.
+fn render(view: &GuardView, endings: &[Ending], settings: &Settings, now: Timestamp) -> String {
+    let mut text = match view {
+        GuardView::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
+        GuardView::UndetectedLoss => {
+            "the store may have lost records: the failover guard turns on when a \
                              gateway looks"
-            .to_owned(),
-        Shown::Noted(guard) => state_of(guard, settings, now),
+                .to_owned()
+        }
+        GuardView::Known(epoch) => describe_epoch(epoch, settings, now),
     };
     for Ending { at, reason } in endings.iter().take(ENDINGS_SHOWN) {
         let _ = write!(text, "\nended at {at:.0}: {reason}");
@@ -119,8 +128,9 @@ fn text_of(shown: &Shown, endings: &[Ending], settings: &Settings, now: Timestam
     text
 }
 
-fn state_of(guard: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
-    match guard.on(&settings.guard, now) {
+/// Describes whether the guard is on in an epoch.
+fn describe_epoch(epoch: &KnownEpoch, settings: &Settings, now: Timestamp) -> String {
+    match epoch.on(&settings.guard, now) {
         Some((since, until)) => {
             format!("the failover guard is on since {since:.0}, until {until:.0}")
         }

@@ -1,4 +1,5 @@
-//! The failover guard at work: the epoch as this process last saw it, and what may be sent under it.
+//! The failover guard of one process: the epoch that it last observed, and the decision what to
+//! quarantine.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +21,7 @@ use crate::{
     transaction::{Intent, Order, ReferenceCode, State, Transaction, TransactionKey},
 };
 
-/// The longest time of one verification of the store.
+/// The time-out of one verification of the store.
 pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The failover guard of this process: it verifies the store, follows its replication epoch, and
@@ -31,14 +32,14 @@ pub struct FailoverGuard {
     hub: Hub,
     metrics: Metrics,
     ambient: Ambient,
-    /// The epoch as last seen.
+    /// The epoch of the last observation.
     known: Mutex<Option<KnownEpoch>>,
     /// The problem that the last verification of the store found.
     store_problem: Mutex<Option<String>>,
 }
 
 impl FailoverGuard {
-    /// Builds the guard of a store; nothing is read yet.
+    /// Builds the guard of a store, without reading it.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -58,12 +59,12 @@ impl FailoverGuard {
         }
     }
 
-    /// Verifies that the store answers, accepts writes, may be used, and has lost nothing, and
-    /// keeps the result for [`FailoverGuard::store_problem`].
+    /// Verifies that the store answers, accepts writes, is usable by this gateway, and has lost
+    /// nothing. Keeps the result for [`FailoverGuard::store_problem`].
     ///
     /// # Errors
     /// [`StoreError`] when a verification fails, or takes longer than [`VERIFY_TIMEOUT`]. A loss is
-    /// no error: it turns the guard on.
+    /// not an error: it turns the guard on.
     pub async fn verify_store(&self) -> Result<(), StoreError> {
         let verifying = async {
             self.store.verify().await?;
@@ -71,8 +72,8 @@ impl FailoverGuard {
         };
         let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
         let verified = verified.unwrap_or_else(|_| {
-            let problem = format!("no answer to its verification within {VERIFY_TIMEOUT:?}");
-            Err(StoreError::Indeterminate(problem))
+            let problem = format!("no answer to the verification within {VERIFY_TIMEOUT:?}");
+            Err(StoreError::Unavailable(problem))
         });
         let problem = verified.as_ref().err().map(ToString::to_string);
         *self
@@ -82,15 +83,15 @@ impl FailoverGuard {
         verified
     }
 
-    /// Returns the problem that the last verification of the store found. For operators only: it
-    /// may quote the store's client.
+    /// Returns the problem that the last verification of the store found. It is for operators only,
+    /// because it may quote the store's client.
     #[must_use]
     pub fn store_problem(&self) -> Option<String> {
         let problem = self.store_problem.lock();
         problem.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the epoch as last seen; reads it the first time.
+    /// Returns the epoch of the last observation; observes it the first time.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -102,7 +103,7 @@ impl FailoverGuard {
         }
     }
 
-    /// Reads the epoch of the store, and reports when the guard has turned on or off.
+    /// Observes the epoch of the store, and logs when the guard turns on or off.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -119,14 +120,14 @@ impl FailoverGuard {
             Some((since, until)) => warn!(
                 %since,
                 %until,
-                "the store may have lost records: reference codes that are unknown and not \
-                 provably newer are quarantined; see the failover guard in docs/OPERATIONS.md"
+                "store may have lost records: unknown reference codes that are not provably newer \
+                 are quarantined; see the failover guard in docs/OPERATIONS.md"
             ),
-            None if before.is_some() => info!("the failover guard is off"),
+            None if before.is_some() => info!("failover guard off"),
             None => {}
         }
         if before.is_some_and(|before| before != epoch) {
-            // Subscribers may know records that are gone, and no commit notifies them.
+            // Subscribers may hold records that are gone, of which no commit notifies them.
             self.hub.read_again();
         }
         *self.known() = Some(epoch.clone());
@@ -145,8 +146,9 @@ impl FailoverGuard {
         self.settings.clock_skew
     }
 
-    /// Returns true when a reference code that the store does not hold may have been sent all the
-    /// same: the store may have lost its record, and the code is not provably newer than the loss.
+    /// Returns true when a reference code without a record may have been sent: the store may have
+    /// lost the record, and the code is not provably newer than the loss. Also true when the epoch
+    /// cannot be observed.
     pub async fn may_have_forgotten(&self, key: &TransactionKey) -> bool {
         match self.refresh().await {
             Ok(epoch) => self.may_be_lost(&epoch, key),
@@ -154,8 +156,8 @@ impl FailoverGuard {
         }
     }
 
-    /// Returns true when the store may have lost the record of a reference code of which it holds
-    /// none in this epoch.
+    /// Returns true when the store may have lost the record of a reference code that has none in
+    /// this epoch.
     #[must_use]
     pub fn may_be_lost(&self, epoch: &KnownEpoch, key: &TransactionKey) -> bool {
         let reference = ReferenceCode::parse(key.as_str());
@@ -173,7 +175,7 @@ impl FailoverGuard {
         epoch.is_ok_and(|epoch| !self.quarantines(&epoch, stored.not_sent_at()))
     }
 
-    /// Returns true when an attempt must be quarantined. `stored` is the record under its reference
+    /// Returns true when an attempt must be quarantined. `stored` is the record of its reference
     /// code.
     #[must_use]
     pub fn must_quarantine(
@@ -190,6 +192,7 @@ impl FailoverGuard {
         self.quarantines(epoch, unsent_at)
     }
 
+    /// Applies [`KnownEpoch::quarantines`] now.
     fn quarantines(&self, epoch: &KnownEpoch, unsent_at: Option<Timestamp>) -> bool {
         epoch.quarantines(unsent_at, &self.settings, (self.ambient.now)())
     }
@@ -199,8 +202,9 @@ impl FailoverGuard {
     }
 }
 
-/// Returns a time at which the reference code provably was not used: its own time stamp. The inquiry
-/// must be as young, or the store may have lost its binding.
+/// Returns a time at which the reference code provably had not been used: its own time stamp, or
+/// that of its inquiry where that is earlier, because the store may have lost the inquiry's
+/// binding.
 fn unused_at(intent: &Intent, order: &Order) -> Option<Timestamp> {
     let minted_at = intent.reference_code.minted_at()?;
     match &order.inquired {

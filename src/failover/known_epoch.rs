@@ -1,79 +1,86 @@
-//! The replication epoch of the store as a gateway knows it, and the note that keeps it.
+//! The replication epoch of a store as a gateway knows it, and the note that stores it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::store::StoreError;
 
-/// The name of the note.
+/// The name of the note in the store.
 pub(crate) const NOTE: &str = "guard";
 
-/// How the guard is set.
+/// The settings of the failover guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardSettings {
-    /// How long it is on after the store may have lost something; zero for never.
+    /// The time for which the guard stays on after a possible loss; zero disables the guard.
     pub lasts: SignedDuration,
-    /// The most by which the clocks of callers and gateways differ.
+    /// The greatest difference between the clocks of callers and gateways.
     pub clock_skew: SignedDuration,
 }
 
-/// What is known of a store's history.
+/// The replication epoch of a store, and a possible loss of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEpoch {
-    pub(super) note: Note,
-    /// The name of the history and the id of the note, as a claim gives them.
+    /// The note.
+    pub(super) note: EpochNote,
+    /// The name of the epoch and the id of the note, as a claim gives them.
     name: String,
 }
 
-/// The note as stored. An earlier release reads the first two fields, and writes only
-/// them: what it writes has no id, which is a loss to whoever remembers one.
+/// The stored note. An earlier release reads and writes only the first two fields. Its note has no
+/// id, which a gateway that remembers one takes for a loss.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
-    pub(super) history: String,
-    pub(super) loss: Loss,
+pub(super) struct EpochNote {
+    /// The epoch in which the note was stored.
+    #[serde(rename = "history")]
+    pub(super) epoch: String,
+    /// The loss of records that is known.
+    pub(super) loss: LossStatus,
+    /// The random id, which every gateway remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
-    /// Every part of the store bore the id.
+    /// Every part of the store carried the id as its seal.
     #[serde(default)]
     pub(super) is_sealed: bool,
 }
 
-/// What is known of a loss.
+/// The loss of records that the note reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Loss {
-    /// The store was never seen under another name.
+pub(super) enum LossStatus {
+    /// No loss is known: the store was never observed in another epoch.
     NoneKnown,
-    /// Something may be lost; this is when it was noticed.
+    /// Records may be lost; holds the time at which a gateway noticed.
     Since(Timestamp),
-    /// An operator knows that nothing is.
+    /// An operator ended the guard: no record is lost.
     Cleared,
 }
 
 impl KnownEpoch {
-    pub(super) fn new(note: Note) -> Self {
+    /// Builds the epoch that a note describes.
+    pub(super) fn new(note: EpochNote) -> Self {
         let id = note.id.as_deref().unwrap_or_default();
-        let name = format!("{} {id}", note.history);
+        let name = format!("{} {id}", note.epoch);
         Self { note, name }
     }
 
-    /// Returns the name of the history, as a claim gives it: [`crate::store::epoch::parts_of`] takes it apart.
+    /// Returns the name of the epoch and the seal, as a claim gives them; [`crate::store::epoch::parts_of`]
+    /// splits them.
     #[must_use]
-    pub fn history(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// From when to when the guard is on, if it is on now.
+    /// Returns the start and the end of the guard's time, if it is on now.
     #[must_use]
     pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let Loss::Since(since) = self.note.loss else {
+        let LossStatus::Since(since) = self.note.loss else {
             return None;
         };
         let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
         (now < until).then_some((since, until))
     }
 
-    /// True when an attempt must not be sent now. `unsent_at` is a time at which its
+    /// Returns true when an attempt must not be sent now. `unsent_at` is a time at which its
     /// reference code provably had not been sent, by any clock.
     #[must_use]
     pub fn quarantines(
@@ -85,7 +92,7 @@ impl KnownEpoch {
         let Some((since, _)) = self.on(settings, now) else {
             return false;
         };
-        // A time that lies ahead of us is from a clock that cannot be trusted.
+        // A time in the future comes from a clock that cannot be trusted.
         let is_later = unsent_at.is_some_and(|at| {
             at.duration_since(since) > settings.clock_skew
                 && at.duration_since(now) <= settings.clock_skew
@@ -94,10 +101,12 @@ impl KnownEpoch {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Note, StoreError> {
+/// Parses the note.
+pub(super) fn parse(text: &str) -> Result<EpochNote, StoreError> {
     serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 
+/// Builds the error for an unreadable note.
 pub(super) fn unreadable(error: &serde_json::Error) -> StoreError {
     StoreError::Corrupt {
         key: NOTE.to_owned(),
@@ -118,60 +127,64 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn guard(since: Option<i64>) -> KnownEpoch {
-        KnownEpoch::new(Note {
-            history: "h".to_owned(),
-            loss: since.map_or(Loss::NoneKnown, |since| Loss::Since(at(since))),
+    fn epoch(since: Option<i64>) -> KnownEpoch {
+        KnownEpoch::new(EpochNote {
+            epoch: "h".to_owned(),
+            loss: since.map_or(LossStatus::NoneKnown, |since| LossStatus::Since(at(since))),
             id: Some("1".to_owned()),
             is_sealed: true,
         })
     }
 
     #[test]
-    fn it_is_on_for_as_long_as_it_lasts() {
+    fn guard_quarantines_only_while_it_lasts() {
         let day = 24 * 3600;
-        let held = |since, now| guard(since).quarantines(None, &SETTINGS, at(now));
-        assert!(!held(None, 0));
-        assert!(held(Some(0), 0) && held(Some(0), day - 1));
-        assert!(!held(Some(0), day));
+        let is_quarantined = |since, now| epoch(since).quarantines(None, &SETTINGS, at(now));
+        assert!(!is_quarantined(None, 0));
+        assert!(is_quarantined(Some(0), 0) && is_quarantined(Some(0), day - 1));
+        assert!(!is_quarantined(Some(0), day));
         let never = GuardSettings {
             lasts: SignedDuration::ZERO,
             ..SETTINGS
         };
-        assert!(!guard(Some(0)).quarantines(None, &never, at(0)));
+        assert!(!epoch(Some(0)).quarantines(None, &never, at(0)));
     }
 
     #[test]
-    fn only_what_is_provably_later_is_let_through() {
-        let held = |unsent, now| guard(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
-        assert!(held(-1, 1000) && held(0, 1000));
-        assert!(held(60, 1000), "its maker's clock may be a minute ahead");
-        assert!(!held(61, 1000));
-        assert!(!held(1060, 1000));
+    fn attempt_is_sent_only_if_provably_later_than_loss() {
+        let is_quarantined =
+            |unsent, now| epoch(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
+        assert!(is_quarantined(-1, 1000) && is_quarantined(0, 1000));
         assert!(
-            held(1061, 1000),
-            "its maker's clock is further ahead than that"
+            is_quarantined(60, 1000),
+            "the caller's clock may be a minute ahead"
+        );
+        assert!(!is_quarantined(61, 1000));
+        assert!(!is_quarantined(1060, 1000));
+        assert!(
+            is_quarantined(1061, 1000),
+            "the caller's clock is further ahead than that"
         );
     }
 
-    /// The note of the release before the id.
+    /// The note of the release that had no id.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Earlier {
         history: String,
-        loss: Loss,
+        loss: LossStatus,
     }
 
     #[test]
-    fn the_note_is_read_by_the_earlier_release_and_its_note_here() {
+    fn note_is_readable_by_the_earlier_release_and_vice_versa() {
         let earlier = Earlier {
             history: "h".to_owned(),
-            loss: Loss::Since(at(0)),
+            loss: LossStatus::Since(at(0)),
         };
-        let ours = serde_json::to_string(&guard(Some(0)).note).unwrap();
+        let ours = serde_json::to_string(&epoch(Some(0)).note).unwrap();
         assert_eq!(serde_json::from_str::<Earlier>(&ours).unwrap(), earlier);
         let theirs = serde_json::to_string(&earlier).unwrap();
         let read = parse(&theirs).unwrap();
         assert_eq!((read.id, read.is_sealed), (None, false));
-        assert_eq!((read.history.as_str(), read.loss), ("h", earlier.loss));
+        assert_eq!((read.epoch.as_str(), read.loss), ("h", earlier.loss));
     }
 }

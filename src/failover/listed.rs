@@ -1,4 +1,4 @@
-//! Transactions by key, with the doubt about records that the store may have lost.
+//! Transactions loaded by key, where the store may have lost records.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use crate::{
     transaction::{State, Transaction, TransactionKey},
 };
 
-/// A transaction that a note lists.
+/// A transaction from a list of keys.
 pub struct ListedTransaction {
-    /// Its key.
+    /// The key of the transaction.
     pub key: TransactionKey,
-    /// Its record; `None` when it was never claimed, is about to be, or was lost.
+    /// Its record; `None` when it was never claimed, is about to be claimed, or was lost.
     pub record: Option<Arc<Transaction>>,
     /// The store may have lost its record.
     may_be_lost: bool,
 }
 
 impl ListedTransaction {
-    /// Returns true while its outcome is open, or may be: for a payment, while it may yet pay its
-    /// bill or may have paid it; for a sale, until it is settled.
+    /// Returns true while its outcome is, or may be, open: for a payment, while it may still pay
+    /// its bill or may have paid it; for a sale, until it is settled.
     #[must_use]
     pub fn is_open(&self) -> bool {
         match &self.record {
@@ -29,7 +29,7 @@ impl ListedTransaction {
         }
     }
 
-    /// Returns the reference code, in the spelling of the record where there is one.
+    /// Returns the reference code, spelled as in the record where there is one.
     #[must_use]
     pub fn reference_code(&self) -> String {
         match &self.record {
@@ -47,7 +47,7 @@ pub fn is_open(transaction: &Transaction) -> bool {
 }
 
 impl FailoverGuard {
-    /// Loads the transactions of a list.
+    /// Loads the transactions of a list of keys. Observes the epoch where a record is missing.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.

@@ -1,34 +1,53 @@
-//! The failover guard: what must not be sent, because the store may have forgotten
-//! that it was sent before (promise 1).
+//! The failover guard: it keeps the gateway from sending a reference code again after the store has
+//! lost the record of the first time (promise 1).
 //!
-//! A store names its history. When the name is another one, records may be lost: a
-//! replica was promoted, Redis was started again, a backup was restored. Whoever
-//! notices first says so in the note `guard`, which all gateways read; a claim is
-//! refused under any name but the one its maker knows, so none can come before that.
+//! # The replication epoch
 //!
-//! A store that is emptied while it runs keeps its name. So the note has a random id,
-//! which every gateway remembers: another id, or none, is a loss as well. The id is
-//! copied to every part of the store (its **seals**), and a claim is refused where the
-//! seal is not the id its maker remembers. Each loss gives the note another id.
+//! A store names its replication epoch. In another epoch records may be lost: a replica was
+//! promoted, Redis was restarted, or a backup was restored. The first gateway that notices records
+//! the loss in the note `guard`, which all gateways read. The store rejects a claim that names
+//! another epoch, so no claim can come before the note.
+//!
+//! # Seals
+//!
+//! A store that is emptied while it runs keeps its epoch. So the note has a random id, which every
+//! gateway remembers: another id, or none, is a loss as well. The id is copied to every part of the
+//! store (its **seals**). The store rejects a claim where the seal differs from the id that the
+//! claiming gateway remembers. Each loss gives the note another id.
 //!
 //! ```text
 //! new note:   note {id, not sealed}  ->  seals = id  ->  note {id, sealed}
 //! ```
 //!
-//! All copies come from the one note, so two gateways that start together write the same.
-//! A seal that is missing although the note says "sealed" is a loss of that part.
+//! All copies come from the one note, so two gateways that start together write the same. A seal
+//! that is missing although the note is marked as sealed is a loss of that part.
 //!
-//! A gateway that starts remembers nothing. Where it finds no note, others that run show that
-//! the store is none that is new: they listen for changes, or their next look writes a note.
-//! One whose connection broke needs a moment for that, so the starter waits for as long.
+//! # A gateway that starts
 //!
-//! For a while from then on a reference code is sent only if it provably was not sent
-//! before. Any other one is held back, and status checks find out.
+//! A gateway that starts remembers no id. Where it finds no note, gateways that already run show
+//! that the store is not new: they subscribe to changes, or their next observation writes a note. A
+//! gateway whose connection broke needs a moment for that, so the starting one waits for as long.
+//!
+//! # Quarantine
+//!
+//! For a while after a loss, the gateway sends a reference code only if it provably was not sent
+//! before. It quarantines any other one, and status checks resolve it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`known_epoch`] | the epoch and the note |
+//! | [`observation`] | reading the epoch, and detecting a loss |
+//! | [`failover_guard`] | the guard of one process |
+//! | [`operator`] | turning the guard on and off by hand |
+//! | [`guard_view`] | the state of the guard, read without writing |
+//! | [`release`] | the release of quarantined transactions |
 
 pub mod failover_guard;
+pub mod guard_view;
 pub mod known_epoch;
 mod listed;
 pub mod observation;
+pub mod operator;
 pub mod release;
 
 pub use failover_guard::{FailoverGuard, VERIFY_TIMEOUT};

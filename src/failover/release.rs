@@ -1,7 +1,7 @@
 //! The release of quarantined transactions, once an operator has ended the failover guard.
 //!
-//! Every step is one commit of one transaction, so it may be interrupted anywhere and run
-//! again: what was released is NOT_SENT, and is not found any more.
+//! Each step is one commit of one transaction, so the release is idempotent and may be interrupted
+//! anywhere: a released transaction is NOT_SENT, and no longer listed.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -15,19 +15,19 @@ use crate::{
     transaction::{NotReleased, Release, Schedule, Transaction, TransactionKey},
 };
 
-/// How many transactions are looked up at a time.
+/// The number of transactions in one listing.
 const PAGE: usize = 256;
 
-/// What became of the transactions that were held back.
+/// The result of releasing quarantined transactions.
 #[derive(Debug, Default)]
-pub(crate) struct Released {
-    /// How many are NOT_SENT now.
+pub(crate) struct ReleaseReport {
+    /// The number of transactions that are NOT_SENT now.
     count: usize,
-    /// The rest, whose checks go on, each with the reason.
+    /// The transactions that stay quarantined and whose checks go on, each with the reason.
     kept: Vec<(String, String)>,
 }
 
-impl fmt::Display for Released {
+impl fmt::Display for ReleaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -49,23 +49,24 @@ impl fmt::Display for Released {
     }
 }
 
-/// Releases what was held back and is provably unknown to callbacks and OKEBAYAR.
+/// Releases the quarantined transactions that provably no callback named and OKEBAYAR does not
+/// know.
 ///
 /// # Errors
-/// [`StoreError`] when the store does not answer; run it again.
+/// [`StoreError`] when the store does not answer; safe to retry.
 pub(crate) async fn release(
     store: &dyn Store,
-    guard: GuardSettings,
+    settings: GuardSettings,
     schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
-) -> Result<Released, StoreError> {
+) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
-    // After the listing: a callback about a transaction that is listed is no orphan.
-    let mentions = Mentions::of(&inbox::orphans(store, 0, LIST_MAX).await?, guard);
-    let mut released = Released::default();
+    // Read after the listing: a callback about a listed transaction is not an orphan.
+    let called_back = CallbackReferences::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings);
+    let mut released = ReleaseReport::default();
     for entry in entries {
-        match release_one(store, schedule, by, ambient, &entry, &mentions).await {
+        match release_one(store, schedule, by, ambient, &entry, &called_back).await {
             Ok(Ok(())) => released.count += 1,
             Ok(Err(NotReleased::NotQuarantined)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
@@ -78,7 +79,7 @@ pub(crate) async fn release(
     Ok(released)
 }
 
-/// Every entry in the listing of CONFIRMING, which is the state of what is held back.
+/// Lists all transactions in CONFIRMING, the state of quarantined ones.
 async fn confirming(store: &dyn Store) -> Result<Vec<ListingEntry>, StoreError> {
     let mut entries: Vec<ListingEntry> = Vec::new();
     loop {
@@ -101,20 +102,23 @@ async fn confirming(store: &dyn Store) -> Result<Vec<ListingEntry>, StoreError> 
     }
 }
 
+/// Releases one transaction.
 async fn release_one(
     store: &dyn Store,
     schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
     entry: &ListingEntry,
-    mentions: &Mentions,
+    called_back: &CallbackReferences,
 ) -> Result<Result<(), NotReleased>, StoreError> {
     let key: TransactionKey = entry.key()?;
     let mut current: Option<Arc<Transaction>> = store.load(&key).await?;
-    // Starts again from what is stored as long as another process was faster.
+    // Retries with the stored record as long as another process committed first.
     while let Some(transaction) = current {
         let change = match transaction.release(by, (ambient.now)(), schedule) {
-            Ok(_) if mentions.may_name(&transaction) => return Ok(Err(NotReleased::CalledBack)),
+            Ok(_) if called_back.may_contain(&transaction) => {
+                return Ok(Err(NotReleased::CalledBack));
+            }
             Ok(change) => change,
             Err(kept) => return Ok(Err(kept)),
         };
@@ -127,45 +131,46 @@ async fn release_one(
     Ok(Err(NotReleased::NotQuarantined))
 }
 
-/// The reference codes that callbacks named while the store did not know them.
-struct Mentions {
+/// The reference codes of orphan callbacks.
+struct CallbackReferences {
     references: HashSet<String>,
-    /// Older ones may have been dropped, because the list is full.
+    /// The time since which the list is complete; `None` while the list is not full, so nothing was
+    /// dropped.
     complete_since: Option<Timestamp>,
-    guard: GuardSettings,
+    settings: GuardSettings,
 }
 
-impl Mentions {
-    fn of(orphans: &[Orphan], guard: GuardSettings) -> Self {
+impl CallbackReferences {
+    fn of(orphans: &[Orphan], settings: GuardSettings) -> Self {
         let is_full = orphans.len() >= LIST_MAX;
         let oldest = orphans.iter().map(|orphan| orphan.at).min();
         let references = orphans
             .iter()
-            .map(|orphan| plain(&orphan.reference_code))
+            .map(|orphan| normalize(&orphan.reference_code))
             .collect();
         Self {
             references,
             complete_since: oldest.filter(|_| is_full),
-            guard,
+            settings,
         }
     }
 
-    /// Returns true when a callback named it at any address, or may have: between the loss and
-    /// the moment it was held back, which is at most as long as the guard lasts.
-    fn may_name(&self, transaction: &Transaction) -> bool {
+    /// Returns true when a callback named the transaction at any account's address, or may have
+    /// done so between the loss and the quarantine, which is at most as long as the guard lasts.
+    fn may_contain(&self, transaction: &Transaction) -> bool {
         let is_complete = self.complete_since.is_none_or(|since| {
-            let window = self.guard.lasts.saturating_add(self.guard.clock_skew);
+            let window = self.settings.lasts.saturating_add(self.settings.clock_skew);
             transaction.armed_at().duration_since(since) > window
         });
         !is_complete
             || self
                 .references
-                .contains(&plain(transaction.reference_code().as_str()))
+                .contains(&normalize(transaction.reference_code().as_str()))
     }
 }
 
-/// A reference code without case and hyphens, which OKEBAYAR may drop.
-fn plain(reference: &str) -> String {
+/// Returns a reference code without case and hyphens, which OKEBAYAR may drop.
+fn normalize(reference: &str) -> String {
     let kept = reference.chars().filter(|one| *one != '-');
     kept.map(|one| one.to_ascii_lowercase()).collect()
 }
@@ -178,7 +183,7 @@ mod tests {
     use crate::transaction::AccountName;
 
     #[test]
-    fn a_full_list_of_orphans_may_have_dropped_any_of_the_guards_time() {
+    fn callback_references_are_incomplete_before_oldest_orphan_of_full_list() {
         let at = |hours: i64| Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap();
         let orphan = |number: i64| Orphan {
             account: AccountName::parse("main").unwrap(),
@@ -186,16 +191,16 @@ mod tests {
             status: "000".to_owned(),
             at: at(number),
         };
-        let guard = GuardSettings {
+        let settings = GuardSettings {
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         };
-        let few = Mentions::of(&[orphan(0)], guard);
+        let few = CallbackReferences::of(&[orphan(0)], settings);
         assert_eq!(few.complete_since, None);
         assert!(few.references.contains("other0"));
         let most = i64::try_from(LIST_MAX).unwrap();
         let orphans: Vec<Orphan> = (5..5 + most).map(orphan).collect();
-        let full = Mentions::of(&orphans, guard);
+        let full = CallbackReferences::of(&orphans, settings);
         assert_eq!(full.complete_since, Some(at(5)));
     }
 }

@@ -11,34 +11,34 @@ use super::{
 };
 use crate::{
     purchase::Sent,
-    queries::{QuestionError, Refusal},
+    queries::{QueryFailure, Refusal},
 };
 
 /// Maps the error of a query. `sent` is for errors before the request reached OKEBAYAR: an
 /// inquiry that names a reference code passes `Maybe`, because an earlier purchase may have
 /// used it.
-pub(super) fn to_status(error: &QuestionError, sent: Sent) -> Status {
+pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
     let message = error.to_string();
     match error {
-        QuestionError::NoSuchAccount => invalid_field("account", NO_SUCH_ACCOUNT, sent),
-        QuestionError::Overloaded => overloaded(sent, message),
-        QuestionError::Unreachable(_) => {
+        QueryFailure::NoSuchAccount => invalid_field("account", NO_SUCH_ACCOUNT, sent),
+        QueryFailure::Overloaded => overloaded(sent, message),
+        QueryFailure::Unreachable(_) => {
             status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", sent, message)
         }
-        QuestionError::Store(error) => store_errors::to_status(error),
-        QuestionError::NotKept(error) => {
+        QueryFailure::StoreUnavailable(error) => store_errors::to_status(error),
+        QueryFailure::NotStored(error) => {
             let (_, _, problem) = store_errors::problem(error);
             let message = format!("the inquiry could not be stored: {problem}; inquire again");
             status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
         }
-        QuestionError::TooManyUnderCode(_) => {
+        QueryFailure::TooManyUnderCode(_) => {
             let reason = "INQUIRY_CODE_CROWDED";
             status(Code::Unavailable, reason, Sent::Maybe, message)
         }
-        QuestionError::NoAnswer(_) => {
+        QueryFailure::NoAnswer(_) => {
             status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
         }
-        QuestionError::SoldInstead(sale) => {
+        QueryFailure::SoldInstead(sale) => {
             let texts = [
                 ("reference_code", Some(sale.reference_code.clone())),
                 ("status_code", sale.code.map(|code| code.to_string())),
@@ -49,7 +49,7 @@ pub(super) fn to_status(error: &QuestionError, sent: Sent) -> Status {
                 .filter_map(|(name, text)| Some((name, text?)));
             sold_by_inquiry(message, known)
         }
-        QuestionError::Refused { code, refusal } => {
+        QueryFailure::Refused { code, refusal } => {
             let (grpc_code, reason) = refused(*refusal);
             StatusBuilder::new(grpc_code, reason, Sent::Maybe, message)
                 .metadata("status_code", code.to_string())

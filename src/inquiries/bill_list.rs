@@ -1,4 +1,4 @@
-//! The transactions of one customer's bill.
+//! The list of the transactions for one customer's bills.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -15,19 +15,19 @@ use crate::{
     },
 };
 
-/// Reads the transactions for a customer's bills.
+/// Reads the list of the transactions for a customer's bills.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
 pub async fn of_bill(store: &dyn Store, customer: &Verbatim) -> Result<KeyList, StoreError> {
-    KeyList::read(store, &bill_name(customer)).await
+    KeyList::read(store, &bill_note_name(customer)).await
 }
 
-/// Lists a transaction as the last one for a customer's bill, in the place of `evicted`; `false`
-/// when the list is no longer as it was read.
+/// Appends a transaction to the list of a customer's bills, and removes `evicted`. Compare-and-set:
+/// returns false when the list has changed since it was read.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored; then do not pay.
+/// [`StoreError`] on an indeterminate result; then do not pay.
 pub async fn list_last(
     store: &dyn Store,
     customer: &Verbatim,
@@ -36,22 +36,22 @@ pub async fn list_last(
     evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (name, keep) = (bill_name(customer), keep(now, now, MARK_KEPT));
+    let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
     read.put_last(store, &name, key, evicted, keep).await
 }
 
-/// Returns the name of a bill's note. A customer has one number at a biller, whichever product code
-/// or account pays; the hash keeps the number out of the key.
-fn bill_name(customer: &Verbatim) -> String {
+/// Returns the name of a bill's note. A customer has the same number at a biller, whichever product
+/// code or account pays; the hash keeps the number out of the key.
+fn bill_note_name(customer: &Verbatim) -> String {
     let digest = Sha256::digest(customer.as_str().to_ascii_lowercase());
     format!("bill:{}", hex::encode(&digest[..16]))
 }
 
-/// A bill whose list is full of transactions that keep their place.
+/// The reason why a full list of a bill has no room for another transaction.
 pub enum FullBill {
-    /// Every one of them is open; this is the oldest.
+    /// Every transaction in it is open; holds the oldest.
     Open(ListedTransaction),
-    /// The list changed while it was read; the call may be repeated.
+    /// The list changed while it was read; safe to retry.
     Contended,
 }
 
@@ -71,10 +71,14 @@ impl InquiryRecords {
 
     /// Moves a claimed transaction to the end of a full list.
     ///
-    /// SUBTLE: 1. we are listed, with no record or NOT_SENT; 2. another payment finds the list full
-    /// and reads that; 3. we are claimed; 4. it takes our place in the list. So we move to the end
-    /// of a full list after the claim: either that makes 4 fail, or it lists us again. A store that
-    /// was replaced in between may have lost the list as well.
+    /// SUBTLE: payment A is listed, without a record or NOT_SENT:
+    /// 1. payment B finds the list full, and reads that A may be evicted;
+    /// 2. A is claimed;
+    /// 3. B takes A's place in the list.
+    ///
+    /// So A moves to the end of a full list after its claim: either the move makes 3 fail, or it
+    /// lists A again. It also lists A again where the store was replaced in between and lost the
+    /// list.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; [`FullBill`] when there is no room.
@@ -87,6 +91,7 @@ impl InquiryRecords {
         self.list_until(order, key, is_safe).await
     }
 
+    /// Lists a transaction until `is_done`, which it checks with each read of the list.
     async fn list_until(
         &self,
         order: &Order,
@@ -118,8 +123,8 @@ impl InquiryRecords {
         }
     }
 
-    /// Returns the transaction whose place in a full list is taken: the oldest that paid nothing,
-    /// else the oldest success. Never the last, which may be about to be claimed.
+    /// Returns the transaction to evict from a full list: the oldest that paid nothing, otherwise
+    /// the oldest success. Never evicts the last one, which may be about to be claimed.
     async fn evictable(
         &self,
         list: &KeyList,
@@ -158,13 +163,13 @@ impl InquiryRecords {
         self.failover.load_listed(&others).await
     }
 
-    /// Weighs the finding "already paid": it is a failure, unless another transaction for the same
-    /// bill is open, or the store may have lost one. Then the gateway's own payment may be the one
-    /// that paid, and an operator must decide.
+    /// Reviews the finding "already paid". It stays a failure, unless another transaction for the
+    /// same bill is open, or the store may have lost one. Then a payment of the gateway's own may
+    /// have paid the bill, and the finding escalates to manual review.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn weigh(
+    pub async fn review_already_paid(
         &self,
         about: &Transaction,
         said: Statement,

@@ -11,16 +11,17 @@ use crate::{
     transaction::{AccountName, InquiryCode, NumberedInquiry, State, TransactionKey},
 };
 
-/// To whom an inquiry belongs.
+/// The holder of an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// The transaction that may use it.
+    /// The transaction that may pay the inquiry.
     pub holder: TransactionKey,
-    /// The one that could before, if there was one.
+    /// The holder before it, if there was one.
     pub previous: Option<TransactionKey>,
 }
 
 impl Binding {
+    /// Serializes the binding.
     fn write(&self) -> String {
         match &self.previous {
             Some(previous) => format!("{} {previous}", self.holder),
@@ -28,6 +29,7 @@ impl Binding {
         }
     }
 
+    /// Parses a binding.
     fn read(text: &str) -> Result<Self, StoreError> {
         let (holder, previous) = match text.split_once(' ') {
             Some((holder, previous)) => (holder, Some(previous)),
@@ -40,7 +42,7 @@ impl Binding {
     }
 }
 
-/// The note that binds one inquiry, and how long it is kept.
+/// The note that binds one inquiry, with its expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingNote {
     name: String,
@@ -48,14 +50,14 @@ pub struct BindingNote {
 }
 
 impl BindingNote {
-    /// Names the note of an inquiry. The first one under a code has the name that an earlier
-    /// release knows.
+    /// Builds the note of an inquiry. The first inquiry under a code has the name that an earlier
+    /// release uses.
     #[must_use]
     pub fn of(numbered: &NumberedInquiry) -> Self {
         let inquiry = &numbered.inquiry;
-        let mut name = bound_name(&inquiry.account, &inquiry.inquiry_code);
+        let mut name = binding_note_name(&inquiry.account, &inquiry.inquiry_code);
         if numbered.number > 0 {
-            // No code holds a blank.
+            // No code contains a space, so the names cannot collide.
             name = format!("{name} {}", numbered.number);
         }
         Self {
@@ -65,12 +67,12 @@ impl BindingNote {
     }
 }
 
-/// Changes to whom an inquiry belongs, if that is still `from`; returns what it then
-/// is.
+/// Replaces the binding of an inquiry by compare-and-set, if it still is `from`. Returns the
+/// binding that is stored afterwards.
 ///
 /// # Errors
-/// [`StoreError`] when that is not known.
-async fn bind_note(
+/// [`StoreError`] on an indeterminate result.
+async fn put_binding(
     store: &dyn Store,
     note: &BindingNote,
     from: Option<&Binding>,
@@ -84,16 +86,18 @@ async fn bind_note(
     match store.put_note(name, from.as_deref(), &text, keep).await? {
         CasResult::Done => Ok(to),
         CasResult::Conflict(Some(stored)) => Binding::read(&stored),
-        // It ended, or was lost, since it was read.
-        CasResult::Conflict(None) => Err(StoreError::Unavailable(format!("{name} is gone"))),
+        // The note expired, or was lost, since it was read.
+        CasResult::Conflict(None) => Err(StoreError::Unavailable(format!(
+            "the note {name} disappeared while the inquiry was bound; retry"
+        ))),
     }
 }
 
-/// To whom an inquiry belongs.
+/// Loads the holder of an inquiry, if it is bound.
 ///
 /// # Errors
-/// [`StoreError`] when that is not known.
-pub async fn bound_to(
+/// [`StoreError`] when the note cannot be read.
+pub async fn load_holder(
     store: &dyn Store,
     note: &BindingNote,
 ) -> Result<Option<TransactionKey>, StoreError> {
@@ -102,20 +106,24 @@ pub async fn bound_to(
     Ok(binding.map(|binding| binding.holder))
 }
 
-fn bound_name(account: &AccountName, code: &InquiryCode) -> String {
+fn binding_note_name(account: &AccountName, code: &InquiryCode) -> String {
     format!("bound:{account}:{code}")
 }
 
 impl InquiryRecords {
-    /// Gives an inquiry to a transaction: to the first that wants it, or to the next
-    /// once that one is FAILED or NOT_SENT. A holder without a record may be about to
-    /// claim, so it keeps the inquiry. Returns the holder when that is another one.
+    /// Binds an inquiry to a transaction: to the first that asks, or to the next one once the
+    /// holder is FAILED or NOT_SENT. A holder without a record may be about to claim, so it keeps
+    /// the inquiry. Returns the holder as the inner error when it is another transaction.
     ///
-    /// Two transactions may want it at once, each in several calls. What keeps them
-    /// apart: a holder sends only if it still holds the inquiry after its claim
-    /// (`purchase/recheck.rs`), and only if the holder before it was seen to have sent
-    /// nothing after the inquiry had changed hands. Of a claim before that change and a
-    /// look after it, one sees the other.
+    /// Concurrent calls under two reference codes may compete for one inquiry. Both must hold
+    /// before a holder sends:
+    /// 1. it still holds the inquiry after its claim (`purchase/recheck.rs`);
+    /// 2. the previous holder is FAILED or NOT_SENT, as read after the binding changed.
+    ///
+    /// Either the claim sees the new binding, or the check after it sees the claim.
+    ///
+    /// # Errors
+    /// [`StoreError`] on an indeterminate result.
     pub async fn bind(
         &self,
         note: &BindingNote,
@@ -126,19 +134,21 @@ impl InquiryRecords {
                 holder: key.clone(),
                 previous: from.map(|from| from.holder.clone()),
             };
-            bind_note(&*self.store, note, from, to, self.now()).await
+            put_binding(&*self.store, note, from, to, self.now()).await
         };
         let mut binding = bind(None).await?;
         if binding.holder != *key {
-            if !self.sent_nothing(&binding.holder).await? {
+            if !self.has_paid_nothing(&binding.holder).await? {
                 return Ok(Err(binding.holder));
             }
-            // SUBTLE: A holds it, B held it before, and neither was sent. 1. B sees that of A; 2. A
-            // claims, and is sent; 3. B takes it over, sees A and gives up. So B was not sent, and
-            // whoever takes it over from B must look at A as well.
+            // SUBTLE: A holds the inquiry, B held it before, and neither was sent:
+            // 1. B reads that A is FAILED or NOT_SENT;
+            // 2. A claims, and is sent;
+            // 3. B takes over the binding, reads that A was sent, and gives up.
+            // So B was not sent, but A was: a call that takes over from B must check A as well.
             if let Some(previous) = &binding.previous
                 && previous != key
-                && !self.sent_nothing(previous).await?
+                && !self.has_paid_nothing(previous).await?
             {
                 return Ok(Err(previous.clone()));
             }
@@ -146,12 +156,13 @@ impl InquiryRecords {
         }
         match binding.previous {
             _ if binding.holder != *key => Ok(Err(binding.holder)),
-            Some(previous) if !self.sent_nothing(&previous).await? => Ok(Err(previous)),
+            Some(previous) if !self.has_paid_nothing(&previous).await? => Ok(Err(previous)),
             _ => Ok(Ok(())),
         }
     }
 
-    async fn sent_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+    /// Returns true when a transaction provably paid nothing: it is FAILED or NOT_SENT.
+    async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(holder.status().state, State::Failed(_) | State::NotSent(_))

@@ -1,4 +1,4 @@
-//! The records of inquiries, and what they forbid.
+//! The state of the records of inquiries; the other files of this module hold their operations.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ impl InquiryRecords {
         }
     }
 
+    /// Returns the time of the process's clock.
     pub(super) fn now(&self) -> Timestamp {
         (self.ambient.now)()
     }

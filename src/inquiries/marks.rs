@@ -1,4 +1,5 @@
-//! The marks of reference codes that were used for inquiries: a status check may find the inquiry.
+//! Marks on reference codes that were used for inquiries. A status check of such a code may return
+//! the inquiry instead of the purchase.
 
 use jiff::Timestamp;
 
@@ -11,25 +12,25 @@ use crate::{
     transaction::{Details, InquiriesMade, StatusCode, Transaction, TransactionKey},
 };
 
-/// Notes that a reference code is used for an inquiry: a check may then find the inquiry (API
-/// page, 3.2).
+/// Marks a reference code as used for an inquiry, because a status check may then return the
+/// inquiry (API page, 3.2).
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored; then do not inquire.
+/// [`StoreError`] on an indeterminate result; then do not inquire.
 pub async fn note_inquired(
     store: &dyn Store,
     key: &TransactionKey,
     id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.note(id)).await
+    update_inquired(store, key, now, |made| made.note(id)).await
 }
 
-/// Notes what such an inquiry was answered, its texts as hashes.
+/// Stores the answer to such an inquiry, its texts as hashes.
 ///
 /// # Errors
-/// [`StoreError`] when that is not stored; any answer then counts as its own, which is the
-/// careful reading.
+/// [`StoreError`] when the answer is not stored. Any answer then counts as the inquiry's, which is the
+/// safe assumption.
 pub async fn note_answered(
     store: &dyn Store,
     key: &TransactionKey,
@@ -37,31 +38,33 @@ pub async fn note_answered(
     (code, details): (StatusCode, &Details),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.note_answer(id, code, details)).await
+    update_inquired(store, key, now, |made| made.note_answer(id, code, details)).await
 }
 
-/// Takes back the note of an inquiry that provably was not sent.
+/// Removes the mark of an inquiry that provably was not sent.
 ///
 /// # Errors
-/// [`StoreError`] when that is not stored; the note is then the careful reading.
+/// [`StoreError`] when the removal is not stored. The mark then stays, which is the safe
+/// assumption.
 pub async fn forget_inquired(
     store: &dyn Store,
     key: &TransactionKey,
     id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    change_inquired(store, key, now, |made| made.forget(id)).await
+    update_inquired(store, key, now, |made| made.forget(id)).await
 }
 
-async fn change_inquired(
+/// Applies a change to the inquiries made under a reference code.
+async fn update_inquired(
     store: &dyn Store,
     key: &TransactionKey,
     now: Timestamp,
     change: impl Fn(&mut InquiriesMade),
 ) -> Result<(), StoreError> {
-    let name = inquired_name(key);
-    set(store, &name, keep(now, now, MARK_KEPT), |known| {
-        let mut made = read_inquired(&name, known)?;
+    let name = mark_note_name(key);
+    update_note(store, &name, keep(now, now, MARK_KEPT), |known| {
+        let mut made = parse_inquired(&name, known)?;
         change(&mut made);
         let text = serde_json::to_string(&made).map_err(|_| corrupt(&name))?;
         Ok((known != Some(text.as_str())).then_some(text))
@@ -69,7 +72,7 @@ async fn change_inquired(
     .await
 }
 
-/// The inquiries made under a reference code.
+/// Loads the inquiries made under a reference code.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
@@ -77,18 +80,18 @@ pub async fn inquired(
     store: &dyn Store,
     key: &TransactionKey,
 ) -> Result<InquiriesMade, StoreError> {
-    let name = inquired_name(key);
-    read_inquired(&name, store.note(&name).await?.as_deref())
+    let name = mark_note_name(key);
+    parse_inquired(&name, store.note(&name).await?.as_deref())
 }
 
-fn read_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreError> {
+fn parse_inquired(name: &str, text: Option<&str>) -> Result<InquiriesMade, StoreError> {
     text.map_or(Ok(InquiriesMade::default()), |text| {
         serde_json::from_str(text).map_err(|_| corrupt(name))
     })
 }
 
-/// Makes a change of a note, again as long as somebody else was faster.
-async fn set(
+/// Updates a note by compare-and-set; retries while another process wins.
+async fn update_note(
     store: &dyn Store,
     name: &str,
     keep: Expiry,
@@ -104,14 +107,17 @@ async fn set(
     Ok(())
 }
 
-fn inquired_name(key: &TransactionKey) -> String {
+fn mark_note_name(key: &TransactionKey) -> String {
     format!("inquired:{key}")
 }
 
 impl InquiryRecords {
-    /// Returns the inquiries made under its reference code. Where the store lost what it held of
-    /// that, it may have forgotten one as well: any answer may be that one's. Where OKEBAYAR
-    /// answered the POST like an inquiry, it made one of it.
+    /// Loads the inquiries that may have been made under a transaction's reference code. After a
+    /// loss of records the store may have lost the mark of one, to which any answer may belong.
+    /// Where OKEBAYAR answered the POST like an inquiry, it treated the POST as one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
     pub async fn made_for(&self, about: &Transaction) -> Result<InquiriesMade, StoreError> {
         let mut inquired = inquired(&*self.store, &about.key()).await?;
         if about.follows_loss() {

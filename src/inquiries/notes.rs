@@ -1,4 +1,4 @@
-//! The notes of inquiries: how long they are kept, and what is common to all.
+//! The expiry and the errors that all notes of inquiries have in common.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,11 +6,11 @@ use crate::store::{Expiry, StoreError};
 
 /// The time for which an inquiry is kept after it can no longer be paid.
 pub(super) const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// The time for which the marks are kept (reference codes that were used for inquiries, the
-/// transactions of one bill): longer than any status check runs.
+/// The time for which the marks of reference codes and the lists of bills are kept: longer than
+/// status checks of any transaction go on.
 pub(super) const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// Builds the expiry of a note that is kept for `by` after `from`.
+/// Returns the expiry of a note that is kept for `by` after `from`.
 pub(super) fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Expiry {
     Expiry {
         now,
@@ -18,7 +18,7 @@ pub(super) fn keep(now: Timestamp, from: Timestamp, by: SignedDuration) -> Expir
     }
 }
 
-/// Builds the error that a note cannot be read.
+/// Builds the error for an unreadable note.
 pub(super) fn corrupt(name: &str) -> StoreError {
     StoreError::Corrupt {
         key: name.to_owned(),

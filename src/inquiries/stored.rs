@@ -8,27 +8,27 @@ use crate::{
     transaction::{AccountName, InquiriesUnderCode, Inquiry, InquiryCode, TooManyUnderCode},
 };
 
-/// Why an inquiry is not kept.
+/// The reason why an inquiry is not stored.
 #[derive(Debug, thiserror::Error)]
-pub enum NotKept {
-    /// It may not be stored.
+pub enum SaveError {
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Its code has too many live ones.
+    /// The inquiry code has too many inquiries that can still be paid.
     #[error(transparent)]
     TooMany(#[from] TooManyUnderCode),
 }
 
-/// Remembers an inquiry, beside the others under its code.
+/// Stores an inquiry, beside the others under its code. Idempotent.
 ///
 /// # Errors
-/// [`NotKept`] when it may not be stored.
-pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), NotKept> {
-    let name = inquiry_name(&inquiry.account, &inquiry.inquiry_code);
+/// [`SaveError`] when it is not stored.
+pub async fn save(store: &dyn Store, inquiry: &Inquiry, now: Timestamp) -> Result<(), SaveError> {
+    let name = inquiry_note_name(&inquiry.account, &inquiry.inquiry_code);
     let mut known = store.note(&name).await?;
     loop {
         let inquiries = match known.as_deref() {
-            Some(known) => read_inquiries(&name, known)?.add(inquiry.clone(), now)?,
+            Some(known) => parse_inquiries(&name, known)?.add(inquiry.clone(), now)?,
             None => InquiriesUnderCode::new(inquiry.clone()),
         };
         let body = serde_json::to_string(&inquiries).map_err(|_| corrupt(&name))?;
@@ -52,15 +52,15 @@ pub async fn load(
     account: &AccountName,
     code: &InquiryCode,
 ) -> Result<Option<InquiriesUnderCode>, StoreError> {
-    let name = inquiry_name(account, code);
+    let name = inquiry_note_name(account, code);
     let body = store.note(&name).await?;
-    body.map(|body| read_inquiries(&name, &body)).transpose()
+    body.map(|body| parse_inquiries(&name, &body)).transpose()
 }
 
-fn read_inquiries(name: &str, body: &str) -> Result<InquiriesUnderCode, StoreError> {
+fn parse_inquiries(name: &str, body: &str) -> Result<InquiriesUnderCode, StoreError> {
     serde_json::from_str(body).map_err(|_| corrupt(name))
 }
 
-fn inquiry_name(account: &AccountName, code: &InquiryCode) -> String {
+fn inquiry_note_name(account: &AccountName, code: &InquiryCode) -> String {
     format!("inquiry:{account}:{code}")
 }

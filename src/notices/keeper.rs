@@ -1,4 +1,4 @@
-//! Keeps OKEBAYAR's texts to the partner, away from the path of any purchase.
+//! The task that stores OKEBAYAR's texts to the partner, so that no purchase waits for that.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use tracing::warn;
 
 use crate::{
     ambient::Ambient,
-    notices::texts::{self as notices, Noted},
+    notices::texts::{self, NoticeOutcome},
     store::Store,
     telemetry::Metrics,
     transaction::AccountName,
 };
 
-/// How many texts may wait to be kept; further ones are lost.
+/// The number of texts that may wait to be stored; further ones are dropped.
 pub const WAITING_MAX: usize = 256;
 
-/// Keeps what comes, until `stopping`.
+/// Stores the texts that arrive, until `stopping`.
 pub async fn run(
     store: Arc<dyn Store>,
-    mut texts: mpsc::Receiver<(AccountName, String)>,
+    mut received: mpsc::Receiver<(AccountName, String)>,
     metrics: Metrics,
     ambient: Ambient,
     stopping: CancellationToken,
@@ -28,23 +28,23 @@ pub async fn run(
     let mut store_answers = true;
     loop {
         let next = tokio::select! {
-            next = texts.recv() => next,
-            () = stopping.cancelled() => texts.try_recv().ok(),
+            next = received.recv() => next,
+            () = stopping.cancelled() => received.try_recv().ok(),
         };
         let Some((account, text)) = next else {
             return;
         };
-        let noted = notices::add_notice(&*store, &account, &text, (ambient.now)()).await;
+        let noted = texts::add_notice(&*store, &account, &text, (ambient.now)()).await;
         let result = match &noted {
-            Ok(Noted::Kept) => "kept",
-            Ok(Noted::Repeated) => "repeated",
-            Ok(Noted::TooMany) => "too_many",
+            Ok(NoticeOutcome::Kept) => "kept",
+            Ok(NoticeOutcome::Repeated) => "repeated",
+            Ok(NoticeOutcome::TooMany) => "too_many",
             Err(_) => "not_stored",
         };
         metrics.notice(&account, result);
-        // A failure is told once, not for every text.
+        // A failure is logged once, not for every text.
         if let (Err(error), true) = (&noted, store_answers) {
-            warn!(%error, "a text from OKEBAYAR could not be kept");
+            warn!(%error, "text from OKEBAYAR not stored");
         }
         store_answers = noted.is_ok();
     }

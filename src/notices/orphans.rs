@@ -1,39 +1,40 @@
-//! Orphans: callbacks about unknown reference codes, and inquiries that OKEBAYAR may have sold
-//! and that no transaction can stand for.
+//! Orphans: callbacks about unknown reference codes, and sales that OKEBAYAR may have made of an
+//! inquiry and that no transaction can represent.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::item::{from_json, to_json};
 use crate::store::{BoundedList, CasResult, Expiry, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
-/// A callback about a reference code that the store does not know: it may reveal
-/// a lost claim. It holds no serial number.
+/// A callback about an unknown reference code, which may reveal a lost claim. It holds no serial
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
     /// The account whose callback address was called.
     pub account: AccountName,
-    /// The reference code as it came, cut to 64 characters.
+    /// The reference code as received, cut to 64 characters.
     pub reference_code: String,
-    /// The status as it came, cut to 16 characters.
+    /// The status as received, cut to 16 characters.
     pub status: String,
-    /// When it came.
+    /// The time of receipt.
     pub at: Timestamp,
 }
 
-/// Keeps an orphan.
+/// Stores an orphan.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreError> {
     store
-        .push(BoundedList::Orphans, &write(orphan)?)
+        .push(BoundedList::Orphans, &to_json(orphan)?)
         .await
         .map(drop)
 }
 
-/// Returns up to `limit` orphans, newest first, after the newest `start`.
+/// Reads up to `limit` orphans, newest first, after the newest `start`.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
@@ -43,61 +44,61 @@ pub async fn orphans(
     limit: usize,
 ) -> Result<Vec<Orphan>, StoreError> {
     let items = store.items_from(BoundedList::Orphans, start, limit).await?;
-    items.iter().map(|item| read(item)).collect()
+    items.iter().map(|item| from_json(item)).collect()
 }
 
-/// What a status check of an orphan's reference code brought. It holds no serial number.
+/// The result of a status check of an orphan's reference code. It holds no serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanCheck {
-    /// When it was made.
+    /// The time of the check.
     pub at: Timestamp,
-    /// The status code that OKEBAYAR answered.
+    /// The status code in OKEBAYAR's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Why it brought nothing; neither while it is being made.
+    /// The reason why the check was inconclusive. While the check is in flight, neither is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// How long what a check brought is kept, and how long after one that brought nothing
-/// another one may be made.
+/// The time for which the result of a check is kept.
 const CHECK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-const CHECK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// The time after an inconclusive check from which another one may be made.
+const RECHECK_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// Claims the check of a reference code, which one of all gateways makes. `None` when it
-/// is made, or being made.
+/// Acquires the claim on the check of a reference code, which only one gateway may make. `None`
+/// when the check is made, in flight, or was inconclusive a moment ago.
 ///
 /// # Errors
-/// [`StoreError`] when the claim may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn claim_orphan_check(
     store: &dyn Store,
     account: &AccountName,
     reference: &ReferenceCode,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let name = check_of(account, reference.as_str());
+    let name = check_note_name(account, reference.as_str());
     let known = store.note(&name).await?;
     if let Some(known) = &known {
-        let known: OrphanCheck = read(known)?;
-        if known.status.is_some() || now.duration_since(known.at) < CHECK_AGAIN_AFTER {
+        let known: OrphanCheck = from_json(known)?;
+        if known.status.is_some() || now.duration_since(known.at) < RECHECK_AFTER {
             return Ok(None);
         }
     }
-    let claim = write(&OrphanCheck {
+    let claim = to_json(&OrphanCheck {
         at: now,
         status: None,
         problem: None,
     })?;
     let put = store
-        .put_note(&name, known.as_deref(), &claim, check_kept(now))
+        .put_note(&name, known.as_deref(), &claim, keep_check(now))
         .await?;
     Ok((put == CasResult::Done).then_some(claim))
 }
 
-/// Keeps what a check brought, over its claim.
+/// Replaces the claim on a check by the result of the check.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn keep_orphan_check(
     store: &dyn Store,
     account: &AccountName,
@@ -105,16 +106,16 @@ pub async fn keep_orphan_check(
     claim: &str,
     check: &OrphanCheck,
 ) -> Result<(), StoreError> {
-    let name = check_of(account, reference.as_str());
-    let kept = check_kept(check.at);
-    // A conflict means that another gateway claimed it since, and will keep its own.
+    let name = check_note_name(account, reference.as_str());
+    let kept = keep_check(check.at);
+    // A conflict means that another gateway has claimed the check since, and stores its own result.
     store
-        .put_note(&name, Some(claim), &write(check)?, kept)
+        .put_note(&name, Some(claim), &to_json(check)?, kept)
         .await
         .map(drop)
 }
 
-/// Returns the result of the check of an orphan's reference code; `None` when none was made.
+/// Reads the result of the check of an orphan's reference code; `None` when no check has ended.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be read.
@@ -122,40 +123,26 @@ pub async fn orphan_check(
     store: &dyn Store,
     orphan: &Orphan,
 ) -> Result<Option<OrphanCheck>, StoreError> {
-    let name = check_of(&orphan.account, &orphan.reference_code);
+    let name = check_note_name(&orphan.account, &orphan.reference_code);
     let check: Option<OrphanCheck> = match store.note(&name).await? {
-        Some(text) => Some(read(&text)?),
+        Some(text) => Some(from_json(&text)?),
         None => None,
     };
     Ok(check.filter(|check| check.status.is_some() || check.problem.is_some()))
 }
 
-fn check_kept(now: Timestamp) -> Expiry {
+/// Returns the expiry of a check's note.
+fn keep_check(now: Timestamp) -> Expiry {
     Expiry {
         now,
         until: now.checked_add(CHECK_KEPT).unwrap_or(now),
     }
 }
 
-/// Returns the name of the note of a check: one for all spellings of a reference code.
-fn check_of(account: &AccountName, reference: &str) -> String {
+/// Returns the name of a check's note, which is the same for all spellings of a reference code.
+fn check_note_name(account: &AccountName, reference: &str) -> String {
     let letters = reference.bytes().filter(u8::is_ascii_alphanumeric);
     let letters: Vec<u8> = letters.map(|byte| byte.to_ascii_lowercase()).collect();
     let digest = Sha256::digest(letters);
     format!("orphan:{account}:{}", hex::encode(&digest[..16]))
-}
-
-pub(crate) fn write(item: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(item).map_err(|error| unreadable(&error))
-}
-
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt {
-        key: "an item of the inbox".to_owned(),
-        problem: format!("it cannot be read (column {})", error.column()),
-    }
 }

@@ -1,9 +1,9 @@
-//! OKEBAYAR's texts to the partner (docs/OKEBAYAR.md, section 3): a list of texts, a note with the
-//! mentions of each, and a note that bounds how many new ones an account adds.
+//! OKEBAYAR's texts to the partner (API page, section 3): a list of texts, a note with the mentions
+//! of each text, and a note that bounds the number of new texts of an account.
 //!
-//! Texts that differ from purchase to purchase would push announcements out of the list, and
-//! leave a note each. So an account adds a bounded number of new texts a day, of which few
-//! differ in their numbers only; and what falls out of the list takes its note along.
+//! Texts that differ from purchase to purchase would push announcements out of the list, and each
+//! would leave a note. So an account adds a bounded number of new texts a day, of which few differ
+//! in their numbers only. A text that drops out of the list takes its note along.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::item::{from_json, to_json};
 use crate::{
-    notices::orphans::{read, write},
     store::{BoundedList, CasResult, Expiry, Store, StoreError},
     transaction::AccountName,
 };
@@ -20,86 +20,86 @@ use crate::{
 /// A text of OKEBAYAR's to the partner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The account that was told.
+    /// The account that received the text.
     pub account: AccountName,
     /// The text.
     pub text: String,
-    /// When it first came.
+    /// The time of the first receipt.
     pub first: Timestamp,
-    /// When it last came.
+    /// The time of the last receipt.
     pub last: Timestamp,
-    /// How often it came, about: mentions at the same moment may count as one.
+    /// The approximate number of receipts: simultaneous ones may count as one.
     pub count: u64,
 }
 
-/// The part of a notice that changes.
+/// The last receipt and the number of receipts of a text: the part of a notice that changes.
 #[derive(Serialize, Deserialize)]
-struct Mentions {
+struct MentionCount {
     last: Timestamp,
     count: u64,
 }
 
-/// The outcome of keeping a text.
+/// The outcome of storing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
-    /// It is new, and in the list.
+pub enum NoticeOutcome {
+    /// The text is new, and now in the list.
     Kept,
-    /// It is known, and counted.
+    /// The text is known, and its receipt is counted.
     Repeated,
-    /// It is new, and not kept: the account told too many new texts today.
+    /// The text is new and not stored: the account has received too many new texts today.
     TooMany,
 }
 
-/// How long a notice that is not repeated is kept.
+/// The time for which a notice is kept after its last receipt.
 const NOTICE_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// The most new texts of an account in a day (UTC).
+/// The largest number of new texts of an account in a day (UTC).
 const NEW_MAX: u32 = 24;
-/// The most of them that differ in words with digits only.
+/// The largest number of new texts in a day that differ only in words with digits.
 const NEW_ALIKE_MAX: u32 = 3;
 const DAY_SECONDS: i64 = 24 * 3600;
-/// How long the number of new texts is kept: the day, and what clocks may differ.
+/// The time for which the number of new texts is kept: the day, and the difference between clocks.
 const NEW_KEPT: SignedDuration = SignedDuration::from_hours(48);
-/// How often a note that others change meanwhile is written anew.
+/// The number of attempts to update a contended note.
 const TRIES_MAX: usize = 8;
 
-/// Keeps a text, once however often it comes.
+/// Stores a text once, and counts each further receipt.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result.
 pub async fn add_notice(
     store: &dyn Store,
     account: &AccountName,
     text: &str,
     now: Timestamp,
-) -> Result<Noted, StoreError> {
-    let name = mentions_of(account, text);
+) -> Result<NoticeOutcome, StoreError> {
+    let name = mentions_note_name(account, text);
     let keep = Expiry {
         now,
         until: now.checked_add(NOTICE_KEPT).unwrap_or(now),
     };
     if let Some(known) = store.note(&name).await? {
-        let Mentions { last, count } = read(&known)?;
-        let mentions = Mentions {
+        let MentionCount { last, count } = from_json(&known)?;
+        let mentions = MentionCount {
             last: last.max(now),
             count: count.saturating_add(1),
         };
-        // A conflict means that another gateway counted at the same moment.
-        let counted = write(&mentions)?;
+        // A conflict means that another gateway counted a receipt at the same moment.
+        let counted = to_json(&mentions)?;
         store.put_note(&name, Some(&known), &counted, keep).await?;
-        return Ok(Noted::Repeated);
+        return Ok(NoticeOutcome::Repeated);
     }
     if !may_add(store, account, text, now).await? {
-        return Ok(Noted::TooMany);
+        return Ok(NoticeOutcome::TooMany);
     }
-    let mentions = Mentions {
+    let mentions = MentionCount {
         last: now,
         count: 1,
     };
     let put = store
-        .put_note(&name, None, &write(&mentions)?, keep)
+        .put_note(&name, None, &to_json(&mentions)?, keep)
         .await?;
     if put != CasResult::Done {
-        return Ok(Noted::Repeated);
+        return Ok(NoticeOutcome::Repeated);
     }
     let notice = Notice {
         account: account.clone(),
@@ -108,23 +108,24 @@ pub async fn add_notice(
         last: now,
         count: 1,
     };
-    for dropped in store.push(BoundedList::Notices, &write(&notice)?).await? {
-        forget(store, &dropped, now).await?;
+    for dropped in store.push(BoundedList::Notices, &to_json(&notice)?).await? {
+        delete_mentions(store, &dropped, now).await?;
     }
-    Ok(Noted::Kept)
+    Ok(NoticeOutcome::Kept)
 }
 
-/// The new texts of one day.
+/// The new texts of one account in one day.
 #[derive(Serialize, Deserialize)]
-struct New {
+struct DailyNewTexts {
     /// Days since 1970.
     day: i64,
+    /// The number of new texts.
     count: u32,
-    /// Form of a text to how many had it.
+    /// The number of new texts by form, which is the [`word_digest`].
     forms: BTreeMap<String, u32>,
 }
 
-/// Counts a new text; returns false where it is one too many.
+/// Counts a new text; returns false when it exceeds a limit, or the note stays contended.
 async fn may_add(
     store: &dyn Store,
     account: &AccountName,
@@ -132,18 +133,18 @@ async fn may_add(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let name = format!("notices-new:{account}");
-    let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), form(text));
+    let (day, form) = (now.as_second().div_euclid(DAY_SECONDS), word_digest(text));
     let keep = Expiry {
         now,
         until: now.checked_add(NEW_KEPT).unwrap_or(now),
     };
     let mut known = store.note(&name).await?;
     for _ in 0..TRIES_MAX {
-        let new: Option<New> = known.as_deref().map(read).transpose()?;
-        // A gateway whose clock is ahead begins the next day for all: each would else begin
-        // its own anew with every text.
-        let is_current = |new: &New| (day..=day + 1).contains(&new.day);
-        let mut new = new.filter(is_current).unwrap_or(New {
+        let new: Option<DailyNewTexts> = known.as_deref().map(from_json).transpose()?;
+        // A gateway whose clock is ahead starts the next day for all gateways. Otherwise each
+        // gateway would restart its own day with every text.
+        let is_current = |new: &DailyNewTexts| (day..=day + 1).contains(&new.day);
+        let mut new = new.filter(is_current).unwrap_or(DailyNewTexts {
             day,
             count: 0,
             forms: BTreeMap::new(),
@@ -155,7 +156,7 @@ async fn may_add(
         *alike += 1;
         new.count += 1;
         let put = store
-            .put_note(&name, known.as_deref(), &write(&new)?, keep)
+            .put_note(&name, known.as_deref(), &to_json(&new)?, keep)
             .await?;
         match put {
             CasResult::Done => return Ok(true),
@@ -165,21 +166,25 @@ async fn may_add(
     Ok(false)
 }
 
-/// Returns the digest of a text without its words that have digits.
-fn form(text: &str) -> String {
+/// Returns the digest of a text without the words that contain digits.
+fn word_digest(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
     let is_plain = |word: &&str| !word.is_empty() && !word.contains(|c: char| c.is_numeric());
     let words: Vec<String> = words.filter(is_plain).map(str::to_lowercase).collect();
     hex::encode(&Sha256::digest(words.join(" "))[..8])
 }
 
-/// Forgets the mentions of a notice that fell out of the list.
-async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), StoreError> {
-    let notice: Notice = read(dropped)?;
-    let name = mentions_of(&notice.account, &notice.text);
+/// Deletes the mentions of a notice that dropped out of the list.
+async fn delete_mentions(
+    store: &dyn Store,
+    dropped: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let notice: Notice = from_json(dropped)?;
+    let name = mentions_note_name(&notice.account, &notice.text);
     let keep = Expiry {
         now,
-        until: LONG_AGO,
+        until: IN_THE_PAST,
     };
     let mut known = store.note(&name).await?;
     for _ in 0..TRIES_MAX {
@@ -195,11 +200,11 @@ async fn forget(store: &dyn Store, dropped: &str, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-/// A note that is kept until then is gone when it is written. Redis takes no earlier time.
-const LONG_AGO: Timestamp = Timestamp::constant(1, 0);
+/// The expiry that deletes a note when it is written. Redis accepts no earlier time.
+const IN_THE_PAST: Timestamp = Timestamp::constant(1, 0);
 
-/// Returns up to `limit` notices after the newest `start`, as they were when they were new;
-/// the one that first came last is the first.
+/// Reads up to `limit` notices after the newest `start`, with the counts of their first receipt.
+/// The newest by first receipt comes first.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
@@ -209,23 +214,24 @@ pub async fn notices(
     limit: usize,
 ) -> Result<Vec<Notice>, StoreError> {
     let items = store.items_from(BoundedList::Notices, start, limit).await?;
-    items.iter().map(|item| read(item)).collect()
+    items.iter().map(|item| from_json(item)).collect()
 }
 
-/// Returns a notice with its mentions so far.
+/// Reads the present mentions of a notice into it.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
 pub async fn counted(store: &dyn Store, mut notice: Notice) -> Result<Notice, StoreError> {
-    let name = mentions_of(&notice.account, &notice.text);
+    let name = mentions_note_name(&notice.account, &notice.text);
     if let Some(mentions) = store.note(&name).await? {
-        let Mentions { last, count } = read(&mentions)?;
+        let MentionCount { last, count } = from_json(&mentions)?;
         (notice.last, notice.count) = (last, count);
     }
     Ok(notice)
 }
 
-fn mentions_of(account: &AccountName, text: &str) -> String {
+/// Returns the name of the note with a text's mentions.
+fn mentions_note_name(account: &AccountName, text: &str) -> String {
     let digest = Sha256::digest(text);
     format!("notice:{account}:{}", hex::encode(&digest[..16]))
 }

@@ -73,7 +73,7 @@ impl Purchases {
                     Err(error) => Err(ClaimFault::Refused(error)),
                 };
             }
-            let outcome = claim(&*self.store, change, guard.history()).await;
+            let outcome = claim(&*self.store, change, guard.name()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.ledger.publish(permit.transaction());

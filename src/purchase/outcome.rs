@@ -48,7 +48,10 @@ impl Purchases {
         claimed: &Arc<Transaction>,
         statement: &Statement,
     ) -> Result<(), StoreError> {
-        let weighed = self.inquiries.weigh(claimed, statement.clone()).await?;
+        let weighed = self
+            .inquiries
+            .review_already_paid(claimed, statement.clone())
+            .await?;
         let observe = |current: &Transaction| {
             // What one attempt did not send says nothing of another one.
             let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });

@@ -33,7 +33,7 @@ impl Purchases {
             return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
         }
         if let Some(note) = &wanted.binding {
-            let holder = binding::bound_to(&*self.store, note).await?;
+            let holder = binding::load_holder(&*self.store, note).await?;
             if holder.as_ref() != Some(&key) {
                 return Ok(Err(self.already_used(holder).await?));
             }

@@ -1,14 +1,14 @@
-//! Queries about an account: its deposit, and an echo.
+//! Queries of an account: its deposit, and an echo.
 
-use super::{error::QuestionError, queries::Queries};
+use super::{error::QueryFailure, queries::Queries};
 use crate::transaction::{AccountName, Amount, Details};
 
 impl Queries {
-    /// The deposit of an account, and what came along with it.
+    /// Queries the deposit of an account; returns it with the other details of the answer.
     ///
     /// # Errors
-    /// [`QuestionError`] when OKEBAYAR does not tell.
-    pub async fn balance(&self, account: &AccountName) -> Result<(Amount, Details), QuestionError> {
+    /// [`QueryFailure`] when OKEBAYAR does not report it.
+    pub async fn balance(&self, account: &AccountName) -> Result<(Amount, Details), QueryFailure> {
         let (upstream, _slot) = self.admit_query(account).await?;
         Ok(upstream
             .client
@@ -16,11 +16,11 @@ impl Queries {
             .await?)
     }
 
-    /// Has OKEBAYAR return a message.
+    /// Sends OKEBAYAR a message to echo.
     ///
     /// # Errors
-    /// [`QuestionError`] when the message does not come back as it was.
-    pub async fn echo(&self, account: &AccountName, message: &str) -> Result<(), QuestionError> {
+    /// [`QueryFailure`] when OKEBAYAR does not return the same message.
+    pub async fn echo(&self, account: &AccountName, message: &str) -> Result<(), QueryFailure> {
         let (upstream, _slot) = self.admit_query(account).await?;
         Ok(upstream
             .client

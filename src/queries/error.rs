@@ -1,4 +1,4 @@
-//! The reasons for which a query has no answer.
+//! The failures of queries.
 
 use crate::{
     okebayar::{
@@ -10,44 +10,44 @@ use crate::{
     transaction::{StatusCode, TooManyUnderCode},
 };
 
-/// Why a question has no answer, in terms that a caller can act on.
+/// The reason why a query failed, in terms that a caller can act on.
 #[derive(Debug, thiserror::Error)]
-pub enum QuestionError {
+pub enum QueryFailure {
     /// The account is not configured.
-    #[error("there is no such account")]
+    #[error("account not configured")]
     NoSuchAccount,
-    /// Too many calls to OKEBAYAR at once.
-    #[error("too many calls to OKEBAYAR are waiting")]
+    /// Too many calls wait for a slot.
+    #[error("too many calls to OKEBAYAR wait for a slot; retry later")]
     Overloaded,
-    /// No connection could be made: nothing was sent.
-    #[error("OKEBAYAR cannot be reached: {0}")]
+    /// The connection failed, so nothing was sent.
+    #[error("OKEBAYAR unreachable: {0}")]
     Unreachable(String),
-    /// No usable answer.
-    #[error("OKEBAYAR gave no usable answer: {0}")]
+    /// OKEBAYAR gave no usable answer.
+    #[error("no usable answer from OKEBAYAR: {0}")]
     NoAnswer(String),
-    /// The store does not answer. Nothing was sent.
+    /// The store does not answer, so nothing was sent.
     #[error(transparent)]
-    Store(StoreError),
-    /// OKEBAYAR answered, and that could not be stored, so it could not be paid either.
-    #[error("the inquiry could not be kept: {0}")]
-    NotKept(StoreError),
-    /// OKEBAYAR answered an inquiry like a purchase: money may be spent.
+    StoreUnavailable(StoreError),
+    /// OKEBAYAR answered, but the inquiry could not be stored, so it cannot be paid.
+    #[error("inquiry not stored: {0}")]
+    NotStored(StoreError),
+    /// OKEBAYAR answered the inquiry like a purchase, so money may be spent.
     #[error("{0}")]
     SoldInstead(Sale),
-    /// OKEBAYAR answered with an inquiry code that it gave out too often.
-    #[error("the inquiry could not be kept: {0}; inquire again later")]
+    /// OKEBAYAR issued the same inquiry code too often.
+    #[error("inquiry not stored: {0}; inquire again later")]
     TooManyUnderCode(TooManyUnderCode),
-    /// OKEBAYAR refused.
+    /// OKEBAYAR refused the query.
     #[error("OKEBAYAR answered {code}: {}", code.meaning())]
     Refused {
-        /// Its status code.
+        /// The status code of the answer.
         code: StatusCode,
-        /// What the caller can do.
+        /// The refusal, which determines how the caller can react.
         refusal: Refusal,
     },
 }
 
-impl From<QueryError> for QuestionError {
+impl From<QueryError> for QueryFailure {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Refused { code, refusal } => Self::Refused { code, refusal },
@@ -59,7 +59,7 @@ impl From<QueryError> for QuestionError {
     }
 }
 
-/// Builds the error of an inquiry whose task ended without an answer.
-pub(super) fn interrupted() -> QuestionError {
-    QuestionError::NoAnswer("the inquiry was interrupted".to_owned())
+/// Builds the error of an inquiry whose task ended without a result.
+pub(super) fn interrupted() -> QueryFailure {
+    QueryFailure::NoAnswer("inquiry interrupted".to_owned())
 }

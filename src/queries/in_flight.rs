@@ -1,8 +1,8 @@
 //! The inquiries under callers' reference codes that this process has in flight.
 //!
-//! A caller whose deadline came inquires again while its first inquiry goes on, and OKEBAYAR may
-//! answer the second one "duplicate" (208). Only the end of the first one shows whether that is
-//! the sign of a sale.
+//! A caller whose deadline expired inquires again while its first inquiry is in flight, and
+//! OKEBAYAR may answer the second one "duplicate" (208). Only the end of the first inquiry shows
+//! whether that is a sign of a sale.
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +21,15 @@ pub struct InquiriesInFlight {
     ended: Arc<Notify>,
 }
 
-/// An inquiry in flight; it ends when this is dropped.
+/// An inquiry in flight. Dropping it ends the inquiry.
 pub(super) struct InquiryInFlight {
     inquiries: InquiriesInFlight,
     key: TransactionKey,
 }
 
 impl InquiriesInFlight {
-    /// Begins an inquiry, before it is noted. It ends once its answer is noted.
+    /// Begins an inquiry, before its mark is stored. The inquiry must end after its answer is
+    /// stored.
     pub(super) fn begin(&self, key: &TransactionKey) -> InquiryInFlight {
         *self.lock().entry(key.clone()).or_default() += 1;
         InquiryInFlight {
@@ -37,11 +38,11 @@ impl InquiriesInFlight {
         }
     }
 
-    /// Waits until no inquiry under the reference code is in flight, but no longer than `most`.
-    pub(super) async fn wait_for_end(&self, key: &TransactionKey, most: Duration) {
+    /// Waits until no inquiry under the reference code is in flight, for at most `timeout`.
+    pub(super) async fn wait_for_end(&self, key: &TransactionKey, timeout: Duration) {
         let ending = async {
             loop {
-                // Before the look, so that an end in between wakes it.
+                // Subscribed before the count is read, so that no end in between is missed.
                 let mut ended = std::pin::pin!(self.ended.notified());
                 ended.as_mut().enable();
                 if !self.lock().contains_key(key) {
@@ -50,8 +51,8 @@ impl InquiriesInFlight {
                 ended.await;
             }
         };
-        // Should the time be past, what is noted is read as it is.
-        let _ = tokio::time::timeout(most, ending).await;
+        // After the time-out, the caller reads the marks as they are.
+        let _ = tokio::time::timeout(timeout, ending).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {

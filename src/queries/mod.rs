@@ -1,4 +1,7 @@
 //! Queries of OKEBAYAR that move no money: the deposit, an echo, and inquiries.
+//!
+//! An inquiry that OKEBAYAR takes for a purchase moves money all the same; [`crate::sales`] stores
+//! it.
 
 mod account;
 mod error;
@@ -14,6 +17,6 @@ pub use crate::okebayar::{
     question::{Customer, Question},
     verdict::Refusal,
 };
-pub use error::QuestionError;
+pub use error::QueryFailure;
 pub use in_flight::InquiriesInFlight;
 pub use queries::Queries;

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use super::{
-    error::{QuestionError, interrupted},
+    error::{QueryFailure, interrupted},
     queries::Queries,
 };
 use crate::{
@@ -19,39 +19,40 @@ impl Queries {
     /// Inquires for a bill, under a reference code of the gateway's own.
     ///
     /// # Errors
-    /// [`QuestionError`] when nothing was found.
+    /// [`QueryFailure`] when no inquiry results.
     pub async fn inquire_postpaid(
         self: &Arc<Self>,
         account: &AccountName,
         question: &Question,
-    ) -> Result<InquiryResult, QuestionError> {
+    ) -> Result<InquiryResult, QueryFailure> {
         let (account, question) = (account.clone(), question.clone());
-        let (mut tell, told) = oneshot::channel();
+        let (mut sender, receiver) = oneshot::channel();
         let queries = Arc::clone(self);
-        // In a task of its own, as before a prepaid purchase.
+        // In a task of its own, for the same reason as a prepaid inquiry.
         let asking = async move {
             let admitted = tokio::select! {
                 admitted = queries.admit_query(&account) => admitted,
-                () = tell.closed() => return,
+                () = sender.closed() => return,
             };
             let found = match admitted {
                 Ok((upstream, _slot)) => queries.ask_postpaid(upstream, &account, &question).await,
                 Err(error) => Err(error),
             };
-            let _ = tell.send(found);
+            let _ = sender.send(found);
         };
         self.tasks.spawn(asking.in_current_span());
-        told.await.unwrap_or_else(|_| Err(interrupted()))
+        receiver.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
+    /// Sends the inquiry, and stores its result.
     async fn ask_postpaid(
         self: &Arc<Self>,
         upstream: &Upstream,
         account: &AccountName,
         question: &Question,
-    ) -> Result<InquiryResult, QuestionError> {
+    ) -> Result<InquiryResult, QueryFailure> {
         let own = self.ambient.reference_code();
-        // What was paid after this moment may not be in the answer, however late that comes.
+        // The answer may lack payments made after this moment, however late it arrives.
         let asked_at = (self.ambient.now)();
         let (_, found) = upstream
             .client
@@ -60,7 +61,7 @@ impl Queries {
         let mut found = match found {
             Err(QueryError::SoldInstead(answer)) => {
                 let sale = self.sales.keep_payment(account, &own, &answer).await;
-                return Err(QuestionError::SoldInstead(sale));
+                return Err(QueryFailure::SoldInstead(sale));
             }
             found => found?,
         };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, debug};
 
 use super::{
-    error::{QuestionError, interrupted},
+    error::{QueryFailure, interrupted},
     queries::Queries,
 };
 use crate::{
@@ -23,22 +23,22 @@ use crate::{
 };
 
 impl Queries {
-    /// Inquires before a prepaid purchase. It goes under the caller's reference code, as
-    /// OKEBAYAR's own example does, unless there is none or the account says otherwise.
+    /// Inquires before a prepaid purchase. Uses the caller's reference code, as OKEBAYAR's own
+    /// example does, unless the caller gives none or the account is configured otherwise.
     ///
     /// # Errors
-    /// [`QuestionError`] when nothing was found.
+    /// [`QueryFailure`] when no inquiry results.
     pub async fn inquire_prepaid(
         self: &Arc<Self>,
         account: &AccountName,
         reference_code: Option<ReferenceCode>,
         product_code: &ProductCode,
         account_number: &AccountNumber,
-    ) -> Result<InquiryResult, QuestionError> {
+    ) -> Result<InquiryResult, QueryFailure> {
         let upstream = self
             .upstreams
             .get(account)
-            .ok_or(QuestionError::NoSuchAccount)?;
+            .ok_or(QueryFailure::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
         let made = PrepaidInquiryMade {
             account: account.clone(),
@@ -49,49 +49,50 @@ impl Queries {
             product_code: product_code.clone(),
             account_number: account_number.clone(),
         };
-        let (mut tell, told) = oneshot::channel();
+        let (mut sender, receiver) = oneshot::channel();
         let queries = Arc::clone(self);
-        // In a task of its own: a caller that goes away must not keep the gateway from
-        // seeing that OKEBAYAR sold.
+        // In a task of its own: a caller that disconnects must not keep the gateway from seeing
+        // that OKEBAYAR sold.
         let asking = async move {
             let admitted = tokio::select! {
                 admitted = queries.admit_query(&made.account) => admitted,
-                () = tell.closed() => return,
+                () = sender.closed() => return,
             };
             let found = match admitted {
                 Ok((upstream, _slot)) => queries.ask_prepaid(upstream, &made, shared).await,
                 Err(error) => Err(error),
             };
-            let _ = tell.send(found);
+            let _ = sender.send(found);
         };
         self.tasks.spawn(asking.in_current_span());
-        told.await.unwrap_or_else(|_| Err(interrupted()))
+        receiver.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
+    /// Sends the inquiry, and stores its mark, its answer and its result.
     async fn ask_prepaid(
         self: &Arc<Self>,
         upstream: &Upstream,
         made: &PrepaidInquiryMade,
         shared: Option<ReferenceCode>,
-    ) -> Result<InquiryResult, QuestionError> {
+    ) -> Result<InquiryResult, QueryFailure> {
         let (product, number) = (&made.product_code, &made.account_number);
-        let inquirer = self.inquirer(&made.account);
+        let asker = self.inquirer(&made.account);
         let asking =
-            (upstream.client).inquire_prepaid(&made.reference_code, product, number, inquirer);
+            (upstream.client).inquire_prepaid(&made.reference_code, product, number, asker);
         let Some(shared) = shared else {
             let (_, found) = asking.await;
             return self.keep_prepaid(made, found, None).await;
         };
-        // Noted before it is sent: a check of the purchase may find the inquiry.
+        // Marked before it is sent: a status check of the purchase may return the inquiry.
         let key = TransactionKey::new(&shared);
         let id = self.ambient.reference_code();
         let store = &*self.store;
         let in_flight = self.in_flight.begin(&key);
         marks::note_inquired(store, &key, &id, (self.ambient.now)())
             .await
-            .map_err(QuestionError::Store)?;
+            .map_err(QueryFailure::StoreUnavailable)?;
         let (answered, found) = asking.await;
-        // From here on, before the store is written.
+        // Counted before the store is written, so that no purchase in between misses the sale.
         let is_sold = matches!(&found, Err(QueryError::SoldInstead(_)));
         let keeping = is_sold.then(|| begin_sale(&self.sales, made));
         let is_unsent = matches!(
@@ -109,14 +110,18 @@ impl Queries {
             None => Ok(()),
         };
         if let Err(error) = noted {
-            // It then counts as answered with any code, which is the careful reading.
-            debug!(%key, %error, "the answer to an inquiry could not be noted");
+            // The inquiry then counts as answered with any code, which is the safe assumption.
+            debug!(
+                %key,
+                %error,
+                "answer to an inquiry not stored; it counts as answered with any code"
+            );
         }
         drop(in_flight);
         let found = match found {
             Err(QueryError::Refused { code, .. })
                 if code == StatusCode::DUPLICATE
-                    && self.may_repeat_sale(upstream, &key, &id).await =>
+                    && self.may_duplicate_sale(upstream, &key, &id).await =>
             {
                 Err(QueryError::SoldInstead(Box::new(Answer {
                     status: Some(code.to_string()),
@@ -128,11 +133,16 @@ impl Queries {
         self.keep_prepaid(made, found, keeping).await
     }
 
-    /// Returns true when "duplicate" as the answer to an inquiry may mean that an earlier
-    /// one, whose answer was lost, was sold: an inquiry itself is no duplicate of anything.
-    async fn may_repeat_sale(&self, upstream: &Upstream, key: &TransactionKey, id: &str) -> bool {
+    /// Returns true when the answer "duplicate" to an inquiry may mean that OKEBAYAR sold an
+    /// earlier one whose answer was lost: an inquiry itself is no duplicate of anything.
+    async fn may_duplicate_sale(
+        &self,
+        upstream: &Upstream,
+        key: &TransactionKey,
+        id: &str,
+    ) -> bool {
         let store = &*self.store;
-        // It may be a duplicate of one that is still being answered.
+        // It may be a duplicate of an inquiry in flight.
         self.in_flight.wait_for_end(key, upstream.timeout).await;
         let has_purchase = store.load(key).await.is_ok_and(|stored| {
             let state = stored.map(|stored| stored.status().state);
@@ -142,26 +152,26 @@ impl Queries {
         !has_purchase && made.is_ok_and(|made| made.has_unanswered_beside(id))
     }
 
-    /// Keeps what a prepaid inquiry found, or may have bought.
+    /// Stores the result of a prepaid inquiry, or the sale that OKEBAYAR may have made of it.
     async fn keep_prepaid(
         self: &Arc<Self>,
         made: &PrepaidInquiryMade,
         found: Result<InquiryResult, QueryError>,
         keeping: Option<Keeping>,
-    ) -> Result<InquiryResult, QuestionError> {
+    ) -> Result<InquiryResult, QueryFailure> {
         match found {
             Ok(found) => self.keep(found).await,
             Err(QueryError::SoldInstead(answer)) => {
                 let keeping = keeping.unwrap_or_else(|| begin_sale(&self.sales, made));
                 let sale = self.sales.keep_sale(made, answer, keeping).await;
-                Err(QuestionError::SoldInstead(sale))
+                Err(QueryFailure::SoldInstead(sale))
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Counts a sale in this process, before the store is written.
+/// Counts a sale in this process before it is stored.
 fn begin_sale(sales: &Sales, made: &PrepaidInquiryMade) -> Keeping {
     sales.begin(
         &made.product_code,

@@ -1,46 +1,47 @@
-//! The queries of one process.
+//! The state of the queries of one process.
 
 use std::sync::Arc;
 
 use tokio::sync::SemaphorePermit;
 use tokio_util::task::TaskTracker;
 
-use super::{error::QuestionError, in_flight::InquiriesInFlight};
+use super::{error::QueryFailure, in_flight::InquiriesInFlight};
 use crate::{
     accounts::{CallSlots, Upstream, Upstreams},
     ambient::Ambient,
-    inquiries::stored::{self, NotKept},
+    inquiries::stored::{self, SaveError},
     okebayar::{inquiry::InquiryResult, operations::Inquirer},
     sales::Sales,
     store::Store,
     transaction::AccountName,
 };
 
-/// Queries OKEBAYAR without moving money.
+/// The queries of OKEBAYAR that move no money.
 pub struct Queries {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sales: Arc<Sales>,
-    /// The slots in which OKEBAYAR is called, shared with purchases.
+    /// The slots for calls to OKEBAYAR, shared with purchases.
     pub(crate) slots: Arc<CallSlots>,
-    /// Inquiries under callers' reference codes that have not ended.
+    /// The inquiries under callers' reference codes that are in flight.
     pub(crate) in_flight: InquiriesInFlight,
     pub(crate) ambient: Ambient,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Queries {
-    /// Keeps an inquiry before the caller is told of it, so that it can be paid.
-    pub(super) async fn keep(&self, found: InquiryResult) -> Result<InquiryResult, QuestionError> {
+    /// Stores an inquiry before the caller receives it, so that it can be paid.
+    pub(super) async fn keep(&self, found: InquiryResult) -> Result<InquiryResult, QueryFailure> {
         stored::save(&*self.store, &found.inquiry, (self.ambient.now)())
             .await
             .map_err(|problem| match problem {
-                NotKept::Store(error) => QuestionError::NotKept(error),
-                NotKept::TooMany(error) => QuestionError::TooManyUnderCode(error),
+                SaveError::Store(error) => QueryFailure::NotStored(error),
+                SaveError::TooMany(error) => QueryFailure::TooManyUnderCode(error),
             })?;
         Ok(found)
     }
 
+    /// Builds the identification of an account that inquires.
     pub(super) fn inquirer<'a>(&self, account: &'a AccountName) -> Inquirer<'a> {
         Inquirer {
             account,
@@ -48,18 +49,19 @@ impl Queries {
         }
     }
 
-    /// Questions share the slots of purchases, and wait no longer for one.
+    /// Acquires a slot for a query. Queries share the slots of purchases, and wait no longer for
+    /// one.
     pub(super) async fn admit_query(
         &self,
         account: &AccountName,
-    ) -> Result<(&Upstream, SemaphorePermit<'_>), QuestionError> {
+    ) -> Result<(&Upstream, SemaphorePermit<'_>), QueryFailure> {
         let upstream = self
             .upstreams
             .get(account)
-            .ok_or(QuestionError::NoSuchAccount)?;
+            .ok_or(QueryFailure::NoSuchAccount)?;
         match self.slots.acquire().await {
             Some(slot) => Ok((upstream, slot)),
-            None => Err(QuestionError::Overloaded),
+            None => Err(QueryFailure::Overloaded),
         }
     }
 }

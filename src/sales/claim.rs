@@ -57,7 +57,7 @@ impl Sales {
                     Err(_) => return Ok(None),
                 },
             };
-            match claim(&*self.store, change, guard.history()).await? {
+            match claim(&*self.store, change, guard.name()).await? {
                 Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
                 Claim::Quarantined(transaction) => return Ok(Some(transaction)),
                 // What a try before this one claimed.

@@ -292,7 +292,7 @@ async fn trace_log_omits_callback_secret() {
     gateway.process.add_secret(escaped);
     gateway.process.kill().await;
     let printed = gateway.process.text();
-    assert!(printed.contains("a callback was refused"), "{printed}");
+    assert!(printed.contains("callback rejected"), "{printed}");
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ use crate::support::world::{PENDING_FOR_EVER, StoreKind, World, buy, get, refere
 async fn assert_not_stored(url: &str) {
     let answer = reqwest::get(url).await.unwrap();
     assert_eq!(answer.status(), 503);
-    assert_eq!(answer.text().await.unwrap(), "not stored; try again\n");
+    assert_eq!(
+        answer.text().await.unwrap(),
+        "callback not stored; retry later\n"
+    );
 }
 
 #[tokio::test]

@@ -123,10 +123,7 @@ async fn guard_command_shows_ends_and_starts_guard() {
     redis.restart_from_snapshot().await;
     let mut client = gateway.client().await;
     assert_quarantined(&buy_again(&mut client, &reference()).await);
-    let warned = |line: &str| {
-        line.contains("the store may have lost records")
-            .then_some(())
-    };
+    let warned = |line: &str| line.contains("store may have lost records").then_some(());
     gateway.process.line(warned).await;
     let output = guard(&world, "show").await;
     assert!(

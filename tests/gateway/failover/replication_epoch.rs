@@ -3,7 +3,7 @@
 use futures::{FutureExt, TryFutureExt};
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
-    failover::{GuardSettings, KnownEpoch, observation as guard},
+    failover::{GuardSettings, KnownEpoch, observation, operator},
     store::{
         BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, RecordLoss, Store, claim,
         redb::RedbStore, redis::RedisStore,
@@ -69,25 +69,27 @@ async fn quarantined_attempt_is_stored_without_send_permit(kind: StoreKind) {
 async fn guard_is_on_from_loss_until_expiry_or_end(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let first = guard::observe(store, None, at(0), random).await.unwrap();
+    let first = observation::observe(store, None, at(0), random)
+        .await
+        .unwrap();
     assert_eq!(
         first.on(&GUARD, at(0)),
         None,
         "a new store must not report a loss"
     );
-    let again = guard::observe(store, Some(&first), at(1), random)
+    let again = observation::observe(store, Some(&first), at(1), random)
         .await
         .unwrap();
     assert_eq!(again, first);
     let day = at(10 + 24 * 3600);
-    guard::start(store, at(10), random).await.unwrap();
-    let started = guard::observe(store, Some(&first), at(20), random)
+    operator::start(store, at(10), random).await.unwrap();
+    let started = observation::observe(store, Some(&first), at(20), random)
         .await
         .unwrap();
     assert_eq!(started.on(&GUARD, at(20)), Some((at(10), day)));
     assert_eq!(started.on(&GUARD, day), None);
-    guard::end(store, REASON, at(30), random).await.unwrap();
-    let ended = guard::observe(store, Some(&started), at(40), random)
+    operator::end(store, REASON, at(30), random).await.unwrap();
+    let ended = observation::observe(store, Some(&started), at(40), random)
         .await
         .unwrap();
     assert_eq!(ended.on(&GUARD, at(40)), None);
@@ -100,7 +102,9 @@ async fn restored_embedded_store_has_new_epoch() {
     let (known, cursor);
     {
         let store = open_redb(folder.path()).await;
-        known = guard::observe(&store, None, at(0), random).await.unwrap();
+        known = observation::observe(&store, None, at(0), random)
+            .await
+            .unwrap();
         cursor = store.events_head().await.unwrap();
     }
     let identity = Identity {
@@ -109,8 +113,10 @@ async fn restored_embedded_store_has_new_epoch() {
     };
     drop(RedbStore::open_restored(&file, &identity).await.unwrap());
     let store = open_redb(folder.path()).await;
-    let guard = guard::observe(&store, None, at(5), random).await.unwrap();
-    assert_ne!(guard.history(), known.history());
+    let guard = observation::observe(&store, None, at(5), random)
+        .await
+        .unwrap();
+    assert_ne!(guard.name(), known.name());
     assert!(guard.on(&GUARD, at(6)).is_some());
     assert!(matches!(
         store.events_after(&cursor).await.unwrap(),
@@ -125,7 +131,7 @@ async fn backup_without_epoch_turns_guard_on() {
     drop(open_redb(folder.path()).await);
     let file = folder.path().join("store.redb");
     let record_loss: RecordLoss<'_> =
-        &|store| guard::start(store, at(5), random).map_ok(drop).boxed();
+        &|store| operator::start(store, at(5), random).map_ok(drop).boxed();
     let restore = async || {
         let restored = RedbStore::restore(&file, &identity(), record_loss).await;
         restored.unwrap()
@@ -134,7 +140,9 @@ async fn backup_without_epoch_turns_guard_on() {
     std::fs::rename(&file, folder.path().join("store.redb.restore")).unwrap();
     assert!(restore().await);
     let store = open_redb(folder.path()).await;
-    let guard = guard::observe(&store, None, at(6), random).await.unwrap();
+    let guard = observation::observe(&store, None, at(6), random)
+        .await
+        .unwrap();
     assert!(guard.on(&GUARD, at(6)).is_some());
 }
 
@@ -142,26 +150,28 @@ async fn backup_without_epoch_turns_guard_on() {
 async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let known = guard::observe(store, None, at(0), random).await.unwrap();
-    let started = guard::start(store, at(1), random).await.unwrap();
-    let refused = store.commit(&begin(1), Some(known.history())).await;
+    let known = observation::observe(store, None, at(0), random)
+        .await
+        .unwrap();
+    let started = operator::start(store, at(1), random).await.unwrap();
+    let refused = store.commit(&begin(1), Some(known.name())).await;
     let refused = refused.unwrap();
     assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
     let key = begin(1).transaction.key();
     assert!(store.load(&key).await.unwrap().is_none());
-    let seen = guard::observe(store, Some(&known), at(2), random).await;
+    let seen = observation::observe(store, Some(&known), at(2), random).await;
     let seen = seen.unwrap();
     assert_eq!((&seen, seen.on(&GUARD, at(2)).is_some()), (&started, true));
-    let committed = store.commit(&begin(1), Some(seen.history())).await.unwrap();
+    let committed = store.commit(&begin(1), Some(seen.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
     // Ending the guard keeps the seal: claims continue.
-    guard::end(store, REASON, at(3), random).await.unwrap();
-    let committed = store.commit(&begin(2), Some(seen.history())).await.unwrap();
+    operator::end(store, REASON, at(3), random).await.unwrap();
+    let committed = store.commit(&begin(2), Some(seen.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
-    let ended = guard::observe(store, Some(&seen), at(4), random).await;
+    let ended = observation::observe(store, Some(&seen), at(4), random).await;
     assert_eq!(ended.unwrap().on(&GUARD, at(4)), None);
     let items = store.items(BoundedList::GuardEndings).await.unwrap();
-    let told = guard::ending(&items[0]).unwrap();
+    let told = operator::parse_ending(&items[0]).unwrap();
     assert_eq!((told.reason.as_str(), told.at), (REASON, at(3)));
 }
 
@@ -177,18 +187,17 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     };
     let put = store.put_note("guard", None, &earlier, keep).await.unwrap();
     assert_eq!(put, CasResult::Done);
-    let known = guard::observe(store, None, at(0), random).await.unwrap();
+    let known = observation::observe(store, None, at(0), random)
+        .await
+        .unwrap();
     assert_eq!(
         known.on(&GUARD, at(0)),
         None,
         "an update must not count as a loss"
     );
-    let again = guard::observe(store, Some(&known), at(1), random).await;
+    let again = observation::observe(store, Some(&known), at(1), random).await;
     assert_eq!(again.unwrap(), known);
-    let committed = store
-        .commit(&begin(1), Some(known.history()))
-        .await
-        .unwrap();
+    let committed = store.commit(&begin(1), Some(known.name())).await.unwrap();
     assert!(matches!(committed, Commit::Done), "{committed:?}");
 
     let ours = store.note("guard").await.unwrap();
@@ -197,7 +206,7 @@ async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
         let theirs = format!(r#"{{"history":"{history}","loss":"{loss}"}}"#);
         let put = store.put_note("guard", stored.as_deref(), &theirs, keep);
         assert_eq!(put.await.unwrap(), CasResult::Done);
-        let seen = guard::observe(store, Some(&known), at(5), random).await;
+        let seen = observation::observe(store, Some(&known), at(5), random).await;
         assert!(seen.unwrap().on(&GUARD, at(6)).is_some(), "{loss}");
     }
     assert_ne!(store.note("guard").await.unwrap(), ours);
@@ -210,17 +219,21 @@ async fn flushed_redis_is_detected_before_next_claim() {
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
     let is_refused = async |name: &KnownEpoch, seed| {
-        let committed = store.commit(&begin(seed), Some(name.history())).await;
+        let committed = store.commit(&begin(seed), Some(name.name())).await;
         matches!(committed.unwrap(), Commit::OtherEpoch)
     };
-    let running = guard::observe(&store, None, at(0), random).await.unwrap();
+    let running = observation::observe(&store, None, at(0), random)
+        .await
+        .unwrap();
     assert!(!is_refused(&running, 1).await);
     redis.command(&["FLUSHALL"]).await;
     assert!(
         is_refused(&running, 1).await,
         "the loss is not detected yet"
     );
-    let newcomer = guard::observe(&store, None, at(1), random).await.unwrap();
+    let newcomer = observation::observe(&store, None, at(1), random)
+        .await
+        .unwrap();
     assert_eq!(
         newcomer.on(&GUARD, at(1)),
         None,
@@ -228,23 +241,25 @@ async fn flushed_redis_is_detected_before_next_claim() {
     );
     assert!(is_refused(&running, 1).await);
     // A loss that one gateway detects reaches the others before their next claim.
-    let seen = guard::observe(&store, Some(&running), at(2), random).await;
+    let seen = observation::observe(&store, Some(&running), at(2), random).await;
     let seen = seen.unwrap();
     assert!(seen.on(&GUARD, at(3)).is_some());
     assert!(is_refused(&newcomer, 2).await);
-    let observed = guard::observe(&store, Some(&newcomer), at(4), random).await;
+    let observed = observation::observe(&store, Some(&newcomer), at(4), random).await;
     assert_eq!(observed.unwrap(), seen, "one loss must be recorded once");
     assert!(!is_refused(&seen, 2).await);
 
     // Only some keys are lost, as when one node of a cluster is flushed.
     redis.command(&["DEL", "okb:{3}:seal"]).await;
-    let seen = guard::observe(&store, Some(&seen), at(100), random).await;
+    let seen = observation::observe(&store, Some(&seen), at(100), random).await;
     let since = seen.unwrap().on(&GUARD, at(101)).unwrap().0;
     assert_eq!(since, at(100));
     // An operator ends the guard of the new note only; the loss that another gateway knows stays.
     redis.command(&["FLUSHALL"]).await;
-    guard::end(&store, REASON, at(200), random).await.unwrap();
-    let observed = guard::observe(&store, Some(&running), at(201), random).await;
+    operator::end(&store, REASON, at(200), random)
+        .await
+        .unwrap();
+    let observed = observation::observe(&store, Some(&running), at(201), random).await;
     assert!(observed.unwrap().on(&GUARD, at(202)).is_some());
 }
 
@@ -255,16 +270,18 @@ async fn redis_has_new_epoch_after_possible_loss() {
     let mut redis = Redis::start(folders[0].path()).await;
     let retention = SignedDuration::from_hours(1);
     let store = open_redis(&redis.url, retention).await;
-    let known = guard::observe(&store, None, at(0), random).await.unwrap();
+    let known = observation::observe(&store, None, at(0), random)
+        .await
+        .unwrap();
     let is_lost = async |store: &RedisStore, known: Option<&KnownEpoch>| {
-        let seen = guard::observe(store, known, at(5), random).await.unwrap();
-        let refused = store
-            .commit(&begin(1), Some(known.unwrap().history()))
-            .await;
+        let seen = observation::observe(store, known, at(5), random)
+            .await
+            .unwrap();
+        let refused = store.commit(&begin(1), Some(known.unwrap().name())).await;
         let is_lost = seen.on(&GUARD, at(6)).is_some();
         match refused.unwrap() {
-            Commit::OtherEpoch => assert!(is_lost && seen.history() != known.unwrap().history()),
-            _ => assert_eq!(seen.history(), known.unwrap().history()),
+            Commit::OtherEpoch => assert!(is_lost && seen.name() != known.unwrap().name()),
+            _ => assert_eq!(seen.name(), known.unwrap().name()),
         }
         is_lost
     };
@@ -278,16 +295,16 @@ async fn redis_has_new_epoch_after_possible_loss() {
     redis.follow(&replica).await;
     redis.command(&["REPLICAOF", "NO", "ONE"]).await;
     assert!(is_lost(&store, Some(&known)).await);
-    let known = guard::end(&store, REASON, at(7), random).await.unwrap();
+    let known = operator::end(&store, REASON, at(7), random).await.unwrap();
     assert!(!is_lost(&store, Some(&known)).await);
     // The server is another process.
     redis.restart_from_snapshot().await;
     let store = open_redis(&redis.url, retention).await;
     assert!(is_lost(&store, Some(&known)).await);
-    let known = guard::end(&store, REASON, at(7), random).await.unwrap();
+    let known = operator::end(&store, REASON, at(7), random).await.unwrap();
     // The server was flushed, and a client without any earlier knowledge reached it first.
     redis.command(&["FLUSHALL"]).await;
-    let seen = guard::observe(&store, Some(&known), at(8), random)
+    let seen = observation::observe(&store, Some(&known), at(8), random)
         .await
         .unwrap();
     assert!(seen.on(&GUARD, at(9)).is_some());
@@ -295,7 +312,9 @@ async fn redis_has_new_epoch_after_possible_loss() {
     std::fs::remove_file(folders[0].path().join("dump.rdb")).unwrap();
     redis.start_again().await;
     let store = open_redis(&redis.url, retention).await;
-    let newcomer = guard::observe(&store, None, at(8), random).await.unwrap();
+    let newcomer = observation::observe(&store, None, at(8), random)
+        .await
+        .unwrap();
     assert_eq!(newcomer.on(&GUARD, at(9)), None);
     assert!(is_lost(&store, Some(&known)).await);
 }

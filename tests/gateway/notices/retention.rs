@@ -8,7 +8,7 @@ use okebayar_gateway::{
     grpc::v1::{
         ListNoticesRequest, Notice, State, WaitUntil, notice_service_client::NoticeServiceClient,
     },
-    notices::texts::{self as notices, Noted},
+    notices::texts::{self as notices, NoticeOutcome},
     store::LIST_MAX,
     transaction::AccountName,
 };
@@ -209,12 +209,16 @@ async fn evicted_notice_leaves_no_note(kind: StoreKind) {
     };
     let count = LIST_MAX + 3;
     for number in 0..count {
-        assert_eq!(add(number, number / 24).await, Noted::Kept, "{number}");
+        assert_eq!(
+            add(number, number / 24).await,
+            NoticeOutcome::Kept,
+            "{number}"
+        );
     }
     let count = count / 24 + 1;
     assert_eq!(
         add(3, count).await,
-        Noted::Repeated,
+        NoticeOutcome::Repeated,
         "it is the oldest one left"
     );
     let kept = notices::notices(store, 0, LIST_MAX).await.unwrap();
@@ -233,10 +237,10 @@ async fn evicted_notice_leaves_no_note(kind: StoreKind) {
         assert_eq!(page, kept[from.min(LIST_MAX)..end.max(from.min(LIST_MAX))]);
     }
     // Its note was evicted with it, so the text is new.
-    assert_eq!(add(0, count).await, Noted::Kept);
+    assert_eq!(add(0, count).await, NoticeOutcome::Kept);
     assert_eq!(
         add(3, count).await,
-        Noted::Kept,
+        NoticeOutcome::Kept,
         "the one before pushed it out"
     );
 }
@@ -253,17 +257,17 @@ async fn clock_set_back_evicts_no_notice(kind: StoreKind) {
         let now = if number % 2 == 0 { before } else { after };
         let text = format!("text {}", word(number));
         let noted = notices::add_notice(store, &main, &text, now).await.unwrap();
-        kept += u32::from(noted == Noted::Kept);
+        kept += u32::from(noted == NoticeOutcome::Kept);
     }
     // One more before the first after midnight.
     assert_eq!(kept, 25);
     let later: Timestamp = "2100-06-03T00:00:00Z".parse().unwrap();
     let noted = notices::add_notice(store, &main, "tomorrow", later).await;
-    assert_eq!(noted.unwrap(), Noted::Kept);
+    assert_eq!(noted.unwrap(), NoticeOutcome::Kept);
     // Another account has a limit of its own.
     let other = AccountName::parse("other").unwrap();
     let noted = notices::add_notice(store, &other, "text", after).await;
-    assert_eq!(noted.unwrap(), Noted::Kept);
+    assert_eq!(noted.unwrap(), NoticeOutcome::Kept);
 }
 
 #[tokio::test]
