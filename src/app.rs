@@ -63,7 +63,7 @@ const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time in which the admin port and the keeper of texts end, after the drain.
-const LAST_TIMEOUT: Duration = Duration::from_secs(2);
+const DRAIN_SERVERS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an idle connection of a caller is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -78,7 +78,7 @@ pub struct App {
     gateway: Gateway,
     servers: JoinSet<Result<()>>,
     /// The tasks that serve until everything else has ended: the admin port, and the keeper of texts.
-    last: JoinSet<Result<()>>,
+    drain_servers: JoinSet<Result<()>>,
     stopping: CancellationToken,
     drained: CancellationToken,
     drain: Duration,
@@ -126,7 +126,7 @@ impl App {
             safety_poll_interval: settings.events_safety_poll_interval,
             metrics: metrics.clone(),
         };
-        let (texts, told) = mpsc::channel(notices::WAITING_MAX);
+        let (texts, received_texts) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let upstreams = Upstreams::new(upstreams, settings.default_account);
         let gateway = Gateway::new(
@@ -148,17 +148,22 @@ impl App {
             metrics,
             stopping.clone(),
         ));
-        let (tell_readiness, readiness) = watch::channel(Readiness::READY);
-        let reporting = report_health(reporter, tell_readiness, gateway.clone(), stopping.clone());
+        let (readiness_sender, readiness) = watch::channel(Readiness::READY);
+        let reporting = report_health(
+            reporter,
+            readiness_sender,
+            gateway.clone(),
+            stopping.clone(),
+        );
         start(&mut servers, reporting);
         let limits = http::Limits {
             connections: ADMIN_CONNECTIONS,
             head_timeout: ADMIN_TIMEOUT,
         };
-        let (mut last, drained) = (JoinSet::new(), CancellationToken::new());
+        let (mut drain_servers, drained) = (JoinSet::new(), CancellationToken::new());
         let router = admin::router(readiness, registry);
         let serving = http::serve(listeners.admin, router, limits, drained.clone());
-        start(&mut last, serving);
+        start(&mut drain_servers, serving);
         let limits = http::Limits {
             connections: settings.callbacks.connections,
             head_timeout: settings.callbacks.read_timeout,
@@ -173,12 +178,12 @@ impl App {
         let store = Arc::clone(&gateway.store);
         let keeping = notices::run(
             Arc::clone(&store),
-            told,
+            received_texts,
             gateway.metrics.clone(),
             ambient,
             drained.clone(),
         );
-        start(&mut last, keeping);
+        start(&mut drain_servers, keeping);
         let relaying = hub::relay(store, gateway.hub.clone(), stopping.clone());
         start(&mut servers, relaying);
         start_background(&mut servers, &gateway, &background, &stopping);
@@ -189,7 +194,7 @@ impl App {
             admin,
             gateway,
             servers,
-            last,
+            drain_servers,
             stopping,
             drained,
             drain: settings.drain,
@@ -207,7 +212,7 @@ impl App {
         let failed = tokio::select! {
             () = self.stopping.cancelled() => None,
             Some(ended) = self.servers.join_next() => Some(ended),
-            Some(ended) = self.last.join_next() => Some(ended),
+            Some(ended) = self.drain_servers.join_next() => Some(ended),
         };
         self.stopping.cancel();
         info!("stopping");
@@ -220,8 +225,8 @@ impl App {
         });
         let was_in_time = drained.await.is_ok();
         self.drained.cancel();
-        let ending = async { while self.last.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_TIMEOUT, ending).await;
+        let ending = async { while self.drain_servers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN_SERVERS_TIMEOUT, ending).await;
         if !was_in_time {
             let unfinished = tasks.len();
             error!(unfinished, "the drain time is up");

@@ -112,8 +112,8 @@ impl Shared {
             watchers: limits.watchers,
             waiters: limits.waiters,
             pace: Pace {
-                deaf: settings.poll_interval,
-                listening: settings.safety_poll_interval,
+                disconnected: settings.poll_interval,
+                connected: settings.safety_poll_interval,
             },
         };
         let ledger = Arc::new(Ledger::new(

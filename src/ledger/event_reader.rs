@@ -6,25 +6,25 @@ use super::records::Ledger;
 use crate::store::{Events, StoreError};
 
 /// The least time from one read to the next.
-const PAUSE: Duration = Duration::from_millis(50);
+const READ_INTERVAL: Duration = Duration::from_millis(50);
 /// The same after a read that brought so many events that more may wait.
-const PAUSE_BEHIND: Duration = Duration::from_millis(10);
+const READ_INTERVAL_BEHIND: Duration = Duration::from_millis(10);
 const EVENTS_BEHIND: usize = 256;
 /// From a read that failed to the next one.
-const PAUSE_FAILED: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Ledger {
     /// Reads every event once for all who watch everything, until the gateway stops.
     pub async fn read_events(&self) {
         let reading = async {
             loop {
-                self.feed.watched().await;
-                self.hub.want_changes(true);
+                self.feed.wait_for_subscriber().await;
+                self.hub.track_changes(true);
                 if let Err(error) = self.read_while_watched().await {
                     self.feed.fail(error);
-                    tokio::time::sleep(PAUSE_FAILED).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
-                self.hub.want_changes(false);
+                self.hub.track_changes(false);
             }
         };
         self.stopping.run_until_cancelled(reading).await;
@@ -36,39 +36,44 @@ impl Ledger {
         let head = self.store.events_head().await?;
         let partitions = head.positions.len();
         let mut cursor = head.clone();
-        self.feed.begin(head);
+        self.feed.start(head);
         let mut poll = self.poll();
-        let mut wanted = BTreeSet::new();
+        let mut pending = BTreeSet::new();
         loop {
-            if wanted.is_empty() {
+            if pending.is_empty() {
                 tokio::select! {
                     () = self.hub.changed() => {}
-                    () = poll.due() => wanted.extend(0..partitions),
+                    () = poll.due() => pending.extend(0..partitions),
                 }
             }
-            if self.feed.rest_if_unwatched() {
+            if self.feed.stop_if_unwatched() {
                 return Ok(());
             }
-            wanted.extend(self.hub.take_changes());
-            let asked: Vec<usize> = std::mem::take(&mut wanted).into_iter().collect();
-            let Events::Next(events) = self.store.events_in(&cursor, &asked).await? else {
+            pending.extend(self.hub.take_changes());
+            let requested: Vec<usize> = std::mem::take(&mut pending).into_iter().collect();
+            let Events::Next(events) = self.store.events_in(&cursor, &requested).await? else {
                 // Each watcher finds out from its own cursor what that means for it, when
                 // the reader begins again.
-                self.feed.rest();
+                self.feed.stop();
                 return Ok(());
             };
             let is_behind = events.len() >= EVENTS_BEHIND;
             if is_behind {
                 // The read was cut: any partition that was asked for may hold more.
-                wanted.extend(&asked);
+                pending.extend(&requested);
             }
             for event in &events {
                 cursor.advance(event);
                 // A read is bounded: this partition may hold more.
-                wanted.insert(event.partition);
+                pending.insert(event.partition);
             }
-            self.feed.pass(events);
-            tokio::time::sleep(if is_behind { PAUSE_BEHIND } else { PAUSE }).await;
+            self.feed.publish(events);
+            tokio::time::sleep(if is_behind {
+                READ_INTERVAL_BEHIND
+            } else {
+                READ_INTERVAL
+            })
+            .await;
         }
     }
 }

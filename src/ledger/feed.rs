@@ -11,125 +11,127 @@ use crate::store::{Cursor, Event, StoreError};
 
 /// How many events are kept for watchers that are not up to date; a slower one reads
 /// the store.
-const READ_AHEAD_EVENTS_MAX: usize = 1024;
+const FEED_CAPACITY: usize = 1024;
 
 /// A message of the reader to every watcher.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum FeedMessage {
     /// The next event.
-    Event(Passed),
+    Event(FeedEvent),
     /// The reader starts here: earlier events are not passed on.
-    Began(Cursor),
+    Started(Cursor),
     /// The store could not be read.
     Failed(StoreError),
 }
 
 /// An event, read once for all.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct FeedEvent {
     /// The event.
     pub(super) event: Event,
     /// Where the reader stands after it.
     pub(super) after: Cursor,
-    text: OnceLock<String>,
+    encoded: OnceLock<String>,
 }
 
-impl Passed {
+impl FeedEvent {
     /// Returns the written form of `after`, made once for all.
-    pub(super) fn cursor(&self) -> String {
-        self.text.get_or_init(|| self.after.encode()).clone()
+    pub(super) fn encoded_cursor(&self) -> String {
+        self.encoded.get_or_init(|| self.after.encode()).clone()
     }
 }
 
 /// The broadcast of the reader.
 pub(super) struct Feed {
-    told: broadcast::Sender<Arc<Told>>,
+    messages: broadcast::Sender<Arc<FeedMessage>>,
     /// Where the reader stands; `None` while it does not read. Locked while a message is
     /// sent, so that a subscriber receives exactly what comes after it.
-    at: Mutex<Option<Cursor>>,
-    wanted: Notify,
+    position: Mutex<Option<Cursor>>,
+    subscribed: Notify,
 }
 
 /// What a watcher receives.
-pub(super) struct Subscriber {
+pub(super) struct FeedSubscription {
     /// The messages from now on.
-    pub(super) told: broadcast::Receiver<Arc<Told>>,
-    /// Where the reader stood; `None` when [`Told::Began`] follows.
-    pub(super) at: Option<Cursor>,
+    pub(super) messages: broadcast::Receiver<Arc<FeedMessage>>,
+    /// Where the reader stood; `None` when [`FeedMessage::Started`] follows.
+    pub(super) position: Option<Cursor>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
         Self {
-            told: broadcast::Sender::new(READ_AHEAD_EVENTS_MAX),
-            at: Mutex::default(),
-            wanted: Notify::new(),
+            messages: broadcast::Sender::new(FEED_CAPACITY),
+            position: Mutex::default(),
+            subscribed: Notify::new(),
         }
     }
 }
 
 impl Feed {
     /// Subscribes a watcher, and notifies the reader if it rests.
-    pub(super) fn subscribe(&self) -> Subscriber {
-        let at = self.at();
-        let subscriber = Subscriber {
-            told: self.told.subscribe(),
-            at: at.clone(),
+    pub(super) fn subscribe(&self) -> FeedSubscription {
+        let position = self.position();
+        let subscriber = FeedSubscription {
+            messages: self.messages.subscribe(),
+            position: position.clone(),
         };
-        self.wanted.notify_one();
+        self.subscribed.notify_one();
         subscriber
     }
 
-    fn at(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn position(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a watcher if there is none.
-    pub(super) async fn watched(&self) {
-        while self.told.receiver_count() == 0 {
-            self.wanted.notified().await;
+    pub(super) async fn wait_for_subscriber(&self) {
+        while self.messages.receiver_count() == 0 {
+            self.subscribed.notified().await;
         }
     }
 
     /// Stops if nobody watches any more.
-    pub(super) fn rest_if_unwatched(&self) -> bool {
-        let mut at = self.at();
-        let is_unwatched = self.told.receiver_count() == 0;
+    pub(super) fn stop_if_unwatched(&self) -> bool {
+        let mut position = self.position();
+        let is_unwatched = self.messages.receiver_count() == 0;
         if is_unwatched {
-            *at = None;
+            *position = None;
         }
         is_unwatched
     }
 
     /// Stops: events are not passed on until the reader begins again.
-    pub(super) fn rest(&self) {
-        *self.at() = None;
+    pub(super) fn stop(&self) {
+        *self.position() = None;
     }
 
-    pub(super) fn begin(&self, head: Cursor) {
-        let mut at = self.at();
-        *at = Some(head.clone());
+    pub(super) fn start(&self, head: Cursor) {
+        let mut position = self.position();
+        *position = Some(head.clone());
         // There may be nobody left to receive it.
-        let _ = self.told.send(Arc::new(Told::Began(head)));
+        let _ = self.messages.send(Arc::new(FeedMessage::Started(head)));
     }
 
-    pub(super) fn pass(&self, events: Vec<Event>) {
+    pub(super) fn publish(&self, events: Vec<Event>) {
         for event in events {
-            let mut at = self.at();
-            let Some(after) = at.as_mut() else { return };
+            let mut position = self.position();
+            let Some(after) = position.as_mut() else {
+                return;
+            };
             after.advance(&event);
-            let passed = Passed {
+            let next = FeedEvent {
                 after: after.clone(),
                 event,
-                text: OnceLock::new(),
+                encoded: OnceLock::new(),
             };
-            let _ = self.told.send(Arc::new(Told::Event(passed)));
+            let _ = self.messages.send(Arc::new(FeedMessage::Event(next)));
         }
     }
 
     pub(super) fn fail(&self, error: StoreError) {
-        let mut at = self.at();
-        *at = None;
-        let _ = self.told.send(Arc::new(Told::Failed(error)));
+        let mut position = self.position();
+        *position = None;
+        let _ = self.messages.send(Arc::new(FeedMessage::Failed(error)));
     }
 }

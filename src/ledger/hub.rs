@@ -34,21 +34,21 @@ pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What is known of the newest version of a transaction.
 #[derive(Clone, Default)]
-struct News {
+struct Latest {
     version: u64,
     /// The version itself, when this process committed it.
     transaction: Option<Arc<Transaction>>,
 }
 
-type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<News>>>>;
+type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<Latest>>>>;
 
 /// The partitions that changed since they were last taken, for the reader of all events.
 #[derive(Default)]
-struct Changes {
+struct ChangedPartitions {
     /// Nothing is noted while nobody reads.
-    is_wanted: AtomicBool,
+    is_tracked: AtomicBool,
     partitions: Mutex<BTreeSet<usize>>,
-    noted: Notify,
+    changed: Notify,
 }
 
 /// Notifies waiters of committed changes.
@@ -56,7 +56,7 @@ struct Changes {
 pub struct Hub {
     store: Arc<dyn Store>,
     topics: Topics,
-    changes: Arc<Changes>,
+    changes: Arc<ChangedPartitions>,
     /// True while wake-ups of other processes arrive.
     listening: watch::Sender<bool>,
     /// Counts the waiters that polled, to spread them.
@@ -78,18 +78,18 @@ impl Hub {
 
     /// Shows a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
-        let news = News {
+        let latest = Latest {
             version: transaction.version(),
             transaction: Some(Arc::clone(transaction)),
         };
-        self.tell(&transaction.key(), news);
+        self.notify(&transaction.key(), latest);
     }
 
     /// Wakes those who wait for a transaction that another process changed.
-    pub fn wake(&self, key: &TransactionKey, version: u64) {
-        self.tell(
+    pub fn publish_remote(&self, key: &TransactionKey, version: u64) {
+        self.notify(
             key,
-            News {
+            Latest {
                 version,
                 transaction: None,
             },
@@ -103,13 +103,13 @@ impl Hub {
     }
 
     /// Begins or stops to note which partitions change.
-    pub(crate) fn want_changes(&self, is_wanted: bool) {
-        self.changes.is_wanted.store(is_wanted, Ordering::SeqCst);
+    pub(crate) fn track_changes(&self, is_tracked: bool) {
+        self.changes.is_tracked.store(is_tracked, Ordering::SeqCst);
     }
 
     /// Waits until some partition has changed.
     pub(crate) async fn changed(&self) {
-        self.changes.noted.notified().await;
+        self.changes.changed.notified().await;
     }
 
     /// Takes the partitions that changed since the last call.
@@ -126,30 +126,30 @@ impl Hub {
         let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
         let listening = self.listening.subscribe();
         let first = if *listening.borrow() {
-            pace.listening
+            pace.connected
         } else {
-            pace.deaf
+            pace.disconnected
         };
         Poll {
             listening,
             pace,
-            catch_up_after: pace.deaf.mul_f64(0.5 + phase / 2.0),
+            catch_up_after: pace.disconnected.mul_f64(0.5 + phase / 2.0),
             next: Instant::now() + first,
         }
     }
 
-    fn tell(&self, key: &TransactionKey, news: News) {
-        if self.changes.is_wanted.load(Ordering::SeqCst) {
+    fn notify(&self, key: &TransactionKey, latest: Latest) {
+        if self.changes.is_tracked.load(Ordering::SeqCst) {
             let partition = self.store.partition_of(key);
             self.changes.partitions().insert(partition);
-            self.changes.noted.notify_one();
+            self.changes.changed.notify_one();
         }
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(key) {
             topic.send_if_modified(|known| {
-                let is_newer = known.version < news.version;
+                let is_newer = known.version < latest.version;
                 if is_newer {
-                    *known = news;
+                    *known = latest;
                 }
                 is_newer
             });
@@ -162,7 +162,7 @@ impl Hub {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let topic = topics
             .entry(key.clone())
-            .or_insert_with(|| watch::Sender::new(News::default()));
+            .or_insert_with(|| watch::Sender::new(Latest::default()));
         let receiver = Some(topic.subscribe());
         Subscription {
             key: key.clone(),
@@ -172,7 +172,7 @@ impl Hub {
     }
 }
 
-impl Changes {
+impl ChangedPartitions {
     fn partitions(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
         let partitions = self.partitions.lock();
         partitions.unwrap_or_else(PoisonError::into_inner)
@@ -183,9 +183,9 @@ impl Changes {
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// While the wake-up connection is down.
-    pub deaf: Duration,
+    pub disconnected: Duration,
     /// While it is up.
-    pub listening: Duration,
+    pub connected: Duration,
 }
 
 /// The clock of one waiter that reads the store of its own accord.
@@ -206,24 +206,24 @@ impl Poll {
     pub async fn due(&mut self) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(self.next) => return self.read_at(Instant::now()),
+                () = tokio::time::sleep_until(self.next) => return self.schedule_next(Instant::now()),
                 // The sender lives as long as the gateway.
-                Ok(()) = self.listening.changed() => self.heard_at(Instant::now()),
+                Ok(()) = self.listening.changed() => self.bring_forward(Instant::now()),
             }
         }
     }
 
-    fn read_at(&mut self, now: Instant) {
+    fn schedule_next(&mut self, now: Instant) {
         let is_listening = *self.listening.borrow();
         self.next = now
             + if is_listening {
-                self.pace.listening
+                self.pace.connected
             } else {
-                self.pace.deaf
+                self.pace.disconnected
             };
     }
 
-    fn heard_at(&mut self, now: Instant) {
+    fn bring_forward(&mut self, now: Instant) {
         self.next = self.next.min(now + self.catch_up_after);
     }
 }
@@ -232,23 +232,23 @@ impl Poll {
 /// that breaks is made again; what was missed meanwhile, waiters find when they
 /// look at the store of their own accord.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
-    let wake = |heard: Heard| match heard {
+    let on_heard = |heard: Heard| match heard {
         Heard::Listening => {
             hub.listening.send_replace(true);
         }
-        Heard::Change(key, version) => hub.wake(&key, version),
+        Heard::Change(key, version) => hub.publish_remote(&key, version),
     };
-    let mut heard = true;
+    let mut was_connected = true;
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
-            result = store.listen(&wake) => {
+            result = store.listen(&on_heard) => {
                 hub.listening.send_replace(false);
                 // A failure is told once, not at every try.
-                if let (Err(error), true) = (&result, heard) {
+                if let (Err(error), true) = (&result, was_connected) {
                     warn!(%error, "changes made by other processes are not heard of");
                 }
-                heard = result.is_ok();
+                was_connected = result.is_ok();
             }
         }
         tokio::select! {
@@ -262,7 +262,7 @@ pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken)
 pub struct Subscription {
     key: TransactionKey,
     /// Taken out only by `drop`.
-    receiver: Option<watch::Receiver<News>>,
+    receiver: Option<watch::Receiver<Latest>>,
     topics: Topics,
 }
 
@@ -305,23 +305,23 @@ mod tests {
         let mut poll = Poll {
             listening: listening.subscribe(),
             pace: Pace {
-                deaf: seconds(5),
-                listening: seconds(3600),
+                disconnected: seconds(5),
+                connected: seconds(3600),
             },
             catch_up_after: seconds(4),
             next: began,
         };
-        poll.read_at(began);
+        poll.schedule_next(began);
         assert_eq!(poll.next, began + seconds(5), "down: often");
         listening.send_replace(true);
-        poll.heard_at(began + seconds(2));
+        poll.bring_forward(began + seconds(2));
         assert_eq!(poll.next, began + seconds(5), "not later than planned");
-        poll.read_at(began + seconds(5));
+        poll.schedule_next(began + seconds(5));
         assert_eq!(poll.next, began + seconds(3605), "up: only the safety poll");
         // It breaks and is made again: one read finds what was missed.
-        poll.heard_at(began + seconds(100));
+        poll.bring_forward(began + seconds(100));
         assert_eq!(poll.next, began + seconds(104));
-        poll.read_at(began + seconds(104));
+        poll.schedule_next(began + seconds(104));
         assert_eq!(poll.next, began + seconds(3704));
     }
 }

@@ -38,7 +38,7 @@ pub struct Page {
 }
 
 /// How often more is read for one page, when much of it is of other accounts.
-const ROUNDS_MAX: usize = 16;
+const READS_PER_PAGE_MAX: usize = 16;
 
 impl Ledger {
     /// One page of a listing. A transaction that changes its state meanwhile may be
@@ -63,7 +63,7 @@ impl Ledger {
             name: String::new(),
         });
         let mut transactions: Vec<Arc<Transaction>> = Vec::new();
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..READS_PER_PAGE_MAX {
             let found = self.newest(states, query, &after).await?;
             let is_end = found.len() < query.page_size;
             let loads = found

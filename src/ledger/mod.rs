@@ -5,7 +5,7 @@ mod feed;
 pub mod gauges;
 pub mod hub;
 mod list;
-mod places;
+mod reader_limits;
 mod records;
 mod wait;
 mod watch;
@@ -13,7 +13,7 @@ mod watch_all;
 
 pub use hub::Subscription;
 pub use list::{ListQuery, Page};
-pub use places::Waiter;
+pub use reader_limits::Waiter;
 pub use records::{Ledger, LedgerLimits};
 pub use wait::{Wait, WaitUntil, Waited, leave_before};
 pub use watch::{Watch, WatchError};

@@ -79,12 +79,12 @@ pub enum Waited {
     /// As wanted, or as known when the time was up.
     Known(Arc<Transaction>),
     /// The store no longer holds what was known of the transaction, but this.
-    WentBack(Option<Arc<Transaction>>),
+    RolledBack(Option<Arc<Transaction>>),
 }
 
 /// Returns true when the store held `known` and then `read`, which no change of a
 /// transaction leads to.
-fn went_back(known: &Transaction, read: &Transaction) -> bool {
+fn is_rolled_back(known: &Transaction, read: &Transaction) -> bool {
     let is_same = read.base() == known.base() && read.updated_at() == known.updated_at();
     read.version() < known.version() || read.version() == known.version() && !is_same
 }
@@ -110,18 +110,18 @@ impl Ledger {
         let mut problem = None;
         let mut poll = self.poll();
         while !is_over(&newest, self.stopping.is_cancelled()) {
-            let told = tokio::select! {
+            let published = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => {
                     return problem.map_or(Ok(Waited::Known(newest)), Err);
                 }
-                told = updates.changed() => told,
+                published = updates.changed() => published,
                 () = poll.due() => None,
                 () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => continue,
             };
-            if let Some(told) = told {
+            if let Some(published) = published {
                 // Two tasks of this process may show their versions in any order.
-                if told.version() > newest.version() {
-                    newest = told;
+                if published.version() > newest.version() {
+                    newest = published;
                 }
                 problem = None;
                 continue;
@@ -134,7 +134,7 @@ impl Ledger {
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("no reply in time".to_owned())));
             match loaded {
-                Ok(Some(read)) if !went_back(&newest, &read) => {
+                Ok(Some(read)) if !is_rolled_back(&newest, &read) => {
                     problem = None;
                     newest = read;
                 }
@@ -143,7 +143,7 @@ impl Ledger {
                         "it has lost the transaction, which is still being sent".to_owned(),
                     ));
                 }
-                Ok(read) => return Ok(Waited::WentBack(read)),
+                Ok(read) => return Ok(Waited::RolledBack(read)),
                 Err(error) => problem = Some(error),
             }
         }

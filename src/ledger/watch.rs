@@ -29,7 +29,7 @@ pub enum WatchError {
     /// The store held the transaction when the watch began, and no longer does.
     #[error("the store has lost the transaction")]
     Lost,
-    /// The changes after that revision cannot be told.
+    /// The changes after that revision cannot be last_sent.
     #[error("{0}")]
     OutOfRange(&'static str),
     /// The store does not answer.
@@ -45,7 +45,7 @@ pub enum WatchError {
 
 const TRIMMED: WatchError =
     WatchError::OutOfRange("changes after that revision are no longer kept");
-const WENT_BACK: WatchError = WatchError::OutOfRange(
+const ROLLED_BACK: WatchError = WatchError::OutOfRange(
     "the store went back to an earlier state, and no longer holds the revisions that were sent",
 );
 
@@ -58,9 +58,9 @@ pub struct Watch {
     /// The last revision handed out.
     seen: u64,
     /// The transaction as of that revision; `None` while only its number is known.
-    told: Option<Arc<Transaction>>,
+    last_sent: Option<Arc<Transaction>>,
     /// What is to be handed out next.
-    waiting: VecDeque<Arc<Transaction>>,
+    pending: VecDeque<Arc<Transaction>>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -85,8 +85,8 @@ impl Ledger {
             updates,
             poll: self.poll(),
             seen: after,
-            told: None,
-            waiting: VecDeque::new(),
+            last_sent: None,
+            pending: VecDeque::new(),
             ended: false,
             _permit: permit,
         };
@@ -95,12 +95,12 @@ impl Ledger {
                 "after_revision is newer than the transaction",
             ));
         }
-        if after == 0 || after == current.revision() && ends(&current) {
-            watch.waiting.push_back(current);
+        if after == 0 || after == current.revision() && ends_watch(&current) {
+            watch.pending.push_back(current);
         } else {
             watch.catch_up(&current).await?;
             if after == current.revision() {
-                watch.told = Some(current);
+                watch.last_sent = Some(current);
             }
         }
         Ok(watch)
@@ -115,10 +115,10 @@ impl Watch {
     /// revision seen.
     pub async fn next(&mut self) -> Result<Option<Arc<Transaction>>, WatchError> {
         loop {
-            if let Some(next) = self.waiting.pop_front() {
+            if let Some(next) = self.pending.pop_front() {
                 self.seen = next.revision();
-                self.ended = self.waiting.is_empty() && ends(&next);
-                self.told = Some(Arc::clone(&next));
+                self.ended = self.pending.is_empty() && ends_watch(&next);
+                self.last_sent = Some(Arc::clone(&next));
                 return Ok(Some(next));
             }
             if self.ended {
@@ -134,7 +134,7 @@ impl Watch {
                 && committed.revision() <= self.seen + 1
             {
                 if committed.revision() > self.seen {
-                    self.waiting.push_back(committed);
+                    self.pending.push_back(committed);
                 }
                 continue;
             }
@@ -150,11 +150,11 @@ impl Watch {
     /// store holds.
     async fn catch_up(&mut self, newest: &Arc<Transaction>) -> Result<(), WatchError> {
         if !self.is_continued_by(newest) {
-            return Err(WENT_BACK);
+            return Err(ROLLED_BACK);
         }
         if newest.revision() <= self.seen + 1 {
             if newest.revision() > self.seen {
-                self.waiting.push_back(Arc::clone(newest));
+                self.pending.push_back(Arc::clone(newest));
             }
             return Ok(());
         }
@@ -169,9 +169,9 @@ impl Watch {
             return Err(TRIMMED);
         };
         if !self.is_continued_by(first) {
-            return Err(WENT_BACK);
+            return Err(ROLLED_BACK);
         }
-        self.waiting.extend(events);
+        self.pending.extend(events);
         Ok(())
     }
 
@@ -180,15 +180,16 @@ impl Watch {
     /// Evidence only grows, so what lacks some of it is of another history. A record
     /// that was lost and is written again by its sender has it all.
     fn is_continued_by(&self, newer: &Transaction) -> bool {
-        let Some(told) = &self.told else {
+        let Some(last_sent) = &self.last_sent else {
             return newer.revision() >= self.seen;
         };
-        if newer.revision() == told.revision() {
-            return newer.token() == told.token() && newer.updated_at() == told.updated_at();
+        if newer.revision() == last_sent.revision() {
+            return newer.token() == last_sent.token()
+                && newer.updated_at() == last_sent.updated_at();
         }
-        newer.revision() > told.revision()
-            && newer.created_at() == told.created_at()
-            && newer.evidence().includes(told.evidence())
+        newer.revision() > last_sent.revision()
+            && newer.created_at() == last_sent.created_at()
+            && newer.evidence().includes(last_sent.evidence())
     }
 }
 
@@ -198,6 +199,6 @@ impl Drop for Watch {
     }
 }
 
-fn ends(transaction: &Transaction) -> bool {
+fn ends_watch(transaction: &Transaction) -> bool {
     transaction.standing().state.ends_watch()
 }

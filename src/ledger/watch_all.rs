@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError};
 
 use super::{
-    feed::{Passed, Subscriber, Told},
+    feed::{FeedEvent, FeedMessage, FeedSubscription},
     records::Ledger,
     watch::WatchError,
 };
@@ -26,15 +26,15 @@ pub struct WatchAll {
     /// Only these accounts; empty for all.
     accounts: Vec<AccountName>,
     /// From the reader of all events.
-    feed: Subscriber,
+    feed: FeedSubscription,
     /// Behind what was handed out.
     cursor: Cursor,
     /// Events that this watcher read from the store.
-    waiting: VecDeque<Event>,
+    pending: VecDeque<Event>,
     /// Up to here the store is to be read.
-    goal: Option<Cursor>,
+    target: Option<Cursor>,
     /// The watcher is owed a cursor, even without a transaction.
-    tell_cursor: bool,
+    cursor_due: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -69,7 +69,7 @@ impl Ledger {
         }
         // Subscribed before reading, so that no change falls in between.
         let feed = self.feed.subscribe();
-        let tell_cursor = from.is_none();
+        let cursor_due = from.is_none();
         let cursor = match from {
             Some(cursor) => cursor,
             None => self.store.events_head().await?,
@@ -78,11 +78,11 @@ impl Ledger {
         let mut watch = WatchAll {
             ledger: Arc::clone(self),
             accounts,
-            goal: feed.at.clone(),
+            target: feed.position.clone(),
             feed,
             cursor,
-            waiting: VecDeque::new(),
-            tell_cursor,
+            pending: VecDeque::new(),
+            cursor_due,
             _permit: permit,
         };
         // A cursor that cannot be resumed from is refused at once.
@@ -98,16 +98,16 @@ impl WatchAll {
     /// [`WatchError`] when the watch cannot go on; watch again from the last cursor.
     pub async fn next(&mut self) -> Result<WatchedAll, WatchError> {
         loop {
-            if std::mem::take(&mut self.tell_cursor) {
-                return Ok(self.told(None));
+            if std::mem::take(&mut self.cursor_due) {
+                return Ok(self.with_cursor(None));
             }
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.pending.pop_front() {
                 self.cursor.advance(&event);
                 // Those who see little must not fall behind what is kept.
-                self.tell_cursor = self.waiting.is_empty();
-                if self.hands_out(&event) {
-                    self.tell_cursor = false;
-                    return Ok(self.told(Some(event.transaction)));
+                self.cursor_due = self.pending.is_empty();
+                if self.is_selected(&event) {
+                    self.cursor_due = false;
+                    return Ok(self.with_cursor(Some(event.transaction)));
                 }
                 continue;
             }
@@ -115,25 +115,25 @@ impl WatchAll {
                 self.read().await?;
                 continue;
             }
-            let told = tokio::select! {
-                told = self.feed.told.recv() => told,
+            let message = tokio::select! {
+                message = self.feed.messages.recv() => message,
                 () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
-            match told.as_deref() {
-                Ok(Told::Event(passed)) => {
-                    if let Some(told) = self.take(passed).await? {
-                        return Ok(told);
+            match message.as_deref() {
+                Ok(FeedMessage::Event(next)) => {
+                    if let Some(watched) = self.accept(next).await? {
+                        return Ok(watched);
                     }
                 }
-                Ok(Told::Began(at)) => {
-                    self.goal = Some(at.clone());
+                Ok(FeedMessage::Started(position)) => {
+                    self.target = Some(position.clone());
                     // It may have begun again because the store went back.
                     self.read().await?;
                 }
-                Ok(Told::Failed(error)) => return Err(WatchError::Store(error.clone())),
+                Ok(FeedMessage::Failed(error)) => return Err(WatchError::Store(error.clone())),
                 Err(RecvError::Lagged(_)) => {
                     self.feed = self.ledger.feed.subscribe();
-                    self.goal.clone_from(&self.feed.at);
+                    self.target.clone_from(&self.feed.position);
                 }
                 // The sender lives as long as the ledger.
                 Err(RecvError::Closed) => return Err(WatchError::Stopping),
@@ -142,8 +142,8 @@ impl WatchAll {
     }
 
     /// Takes an event of the reader, if it is the next one of its partition.
-    async fn take(&mut self, passed: &Passed) -> Result<Option<WatchedAll>, WatchError> {
-        let Passed { event, after, .. } = passed;
+    async fn accept(&mut self, next: &FeedEvent) -> Result<Option<WatchedAll>, WatchError> {
+        let FeedEvent { event, after, .. } = next;
         let seen = self.cursor.positions.get(event.partition).copied();
         let Some(seen) = seen.filter(|_| after.epoch == self.cursor.epoch) else {
             // The store refuses our cursor, or the reader stands in an epoch that is past.
@@ -155,16 +155,16 @@ impl WatchAll {
             return Ok(None);
         }
         if event.position.number > seen.number + 1 {
-            self.goal = Some(after.clone());
+            self.target = Some(after.clone());
             return Ok(None);
         }
         self.cursor.advance(event);
-        if !self.hands_out(event) {
-            self.tell_cursor = self.feed.told.is_empty();
+        if !self.is_selected(event) {
+            self.cursor_due = self.feed.messages.is_empty();
             return Ok(None);
         }
         let cursor = if self.cursor == *after {
-            passed.cursor()
+            next.encoded_cursor()
         } else {
             self.cursor.encode()
         };
@@ -175,7 +175,7 @@ impl WatchAll {
     }
 
     /// Returns true when the watcher wants an event, which counts as told then.
-    fn hands_out(&self, event: &Event) -> bool {
+    fn is_selected(&self, event: &Event) -> bool {
         let now = (self.ledger.ambient.now)();
         let since = now.duration_since(event.transaction.updated_at());
         self.ledger.metrics.watch_lag(since.as_secs_f64());
@@ -186,27 +186,27 @@ impl WatchAll {
         self.accounts.is_empty() || self.accounts.contains(account)
     }
 
-    /// Returns true while the store is to be read, up to the goal.
+    /// Returns true while the store is to be read, up to the target.
     fn is_behind(&mut self) -> bool {
-        let Some(goal) = &self.goal else {
+        let Some(target) = &self.target else {
             return false;
         };
         let own = &self.cursor;
-        if goal.epoch != own.epoch || goal.positions.len() != own.positions.len() {
+        if target.epoch != own.epoch || target.positions.len() != own.positions.len() {
             // The store was read with our cursor, which it would have refused in another
             // epoch. So the reader stands in an epoch that is past, and will begin again.
-            self.goal = None;
+            self.target = None;
             return false;
         }
-        let pairs = || own.positions.iter().zip(&goal.positions);
-        if pairs().any(|(own, goal)| own.number < goal.number) {
+        let pairs = || own.positions.iter().zip(&target.positions);
+        if pairs().any(|(own, target)| own.number < target.number) {
             return true;
         }
-        if pairs().all(|(own, goal)| own.number == goal.number) {
+        if pairs().all(|(own, target)| own.number == target.number) {
             // In step with the reader from here on, to the letter.
-            self.cursor.clone_from(goal);
+            self.cursor.clone_from(target);
         }
-        self.goal = None;
+        self.target = None;
         false
     }
 
@@ -222,11 +222,11 @@ impl WatchAll {
             // What the reader has passed on is gone: the store went back.
             return Err(OUT_OF_RANGE);
         }
-        self.waiting.extend(events);
+        self.pending.extend(events);
         Ok(())
     }
 
-    fn told(&self, transaction: Option<Arc<Transaction>>) -> WatchedAll {
+    fn with_cursor(&self, transaction: Option<Arc<Transaction>>) -> WatchedAll {
         WatchedAll {
             transaction,
             cursor: self.cursor.encode(),

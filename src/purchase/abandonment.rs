@@ -8,7 +8,7 @@ use tracing::error;
 use super::{
     pause::Pause,
     purchases::Purchases,
-    unfinished::{Place, Unconfirmed},
+    unfinished::{Reservation, Unconfirmed},
 };
 use crate::{
     store::StoreError,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Claims that are given up at a time.
-const AT_ONCE: usize = 16;
+const ABANDONMENTS_MAX: usize = 16;
 
 enum Abandoned {
     Done,
@@ -45,23 +45,23 @@ impl Purchases {
         self: &Arc<Self>,
         key: TransactionKey,
         token: AttemptToken,
-        place: Place,
+        reservation: Reservation,
     ) {
         let claim = Unconfirmed {
             key,
             token,
             absent_since: None,
-            _place: place,
+            _reservation: reservation,
         };
         if self.unfinished.add(claim) {
             let purchases = Arc::clone(self);
             self.tasks
-                .spawn(async move { purchases.give_up_claims().await });
+                .spawn(async move { purchases.abandon_claims().await });
         }
     }
 
     /// Gives up every claim there is, round after round, and ends when none is left.
-    async fn give_up_claims(&self) {
+    async fn abandon_claims(&self) {
         let mut pause = Pause::default();
         loop {
             let claims = self.unfinished.claims();
@@ -71,8 +71,8 @@ impl Purchases {
             let count = claims.len();
             // One that fails holds up no other: part of a cluster may be away.
             futures::stream::iter(claims)
-                .for_each_concurrent(AT_ONCE, |(number, key, token)| async move {
-                    if self.is_given_up(number, &key, token).await {
+                .for_each_concurrent(ABANDONMENTS_MAX, |(number, key, token)| async move {
+                    if self.retry_abandonment(number, &key, token).await {
                         self.unfinished.entries().claims.remove(&number);
                     }
                 })
@@ -85,7 +85,12 @@ impl Purchases {
     }
 
     /// Tries to give a claim up; `true` when nothing is left to do.
-    async fn is_given_up(&self, number: u64, key: &TransactionKey, token: AttemptToken) -> bool {
+    async fn retry_abandonment(
+        &self,
+        number: u64,
+        key: &TransactionKey,
+        token: AttemptToken,
+    ) -> bool {
         let is_absent = match self.try_abandon(key, token).await {
             Ok(Abandoned::Done) => return true,
             // A write whose reply was lost may still be on its way.
@@ -97,7 +102,7 @@ impl Purchases {
             }
         };
         let after = self.settings.queue_timeout;
-        self.unfinished.is_gone(number, is_absent, after)
+        self.unfinished.note_absence(number, is_absent, after)
     }
 
     async fn try_abandon(
@@ -118,7 +123,7 @@ impl Purchases {
                 Abandoned::Done
             });
         }
-        let give_up = |current: &Transaction| {
+        let abandon = |current: &Transaction| {
             if current.token() != token {
                 return None;
             }
@@ -129,7 +134,7 @@ impl Purchases {
             let statement = Statement::bare(Source::Gateway, finding);
             current.observe([statement], (self.ambient.now)(), &self.settings.schedule)
         };
-        self.ledger.update(stored, give_up).await?;
+        self.ledger.update(stored, abandon).await?;
         Ok(Abandoned::Done)
     }
 }

@@ -30,7 +30,7 @@ use tracing::Instrument;
 use super::{
     bill::full_bill,
     error::{PurchaseError, Sent},
-    order::{Ordered, Wanted, meant},
+    order::{AdmittedOrder, NewOrder, meant},
     purchases::Purchases,
 };
 use crate::{
@@ -69,12 +69,16 @@ impl Purchases {
         let Some(slot) = slot.ok().filter(|_| may_wait) else {
             return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };
-        let (tell, told) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         let purchases = Arc::clone(self);
         let claiming = self.claims.begin(intent.key());
-        let task = async move { purchases.claim_and_send(intent, slot, claiming, tell).await };
+        let task = async move {
+            purchases
+                .claim_and_send(intent, slot, claiming, reply)
+                .await
+        };
         self.tasks.spawn(task.in_current_span());
-        told.await.unwrap_or_else(|_| {
+        replied.await.unwrap_or_else(|_| {
             Err(PurchaseError::OutcomeUnreadable(
                 "the purchase was interrupted".to_owned(),
             ))
@@ -83,7 +87,10 @@ impl Purchases {
 
     /// Finds the order of a request, and verifies that it may be claimed. The stored transaction
     /// comes first: a replay never reads the inquiry.
-    pub(super) async fn admit_order(&self, intent: &Intent) -> Result<Ordered, PurchaseError> {
+    pub(super) async fn admit_order(
+        &self,
+        intent: &Intent,
+    ) -> Result<AdmittedOrder, PurchaseError> {
         if let Some(taken) = self.verify_not_sold(intent).await? {
             return Ok(taken);
         }
@@ -98,7 +105,7 @@ impl Purchases {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
-                return Ok(Ordered::Wanted(Box::new(Wanted {
+                return Ok(AdmittedOrder::New(Box::new(NewOrder {
                     account: intent.account.clone(),
                     order,
                     binding: None,
@@ -117,11 +124,11 @@ impl Purchases {
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
             if !matches!(stored.standing().state, State::NotSent(_)) {
-                return Ok(Ordered::Taken(Arc::clone(stored)));
+                return Ok(AdmittedOrder::Taken(Arc::clone(stored)));
             }
         }
-        let wanted = self.inquired_order(intent, inquiry_code, stored.as_deref());
-        Ok(Ordered::Wanted(Box::new(wanted.await?)))
+        let new_order = self.inquired_order(intent, inquiry_code, stored.as_deref());
+        Ok(AdmittedOrder::New(Box::new(new_order.await?)))
     }
 
     /// Finds the inquiry of a request, binds it, and lists the transaction under its bill, in this
@@ -132,7 +139,7 @@ impl Purchases {
         intent: &Intent,
         inquiry_code: &InquiryCode,
         before: Option<&Transaction>,
-    ) -> Result<Wanted, PurchaseError> {
+    ) -> Result<NewOrder, PurchaseError> {
         let (key, not_claimed) = (intent.key(), PurchaseError::NotClaimed);
         let account = before
             .map(Transaction::account)
@@ -160,7 +167,7 @@ impl Purchases {
         listed
             .map_err(not_claimed)?
             .map_err(|full| full_bill(&full))?;
-        Ok(Wanted {
+        Ok(NewOrder {
             account: picked.inquiry.account.clone(),
             order,
             binding: Some(note),
@@ -175,7 +182,7 @@ impl Purchases {
     pub(super) async fn verify_not_sold(
         &self,
         intent: &Intent,
-    ) -> Result<Option<Ordered>, PurchaseError> {
+    ) -> Result<Option<AdmittedOrder>, PurchaseError> {
         let not_claimed = PurchaseError::NotClaimed;
         let Some(reference_code) = self
             .sales
@@ -189,7 +196,7 @@ impl Purchases {
         if let Some(stored) = stored.map_err(not_claimed)? {
             self.verify_same(&stored, intent).await?;
             if !matches!(stored.standing().state, State::NotSent(_)) {
-                return Ok(Some(Ordered::Taken(stored)));
+                return Ok(Some(AdmittedOrder::Taken(stored)));
             }
         }
         Err(PurchaseError::SoldByInquiry { reference_code })
@@ -211,7 +218,7 @@ impl Purchases {
                 let same = self.verify_same(&stored, intent).await;
                 same.map_err(|error| {
                     if is_being_claimed {
-                        error.in_doubt()
+                        error.as_maybe_sent()
                     } else {
                         error
                     }

@@ -75,7 +75,7 @@ impl Purchases {
             .await;
         match waited {
             Ok(Waited::Known(transaction)) => Ok(transaction),
-            Ok(Waited::WentBack(_)) => Err(PurchaseError::OutcomeUnreadable(
+            Ok(Waited::RolledBack(_)) => Err(PurchaseError::OutcomeUnreadable(
                 "the store has lost what it held of the transaction".to_owned(),
             )),
             Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),

@@ -7,7 +7,7 @@ use tracing::warn;
 use super::{
     admission::Admission,
     error::PurchaseError,
-    order::{Ordered, Wanted},
+    order::{AdmittedOrder, NewOrder},
     purchases::Purchases,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often a lost race for NOT_SENT is run again.
-const RACES_MAX: u32 = 8;
+const CLAIM_TRIES_MAX: u32 = 8;
 
 /// What became of the claim of a reference code.
 pub(super) enum Claimed {
@@ -37,29 +37,29 @@ impl Purchases {
     /// Claims the reference code, or finds whose it is. One whose attempt ended
     /// NOT_SENT is armed again, by one winner.
     pub(super) async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
-        let wanted = match self.admit_order(&intent).await {
-            Ok(Ordered::Taken(stored)) => return Ok(Claimed::Taken(stored)),
-            Ok(Ordered::Wanted(wanted)) => *wanted,
-            Err(error) => return self.doubted(&intent, error).await,
+        let new_order = match self.admit_order(&intent).await {
+            Ok(AdmittedOrder::Taken(stored)) => return Ok(Claimed::Taken(stored)),
+            Ok(AdmittedOrder::New(new_order)) => *new_order,
+            Err(error) => return self.resolve_refusal(&intent, error).await,
         };
         let token = AttemptToken::new((self.ambient.random)());
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
         let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
         let unread = |error| ClaimFault::Refused(PurchaseError::NotClaimed(error));
-        let mut guard = self.failover.epoch().await.map_err(unread)?;
+        let mut epoch = self.failover.epoch().await.map_err(unread)?;
         let mut stored: Option<Arc<Transaction>> = None;
-        for _ in 0..RACES_MAX {
+        for _ in 0..CLAIM_TRIES_MAX {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
                 is_held_back: self.failover.must_quarantine(
-                    &guard,
+                    &epoch,
                     &intent,
-                    &wanted.order,
+                    &new_order.order,
                     stored.as_deref(),
                 ),
             };
-            let Some(change) = self.arm(&intent, &wanted, stored.as_deref(), arming) else {
+            let Some(change) = self.arm(&intent, &new_order, stored.as_deref(), arming) else {
                 let known = stored.map(Claimed::Taken);
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
@@ -73,11 +73,11 @@ impl Purchases {
                     Err(error) => Err(ClaimFault::Refused(error)),
                 };
             }
-            let outcome = claim(&*self.store, change, guard.history()).await;
+            let outcome = claim(&*self.store, change, epoch.history()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     self.ledger.publish(permit.transaction());
-                    let verified = self.verify_claimed(permit.transaction(), &wanted, &intent);
+                    let verified = self.verify_claimed(permit.transaction(), &new_order, &intent);
                     return match verified.await.map_err(not_claimed)? {
                         Ok(()) => Ok(Claimed::Won(permit)),
                         Err(refused) => Err(unconfirmed(refused)),
@@ -92,13 +92,13 @@ impl Purchases {
                     self.verify_same(&found, &intent)
                         .await
                         .map_err(ClaimFault::Refused)?;
-                    self.verify_rearmable(&found, &wanted)
+                    self.verify_rearmable(&found, &new_order)
                         .await
                         .map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
                 Claim::OtherHistory => {
-                    guard = self.failover.refresh().await.map_err(unread)?;
+                    epoch = self.failover.refresh().await.map_err(unread)?;
                     stored = None;
                 }
             }
@@ -111,10 +111,10 @@ impl Purchases {
     async fn verify_rearmable(
         &self,
         stored: &Transaction,
-        wanted: &Wanted,
+        new_order: &NewOrder,
     ) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.standing().state, State::NotSent(_));
-        if is_free && !stored.order().is_same_bill(&wanted.order) {
+        if is_free && !stored.order().is_same_bill(&new_order.order) {
             return Err(PurchaseError::OtherContents {
                 field: "account_number",
                 sent: self.sent_before(&stored.key()).await,
@@ -134,15 +134,15 @@ impl Purchases {
     fn arm(
         &self,
         intent: &Intent,
-        wanted: &Wanted,
+        new_order: &NewOrder,
         stored: Option<&Transaction>,
         arming: Arming,
     ) -> Option<Change> {
-        let (order, schedule) = (wanted.order.clone(), &self.settings.schedule);
+        let (order, schedule) = (new_order.order.clone(), &self.settings.schedule);
         match stored {
             None => {
                 let intent = Intent {
-                    account: wanted.account.clone(),
+                    account: new_order.account.clone(),
                     ..intent.clone()
                 };
                 let rules = self.settings.rules;

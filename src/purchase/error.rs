@@ -141,7 +141,7 @@ impl Holder {
 
 impl PurchaseError {
     /// Returns the same error where another call may be sending under the reference code.
-    pub(super) fn in_doubt(self) -> Self {
+    pub(super) fn as_maybe_sent(self) -> Self {
         match self {
             Self::OtherContents { field, .. } => Self::OtherContents {
                 field,

@@ -17,15 +17,15 @@ use crate::{
 };
 
 /// What a request comes to before the claim.
-pub(super) enum Ordered {
+pub(super) enum AdmittedOrder {
     /// The reference code is taken by this transaction.
     Taken(Arc<Transaction>),
     /// This is to be claimed.
-    Wanted(Box<Wanted>),
+    New(Box<NewOrder>),
 }
 
 /// An order to be claimed, and the account that pays.
-pub(super) struct Wanted {
+pub(super) struct NewOrder {
     pub(super) account: AccountName,
     pub(super) order: Order,
     /// Binds the inquiry, if there is one.

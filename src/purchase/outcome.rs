@@ -7,7 +7,7 @@ use tracing::{error, warn};
 use super::{
     pause::Pause,
     purchases::Purchases,
-    unfinished::{Place, WaitingOutcome},
+    unfinished::{Reservation, WaitingOutcome},
 };
 use crate::{
     store::StoreError,
@@ -21,7 +21,7 @@ impl Purchases {
         &self,
         claimed: Arc<Transaction>,
         statement: Statement,
-        place: Place,
+        reservation: Reservation,
     ) {
         let key = claimed.key();
         let mut waiting = None;
@@ -40,7 +40,7 @@ impl Purchases {
                 }
             }
         }
-        drop((waiting, place));
+        drop((waiting, reservation));
     }
 
     async fn try_store_outcome(

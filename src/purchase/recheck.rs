@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     bill::{Obstacle, full_bill},
     error::PurchaseError,
-    order::Wanted,
+    order::NewOrder,
     purchases::Purchases,
 };
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// The number and spacing of the reads in which a payment waits for another one to give way.
-const LOOKS: u32 = 40;
-const LOOK_PAUSE: Duration = Duration::from_millis(25);
+const BILL_READS_MAX: u32 = 40;
+const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Purchases {
     /// Verifies what a claim rests on, after the claim and before the POST: the transaction still
@@ -25,14 +25,14 @@ impl Purchases {
     pub(super) async fn verify_claimed(
         &self,
         claimed: &Transaction,
-        wanted: &Wanted,
+        new_order: &NewOrder,
         intent: &Intent,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
         let key = claimed.key();
         if let Some(reference_code) = self.sales.open_sale_of(claimed.contents(), &key).await? {
             return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
         }
-        if let Some(note) = &wanted.binding {
+        if let Some(note) = &new_order.binding {
             let holder = binding::bound_to(&*self.store, note).await?;
             if holder.as_ref() != Some(&key) {
                 return Ok(Err(self.already_used(holder).await?));
@@ -42,12 +42,12 @@ impl Purchases {
         if let Err(full) = self.inquiries.secure_place(order, &key).await? {
             return Ok(Err(full_bill(&full)));
         }
-        for look in 1.. {
+        for read in 1.. {
             match self.bill_obstacle(order, intent).await? {
                 None => break,
                 // Of two that see each other one gives way, so that not both give up.
-                Some(Obstacle::Open(other, _)) if key < other && look < LOOKS => {
-                    tokio::time::sleep(LOOK_PAUSE).await;
+                Some(Obstacle::Open(other, _)) if key < other && read < BILL_READS_MAX => {
+                    tokio::time::sleep(BILL_READ_INTERVAL).await;
                 }
                 Some(Obstacle::Open(_, error) | Obstacle::Lasting(error)) => return Ok(Err(error)),
             }

@@ -28,14 +28,14 @@ impl Purchases {
         intent: Intent,
         slot: OwnedSemaphorePermit,
         claiming: ClaimInFlight,
-        tell: oneshot::Sender<Result<Admission, PurchaseError>>,
+        reply: oneshot::Sender<Result<Admission, PurchaseError>>,
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
-        let Some(place) = self.unfinished.place() else {
+        let Some(reservation) = self.unfinished.reserve() else {
             drop((slot, claiming));
             let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
-            let _ = tell.send(refused);
+            let _ = reply.send(refused);
             return;
         };
         // Taken before the claim, so that no check of it can be due earlier.
@@ -46,20 +46,22 @@ impl Purchases {
             Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
                 // A caller that has gone does not matter from here on.
-                let _ = tell.send(Ok(Admission::Ours(transaction)));
+                let _ = reply.send(Ok(Admission::Ours(transaction)));
                 let (claimed, statement) = self.send(permit, claimed_at, send_by).await;
                 // The POST is over: only the purchase itself waits for the store.
                 drop(slot);
-                self.store_outcome(claimed, statement, place).await;
+                self.store_outcome(claimed, statement, reservation).await;
             }
-            Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Admission::Ours(transaction)))),
-            Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Admission::Theirs(transaction)))),
-            Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
+            Ok(Claimed::HeldBack(transaction)) => {
+                drop(reply.send(Ok(Admission::Ours(transaction))))
+            }
+            Ok(Claimed::Taken(transaction)) => drop(reply.send(Ok(Admission::Theirs(transaction)))),
+            Err(ClaimFault::Refused(error)) => drop(reply.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
                 warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
                 drop(slot);
-                self.abandon(key, token, place);
-                let _ = tell.send(Err(error));
+                self.abandon(key, token, reservation);
+                let _ = reply.send(Err(error));
             }
         }
     }

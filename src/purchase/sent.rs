@@ -60,7 +60,7 @@ impl Purchases {
     /// Returns the transaction that another call has begun since under the reference code, a
     /// refusal, or the doubt whether an earlier call was sent that the store forgot: nobody may
     /// conclude from a lost inquiry that nothing was paid.
-    pub(super) async fn doubted(
+    pub(super) async fn resolve_refusal(
         &self,
         intent: &Intent,
         refusal: PurchaseError,

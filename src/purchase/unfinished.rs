@@ -5,7 +5,7 @@
 //! answered. So it forgets neither while it lives, and a shutdown waits for them. They
 //! hold no slot meanwhile: a store that comes back finds the queue free.
 //!
-//! They are bounded by the claims made: each claim takes a [`Place`] before it is made
+//! They are bounded by the claims made: each claim takes a [`Reservation`] before it is made
 //! and keeps it until it is confirmed and its outcome is stored, or until it is given
 //! up. Without a place no claim is made, so there is always room to give one up.
 
@@ -24,10 +24,12 @@ use crate::transaction::{AttemptToken, TransactionKey};
 
 /// The purchases that may be unfinished for each one that the queue holds. An entry
 /// takes some hundred bytes, and that of an outcome also its transaction.
-const PLACES_PER_QUEUED: usize = 16;
+const RESERVATIONS_PER_QUEUED: usize = 16;
 
 /// The right to begin a purchase: room for it until the store holds how it ended.
-pub(super) struct Place(#[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
+pub(super) struct Reservation(
+    #[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit,
+);
 
 /// A claim that may be stored and will not be sent.
 pub(super) struct Unconfirmed {
@@ -35,7 +37,7 @@ pub(super) struct Unconfirmed {
     pub(super) token: AttemptToken,
     /// Since when the store shows that it is not stored.
     pub(super) absent_since: Option<Instant>,
-    pub(super) _place: Place,
+    pub(super) _reservation: Reservation,
 }
 
 #[derive(Default)]
@@ -57,7 +59,7 @@ impl Entries {
 
 /// The purchases of this process that the store does not hold as they ended.
 pub struct Unfinished {
-    places: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     entries: Mutex<Entries>,
 }
 
@@ -65,18 +67,21 @@ impl Unfinished {
     /// Makes room for a multiple of what the queue holds.
     #[must_use]
     pub fn new(queue: usize) -> Self {
-        let places = queue
-            .saturating_mul(PLACES_PER_QUEUED)
+        let permits = queue
+            .saturating_mul(RESERVATIONS_PER_QUEUED)
             .min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(places)),
+            room: Arc::new(Semaphore::new(permits)),
             entries: Mutex::default(),
         }
     }
 
     /// Reserves room for one more; `None` while the store holds up too many.
-    pub(super) fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    pub(super) fn reserve(&self) -> Option<Reservation> {
+        Arc::clone(&self.room)
+            .try_acquire_owned()
+            .ok()
+            .map(Reservation)
     }
 
     pub(super) fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -104,7 +109,7 @@ impl Unfinished {
 
     /// Notes whether a claim is absent from the store; `true` when it has been for so
     /// long that no write of it can be on its way.
-    pub(super) fn is_gone(&self, number: u64, is_absent: bool, after: Duration) -> bool {
+    pub(super) fn note_absence(&self, number: u64, is_absent: bool, after: Duration) -> bool {
         let mut entries = self.entries();
         let Some(claim) = entries.claims.get_mut(&number) else {
             return false;
@@ -156,20 +161,21 @@ mod tests {
             key: TransactionKey::new(&reference),
             token: AttemptToken::new(Uuid::from_u128(1)),
             absent_since: None,
-            _place: unfinished.place().unwrap(),
+            _reservation: unfinished.reserve().unwrap(),
         }
     }
 
     #[test]
     fn a_place_is_taken_until_the_purchase_is_finished() {
         let unfinished = Unfinished::new(2);
-        let mut places: Vec<Place> = std::iter::from_fn(|| unfinished.place()).collect();
-        assert_eq!(places.len(), 2 * PLACES_PER_QUEUED);
-        drop(places.pop());
+        let mut reservations: Vec<Reservation> =
+            std::iter::from_fn(|| unfinished.reserve()).collect();
+        assert_eq!(reservations.len(), 2 * RESERVATIONS_PER_QUEUED);
+        drop(reservations.pop());
         unfinished.add(claim(&unfinished));
-        assert!(unfinished.place().is_none(), "the claim has it");
+        assert!(unfinished.reserve().is_none(), "the claim has it");
         unfinished.entries().claims.clear();
-        assert!(unfinished.place().is_some());
+        assert!(unfinished.reserve().is_some());
     }
 
     #[test]
@@ -190,9 +196,9 @@ mod tests {
         unfinished.add(claim(&unfinished));
         let number = unfinished.claims()[0].0;
         let long = Duration::from_hours(1);
-        assert!(!unfinished.is_gone(number, true, long));
-        assert!(unfinished.is_gone(number, true, Duration::ZERO));
-        assert!(!unfinished.is_gone(number, false, Duration::ZERO));
-        assert!(!unfinished.is_gone(number + 1, true, Duration::ZERO));
+        assert!(!unfinished.note_absence(number, true, long));
+        assert!(unfinished.note_absence(number, true, Duration::ZERO));
+        assert!(!unfinished.note_absence(number, false, Duration::ZERO));
+        assert!(!unfinished.note_absence(number + 1, true, Duration::ZERO));
     }
 }

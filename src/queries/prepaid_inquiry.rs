@@ -18,7 +18,7 @@ use crate::{
         inquiry::Found,
         transport::TransportError,
     },
-    sales::{Keeping, PrepaidInquiryMade, Sales},
+    sales::{Sales, SentPrepaidInquiry, UnstoredSale},
     transaction::{
         AccountName, AccountNumber, ProductCode, ReferenceCode, State, StatusCode, TransactionKey,
     },
@@ -42,7 +42,7 @@ impl Queries {
             .get(account)
             .ok_or(QuestionError::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
-        let made = PrepaidInquiryMade {
+        let made = SentPrepaidInquiry {
             account: account.clone(),
             reference_code: match &shared {
                 Some(shared) => shared.as_str().to_owned(),
@@ -73,7 +73,7 @@ impl Queries {
     async fn ask_prepaid(
         self: &Arc<Self>,
         upstream: &Upstream,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         shared: Option<ReferenceCode>,
     ) -> Result<Found, QuestionError> {
         let (product, number) = (&made.product_code, &made.account_number);
@@ -147,9 +147,9 @@ impl Queries {
     /// Keeps what a prepaid inquiry found, or may have bought.
     async fn keep_prepaid(
         self: &Arc<Self>,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         found: Result<Found, QueryError>,
-        keeping: Option<Keeping>,
+        keeping: Option<UnstoredSale>,
     ) -> Result<Found, QuestionError> {
         match found {
             Ok(found) => self.keep(found).await,
@@ -164,7 +164,7 @@ impl Queries {
 }
 
 /// Counts a sale in this process, before the store is written.
-fn begin_sale(sales: &Sales, made: &PrepaidInquiryMade) -> Keeping {
+fn begin_sale(sales: &Sales, made: &SentPrepaidInquiry) -> UnstoredSale {
     sales.begin(
         &made.product_code,
         &made.account_number,

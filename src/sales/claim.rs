@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{report::PrepaidInquiryMade, sales::Sales};
+use super::{report::SentPrepaidInquiry, sales::Sales};
 use crate::{
     store::{Claim, StoreError, claim},
     transaction::{
@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// How often a lost race for the reference code is run again.
-const RACES_MAX: u32 = 8;
+const CLAIM_TRIES_MAX: u32 = 8;
 
 impl Sales {
     /// Claims the reference code of an inquiry for what may have been sold; `None` where a
     /// transaction has it already. Nothing is sent: the permit ends here.
     pub(super) async fn claim_sale(
         &self,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         token: AttemptToken,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let Ok(reference_code) = ReferenceCode::parse(made.reference_code.as_str()) else {
@@ -41,9 +41,9 @@ impl Sales {
             bill: BillGuards::default(),
             trace: None,
         };
-        let mut guard = self.failover.epoch().await?;
+        let mut epoch = self.failover.epoch().await?;
         let mut stored: Option<Arc<Transaction>> = None;
-        for _ in 0..RACES_MAX {
+        for _ in 0..CLAIM_TRIES_MAX {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
@@ -57,14 +57,14 @@ impl Sales {
                     Err(_) => return Ok(None),
                 },
             };
-            match claim(&*self.store, change, guard.history()).await? {
+            match claim(&*self.store, change, epoch.history()).await? {
                 Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
                 Claim::HeldBack(transaction) => return Ok(Some(transaction)),
                 // What a try before this one claimed.
                 Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
                 Claim::Taken(found) => stored = Some(found),
                 Claim::OtherHistory => {
-                    guard = self.failover.refresh().await?;
+                    epoch = self.failover.refresh().await?;
                     stored = None;
                 }
             }

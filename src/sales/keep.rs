@@ -1,4 +1,4 @@
-//! Keeping a sale: as a transaction where that is possible, else among the orphan callbacks.
+//! UnstoredSale a sale: as a transaction where that is possible, else among the orphan callbacks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,9 +6,9 @@ use tracing::{Instrument, error};
 
 use super::{
     note,
-    report::{PrepaidInquiryMade, Sale, SaleKept},
+    report::{Sale, SaleKept, SentPrepaidInquiry},
     sales::Sales,
-    unstored::Keeping,
+    unstored::UnstoredSale,
 };
 use crate::{
     notices::orphans::{self, Orphan},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The pause before the store is asked again.
-const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the caller waits for the sale to be kept; keeping it goes on.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -27,14 +27,14 @@ impl Sales {
     /// store is away, and alerts. Purchases of the same are refused from `keeping` on.
     pub async fn keep_sale(
         self: &Arc<Self>,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         answer: Box<Answer>,
-        keeping: Keeping,
+        keeping: UnstoredSale,
     ) -> Sale {
         self.alert_sale(&made.account, &made.reference_code, &answer);
         let (code, price) = (answer.status_code(), answer.details.price);
         let (sales, sale) = (Arc::clone(self), made.clone());
-        let own = PrepaidInquiryMade {
+        let own = SentPrepaidInquiry {
             reference_code: self.ambient.reference_code(),
             ..made.clone()
         };
@@ -55,7 +55,7 @@ impl Sales {
                     std::mem::forget(keeping);
                     return (sales.keep_orphan(&sale, &answer).await, sale.reference_code);
                 }
-                tokio::time::sleep(STORE_AGAIN_AFTER).await;
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
             }
         };
         let storing = self.tasks.spawn(storing.in_current_span());
@@ -74,7 +74,7 @@ impl Sales {
     }
 
     /// Keeps a sale for which there can be no transaction among the orphans.
-    async fn keep_orphan(&self, made: &PrepaidInquiryMade, answer: &Answer) -> SaleKept {
+    async fn keep_orphan(&self, made: &SentPrepaidInquiry, answer: &Answer) -> SaleKept {
         let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
         match orphans::add_orphan(&*self.store, &orphan).await {
             Ok(()) => SaleKept::Orphan,
@@ -100,7 +100,7 @@ impl Sales {
                 if !matches!(problem, StoreError::Unavailable(_)) {
                     return SaleKept::Unkept;
                 }
-                tokio::time::sleep(STORE_AGAIN_AFTER).await;
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
             }
             SaleKept::Orphan
         };
@@ -148,8 +148,8 @@ impl Sales {
     /// transaction has that one, and returns which. Idempotent with the same token and `own`.
     async fn try_keep_sale(
         &self,
-        made: &PrepaidInquiryMade,
-        own: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
+        own: &SentPrepaidInquiry,
         answer: &Answer,
         token: AttemptToken,
     ) -> Result<(SaleKept, String), StoreError> {

@@ -8,7 +8,7 @@
 use super::{
     note::{self, Sold},
     sales::Sales,
-    unstored::Keeping,
+    unstored::UnstoredSale,
 };
 use crate::{
     failover::ListedTransaction,
@@ -25,7 +25,7 @@ impl Sales {
         product_code: &ProductCode,
         account_number: &AccountNumber,
         reference_code: &str,
-    ) -> Keeping {
+    ) -> UnstoredSale {
         let sold = note::sold(product_code, account_number);
         self.unstored.begin(sold, reference_code)
     }

@@ -17,6 +17,6 @@ mod report;
 mod sales;
 mod unstored;
 
-pub use report::{PrepaidInquiryMade, Sale, SaleKept};
+pub use report::{Sale, SaleKept, SentPrepaidInquiry};
 pub use sales::Sales;
-pub use unstored::{Keeping, UnstoredSales};
+pub use unstored::{UnstoredSale, UnstoredSales};

@@ -63,7 +63,7 @@ impl std::fmt::Display for Sale {
 
 /// A prepaid inquiry as it was made.
 #[derive(Clone)]
-pub struct PrepaidInquiryMade {
+pub struct SentPrepaidInquiry {
     /// The account that was inquired with.
     pub account: AccountName,
     /// The reference code that it was sent under.
