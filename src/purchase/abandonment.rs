@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use backon::BackoffBuilder;
 use futures::StreamExt;
 use tracing::error;
 
 use super::{
-    pause::Pause,
     purchases::Purchases,
-    unfinished::{Reservation, Unconfirmed},
+    unfinished::{Reservation, STORE_BACKOFF, STORE_RETRY_DELAY_MAX, Unconfirmed},
 };
 use crate::{
     store::StoreError,
@@ -62,7 +62,7 @@ impl Purchases {
 
     /// Gives up every claim there is, round after round, and ends when none is left.
     async fn abandon_claims(&self) {
-        let mut pause = Pause::default();
+        let mut backoff = STORE_BACKOFF.build();
         loop {
             let claims = self.unfinished.claims();
             if claims.is_empty() {
@@ -78,9 +78,9 @@ impl Purchases {
                 })
                 .await;
             if self.unfinished.entries().claims.len() < count {
-                pause = Pause::default();
+                backoff = STORE_BACKOFF.build();
             }
-            pause.wait().await;
+            tokio::time::sleep(backoff.next().unwrap_or(STORE_RETRY_DELAY_MAX)).await;
         }
     }
 

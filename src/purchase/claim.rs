@@ -65,23 +65,13 @@ impl Purchases {
             };
             // Preparing a payment takes time, in which the store may have become unfit.
             if self.failover.store_problem().is_some() {
-                let refused = self.replay_or(&intent, PurchaseError::StoreUnfit).await;
-                return match refused {
-                    Ok(Admission::Theirs(found) | Admission::Ours(found)) => {
-                        Ok(Claimed::Taken(found))
-                    }
-                    Err(error) => Err(ClaimFault::Refused(error)),
-                };
+                return self.refuse_unfit(&intent).await;
             }
             let outcome = claim(&*self.store, change, epoch.history()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
-                    self.ledger.publish(permit.transaction());
-                    let verified = self.verify_claimed(permit.transaction(), &new_order, &intent);
-                    return match verified.await.map_err(not_claimed)? {
-                        Ok(()) => Ok(Claimed::Won(permit)),
-                        Err(refused) => Err(unconfirmed(refused)),
-                    };
+                    let confirmed = self.confirm(permit, &new_order, &intent).await;
+                    return confirmed.map(Claimed::Won).map_err(unconfirmed);
                 }
                 Claim::HeldBack(transaction) => {
                     self.ledger.publish(&transaction);
@@ -89,12 +79,8 @@ impl Purchases {
                     return Ok(Claimed::HeldBack(transaction));
                 }
                 Claim::Taken(found) => {
-                    self.verify_same(&found, &intent)
-                        .await
-                        .map_err(ClaimFault::Refused)?;
-                    self.verify_rearmable(&found, &new_order)
-                        .await
-                        .map_err(ClaimFault::Refused)?;
+                    let verified = self.verify_taken(&found, &new_order, &intent).await;
+                    verified.map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
                 Claim::OtherHistory => {
@@ -104,6 +90,42 @@ impl Purchases {
             }
         }
         Err(ClaimFault::Refused(PurchaseError::Overtaken))
+    }
+
+    /// Returns the transaction that another call has claimed, or the refusal of a claim while the
+    /// store is unfit.
+    async fn refuse_unfit(&self, intent: &Intent) -> Result<Claimed, ClaimFault> {
+        match self.replay_or(intent, PurchaseError::StoreUnfit).await {
+            Ok(Admission::Theirs(found) | Admission::Ours(found)) => Ok(Claimed::Taken(found)),
+            Err(error) => Err(ClaimFault::Refused(error)),
+        }
+    }
+
+    /// Publishes a claimed transaction, and returns its permit if what it was admitted by still
+    /// holds.
+    async fn confirm(
+        &self,
+        permit: SendPermit,
+        new_order: &NewOrder,
+        intent: &Intent,
+    ) -> Result<SendPermit, PurchaseError> {
+        self.ledger.publish(permit.transaction());
+        self.verify_claimed(permit.transaction(), new_order, intent)
+            .await
+            .map_err(PurchaseError::NotClaimed)??;
+        Ok(permit)
+    }
+
+    /// Verifies that the transaction under the reference code is what the call wants, and may be
+    /// armed again if its attempt ended NOT_SENT.
+    async fn verify_taken(
+        &self,
+        stored: &Transaction,
+        new_order: &NewOrder,
+        intent: &Intent,
+    ) -> Result<(), PurchaseError> {
+        self.verify_same(stored, intent).await?;
+        self.verify_rearmable(stored, new_order).await
     }
 
     /// Refuses to arm a transaction again whose account is not configured, or for another bill:

@@ -17,7 +17,6 @@ mod claims_in_flight;
 mod error;
 mod order;
 mod outcome;
-mod pause;
 mod purchases;
 mod recheck;
 mod send;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use backon::BackoffBuilder;
 use tracing::{error, warn};
 
 use super::{
-    pause::Pause,
     purchases::Purchases,
-    unfinished::{Reservation, WaitingOutcome},
+    unfinished::{Reservation, STORE_BACKOFF, STORE_RETRY_DELAY_MAX, WaitingOutcome},
 };
 use crate::{
     store::StoreError,
@@ -25,14 +25,14 @@ impl Purchases {
     ) {
         let key = claimed.key();
         let mut waiting = None;
-        let mut pause = Pause::default();
+        let mut backoff = STORE_BACKOFF.build();
         loop {
             match self.try_store_outcome(&claimed, &statement).await {
                 Ok(()) => break,
                 Err(StoreError::Unavailable(problem)) => {
                     waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
                     warn!(%key, problem, "an outcome could not be stored yet");
-                    pause.wait().await;
+                    tokio::time::sleep(backoff.next().unwrap_or(STORE_RETRY_DELAY_MAX)).await;
                 }
                 Err(problem) => {
                     error!(%key, %problem, "an outcome cannot be stored");

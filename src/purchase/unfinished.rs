@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use backon::ExponentialBuilder;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -25,6 +26,16 @@ use crate::transaction::{AttemptToken, TransactionKey};
 /// The purchases that may be unfinished for each one that the queue holds. An entry
 /// takes some hundred bytes, and that of an outcome also its transaction.
 const RESERVATIONS_PER_QUEUED: usize = 16;
+
+/// The longest delay between two tries of the store.
+pub(super) const STORE_RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+/// The backoff between tries of the store, without an end: 50 ms, doubled up to
+/// [`STORE_RETRY_DELAY_MAX`].
+pub(super) const STORE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(STORE_RETRY_DELAY_MAX)
+    .with_factor(2.0)
+    .without_max_times();
 
 /// The right to begin a purchase: room for it until the store holds how it ended.
 pub(super) struct Reservation(
@@ -150,6 +161,7 @@ impl Drop for WaitingOutcome<'_> {
 
 #[cfg(test)]
 mod tests {
+    use backon::BackoffBuilder;
     use uuid::Uuid;
 
     use super::*;
@@ -188,6 +200,15 @@ mod tests {
         unfinished.entries().claims.clear();
         assert!(unfinished.claims().is_empty(), "the worker ends");
         assert!(unfinished.add(claim(&unfinished)));
+    }
+
+    #[test]
+    fn store_backoff_doubles_up_to_one_second_without_end() {
+        let delays = STORE_BACKOFF.build().take(100);
+        let delays: Vec<u128> = delays.map(|delay| delay.as_millis()).collect();
+        assert_eq!(delays[..7], [50, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(delays.len(), 100);
+        assert_eq!(delays[99], 1000);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Sales {
         self: &Arc<Self>,
         made: &SentPrepaidInquiry,
         answer: Box<Answer>,
-        keeping: UnstoredSale,
+        unstored: UnstoredSale,
     ) -> Sale {
         self.alert_sale(&made.account, &made.reference_code, &answer);
         let (code, price) = (answer.status_code(), answer.details.price);
@@ -38,26 +38,7 @@ impl Sales {
             reference_code: self.ambient.reference_code(),
             ..made.clone()
         };
-        let storing = async move {
-            let token = AttemptToken::new((sales.ambient.random)());
-            loop {
-                let kept = sales.try_keep_sale(&sale, &own, &answer, token).await;
-                let problem = match kept {
-                    Ok(kept) => {
-                        drop(keeping);
-                        return kept;
-                    }
-                    Err(problem) => problem,
-                };
-                log_unkept(&sale.account, &sale.reference_code, &problem);
-                if !matches!(problem, StoreError::Unavailable(_)) {
-                    // Nothing else keeps purchases back: this process does until it ends.
-                    std::mem::forget(keeping);
-                    return (sales.keep_orphan(&sale, &answer).await, sale.reference_code);
-                }
-                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
-            }
-        };
+        let storing = async move { sales.store_sale(sale, own, &answer, unstored).await };
         let storing = self.tasks.spawn(storing.in_current_span());
         let kept = match tokio::time::timeout(WAIT_MAX, storing).await {
             Ok(Ok(kept)) => kept,
@@ -70,6 +51,35 @@ impl Sales {
             code,
             price,
             kept,
+        }
+    }
+
+    /// Stores a sale, and retries while the store is away. Returns where it is kept, and the
+    /// reference code of its record.
+    async fn store_sale(
+        &self,
+        sale: SentPrepaidInquiry,
+        own: SentPrepaidInquiry,
+        answer: &Answer,
+        unstored: UnstoredSale,
+    ) -> (SaleKept, String) {
+        let token = AttemptToken::new((self.ambient.random)());
+        loop {
+            let problem = match self.try_keep_sale(&sale, &own, answer, token).await {
+                Ok(kept) => {
+                    drop(unstored);
+                    return kept;
+                }
+                Err(problem) => problem,
+            };
+            log_unkept(&sale.account, &sale.reference_code, &problem);
+            if !matches!(problem, StoreError::Unavailable(_)) {
+                // Nothing in the store refuses purchases of the same: this process does until it
+                // ends.
+                std::mem::forget(unstored);
+                return (self.keep_orphan(&sale, answer).await, sale.reference_code);
+            }
+            tokio::time::sleep(STORE_RETRY_INTERVAL).await;
         }
     }
 
