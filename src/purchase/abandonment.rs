@@ -1,4 +1,4 @@
-//! The abandonment of claims that could not be confirmed: each becomes NOT_SENT by its token.
+//! The abandonment of unconfirmed claims: each becomes NOT_SENT, identified by its attempt token.
 
 use std::sync::Arc;
 
@@ -17,17 +17,20 @@ use crate::{
     },
 };
 
-/// Claims that are given up at a time.
+/// The number of claims that are abandoned concurrently.
 const ABANDONMENTS_MAX: usize = 16;
 
+/// The result of one try to abandon a claim.
 enum Abandoned {
+    /// The claim is NOT_SENT, or can no longer be stored.
     Done,
+    /// The store does not hold the claim, which may still be on its way.
     Absent,
 }
 
 impl Purchases {
-    /// Logs the purchases whose end is not stored: this process is about to forget it.
-    /// The check schedule then settles them.
+    /// Logs the purchases whose outcome is not stored, before this process exits and loses it.
+    /// Status checks settle them afterwards.
     pub fn log_unfinished(&self) {
         let entries = self.unfinished.entries();
         for Unconfirmed { key, .. } in entries.claims.values() {
@@ -38,9 +41,9 @@ impl Purchases {
         }
     }
 
-    /// Has a claim that will not be sent turned into NOT_SENT, until that is stored or
-    /// it is certain that the claim is not. This process held the token: nobody
-    /// else can know that nothing was sent.
+    /// Abandons a claim that will not be sent: a task retries until NOT_SENT is stored, or the
+    /// claim provably is not stored. Only this process, which holds the token, knows that nothing
+    /// was sent.
     pub(super) fn abandon(
         self: &Arc<Self>,
         key: TransactionKey,
@@ -60,7 +63,7 @@ impl Purchases {
         }
     }
 
-    /// Gives up every claim there is, round after round, and ends when none is left.
+    /// Abandons all unconfirmed claims, with backoff between rounds; returns when none is left.
     async fn abandon_claims(&self) {
         let mut backoff = STORE_BACKOFF.build();
         loop {
@@ -69,7 +72,7 @@ impl Purchases {
                 return;
             }
             let count = claims.len();
-            // One that fails holds up no other: part of a cluster may be away.
+            // Concurrently: an unavailable part of a cluster must not delay the claims of others.
             futures::stream::iter(claims)
                 .for_each_concurrent(ABANDONMENTS_MAX, |(number, key, token)| async move {
                     if self.retry_abandonment(number, &key, token).await {
@@ -84,7 +87,7 @@ impl Purchases {
         }
     }
 
-    /// Tries to give a claim up; `true` when nothing is left to do.
+    /// Tries once to abandon a claim; returns true when nothing is left to do.
     async fn retry_abandonment(
         &self,
         number: u64,
@@ -93,11 +96,11 @@ impl Purchases {
     ) -> bool {
         let is_absent = match self.try_abandon(key, token).await {
             Ok(Abandoned::Done) => return true,
-            // A write whose reply was lost may still be on its way.
+            // A write with an indeterminate result may still be on its way.
             Ok(Abandoned::Absent) => true,
             Err(StoreError::Unavailable(_)) => false,
             Err(problem) => {
-                error!(%key, %problem, "a claim cannot be given up");
+                error!(%key, %problem, "a claim could not be abandoned; status checks settle it");
                 return true;
             }
         };
@@ -105,6 +108,7 @@ impl Purchases {
         self.unfinished.note_absence(number, is_absent, after)
     }
 
+    /// Stores NOT_SENT for a claim, if the store holds it.
     async fn try_abandon(
         &self,
         key: &TransactionKey,
@@ -114,8 +118,8 @@ impl Purchases {
             return Ok(Abandoned::Absent);
         };
         if stored.token() != token {
-            // Armed by another call, so ours can no longer be stored; but over
-            // NOT_SENT it still could.
+            // Another call has armed the transaction, so our claim can no longer be stored, except
+            // over NOT_SENT.
             let is_free = matches!(stored.standing().state, State::NotSent(_));
             return Ok(if is_free {
                 Abandoned::Absent

@@ -15,27 +15,35 @@ use crate::{
     transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
 };
 
-/// How often a lost race for NOT_SENT is run again.
+/// The number of tries to win the claim against concurrent calls.
 const CLAIM_TRIES_MAX: u32 = 8;
 
-/// What became of the claim of a reference code.
+/// The result of the claim of a reference code.
 pub(super) enum Claimed {
+    /// This call claimed it, and may send.
     Won(SendPermit),
+    /// This call claimed it; the failover guard quarantined the purchase, so nothing is sent.
     HeldBack(Arc<Transaction>),
+    /// Another call claimed it.
     Taken(Arc<Transaction>),
 }
 
+/// The reason why a claim may not be sent.
 pub(super) enum ClaimFault {
+    /// Determinate failure: this call stored no claim.
     Refused(PurchaseError),
+    /// The claim may be stored, and must be abandoned.
     Unconfirmed {
+        /// The token of the attempt.
         token: AttemptToken,
+        /// The error for the caller.
         error: PurchaseError,
     },
 }
 
 impl Purchases {
-    /// Claims the reference code, or finds whose it is. One whose attempt ended
-    /// NOT_SENT is armed again, by one winner.
+    /// Claims the reference code, or returns the transaction that has it. A transaction whose
+    /// attempt ended NOT_SENT is armed again; one of several concurrent calls wins.
     pub(super) async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
         let new_order = match self.admit_order(&intent).await {
             Ok(AdmittedOrder::Taken(stored)) => return Ok(Claimed::Taken(stored)),
@@ -63,7 +71,7 @@ impl Purchases {
                 let known = stored.map(Claimed::Taken);
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
-            // Preparing a payment takes time, in which the store may have become unfit.
+            // The store may have become unfit while the payment was prepared.
             if self.failover.store_problem().is_some() {
                 return self.refuse_unfit(&intent).await;
             }
@@ -75,7 +83,7 @@ impl Purchases {
                 }
                 Claim::HeldBack(transaction) => {
                     self.ledger.publish(&transaction);
-                    warn!(key = %intent.key(), "a purchase is held back by the failover guard");
+                    warn!(key = %intent.key(), "a purchase was quarantined by the failover guard; status checks settle it");
                     return Ok(Claimed::HeldBack(transaction));
                 }
                 Claim::Taken(found) => {
@@ -101,8 +109,8 @@ impl Purchases {
         }
     }
 
-    /// Publishes a claimed transaction, and returns its permit if what it was admitted by still
-    /// holds.
+    /// Publishes a claimed transaction, and returns its permit if the conditions of its admission
+    /// still hold.
     async fn confirm(
         &self,
         permit: SendPermit,
@@ -116,8 +124,8 @@ impl Purchases {
         Ok(permit)
     }
 
-    /// Verifies that the transaction under the reference code is what the call wants, and may be
-    /// armed again if its attempt ended NOT_SENT.
+    /// Verifies that the stored transaction matches the request, and may be armed again if its
+    /// attempt ended NOT_SENT.
     async fn verify_taken(
         &self,
         stored: &Transaction,
@@ -128,8 +136,8 @@ impl Purchases {
         self.verify_rearmable(stored, new_order).await
     }
 
-    /// Refuses to arm a transaction again whose account is not configured, or for another bill:
-    /// the inquiry code may have been given out again while two calls looked it up.
+    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
+    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
     async fn verify_rearmable(
         &self,
         stored: &Transaction,
@@ -151,8 +159,8 @@ impl Purchases {
         Ok(())
     }
 
-    /// Builds what is stored to begin, or to begin again where nothing was sent; `None`
-    /// where the reference code is taken. A transaction keeps its account.
+    /// Builds the change that begins a transaction, or arms a NOT_SENT one again; `None` when the
+    /// reference code is taken. A stored transaction keeps its account.
     fn arm(
         &self,
         intent: &Intent,

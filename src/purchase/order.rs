@@ -1,4 +1,4 @@
-//! The order of a request: what is to be sent, and under which inquiry.
+//! The order of a request: product and recipient, and the inquiry that it rests on.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::{
     },
 };
 
-/// What a request comes to before the claim.
+/// The result of the admission of an order.
 pub(super) enum AdmittedOrder {
-    /// The reference code is taken by this transaction.
+    /// This transaction already has the reference code.
     Taken(Arc<Transaction>),
-    /// This is to be claimed.
+    /// An order to be claimed.
     New(Box<NewOrder>),
 }
 
@@ -28,12 +28,12 @@ pub(super) enum AdmittedOrder {
 pub(super) struct NewOrder {
     pub(super) account: AccountName,
     pub(super) order: Order,
-    /// Binds the inquiry, if there is one.
+    /// The binding of its inquiry to the reference code, if it has an inquiry.
     pub(super) binding: Option<BindingNote>,
 }
 
-/// Returns what a request says of the inquiry that it means; `before` is what its reference code
-/// was to pay before.
+/// Returns the criteria by which a request selects its inquiry; `before` is the order of an earlier
+/// attempt under the reference code.
 pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<'a> {
     match &intent.contents {
         Contents::PurchasePrepaid {
@@ -53,8 +53,8 @@ pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<
 }
 
 impl Purchases {
-    /// Loads the inquiries under a code: those of the named account, or the only ones of all
-    /// accounts.
+    /// Loads the inquiries under a code: those of the named account, or of the only account that has
+    /// any.
     pub(super) async fn find_inquiries(
         &self,
         account: Option<&AccountName>,

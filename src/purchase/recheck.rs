@@ -1,4 +1,4 @@
-//! The verification between claim and POST: what admission found may have changed since.
+//! The verification between claim and POST: the conditions of the admission may have changed since.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::{
     transaction::{Intent, Transaction},
 };
 
-/// The number and spacing of the reads in which a payment waits for another one to give way.
+/// The number and interval of the reads in which a payment waits for another one to be abandoned.
 const BILL_READS_MAX: u32 = 40;
 const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Purchases {
-    /// Verifies what a claim rests on, after the claim and before the POST: the transaction still
-    /// has its inquiry, it is listed under its bill, nothing else pays that bill, and no inquiry has
-    /// bought the same.
+    /// Verifies the conditions of a claim, after the claim and before the POST: the inquiry is still
+    /// bound to the transaction, the transaction is listed under its bill, no other transaction pays
+    /// that bill, and no inquiry has sold the same.
     pub(super) async fn verify_claimed(
         &self,
         claimed: &Transaction,
@@ -45,7 +45,8 @@ impl Purchases {
         for read in 1.. {
             match self.bill_obstacle(order, intent).await? {
                 None => break,
-                // Of two that see each other one gives way, so that not both give up.
+                // Of two payments that see each other, only the one with the greater key is
+                // abandoned at once. The other one waits for that.
                 Some(Obstacle::Open(other, _)) if key < other && read < BILL_READS_MAX => {
                     tokio::time::sleep(BILL_READ_INTERVAL).await;
                 }
