@@ -1,20 +1,21 @@
-//! The reader of all events: one per process, for everyone who watches everything.
+//! The reader of all events: one per process, for all subscribers of the feed.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::records::Ledger;
 use crate::store::{Events, StoreError};
 
-/// The least time from one read to the next.
+/// The shortest time between two reads.
 const READ_INTERVAL: Duration = Duration::from_millis(50);
-/// The same after a read that brought so many events that more may wait.
+/// The shortest time after a read of at least [`EVENTS_BEHIND`] events: more may be waiting.
 const READ_INTERVAL_BEHIND: Duration = Duration::from_millis(10);
+/// The number of events in one read from which on the reader counts as behind.
 const EVENTS_BEHIND: usize = 256;
-/// From a read that failed to the next one.
+/// The time between a failed read and the next one.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Ledger {
-    /// Reads every event once for all who watch everything, until the gateway stops.
+    /// Reads every event once, and publishes it to all subscribers of the feed, until the gateway stops.
     pub async fn read_events(&self) {
         let reading = async {
             loop {
@@ -30,9 +31,9 @@ impl Ledger {
         self.stopping.run_until_cancelled(reading).await;
     }
 
-    /// Reads until nobody watches, or the store's history is no longer the same.
+    /// Reads until the feed has no subscriber, or the replication epoch of the store changes.
     async fn read_while_watched(&self) -> Result<(), StoreError> {
-        // Changes are noted from before this on, so none falls in between.
+        // The hub already tracks changes, so none is lost between this read and the next.
         let head = self.store.events_head().await?;
         let partitions = head.positions.len();
         let mut cursor = head.clone();
@@ -52,14 +53,14 @@ impl Ledger {
             pending.extend(self.hub.take_changes());
             let requested: Vec<usize> = std::mem::take(&mut pending).into_iter().collect();
             let Events::Next(events) = self.store.events_in(&cursor, &requested).await? else {
-                // Each watcher finds out from its own cursor what that means for it, when
-                // the reader begins again.
+                // When the reader starts again, each watcher reads the store with its own cursor, which
+                // the store accepts or refuses.
                 self.feed.stop();
                 return Ok(());
             };
             let is_behind = events.len() >= EVENTS_BEHIND;
             if is_behind {
-                // The read was cut: any partition that was asked for may hold more.
+                // The read was truncated: any requested partition may hold more.
                 pending.extend(&requested);
             }
             for event in &events {

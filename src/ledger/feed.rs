@@ -1,7 +1,7 @@
-//! The feed of all events: a bounded broadcast to everyone who watches everything.
+//! The feed of all events: a bounded broadcast to every watcher of all transactions.
 //!
-//! The position of a watcher is its own cursor (`watch_all.rs`): whatever it misses here it reads from
-//! the store itself.
+//! Each watcher tracks its position in a cursor of its own (`watch_all.rs`), and reads events that it
+//! misses here from the store.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,33 +9,32 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::store::{Cursor, Event, StoreError};
 
-/// How many events are kept for watchers that are not up to date; a slower one reads
-/// the store.
+/// The number of events that the feed buffers for slow watchers; a slower one reads the store.
 const FEED_CAPACITY: usize = 1024;
 
-/// A message of the reader to every watcher.
+/// A message from the reader to every watcher.
 #[derive(Debug)]
 pub(super) enum FeedMessage {
     /// The next event.
     Event(FeedEvent),
-    /// The reader starts here: earlier events are not passed on.
+    /// The reader started at this cursor; it does not publish earlier events.
     Started(Cursor),
     /// The store could not be read.
     Failed(StoreError),
 }
 
-/// An event, read once for all.
+/// An event, read from the store once for all watchers.
 #[derive(Debug)]
 pub(super) struct FeedEvent {
     /// The event.
     pub(super) event: Event,
-    /// Where the reader stands after it.
+    /// The position of the reader after it.
     pub(super) after: Cursor,
     encoded: OnceLock<String>,
 }
 
 impl FeedEvent {
-    /// Returns the written form of `after`, made once for all.
+    /// Returns the encoded form of `after`, computed once for all watchers.
     pub(super) fn encoded_cursor(&self) -> String {
         self.encoded.get_or_init(|| self.after.encode()).clone()
     }
@@ -44,17 +43,17 @@ impl FeedEvent {
 /// The broadcast of the reader.
 pub(super) struct Feed {
     messages: broadcast::Sender<Arc<FeedMessage>>,
-    /// Where the reader stands; `None` while it does not read. Locked while a message is
-    /// sent, so that a subscriber receives exactly what comes after it.
+    /// The position of the reader; `None` while it does not read. Locked while a message is sent,
+    /// so that a new subscriber receives exactly the messages after this position.
     position: Mutex<Option<Cursor>>,
     subscribed: Notify,
 }
 
-/// What a watcher receives.
+/// The subscription of one watcher.
 pub(super) struct FeedSubscription {
-    /// The messages from now on.
+    /// The messages since the subscription.
     pub(super) messages: broadcast::Receiver<Arc<FeedMessage>>,
-    /// Where the reader stood; `None` when [`FeedMessage::Started`] follows.
+    /// The position of the reader at the subscription; `None` when [`FeedMessage::Started`] follows.
     pub(super) position: Option<Cursor>,
 }
 
@@ -69,7 +68,7 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Subscribes a watcher, and notifies the reader if it rests.
+    /// Subscribes a watcher, and notifies the reader, which may be waiting for one.
     pub(super) fn subscribe(&self) -> FeedSubscription {
         let position = self.position();
         let subscriber = FeedSubscription {
@@ -84,14 +83,14 @@ impl Feed {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a watcher if there is none.
+    /// Waits until there is a subscriber.
     pub(super) async fn wait_for_subscriber(&self) {
         while self.messages.receiver_count() == 0 {
             self.subscribed.notified().await;
         }
     }
 
-    /// Stops if nobody watches any more.
+    /// Stops the feed if it has no subscriber; returns true when it stopped.
     pub(super) fn stop_if_unwatched(&self) -> bool {
         let mut position = self.position();
         let is_unwatched = self.messages.receiver_count() == 0;
@@ -101,18 +100,20 @@ impl Feed {
         is_unwatched
     }
 
-    /// Stops: events are not passed on until the reader begins again.
+    /// Stops the feed: it publishes nothing until the reader starts again.
     pub(super) fn stop(&self) {
         *self.position() = None;
     }
 
+    /// Starts the feed at the position of the reader.
     pub(super) fn start(&self, head: Cursor) {
         let mut position = self.position();
         *position = Some(head.clone());
-        // There may be nobody left to receive it.
+        // An error only means that no subscriber is left.
         let _ = self.messages.send(Arc::new(FeedMessage::Started(head)));
     }
 
+    /// Publishes events that follow the position of the reader.
     pub(super) fn publish(&self, events: Vec<Event>) {
         for event in events {
             let mut position = self.position();
@@ -129,6 +130,7 @@ impl Feed {
         }
     }
 
+    /// Stops the feed, and reports the error to every watcher.
     pub(super) fn fail(&self, error: StoreError) {
         let mut position = self.position();
         *position = None;

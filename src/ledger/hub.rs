@@ -1,11 +1,11 @@
-//! From committed changes to whoever waits for them, in this process and others.
+//! Notifications of committed changes to subscribers in this process.
 //!
-//! The hub only wakes and shows the newest version; it never queues. A waiter that
-//! fell behind, or that watches a change made elsewhere, reads the missing
-//! revisions from the store. So memory is bounded by the number of waiters.
+//! The hub notifies, and passes on the newest version; it never queues. A subscriber that fell
+//! behind, or whose transaction was changed by another process, reads the missing revisions from
+//! the store. So memory is bounded by the number of subscribers.
 //!
-//! A wake-up may be lost. So every waiter also reads the store of its own accord
-//! ([`Poll`]): often while the wake-up connection is down, seldom while it is up.
+//! A notification may be lost. So every subscriber also polls the store ([`Poll`]): often while the
+//! connection for notifications is down, rarely while it is up.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,11 +28,11 @@ use crate::{
     transaction::{Transaction, TransactionKey},
 };
 
-/// The pause before a broken connection is made again. What looks like a new store is one only
-/// when nobody listens for longer than that (`store/guard.rs`).
+/// The time between a broken connection for notifications and the next try. A store that looks new
+/// counts as new only when no gateway listens for longer than this (`failover/observation.rs`).
 pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// What is known of the newest version of a transaction.
+/// The newest known version of a transaction.
 #[derive(Clone, Default)]
 struct Latest {
     version: u64,
@@ -42,24 +42,24 @@ struct Latest {
 
 type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<Latest>>>>;
 
-/// The partitions that changed since they were last taken, for the reader of all events.
+/// The partitions that changed since the reader of all events last took them.
 #[derive(Default)]
 struct ChangedPartitions {
-    /// Nothing is noted while nobody reads.
+    /// False while the reader does not read: then no change is tracked.
     is_tracked: AtomicBool,
     partitions: Mutex<BTreeSet<usize>>,
     changed: Notify,
 }
 
-/// Notifies waiters of committed changes.
+/// The notifications of committed changes.
 #[derive(Clone)]
 pub struct Hub {
     store: Arc<dyn Store>,
     topics: Topics,
     changes: Arc<ChangedPartitions>,
-    /// True while wake-ups of other processes arrive.
+    /// True while notifications from other processes arrive.
     listening: watch::Sender<bool>,
-    /// Counts the waiters that polled, to spread them.
+    /// The number of polls started so far, which spreads them over time.
     polls: Arc<AtomicU32>,
 }
 
@@ -76,7 +76,7 @@ impl Hub {
         }
     }
 
-    /// Shows a version that this process committed.
+    /// Notifies subscribers of a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
         let latest = Latest {
             version: transaction.version(),
@@ -85,7 +85,7 @@ impl Hub {
         self.notify(&transaction.key(), latest);
     }
 
-    /// Wakes those who wait for a transaction that another process changed.
+    /// Notifies subscribers of a version that another process committed.
     pub fn publish_remote(&self, key: &TransactionKey, version: u64) {
         self.notify(
             key,
@@ -96,33 +96,32 @@ impl Hub {
         );
     }
 
-    /// Has every waiter read the store soon: what it holds may have changed without a
-    /// wake-up.
+    /// Makes every subscriber poll the store soon: it may have changed without a notification.
     pub fn read_again(&self) {
         self.listening.send_modify(|_| ());
     }
 
-    /// Begins or stops to note which partitions change.
+    /// Starts or stops tracking which partitions change.
     pub(crate) fn track_changes(&self, is_tracked: bool) {
         self.changes.is_tracked.store(is_tracked, Ordering::SeqCst);
     }
 
-    /// Waits until some partition has changed.
+    /// Waits until a partition has changed.
     pub(crate) async fn changed(&self) {
         self.changes.changed.notified().await;
     }
 
-    /// Takes the partitions that changed since the last call.
+    /// Returns the partitions that changed since the last call.
     pub(crate) fn take_changes(&self) -> BTreeSet<usize> {
         let mut partitions = self.changes.partitions();
         std::mem::take(&mut *partitions)
     }
 
-    /// Starts the clock of one waiter that also reads the store of its own accord.
+    /// Starts the poll timer of one subscriber.
     #[must_use]
     pub fn poll(&self, pace: Pace) -> Poll {
         let number = self.polls.fetch_add(1, Ordering::Relaxed);
-        // Multiples of the golden ratio spread evenly, however many there are.
+        // Multiples of the golden ratio are spread evenly, whatever their number.
         let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
         let listening = self.listening.subscribe();
         let first = if *listening.borrow() {
@@ -156,7 +155,7 @@ impl Hub {
         }
     }
 
-    /// Waits for changes of a transaction from now on.
+    /// Subscribes to the changes of a transaction from now on.
     #[must_use]
     pub fn subscribe(&self, key: &TransactionKey) -> Subscription {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,30 +178,30 @@ impl ChangedPartitions {
     }
 }
 
-/// How often a waiter reads the store of its own accord.
+/// The poll intervals of a subscriber.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// While the wake-up connection is down.
+    /// The interval while the connection for notifications is down.
     pub disconnected: Duration,
-    /// While it is up.
+    /// The interval while it is up.
     pub connected: Duration,
 }
 
-/// The clock of one waiter that reads the store of its own accord.
+/// The poll timer of one subscriber.
 pub struct Poll {
     listening: watch::Receiver<bool>,
     pace: Pace,
-    /// From a change of the connection to the next read; differs between waiters, so
-    /// that they do not all read at once.
+    /// The longest time from a change of the connection to the next poll. It differs between
+    /// subscribers, so that they do not all poll at once.
     catch_up_after: Duration,
     next: Instant,
 }
 
 impl Poll {
-    /// Waits until the store is to be read. Cancelling loses nothing.
+    /// Waits until the next poll is due. Cancellation-safe.
     ///
-    /// A connection that breaks, and one that is made again, bring the next read
-    /// forward: what was missed meanwhile is found by that read.
+    /// A loss or return of the connection brings the next poll forward, which finds the changes
+    /// missed meanwhile.
     pub async fn due(&mut self) {
         loop {
             tokio::select! {
@@ -228,9 +227,8 @@ impl Poll {
     }
 }
 
-/// Wakes waiters for what other processes commit, until `stopping`. A connection
-/// that breaks is made again; what was missed meanwhile, waiters find when they
-/// look at the store of their own accord.
+/// Relays notifications of commits by other processes to subscribers, until `stopping`. Reconnects
+/// after [`LISTEN_AGAIN_AFTER`]; subscribers find the changes missed meanwhile by polling.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
     let on_heard = |heard: Heard| match heard {
         Heard::Listening => {
@@ -244,9 +242,9 @@ pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken)
             () = stopping.cancelled() => return,
             result = store.listen(&on_heard) => {
                 hub.listening.send_replace(false);
-                // A failure is told once, not at every try.
+                // Logged once per loss of the connection, not at every try.
                 if let (Err(error), true) = (&result, was_connected) {
-                    warn!(%error, "changes made by other processes are not heard of");
+                    warn!(%error, "notifications from other gateways do not arrive; reconnecting, and polling the store meanwhile");
                 }
                 was_connected = result.is_ok();
             }
@@ -258,24 +256,24 @@ pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken)
     }
 }
 
-/// One waiter's view of one transaction.
+/// A subscription to one transaction.
 pub struct Subscription {
     key: TransactionKey,
-    /// Taken out only by `drop`.
+    /// `None` only during `drop`.
     receiver: Option<watch::Receiver<Latest>>,
     topics: Topics,
 }
 
 impl Subscription {
-    /// Waits for a newer version: the version itself when this process committed
-    /// it, `None` when it is to be read from the store. Cancelling loses nothing.
+    /// Waits for a newer version. Returns the version when this process committed it, and `None`
+    /// when the caller must read it from the store. Cancellation-safe.
     pub async fn changed(&mut self) -> Option<Arc<Transaction>> {
         if let Some(receiver) = &mut self.receiver
             && receiver.changed().await.is_ok()
         {
             return receiver.borrow_and_update().transaction.clone();
         }
-        // The sender lives as long as there are subscriptions.
+        // Unreachable: the sender lives as long as there are subscriptions.
         std::future::pending().await
     }
 }
@@ -298,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn polling_is_frequent_only_while_the_connection_is_down() {
+    fn poll_is_frequent_only_while_connection_is_down() {
         let seconds = Duration::from_secs;
         let began = Instant::now();
         let listening = watch::Sender::new(false);
@@ -318,7 +316,7 @@ mod tests {
         assert_eq!(poll.next, began + seconds(5), "not later than planned");
         poll.schedule_next(began + seconds(5));
         assert_eq!(poll.next, began + seconds(3605), "up: only the safety poll");
-        // It breaks and is made again: one read finds what was missed.
+        // The connection breaks and returns: one poll finds the missed changes.
         poll.bring_forward(began + seconds(100));
         assert_eq!(poll.next, began + seconds(104));
         poll.schedule_next(began + seconds(104));

@@ -1,4 +1,4 @@
-//! The durable state of every transaction, and its readers.
+//! The stored transactions: load, compare-and-set, waits, watches and lists.
 
 mod event_reader;
 mod feed;

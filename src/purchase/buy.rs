@@ -76,8 +76,7 @@ impl Purchases {
         match waited {
             Ok(Waited::Known(transaction)) => Ok(transaction),
             Ok(Waited::RolledBack(_)) => Err(PurchaseError::OutcomeUnreadable(
-                "the store has lost the transaction; watch it before you decide anything"
-                    .to_owned(),
+                "the store has lost the transaction".to_owned(),
             )),
             Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
         }

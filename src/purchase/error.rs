@@ -90,10 +90,10 @@ pub enum PurchaseError {
     #[error("{0}; the store may have lost the record of an earlier call, which may have been sent")]
     MayBeForgotten(String),
     /// Too many purchases are queued, or too many callers are waiting.
-    #[error("too many purchases are waiting to be sent; retry later")]
+    #[error("too many purchases are waiting to be sent")]
     Overloaded(Sent),
     /// Concurrent calls won the claim in every try.
-    #[error("concurrent calls with the same reference code won the claim; retry")]
+    #[error("concurrent calls with the same reference code won the claim")]
     Overtaken,
     /// The attempt provably sent nothing.
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
@@ -102,7 +102,7 @@ pub enum PurchaseError {
     #[error("this call sent nothing: {0}")]
     NotClaimed(StoreError),
     /// The store failed its last verification, so the gateway claims nothing.
-    #[error("this call sent nothing: the store failed its last verification; retry later")]
+    #[error("this call sent nothing: the store failed its last verification")]
     StoreUnfit(Sent),
     /// The gateway is shutting down.
     #[error("this call sent nothing: the gateway is stopping")]
