@@ -228,7 +228,7 @@ impl Poll {
 }
 
 /// Relays notifications of commits by other processes to subscribers, until `stopping`. Reconnects
-/// after [`LISTEN_AGAIN_AFTER`]; subscribers find the changes missed meanwhile by polling.
+/// after a pause; subscribers find the changes missed meanwhile by polling.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
     let on_heard = |heard: Heard| match heard {
         Heard::Listening => {

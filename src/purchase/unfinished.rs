@@ -76,7 +76,7 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Builds the list, with [`RESERVATIONS_PER_QUEUED`] reservations for each purchase of the queue.
+    /// Builds the list, with a fixed number of reservations for each purchase of the queue.
     #[must_use]
     pub fn new(queue: usize) -> Self {
         let permits = queue

@@ -1,4 +1,4 @@
-//! The claim of a reference code for a sale: a transaction that is never sent.
+//! The claim of a reference code for a possible sale: a transaction that is never sent.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::{
     },
 };
 
-/// How often a lost race for the reference code is run again.
+/// The number of tries to win the claim against concurrent calls.
 const CLAIM_TRIES_MAX: u32 = 8;
 
 impl Sales {
-    /// Claims the reference code of an inquiry for what may have been sold; `None` where a
-    /// transaction has it already. Nothing is sent: the permit ends here.
+    /// Claims the reference code of an inquiry for its possible sale; `None` when another transaction
+    /// has the reference code. Sends nothing: the permit ends here. Idempotent with the same token.
     pub(super) async fn claim_sale(
         &self,
         made: &SentPrepaidInquiry,
@@ -60,7 +60,7 @@ impl Sales {
             match claim(&*self.store, change, epoch.history()).await? {
                 Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
                 Claim::HeldBack(transaction) => return Ok(Some(transaction)),
-                // What a try before this one claimed.
+                // An earlier try claimed it; its result was indeterminate.
                 Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
                 Claim::Taken(found) => stored = Some(found),
                 Claim::OtherHistory => {
@@ -70,7 +70,7 @@ impl Sales {
             }
         }
         Err(StoreError::Unavailable(
-            "other calls with the same reference code were faster".to_owned(),
+            "concurrent calls with the same reference code won the claim".to_owned(),
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! UnstoredSale a sale: as a transaction where that is possible, else among the orphan callbacks.
+//! The storage of a possible sale: as a transaction where possible, else among the orphan callbacks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::{
     transaction::{AccountName, AttemptToken, Finding, Source, Statement, Transaction},
 };
 
-/// The pause before the store is asked again.
+/// The time between two tries of the store.
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the caller waits for the sale to be kept; keeping it goes on.
+/// The longest time that the caller waits for the sale to be stored; the task continues after it.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Sales {
-    /// Keeps the answer to a prepaid inquiry that may have been a sale, however long the
-    /// store is away, and alerts. Purchases of the same are refused from `keeping` on.
+    /// Stores the answer to a prepaid inquiry that may have been a sale, and alerts. Retries while the
+    /// store is unavailable. Purchases of the same are refused while `unstored` exists.
     pub async fn keep_sale(
         self: &Arc<Self>,
         made: &SentPrepaidInquiry,
@@ -54,8 +54,8 @@ impl Sales {
         }
     }
 
-    /// Stores a sale, and retries while the store is away. Returns where it is kept, and the
-    /// reference code of its record.
+    /// Stores a sale, and retries while the store is unavailable. Returns the place of the record, and
+    /// the reference code that it has.
     async fn store_sale(
         &self,
         sale: SentPrepaidInquiry,
@@ -74,8 +74,8 @@ impl Sales {
             };
             log_unkept(&sale.account, &sale.reference_code, &problem);
             if !matches!(problem, StoreError::Unavailable(_)) {
-                // Nothing in the store refuses purchases of the same: this process does until it
-                // ends.
+                // The store holds nothing by which to refuse purchases of the same, so this process
+                // refuses them until it ends.
                 std::mem::forget(unstored);
                 return (self.keep_orphan(&sale, answer).await, sale.reference_code);
             }
@@ -83,7 +83,7 @@ impl Sales {
         }
     }
 
-    /// Keeps a sale for which there can be no transaction among the orphans.
+    /// Stores a sale for which there can be no transaction among the orphan callbacks.
     async fn keep_orphan(&self, made: &SentPrepaidInquiry, answer: &Answer) -> SaleKept {
         let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
         match orphans::add_orphan(&*self.store, &orphan).await {
@@ -92,9 +92,9 @@ impl Sales {
         }
     }
 
-    /// Keeps the answer to a postpaid inquiry that may have been a payment among the
-    /// orphans, however long the store is away: without an inquiry there is nothing to pay, so
-    /// there is no transaction.
+    /// Stores the answer to a postpaid inquiry that may have been a payment among the orphan
+    /// callbacks, and retries while the store is unavailable. There is no transaction: without a
+    /// usable inquiry there is no bill to pay.
     pub async fn keep_payment(
         self: &Arc<Self>,
         account: &AccountName,
@@ -125,6 +125,7 @@ impl Sales {
         }
     }
 
+    /// Counts a possible sale, and logs it as an error.
     fn alert_sale(&self, account: &AccountName, reference_code: &str, answer: &Answer) {
         self.metrics.inquiry_sold(account);
         let details = &answer.details;
@@ -135,10 +136,11 @@ impl Sales {
             trace_code = details.trace_code.as_ref().map(tracing::field::display),
             price = details.price.map(tracing::field::display),
             "inquiry was answered like a purchase and may have been sold; ask OKEBAYAR, then \
-             settle the transaction under this reference code, or see the orphan callbacks"
+             settle the transaction under this reference code, or look among the orphan callbacks"
         );
     }
 
+    /// Builds the orphan callback that stands for a possible sale.
     fn orphan_of_sale(
         &self,
         account: &AccountName,
@@ -154,8 +156,9 @@ impl Sales {
         }
     }
 
-    /// Keeps a sale under the reference code of the inquiry, or under `own` where a
-    /// transaction has that one, and returns which. Idempotent with the same token and `own`.
+    /// Stores a sale under the reference code of the inquiry, or under that of `own` when another
+    /// transaction has the former. Returns the reference code used. Idempotent with the same token
+    /// and `own`.
     async fn try_keep_sale(
         &self,
         made: &SentPrepaidInquiry,
@@ -165,7 +168,7 @@ impl Sales {
     ) -> Result<(SaleKept, String), StoreError> {
         let mut kept_under = made;
         let mut claimed = match self.claim_sale(made, token).await {
-            // What is stored under that reference code cannot be read.
+            // The record under that reference code is unreadable.
             Err(StoreError::Corrupt { .. }) => None,
             claimed => claimed?,
         };
@@ -183,13 +186,13 @@ impl Sales {
         self.note_sold(&sold, &claimed.key()).await?;
         self.note_sale(claimed, answer).await?;
         if made.reference_code != reference_code {
-            // Nothing else in the store links the sale to the reference code of the inquiry.
+            // Only this orphan links the sale to the reference code of the inquiry.
             orphans::add_orphan(&*self.store, &orphan).await?;
         }
         Ok((SaleKept::Transaction, reference_code))
     }
 
-    /// Adds the answer to the transaction that stands for a sale.
+    /// Adds the answer to the evidence of the transaction that stands for a sale.
     async fn note_sale(
         &self,
         claimed: Arc<Transaction>,
@@ -198,13 +201,13 @@ impl Sales {
         let Some(upstream) = self.upstreams.get(claimed.account()) else {
             return Ok(());
         };
-        // The answer is known to be about this inquiry, whichever reference code stands for it.
+        // The answer belongs to this inquiry, even when the transaction has another reference code.
         let answer = Answer {
             reference_code: None,
             ..answer.clone()
         };
         let said = verdict::of_purchase(&answer, &claimed, upstream.client.code_lists());
-        // No release settles a transaction by itself that bears this one.
+        // No release of the gateway settles a transaction with this finding automatically.
         let review = Statement::bare(Source::Answer, Finding::ChecksExhausted);
         let observe = |current: &Transaction| {
             let said = [review.clone(), said.clone()];
@@ -214,11 +217,12 @@ impl Sales {
     }
 }
 
+/// Logs a failed try to store a possible sale.
 fn log_unkept(account: &AccountName, reference_code: &str, problem: &StoreError) {
     error!(
         %account,
         reference_code,
         %problem,
-        "an inquiry that OKEBAYAR may have sold could not be kept"
+        "a possible sale upon an inquiry could not be kept in the store"
     );
 }

@@ -1,4 +1,4 @@
-//! The sales that this process has received and not stored yet.
+//! The possible sales that this process has received and not stored yet.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use super::note::Sold;
 
-/// The sales that this process has seen and not stored yet, by a number of their own.
+/// The possible sales that are not stored yet, by a number of their own.
 #[derive(Clone, Default)]
 pub struct UnstoredSales(Arc<Mutex<(u64, BTreeMap<u64, Entry>)>>);
 
@@ -16,14 +16,14 @@ struct Entry {
     reference_code: String,
 }
 
-/// A sale that is being stored; purchases are free of it when this is dropped.
+/// A possible sale that is not stored yet. While this exists, purchases of the same are refused.
 pub struct UnstoredSale {
     sales: UnstoredSales,
     number: u64,
 }
 
 impl UnstoredSales {
-    /// Begins to store a sale.
+    /// Registers a sale.
     pub(super) fn begin(&self, sold: Sold, reference_code: &str) -> UnstoredSale {
         let mut sales = self.lock();
         sales.0 += 1;
@@ -39,6 +39,7 @@ impl UnstoredSales {
         }
     }
 
+    /// Returns the reference code of an unstored sale of the same.
     pub(super) fn find(&self, sold: &Sold) -> Option<String> {
         let sales = self.lock();
         let found = sales.1.values().find(|sale| sale.sold == *sold);
