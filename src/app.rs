@@ -100,13 +100,7 @@ impl App {
     ) -> Result<Self> {
         log_warnings(&settings);
         let metrics = Metrics::default();
-        let identity = settings.identity((ambient.random)());
-        let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
-        let system = match settings.store {
-            StoreSettings::Embedded { .. } => "redb",
-            StoreSettings::Redis(_) => "redis",
-        };
-        let store = Arc::new(MeasuredStore::new(store, system, metrics.clone()));
+        let store = open_measured_store(&settings, ambient, &metrics).await?;
         let listeners = Listeners::bind(&settings).await?;
         let (grpc, callbacks, admin) = listeners.addresses()?;
 
@@ -290,6 +284,21 @@ fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Sen
         part.await;
         Ok(())
     });
+}
+
+/// Opens the configured store, and measures the calls to it.
+async fn open_measured_store(
+    settings: &Settings,
+    ambient: Ambient,
+    metrics: &Metrics,
+) -> Result<Arc<dyn Store>> {
+    let identity = settings.identity((ambient.random)());
+    let store = open_store(&settings.store, &identity, (ambient.now)()).await?;
+    let system = match settings.store {
+        StoreSettings::Embedded { .. } => "redb",
+        StoreSettings::Redis(_) => "redis",
+    };
+    Ok(Arc::new(MeasuredStore::new(store, system, metrics.clone())))
 }
 
 /// Opens the configured store; an embedded one is first restored from a backup, if there is one.

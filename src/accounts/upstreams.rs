@@ -14,9 +14,9 @@ pub struct Upstream {
     pub client: Client,
     /// The time-out of one call.
     pub timeout: Duration,
-    /// True when callbacks count as evidence without a confirming status check.
+    /// Trust in callbacks without a confirming status check.
     pub callback_trusted: bool,
-    /// True when prepaid inquiries use reference codes that the gateway generates.
+    /// Use of reference codes that the gateway generates for prepaid inquiries.
     pub own_inquiry_reference: bool,
     /// The former names of the account.
     pub formerly: Vec<AccountName>,

@@ -69,12 +69,12 @@ impl Ledger {
                 pending.insert(event.partition);
             }
             self.feed.publish(events);
-            tokio::time::sleep(if is_behind {
+            let interval = if is_behind {
                 READ_INTERVAL_BEHIND
             } else {
                 READ_INTERVAL
-            })
-            .await;
+            };
+            tokio::time::sleep(interval).await;
         }
     }
 }

@@ -166,7 +166,7 @@ impl Ledger {
         let ((), committed) = saving.instrument(span).await;
         let mut committed = committed?;
         if matches!(committed, Commit::Conflict(None)) {
-            warn!(key = %current.key(), "a record was lost by the store; rewriting it");
+            warn!(key = %current.key(), "store has lost a record; rewriting it");
             let anew = next.rewritten();
             committed = self.store.commit(&anew, None).await?;
             if matches!(committed, Commit::Done) {

@@ -32,7 +32,7 @@ pub struct WatchAll {
     pending: VecDeque<Event>,
     /// The position up to which this watcher reads the store itself.
     target: Option<Cursor>,
-    /// True when the next result is the cursor alone.
+    /// The next result is the cursor alone.
     cursor_due: bool,
     _permit: OwnedSemaphorePermit,
 }

@@ -75,7 +75,7 @@ impl Purchases {
             // Concurrently: an unavailable part of a cluster must not delay the claims of others.
             futures::stream::iter(claims)
                 .for_each_concurrent(ABANDONMENTS_MAX, |(number, key, token)| async move {
-                    if self.retry_abandonment(number, &key, token).await {
+                    if self.abandon_once(number, &key, token).await {
                         self.unfinished.entries().claims.remove(&number);
                     }
                 })
@@ -88,12 +88,7 @@ impl Purchases {
     }
 
     /// Tries once to abandon a claim; returns true when nothing is left to do.
-    async fn retry_abandonment(
-        &self,
-        number: u64,
-        key: &TransactionKey,
-        token: AttemptToken,
-    ) -> bool {
+    async fn abandon_once(&self, number: u64, key: &TransactionKey, token: AttemptToken) -> bool {
         let is_absent = match self.try_abandon(key, token).await {
             Ok(Abandoned::Done) => return true,
             // A write with an indeterminate result may still be on its way.

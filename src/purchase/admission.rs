@@ -76,7 +76,7 @@ impl Purchases {
         let task = async move {
             purchases
                 .claim_and_send(intent, slot, claiming, reply)
-                .await
+                .await;
         };
         self.tasks.spawn(task.in_current_span());
         replied.await.unwrap_or_else(|_| {
@@ -219,7 +219,7 @@ impl Purchases {
                 let same = self.verify_same(&stored, intent).await;
                 same.map_err(|error| {
                     if is_being_claimed {
-                        error.as_maybe_sent()
+                        error.into_maybe_sent()
                     } else {
                         error
                     }

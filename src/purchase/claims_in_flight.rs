@@ -1,6 +1,6 @@
 //! The reference codes whose claims are in flight in this process. A claim may be stored, and sent,
-//! after its caller received DEADLINE_EXCEEDED. Until the claim ends, no response may state that
-//! nothing was sent.
+//! after its caller's deadline has passed. Until the claim ends, no response may state that nothing
+//! was sent.
 
 use std::{
     collections::BTreeMap,

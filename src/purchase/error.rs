@@ -141,7 +141,7 @@ impl Holder {
 
 impl PurchaseError {
     /// Returns the error of a call while another call may be sending under the reference code.
-    pub(super) fn as_maybe_sent(self) -> Self {
+    pub(super) fn into_maybe_sent(self) -> Self {
         match self {
             Self::OtherContents { field, .. } => Self::OtherContents {
                 field,

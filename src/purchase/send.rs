@@ -53,7 +53,7 @@ impl Purchases {
                 self.store_outcome(claimed, statement, reservation).await;
             }
             Ok(Claimed::HeldBack(transaction)) => {
-                drop(reply.send(Ok(Admission::Ours(transaction))))
+                drop(reply.send(Ok(Admission::Ours(transaction))));
             }
             Ok(Claimed::Taken(transaction)) => drop(reply.send(Ok(Admission::Theirs(transaction)))),
             Err(ClaimFault::Refused(error)) => drop(reply.send(Err(error))),
