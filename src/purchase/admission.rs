@@ -204,8 +204,8 @@ impl Purchases {
     }
 
     /// Returns the transaction that already has the reference code, or the refusal of a call that
-    /// must not begin one. Reads the store, so that the refusal can state whether something may have
-    /// been sent under the reference code before.
+    /// must not begin one. Reads the store, so that the refusal carries the send status of the
+    /// reference code.
     pub(super) async fn replay_or(
         &self,
         intent: &Intent,

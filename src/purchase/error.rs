@@ -7,8 +7,8 @@ use crate::{
     transaction::{AccountName, NotPayable, NotSent},
 };
 
-/// The knowledge whether a purchase or payment under a reference code may have been sent to OKEBAYAR.
-/// It covers the reference code, not only this call: an earlier call may have sent it.
+/// The send status of a reference code: a purchase or payment under it may have been sent to OKEBAYAR,
+/// or provably was not. It covers earlier calls too, not only this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// Nothing was sent: the store holds nothing under the reference code, or NOT_SENT.
@@ -25,7 +25,7 @@ pub enum PurchaseError {
     NoSuchAccount {
         /// The account named by the caller, or by the stored transaction.
         name: AccountName,
-        /// About the reference code.
+        /// The send status of the reference code.
         sent: Sent,
     },
     /// The reference code was used with other contents (promise 5).
@@ -33,7 +33,7 @@ pub enum PurchaseError {
     OtherContents {
         /// The first field that differs.
         field: &'static str,
-        /// About the reference code.
+        /// The send status of the reference code.
         sent: Sent,
     },
     /// The gateway does not know the inquiry, or deleted it after it expired.
@@ -151,7 +151,7 @@ impl PurchaseError {
         }
     }
 
-    /// Returns the knowledge whether something was sent under the reference code.
+    /// Returns the send status of the reference code.
     #[must_use]
     pub fn sent(&self) -> Sent {
         match self {

@@ -1,4 +1,4 @@
-//! The verification whether anything may have been sent under a reference code.
+//! The send status of a reference code, and the verification of replays.
 
 use super::{
     claim::{ClaimFault, Claimed},
@@ -19,8 +19,8 @@ impl Purchases {
         self.failover.may_have_forgotten(key).await
     }
 
-    /// Returns the knowledge whether something was sent under a stored reference code, for a call
-    /// that has at most one claim of it in flight.
+    /// Returns the send status of a stored reference code, for a call that has at most one claim of
+    /// it in flight.
     pub(super) async fn sent_before(&self, key: &TransactionKey) -> Sent {
         // Read before the store, so that a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(key);

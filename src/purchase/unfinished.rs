@@ -69,7 +69,7 @@ impl Entries {
     }
 }
 
-/// The purchases of this process whose end is not stored.
+/// The purchases of this process whose claim or outcome waits for the store.
 pub struct Unfinished {
     room: Arc<Semaphore>,
     entries: Mutex<Entries>,

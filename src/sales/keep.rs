@@ -207,7 +207,7 @@ impl Sales {
             ..answer.clone()
         };
         let said = verdict::of_purchase(&answer, &claimed, upstream.client.code_lists());
-        // No release of the gateway settles a transaction with this finding automatically.
+        // No release, earlier ones included, settles a transaction with this finding automatically.
         let review = Statement::bare(Source::Answer, Finding::ChecksExhausted);
         let observe = |current: &Transaction| {
             let said = [review.clone(), said.clone()];

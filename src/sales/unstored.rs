@@ -39,7 +39,7 @@ impl UnstoredSales {
         }
     }
 
-    /// Returns the reference code of an unstored sale of the same.
+    /// Returns the reference code of an unstored sale of this product and recipient.
     pub(super) fn find(&self, sold: &Sold) -> Option<String> {
         let sales = self.lock();
         let found = sales.1.values().find(|sale| sale.sold == *sold);
