@@ -78,11 +78,14 @@ pub struct App {
     /// The address of the admin listener: probes and metrics.
     pub admin: SocketAddr,
     gateway: Gateway,
+    /// The tasks that stop with `stopping`.
     servers: JoinSet<Result<()>>,
     /// The tasks that serve until the drain has ended: the admin port, and the keeper of notices.
     drain_servers: JoinSet<Result<()>>,
     stopping: CancellationToken,
+    /// Cancelled at the end of the drain.
     drained: CancellationToken,
+    /// The drain time.
     drain: Duration,
 }
 

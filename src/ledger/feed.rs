@@ -30,6 +30,7 @@ pub(super) struct FeedEvent {
     pub(super) event: Event,
     /// The position of the reader after it.
     pub(super) after: Cursor,
+    /// The encoded form of `after`, once it is computed.
     encoded: OnceLock<String>,
 }
 
@@ -46,6 +47,7 @@ pub(super) struct Feed {
     /// The position of the reader; `None` while it does not read. Locked while a message is sent,
     /// so that a new subscriber receives exactly the messages after this position.
     position: Mutex<Option<Cursor>>,
+    /// Notified by each new subscription.
     subscribed: Notify,
 }
 
@@ -79,6 +81,7 @@ impl Feed {
         subscriber
     }
 
+    /// Locks the position of the reader.
     fn position(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -40,6 +40,7 @@ struct Latest {
     transaction: Option<Arc<Transaction>>,
 }
 
+/// The newest known version of each transaction that has subscribers.
 type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<Latest>>>>;
 
 /// The partitions that changed since the reader of all events last took them.
@@ -137,6 +138,8 @@ impl Hub {
         }
     }
 
+    /// Tracks a change for the reader of all events, and notifies the subscribers of a transaction
+    /// unless they know a version as new.
     fn notify(&self, key: &TransactionKey, latest: Latest) {
         if self.changes.is_tracked.load(Ordering::SeqCst) {
             let partition = self.store.partition_of(key);
@@ -172,6 +175,7 @@ impl Hub {
 }
 
 impl ChangedPartitions {
+    /// Locks the changed partitions.
     fn partitions(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
         let partitions = self.partitions.lock();
         partitions.unwrap_or_else(PoisonError::into_inner)
@@ -212,6 +216,7 @@ impl Poll {
         }
     }
 
+    /// Schedules the next poll by the present state of the connection.
     fn schedule_next(&mut self, now: Instant) {
         let is_listening = *self.listening.borrow();
         self.next = now
@@ -222,6 +227,7 @@ impl Poll {
             };
     }
 
+    /// Brings the next poll forward, to find changes that were missed.
     fn bring_forward(&mut self, now: Instant) {
         self.next = self.next.min(now + self.catch_up_after);
     }

@@ -101,6 +101,7 @@ pub(super) fn full_bill(full: &FullBill) -> PurchaseError {
     }
 }
 
+/// Builds the refusal of a payment while another one of the bill is open.
 fn open_payment(open: &ListedTransaction) -> PurchaseError {
     PurchaseError::BillPaymentOpen {
         reference_code: open.reference_code(),

@@ -38,6 +38,7 @@ impl ClaimsInFlight {
         self.counts().get(key).is_some_and(|count| *count > 1)
     }
 
+    /// Locks the counts.
     fn counts(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

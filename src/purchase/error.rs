@@ -127,6 +127,7 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// Returns the advice to a caller whose inquiry this transaction holds.
     fn advice(self) -> &'static str {
         match self {
             Self::Open => {
@@ -178,6 +179,7 @@ impl PurchaseError {
     }
 }
 
+/// Returns the reason for NOT_SENT in words.
 fn not_sent_text(why: NotSent) -> &'static str {
     match why {
         NotSent::Unreachable => "no connection could be established",

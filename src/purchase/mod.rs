@@ -20,7 +20,7 @@ mod outcome;
 mod purchases;
 mod recheck;
 mod send;
-mod sent;
+mod send_status;
 mod unfinished;
 
 pub use buy::Purchase;

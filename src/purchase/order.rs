@@ -26,7 +26,9 @@ pub(super) enum AdmittedOrder {
 
 /// An order to be claimed, and the account that pays.
 pub(super) struct NewOrder {
+    /// The account that pays.
     pub(super) account: AccountName,
+    /// The product and recipient.
     pub(super) order: Order,
     /// The binding of its inquiry to the reference code, if it has an inquiry.
     pub(super) binding: Option<BindingNote>,

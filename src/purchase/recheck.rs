@@ -14,8 +14,9 @@ use crate::{
     transaction::{Intent, Transaction},
 };
 
-/// The number and interval of the reads in which a payment waits for another one to be abandoned.
+/// The most reads in which a payment waits for another one to be abandoned.
 const BILL_READS_MAX: u32 = 40;
+/// The time between two of these reads.
 const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Purchases {

@@ -44,25 +44,31 @@ pub(super) struct Reservation(
 
 /// A claim that may be stored and will not be sent.
 pub(super) struct Unconfirmed {
+    /// The claimed transaction.
     pub(super) key: TransactionKey,
+    /// The token of the claimed attempt.
     pub(super) token: AttemptToken,
     /// The time since which the store has not held the claim.
     pub(super) absent_since: Option<Instant>,
+    /// Released when the claim is abandoned.
     pub(super) _reservation: Reservation,
 }
 
 /// The entries of [`Unfinished`], by a number of their own.
 #[derive(Default)]
 pub(super) struct Entries {
+    /// The claims to abandon.
     pub(super) claims: BTreeMap<u64, Unconfirmed>,
     /// True while the one task that abandons all claims runs.
     is_worker_running: bool,
+    /// The transactions whose outcome waits for the store.
     pub(super) outcomes: BTreeMap<u64, TransactionKey>,
     /// The number of the latest entry.
     last: u64,
 }
 
 impl Entries {
+    /// Returns the number of a new entry.
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -96,6 +102,7 @@ impl Unfinished {
             .map(Reservation)
     }
 
+    /// Locks the entries.
     pub(super) fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

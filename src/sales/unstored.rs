@@ -11,6 +11,7 @@ use super::note::Sold;
 #[derive(Clone, Default)]
 pub struct UnstoredSales(Arc<Mutex<(u64, BTreeMap<u64, Entry>)>>);
 
+/// The entry of an unstored sale.
 struct Entry {
     sold: Sold,
     reference_code: String,
@@ -46,6 +47,7 @@ impl UnstoredSales {
         found.map(|sale| sale.reference_code.clone())
     }
 
+    /// Locks the last number and the entries.
     fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Entry>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
