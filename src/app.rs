@@ -31,7 +31,7 @@ use crate::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
-    config::{AccountSettings, Fault, Settings, StoreSettings},
+    config::{AccountSettings, CallbackSettings, Fault, Settings, StoreSettings},
     gateway::{Gateway, GatewaySettings},
     grpc::{
         Accounts, DESCRIPTOR, Inquiries, Notices, RefusalLayer, Transactions,
@@ -143,25 +143,19 @@ impl App {
         let router = admin::router(readiness, registry);
         let serving = http::serve(listeners.admin, router, ADMIN_LIMITS, drained.clone());
         start(&mut drain_servers, serving);
-        let limits = http::Limits {
-            connections: settings.callbacks.connections,
-            head_timeout: settings.callbacks.read_timeout,
-        };
+        let limits = callback_limits(&settings.callbacks);
         let recorder = Arc::clone(&gateway.callbacks);
         let router = callback::router(Callbacks::new(recorder, secrets, settings.callbacks));
         let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
-        let store = Arc::clone(&gateway.store);
         let keeping = notices::run(
-            Arc::clone(&store),
+            Arc::clone(&gateway.store),
             received_texts,
             gateway.metrics.clone(),
             ambient,
             drained.clone(),
         );
         start(&mut drain_servers, keeping);
-        let relaying = hub::relay(store, gateway.hub.clone(), stopping.clone());
-        start(&mut servers, relaying);
         start_background(&mut servers, &gateway, &background, &stopping);
         info!(%grpc, %callbacks, %admin, "listening");
         Ok(Self {
@@ -251,8 +245,16 @@ fn gateway_settings(settings: &Settings, metrics: &Metrics) -> GatewaySettings {
     }
 }
 
-/// Starts the background tasks: the gauges, the counts of accounts that are not configured, the
-/// reader of all events, the checks of orphan callbacks, and the reconciler.
+/// Builds the limits on the connections of the callback listener.
+fn callback_limits(settings: &CallbackSettings) -> http::Limits {
+    http::Limits {
+        connections: settings.connections,
+        head_timeout: settings.read_timeout,
+    }
+}
+
+/// Starts the background tasks: the relay of notifications, the gauges, the checks of accounts that
+/// are not configured, the reader of all events, the checks of orphan callbacks, and the reconciler.
 fn start_background(
     servers: &mut JoinSet<Result<()>>,
     gateway: &Gateway,
@@ -260,6 +262,8 @@ fn start_background(
     stopping: &CancellationToken,
 ) {
     let (interval, stopping) = (background.census_interval, || stopping.clone());
+    let relaying = hub::relay(Arc::clone(&gateway.store), gateway.hub.clone(), stopping());
+    start(servers, relaying);
     let (purchases, ledger) = (Arc::clone(&gateway.purchases), Arc::clone(&gateway.ledger));
     let counting = gauges::run(interval, stopping(), async move || {
         purchases.record_occupancy();
