@@ -254,7 +254,8 @@ fn callback_limits(settings: &CallbackSettings) -> http::Limits {
 }
 
 /// Starts the background tasks: the relay of notifications, the gauges, the checks of accounts that
-/// are not configured, the reader of all events, the checks of orphan callbacks, and the reconciler.
+/// are not configured, the reader of all events, the checks of orphan callbacks, and the
+/// reconciler.
 fn start_background(
     servers: &mut JoinSet<Result<()>>,
     gateway: &Gateway,

@@ -48,8 +48,8 @@ impl Upstreams {
         &self.directory
     }
 
-    /// Returns an account, from any of its names: the record of a transaction may hold a former name.
-    /// `None` when it is not configured.
+    /// Returns an account, from any of its names: the record of a transaction may hold a former
+    /// name. `None` when it is not configured.
     #[must_use]
     pub fn get(&self, name: &AccountName) -> Option<&Upstream> {
         self.by_name.get(self.directory.present_name(name))

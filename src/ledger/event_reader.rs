@@ -15,7 +15,8 @@ const EVENTS_BEHIND: usize = 256;
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Ledger {
-    /// Reads every event once, and publishes it to all subscribers of the feed, until the gateway stops.
+    /// Reads every event once, and publishes it to all subscribers of the feed, until the gateway
+    /// stops.
     pub async fn read_events(&self) {
         let reading = async {
             loop {
@@ -53,8 +54,8 @@ impl Ledger {
             pending.extend(self.hub.take_changes());
             let requested: Vec<usize> = std::mem::take(&mut pending).into_iter().collect();
             let Events::Next(events) = self.store.events_in(&cursor, &requested).await? else {
-                // When the reader starts again, each watcher reads the store with its own cursor, which
-                // the store accepts or refuses.
+                // When the reader starts again, each watcher reads the store with its own cursor,
+                // which the store accepts or refuses.
                 self.feed.stop();
                 return Ok(());
             };

@@ -1,7 +1,7 @@
 //! The feed of all events: a bounded broadcast to every watcher of all transactions.
 //!
-//! Each watcher tracks its position in a cursor of its own (`watch_all.rs`), and reads events that it
-//! misses here from the store.
+//! Each watcher tracks its position in a cursor of its own (`watch_all.rs`), and reads events that
+//! it misses here from the store.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -55,7 +55,8 @@ pub(super) struct Feed {
 pub(super) struct FeedSubscription {
     /// The messages since the subscription.
     pub(super) messages: broadcast::Receiver<Arc<FeedMessage>>,
-    /// The position of the reader at the subscription; `None` when [`FeedMessage::Started`] follows.
+    /// The position of the reader at the subscription; `None` when [`FeedMessage::Started`]
+    /// follows.
     pub(super) position: Option<Cursor>,
 }
 

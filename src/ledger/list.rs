@@ -41,8 +41,8 @@ pub struct Page {
 const READS_PER_PAGE_MAX: usize = 16;
 
 impl Ledger {
-    /// Returns one page of a listing. A transaction whose state changes meanwhile may be missing; it
-    /// is never returned in a state that it has left.
+    /// Returns one page of a listing. A transaction whose state changes meanwhile may be missing;
+    /// it is never returned in a state that it has left.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.

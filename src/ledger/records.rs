@@ -117,9 +117,9 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Applies a change and commits it; on a conflict, applies it again to the stored record. `change`
-    /// returns `None` when there is nothing to change. Adding evidence is idempotent, so a commit
-    /// with an indeterminate result is safe to retry.
+    /// Applies a change and commits it; on a conflict, applies it again to the stored record.
+    /// `change` returns `None` when there is nothing to change. Adding evidence is idempotent, so a
+    /// commit with an indeterminate result is safe to retry.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; the change may be stored.

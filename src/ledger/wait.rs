@@ -92,9 +92,9 @@ impl Ledger {
     /// Waits until `is_over` returns true for the transaction and the flag that the gateway is
     /// stopping. Returns the last known version at the deadline.
     ///
-    /// A rolled-back store ends the wait at once: the expected outcome may never arrive. Except while
-    /// this process sends the transaction (`is_sent_here`, and the state is SENDING): the sender then
-    /// stores the outcome, whatever the store holds.
+    /// A rolled-back store ends the wait at once: the expected outcome may never arrive. Except
+    /// while this process sends the transaction (`is_sent_here`, and the state is SENDING): the
+    /// sender then stores the outcome, whatever the store holds.
     ///
     /// # Errors
     /// [`StoreError`] at the deadline, when the last read of the store failed.

@@ -2,8 +2,8 @@
 //!
 //! A watcher first reads the store from its cursor up to the position of the reader of all events,
 //! and then receives events from the feed ([`super::feed`]). Each event carries its number in its
-//! partition, so the watcher recognizes duplicates and gaps, whatever the order of the two sources. A
-//! watcher that falls behind the bounded feed reads the store again from its cursor.
+//! partition, so the watcher recognizes duplicates and gaps, whatever the order of the two sources.
+//! A watcher that falls behind the bounded feed reads the store again from its cursor.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -51,8 +51,8 @@ const OUT_OF_RANGE: WatchError = WatchError::OutOfRange(
 );
 
 impl Ledger {
-    /// Watches all transactions: from a cursor, or from now on. Without a cursor, the first result is
-    /// the current cursor.
+    /// Watches all transactions: from a cursor, or from now on. Without a cursor, the first result
+    /// is the current cursor.
     ///
     /// # Errors
     /// [`WatchError`] when the store does not answer, the changes after the cursor are no longer
@@ -102,8 +102,8 @@ impl WatchAll {
             }
             if let Some(event) = self.pending.pop_front() {
                 self.cursor.advance(&event);
-                // A watcher of few accounts must receive cursors too: otherwise the events after its
-                // last one may be trimmed.
+                // A watcher of few accounts must receive cursors too: otherwise the events after
+                // its last one may be trimmed.
                 self.cursor_due = self.pending.is_empty();
                 if self.is_selected(&event) {
                     self.cursor_due = false;
@@ -193,8 +193,8 @@ impl WatchAll {
         };
         let own = &self.cursor;
         if target.epoch != own.epoch || target.positions.len() != own.positions.len() {
-            // The store accepted our cursor, which it refuses in another epoch. So the reader is still
-            // in a past epoch, and will restart.
+            // The store accepted our cursor, which it refuses in another epoch. So the reader is
+            // still in a past epoch, and will restart.
             self.target = None;
             return false;
         }
@@ -203,7 +203,8 @@ impl WatchAll {
             return true;
         }
         if pairs().all(|(own, target)| own.number == target.number) {
-            // Level with the reader. Takes over its cursor, so that the encoded forms are equal too.
+            // Level with the reader. Takes over its cursor, so that the encoded forms are equal
+            // too.
             self.cursor.clone_from(target);
         }
         self.target = None;

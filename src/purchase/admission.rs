@@ -1,7 +1,7 @@
 //! Admission: every reason to refuse a call before its claim.
 //!
-//! A replay needs no admission: a refused caller may still receive the transaction of an earlier call
-//! under the same reference code. So each refusal first reads the store.
+//! A replay needs no admission: a refused caller may still receive the transaction of an earlier
+//! call under the same reference code. So each refusal first reads the store.
 //!
 //! | # | refused when | error |
 //! | --- | --- | --- |
@@ -18,9 +18,9 @@
 //! | 11 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
 //! | 12 | the list of the bill is full of open payments | `BillPaymentOpen` |
 //!
-//! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5, and
-//! [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change meanwhile are
-//! verified again after the claim (`recheck.rs`).
+//! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5,
+//! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
+//! meanwhile are verified again after the claim (`recheck.rs`).
 
 use std::sync::Arc;
 
@@ -179,7 +179,8 @@ impl Purchases {
     /// settles that sale. Returns the transaction of a purchase that has already begun.
     ///
     /// # Errors
-    /// [`PurchaseError::SoldByInquiry`]; [`PurchaseError::NotClaimed`] when the store cannot be read.
+    /// [`PurchaseError::SoldByInquiry`]; [`PurchaseError::NotClaimed`] when the store cannot be
+    /// read.
     pub(super) async fn verify_not_sold(
         &self,
         intent: &Intent,

@@ -7,8 +7,8 @@ use crate::{
     transaction::{AccountName, NotPayable, NotSent},
 };
 
-/// The send status of a reference code: a purchase or payment under it may have been sent to OKEBAYAR,
-/// or provably was not. It covers earlier calls too, not only this one.
+/// The send status of a reference code: a purchase or payment under it may have been sent to
+/// OKEBAYAR, or provably was not. It covers earlier calls too, not only this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// Nothing was sent: the store holds nothing under the reference code, or NOT_SENT.

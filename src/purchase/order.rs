@@ -55,8 +55,8 @@ pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Meant<
 }
 
 impl Purchases {
-    /// Loads the inquiries under a code: those of the named account, or of the only account that has
-    /// any.
+    /// Loads the inquiries under a code: those of the named account, or of the only account that
+    /// has any.
     pub(super) async fn find_inquiries(
         &self,
         account: Option<&AccountName>,

@@ -20,9 +20,9 @@ const BILL_READS_MAX: u32 = 40;
 const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Purchases {
-    /// Verifies the conditions of a claim, after the claim and before the POST: the inquiry is still
-    /// bound to the transaction, the transaction is listed under its bill, no other transaction pays
-    /// that bill, and no inquiry has sold the same.
+    /// Verifies the conditions of a claim, after the claim and before the POST: the inquiry is
+    /// still bound to the transaction, the transaction is listed under its bill, no other
+    /// transaction pays that bill, and no inquiry has sold the same.
     pub(super) async fn verify_claimed(
         &self,
         claimed: &Transaction,

@@ -2,8 +2,8 @@
 //! that are not stored yet.
 //!
 //! Only this process knows both: that nothing was sent, and OKEBAYAR's answer. So it keeps both in
-//! memory as long as it runs, and a shutdown waits for them. They hold no slot meanwhile, so that the
-//! queue is free when the store returns.
+//! memory as long as it runs, and a shutdown waits for them. They hold no slot meanwhile, so that
+//! the queue is free when the store returns.
 //!
 //! Their number is bounded: each claim acquires a [`Reservation`] first, and keeps it until the
 //! outcome is stored or the claim is abandoned. Without a reservation nothing is claimed, so

@@ -14,8 +14,9 @@ use crate::{
 const CLAIM_TRIES_MAX: u32 = 8;
 
 impl Sales {
-    /// Claims the reference code of an inquiry for its possible sale; `None` when another transaction
-    /// has the reference code. Sends nothing: the permit ends here. Idempotent with the same token.
+    /// Claims the reference code of an inquiry for its possible sale; `None` when another
+    /// transaction has the reference code. Sends nothing: the permit ends here. Idempotent with the
+    /// same token.
     pub(super) async fn claim_sale(
         &self,
         made: &SentPrepaidInquiry,

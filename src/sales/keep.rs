@@ -1,4 +1,5 @@
-//! The storage of a possible sale: as a transaction where possible, else among the orphan callbacks.
+//! The storage of a possible sale: as a transaction where possible, else among the orphan
+//! callbacks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +24,8 @@ const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Sales {
-    /// Stores the answer to a prepaid inquiry that may have been a sale, and alerts. Retries while the
-    /// store is unavailable. Purchases of the same are refused while `unstored` exists.
+    /// Stores the answer to a prepaid inquiry that may have been a sale, and alerts. Retries while
+    /// the store is unavailable. Purchases of the same are refused while `unstored` exists.
     pub async fn keep_sale(
         self: &Arc<Self>,
         made: &SentPrepaidInquiry,
@@ -54,8 +55,8 @@ impl Sales {
         }
     }
 
-    /// Stores a sale, and retries while the store is unavailable. Returns the place of the record, and
-    /// the reference code that it has.
+    /// Stores a sale, and retries while the store is unavailable. Returns the place of the record,
+    /// and the reference code that it has.
     async fn store_sale(
         &self,
         sale: SentPrepaidInquiry,

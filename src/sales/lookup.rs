@@ -33,8 +33,8 @@ impl Sales {
         self.unstored.begin(sold, reference_code)
     }
 
-    /// Returns the reference code of an open sale of the product and recipient of a prepaid purchase,
-    /// except the purchase's own record.
+    /// Returns the reference code of an open sale of the product and recipient of a prepaid
+    /// purchase, except the purchase's own record.
     pub async fn open_sale_of(
         &self,
         contents: &Contents,
@@ -62,8 +62,8 @@ impl Sales {
         Ok(open.map(ListedTransaction::reference_code))
     }
 
-    /// Adds the transaction that stands for a sale to the note of its product and recipient. Removes
-    /// settled transactions from a full note.
+    /// Adds the transaction that stands for a sale to the note of its product and recipient.
+    /// Removes settled transactions from a full note.
     pub(super) async fn note_sold(
         &self,
         sold: &Sold,

@@ -36,8 +36,8 @@ pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<KeyList, StoreError
     KeyList::read(store, &sold.0).await
 }
 
-/// Adds a transaction to a note, and removes `evicted`, by compare-and-set. Returns false when the note
-/// has changed since it was read.
+/// Adds a transaction to a note, and removes `evicted`, by compare-and-set. Returns false when the
+/// note has changed since it was read.
 ///
 /// # Errors
 /// [`StoreError`] on an indeterminate result or a failure.
