@@ -1,4 +1,4 @@
-//! The composition root: builds every part, binds, runs, and stops in order.
+//! The composition root: builds the components, binds the listeners, runs, and shuts down in order.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
-    config::{AccountSettings, Fault, Settings},
+    config::{AccountSettings, CallbackSettings, Fault, Settings},
     failover::operator,
     gateway::{Gateway, GatewaySettings},
     grpc::{
@@ -52,47 +52,52 @@ use crate::{
         parse_permits::ParsePermits,
         transport::HttpTransport,
     },
-    store::{self, OpenMode, RecordLoss},
+    store::{self, OpenMode, RecordLoss, Store},
     telemetry::{MeasuredStore, Metrics, RpcLayer},
     transaction::AccountName,
 };
 
-/// The longest request that is read, in bytes.
+/// The largest accepted request, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// The pause between two verifications of the store (promise 10). Together with
+/// The time between two verifications of the store (promise 10). Together with
 /// [`crate::failover::VERIFY_TIMEOUT`] it is below the 10 s within which a fault is reported.
 const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
-/// Probes and scrapes at once, and how long the head of one may take.
-const ADMIN_CONNECTIONS: usize = 64;
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time in which the admin port and the keeper of texts end, after the drain.
-const LAST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an idle connection of a caller is asked for a sign of life.
+/// The limits on the connections of the admin port.
+const ADMIN_LIMITS: http::ConnectionLimits = http::ConnectionLimits {
+    connections: 64,
+    head_timeout: Duration::from_secs(10),
+};
+/// The longest time in which the admin port and the keeper of notices stop, after the drain.
+const DRAIN_SERVERS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval of HTTP/2 keep-alive pings on an idle connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A running gateway.
 pub struct App {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     pub grpc: SocketAddr,
-    /// Where callbacks are received.
+    /// The address of the callback listener.
     pub callbacks: SocketAddr,
-    /// Where operators look.
+    /// The address of the admin listener: probes and metrics.
     pub admin: SocketAddr,
     gateway: Gateway,
+    /// The tasks that stop with `stopping`.
     servers: JoinSet<Result<()>>,
-    /// The tasks that serve until everything else has ended: the admin port, and the keeper of texts.
-    last: JoinSet<Result<()>>,
+    /// The tasks that serve until the drain has ended: the admin port, and the keeper of notices.
+    drain_servers: JoinSet<Result<()>>,
     stopping: CancellationToken,
+    /// Cancelled at the end of the drain.
     drained: CancellationToken,
+    /// The drain time.
     drain: Duration,
 }
 
 impl App {
-    /// Starts the gateway; it runs until `stopping`. The metrics of `registry` are
-    /// shown on the admin port.
+    /// Starts the gateway, which runs until `stopping`. The admin port exposes the metrics of
+    /// `registry`.
     ///
     /// # Errors
-    /// When the store cannot be used, or an address cannot be bound.
+    /// An error when the store cannot be used, or an address cannot be bound.
     pub async fn start(
         settings: Settings,
         registry: Registry,
@@ -101,39 +106,13 @@ impl App {
     ) -> Result<Self> {
         log_warnings(&settings);
         let metrics = Metrics::default();
-        let identity = settings.identity((ambient.random)());
-        let (now, epoch) = ((ambient.now)(), identity.epoch);
-        let record_loss: RecordLoss<'_> = &move |store| {
-            operator::start(store, now, move || epoch)
-                .map_ok(drop)
-                .boxed()
-        };
-        let mode = OpenMode::Serve { record_loss };
-        let opened = store::open(&settings.store, &identity, mode).await?;
-        let store = MeasuredStore::new(opened.store(), opened.system(), metrics.clone());
-        let store = Arc::new(store);
+        let store = open_measured_store(&settings, ambient, &metrics).await?;
         let listeners = Listeners::bind(&settings).await?;
         let (grpc, callbacks, admin) = listeners.addresses()?;
 
-        let background = Background {
-            checks: Concurrency {
-                least: settings.limits.checking,
-                most: settings.limits.checking_max,
-            },
-            poll_interval: settings.poll_interval,
-            census_interval: settings.census_interval,
-        };
-        let gateway_settings = GatewaySettings {
-            limits: settings.limits,
-            send_within: settings.send_within,
-            schedule: settings.schedule,
-            rules: settings.rules,
-            guard: settings.guard,
-            poll_interval: settings.events_poll_interval,
-            safety_poll_interval: settings.events_safety_poll_interval,
-            metrics: metrics.clone(),
-        };
-        let (texts, told) = mpsc::channel(notices::WAITING_MAX);
+        let background = background(&settings);
+        let gateway_settings = gateway_settings(&settings, &metrics);
+        let (texts, received_texts) = mpsc::channel(notices::WAITING_MAX);
         let (upstreams, secrets) = upstreams(settings.accounts, &texts, &metrics)?;
         let upstreams = Upstreams::new(upstreams, settings.default_account);
         let gateway = Gateway::new(
@@ -155,39 +134,31 @@ impl App {
             metrics,
             stopping.clone(),
         ));
-        let (tell_readiness, readiness) = watch::channel(Readiness::READY);
-        let reporting = report_health(reporter, tell_readiness, gateway.clone(), stopping.clone());
+        let (readiness_sender, readiness) = watch::channel(Readiness::READY);
+        let reporting = report_health(
+            reporter,
+            readiness_sender,
+            gateway.clone(),
+            stopping.clone(),
+        );
         start(&mut servers, reporting);
-        let limits = http::ConnectionLimits {
-            connections: ADMIN_CONNECTIONS,
-            head_timeout: ADMIN_TIMEOUT,
-        };
-        let (mut last, drained) = (JoinSet::new(), CancellationToken::new());
+        let (mut drain_servers, drained) = (JoinSet::new(), CancellationToken::new());
         let router = admin::router(readiness, registry);
-        let serving = http::serve(listeners.admin, router, limits, drained.clone());
-        start(&mut last, serving);
-        let limits = http::ConnectionLimits {
-            connections: settings.callbacks.connections,
-            head_timeout: settings.callbacks.read_timeout,
-        };
-        let router = callback::router(CallbackListener::new(
-            Arc::clone(&gateway.callbacks),
-            secrets,
-            settings.callbacks,
-        ));
+        let serving = http::serve(listeners.admin, router, ADMIN_LIMITS, drained.clone());
+        start(&mut drain_servers, serving);
+        let limits = callback_limits(&settings.callbacks);
+        let recorder = Arc::clone(&gateway.callbacks);
+        let router = callback::router(CallbackListener::new(recorder, secrets, settings.callbacks));
         let serving = http::serve(listeners.callbacks, router, limits, stopping.clone());
         start(&mut servers, serving);
-        let store = Arc::clone(&gateway.store);
         let keeping = notices::run(
-            Arc::clone(&store),
-            told,
+            Arc::clone(&gateway.store),
+            received_texts,
             gateway.metrics.clone(),
             ambient,
             drained.clone(),
         );
-        start(&mut last, keeping);
-        let relaying = hub::relay(store, gateway.hub.clone(), stopping.clone());
-        start(&mut servers, relaying);
+        start(&mut drain_servers, keeping);
         start_background(&mut servers, &gateway, &background, &stopping);
         info!(%grpc, %callbacks, %admin, "listening");
         Ok(Self {
@@ -196,63 +167,97 @@ impl App {
             admin,
             gateway,
             servers,
-            last,
+            drain_servers,
             stopping,
             drained,
             drain: settings.drain,
         })
     }
 
-    /// Runs until it is told to stop, or a part fails. Then nothing new is
-    /// accepted, and what has begun is finished within the drain time (promise 14). The admin
-    /// port serves until then: probes see a process that is alive and not ready, and the last
-    /// scrape finds what was counted.
+    /// Runs until `stopping`, or until a component fails. Then accepts nothing new, and finishes
+    /// the work in flight within the drain time (promise 14). The admin port serves until the drain
+    /// has ended: probes report alive and not ready, and the last scrape contains the final counts.
     ///
     /// # Errors
-    /// When a part failed, or something was still running when the time was up.
+    /// An error when a component failed, or tasks were still running at the end of the drain time.
     pub async fn run(mut self) -> Result<()> {
         let failed = tokio::select! {
             () = self.stopping.cancelled() => None,
             Some(ended) = self.servers.join_next() => Some(ended),
-            Some(ended) = self.last.join_next() => Some(ended),
+            Some(ended) = self.drain_servers.join_next() => Some(ended),
         };
         self.stopping.cancel();
         info!("stopping");
         let tasks = &self.gateway.tasks;
         tasks.close();
         let drained = tokio::time::timeout(self.drain, async {
-            // Handlers first: one that was let in may still begin a task.
+            // Servers first: a request in flight may still start a task.
             while self.servers.join_next().await.is_some() {}
             tasks.wait().await;
         });
         let was_in_time = drained.await.is_ok();
         self.drained.cancel();
-        let ending = async { while self.last.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_TIMEOUT, ending).await;
+        let ending = async { while self.drain_servers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN_SERVERS_TIMEOUT, ending).await;
         if !was_in_time {
             let unfinished = tasks.len();
-            error!(unfinished, "the drain time is up");
+            error!(unfinished, "the drain time has passed with tasks in flight");
             self.gateway.purchases.log_unfinished();
             if unfinished > 0 {
-                bail!("{unfinished} tasks were still running when the drain time was up");
+                bail!("{unfinished} tasks were still running at the end of the drain time");
             }
         }
         info!("stopped");
         match failed {
             None => Ok(()),
-            Some(ended) => ended.context("a part of the gateway panicked")?,
+            Some(ended) => ended.context("a component of the gateway panicked")?,
         }
     }
 }
 
-/// The settings of the tasks beside the calls and callbacks.
+/// The settings of the background tasks.
 struct Background {
     checks: Concurrency,
     poll_interval: Duration,
     census_interval: Duration,
 }
 
-/// Starts the counting, the reader of all events, the checks of orphans and the
+/// Builds the settings of the background tasks.
+fn background(settings: &Settings) -> Background {
+    Background {
+        checks: Concurrency {
+            least: settings.limits.checking,
+            most: settings.limits.checking_max,
+        },
+        poll_interval: settings.poll_interval,
+        census_interval: settings.census_interval,
+    }
+}
+
+/// Builds the settings of the gateway's components.
+fn gateway_settings(settings: &Settings, metrics: &Metrics) -> GatewaySettings {
+    GatewaySettings {
+        limits: settings.limits,
+        send_within: settings.send_within,
+        schedule: settings.schedule.clone(),
+        rules: settings.rules,
+        guard: settings.guard,
+        poll_interval: settings.events_poll_interval,
+        safety_poll_interval: settings.events_safety_poll_interval,
+        metrics: metrics.clone(),
+    }
+}
+
+/// Builds the limits on the connections of the callback listener.
+fn callback_limits(settings: &CallbackSettings) -> http::ConnectionLimits {
+    http::ConnectionLimits {
+        connections: settings.connections,
+        head_timeout: settings.read_timeout,
+    }
+}
+
+/// Starts the background tasks: the relay of notifications, the gauges, the checks of accounts that
+/// are not configured, the reader of all events, the checks of orphan callbacks, and the
 /// reconciler.
 fn start_background(
     servers: &mut JoinSet<Result<()>>,
@@ -261,6 +266,8 @@ fn start_background(
     stopping: &CancellationToken,
 ) {
     let (interval, stopping) = (background.census_interval, || stopping.clone());
+    let relaying = hub::relay(Arc::clone(&gateway.store), gateway.hub.clone(), stopping());
+    start(servers, relaying);
     let (purchases, ledger) = (Arc::clone(&gateway.purchases), Arc::clone(&gateway.ledger));
     let counting = gauges::run(interval, stopping(), async move || {
         purchases.record_occupancy();
@@ -282,7 +289,7 @@ fn start_background(
     start(servers, reconciling);
 }
 
-/// Starts a part that ends only when the gateway does.
+/// Starts a task that ends only when the gateway stops.
 fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Send + 'static) {
     servers.spawn(async move {
         part.await;
@@ -290,6 +297,26 @@ fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Sen
     });
 }
 
+/// Opens the configured store, and measures the calls to it.
+async fn open_measured_store(
+    settings: &Settings,
+    ambient: Ambient,
+    metrics: &Metrics,
+) -> Result<Arc<dyn Store>> {
+    let identity = settings.identity((ambient.random)());
+    let (now, epoch) = ((ambient.now)(), identity.epoch);
+    let record_loss: RecordLoss<'_> = &move |store| {
+        operator::start(store, now, move || epoch)
+            .map_ok(drop)
+            .boxed()
+    };
+    let mode = OpenMode::Serve { record_loss };
+    let opened = store::open(&settings.store, &identity, mode).await?;
+    let store = MeasuredStore::new(opened.store(), opened.system(), metrics.clone());
+    Ok(Arc::new(store))
+}
+
+/// Logs the warnings about a valid configuration.
 fn log_warnings(settings: &Settings) {
     for warning in settings.warnings() {
         let Fault {
@@ -301,7 +328,7 @@ fn log_warnings(settings: &Settings) {
     }
 }
 
-/// The sockets on which a gateway is reached.
+/// The listeners of a gateway.
 struct Listeners {
     grpc: TcpListener,
     callbacks: TcpListener,
@@ -309,6 +336,7 @@ struct Listeners {
 }
 
 impl Listeners {
+    /// Binds all listeners.
     async fn bind(settings: &Settings) -> Result<Self> {
         Ok(Self {
             grpc: bind(settings.grpc_listen, "grpc.listen").await?,
@@ -317,6 +345,7 @@ impl Listeners {
         })
     }
 
+    /// Returns the bound addresses of gRPC, callbacks and admin, in this order.
     fn addresses(&self) -> Result<(SocketAddr, SocketAddr, SocketAddr)> {
         Ok((
             self.grpc.local_addr()?,
@@ -326,14 +355,17 @@ impl Listeners {
     }
 }
 
+/// Binds an address; `key` is its configuration key.
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{key}: {address} cannot be bound; free it or configure another"))
 }
 
+/// The callback secrets of the accounts.
 type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
 
+/// Builds the clients of the configured accounts, and collects their callback secrets.
 fn upstreams(
     accounts: BTreeMap<AccountName, AccountSettings>,
     texts: &InfoSender,
@@ -344,7 +376,7 @@ fn upstreams(
     for (name, settings) in accounts {
         let (timeout, url) = (settings.http.timeout, settings.http.url.clone());
         let transport =
-            HttpTransport::new(settings.http).context("the HTTP client cannot be made")?;
+            HttpTransport::new(settings.http).context("the HTTP client cannot be built")?;
         let observer = Observer {
             account: name.clone(),
             texts: texts.clone(),
@@ -369,6 +401,7 @@ fn upstreams(
     Ok((upstreams, secrets))
 }
 
+/// Serves gRPC until `stopping`.
 async fn serve_grpc(
     listener: TcpListener,
     services: GrpcServices,
@@ -380,7 +413,7 @@ async fn serve_grpc(
         .register_encoded_file_descriptor_set(DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
-        .context("the reflection service cannot be made")?;
+        .context("the reflection service cannot be built")?;
     let transactions = TransactionServiceServer::new(services.clone())
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let inquiries =
@@ -392,7 +425,7 @@ async fn serve_grpc(
     Server::builder()
         .layer(RpcLayer::new(metrics, &descriptors))
         .layer(RefusalLayer)
-        // Without HTTP/1 a peer that never speaks holds up the shutdown (hyper 4170).
+        // Without HTTP/1, a peer that sends nothing delays the shutdown (hyper 4170).
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .add_service(health)
@@ -409,7 +442,7 @@ async fn serve_grpc(
         .context("the gRPC server failed")
 }
 
-/// Serving as long as the store answers and the gateway is not stopping.
+/// Reports SERVING while the store passes its verification and the gateway is not stopping.
 async fn report_health(
     reporter: HealthReporter,
     readiness: watch::Sender<Readiness>,
@@ -434,8 +467,8 @@ async fn report_health(
         readiness.send_modify(|readiness| readiness.store = gateway.failover.store_problem());
         if is_well != was_well {
             match verified {
-                Ok(()) => info!("the gateway is healthy again"),
-                Err(problem) => error!(%problem, "the gateway is not healthy"),
+                Ok(()) => info!("gateway is healthy again"),
+                Err(problem) => error!(%problem, "gateway is not healthy"),
             }
             report(&reporter, is_well).await;
         }
@@ -443,7 +476,7 @@ async fn report_health(
     }
 }
 
-/// Reports every service, and the server as a whole.
+/// Reports the health of every service, and of the server as a whole.
 async fn report(reporter: &HealthReporter, is_well: bool) {
     let status = if is_well {
         ServingStatus::Serving

@@ -1,4 +1,4 @@
-//! The rooms of one gateway over one store, and what they share.
+//! The components of one gateway over one store, and their shared dependencies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,9 +25,9 @@ use crate::{
     transaction::{Rules, Schedule},
 };
 
-/// The settings of a gateway's rooms.
+/// The settings of a gateway's components.
 pub struct GatewaySettings {
-    /// The bounds on what is done concurrently.
+    /// The limits on concurrency.
     pub limits: Limits,
     /// The longest time from a claim to its POST. The first status check comes no sooner than that
     /// and the upstream time-out.
@@ -38,22 +38,22 @@ pub struct GatewaySettings {
     pub rules: Rules,
     /// The settings of the failover guard.
     pub guard: GuardSettings,
-    /// The time between two reads of a waiter while notifications do not arrive.
+    /// The poll interval of a subscriber while notifications do not arrive.
     pub poll_interval: Duration,
-    /// The time between two reads of a waiter while they arrive.
+    /// The poll interval of a subscriber while notifications arrive.
     pub safety_poll_interval: Duration,
     /// The instruments.
     pub metrics: Metrics,
 }
 
-/// The rooms of one gateway.
+/// The components of one gateway.
 #[derive(Clone)]
 pub struct Gateway {
-    /// The store under all rooms.
+    /// The store of all components.
     pub store: Arc<dyn Store>,
     /// The names of the configured accounts.
     pub accounts: Arc<AccountDirectory>,
-    /// Notifies subscribers of committed changes.
+    /// The notifications of committed changes.
     pub hub: Hub,
     /// The transactions.
     pub ledger: Arc<Ledger>,
@@ -63,7 +63,7 @@ pub struct Gateway {
     pub purchases: Arc<Purchases>,
     /// Status checks.
     pub checks: Arc<Checks>,
-    /// Callbacks.
+    /// The recorder of callbacks.
     pub callbacks: Arc<CallbackRecorder>,
     /// Queries that move no money.
     pub queries: Arc<Queries>,
@@ -73,7 +73,7 @@ pub struct Gateway {
     pub tasks: TaskTracker,
 }
 
-/// The collaborators that most rooms share.
+/// The dependencies that most components share.
 struct SharedParts {
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
@@ -112,8 +112,8 @@ impl SharedParts {
             watchers: limits.watchers,
             waiters: limits.waiters,
             pace: Pace {
-                deaf: settings.poll_interval,
-                listening: settings.safety_poll_interval,
+                disconnected: settings.poll_interval,
+                connected: settings.safety_poll_interval,
             },
         };
         let ledger = Arc::new(Ledger::new(
@@ -229,7 +229,7 @@ impl SharedParts {
 }
 
 impl Gateway {
-    /// Builds the rooms over a store and the configured accounts. Nothing runs yet.
+    /// Builds the components over a store and the configured accounts. Starts no task.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,

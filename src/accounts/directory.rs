@@ -1,4 +1,4 @@
-//! The names of the configured accounts.
+//! The directory of account names.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ pub struct AccountDirectory {
     /// The present names.
     configured: BTreeSet<AccountName>,
     names: AccountNames,
-    /// The account of requests that name none.
+    /// The account of requests that do not name one.
     default: AccountName,
 }
 
 impl AccountDirectory {
-    /// Builds the directory of the accounts with these present names.
+    /// Builds the directory; `configured` are the present names.
     #[must_use]
     pub fn new(
         configured: BTreeSet<AccountName>,
@@ -29,7 +29,7 @@ impl AccountDirectory {
         }
     }
 
-    /// Returns the account of requests that name none.
+    /// Returns the account of requests that do not name one.
     #[must_use]
     pub fn default_account(&self) -> &AccountName {
         &self.default
@@ -47,13 +47,13 @@ impl AccountDirectory {
         &self.names
     }
 
-    /// Returns the present name of an account, by any of its names, configured or not.
+    /// Returns the present name of an account, from any of its names, configured or not.
     #[must_use]
     pub fn present_name<'a>(&'a self, name: &'a AccountName) -> &'a AccountName {
         self.names.current(name)
     }
 
-    /// Returns the present name of an account, by any of its names; `None` where it is not
+    /// Returns the present name of an account, from any of its names; `None` when it is not
     /// configured.
     #[must_use]
     pub fn configured(&self, name: &AccountName) -> Option<AccountName> {
@@ -61,15 +61,14 @@ impl AccountDirectory {
         self.configured.contains(present).then(|| present.clone())
     }
 
-    /// Returns true when a request that names `named`, by any of its names, or no account at all,
-    /// may mean a transaction of `account`.
+    /// Returns true when `named` is any name of `account`, or when the request names no account:
+    /// then the transaction of `account` may be the one that it means.
     #[must_use]
     pub fn is_meant(&self, account: &AccountName, named: Option<&AccountName>) -> bool {
         named.is_none_or(|named| self.names.is_same(named, account))
     }
 
-    /// Returns the names, former ones included, of the named account, or of all configured
-    /// accounts.
+    /// Returns the present and former names of the named account, or of all configured accounts.
     pub fn names_of<'a>(
         &'a self,
         named: Option<&'a AccountName>,

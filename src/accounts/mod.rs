@@ -1,5 +1,4 @@
-//! The configured OKEBAYAR accounts: their names, their clients, and the slots in which OKEBAYAR is
-//! called.
+//! The configured OKEBAYAR accounts: names, clients, and the bound on concurrent calls.
 
 mod directory;
 mod slots;

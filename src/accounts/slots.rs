@@ -1,4 +1,4 @@
-//! The slots in which OKEBAYAR is called.
+//! The bound on concurrent calls to OKEBAYAR.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct CallSlots {
 }
 
 impl CallSlots {
-    /// Makes `count` slots; `wait_max` is the longest time that a call waits for one.
+    /// Builds `count` slots; `wait_max` is the longest time that a call waits for one.
     #[must_use]
     pub fn new(count: usize, wait_max: Duration) -> Self {
         Self {
@@ -32,19 +32,19 @@ impl CallSlots {
         self.count - self.slots.available_permits()
     }
 
-    /// Acquires a slot that is free now.
+    /// Acquires a slot without waiting; `None` when none is free.
     #[must_use]
     pub fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
         self.slots.try_acquire().ok()
     }
 
-    /// Acquires a slot before `deadline`; `None` when none became free in time.
+    /// Acquires a slot before `deadline`; `None` when none becomes free in time.
     pub async fn acquire_before(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
         let acquiring = tokio::time::timeout_at(deadline, self.slots.acquire());
         acquiring.await.ok()?.ok()
     }
 
-    /// Acquires a slot within the longest time that a call waits for one.
+    /// Acquires a slot within [`Self::wait_max`]; `None` when none becomes free in time.
     pub async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         self.acquire_before(Instant::now() + self.wait_max).await
     }

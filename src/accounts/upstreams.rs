@@ -8,28 +8,28 @@ use crate::{
     transaction::{AccountName, AccountNames},
 };
 
-/// One OKEBAYAR account, ready to be called.
+/// One configured OKEBAYAR account and its client.
 pub struct Upstream {
     /// The client that calls OKEBAYAR.
     pub client: Client,
-    /// The longest time of one call.
+    /// The time-out of one call.
     pub timeout: Duration,
-    /// Callbacks are believed without a confirming status check.
+    /// Trust in callbacks without a confirming status check.
     pub callback_trusted: bool,
-    /// Prepaid inquiries use reference codes that the gateway generates.
+    /// Use of reference codes that the gateway generates for prepaid inquiries.
     pub own_inquiry_reference: bool,
     /// The former names of the account.
     pub formerly: Vec<AccountName>,
 }
 
-/// The configured accounts, by any of their names.
+/// The configured accounts, accessible by present and former names.
 pub struct Upstreams {
     by_name: BTreeMap<AccountName, Upstream>,
     directory: Arc<AccountDirectory>,
 }
 
 impl Upstreams {
-    /// Builds the accounts; `default` is the account of requests that name none.
+    /// Builds the accounts; `default` is the account of requests that do not name one.
     #[must_use]
     pub fn new(by_name: BTreeMap<AccountName, Upstream>, default: AccountName) -> Self {
         let renamed = by_name.iter().flat_map(|(name, upstream)| {
@@ -42,14 +42,14 @@ impl Upstreams {
         Self { by_name, directory }
     }
 
-    /// Returns the names of the accounts.
+    /// Returns the directory of account names.
     #[must_use]
     pub fn directory(&self) -> &Arc<AccountDirectory> {
         &self.directory
     }
 
-    /// Returns an account by any of its names, as the record of a transaction may carry a former
-    /// one; `None` where it is not configured.
+    /// Returns an account, from any of its names: the record of a transaction may hold a former
+    /// name. `None` when it is not configured.
     #[must_use]
     pub fn get(&self, name: &AccountName) -> Option<&Upstream> {
         self.by_name.get(self.directory.present_name(name))

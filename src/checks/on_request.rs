@@ -96,8 +96,8 @@ impl Checks {
             .wait_until(&mut updates, asked, deadline, is_over, false)
             .await?;
         let transaction = match waited {
-            Waited::Known(transaction) | Waited::WentBack(Some(transaction)) => transaction,
-            Waited::WentBack(None) => return Err(CheckError::Lost),
+            Waited::Known(transaction) | Waited::RolledBack(Some(transaction)) => transaction,
+            Waited::RolledBack(None) => return Err(CheckError::Lost),
         };
         let was_asked = transaction.last_checked_at() > last;
         Ok(Some(CheckedTransaction {

@@ -73,7 +73,7 @@ impl FailoverGuard {
         let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
         let verified = verified.unwrap_or_else(|_| {
             let problem = format!("no answer to the verification within {VERIFY_TIMEOUT:?}");
-            Err(StoreError::Unavailable(problem))
+            Err(StoreError::Indeterminate(problem))
         });
         let problem = verified.as_ref().err().map(ToString::to_string);
         *self

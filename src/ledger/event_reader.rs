@@ -1,74 +1,81 @@
-//! The reader of all events: one per process, for everyone who watches everything.
+//! The reader of all events: one per process, for all subscribers of the feed.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::records::Ledger;
 use crate::store::{Events, StoreError};
 
-/// The least time from one read to the next.
-const PAUSE: Duration = Duration::from_millis(50);
-/// The same after a read that brought so many events that more may wait.
-const PAUSE_BEHIND: Duration = Duration::from_millis(10);
+/// The shortest time between two reads.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest time after a read of at least [`EVENTS_BEHIND`] events: more may be waiting.
+const READ_INTERVAL_BEHIND: Duration = Duration::from_millis(10);
+/// The number of events in one read from which on the reader counts as behind.
 const EVENTS_BEHIND: usize = 256;
-/// From a read that failed to the next one.
-const PAUSE_FAILED: Duration = Duration::from_millis(500);
+/// The time between a failed read and the next one.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Ledger {
-    /// Reads every event once for all who watch everything, until the gateway stops.
+    /// Reads every event once, and publishes it to all subscribers of the feed, until the gateway
+    /// stops.
     pub async fn read_events(&self) {
         let reading = async {
             loop {
-                self.feed.watched().await;
-                self.hub.want_changes(true);
+                self.feed.wait_for_subscriber().await;
+                self.hub.track_changes(true);
                 if let Err(error) = self.read_while_watched().await {
                     self.feed.fail(error);
-                    tokio::time::sleep(PAUSE_FAILED).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
-                self.hub.want_changes(false);
+                self.hub.track_changes(false);
             }
         };
         self.stopping.run_until_cancelled(reading).await;
     }
 
-    /// Reads until nobody watches, or the store's history is no longer the same.
+    /// Reads until the feed has no subscriber, or the replication epoch of the store changes.
     async fn read_while_watched(&self) -> Result<(), StoreError> {
-        // Changes are noted from before this on, so none falls in between.
+        // The hub already tracks changes, so none is lost between this read and the next.
         let head = self.store.events_head().await?;
         let partitions = head.positions.len();
         let mut cursor = head.clone();
-        self.feed.begin(head);
+        self.feed.start(head);
         let mut poll = self.poll();
-        let mut wanted = BTreeSet::new();
+        let mut pending = BTreeSet::new();
         loop {
-            if wanted.is_empty() {
+            if pending.is_empty() {
                 tokio::select! {
                     () = self.hub.changed() => {}
-                    () = poll.due() => wanted.extend(0..partitions),
+                    () = poll.due() => pending.extend(0..partitions),
                 }
             }
-            if self.feed.rest_if_unwatched() {
+            if self.feed.stop_if_unwatched() {
                 return Ok(());
             }
-            wanted.extend(self.hub.take_changes());
-            let asked: Vec<usize> = std::mem::take(&mut wanted).into_iter().collect();
-            let Events::Next(events) = self.store.events_in(&cursor, &asked).await? else {
-                // Each watcher finds out from its own cursor what that means for it, when
-                // the reader begins again.
-                self.feed.rest();
+            pending.extend(self.hub.take_changes());
+            let requested: Vec<usize> = std::mem::take(&mut pending).into_iter().collect();
+            let Events::Next(events) = self.store.events_in(&cursor, &requested).await? else {
+                // When the reader starts again, each watcher reads the store with its own cursor,
+                // which the store accepts or refuses.
+                self.feed.stop();
                 return Ok(());
             };
             let is_behind = events.len() >= EVENTS_BEHIND;
             if is_behind {
-                // The read was cut: any partition that was asked for may hold more.
-                wanted.extend(&asked);
+                // The read was truncated: any requested partition may hold more.
+                pending.extend(&requested);
             }
             for event in &events {
                 cursor.advance(event);
                 // A read is bounded: this partition may hold more.
-                wanted.insert(event.partition);
+                pending.insert(event.partition);
             }
-            self.feed.pass(events);
-            tokio::time::sleep(if is_behind { PAUSE_BEHIND } else { PAUSE }).await;
+            self.feed.publish(events);
+            let interval = if is_behind {
+                READ_INTERVAL_BEHIND
+            } else {
+                READ_INTERVAL
+            };
+            tokio::time::sleep(interval).await;
         }
     }
 }

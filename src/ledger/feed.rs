@@ -1,7 +1,7 @@
-//! The feed of all events: a bounded broadcast to everyone who watches everything.
+//! The feed of all events: a bounded broadcast to every watcher of all transactions.
 //!
-//! The position of a watcher is its own cursor (`watch_all.rs`): whatever it misses here it reads from
-//! the store itself.
+//! Each watcher tracks its position in a cursor of its own (`watch_all.rs`), and reads events that
+//! it misses here from the store.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,127 +9,135 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::store::{Cursor, Event, StoreError};
 
-/// How many events are kept for watchers that are not up to date; a slower one reads
-/// the store.
-const READ_AHEAD_EVENTS_MAX: usize = 1024;
+/// The number of events that the feed buffers for slow watchers; a slower one reads the store.
+const FEED_CAPACITY: usize = 1024;
 
-/// A message of the reader to every watcher.
+/// A message from the reader to every watcher.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum FeedMessage {
     /// The next event.
-    Event(Passed),
-    /// The reader starts here: earlier events are not passed on.
-    Began(Cursor),
+    Event(FeedEvent),
+    /// The reader started at this cursor; it does not publish earlier events.
+    Started(Cursor),
     /// The store could not be read.
     Failed(StoreError),
 }
 
-/// An event, read once for all.
+/// An event, read from the store once for all watchers.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct FeedEvent {
     /// The event.
     pub(super) event: Event,
-    /// Where the reader stands after it.
+    /// The position of the reader after it.
     pub(super) after: Cursor,
-    text: OnceLock<String>,
+    /// The encoded form of `after`, once it is computed.
+    encoded: OnceLock<String>,
 }
 
-impl Passed {
-    /// Returns the written form of `after`, made once for all.
-    pub(super) fn cursor(&self) -> String {
-        self.text.get_or_init(|| self.after.encode()).clone()
+impl FeedEvent {
+    /// Returns the encoded form of `after`, computed once for all watchers.
+    pub(super) fn encoded_cursor(&self) -> String {
+        self.encoded.get_or_init(|| self.after.encode()).clone()
     }
 }
 
 /// The broadcast of the reader.
 pub(super) struct Feed {
-    told: broadcast::Sender<Arc<Told>>,
-    /// Where the reader stands; `None` while it does not read. Locked while a message is
-    /// sent, so that a subscriber receives exactly what comes after it.
-    at: Mutex<Option<Cursor>>,
-    wanted: Notify,
+    messages: broadcast::Sender<Arc<FeedMessage>>,
+    /// The position of the reader; `None` while it does not read. Locked while a message is sent,
+    /// so that a new subscriber receives exactly the messages after this position.
+    position: Mutex<Option<Cursor>>,
+    /// Notified by each new subscription.
+    subscribed: Notify,
 }
 
-/// What a watcher receives.
-pub(super) struct Subscriber {
-    /// The messages from now on.
-    pub(super) told: broadcast::Receiver<Arc<Told>>,
-    /// Where the reader stood; `None` when [`Told::Began`] follows.
-    pub(super) at: Option<Cursor>,
+/// The subscription of one watcher.
+pub(super) struct FeedSubscription {
+    /// The messages since the subscription.
+    pub(super) messages: broadcast::Receiver<Arc<FeedMessage>>,
+    /// The position of the reader at the subscription; `None` when [`FeedMessage::Started`]
+    /// follows.
+    pub(super) position: Option<Cursor>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
         Self {
-            told: broadcast::Sender::new(READ_AHEAD_EVENTS_MAX),
-            at: Mutex::default(),
-            wanted: Notify::new(),
+            messages: broadcast::Sender::new(FEED_CAPACITY),
+            position: Mutex::default(),
+            subscribed: Notify::new(),
         }
     }
 }
 
 impl Feed {
-    /// Subscribes a watcher, and notifies the reader if it rests.
-    pub(super) fn subscribe(&self) -> Subscriber {
-        let at = self.at();
-        let subscriber = Subscriber {
-            told: self.told.subscribe(),
-            at: at.clone(),
+    /// Subscribes a watcher, and notifies the reader, which may be waiting for one.
+    pub(super) fn subscribe(&self) -> FeedSubscription {
+        let position = self.position();
+        let subscriber = FeedSubscription {
+            messages: self.messages.subscribe(),
+            position: position.clone(),
         };
-        self.wanted.notify_one();
+        self.subscribed.notify_one();
         subscriber
     }
 
-    fn at(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the position of the reader.
+    fn position(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a watcher if there is none.
-    pub(super) async fn watched(&self) {
-        while self.told.receiver_count() == 0 {
-            self.wanted.notified().await;
+    /// Waits until there is a subscriber.
+    pub(super) async fn wait_for_subscriber(&self) {
+        while self.messages.receiver_count() == 0 {
+            self.subscribed.notified().await;
         }
     }
 
-    /// Stops if nobody watches any more.
-    pub(super) fn rest_if_unwatched(&self) -> bool {
-        let mut at = self.at();
-        let is_unwatched = self.told.receiver_count() == 0;
+    /// Stops the feed if it has no subscriber; returns true when it stopped.
+    pub(super) fn stop_if_unwatched(&self) -> bool {
+        let mut position = self.position();
+        let is_unwatched = self.messages.receiver_count() == 0;
         if is_unwatched {
-            *at = None;
+            *position = None;
         }
         is_unwatched
     }
 
-    /// Stops: events are not passed on until the reader begins again.
-    pub(super) fn rest(&self) {
-        *self.at() = None;
+    /// Stops the feed: it publishes nothing until the reader starts again.
+    pub(super) fn stop(&self) {
+        *self.position() = None;
     }
 
-    pub(super) fn begin(&self, head: Cursor) {
-        let mut at = self.at();
-        *at = Some(head.clone());
-        // There may be nobody left to receive it.
-        let _ = self.told.send(Arc::new(Told::Began(head)));
+    /// Starts the feed at the position of the reader.
+    pub(super) fn start(&self, head: Cursor) {
+        let mut position = self.position();
+        *position = Some(head.clone());
+        // An error only means that no subscriber is left.
+        let _ = self.messages.send(Arc::new(FeedMessage::Started(head)));
     }
 
-    pub(super) fn pass(&self, events: Vec<Event>) {
+    /// Publishes events that follow the position of the reader.
+    pub(super) fn publish(&self, events: Vec<Event>) {
         for event in events {
-            let mut at = self.at();
-            let Some(after) = at.as_mut() else { return };
+            let mut position = self.position();
+            let Some(after) = position.as_mut() else {
+                return;
+            };
             after.advance(&event);
-            let passed = Passed {
+            let next = FeedEvent {
                 after: after.clone(),
                 event,
-                text: OnceLock::new(),
+                encoded: OnceLock::new(),
             };
-            let _ = self.told.send(Arc::new(Told::Event(passed)));
+            let _ = self.messages.send(Arc::new(FeedMessage::Event(next)));
         }
     }
 
+    /// Stops the feed, and reports the error to every watcher.
     pub(super) fn fail(&self, error: StoreError) {
-        let mut at = self.at();
-        *at = None;
-        let _ = self.told.send(Arc::new(Told::Failed(error)));
+        let mut position = self.position();
+        *position = None;
+        let _ = self.messages.send(Arc::new(FeedMessage::Failed(error)));
     }
 }

@@ -1,4 +1,4 @@
-//! The gauges of transactions that are not final.
+//! The gauges of open transactions.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     telemetry::AGES,
 };
 
-/// The state of transactions that are not final and that no caller waits for.
+/// The state of transactions that are not final, and not unresolved either: nothing was sent.
 const NOT_SENT: &str = "NOT_SENT";
 
-/// Records the gauges at once and then every `interval`, until `stopping`.
+/// Records the gauges immediately, and then every `interval` until `stopping`.
 pub async fn run(
     interval: Duration,
     stopping: CancellationToken,
@@ -22,8 +22,8 @@ pub async fn run(
 ) {
     loop {
         if let Err(error) = record().await {
-            // The health report logs that the store does not answer.
-            debug!(%error, "transactions could not be counted");
+            // At debug level: the health report logs the failure of the store.
+            debug!(%error, "open transactions could not be counted; retrying at the next interval");
         }
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -43,7 +43,7 @@ impl Ledger {
         let mut open = [0; UNRESOLVED.len()];
         let now_ms = (self.ambient.now)().as_millisecond();
         let mut to_ms = ListingEntry::MS_MAX;
-        // The ages together are all of time.
+        // The age ranges are contiguous and cover all of time.
         for (age_seconds, name) in AGES {
             let from_ms = now_ms
                 .saturating_sub(age_seconds.saturating_mul(1000))

@@ -1,11 +1,11 @@
-//! From committed changes to whoever waits for them, in this process and others.
+//! Notifications of committed changes to subscribers in this process.
 //!
-//! The hub only wakes and shows the newest version; it never queues. A waiter that
-//! fell behind, or that watches a change made elsewhere, reads the missing
-//! revisions from the store. So memory is bounded by the number of waiters.
+//! The hub notifies, and passes on the newest version; it never queues. A subscriber that fell
+//! behind, or whose transaction was changed by another process, reads the missing revisions from
+//! the store. So memory is bounded by the number of subscribers.
 //!
-//! A wake-up may be lost. So every waiter also reads the store of its own accord
-//! ([`Poll`]): often while the wake-up connection is down, seldom while it is up.
+//! A notification may be lost. So every subscriber also polls the store ([`Poll`]): often while the
+//! connection for notifications is down, rarely while it is up.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,34 +28,35 @@ use crate::{
     transaction::{Transaction, TransactionKey},
 };
 
-/// What is known of the newest version of a transaction.
+/// The newest known version of a transaction.
 #[derive(Clone, Default)]
-struct News {
+struct Latest {
     version: u64,
     /// The version itself, when this process committed it.
     transaction: Option<Arc<Transaction>>,
 }
 
-type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<News>>>>;
+/// The newest known version of each transaction that has subscribers.
+type Topics = Arc<Mutex<HashMap<TransactionKey, watch::Sender<Latest>>>>;
 
-/// The partitions that changed since they were last taken, for the reader of all events.
+/// The partitions that changed since the reader of all events last took them.
 #[derive(Default)]
-struct Changes {
-    /// Nothing is noted while nobody reads.
-    is_wanted: AtomicBool,
+struct ChangedPartitions {
+    /// False while the reader does not read: then no change is tracked.
+    is_tracked: AtomicBool,
     partitions: Mutex<BTreeSet<usize>>,
-    noted: Notify,
+    changed: Notify,
 }
 
-/// Notifies waiters of committed changes.
+/// The notifications of committed changes.
 #[derive(Clone)]
 pub struct Hub {
     store: Arc<dyn Store>,
     topics: Topics,
-    changes: Arc<Changes>,
-    /// True while wake-ups of other processes arrive.
+    changes: Arc<ChangedPartitions>,
+    /// True while notifications from other processes arrive.
     listening: watch::Sender<bool>,
-    /// Counts the waiters that polled, to spread them.
+    /// The number of polls started so far, which spreads them over time.
     polls: Arc<AtomicU32>,
 }
 
@@ -72,93 +73,94 @@ impl Hub {
         }
     }
 
-    /// Shows a version that this process committed.
+    /// Notifies subscribers of a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
-        let news = News {
+        let latest = Latest {
             version: transaction.version(),
             transaction: Some(Arc::clone(transaction)),
         };
-        self.tell(&transaction.key(), news);
+        self.notify(&transaction.key(), latest);
     }
 
-    /// Wakes those who wait for a transaction that another process changed.
-    pub fn wake(&self, key: &TransactionKey, version: u64) {
-        self.tell(
+    /// Notifies subscribers of a version that another process committed.
+    pub fn publish_remote(&self, key: &TransactionKey, version: u64) {
+        self.notify(
             key,
-            News {
+            Latest {
                 version,
                 transaction: None,
             },
         );
     }
 
-    /// Has every waiter read the store soon: what it holds may have changed without a
-    /// wake-up.
+    /// Makes every subscriber poll the store soon: it may have changed without a notification.
     pub fn read_again(&self) {
         self.listening.send_modify(|_| ());
     }
 
-    /// Begins or stops to note which partitions change.
-    pub(crate) fn want_changes(&self, is_wanted: bool) {
-        self.changes.is_wanted.store(is_wanted, Ordering::SeqCst);
+    /// Starts or stops tracking which partitions change.
+    pub(crate) fn track_changes(&self, is_tracked: bool) {
+        self.changes.is_tracked.store(is_tracked, Ordering::SeqCst);
     }
 
-    /// Waits until some partition has changed.
+    /// Waits until a partition has changed.
     pub(crate) async fn changed(&self) {
-        self.changes.noted.notified().await;
+        self.changes.changed.notified().await;
     }
 
-    /// Takes the partitions that changed since the last call.
+    /// Returns the partitions that changed since the last call.
     pub(crate) fn take_changes(&self) -> BTreeSet<usize> {
         let mut partitions = self.changes.partitions();
         std::mem::take(&mut *partitions)
     }
 
-    /// Starts the clock of one waiter that also reads the store of its own accord.
+    /// Starts the poll timer of one subscriber.
     #[must_use]
     pub fn poll(&self, pace: Pace) -> Poll {
         let number = self.polls.fetch_add(1, Ordering::Relaxed);
-        // Multiples of the golden ratio spread evenly, however many there are.
+        // Multiples of the golden ratio are spread evenly, whatever their number.
         let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
         let listening = self.listening.subscribe();
         let first = if *listening.borrow() {
-            pace.listening
+            pace.connected
         } else {
-            pace.deaf
+            pace.disconnected
         };
         Poll {
             listening,
             pace,
-            catch_up_after: pace.deaf.mul_f64(0.5 + phase / 2.0),
+            catch_up_after: pace.disconnected.mul_f64(0.5 + phase / 2.0),
             next: Instant::now() + first,
         }
     }
 
-    fn tell(&self, key: &TransactionKey, news: News) {
-        if self.changes.is_wanted.load(Ordering::SeqCst) {
+    /// Tracks a change for the reader of all events, and notifies the subscribers of a transaction
+    /// unless they know a version as new.
+    fn notify(&self, key: &TransactionKey, latest: Latest) {
+        if self.changes.is_tracked.load(Ordering::SeqCst) {
             let partition = self.store.partition_of(key);
             self.changes.partitions().insert(partition);
-            self.changes.noted.notify_one();
+            self.changes.changed.notify_one();
         }
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(key) {
             topic.send_if_modified(|known| {
-                let is_newer = known.version < news.version;
+                let is_newer = known.version < latest.version;
                 if is_newer {
-                    *known = news;
+                    *known = latest;
                 }
                 is_newer
             });
         }
     }
 
-    /// Waits for changes of a transaction from now on.
+    /// Subscribes to the changes of a transaction from now on.
     #[must_use]
     pub fn subscribe(&self, key: &TransactionKey) -> Subscription {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let topic = topics
             .entry(key.clone())
-            .or_insert_with(|| watch::Sender::new(News::default()));
+            .or_insert_with(|| watch::Sender::new(Latest::default()));
         let receiver = Some(topic.subscribe());
         Subscription {
             key: key.clone(),
@@ -168,83 +170,85 @@ impl Hub {
     }
 }
 
-impl Changes {
+impl ChangedPartitions {
+    /// Locks the changed partitions.
     fn partitions(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
         let partitions = self.partitions.lock();
         partitions.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How often a waiter reads the store of its own accord.
+/// The poll intervals of a subscriber.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// While the wake-up connection is down.
-    pub deaf: Duration,
-    /// While it is up.
-    pub listening: Duration,
+    /// The interval while the connection for notifications is down.
+    pub disconnected: Duration,
+    /// The interval while it is up.
+    pub connected: Duration,
 }
 
-/// The clock of one waiter that reads the store of its own accord.
+/// The poll timer of one subscriber.
 pub struct Poll {
     listening: watch::Receiver<bool>,
     pace: Pace,
-    /// From a change of the connection to the next read; differs between waiters, so
-    /// that they do not all read at once.
+    /// The longest time from a change of the connection to the next poll. It differs between
+    /// subscribers, so that they do not all poll at once.
     catch_up_after: Duration,
     next: Instant,
 }
 
 impl Poll {
-    /// Waits until the store is to be read. Cancelling loses nothing.
+    /// Waits until the next poll is due. Cancellation-safe.
     ///
-    /// A connection that breaks, and one that is made again, bring the next read
-    /// forward: what was missed meanwhile is found by that read.
+    /// A loss or return of the connection brings the next poll forward, which finds the changes
+    /// missed meanwhile.
     pub async fn due(&mut self) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(self.next) => return self.read_at(Instant::now()),
+                () = tokio::time::sleep_until(self.next) => return self.schedule_next(Instant::now()),
                 // The sender lives as long as the gateway.
-                Ok(()) = self.listening.changed() => self.heard_at(Instant::now()),
+                Ok(()) = self.listening.changed() => self.bring_forward(Instant::now()),
             }
         }
     }
 
-    fn read_at(&mut self, now: Instant) {
+    /// Schedules the next poll by the present state of the connection.
+    fn schedule_next(&mut self, now: Instant) {
         let is_listening = *self.listening.borrow();
         self.next = now
             + if is_listening {
-                self.pace.listening
+                self.pace.connected
             } else {
-                self.pace.deaf
+                self.pace.disconnected
             };
     }
 
-    fn heard_at(&mut self, now: Instant) {
+    /// Brings the next poll forward, to find changes that were missed.
+    fn bring_forward(&mut self, now: Instant) {
         self.next = self.next.min(now + self.catch_up_after);
     }
 }
 
-/// Wakes waiters for what other processes commit, until `stopping`. A connection
-/// that breaks is made again; what was missed meanwhile, waiters find when they
-/// look at the store of their own accord.
+/// Relays notifications of commits by other processes to subscribers, until `stopping`. Reconnects
+/// after a pause; subscribers find the changes missed meanwhile by polling.
 pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken) {
-    let wake = |heard: Notification| match heard {
+    let on_heard = |heard: Notification| match heard {
         Notification::Listening => {
             hub.listening.send_replace(true);
         }
-        Notification::Change(key, version) => hub.wake(&key, version),
+        Notification::Change(key, version) => hub.publish_remote(&key, version),
     };
-    let mut heard = true;
+    let mut was_connected = true;
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
-            result = store.listen(&wake) => {
+            result = store.listen(&on_heard) => {
                 hub.listening.send_replace(false);
-                // A failure is told once, not at every try.
-                if let (Err(error), true) = (&result, heard) {
-                    warn!(%error, "changes made by other processes are not heard of");
+                // Logged once per loss of the connection, not at every try.
+                if let (Err(error), true) = (&result, was_connected) {
+                    warn!(%error, "notifications from other gateways do not arrive; reconnecting, and polling the store meanwhile");
                 }
-                heard = result.is_ok();
+                was_connected = result.is_ok();
             }
         }
         tokio::select! {
@@ -254,24 +258,24 @@ pub async fn relay(store: Arc<dyn Store>, hub: Hub, stopping: CancellationToken)
     }
 }
 
-/// One waiter's view of one transaction.
+/// A subscription to one transaction.
 pub struct Subscription {
     key: TransactionKey,
-    /// Taken out only by `drop`.
-    receiver: Option<watch::Receiver<News>>,
+    /// `None` only during `drop`.
+    receiver: Option<watch::Receiver<Latest>>,
     topics: Topics,
 }
 
 impl Subscription {
-    /// Waits for a newer version: the version itself when this process committed
-    /// it, `None` when it is to be read from the store. Cancelling loses nothing.
+    /// Waits for a newer version. Returns the version when this process committed it, and `None`
+    /// when the caller must read it from the store. Cancellation-safe.
     pub async fn changed(&mut self) -> Option<Arc<Transaction>> {
         if let Some(receiver) = &mut self.receiver
             && receiver.changed().await.is_ok()
         {
             return receiver.borrow_and_update().transaction.clone();
         }
-        // The sender lives as long as there are subscriptions.
+        // Unreachable: the sender lives as long as there are subscriptions.
         std::future::pending().await
     }
 }
@@ -294,30 +298,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn polling_is_frequent_only_while_the_connection_is_down() {
+    fn poll_is_frequent_only_while_connection_is_down() {
         let seconds = Duration::from_secs;
         let began = Instant::now();
         let listening = watch::Sender::new(false);
         let mut poll = Poll {
             listening: listening.subscribe(),
             pace: Pace {
-                deaf: seconds(5),
-                listening: seconds(3600),
+                disconnected: seconds(5),
+                connected: seconds(3600),
             },
             catch_up_after: seconds(4),
             next: began,
         };
-        poll.read_at(began);
+        poll.schedule_next(began);
         assert_eq!(poll.next, began + seconds(5), "down: often");
         listening.send_replace(true);
-        poll.heard_at(began + seconds(2));
+        poll.bring_forward(began + seconds(2));
         assert_eq!(poll.next, began + seconds(5), "not later than planned");
-        poll.read_at(began + seconds(5));
+        poll.schedule_next(began + seconds(5));
         assert_eq!(poll.next, began + seconds(3605), "up: only the safety poll");
-        // It breaks and is made again: one read finds what was missed.
-        poll.heard_at(began + seconds(100));
+        // The connection breaks and returns: one poll finds the missed changes.
+        poll.bring_forward(began + seconds(100));
         assert_eq!(poll.next, began + seconds(104));
-        poll.read_at(began + seconds(104));
+        poll.schedule_next(began + seconds(104));
         assert_eq!(poll.next, began + seconds(3704));
     }
 }

@@ -1,4 +1,4 @@
-//! Listing transactions by state and time, newest first.
+//! Lists of transactions by state and time, newest first.
 
 use std::sync::Arc;
 
@@ -11,38 +11,38 @@ use crate::{
     transaction::{AccountName, State, Transaction},
 };
 
-/// What is listed.
+/// The criteria and the position of a listing.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
-    /// Their states, by [`State::name`]; empty for all.
+    /// The states to list, by [`State::name`]; empty for all.
     pub states: Vec<&'static str>,
-    /// Their accounts; empty for all.
+    /// The accounts to list; empty for all.
     pub accounts: Vec<AccountName>,
-    /// Accepted at this time or later.
+    /// The earliest time of acceptance, inclusive.
     pub from: Option<Timestamp>,
-    /// Accepted before this time.
+    /// The latest time of acceptance, exclusive.
     pub to: Option<Timestamp>,
-    /// The most to return.
+    /// The largest number of transactions to return.
     pub page_size: usize,
-    /// Goes on after this entry.
+    /// The entry after which the page begins.
     pub after: Option<ListingEntry>,
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Debug)]
 pub struct Page {
     /// The transactions, newest first.
     pub transactions: Vec<Arc<Transaction>>,
-    /// Where to go on; `None` at the end.
+    /// The entry after which the next page begins; `None` at the end.
     pub next: Option<ListingEntry>,
 }
 
-/// How often more is read for one page, when much of it is of other accounts.
-const ROUNDS_MAX: usize = 16;
+/// The most reads for one page, when most entries belong to other accounts.
+const READS_PER_PAGE_MAX: usize = 16;
 
 impl Ledger {
-    /// One page of a listing. A transaction that changes its state meanwhile may be
-    /// missing, never be told in a state that it has left.
+    /// Returns one page of a listing. A transaction whose state changes meanwhile may be missing;
+    /// it is never returned in a state that it has left.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
@@ -65,7 +65,7 @@ impl Ledger {
             name: String::new(),
         });
         let mut transactions: Vec<Arc<Transaction>> = Vec::new();
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..READS_PER_PAGE_MAX {
             let found = self.newest(states, query, &after).await?;
             let is_end = found.len() < query.page_size;
             let loads = found
@@ -97,7 +97,7 @@ impl Ledger {
         })
     }
 
-    /// The newest entries of these states after one, each transaction once.
+    /// Returns the newest entries of these states after `after`, each transaction once.
     async fn newest(
         &self,
         states: &[&'static str],

@@ -1,11 +1,11 @@
-//! The durable state of every transaction, and its readers.
+//! The stored transactions: load, compare-and-set, waits, watches and lists.
 
 mod event_reader;
 mod feed;
 pub mod gauges;
 pub mod hub;
 mod list;
-mod places;
+mod reader_limits;
 mod records;
 mod wait;
 mod watch;
@@ -13,7 +13,7 @@ mod watch_all;
 
 pub use hub::Subscription;
 pub use list::{ListQuery, Page};
-pub use places::Waiter;
+pub use reader_limits::Waiter;
 pub use records::{Ledger, LedgerLimits};
 pub use wait::{Wait, WaitUntil, Waited, leave_before};
 pub use watch::{Watch, WatchError};

@@ -1,4 +1,4 @@
-//! The records of transactions: load, compare-and-save, publish.
+//! The records of transactions: load, compare-and-set, publish.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use crate::{
     },
 };
 
-/// The bounds of the ledger's readers.
+/// The limits of the ledger's readers.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerLimits {
-    /// Open watches at once.
+    /// The most concurrent watches.
     pub watchers: usize,
-    /// Calls that wait for an outcome at once.
+    /// The most concurrent calls that wait for an outcome.
     pub waiters: usize,
-    /// The pace at which waiters and watchers read the store.
+    /// The poll intervals of waiters and watchers.
     pub pace: Pace,
 }
 
-/// The transactions of one store, and those who follow them.
+/// The transactions of one store, and their subscribers.
 pub struct Ledger {
     pub(super) store: Arc<dyn Store>,
     pub(super) accounts: Arc<AccountDirectory>,
@@ -44,7 +44,7 @@ pub struct Ledger {
     pub(super) ambient: Ambient,
     pub(super) stopping: CancellationToken,
     pace: Pace,
-    /// Notified when a due time changes.
+    /// Notified when the due time of a status check changes.
     due_changed: Notify,
 }
 
@@ -83,7 +83,7 @@ impl Ledger {
         self.store.load(key).await
     }
 
-    /// Loads the transaction that a caller names; `None` also when another account paid.
+    /// Loads the transaction that a caller names; `None` also when it belongs to another account.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -123,9 +123,9 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Applies a change and commits it; on a conflict, applies it again to what is stored. `change`
-    /// returns `None` when there is nothing to change. Adding evidence is idempotent, so a commit
-    /// with an indeterminate result may be repeated.
+    /// Applies a change and commits it; on a conflict, applies it again to the stored record.
+    /// `change` returns `None` when there is nothing to change. Adding evidence is idempotent, so a
+    /// commit with an indeterminate result is safe to retry.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; the change may be stored.
@@ -145,8 +145,8 @@ impl Ledger {
         }
     }
 
-    /// Commits a change; `Err` holds what is stored instead. A record that the store has lost is
-    /// written again from the change.
+    /// Commits a change; the inner `Err` holds the record that is stored instead. Rewrites a record
+    /// that the store has lost.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; the change may be stored.
@@ -172,7 +172,7 @@ impl Ledger {
         let ((), committed) = saving.instrument(span).await;
         let mut committed = committed?;
         if matches!(committed, Commit::Conflict(None)) {
-            warn!(key = %current.key(), "the store has lost a record; it is written again");
+            warn!(key = %current.key(), "store has lost a record; rewriting it");
             let anew = next.rewritten();
             committed = self.store.commit(&anew, None).await?;
             if matches!(committed, Commit::Done) {
@@ -193,7 +193,7 @@ impl Ledger {
         }
     }
 
-    /// Shows subscribers a version that this process committed.
+    /// Notifies subscribers of a version that this process committed.
     pub fn publish(&self, transaction: &Arc<Transaction>) {
         self.hub.publish(transaction);
     }
@@ -209,13 +209,13 @@ impl Ledger {
         self.due_changed.notified().await;
     }
 
-    /// Starts the clock of one waiter that also reads the store at its own pace.
+    /// Starts the poll timer of one subscriber.
     pub(super) fn poll(&self) -> Poll {
         self.hub.poll(self.pace)
     }
 
-    /// Indexes a new trace code, on a best effort by contract: the reference code always finds the
-    /// transaction. It is indexed before anyone can read it from the record.
+    /// Indexes a new trace code, before the record that carries it is announced. The index is best
+    /// effort by contract, so errors are ignored: the reference code always finds the transaction.
     async fn index_trace(
         &self,
         of: &Transaction,

@@ -1,4 +1,4 @@
-//! Waiting for an answer or an end, without holding anything up.
+//! Waits for an answer or a final state. A wait delays neither the purchase nor other callers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,40 +10,40 @@ use crate::{
     transaction::{State, Transaction},
 };
 
-/// What a caller waits for.
+/// The condition that a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitUntil {
-    /// OKEBAYAR answered, or is known not to answer.
+    /// OKEBAYAR answered, or the call ended without an answer.
     Answered,
     /// The state is final or ends a watch.
     Final,
 }
 
-/// How long a caller waits.
+/// The condition and the deadline of a wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
-    /// What for.
+    /// The condition.
     pub until: WaitUntil,
     /// The caller's own deadline.
     pub caller_deadline: Option<Instant>,
 }
 
-/// What a waiter without a deadline allows beyond the upstream time-out.
+/// The time beyond the upstream time-out that a caller without a deadline waits for an answer.
 const ANSWERED_EXTRA: Duration = Duration::from_secs(5);
+/// The time that a caller without a deadline waits for a final state.
 const FINAL_DEFAULT: Duration = Duration::from_mins(10);
-/// An answer leaves this long before the caller's deadline, or a twentieth of the
-/// time left, whichever is longer.
+/// The time by which a response is sent before the caller's deadline: the longer one of this and of
+/// 1 / [`MARGIN_PART`] of the remaining time.
 const MARGIN_MIN: Duration = Duration::from_millis(100);
 const MARGIN_PART: u32 = 20;
 
 impl Wait {
-    /// When the answer must leave, to arrive before the caller's deadline.
+    /// Returns the time at which the response must be sent, to arrive before the caller's deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.caller_deadline.map(leave_before)
     }
 
-    /// Returns the time at which the wait ends, for a caller of an account with this upstream
-    /// time-out.
+    /// Returns the end of the wait, for an account with this upstream time-out.
     #[must_use]
     pub fn ends_at(&self, upstream_timeout: Duration) -> Instant {
         self.deadline().unwrap_or_else(|| {
@@ -55,8 +55,8 @@ impl Wait {
         })
     }
 
-    /// Returns true when the transaction is as the caller wants it, or as good as it gets while the
-    /// gateway stops.
+    /// Returns true when the transaction meets the condition. While the gateway stops, an answer
+    /// suffices.
     #[must_use]
     pub fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
         let state = transaction.status().state;
@@ -67,38 +67,37 @@ impl Wait {
     }
 }
 
-/// When an answer must leave to arrive before a deadline.
+/// Returns the time at which a response must be sent to arrive before a deadline.
 #[must_use]
 pub fn leave_before(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / MARGIN_PART).max(MARGIN_MIN).min(left)
 }
 
-/// How a wait ended.
+/// The result of a wait.
 pub enum Waited {
-    /// As wanted, or as known when the time was up.
+    /// The transaction that meets the condition, or its last known version at the deadline.
     Known(Arc<Transaction>),
-    /// The store no longer holds what was known of the transaction, but this.
-    WentBack(Option<Arc<Transaction>>),
+    /// The store was rolled back: it holds this instead of the known version.
+    RolledBack(Option<Arc<Transaction>>),
 }
 
-/// Returns true when the store held `known` and then `read`, which no change of a
-/// transaction leads to.
-fn went_back(known: &Transaction, read: &Transaction) -> bool {
+/// Returns true when no sequence of changes leads from `known` to `read`.
+fn is_rolled_back(known: &Transaction, read: &Transaction) -> bool {
     let is_same = read.base() == known.base() && read.updated_at() == known.updated_at();
     read.version() < known.version() || read.version() == known.version() && !is_same
 }
 
 impl Ledger {
-    /// Waits until `is_over` says so of the transaction and of whether the gateway
-    /// is stopping; returns it as known when the time is up.
+    /// Waits until `is_over` returns true for the transaction and the flag that the gateway is
+    /// stopping. Returns the last known version at the deadline.
     ///
-    /// A store that went back ends the wait at once: nothing that was known of the
-    /// transaction may come. Except while this process sends it (`is_sent_here`, and the
-    /// state is SENDING): its sender writes the outcome, over whatever the store holds.
+    /// A rolled-back store ends the wait at once: the expected outcome may never arrive. Except
+    /// while this process sends the transaction (`is_sent_here`, and the state is SENDING): the
+    /// sender then stores the outcome, whatever the store holds.
     ///
     /// # Errors
-    /// [`StoreError`] when the time is up and the store could not be read last.
+    /// [`StoreError`] at the deadline, when the last read of the store failed.
     pub async fn wait_until(
         &self,
         updates: &mut Subscription,
@@ -110,40 +109,40 @@ impl Ledger {
         let mut problem = None;
         let mut poll = self.poll();
         while !is_over(&newest, self.stopping.is_cancelled()) {
-            let told = tokio::select! {
+            let published = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => {
                     return problem.map_or(Ok(Waited::Known(newest)), Err);
                 }
-                told = updates.changed() => told,
+                published = updates.changed() => published,
                 () = poll.due() => None,
                 () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => continue,
             };
-            if let Some(told) = told {
-                // Two tasks of this process may show their versions in any order.
-                if told.version() > newest.version() {
-                    newest = told;
+            if let Some(published) = published {
+                // Two tasks of this process may publish their versions in any order.
+                if published.version() > newest.version() {
+                    newest = published;
                 }
                 problem = None;
                 continue;
             }
-            // Another process may have committed a change. The caller's answer does not wait
-            // for a store that hangs.
+            // Another process may have committed a change. The read is bounded by the deadline, so
+            // that a store that hangs does not delay the response.
             let key = newest.key();
             let loading = tokio::time::timeout_at(deadline, self.store.load(&key));
             let loaded = loading
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("no reply in time".to_owned())));
             match loaded {
-                Ok(Some(read)) if !went_back(&newest, &read) => {
+                Ok(Some(read)) if !is_rolled_back(&newest, &read) => {
                     problem = None;
                     newest = read;
                 }
                 Ok(_) if is_sent_here && newest.status().state == State::Sending => {
                     problem = Some(StoreError::Unavailable(
-                        "it has lost the transaction, which is still being sent".to_owned(),
+                        "it has lost the transaction, whose POST is in flight".to_owned(),
                     ));
                 }
-                Ok(read) => return Ok(Waited::WentBack(read)),
+                Ok(read) => return Ok(Waited::RolledBack(read)),
                 Err(error) => problem = Some(error),
             }
         }

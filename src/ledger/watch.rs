@@ -1,9 +1,9 @@
-//! Following one transaction, every revision once and in order (promise 13).
+//! The watch of one transaction: every revision once and in order (promise 13).
 //!
-//! A store may go back: a backup is restored, a replica that lacks the latest is
-//! promoted. Then revisions that were handed out are gone, and their numbers are given
-//! again to other changes. So a watcher keeps what it handed out last, and whatever
-//! the store holds later must continue that.
+//! A store may be rolled back: a backup is restored, or a replica that lacks the latest writes is
+//! promoted. Then revisions that a watcher has returned are lost, and their numbers are reused for
+//! other changes. So a watcher keeps the revision that it returned last, and every later one must
+//! continue it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -20,22 +20,22 @@ use crate::{
     transaction::{Transaction, TransactionKey, TransactionRef},
 };
 
-/// Why a watch ends early.
+/// The reason why a watch ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
     NotFound,
-    /// The store held the transaction when the watch began, and no longer does.
+    /// The store held the transaction when the watch began, and has lost it since.
     #[error("the store has lost the transaction")]
     Lost,
-    /// The changes after that revision cannot be told.
+    /// The changes after the requested position are not available.
     #[error("{0}")]
     OutOfRange(&'static str),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Too many watch at once.
+    /// The limit on concurrent watches is reached.
     #[error("too many watches are open")]
     TooMany,
     /// The gateway is shutting down.
@@ -45,40 +45,39 @@ pub enum WatchError {
 
 const TRIMMED: WatchError =
     WatchError::OutOfRange("changes after that revision are no longer kept");
-const WENT_BACK: WatchError = WatchError::OutOfRange(
-    "the store went back to an earlier state, and no longer holds the revisions that were sent",
+const ROLLED_BACK: WatchError = WatchError::OutOfRange(
+    "the store was rolled back to an earlier state, and no longer holds the revisions that were sent",
 );
 
-/// One watcher.
+/// The watch of one transaction by one caller.
 pub struct Watch {
     ledger: Arc<Ledger>,
     key: TransactionKey,
     updates: Subscription,
     poll: Poll,
-    /// The last revision handed out.
+    /// The last revision returned.
     seen: u64,
     /// The transaction as of that revision; `None` while only its number is known.
-    told: Option<Arc<Transaction>>,
-    /// What is to be handed out next.
-    waiting: VecDeque<Arc<Transaction>>,
+    last_sent: Option<Arc<Transaction>>,
+    /// The revisions to return next.
+    pending: VecDeque<Arc<Transaction>>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Ledger {
-    /// Watches a transaction: from its current state on when `after` is 0, else
-    /// from the revision after `after`. A state that ends a watch is told in any case.
+    /// Watches a transaction: from its current revision when `after` is 0, else from the revision
+    /// after `after`. A state that ends a watch is returned in any case.
     ///
     /// # Errors
-    /// [`WatchError`] when there is no such transaction or revision, or there are too
-    /// many watchers.
+    /// [`WatchError`] when there is no such transaction or revision, or too many watches are open.
     pub async fn watch(
         self: &Arc<Self>,
         named: TransactionRef,
         after: u64,
     ) -> Result<Watch, WatchError> {
         let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
-        // Subscribed before reading, so that no change falls in between.
+        // Subscribes before the read, so that no change is lost in between.
         let updates = self.hub.subscribe(&named.key);
         let current = self.find(&named).await?.ok_or(WatchError::NotFound)?;
         link(&Span::current(), current.trace());
@@ -89,8 +88,8 @@ impl Ledger {
             updates,
             poll: self.poll(),
             seen: after,
-            told: None,
-            waiting: VecDeque::new(),
+            last_sent: None,
+            pending: VecDeque::new(),
             ended: false,
             _permit: permit,
         };
@@ -99,12 +98,12 @@ impl Ledger {
                 "after_revision is newer than the transaction",
             ));
         }
-        if after == 0 || after == current.revision() && ends(&current) {
-            watch.waiting.push_back(current);
+        if after == 0 || after == current.revision() && ends_watch(&current) {
+            watch.pending.push_back(current);
         } else {
             watch.catch_up(&current).await?;
             if after == current.revision() {
-                watch.told = Some(current);
+                watch.last_sent = Some(current);
             }
         }
         Ok(watch)
@@ -112,17 +111,16 @@ impl Ledger {
 }
 
 impl Watch {
-    /// The next revision; `None` when the watch has ended.
+    /// Returns the next revision, and waits for one; `None` when the watch has ended.
     ///
     /// # Errors
-    /// [`WatchError`] when the watch cannot go on; watch again from the last
-    /// revision seen.
+    /// [`WatchError`] when the watch cannot continue; watch again from the last revision received.
     pub async fn next(&mut self) -> Result<Option<Arc<Transaction>>, WatchError> {
         loop {
-            if let Some(next) = self.waiting.pop_front() {
+            if let Some(next) = self.pending.pop_front() {
                 self.seen = next.revision();
-                self.ended = self.waiting.is_empty() && ends(&next);
-                self.told = Some(Arc::clone(&next));
+                self.ended = self.pending.is_empty() && ends_watch(&next);
+                self.last_sent = Some(Arc::clone(&next));
                 return Ok(Some(next));
             }
             if self.ended {
@@ -138,27 +136,26 @@ impl Watch {
                 && committed.revision() <= self.seen + 1
             {
                 if committed.revision() > self.seen {
-                    self.waiting.push_back(committed);
+                    self.pending.push_back(committed);
                 }
                 continue;
             }
-            // Two tasks of this process may show their versions in any order, so only
-            // the store tells that it went back. The record was there when the watch began.
+            // Two tasks of this process may publish their versions in any order, so only a read of
+            // the store shows that it was rolled back. It held the record when the watch began.
             let stored = self.ledger.store.load(&self.key).await?;
             let stored = stored.ok_or(WatchError::Lost)?;
             self.catch_up(&stored).await?;
         }
     }
 
-    /// Queues every revision after the last one handed out, up to `newest`, which the
-    /// store holds.
+    /// Queues every revision after the last one returned, up to `newest`, which the store holds.
     async fn catch_up(&mut self, newest: &Arc<Transaction>) -> Result<(), WatchError> {
         if !self.is_continued_by(newest) {
-            return Err(WENT_BACK);
+            return Err(ROLLED_BACK);
         }
         if newest.revision() <= self.seen + 1 {
             if newest.revision() > self.seen {
-                self.waiting.push_back(Arc::clone(newest));
+                self.pending.push_back(Arc::clone(newest));
             }
             return Ok(());
         }
@@ -173,26 +170,27 @@ impl Watch {
             return Err(TRIMMED);
         };
         if !self.is_continued_by(first) {
-            return Err(WENT_BACK);
+            return Err(ROLLED_BACK);
         }
-        self.waiting.extend(events);
+        self.pending.extend(events);
         Ok(())
     }
 
-    /// Returns true when `newer` can follow what was handed out, or is the same.
+    /// Returns true when `newer` continues the last returned revision, or is the same.
     ///
-    /// Evidence only grows, so what lacks some of it is of another history. A record
-    /// that was lost and is written again by its sender has it all.
+    /// Evidence is never removed, so a record that lacks some of it belongs to another history. A
+    /// lost record that its sender rewrites has all of it.
     fn is_continued_by(&self, newer: &Transaction) -> bool {
-        let Some(told) = &self.told else {
+        let Some(last_sent) = &self.last_sent else {
             return newer.revision() >= self.seen;
         };
-        if newer.revision() == told.revision() {
-            return newer.token() == told.token() && newer.updated_at() == told.updated_at();
+        if newer.revision() == last_sent.revision() {
+            return newer.token() == last_sent.token()
+                && newer.updated_at() == last_sent.updated_at();
         }
-        newer.revision() > told.revision()
-            && newer.created_at() == told.created_at()
-            && newer.evidence().includes(told.evidence())
+        newer.revision() > last_sent.revision()
+            && newer.created_at() == last_sent.created_at()
+            && newer.evidence().includes(last_sent.evidence())
     }
 }
 
@@ -202,6 +200,7 @@ impl Drop for Watch {
     }
 }
 
-fn ends(transaction: &Transaction) -> bool {
+/// Returns true when the state of a transaction ends its watch.
+fn ends_watch(transaction: &Transaction) -> bool {
     transaction.status().state.ends_watch()
 }

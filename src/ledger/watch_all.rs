@@ -1,17 +1,16 @@
-//! Following every transaction, from a cursor (promise 13).
+//! The watch of all transactions, from a cursor (promise 13).
 //!
-//! A watcher first reads the store itself, from its cursor up to where the reader of
-//! all events stands ([`super::feed`]), and from there on receives what that one reads.
-//! Each event carries its number in its partition, so whatever order the two meet in,
-//! an event that was handed out is recognized, and so is a gap. A watcher that falls
-//! behind the reader's bounded read-ahead reads the store again from its cursor.
+//! A watcher first reads the store from its cursor up to the position of the reader of all events,
+//! and then receives events from the feed ([`super::feed`]). Each event carries its number in its
+//! partition, so the watcher recognizes duplicates and gaps, whatever the order of the two sources.
+//! A watcher that falls behind the bounded feed reads the store again from its cursor.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError};
 
 use super::{
-    feed::{Passed, Subscriber, Told},
+    feed::{FeedEvent, FeedMessage, FeedSubscription},
     records::Ledger,
     watch::WatchError,
 };
@@ -20,44 +19,44 @@ use crate::{
     transaction::{AccountName, Transaction},
 };
 
-/// One watcher of everything.
+/// The watch of all transactions by one caller.
 pub struct WatchAll {
     ledger: Arc<Ledger>,
-    /// Only these accounts; empty for all.
+    /// The accounts to watch; empty for all.
     accounts: Vec<AccountName>,
-    /// From the reader of all events.
-    feed: Subscriber,
-    /// Behind what was handed out.
+    /// The subscription to the feed of all events.
+    feed: FeedSubscription,
+    /// The position after the last returned event.
     cursor: Cursor,
-    /// Events that this watcher read from the store.
-    waiting: VecDeque<Event>,
-    /// Up to here the store is to be read.
-    goal: Option<Cursor>,
-    /// The watcher is owed a cursor, even without a transaction.
-    tell_cursor: bool,
+    /// Events that this watcher has read from the store itself.
+    pending: VecDeque<Event>,
+    /// The position up to which this watcher reads the store itself.
+    target: Option<Cursor>,
+    /// The next result is the cursor alone.
+    cursor_due: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a watcher of everything is told.
+/// A result of the watch of all transactions.
 #[derive(Debug)]
 pub struct WatchedAll {
-    /// A change; `None` when only the cursor is new.
+    /// The changed transaction; `None` when only the cursor is new.
     pub transaction: Option<Arc<Transaction>>,
-    /// Where to resume after this.
+    /// The cursor from which to resume after this result.
     pub cursor: String,
 }
 
 const OUT_OF_RANGE: WatchError = WatchError::OutOfRange(
-    "changes after that cursor are no longer kept, or it belongs to another history of the store",
+    "changes after that cursor are no longer kept, or the cursor belongs to another epoch of the store",
 );
 
 impl Ledger {
-    /// Watches every transaction: from a cursor on, or from now. The first thing told
-    /// is then the cursor of now.
+    /// Watches all transactions: from a cursor, or from now on. Without a cursor, the first result
+    /// is the current cursor.
     ///
     /// # Errors
-    /// [`WatchError`] when the store does not answer, the changes after the cursor are
-    /// no longer kept, or there are too many watchers.
+    /// [`WatchError`] when the store does not answer, the changes after the cursor are no longer
+    /// kept, or too many watches are open.
     pub async fn watch_all(
         self: &Arc<Self>,
         accounts: Vec<AccountName>,
@@ -67,9 +66,9 @@ impl Ledger {
         if self.stopping.is_cancelled() {
             return Err(WatchError::Stopping);
         }
-        // Subscribed before reading, so that no change falls in between.
+        // Subscribes before the read, so that no change is lost in between.
         let feed = self.feed.subscribe();
-        let tell_cursor = from.is_none();
+        let cursor_due = from.is_none();
         let cursor = match from {
             Some(cursor) => cursor,
             None => self.store.events_head().await?,
@@ -78,36 +77,37 @@ impl Ledger {
         let mut watch = WatchAll {
             ledger: Arc::clone(self),
             accounts,
-            goal: feed.at.clone(),
+            target: feed.position.clone(),
             feed,
             cursor,
-            waiting: VecDeque::new(),
-            tell_cursor,
+            pending: VecDeque::new(),
+            cursor_due,
             _permit: permit,
         };
-        // A cursor that cannot be resumed from is refused at once.
+        // Reads now, to refuse a cursor that cannot be resumed from.
         watch.read().await?;
         Ok(watch)
     }
 }
 
 impl WatchAll {
-    /// The next change of any transaction; waits for one.
+    /// Returns the next change of any transaction, and waits for one.
     ///
     /// # Errors
-    /// [`WatchError`] when the watch cannot go on; watch again from the last cursor.
+    /// [`WatchError`] when the watch cannot continue; watch again from the last cursor.
     pub async fn next(&mut self) -> Result<WatchedAll, WatchError> {
         loop {
-            if std::mem::take(&mut self.tell_cursor) {
-                return Ok(self.told(None));
+            if std::mem::take(&mut self.cursor_due) {
+                return Ok(self.with_cursor(None));
             }
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.pending.pop_front() {
                 self.cursor.advance(&event);
-                // Those who see little must not fall behind what is kept.
-                self.tell_cursor = self.waiting.is_empty();
-                if self.hands_out(&event) {
-                    self.tell_cursor = false;
-                    return Ok(self.told(Some(event.transaction)));
+                // A watcher of few accounts must receive cursors too: otherwise the events after
+                // its last one may be trimmed.
+                self.cursor_due = self.pending.is_empty();
+                if self.is_selected(&event) {
+                    self.cursor_due = false;
+                    return Ok(self.with_cursor(Some(event.transaction)));
                 }
                 continue;
             }
@@ -115,56 +115,56 @@ impl WatchAll {
                 self.read().await?;
                 continue;
             }
-            let told = tokio::select! {
-                told = self.feed.told.recv() => told,
+            let message = tokio::select! {
+                message = self.feed.messages.recv() => message,
                 () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
-            match told.as_deref() {
-                Ok(Told::Event(passed)) => {
-                    if let Some(told) = self.take(passed).await? {
-                        return Ok(told);
+            match message.as_deref() {
+                Ok(FeedMessage::Event(next)) => {
+                    if let Some(watched) = self.accept(next).await? {
+                        return Ok(watched);
                     }
                 }
-                Ok(Told::Began(at)) => {
-                    self.goal = Some(at.clone());
-                    // It may have begun again because the store went back.
+                Ok(FeedMessage::Started(position)) => {
+                    self.target = Some(position.clone());
+                    // The reader may have restarted because the store was rolled back.
                     self.read().await?;
                 }
-                Ok(Told::Failed(error)) => return Err(WatchError::Store(error.clone())),
+                Ok(FeedMessage::Failed(error)) => return Err(WatchError::Store(error.clone())),
                 Err(RecvError::Lagged(_)) => {
                     self.feed = self.ledger.feed.subscribe();
-                    self.goal.clone_from(&self.feed.at);
+                    self.target.clone_from(&self.feed.position);
                 }
-                // The sender lives as long as the ledger.
+                // Unreachable: the sender lives as long as the ledger.
                 Err(RecvError::Closed) => return Err(WatchError::Stopping),
             }
         }
     }
 
-    /// Takes an event of the reader, if it is the next one of its partition.
-    async fn take(&mut self, passed: &Passed) -> Result<Option<WatchedAll>, WatchError> {
-        let Passed { event, after, .. } = passed;
+    /// Accepts an event from the feed, if it is the next one of its partition.
+    async fn accept(&mut self, next: &FeedEvent) -> Result<Option<WatchedAll>, WatchError> {
+        let FeedEvent { event, after, .. } = next;
         let seen = self.cursor.positions.get(event.partition).copied();
         let Some(seen) = seen.filter(|_| after.epoch == self.cursor.epoch) else {
-            // The store refuses our cursor, or the reader stands in an epoch that is past.
+            // The store refuses our cursor, or the reader is still in a past epoch.
             self.read().await?;
             return Ok(None);
         };
         if event.position.number <= seen.number {
-            // Read from the store before.
+            // A duplicate: already read from the store.
             return Ok(None);
         }
         if event.position.number > seen.number + 1 {
-            self.goal = Some(after.clone());
+            self.target = Some(after.clone());
             return Ok(None);
         }
         self.cursor.advance(event);
-        if !self.hands_out(event) {
-            self.tell_cursor = self.feed.told.is_empty();
+        if !self.is_selected(event) {
+            self.cursor_due = self.feed.messages.is_empty();
             return Ok(None);
         }
         let cursor = if self.cursor == *after {
-            passed.cursor()
+            next.encoded_cursor()
         } else {
             self.cursor.encode()
         };
@@ -174,8 +174,8 @@ impl WatchAll {
         }))
     }
 
-    /// Returns true when the watcher wants an event, which counts as told then.
-    fn hands_out(&self, event: &Event) -> bool {
+    /// Records the lag of an event, and returns true when the watcher selects its account.
+    fn is_selected(&self, event: &Event) -> bool {
         let now = (self.ledger.ambient.now)();
         let since = now.duration_since(event.transaction.updated_at());
         self.ledger.metrics.watch_lag(since.as_secs_f64());
@@ -186,31 +186,32 @@ impl WatchAll {
         self.accounts.is_empty() || self.accounts.contains(account)
     }
 
-    /// Returns true while the store is to be read, up to the goal.
+    /// Returns true while this watcher must read the store, up to the target.
     fn is_behind(&mut self) -> bool {
-        let Some(goal) = &self.goal else {
+        let Some(target) = &self.target else {
             return false;
         };
         let own = &self.cursor;
-        if goal.epoch != own.epoch || goal.positions.len() != own.positions.len() {
-            // The store was read with our cursor, which it would have refused in another
-            // epoch. So the reader stands in an epoch that is past, and will begin again.
-            self.goal = None;
+        if target.epoch != own.epoch || target.positions.len() != own.positions.len() {
+            // The store accepted our cursor, which it refuses in another epoch. So the reader is
+            // still in a past epoch, and will restart.
+            self.target = None;
             return false;
         }
-        let pairs = || own.positions.iter().zip(&goal.positions);
-        if pairs().any(|(own, goal)| own.number < goal.number) {
+        let pairs = || own.positions.iter().zip(&target.positions);
+        if pairs().any(|(own, target)| own.number < target.number) {
             return true;
         }
-        if pairs().all(|(own, goal)| own.number == goal.number) {
-            // In step with the reader from here on, to the letter.
-            self.cursor.clone_from(goal);
+        if pairs().all(|(own, target)| own.number == target.number) {
+            // Level with the reader. Takes over its cursor, so that the encoded forms are equal
+            // too.
+            self.cursor.clone_from(target);
         }
-        self.goal = None;
+        self.target = None;
         false
     }
 
-    /// Reads from the store.
+    /// Reads the next events from the store.
     async fn read(&mut self) -> Result<(), WatchError> {
         if self.ledger.stopping.is_cancelled() {
             return Err(WatchError::Stopping);
@@ -219,14 +220,15 @@ impl WatchAll {
             return Err(OUT_OF_RANGE);
         };
         if events.is_empty() && self.is_behind() {
-            // What the reader has passed on is gone: the store went back.
+            // The events that the reader published are lost: the store was rolled back.
             return Err(OUT_OF_RANGE);
         }
-        self.waiting.extend(events);
+        self.pending.extend(events);
         Ok(())
     }
 
-    fn told(&self, transaction: Option<Arc<Transaction>>) -> WatchedAll {
+    /// Builds a result with the current cursor.
+    fn with_cursor(&self, transaction: Option<Arc<Transaction>>) -> WatchedAll {
         WatchedAll {
             transaction,
             cursor: self.cursor.encode(),

@@ -1,14 +1,14 @@
-//! The abandonment of claims that could not be confirmed: each becomes NOT_SENT by its token.
+//! The abandonment of unconfirmed claims: each becomes NOT_SENT, identified by its attempt token.
 
 use std::sync::Arc;
 
+use backon::BackoffBuilder;
 use futures::StreamExt;
 use tracing::error;
 
 use super::{
-    pause::Pause,
     purchases::Purchases,
-    unfinished::{Place, Unconfirmed},
+    unfinished::{Reservation, STORE_BACKOFF, STORE_RETRY_DELAY_MAX, Unconfirmed},
 };
 use crate::{
     store::StoreError,
@@ -17,17 +17,20 @@ use crate::{
     },
 };
 
-/// Claims that are given up at a time.
-const AT_ONCE: usize = 16;
+/// The number of claims that are abandoned concurrently.
+const ABANDONMENTS_MAX: usize = 16;
 
+/// The result of one try to abandon a claim.
 enum Abandoned {
+    /// The claim is NOT_SENT, or can no longer be stored.
     Done,
+    /// The store does not hold the claim, which may still be on its way.
     Absent,
 }
 
 impl Purchases {
-    /// Logs the purchases whose end is not stored: this process is about to forget it.
-    /// The check schedule then settles them.
+    /// Logs the purchases whose outcome is not stored, before this process exits and loses it.
+    /// Status checks settle them afterwards.
     pub fn log_unfinished(&self) {
         let entries = self.unfinished.entries();
         for Unconfirmed { key, .. } in entries.claims.values() {
@@ -38,68 +41,69 @@ impl Purchases {
         }
     }
 
-    /// Has a claim that will not be sent turned into NOT_SENT, until that is stored or
-    /// it is certain that the claim is not. This process held the token: nobody
-    /// else can know that nothing was sent.
+    /// Abandons a claim that will not be sent: a task retries until NOT_SENT is stored, or the
+    /// claim provably is not stored. Only this process, which holds the token, knows that nothing
+    /// was sent.
     pub(super) fn abandon(
         self: &Arc<Self>,
         key: TransactionKey,
         token: AttemptToken,
-        place: Place,
+        reservation: Reservation,
     ) {
         let claim = Unconfirmed {
             key,
             token,
             absent_since: None,
-            _place: place,
+            _reservation: reservation,
         };
         if self.unfinished.add(claim) {
             let purchases = Arc::clone(self);
             self.tasks
-                .spawn(async move { purchases.give_up_claims().await });
+                .spawn(async move { purchases.abandon_claims().await });
         }
     }
 
-    /// Gives up every claim there is, round after round, and ends when none is left.
-    async fn give_up_claims(&self) {
-        let mut pause = Pause::default();
+    /// Abandons all unconfirmed claims, with backoff between rounds; returns when none is left.
+    async fn abandon_claims(&self) {
+        let mut backoff = STORE_BACKOFF.build();
         loop {
             let claims = self.unfinished.claims();
             if claims.is_empty() {
                 return;
             }
             let count = claims.len();
-            // One that fails holds up no other: part of a cluster may be away.
+            // Concurrently: an unavailable part of a cluster must not delay the claims of others.
             futures::stream::iter(claims)
-                .for_each_concurrent(AT_ONCE, |(number, key, token)| async move {
-                    if self.is_given_up(number, &key, token).await {
+                .for_each_concurrent(ABANDONMENTS_MAX, |(number, key, token)| async move {
+                    if self.abandon_once(number, &key, token).await {
                         self.unfinished.entries().claims.remove(&number);
                     }
                 })
                 .await;
             if self.unfinished.entries().claims.len() < count {
-                pause = Pause::default();
+                backoff = STORE_BACKOFF.build();
             }
-            pause.wait().await;
+            tokio::time::sleep(backoff.next().unwrap_or(STORE_RETRY_DELAY_MAX)).await;
         }
     }
 
-    /// Tries to give a claim up; `true` when nothing is left to do.
-    async fn is_given_up(&self, number: u64, key: &TransactionKey, token: AttemptToken) -> bool {
+    /// Tries once to abandon a claim; returns true when nothing is left to do.
+    async fn abandon_once(&self, number: u64, key: &TransactionKey, token: AttemptToken) -> bool {
         let is_absent = match self.try_abandon(key, token).await {
             Ok(Abandoned::Done) => return true,
-            // A write whose reply was lost may still be on its way.
+            // A write with an indeterminate result may still be on its way.
             Ok(Abandoned::Absent) => true,
             Err(problem) if problem.is_transient() => false,
             Err(problem) => {
-                error!(%key, %problem, "a claim cannot be given up");
+                error!(%key, %problem, "a claim could not be abandoned; status checks settle it");
                 return true;
             }
         };
         let after = self.settings.queue_timeout;
-        self.unfinished.is_gone(number, is_absent, after)
+        self.unfinished.note_absence(number, is_absent, after)
     }
 
+    /// Stores NOT_SENT for a claim, if the store holds it.
     async fn try_abandon(
         &self,
         key: &TransactionKey,
@@ -109,8 +113,8 @@ impl Purchases {
             return Ok(Abandoned::Absent);
         };
         if stored.token() != token {
-            // Armed by another call, so ours can no longer be stored; but over
-            // NOT_SENT it still could.
+            // Another call has armed the transaction, so our claim can no longer be stored, except
+            // over NOT_SENT.
             let is_free = matches!(stored.status().state, State::NotSent(_));
             return Ok(if is_free {
                 Abandoned::Absent
@@ -118,7 +122,7 @@ impl Purchases {
                 Abandoned::Done
             });
         }
-        let give_up = |current: &Transaction| {
+        let abandon = |current: &Transaction| {
             if current.token() != token {
                 return None;
             }
@@ -129,7 +133,7 @@ impl Purchases {
             let statement = Statement::bare(Source::Gateway, finding);
             current.observe([statement], (self.ambient.now)(), &self.settings.schedule)
         };
-        self.ledger.update(stored, give_up).await?;
+        self.ledger.update(stored, abandon).await?;
         Ok(Abandoned::Done)
     }
 }

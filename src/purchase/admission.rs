@@ -1,26 +1,26 @@
 //! Admission: every reason to refuse a call before its claim.
 //!
-//! A replay needs no admission: whoever is refused may still learn of an earlier call under the same
-//! reference code, so each refusal first reads the store.
+//! A replay needs no admission: a refused caller may still receive the transaction of an earlier
+//! call under the same reference code. So each refusal first reads the store.
 //!
 //! | # | refused when | error |
 //! | --- | --- | --- |
 //! | 1 | the gateway is stopping | `Stopping` |
 //! | 2 | the account is not configured | `NoSuchAccount` |
 //! | 3 | the store failed its last verification | `StoreUnfit` |
-//! | 4 | the queue is full, or too many callers wait | `Overloaded` |
-//! | 5 | too many purchases wait for the store | `Overloaded` |
-//! | 6 | an inquiry may have bought the same already | `SoldByInquiry` |
+//! | 4 | the queue is full, or too many callers are waiting | `Overloaded` |
+//! | 5 | too many purchases are waiting for the store | `Overloaded` |
+//! | 6 | OKEBAYAR may have sold the same already upon an inquiry | `SoldByInquiry` |
 //! | 7 | the reference code was used with other contents | `OtherContents` |
-//! | 8 | no account, or several, have the inquiry | `NoSuchInquiry`, `AmbiguousInquiry` |
+//! | 8 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
 //! | 9 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
 //! | 10 | another transaction holds the inquiry | `InquiryAlreadyUsed` |
 //! | 11 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
 //! | 12 | the list of the bill is full of open payments | `BillPaymentOpen` |
 //!
-//! 1 to 4 are verified by [`Purchases::admit`] in the caller's own task, 5 by
-//! [`Purchases::claim_and_send`], 6 to 12 by [`Purchases::admit_order`] right before the claim. What can
-//! change meanwhile is verified again after the claim (`recheck.rs`).
+//! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5,
+//! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
+//! meanwhile are verified again after the claim (`recheck.rs`).
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use tracing::Instrument;
 use super::{
     bill::full_bill,
     error::{PurchaseError, Sent},
-    order::{Ordered, Wanted, meant},
+    order::{AdmittedOrder, NewOrder, meant},
     purchases::Purchases,
 };
 use crate::{
@@ -38,16 +38,17 @@ use crate::{
     transaction::{Contents, InquiryCode, Intent, NotPayable, Order, State, Transaction},
 };
 
-/// The transaction that a call is about.
+/// The transaction under the reference code of a call, once the code is claimed.
 pub(super) enum Admission {
-    /// The call has claimed it.
+    /// This call claimed it.
     Ours(Arc<Transaction>),
-    /// Another call has claimed it.
+    /// Another call claimed it.
     Theirs(Arc<Transaction>),
 }
 
 impl Purchases {
-    /// Admits a call, and returns the transaction that it is about once that is claimed.
+    /// Admits a call, starts the task that claims and sends, and returns the transaction once the
+    /// reference code is claimed.
     pub(super) async fn admit(
         self: &Arc<Self>,
         intent: Intent,
@@ -69,21 +70,28 @@ impl Purchases {
         let Some(slot) = slot.ok().filter(|_| may_wait) else {
             return self.replay_or(&intent, PurchaseError::Overloaded).await;
         };
-        let (tell, told) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         let purchases = Arc::clone(self);
         let claiming = self.claims.begin(intent.key());
-        let task = async move { purchases.claim_and_send(intent, slot, claiming, tell).await };
+        let task = async move {
+            purchases
+                .claim_and_send(intent, slot, claiming, reply)
+                .await;
+        };
         self.tasks.spawn(task.in_current_span());
-        told.await.unwrap_or_else(|_| {
+        replied.await.unwrap_or_else(|_| {
             Err(PurchaseError::OutcomeUnreadable(
                 "the purchase was interrupted".to_owned(),
             ))
         })
     }
 
-    /// Finds the order of a request, and verifies that it may be claimed. The stored transaction
-    /// comes first: a replay never reads the inquiry.
-    pub(super) async fn admit_order(&self, intent: &Intent) -> Result<Ordered, PurchaseError> {
+    /// Finds the order of a request, and verifies that it may be claimed. Reads the stored
+    /// transaction first: a replay never reads the inquiry.
+    pub(super) async fn admit_order(
+        &self,
+        intent: &Intent,
+    ) -> Result<AdmittedOrder, PurchaseError> {
         if let Some(taken) = self.verify_not_sold(intent).await? {
             return Ok(taken);
         }
@@ -98,7 +106,7 @@ impl Purchases {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
-                return Ok(Ordered::Wanted(Box::new(Wanted {
+                return Ok(AdmittedOrder::New(Box::new(NewOrder {
                     account: intent.account.clone(),
                     order,
                     binding: None,
@@ -117,22 +125,22 @@ impl Purchases {
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
             if !matches!(stored.status().state, State::NotSent(_)) {
-                return Ok(Ordered::Taken(Arc::clone(stored)));
+                return Ok(AdmittedOrder::Taken(Arc::clone(stored)));
             }
         }
-        let wanted = self.inquired_order(intent, inquiry_code, stored.as_deref());
-        Ok(Ordered::Wanted(Box::new(wanted.await?)))
+        let new_order = self.inquired_order(intent, inquiry_code, stored.as_deref());
+        Ok(AdmittedOrder::New(Box::new(new_order.await?)))
     }
 
     /// Finds the inquiry of a request, binds it, and lists the transaction under its bill, in this
-    /// order: a call that is refused is not listed. `before` is what the store holds under the
-    /// reference code, of which nothing was sent.
+    /// order, so that a refused call is not listed. `before` is the stored NOT_SENT transaction of
+    /// the reference code.
     async fn inquired_order(
         &self,
         intent: &Intent,
         inquiry_code: &InquiryCode,
         before: Option<&Transaction>,
-    ) -> Result<Wanted, PurchaseError> {
+    ) -> Result<NewOrder, PurchaseError> {
         let (key, not_claimed) = (intent.key(), PurchaseError::NotClaimed);
         let account = before
             .map(Transaction::account)
@@ -160,22 +168,23 @@ impl Purchases {
         listed
             .map_err(not_claimed)?
             .map_err(|full| full_bill(&full))?;
-        Ok(Wanted {
+        Ok(NewOrder {
             account: picked.inquiry.account.clone(),
             order,
             binding: Some(note),
         })
     }
 
-    /// Refuses a purchase of what an inquiry may have bought already, until an operator has
-    /// settled that. A purchase that has begun is returned as it is.
+    /// Refuses a purchase that OKEBAYAR may already have sold upon an inquiry, until an operator
+    /// settles that sale. Returns the transaction of a purchase that has already begun.
     ///
     /// # Errors
-    /// [`PurchaseError::SoldByInquiry`], or that the store cannot be read.
+    /// [`PurchaseError::SoldByInquiry`]; [`PurchaseError::NotClaimed`] when the store cannot be
+    /// read.
     pub(super) async fn verify_not_sold(
         &self,
         intent: &Intent,
-    ) -> Result<Option<Ordered>, PurchaseError> {
+    ) -> Result<Option<AdmittedOrder>, PurchaseError> {
         let not_claimed = PurchaseError::NotClaimed;
         let Some(reference_code) = self
             .sales
@@ -189,29 +198,29 @@ impl Purchases {
         if let Some(stored) = stored.map_err(not_claimed)? {
             self.verify_same(&stored, intent).await?;
             if !matches!(stored.status().state, State::NotSent(_)) {
-                return Ok(Some(Ordered::Taken(stored)));
+                return Ok(Some(AdmittedOrder::Taken(stored)));
             }
         }
         Err(PurchaseError::SoldByInquiry { reference_code })
     }
 
-    /// Returns the transaction that has the reference code already, or the refusal of a
-    /// call that may begin nothing. The store is read for it, so that the refusal says
-    /// whether the reference code can have been sent before.
+    /// Returns the transaction that already has the reference code, or the refusal of a call that
+    /// must not begin one. Reads the store, so that the refusal carries the send status of the
+    /// reference code.
     pub(super) async fn replay_or(
         &self,
         intent: &Intent,
         refusal: impl FnOnce(Sent) -> PurchaseError,
     ) -> Result<Admission, PurchaseError> {
         let key = intent.key();
-        // Before the store is read: a claim that ends in between is in one of the two.
+        // Read before the store, so that a claim that ends in between is seen in one of the two.
         let is_being_claimed = self.claims.contains(&key);
         let is_unsent = match self.ledger.load(&key).await {
             Ok(Some(stored)) => {
                 let same = self.verify_same(&stored, intent).await;
                 same.map_err(|error| {
                     if is_being_claimed {
-                        error.in_doubt()
+                        error.into_maybe_sent()
                     } else {
                         error
                     }

@@ -1,12 +1,18 @@
-//! One bill, one payment at a time: what a bill's other transactions forbid.
+//! One payment of a bill at a time: the verification against the other transactions of the bill.
 //!
-//! Two reference codes may pay one bill, each with an inquiry of its own, so the reference code
-//! alone does not keep them apart (docs/decisions/0012-one-bill-one-payment.md).
-//! Each payment is listed under its bill before its claim, and reads the others after it.
+//! Two reference codes may pay one bill, each with an inquiry of its own, so unique reference codes
+//! do not prevent a double payment (docs/decisions/0012-one-bill-one-payment.md).
+//! Each payment is listed under its bill before its claim, and reads the other payments after it.
 //!
-//! SUBTLE: 1. A is listed; 2. B is listed; 3. A is claimed; 4. B is claimed; 5. each reads the
-//! other's record. Whoever claims second reads after the first claim, so at least one of the two
-//! sees the other open and gives up; nobody sends before its own reading.
+//! SUBTLE: payments A and B compete for one bill.
+//! 1. A is listed.
+//! 2. B is listed.
+//! 3. A is claimed.
+//! 4. B is claimed.
+//! 5. Each reads the record of the other.
+//!
+//! The payment that claims second reads after the first claim. So at least one of the two finds the
+//! other open and is abandoned. Neither sends before its own read.
 
 use super::{error::PurchaseError, purchases::Purchases};
 use crate::{
@@ -20,13 +26,13 @@ use crate::{
 pub(super) enum Obstacle {
     /// Another transaction for the bill is open.
     Open(TransactionKey, PurchaseError),
-    /// Anything that does not go away.
+    /// An obstacle that does not go away by waiting.
     Lasting(PurchaseError),
 }
 
 impl Purchases {
-    /// Refuses a payment whose bill another transaction may be paying, or has paid since the
-    /// inquiry. Prepaid purchases after an inquiry may be made several at once.
+    /// Refuses a payment when another transaction may be paying the bill, or has paid it since the
+    /// inquiry. Prepaid purchases are not refused: several may follow one inquiry concurrently.
     pub(super) async fn verify_bill(
         &self,
         order: &Order,
@@ -38,7 +44,7 @@ impl Purchases {
         })
     }
 
-    /// Returns what forbids the payment of a bill, if anything does.
+    /// Returns the first obstacle to the payment of a bill.
     pub(super) async fn bill_obstacle(
         &self,
         order: &Order,
@@ -81,13 +87,13 @@ impl Purchases {
     }
 }
 
-/// Returns true for what may have paid the bill: payments, and what is not known to be anything else.
+/// Returns true for a payment, and for a listed transaction without a record, which may be one.
 fn may_pay(listed: &ListedTransaction) -> bool {
     let record = listed.record.as_ref();
     record.is_none_or(|record| record.contents().operation() == Operation::PayPostpaid)
 }
 
-/// Builds the refusal of a payment for whose bill the list is full.
+/// Builds the refusal of a payment that does not fit in the full list of its bill.
 pub(super) fn full_bill(full: &FullBill) -> PurchaseError {
     match full {
         FullBill::Open(open) => open_payment(open),
@@ -95,6 +101,7 @@ pub(super) fn full_bill(full: &FullBill) -> PurchaseError {
     }
 }
 
+/// Builds the refusal of a payment while another one of the bill is open.
 fn open_payment(open: &ListedTransaction) -> PurchaseError {
     PurchaseError::BillPaymentOpen {
         reference_code: open.reference_code(),

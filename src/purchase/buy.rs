@@ -1,4 +1,4 @@
-//! One purchase or payment, from the call to its answer.
+//! A purchase or payment, from the call to its response.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +8,17 @@ use crate::{
     transaction::{Intent, State, Transaction},
 };
 
-/// A purchase as its caller sees it.
+/// The result of a purchase call.
 #[derive(Debug)]
 pub struct Purchase {
     /// The durable record.
     pub transaction: Arc<Transaction>,
-    /// Another call bought it, or is buying it.
+    /// Another call claimed the transaction.
     pub replayed: bool,
 }
 
 impl Purchases {
-    /// Buys, at most once, and waits as `wait` says.
+    /// Buys at most once per reference code, and waits for the result within `wait`.
     ///
     /// # Errors
     /// [`PurchaseError`]; a declined purchase is not an error.
@@ -27,7 +27,7 @@ impl Purchases {
         intent: Intent,
         wait: Wait,
     ) -> Result<Purchase, PurchaseError> {
-        // A caller that cannot wait may still learn of an earlier call.
+        // A caller that cannot wait may still receive the transaction of an earlier call.
         let waiter = self.ledger.admit_waiter();
         let mut updates = self.ledger.subscribe(&intent.key());
         let admission = self.admit(intent, waiter.is_some());
@@ -56,8 +56,8 @@ impl Purchases {
         }
     }
 
-    /// Waits for the transaction; returns it as known when the time is up. `is_ours`
-    /// when this call claimed it.
+    /// Waits for the transaction; returns its last known version when the time is up. `is_ours`
+    /// is true when this call claimed it.
     pub(super) async fn wait(
         &self,
         updates: &mut Subscription,
@@ -75,8 +75,8 @@ impl Purchases {
             .await;
         match waited {
             Ok(Waited::Known(transaction)) => Ok(transaction),
-            Ok(Waited::WentBack(_)) => Err(PurchaseError::OutcomeUnreadable(
-                "the store has lost what it held of the transaction".to_owned(),
+            Ok(Waited::RolledBack(_)) => Err(PurchaseError::OutcomeUnreadable(
+                "the store has lost the transaction".to_owned(),
             )),
             Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
         }

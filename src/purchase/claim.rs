@@ -7,7 +7,7 @@ use tracing::warn;
 use super::{
     admission::Admission,
     error::PurchaseError,
-    order::{Ordered, Wanted},
+    order::{AdmittedOrder, NewOrder},
     purchases::Purchases,
 };
 use crate::{
@@ -15,90 +15,84 @@ use crate::{
     transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
 };
 
-/// How often a lost race for NOT_SENT is run again.
-const RACES_MAX: u32 = 8;
+/// The number of tries to win the claim against concurrent calls.
+const CLAIM_TRIES_MAX: u32 = 8;
 
-/// What became of the claim of a reference code.
+/// The result of the claim of a reference code.
 pub(super) enum Claimed {
+    /// This call claimed it, and may send.
     Won(SendPermit),
+    /// This call claimed it; the failover guard quarantined the purchase, so nothing is sent.
     HeldBack(Arc<Transaction>),
+    /// Another call claimed it.
     Taken(Arc<Transaction>),
 }
 
+/// The reason why a claim may not be sent.
 pub(super) enum ClaimFault {
+    /// Determinate failure: this call stored no claim.
     Refused(PurchaseError),
+    /// The claim may be stored, and must be abandoned.
     Unconfirmed {
+        /// The token of the attempt.
         token: AttemptToken,
+        /// The error for the caller.
         error: PurchaseError,
     },
 }
 
 impl Purchases {
-    /// Claims the reference code, or finds whose it is. One whose attempt ended
-    /// NOT_SENT is armed again, by one winner.
+    /// Claims the reference code, or returns the transaction that has it. A transaction whose
+    /// attempt ended NOT_SENT is armed again; one of several concurrent calls wins.
     pub(super) async fn claim(&self, intent: Intent) -> Result<Claimed, ClaimFault> {
-        let wanted = match self.admit_order(&intent).await {
-            Ok(Ordered::Taken(stored)) => return Ok(Claimed::Taken(stored)),
-            Ok(Ordered::Wanted(wanted)) => *wanted,
-            Err(error) => return self.doubted(&intent, error).await,
+        let new_order = match self.admit_order(&intent).await {
+            Ok(AdmittedOrder::Taken(stored)) => return Ok(Claimed::Taken(stored)),
+            Ok(AdmittedOrder::New(new_order)) => *new_order,
+            Err(error) => return self.resolve_refusal(&intent, error).await,
         };
         let token = AttemptToken::new((self.ambient.random)());
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
         let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
         let unread = |error| ClaimFault::Refused(PurchaseError::NotClaimed(error));
-        let mut guard = self.failover.epoch().await.map_err(unread)?;
+        let mut epoch = self.failover.epoch().await.map_err(unread)?;
         let mut stored: Option<Arc<Transaction>> = None;
-        for _ in 0..RACES_MAX {
+        for _ in 0..CLAIM_TRIES_MAX {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
                 is_quarantined: self.failover.must_quarantine(
-                    &guard,
+                    &epoch,
                     &intent,
-                    &wanted.order,
+                    &new_order.order,
                     stored.as_deref(),
                 ),
             };
-            let Some(change) = self.arm(&intent, &wanted, stored.as_deref(), arming) else {
+            let Some(change) = self.arm(&intent, &new_order, stored.as_deref(), arming) else {
                 let known = stored.map(Claimed::Taken);
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
-            // Preparing a payment takes time, in which the store may have become unfit.
+            // The store may have become unfit while the payment was prepared.
             if self.failover.store_problem().is_some() {
-                let refused = self.replay_or(&intent, PurchaseError::StoreUnfit).await;
-                return match refused {
-                    Ok(Admission::Theirs(found) | Admission::Ours(found)) => {
-                        Ok(Claimed::Taken(found))
-                    }
-                    Err(error) => Err(ClaimFault::Refused(error)),
-                };
+                return self.refuse_unfit(&intent).await;
             }
-            let outcome = claim(&*self.store, change, guard.name()).await;
+            let outcome = claim(&*self.store, change, epoch.name()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
-                    self.ledger.publish(permit.transaction());
-                    let verified = self.verify_claimed(permit.transaction(), &wanted, &intent);
-                    return match verified.await.map_err(not_claimed)? {
-                        Ok(()) => Ok(Claimed::Won(permit)),
-                        Err(refused) => Err(unconfirmed(refused)),
-                    };
+                    let confirmed = self.confirm(permit, &new_order, &intent).await;
+                    return confirmed.map(Claimed::Won).map_err(unconfirmed);
                 }
                 Claim::Quarantined(transaction) => {
                     self.ledger.publish(&transaction);
-                    warn!(key = %intent.key(), "a purchase is held back by the failover guard");
+                    warn!(key = %intent.key(), "a purchase was quarantined by the failover guard; status checks settle it");
                     return Ok(Claimed::HeldBack(transaction));
                 }
                 Claim::Taken(found) => {
-                    self.verify_same(&found, &intent)
-                        .await
-                        .map_err(ClaimFault::Refused)?;
-                    self.verify_rearmable(&found, &wanted)
-                        .await
-                        .map_err(ClaimFault::Refused)?;
+                    let verified = self.verify_taken(&found, &new_order, &intent).await;
+                    verified.map_err(ClaimFault::Refused)?;
                     stored = Some(found);
                 }
                 Claim::OtherEpoch => {
-                    guard = self.failover.refresh().await.map_err(unread)?;
+                    epoch = self.failover.refresh().await.map_err(unread)?;
                     stored = None;
                 }
             }
@@ -106,15 +100,51 @@ impl Purchases {
         Err(ClaimFault::Refused(PurchaseError::Overtaken))
     }
 
-    /// Refuses to arm a transaction again whose account is not configured, or for another bill:
-    /// the inquiry code may have been given out again while two calls looked it up.
+    /// Returns the transaction that another call has claimed, or the refusal of a claim while the
+    /// store is unfit.
+    async fn refuse_unfit(&self, intent: &Intent) -> Result<Claimed, ClaimFault> {
+        match self.replay_or(intent, PurchaseError::StoreUnfit).await {
+            Ok(Admission::Theirs(found) | Admission::Ours(found)) => Ok(Claimed::Taken(found)),
+            Err(error) => Err(ClaimFault::Refused(error)),
+        }
+    }
+
+    /// Publishes a claimed transaction, and returns its permit if the conditions of its admission
+    /// still hold.
+    async fn confirm(
+        &self,
+        permit: SendPermit,
+        new_order: &NewOrder,
+        intent: &Intent,
+    ) -> Result<SendPermit, PurchaseError> {
+        self.ledger.publish(permit.transaction());
+        self.verify_claimed(permit.transaction(), new_order, intent)
+            .await
+            .map_err(PurchaseError::NotClaimed)??;
+        Ok(permit)
+    }
+
+    /// Verifies that the stored transaction matches the request, and may be armed again if its
+    /// attempt ended NOT_SENT.
+    async fn verify_taken(
+        &self,
+        stored: &Transaction,
+        new_order: &NewOrder,
+        intent: &Intent,
+    ) -> Result<(), PurchaseError> {
+        self.verify_same(stored, intent).await?;
+        self.verify_rearmable(stored, new_order).await
+    }
+
+    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
+    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
     async fn verify_rearmable(
         &self,
         stored: &Transaction,
-        wanted: &Wanted,
+        new_order: &NewOrder,
     ) -> Result<(), PurchaseError> {
         let is_free = matches!(stored.status().state, State::NotSent(_));
-        if is_free && !stored.order().is_same_bill(&wanted.order) {
+        if is_free && !stored.order().is_same_bill(&new_order.order) {
             return Err(PurchaseError::OtherContents {
                 field: "account_number",
                 sent: self.sent_before(&stored.key()).await,
@@ -129,20 +159,20 @@ impl Purchases {
         Ok(())
     }
 
-    /// Builds what is stored to begin, or to begin again where nothing was sent; `None`
-    /// where the reference code is taken. A transaction keeps its account.
+    /// Builds the change that begins a transaction, or arms a NOT_SENT one again; `None` when the
+    /// reference code is taken. A stored transaction keeps its account.
     fn arm(
         &self,
         intent: &Intent,
-        wanted: &Wanted,
+        new_order: &NewOrder,
         stored: Option<&Transaction>,
         arming: Arming,
     ) -> Option<Change> {
-        let (order, schedule) = (wanted.order.clone(), &self.settings.schedule);
+        let (order, schedule) = (new_order.order.clone(), &self.settings.schedule);
         match stored {
             None => {
                 let intent = Intent {
-                    account: wanted.account.clone(),
+                    account: new_order.account.clone(),
                     ..intent.clone()
                 };
                 let rules = self.settings.rules;

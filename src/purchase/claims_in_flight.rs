@@ -1,5 +1,6 @@
-//! The reference codes that this process is about to claim. A claim may be stored, and sent, after
-//! its caller was told that its deadline came: until then nobody may be told that nothing was sent.
+//! The reference codes whose claims are in flight in this process. A claim may be stored, and sent,
+//! after its caller's deadline has passed. Until the claim ends, no response may state that nothing
+//! was sent.
 
 use std::{
     collections::BTreeMap,
@@ -8,11 +9,11 @@ use std::{
 
 use crate::transaction::TransactionKey;
 
-/// How many claims of each reference code have begun and not ended.
+/// The number of claims in flight for each reference code.
 #[derive(Clone, Default)]
 pub struct ClaimsInFlight(Arc<Mutex<BTreeMap<TransactionKey, usize>>>);
 
-/// A claim that has begun; it ends when this is dropped.
+/// A claim in flight; it ends when this is dropped.
 pub(super) struct ClaimInFlight {
     claims: ClaimsInFlight,
     key: TransactionKey,
@@ -26,17 +27,18 @@ impl ClaimsInFlight {
         ClaimInFlight { claims, key }
     }
 
-    /// Returns true while a claim of the reference code has begun and not ended. Asked before the
-    /// store is read, so that a claim that ends in between is found there.
+    /// Returns true while a claim of the reference code is in flight. Call it before reading the
+    /// store, so that a claim that ends in between is found there.
     pub(super) fn contains(&self, key: &TransactionKey) -> bool {
         self.counts().contains_key(key)
     }
 
-    /// Returns true while another claim than the caller's own has begun and not ended.
+    /// Returns true while another claim than the caller's own is in flight.
     pub(super) fn is_contended(&self, key: &TransactionKey) -> bool {
         self.counts().get(key).is_some_and(|count| *count > 1)
     }
 
+    /// Locks the counts.
     fn counts(&self) -> MutexGuard<'_, BTreeMap<TransactionKey, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

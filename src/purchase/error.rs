@@ -1,4 +1,4 @@
-//! The reasons for which a purchase call has no transaction to show.
+//! The errors of purchase calls.
 
 use jiff::SignedDuration;
 
@@ -7,25 +7,25 @@ use crate::{
     transaction::{AccountName, NotPayable, NotSent},
 };
 
-/// Whether a purchase or payment under a reference code can have gone to OKEBAYAR. It is
-/// about the reference code, not about the call: an earlier call may have sent it.
+/// The send status of a reference code: a purchase or payment under it may have been sent to
+/// OKEBAYAR, or provably was not. It covers earlier calls too, not only this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The store was read: it holds nothing under the reference code, or NOT_SENT.
+    /// Nothing was sent: the store holds nothing under the reference code, or NOT_SENT.
     No,
-    /// Anything else.
+    /// Something may have been sent.
     Maybe,
 }
 
-/// Why a purchase call has no transaction to show.
+/// The reason why a purchase call returns no transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum PurchaseError {
     /// The account is not configured.
     #[error("there is no account {name:?}")]
     NoSuchAccount {
-        /// As the caller names it, or as the stored transaction does.
+        /// The account named by the caller, or by the stored transaction.
         name: AccountName,
-        /// About the reference code.
+        /// The send status of the reference code.
         sent: Sent,
     },
     /// The reference code was used with other contents (promise 5).
@@ -33,10 +33,10 @@ pub enum PurchaseError {
     OtherContents {
         /// The first field that differs.
         field: &'static str,
-        /// About the reference code.
+        /// The send status of the reference code.
         sent: Sent,
     },
-    /// The inquiry is not known here, or was forgotten since it expired.
+    /// The gateway does not know the inquiry, or deleted it after it expired.
     #[error("there is no such inquiry; inquire again")]
     NoSuchInquiry,
     /// Several accounts have an inquiry with this code.
@@ -48,67 +48,67 @@ pub enum PurchaseError {
     /// The inquiry belongs to another reference code.
     #[error("the inquiry was used under the reference code {reference_code}; {}", .holder.advice())]
     InquiryAlreadyUsed {
-        /// The other one.
+        /// The other reference code.
         reference_code: String,
-        /// What became of it.
+        /// The standing of its transaction.
         holder: Holder,
     },
     /// Another payment of the bill is open, and the caller does not acknowledge it.
     #[error(
-        "the bill may be being paid under the reference code {reference_code}, whose outcome is \
-         open; wait for that outcome (watch it), then use this reference code again if it FAILED. \
-         Never pay under another reference code meanwhile"
+        "another payment of the bill, under the reference code {reference_code}, may be in flight: \
+         its outcome is open; watch it until it is final, then retry under this reference code if \
+         it FAILED. Never pay under a third reference code meanwhile"
     )]
     BillPaymentOpen {
-        /// The other one.
+        /// The other reference code.
         reference_code: String,
     },
     /// Another payment of the bill succeeded after the inquiry was made, or may have.
     #[error(
         "the bill was paid under the reference code {reference_code}, and the inquiry was made \
-         before that, or less than {skew} after it (store.clock_skew); should the customer still \
-         owe something, inquire again"
+         before that, or less than {skew} after it (store.clock_skew); if the customer still owes \
+         something, inquire again"
     )]
     InquiryOutdated {
-        /// The other one.
+        /// The other reference code.
         reference_code: String,
-        /// By how much clocks may differ.
+        /// The greatest difference between two clocks.
         skew: SignedDuration,
     },
-    /// An inquiry for the same may have been sold, and nobody has settled that yet.
+    /// OKEBAYAR may have sold the same upon an inquiry, and no operator has settled that sale.
     #[error(
-        "this call sent nothing: OKEBAYAR may have sold this product for this account number \
-         already, when it answered an inquiry like a purchase; an operator must settle the \
-         transaction under reference code {reference_code} first"
+        "this call sent nothing: OKEBAYAR answered an inquiry like a purchase, and may have sold \
+         this product for this account number already; an operator must first settle the \
+         transaction under reference code {reference_code}"
     )]
     SoldByInquiry {
-        /// The reference code of that inquiry.
+        /// The reference code of the transaction that stands for the sale.
         reference_code: String,
     },
-    /// The inquiry cannot be used, and an earlier call may have been sent: the store
-    /// may have forgotten it.
-    #[error("{0}; but the store may have forgotten an earlier call, which may have been sent")]
+    /// The inquiry cannot be used, and the store may have lost the record of an earlier call,
+    /// which may have been sent.
+    #[error("{0}; the store may have lost the record of an earlier call, which may have been sent")]
     MayBeForgotten(String),
-    /// Too many purchases at once.
+    /// Too many purchases are queued, or too many callers are waiting.
     #[error("too many purchases are waiting to be sent")]
     Overloaded(Sent),
-    /// Concurrent calls armed the reference code first, every time.
-    #[error("other calls with the same reference code were faster")]
+    /// Concurrent calls won the claim in every try.
+    #[error("concurrent calls with the same reference code won the claim")]
     Overtaken,
     /// The attempt provably sent nothing.
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
     NothingSent(NotSent),
-    /// This call sent nothing: the store could not be read, or did not take the claim.
+    /// This call sent nothing: the store could not be read, or did not confirm the claim.
     #[error("this call sent nothing: {0}")]
     NotClaimed(StoreError),
-    /// The store failed its last verification, so it takes no claim.
+    /// The store failed its last verification, so the gateway claims nothing.
     #[error("this call sent nothing: the store failed its last verification")]
     StoreUnfit(Sent),
     /// The gateway is shutting down.
     #[error("this call sent nothing: the gateway is stopping")]
     Stopping(Sent),
-    /// The caller's deadline came before the store answered.
-    #[error("the deadline came before the store answered")]
+    /// The caller's deadline passed before the store answered.
+    #[error("the deadline passed before the store answered")]
     OutOfTime,
     /// Something may have been sent, and the outcome cannot be read.
     #[error("the outcome cannot be read: {0}")]
@@ -118,30 +118,31 @@ pub enum PurchaseError {
 /// The standing of the transaction that holds an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Its outcome is open, or may be.
+    /// Its outcome is open, or may be open.
     Open,
-    /// It paid, or was reversed.
+    /// It paid, or the payment was reversed.
     Settled,
-    /// It has no record: it was refused, or is about to be claimed.
+    /// It has no record: its call was refused, or has not claimed yet.
     Unclaimed,
 }
 
 impl Holder {
+    /// Returns the advice to a caller whose inquiry this transaction holds.
     fn advice(self) -> &'static str {
         match self {
             Self::Open => {
-                "its outcome is open: wait for that (watch it), and never pay under another \
+                "its outcome is open: watch it until it is final, and never pay under another \
                  reference code meanwhile"
             }
             Self::Settled => "read that transaction before you decide anything",
-            Self::Unclaimed => "use that one, or inquire again",
+            Self::Unclaimed => "use that reference code, or inquire again",
         }
     }
 }
 
 impl PurchaseError {
-    /// Returns the same error where another call may be sending under the reference code.
-    pub(super) fn in_doubt(self) -> Self {
+    /// Returns the error of a call while another call may be sending under the reference code.
+    pub(super) fn into_maybe_sent(self) -> Self {
         match self {
             Self::OtherContents { field, .. } => Self::OtherContents {
                 field,
@@ -151,7 +152,7 @@ impl PurchaseError {
         }
     }
 
-    /// Returns whether something can have been sent under the reference code.
+    /// Returns the send status of the reference code.
     #[must_use]
     pub fn sent(&self) -> Sent {
         match self {
@@ -167,7 +168,7 @@ impl PurchaseError {
             | Self::BillPaymentOpen { .. }
             | Self::InquiryOutdated { .. }
             | Self::NothingSent(_) => Sent::No,
-            // Not of this reference code, but the customer may have it.
+            // Sold under another reference code, but the customer may have received the product.
             Self::SoldByInquiry { .. }
             | Self::MayBeForgotten(_)
             | Self::Overtaken
@@ -178,11 +179,12 @@ impl PurchaseError {
     }
 }
 
+/// Returns the reason for NOT_SENT in words.
 fn not_sent_text(why: NotSent) -> &'static str {
     match why {
-        NotSent::Unreachable => "no connection could be made",
+        NotSent::Unreachable => "no connection could be established",
         NotSent::Overloaded => "it waited too long to be sent",
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
-        NotSent::Quarantined => "it was held back, and OKEBAYAR never received it",
+        NotSent::Quarantined => "it was quarantined, and OKEBAYAR never received it",
     }
 }

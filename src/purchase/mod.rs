@@ -1,7 +1,7 @@
 //! Purchases and payments: admission, claim, POST, outcome.
 //!
-//! A purchase runs in a task of its own from the claim on, so that neither a caller's cancel nor
-//! its deadline nor a shutdown can abort a POST that has started (promise 14).
+//! From the claim on, a purchase runs in a task of its own. So neither a cancellation or deadline
+//! of the caller nor a shutdown aborts a POST that has started (promise 14).
 //!
 //! ```text
 //! buy -> admission -> (order, bill)  -> claim -> recheck -> send -> outcome
@@ -17,11 +17,10 @@ mod claims_in_flight;
 mod error;
 mod order;
 mod outcome;
-mod pause;
 mod purchases;
 mod recheck;
 mod send;
-mod sent;
+mod send_status;
 mod unfinished;
 
 pub use buy::Purchase;

@@ -1,4 +1,4 @@
-//! The order of a request: what is to be sent, and under which inquiry.
+//! The order of a request: product and recipient, and the inquiry that it rests on.
 
 use std::sync::Arc;
 
@@ -16,24 +16,26 @@ use crate::{
     },
 };
 
-/// What a request comes to before the claim.
-pub(super) enum Ordered {
-    /// The reference code is taken by this transaction.
+/// The result of the admission of an order.
+pub(super) enum AdmittedOrder {
+    /// This transaction already has the reference code.
     Taken(Arc<Transaction>),
-    /// This is to be claimed.
-    Wanted(Box<Wanted>),
+    /// An order to be claimed.
+    New(Box<NewOrder>),
 }
 
 /// An order to be claimed, and the account that pays.
-pub(super) struct Wanted {
+pub(super) struct NewOrder {
+    /// The account that pays.
     pub(super) account: AccountName,
+    /// The product and recipient.
     pub(super) order: Order,
-    /// Binds the inquiry, if there is one.
+    /// The binding of its inquiry to the reference code, if it has an inquiry.
     pub(super) binding: Option<BindingNote>,
 }
 
-/// Returns what a request says of the inquiry that it means; `before` is what its reference code
-/// was to pay before.
+/// Returns the criteria by which a request selects its inquiry; `before` is the order of an earlier
+/// attempt under the reference code.
 pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> InquirySelector<'a> {
     match &intent.contents {
         Contents::PurchasePrepaid {
@@ -53,8 +55,8 @@ pub(super) fn meant<'a>(intent: &'a Intent, before: Option<&'a Order>) -> Inquir
 }
 
 impl Purchases {
-    /// Loads the inquiries under a code: those of the named account, or the only ones of all
-    /// accounts.
+    /// Loads the inquiries under a code: those of the named account, or of the only account that
+    /// has any.
     pub(super) async fn find_inquiries(
         &self,
         account: Option<&AccountName>,

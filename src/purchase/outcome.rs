@@ -1,13 +1,13 @@
-//! The outcome of a POST, stored however long the store is away.
+//! The outcome of a POST: stored, and retried while the store is unavailable.
 
 use std::sync::Arc;
 
+use backon::BackoffBuilder;
 use tracing::{error, warn};
 
 use super::{
-    pause::Pause,
     purchases::Purchases,
-    unfinished::{Place, WaitingOutcome},
+    unfinished::{Reservation, STORE_BACKOFF, STORE_RETRY_DELAY_MAX, WaitingOutcome},
 };
 use crate::{
     store::StoreError,
@@ -15,34 +15,35 @@ use crate::{
 };
 
 impl Purchases {
-    /// Stores what became of the POST, and does not stop trying: the caller waits,
-    /// and the check schedule is the safety net if this process dies first.
+    /// Stores the outcome of the POST, and retries without limit while the store is unavailable:
+    /// the caller waits for it. If this process dies first, status checks settle the transaction.
     pub(super) async fn store_outcome(
         &self,
         claimed: Arc<Transaction>,
         statement: Statement,
-        place: Place,
+        reservation: Reservation,
     ) {
         let key = claimed.key();
         let mut waiting = None;
-        let mut pause = Pause::default();
+        let mut backoff = STORE_BACKOFF.build();
         loop {
             match self.try_store_outcome(&claimed, &statement).await {
                 Ok(()) => break,
                 Err(problem) if problem.is_transient() => {
                     waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
-                    warn!(%key, %problem, "an outcome could not be stored yet");
-                    pause.wait().await;
+                    warn!(%key, %problem, "an outcome could not be stored yet; retrying");
+                    tokio::time::sleep(backoff.next().unwrap_or(STORE_RETRY_DELAY_MAX)).await;
                 }
                 Err(problem) => {
-                    error!(%key, %problem, "an outcome cannot be stored");
+                    error!(%key, %problem, "an outcome could not be stored; status checks settle it");
                     break;
                 }
             }
         }
-        drop((waiting, place));
+        drop((waiting, reservation));
     }
 
+    /// Stores the outcome of the POST once.
     async fn try_store_outcome(
         &self,
         claimed: &Arc<Transaction>,
@@ -53,19 +54,19 @@ impl Purchases {
             .review_already_paid(claimed, statement.clone())
             .await?;
         let observe = |current: &Transaction| {
-            // What one attempt did not send says nothing of another one.
+            // That one attempt sent nothing proves nothing about another one.
             let is_unsent = matches!(weighed.finding, Finding::NotSent { .. });
             let is_other = current.token() != claimed.token();
             if is_unsent && is_other {
                 return None;
             }
-            // The store lost the record, and holds something else under its reference code.
+            // The store lost the record, and holds another order under its reference code.
             let is_for_another = is_other && !current.is_same_order(claimed);
             if is_for_another {
                 error!(
                     key = %claimed.key(),
-                    "the outcome of a POST belongs to another order than the store holds; an \
-                     operator must settle it"
+                    "the outcome of a POST belongs to another order than the stored one; an \
+                     operator must settle the transaction"
                 );
             }
             let review =

@@ -21,7 +21,7 @@ use crate::{
 /// The settings of purchases.
 #[derive(Clone, Debug)]
 pub struct PurchaseSettings {
-    /// Purchases that wait to be sent or are being sent, at most.
+    /// The most purchases that wait to be sent or are being sent.
     pub queue: usize,
     /// The longest time that a purchase waits to be sent.
     pub queue_timeout: Duration,
@@ -34,7 +34,7 @@ pub struct PurchaseSettings {
     pub rules: Rules,
 }
 
-/// Buys and pays, each reference code at most once.
+/// The purchases and payments of one process: each reference code is sent at most once.
 pub struct Purchases {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ledger: Arc<Ledger>,
@@ -43,7 +43,7 @@ pub struct Purchases {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) inquiries: Arc<InquiryRecords>,
     pub(crate) sales: Arc<Sales>,
-    /// The slots in which OKEBAYAR is called.
+    /// The bound on concurrent calls to OKEBAYAR.
     pub(crate) slots: Arc<CallSlots>,
     /// One permit for each purchase that waits to be sent or is being sent.
     pub(crate) queue: Arc<Semaphore>,
@@ -57,7 +57,7 @@ pub struct Purchases {
 }
 
 impl Purchases {
-    /// Records how many purchases are queued and how many calls are in flight, as gauges.
+    /// Records the number of queued purchases and of calls in flight as gauges.
     pub fn record_occupancy(&self) {
         let queued = self.settings.queue - self.queue.available_permits();
         self.metrics.queue(queued, self.slots.in_use());

@@ -1,11 +1,11 @@
-//! The verification between claim and POST: what admission found may have changed since.
+//! The verification between claim and POST: the conditions of the admission may have changed since.
 
 use std::time::Duration;
 
 use super::{
     bill::{Obstacle, full_bill},
     error::PurchaseError,
-    order::Wanted,
+    order::NewOrder,
     purchases::Purchases,
 };
 use crate::{
@@ -14,25 +14,26 @@ use crate::{
     transaction::{Intent, Transaction},
 };
 
-/// The number and spacing of the reads in which a payment waits for another one to give way.
-const LOOKS: u32 = 40;
-const LOOK_PAUSE: Duration = Duration::from_millis(25);
+/// The most reads in which a payment waits for another one to be abandoned.
+const BILL_READS_MAX: u32 = 40;
+/// The time between two of these reads.
+const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Purchases {
-    /// Verifies what a claim rests on, after the claim and before the POST: the transaction still
-    /// has its inquiry, it is listed under its bill, nothing else pays that bill, and no inquiry has
-    /// bought the same.
+    /// Verifies the conditions of a claim, after the claim and before the POST: the inquiry is
+    /// still bound to the transaction, the transaction is listed under its bill, no other
+    /// transaction pays that bill, and no inquiry has sold the same.
     pub(super) async fn verify_claimed(
         &self,
         claimed: &Transaction,
-        wanted: &Wanted,
+        new_order: &NewOrder,
         intent: &Intent,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
         let key = claimed.key();
         if let Some(reference_code) = self.sales.open_sale_of(claimed.contents(), &key).await? {
             return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
         }
-        if let Some(note) = &wanted.binding {
+        if let Some(note) = &new_order.binding {
             let holder = binding::load_holder(&*self.store, note).await?;
             if holder.as_ref() != Some(&key) {
                 return Ok(Err(self.already_used(holder).await?));
@@ -42,12 +43,13 @@ impl Purchases {
         if let Err(full) = self.inquiries.secure_place(order, &key).await? {
             return Ok(Err(full_bill(&full)));
         }
-        for look in 1.. {
+        for read in 1.. {
             match self.bill_obstacle(order, intent).await? {
                 None => break,
-                // Of two that see each other one gives way, so that not both give up.
-                Some(Obstacle::Open(other, _)) if key < other && look < LOOKS => {
-                    tokio::time::sleep(LOOK_PAUSE).await;
+                // Of two payments that see each other, only the one with the greater key is
+                // abandoned at once. The other one waits for that.
+                Some(Obstacle::Open(other, _)) if key < other && read < BILL_READS_MAX => {
+                    tokio::time::sleep(BILL_READ_INTERVAL).await;
                 }
                 Some(Obstacle::Open(_, error) | Obstacle::Lasting(error)) => return Ok(Err(error)),
             }

@@ -22,50 +22,52 @@ use crate::{
 };
 
 impl Purchases {
-    /// Claims and sends, and stores the outcome; `tell` receives the transaction once it is claimed.
+    /// Claims, sends and stores the outcome. `reply` receives the transaction once it is claimed.
     pub(super) async fn claim_and_send(
         self: Arc<Self>,
         intent: Intent,
         slot: OwnedSemaphorePermit,
         claiming: ClaimInFlight,
-        tell: oneshot::Sender<Result<Admission, PurchaseError>>,
+        reply: oneshot::Sender<Result<Admission, PurchaseError>>,
     ) {
         let key = intent.key();
         let claimed_at = Instant::now();
-        let Some(place) = self.unfinished.place() else {
+        let Some(reservation) = self.unfinished.reserve() else {
             drop((slot, claiming));
             let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
-            let _ = tell.send(refused);
+            let _ = reply.send(refused);
             return;
         };
-        // Taken before the claim, so that no check of it can be due earlier.
+        // Measured from before the claim, so that no status check is due before the POST ends.
         let send_by = SendBy::after(self.settings.send_within, self.ambient);
         let claimed = self.claim(intent).instrument(info_span!("claim")).await;
         drop(claiming);
         match claimed {
             Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
-                // A caller that has gone does not matter from here on.
-                let _ = tell.send(Ok(Admission::Ours(transaction)));
+                // From here on the purchase does not depend on its caller.
+                let _ = reply.send(Ok(Admission::Ours(transaction)));
                 let (claimed, statement) = self.send(permit, claimed_at, send_by).await;
-                // The POST is over: only the purchase itself waits for the store.
+                // The POST has ended: waiting for the store must not hold a slot of the queue.
                 drop(slot);
-                self.store_outcome(claimed, statement, place).await;
+                self.store_outcome(claimed, statement, reservation).await;
             }
-            Ok(Claimed::HeldBack(transaction)) => drop(tell.send(Ok(Admission::Ours(transaction)))),
-            Ok(Claimed::Taken(transaction)) => drop(tell.send(Ok(Admission::Theirs(transaction)))),
-            Err(ClaimFault::Refused(error)) => drop(tell.send(Err(error))),
+            Ok(Claimed::HeldBack(transaction)) => {
+                drop(reply.send(Ok(Admission::Ours(transaction))));
+            }
+            Ok(Claimed::Taken(transaction)) => drop(reply.send(Ok(Admission::Theirs(transaction)))),
+            Err(ClaimFault::Refused(error)) => drop(reply.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
-                warn!(%key, %error, "a claim could not be confirmed; nothing is sent");
+                warn!(%key, %error, "a claim could not be confirmed; nothing is sent, and the claim is abandoned");
                 drop(slot);
-                self.abandon(key, token, place);
-                let _ = tell.send(Err(error));
+                self.abandon(key, token, reservation);
+                let _ = reply.send(Err(error));
             }
         }
     }
 
-    /// Sends what was claimed, once and before its time is past, and returns what became of
-    /// it. The sending slot is free again when it returns.
+    /// Sends a claimed purchase once, before `send_by`, and returns the outcome. Releases the
+    /// sending slot before it returns.
     async fn send(
         &self,
         permit: SendPermit,
@@ -92,14 +94,14 @@ impl Purchases {
                 account = %claimed.account(),
                 reference_code = %claimed.reference_code(),
                 problem,
-                "a purchase got no usable answer"
+                "a purchase received no usable answer; status checks settle it"
             );
         }
         (claimed, statement)
     }
 
-    /// Acquires a slot to send a claimed transaction; `None` where none is free in time, or an
-    /// inquiry may have bought the same while it waited: those share the slots.
+    /// Acquires a slot to send a claimed transaction; `None` when none is free in time, or OKEBAYAR
+    /// may have sold the same upon an inquiry meanwhile: inquiries share the slots.
     async fn sending_slot(
         &self,
         claimed: &Transaction,

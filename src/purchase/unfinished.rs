@@ -1,13 +1,13 @@
-//! Purchases that only the store still holds up: claims that could not be confirmed and
-//! are to be given up, and outcomes that could not be stored yet.
+//! Purchases that only wait for the store: unconfirmed claims that must be abandoned, and outcomes
+//! that are not stored yet.
 //!
-//! This process is the only proof of both: that nothing was sent, and what OKEBAYAR
-//! answered. So it forgets neither while it lives, and a shutdown waits for them. They
-//! hold no slot meanwhile: a store that comes back finds the queue free.
+//! Only this process knows both: that nothing was sent, and OKEBAYAR's answer. So it keeps both in
+//! memory as long as it runs, and a shutdown waits for them. They hold no slot meanwhile, so that
+//! the queue is free when the store returns.
 //!
-//! They are bounded by the claims made: each claim takes a [`Place`] before it is made
-//! and keeps it until it is confirmed and its outcome is stored, or until it is given
-//! up. Without a place no claim is made, so there is always room to give one up.
+//! Their number is bounded: each claim acquires a [`Reservation`] first, and keeps it until the
+//! outcome is stored or the claim is abandoned. Without a reservation nothing is claimed, so
+//! there is always room to abandon a claim.
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use backon::ExponentialBuilder;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -22,68 +23,91 @@ use tokio::{
 
 use crate::transaction::{AttemptToken, TransactionKey};
 
-/// The purchases that may be unfinished for each one that the queue holds. An entry
-/// takes some hundred bytes, and that of an outcome also its transaction.
-const PLACES_PER_QUEUED: usize = 16;
+/// The number of reservations for each purchase that the queue holds. An entry takes some hundred
+/// bytes, and the entry of an outcome also its transaction.
+const RESERVATIONS_PER_QUEUED: usize = 16;
 
-/// The right to begin a purchase: room for it until the store holds how it ended.
-pub(super) struct Place(#[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
+/// The longest delay between two tries of the store.
+pub(super) const STORE_RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+/// The backoff between tries of the store, without an end: 50 ms, doubled up to
+/// [`STORE_RETRY_DELAY_MAX`].
+pub(super) const STORE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(STORE_RETRY_DELAY_MAX)
+    .with_factor(2.0)
+    .without_max_times();
+
+/// The right to begin a purchase: room in memory until its outcome is stored.
+pub(super) struct Reservation(
+    #[expect(dead_code, reason = "held until dropped, never read")] OwnedSemaphorePermit,
+);
 
 /// A claim that may be stored and will not be sent.
 pub(super) struct Unconfirmed {
+    /// The claimed transaction.
     pub(super) key: TransactionKey,
+    /// The token of the claimed attempt.
     pub(super) token: AttemptToken,
-    /// Since when the store shows that it is not stored.
+    /// The time since which the store has not held the claim.
     pub(super) absent_since: Option<Instant>,
-    pub(super) _place: Place,
+    /// Released when the claim is abandoned.
+    pub(super) _reservation: Reservation,
 }
 
+/// The entries of [`Unfinished`], by a number of their own.
 #[derive(Default)]
 pub(super) struct Entries {
+    /// The claims to abandon.
     pub(super) claims: BTreeMap<u64, Unconfirmed>,
-    /// One task gives all claims up.
+    /// True while the one task that abandons all claims runs.
     is_worker_running: bool,
+    /// The transactions whose outcome waits for the store.
     pub(super) outcomes: BTreeMap<u64, TransactionKey>,
-    /// Numbers the entries.
+    /// The number of the latest entry.
     last: u64,
 }
 
 impl Entries {
+    /// Returns the number of a new entry.
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 }
 
-/// The purchases of this process that the store does not hold as they ended.
+/// The purchases of this process whose claim or outcome waits for the store.
 pub struct Unfinished {
-    places: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     entries: Mutex<Entries>,
 }
 
 impl Unfinished {
-    /// Makes room for a multiple of what the queue holds.
+    /// Builds the list, with a fixed number of reservations for each purchase of the queue.
     #[must_use]
     pub fn new(queue: usize) -> Self {
-        let places = queue
-            .saturating_mul(PLACES_PER_QUEUED)
+        let permits = queue
+            .saturating_mul(RESERVATIONS_PER_QUEUED)
             .min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(places)),
+            room: Arc::new(Semaphore::new(permits)),
             entries: Mutex::default(),
         }
     }
 
-    /// Reserves room for one more; `None` while the store holds up too many.
-    pub(super) fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    /// Reserves room for one more purchase; `None` while too many wait for the store.
+    pub(super) fn reserve(&self) -> Option<Reservation> {
+        Arc::clone(&self.room)
+            .try_acquire_owned()
+            .ok()
+            .map(Reservation)
     }
 
+    /// Locks the entries.
     pub(super) fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a claim; `true` when a worker is to be started.
+    /// Adds a claim; returns true when the caller must start the worker.
     pub(super) fn add(&self, claim: Unconfirmed) -> bool {
         let mut entries = self.entries();
         let number = entries.number();
@@ -91,20 +115,23 @@ impl Unfinished {
         !std::mem::replace(&mut entries.is_worker_running, true)
     }
 
-    /// The claims that are left; the worker ends when there are none.
+    /// Returns the remaining claims; the worker ends when there are none.
     pub(super) fn claims(&self) -> Vec<(u64, TransactionKey, AttemptToken)> {
         let mut entries = self.entries();
-        // SUBTLE: under one lock. 1. the worker sees that nothing is left; 2. a claim is
-        // added. Either 1 sees the claim, or 2 sees that no worker runs.
+        // SUBTLE: both steps hold the lock.
+        // 1. The worker finds no claim left, and clears the flag.
+        // 2. A caller adds a claim.
+        // In this order, 2 finds no running worker and starts one. In the other order, 1 finds
+        // the claim.
         entries.is_worker_running = !entries.claims.is_empty();
         let named =
             |(number, claim): (&u64, &Unconfirmed)| (*number, claim.key.clone(), claim.token);
         entries.claims.iter().map(named).collect()
     }
 
-    /// Notes whether a claim is absent from the store; `true` when it has been for so
-    /// long that no write of it can be on its way.
-    pub(super) fn is_gone(&self, number: u64, is_absent: bool, after: Duration) -> bool {
+    /// Records whether a claim is absent from the store. Returns true once it has been absent for
+    /// `after` without interruption: then no write of it can still be on its way.
+    pub(super) fn note_absence(&self, number: u64, is_absent: bool, after: Duration) -> bool {
         let mut entries = self.entries();
         let Some(claim) = entries.claims.get_mut(&number) else {
             return false;
@@ -121,13 +148,14 @@ impl Unfinished {
     }
 }
 
-/// An outcome that waits for the store.
+/// The entry of an outcome that waits for the store; removed when this is dropped.
 pub(super) struct WaitingOutcome<'a> {
     unfinished: &'a Unfinished,
     number: u64,
 }
 
 impl<'a> WaitingOutcome<'a> {
+    /// Adds the entry.
     pub(super) fn begin(unfinished: &'a Unfinished, key: &TransactionKey) -> Self {
         let mut entries = unfinished.entries();
         let number = entries.number();
@@ -145,6 +173,7 @@ impl Drop for WaitingOutcome<'_> {
 
 #[cfg(test)]
 mod tests {
+    use backon::BackoffBuilder;
     use uuid::Uuid;
 
     use super::*;
@@ -156,24 +185,25 @@ mod tests {
             key: TransactionKey::new(&reference),
             token: AttemptToken::new(Uuid::from_u128(1)),
             absent_since: None,
-            _place: unfinished.place().unwrap(),
+            _reservation: unfinished.reserve().unwrap(),
         }
     }
 
     #[test]
-    fn a_place_is_taken_until_the_purchase_is_finished() {
+    fn reservation_is_held_until_purchase_is_finished() {
         let unfinished = Unfinished::new(2);
-        let mut places: Vec<Place> = std::iter::from_fn(|| unfinished.place()).collect();
-        assert_eq!(places.len(), 2 * PLACES_PER_QUEUED);
-        drop(places.pop());
+        let mut reservations: Vec<Reservation> =
+            std::iter::from_fn(|| unfinished.reserve()).collect();
+        assert_eq!(reservations.len(), 2 * RESERVATIONS_PER_QUEUED);
+        drop(reservations.pop());
         unfinished.add(claim(&unfinished));
-        assert!(unfinished.place().is_none(), "the claim has it");
+        assert!(unfinished.reserve().is_none(), "the claim holds it");
         unfinished.entries().claims.clear();
-        assert!(unfinished.place().is_some());
+        assert!(unfinished.reserve().is_some());
     }
 
     #[test]
-    fn one_worker_is_started_for_all_claims_and_another_when_it_has_ended() {
+    fn worker_is_started_once_for_all_claims_and_again_after_it_ends() {
         let unfinished = Unfinished::new(2);
         assert!(unfinished.add(claim(&unfinished)));
         assert!(!unfinished.add(claim(&unfinished)));
@@ -185,14 +215,23 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_gone_only_after_it_was_absent_without_interruption() {
+    fn store_backoff_doubles_up_to_one_second_without_end() {
+        let delays = STORE_BACKOFF.build().take(100);
+        let delays: Vec<u128> = delays.map(|delay| delay.as_millis()).collect();
+        assert_eq!(delays[..7], [50, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(delays.len(), 100);
+        assert_eq!(delays[99], 1000);
+    }
+
+    #[test]
+    fn claim_is_dropped_only_after_uninterrupted_absence() {
         let unfinished = Unfinished::new(2);
         unfinished.add(claim(&unfinished));
         let number = unfinished.claims()[0].0;
         let long = Duration::from_hours(1);
-        assert!(!unfinished.is_gone(number, true, long));
-        assert!(unfinished.is_gone(number, true, Duration::ZERO));
-        assert!(!unfinished.is_gone(number, false, Duration::ZERO));
-        assert!(!unfinished.is_gone(number + 1, true, Duration::ZERO));
+        assert!(!unfinished.note_absence(number, true, long));
+        assert!(unfinished.note_absence(number, true, Duration::ZERO));
+        assert!(!unfinished.note_absence(number, false, Duration::ZERO));
+        assert!(!unfinished.note_absence(number + 1, true, Duration::ZERO));
     }
 }

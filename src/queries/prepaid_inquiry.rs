@@ -16,7 +16,7 @@ use crate::{
         answer::Answer, answer_error::AnswerError, inquiry::InquiryResult, query_error::QueryError,
         transport::TransportError,
     },
-    sales::{Keeping, PrepaidInquiryMade, Sales},
+    sales::{Sales, SentPrepaidInquiry, UnstoredSale},
     transaction::{
         AccountName, AccountNumber, ProductCode, ReferenceCode, State, StatusCode, TransactionKey,
     },
@@ -40,7 +40,7 @@ impl Queries {
             .get(account)
             .ok_or(QueryFailure::NoSuchAccount)?;
         let shared = reference_code.filter(|_| !upstream.own_inquiry_reference);
-        let made = PrepaidInquiryMade {
+        let made = SentPrepaidInquiry {
             account: account.clone(),
             reference_code: match &shared {
                 Some(shared) => shared.as_str().to_owned(),
@@ -72,7 +72,7 @@ impl Queries {
     async fn ask_prepaid(
         self: &Arc<Self>,
         upstream: &Upstream,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         shared: Option<ReferenceCode>,
     ) -> Result<InquiryResult, QueryFailure> {
         let (product, number) = (&made.product_code, &made.account_number);
@@ -155,9 +155,9 @@ impl Queries {
     /// Stores the result of a prepaid inquiry, or the sale that OKEBAYAR may have made of it.
     async fn keep_prepaid(
         self: &Arc<Self>,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         found: Result<InquiryResult, QueryError>,
-        keeping: Option<Keeping>,
+        keeping: Option<UnstoredSale>,
     ) -> Result<InquiryResult, QueryFailure> {
         match found {
             Ok(found) => self.keep(found).await,
@@ -172,7 +172,7 @@ impl Queries {
 }
 
 /// Counts a sale in this process before it is stored.
-fn begin_sale(sales: &Sales, made: &PrepaidInquiryMade) -> Keeping {
+fn begin_sale(sales: &Sales, made: &SentPrepaidInquiry) -> UnstoredSale {
     sales.begin(
         &made.product_code,
         &made.account_number,

@@ -1,8 +1,8 @@
-//! The claim of a reference code for a sale: a transaction that is never sent.
+//! The claim of a reference code for a possible sale: a transaction that is never sent.
 
 use std::sync::Arc;
 
-use super::{report::PrepaidInquiryMade, sales::Sales};
+use super::{report::SentPrepaidInquiry, sales::Sales};
 use crate::{
     store::{Claim, StoreError, claim},
     transaction::{
@@ -10,15 +10,16 @@ use crate::{
     },
 };
 
-/// How often a lost race for the reference code is run again.
-const RACES_MAX: u32 = 8;
+/// The number of tries to win the claim against concurrent calls.
+const CLAIM_TRIES_MAX: u32 = 8;
 
 impl Sales {
-    /// Claims the reference code of an inquiry for what may have been sold; `None` where a
-    /// transaction has it already. Nothing is sent: the permit ends here.
+    /// Claims the reference code of an inquiry for its possible sale; `None` when another
+    /// transaction has the reference code. Sends nothing: the permit ends here. Idempotent with the
+    /// same token.
     pub(super) async fn claim_sale(
         &self,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         token: AttemptToken,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let Ok(reference_code) = ReferenceCode::parse(made.reference_code.as_str()) else {
@@ -41,9 +42,9 @@ impl Sales {
             bill: BillGuards::default(),
             trace: None,
         };
-        let mut guard = self.failover.epoch().await?;
+        let mut epoch = self.failover.epoch().await?;
         let mut stored: Option<Arc<Transaction>> = None;
-        for _ in 0..RACES_MAX {
+        for _ in 0..CLAIM_TRIES_MAX {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
@@ -57,20 +58,20 @@ impl Sales {
                     Err(_) => return Ok(None),
                 },
             };
-            match claim(&*self.store, change, guard.name()).await? {
+            match claim(&*self.store, change, epoch.name()).await? {
                 Claim::Won(permit) => return Ok(Some(Arc::clone(permit.transaction()))),
                 Claim::Quarantined(transaction) => return Ok(Some(transaction)),
-                // What a try before this one claimed.
+                // An earlier try claimed it; its result was indeterminate.
                 Claim::Taken(found) if found.token() == token => return Ok(Some(found)),
                 Claim::Taken(found) => stored = Some(found),
                 Claim::OtherEpoch => {
-                    guard = self.failover.refresh().await?;
+                    epoch = self.failover.refresh().await?;
                     stored = None;
                 }
             }
         }
         Err(StoreError::Unavailable(
-            "other calls with the same reference code were faster".to_owned(),
+            "concurrent calls with the same reference code won the claim".to_owned(),
         ))
     }
 }

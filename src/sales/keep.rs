@@ -1,4 +1,5 @@
-//! Keeping a sale: as a transaction where that is possible, else among the orphan callbacks.
+//! The storage of a possible sale: as a transaction where possible, else among the orphan
+//! callbacks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,9 +7,9 @@ use tracing::{Instrument, error};
 
 use super::{
     note,
-    report::{PrepaidInquiryMade, Sale, SaleKept},
+    report::{Sale, SaleKept, SentPrepaidInquiry},
     sales::Sales,
-    unstored::Keeping,
+    unstored::UnstoredSale,
 };
 use crate::{
     notices::orphans::{self, Orphan},
@@ -17,47 +18,28 @@ use crate::{
     transaction::{AccountName, AttemptToken, Finding, Source, Statement, Transaction},
 };
 
-/// The pause before the store is asked again.
-const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long the caller waits for the sale to be kept; keeping it goes on.
+/// The time between two tries of the store.
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest time that the caller waits for the sale to be stored; the task continues after it.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Sales {
-    /// Keeps the answer to a prepaid inquiry that may have been a sale, however long the
-    /// store is away, and alerts. Purchases of the same are refused from `keeping` on.
+    /// Stores the answer to a prepaid inquiry that may have been a sale, and alerts. Retries while
+    /// the store is unavailable. Purchases of the same are refused while `unstored` exists.
     pub async fn keep_sale(
         self: &Arc<Self>,
-        made: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
         answer: Box<Answer>,
-        keeping: Keeping,
+        unstored: UnstoredSale,
     ) -> Sale {
         self.alert_sale(&made.account, &made.reference_code, &answer);
         let (code, price) = (answer.status_code(), answer.details.price);
         let (sales, sale) = (Arc::clone(self), made.clone());
-        let own = PrepaidInquiryMade {
+        let own = SentPrepaidInquiry {
             reference_code: self.ambient.reference_code(),
             ..made.clone()
         };
-        let storing = async move {
-            let token = AttemptToken::new((sales.ambient.random)());
-            loop {
-                let kept = sales.try_keep_sale(&sale, &own, &answer, token).await;
-                let problem = match kept {
-                    Ok(kept) => {
-                        drop(keeping);
-                        return kept;
-                    }
-                    Err(problem) => problem,
-                };
-                log_unkept(&sale.account, &sale.reference_code, &problem);
-                if !problem.is_transient() {
-                    // Nothing else keeps purchases back: this process does until it ends.
-                    std::mem::forget(keeping);
-                    return (sales.keep_orphan(&sale, &answer).await, sale.reference_code);
-                }
-                tokio::time::sleep(STORE_AGAIN_AFTER).await;
-            }
-        };
+        let storing = async move { sales.store_sale(sale, own, &answer, unstored).await };
         let storing = self.tasks.spawn(storing.in_current_span());
         let kept = match tokio::time::timeout(WAIT_MAX, storing).await {
             Ok(Ok(kept)) => kept,
@@ -73,8 +55,37 @@ impl Sales {
         }
     }
 
-    /// Keeps a sale for which there can be no transaction among the orphans.
-    async fn keep_orphan(&self, made: &PrepaidInquiryMade, answer: &Answer) -> SaleKept {
+    /// Stores a sale, and retries while the store is unavailable. Returns the place of the record,
+    /// and the reference code that it has.
+    async fn store_sale(
+        &self,
+        sale: SentPrepaidInquiry,
+        own: SentPrepaidInquiry,
+        answer: &Answer,
+        unstored: UnstoredSale,
+    ) -> (SaleKept, String) {
+        let token = AttemptToken::new((self.ambient.random)());
+        loop {
+            let problem = match self.try_keep_sale(&sale, &own, answer, token).await {
+                Ok(kept) => {
+                    drop(unstored);
+                    return kept;
+                }
+                Err(problem) => problem,
+            };
+            log_unkept(&sale.account, &sale.reference_code, &problem);
+            if !problem.is_transient() {
+                // The store holds nothing by which to refuse purchases of the same, so this process
+                // refuses them until it ends.
+                std::mem::forget(unstored);
+                return (self.keep_orphan(&sale, answer).await, sale.reference_code);
+            }
+            tokio::time::sleep(STORE_RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Stores a sale for which there can be no transaction among the orphan callbacks.
+    async fn keep_orphan(&self, made: &SentPrepaidInquiry, answer: &Answer) -> SaleKept {
         let orphan = self.orphan_of_sale(&made.account, &made.reference_code, answer);
         match orphans::add_orphan(&*self.store, &orphan).await {
             Ok(()) => SaleKept::Orphan,
@@ -82,9 +93,9 @@ impl Sales {
         }
     }
 
-    /// Keeps the answer to a postpaid inquiry that may have been a payment among the
-    /// orphans, however long the store is away: without an inquiry there is nothing to pay, so
-    /// there is no transaction.
+    /// Stores the answer to a postpaid inquiry that may have been a payment among the orphan
+    /// callbacks, and retries while the store is unavailable. There is no transaction: without a
+    /// usable inquiry there is no bill to pay.
     pub async fn keep_payment(
         self: &Arc<Self>,
         account: &AccountName,
@@ -100,7 +111,7 @@ impl Sales {
                 if !problem.is_transient() {
                     return SaleKept::Unkept;
                 }
-                tokio::time::sleep(STORE_AGAIN_AFTER).await;
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
             }
             SaleKept::Orphan
         };
@@ -115,6 +126,7 @@ impl Sales {
         }
     }
 
+    /// Counts a possible sale, and logs it as an error.
     fn alert_sale(&self, account: &AccountName, reference_code: &str, answer: &Answer) {
         self.metrics.inquiry_sold(account);
         let details = &answer.details;
@@ -125,10 +137,11 @@ impl Sales {
             trace_code = details.trace_code.as_ref().map(tracing::field::display),
             price = details.price.map(tracing::field::display),
             "inquiry was answered like a purchase and may have been sold; ask OKEBAYAR, then \
-             settle the transaction under this reference code, or see the orphan callbacks"
+             settle the transaction under this reference code, or look among the orphan callbacks"
         );
     }
 
+    /// Builds the orphan callback that stands for a possible sale.
     fn orphan_of_sale(
         &self,
         account: &AccountName,
@@ -144,18 +157,19 @@ impl Sales {
         }
     }
 
-    /// Keeps a sale under the reference code of the inquiry, or under `own` where a
-    /// transaction has that one, and returns which. Idempotent with the same token and `own`.
+    /// Stores a sale under the reference code of the inquiry, or under that of `own` when another
+    /// transaction has the former. Returns the reference code used. Idempotent with the same token
+    /// and `own`.
     async fn try_keep_sale(
         &self,
-        made: &PrepaidInquiryMade,
-        own: &PrepaidInquiryMade,
+        made: &SentPrepaidInquiry,
+        own: &SentPrepaidInquiry,
         answer: &Answer,
         token: AttemptToken,
     ) -> Result<(SaleKept, String), StoreError> {
         let mut kept_under = made;
         let mut claimed = match self.claim_sale(made, token).await {
-            // What is stored under that reference code cannot be read.
+            // The record under that reference code is unreadable.
             Err(StoreError::Corrupt { .. }) => None,
             claimed => claimed?,
         };
@@ -173,13 +187,13 @@ impl Sales {
         self.note_sold(&sold, &claimed.key()).await?;
         self.note_sale(claimed, answer).await?;
         if made.reference_code != reference_code {
-            // Nothing else in the store links the sale to the reference code of the inquiry.
+            // Only this orphan links the sale to the reference code of the inquiry.
             orphans::add_orphan(&*self.store, &orphan).await?;
         }
         Ok((SaleKept::Transaction, reference_code))
     }
 
-    /// Adds the answer to the transaction that stands for a sale.
+    /// Adds the answer to the evidence of the transaction that stands for a sale.
     async fn note_sale(
         &self,
         claimed: Arc<Transaction>,
@@ -188,13 +202,13 @@ impl Sales {
         let Some(upstream) = self.upstreams.get(claimed.account()) else {
             return Ok(());
         };
-        // The answer is known to be about this inquiry, whichever reference code stands for it.
+        // The answer belongs to this inquiry, even when the transaction has another reference code.
         let answer = Answer {
             reference_code: None,
             ..answer.clone()
         };
         let said = verdict::of_purchase(&answer, &claimed, upstream.client.code_lists());
-        // No release settles a transaction by itself that bears this one.
+        // No release, earlier ones included, settles a transaction with this finding automatically.
         let review = Statement::bare(Source::Answer, Finding::ChecksExhausted);
         let observe = |current: &Transaction| {
             let said = [review.clone(), said.clone()];
@@ -204,11 +218,12 @@ impl Sales {
     }
 }
 
+/// Logs a failed try to store a possible sale.
 fn log_unkept(account: &AccountName, reference_code: &str, problem: &StoreError) {
     error!(
         %account,
         reference_code,
         %problem,
-        "an inquiry that OKEBAYAR may have sold could not be kept"
+        "a possible sale upon an inquiry could not be kept in the store"
     );
 }

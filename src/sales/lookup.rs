@@ -1,14 +1,17 @@
-//! The open sales of a product and recipient, which a purchase must not buy again.
+//! The open sales of a product and recipient, which a purchase must not repeat.
 //!
-//! SUBTLE: the answer to an inquiry may arrive at any point of a purchase. 1. The purchase reads
-//! no sale; 2. the sale is stored; 3. the purchase is claimed and sent. So a purchase reads the
-//! sales again after its claim, and once more where it waited for a slot. A sale counts in this
-//! process from its answer on, however long the store is away.
+//! SUBTLE: the answer to an inquiry may arrive at any point of a purchase.
+//! 1. The purchase reads the sales, and finds none.
+//! 2. The sale is stored.
+//! 3. The purchase is claimed and sent.
+//!
+//! So a purchase reads the sales again after its claim, and once more after waiting for a slot. In
+//! this process a sale counts from its answer on, even while the store is unavailable.
 
 use super::{
     note::{self, Sold},
     sales::Sales,
-    unstored::Keeping,
+    unstored::UnstoredSale,
 };
 use crate::{
     failover::ListedTransaction,
@@ -17,21 +20,21 @@ use crate::{
 };
 
 impl Sales {
-    /// Counts a sale in this process from now on; purchases of the same are refused until the
-    /// returned value is dropped.
+    /// Registers a sale in this process. Purchases of the same are refused until the returned value
+    /// is dropped.
     #[must_use]
     pub fn begin(
         &self,
         product_code: &ProductCode,
         account_number: &AccountNumber,
         reference_code: &str,
-    ) -> Keeping {
+    ) -> UnstoredSale {
         let sold = note::sold(product_code, account_number);
         self.unstored.begin(sold, reference_code)
     }
 
-    /// Returns the reference code of an open sale of what a prepaid purchase buys, other than
-    /// the purchase's own record.
+    /// Returns the reference code of an open sale of the product and recipient of a prepaid
+    /// purchase, except the purchase's own record.
     pub async fn open_sale_of(
         &self,
         contents: &Contents,
@@ -46,12 +49,12 @@ impl Sales {
             return Ok(None);
         };
         let bought = note::sold(product_code, account_number);
-        // Before the store is read: a sale that is stored in between is found there.
+        // Read before the store, so that a sale that is stored in between is found there.
         if let Some(reference_code) = self.unstored.find(&bought) {
             return Ok(Some(reference_code));
         }
         let noted = note::noted(&*self.store, &bought).await?;
-        // Its own record is found by the claim.
+        // The claim finds the own record of the purchase.
         let others = noted.keys().iter().filter(|sale| *sale != key);
         let others: Vec<TransactionKey> = others.cloned().collect();
         let sales = self.failover.load_listed(&others).await?;
@@ -59,7 +62,8 @@ impl Sales {
         Ok(open.map(ListedTransaction::reference_code))
     }
 
-    /// Notes the transaction that stands for a sale. In a long note the settled ones make room.
+    /// Adds the transaction that stands for a sale to the note of its product and recipient.
+    /// Removes settled transactions from a full note.
     pub(super) async fn note_sold(
         &self,
         sold: &Sold,

@@ -1,5 +1,5 @@
-//! The transactions that stand for inquiries that OKEBAYAR may have sold: the note
-//! `sold:<hash of product and account number>` names them.
+//! The notes of possible sales. The note `sold:<hash of product and account number>` lists the
+//! transactions that stand for the sales of one product to one recipient.
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -10,16 +10,16 @@ use crate::{
     transaction::{AccountNumber, ProductCode, TransactionKey},
 };
 
-/// The time for which the note is kept: as long as other marks of reference codes.
+/// The retention of a note: the same as of other marks of reference codes.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// A product and its recipient, whichever form its caller wrote.
+/// The name of the note of a product and recipient, independent of how callers write the recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sold(String);
 
 impl Sold {
-    /// Names what was sold. `recipient` is the one form of all texts for one recipient. A hash
-    /// keeps it out of the store and the log.
+    /// Builds the name from the normalized `recipient`. Hashes it, to keep the recipient out of the
+    /// store and the log.
     #[must_use]
     pub fn new(product_code: &ProductCode, recipient: &str) -> Self {
         let about = format!("{product_code}/{recipient}");
@@ -28,7 +28,7 @@ impl Sold {
     }
 }
 
-/// Reads the transactions of inquiries that may have been sold.
+/// Reads the transactions in a note.
 ///
 /// # Errors
 /// [`StoreError`] when they cannot be read.
@@ -36,11 +36,11 @@ pub async fn noted(store: &dyn Store, sold: &Sold) -> Result<KeyList, StoreError
     KeyList::read(store, &sold.0).await
 }
 
-/// Notes the transaction of an inquiry that may have been sold, in the place of `evicted`;
-/// `false` when the note is no longer as it was read.
+/// Adds a transaction to a note, and removes `evicted`, by compare-and-set. Returns false when the
+/// note has changed since it was read.
 ///
 /// # Errors
-/// [`StoreError`] when it may not be stored.
+/// [`StoreError`] on an indeterminate result or a failure.
 pub async fn note(
     store: &dyn Store,
     sold: &Sold,
@@ -56,8 +56,8 @@ pub async fn note(
     read.put_last(store, &sold.0, key, evicted, keep).await
 }
 
-/// Builds the name of what is sold or bought. Callers write one mobile number in several forms, and other
-/// numbers with and without separators.
+/// Normalizes the recipient, and builds the name of its note. Callers write one mobile number in
+/// several forms, and other numbers with and without separators.
 #[must_use]
 pub fn sold(product_code: &ProductCode, account_number: &AccountNumber) -> Sold {
     let text = account_number.as_str();

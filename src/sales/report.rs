@@ -1,33 +1,33 @@
-//! The report about an inquiry that may have been sold.
+//! The report of a possible sale upon an inquiry.
 
 use crate::transaction::{AccountName, AccountNumber, Amount, ProductCode, StatusCode};
 
-/// A report about an inquiry that may have been sold.
+/// A report of a possible sale upon an inquiry.
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// The reference code of the inquiry.
     pub inquired_under: String,
-    /// The reference code of the transaction that stands for it. It differs where a
-    /// transaction had the reference code of the inquiry already.
+    /// The reference code of the transaction that stands for the sale. It differs from that of the
+    /// inquiry when another transaction had the latter already.
     pub reference_code: String,
     /// The status code of the answer.
     pub code: Option<StatusCode>,
-    /// The price that it names.
+    /// The price in the answer.
     pub price: Option<Amount>,
-    /// Where it is kept.
+    /// The place of its record.
     pub kept: SaleKept,
 }
 
-/// Where an inquiry that may have been sold is kept.
+/// The place of the record of a possible sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaleKept {
-    /// As a transaction that needs review.
+    /// A transaction in NEEDS_REVIEW.
     Transaction,
-    /// Among the orphan callbacks: there can be no transaction.
+    /// The orphan callbacks: there can be no transaction.
     Orphan,
-    /// Not yet: the store does not answer, and is tried again.
+    /// None yet: the store is unavailable, and the gateway retries.
     NotYet,
-    /// Nowhere: the store cannot hold it.
+    /// None: the store cannot hold the record.
     Unkept,
 }
 
@@ -41,32 +41,34 @@ impl std::fmt::Display for Sale {
         } = self;
         write!(
             f,
-            "OKEBAYAR answered the inquiry under reference code {inquired_under} like a purchase \
+            "OKEBAYAR answered the inquiry under reference code {inquired_under} like a purchase, \
              and may have sold the product; do not buy it again: "
         )?;
         match kept {
             SaleKept::Transaction => write!(
                 f,
-                "it is kept as a transaction under reference code {reference_code}, which an \
-                 operator must settle"
+                "an operator must settle the transaction under reference code {reference_code}, which \
+                 stands for the sale"
             ),
             SaleKept::Orphan => {
-                f.write_str("it is among the orphan callbacks; an operator must ask OKEBAYAR")
+                f.write_str("an operator must ask OKEBAYAR; the sale is among the orphan callbacks")
             }
             SaleKept::NotYet => f.write_str(
-                "the store does not answer, and gets it once it does; an operator must ask OKEBAYAR",
+                "an operator must ask OKEBAYAR; the store does not answer, and the gateway retries",
             ),
-            SaleKept::Unkept => f.write_str("the store cannot hold it; an operator must ask OKEBAYAR"),
+            SaleKept::Unkept => f.write_str(
+                "an operator must ask OKEBAYAR; the store cannot hold a record of the sale",
+            ),
         }
     }
 }
 
-/// A prepaid inquiry as it was made.
+/// A prepaid inquiry that was sent.
 #[derive(Clone)]
-pub struct PrepaidInquiryMade {
-    /// The account that was inquired with.
+pub struct SentPrepaidInquiry {
+    /// The account that sent it.
     pub account: AccountName,
-    /// The reference code that it was sent under.
+    /// The reference code under which it was sent.
     pub reference_code: String,
     /// The product.
     pub product_code: ProductCode,

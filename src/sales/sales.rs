@@ -1,4 +1,4 @@
-//! The sales of one store.
+//! The possible sales of one store.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     transaction::{Rules, Schedule},
 };
 
-/// The inquiries that OKEBAYAR may have sold.
+/// The possible sales: inquiries that OKEBAYAR answered like purchases.
 pub struct Sales {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ledger: Arc<Ledger>,

@@ -1,4 +1,4 @@
-//! The sales that this process has received and not stored yet.
+//! The possible sales that this process has received and not stored yet.
 
 use std::{
     collections::BTreeMap,
@@ -7,50 +7,53 @@ use std::{
 
 use super::note::Sold;
 
-/// The sales that this process has seen and not stored yet, by a number of their own.
+/// The possible sales that are not stored yet, by a number of their own.
 #[derive(Clone, Default)]
-pub struct UnstoredSales(Arc<Mutex<(u64, BTreeMap<u64, Unstored>)>>);
+pub struct UnstoredSales(Arc<Mutex<(u64, BTreeMap<u64, Entry>)>>);
 
-struct Unstored {
+/// The entry of an unstored sale.
+struct Entry {
     sold: Sold,
     reference_code: String,
 }
 
-/// A sale that is being stored; purchases are free of it when this is dropped.
-pub struct Keeping {
+/// A possible sale that is not stored yet. While this exists, purchases of the same are refused.
+pub struct UnstoredSale {
     sales: UnstoredSales,
     number: u64,
 }
 
 impl UnstoredSales {
-    /// Begins to store a sale.
-    pub(super) fn begin(&self, sold: Sold, reference_code: &str) -> Keeping {
+    /// Registers a sale.
+    pub(super) fn begin(&self, sold: Sold, reference_code: &str) -> UnstoredSale {
         let mut sales = self.lock();
         sales.0 += 1;
         let number = sales.0;
-        let unstored = Unstored {
+        let entry = Entry {
             sold,
             reference_code: reference_code.to_owned(),
         };
-        sales.1.insert(number, unstored);
-        Keeping {
+        sales.1.insert(number, entry);
+        UnstoredSale {
             sales: self.clone(),
             number,
         }
     }
 
+    /// Returns the reference code of an unstored sale of this product and recipient.
     pub(super) fn find(&self, sold: &Sold) -> Option<String> {
         let sales = self.lock();
         let found = sales.1.values().find(|sale| sale.sold == *sold);
         found.map(|sale| sale.reference_code.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Unstored>)> {
+    /// Locks the last number and the entries.
+    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Entry>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Keeping {
+impl Drop for UnstoredSale {
     fn drop(&mut self) {
         self.sales.lock().1.remove(&self.number);
     }

@@ -1,4 +1,4 @@
-//! The answers to "can anything have been sent under this reference code?".
+//! The send status of a reference code, and the verification of replays.
 
 use super::{
     claim::{ClaimFault, Claimed},
@@ -8,9 +8,9 @@ use super::{
 use crate::transaction::{Intent, State, Transaction, TransactionKey};
 
 impl Purchases {
-    /// Returns true when a reference code may have been sent although the caller cannot be shown a
-    /// transaction: another account's is stored under it, a claim of it has begun, or the store
-    /// may have lost it and the code is not provably newer.
+    /// Returns true when a reference code may have been sent although there is no transaction for
+    /// the caller: the store holds one of another account, a claim is in flight, or the store may
+    /// have lost the record and the code is not provably newer than the loss.
     pub async fn may_have_sent(&self, key: &TransactionKey) -> bool {
         let is_being_claimed = self.claims.contains(key);
         if is_being_claimed || !matches!(self.ledger.load(key).await, Ok(None)) {
@@ -19,10 +19,10 @@ impl Purchases {
         self.failover.may_have_forgotten(key).await
     }
 
-    /// Returns whether something can have been sent under a reference code that the store holds,
-    /// for a call that has begun one claim of it at most.
+    /// Returns the send status of a stored reference code, for a call that has at most one claim of
+    /// it in flight.
     pub(super) async fn sent_before(&self, key: &TransactionKey) -> Sent {
-        // Before the store is read: a claim that ends in between is found there.
+        // Read before the store, so that a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(key);
         match self.ledger.load(key).await {
             Ok(Some(stored)) if !is_contended && self.failover.is_unsent(&stored).await => Sent::No,
@@ -30,9 +30,8 @@ impl Purchases {
         }
     }
 
-    /// Verifies that a stored transaction is what the call wants: the same contents,
-    /// under the same spelling, and paid by the account that it names, if it names one
-    /// (promise 5).
+    /// Verifies that a stored transaction matches the request: the same contents, the same spelling
+    /// of the reference code, and the account that the request names, if it names one (promise 5).
     pub(super) async fn verify_same(
         &self,
         stored: &Transaction,
@@ -57,10 +56,10 @@ impl Purchases {
         Err(PurchaseError::OtherContents { field, sent })
     }
 
-    /// Returns the transaction that another call has begun since under the reference code, a
-    /// refusal, or the doubt whether an earlier call was sent that the store forgot: nobody may
-    /// conclude from a lost inquiry that nothing was paid.
-    pub(super) async fn doubted(
+    /// Resolves the refusal of a call. Returns the transaction that another call has claimed since,
+    /// the refusal itself, or [`PurchaseError::MayBeForgotten`] when the store may have lost the
+    /// record of an earlier call: a lost inquiry does not prove that nothing was paid.
+    pub(super) async fn resolve_refusal(
         &self,
         intent: &Intent,
         refusal: PurchaseError,
@@ -78,7 +77,7 @@ impl Purchases {
             return Err(ClaimFault::Refused(refusal));
         }
         let key = intent.key();
-        // Before the store is read: a claim that ends in between is found there.
+        // Read before the store, so that a claim that ends in between is found there.
         let is_contended = self.claims.is_contended(&key);
         let refused = match self.ledger.load(&key).await {
             Ok(Some(stored)) if !matches!(stored.status().state, State::NotSent(_)) => {
@@ -96,8 +95,7 @@ impl Purchases {
     }
 }
 
-/// Returns true when a stored transaction is for the customer that the caller names, if it names
-/// one.
+/// Returns true when the caller names the customer of a stored transaction, or no customer.
 fn is_for(stored: &Transaction, intent: &Intent) -> bool {
     let named = intent.bill.account_number.as_ref();
     named.is_none_or(|number| stored.order().is_for(number))

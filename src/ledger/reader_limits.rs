@@ -1,4 +1,4 @@
-//! The bounds on concurrent watchers and waiters.
+//! The limits on concurrent watchers and waiters.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use super::records::Ledger;
 use crate::telemetry::Metrics;
 
-/// The admission of one caller that waits for an outcome; it ends when this is dropped.
+/// The permit of one caller that waits for an outcome; released when this is dropped.
 pub struct Waiter<'a> {
     metrics: &'a Metrics,
     _permit: SemaphorePermit<'a>,
@@ -20,12 +20,12 @@ impl Drop for Waiter<'_> {
 }
 
 impl Ledger {
-    /// Admits one watcher; `None` when too many watch.
+    /// Acquires the permit of one watcher; `None` when the limit is reached.
     pub(super) fn admit_watcher(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.watchers).try_acquire_owned().ok()
     }
 
-    /// Admits one caller that waits; `None` when too many wait.
+    /// Acquires the permit of one waiting caller; `None` when the limit is reached.
     pub fn admit_waiter(&self) -> Option<Waiter<'_>> {
         let permit = self.waiters.try_acquire().ok()?;
         let metrics = &self.metrics;
