@@ -1,4 +1,4 @@
-//! The HTTP listener for OKEBAYAR's callbacks (API page, section 4): its routes and responses.
+//! The HTTP listener for OKEBAYAR's callbacks (docs/OKEBAYAR.md, section 4): its routes and responses.
 //!
 //! It accepts `GET` with query parameters, or `POST` with JSON, XML or a form, at
 //! `/callbacks/{account}[/{secret}]`. It responds 200 only once the callback is stored (promise

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Marks a reference code as used for an inquiry, because a status check may then return the
-/// inquiry (API page, 3.2).
+/// inquiry (docs/OKEBAYAR.md, section 3.2).
 ///
 /// # Errors
 /// [`StoreError`] on an indeterminate result; then do not inquire.

@@ -1,4 +1,4 @@
-//! OKEBAYAR's texts to the partner (API page, section 3): a list of texts, a note with the mentions
+//! OKEBAYAR's texts to the partner (docs/OKEBAYAR.md, section 3): a list of texts, a note with the mentions
 //! of each text, and a note that bounds the number of new texts of an account.
 //!
 //! Texts that differ from purchase to purchase would push announcements out of the list, and each

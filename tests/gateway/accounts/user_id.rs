@@ -33,7 +33,7 @@ async fn duplicate_user_id_is_rejected_by_configuration_check() {
         .set("accounts.second.pin", CANARY_PIN);
     let output = refused(&world, &["serve", "--check"]).await;
     assert!(
-        output.contains("accounts.second.userid: it is the user id of account main"),
+        output.contains("accounts.second.userid: duplicates the user id of account main"),
         "{output}"
     );
 }
