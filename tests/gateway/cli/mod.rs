@@ -1,0 +1,5 @@
+//! The command line.
+
+pub mod call;
+pub mod commands;
+pub mod completions;
