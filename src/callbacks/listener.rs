@@ -5,6 +5,9 @@
 //! 12). An unauthenticated client learns nothing, and occupies neither memory nor time. The checks
 //! run in this order: address and secret, rate, then a bounded body in bounded time.
 
+use opentelemetry_semantic_conventions::attribute::{
+    HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, OTEL_STATUS_CODE,
+};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -84,10 +87,10 @@ async fn receive(
         "callback",
         otel.name = %format_args!("{method} {ROUTE}"),
         otel.kind = "server",
-        otel.status_code = tracing::field::Empty,
-        http.request.method = %method,
-        http.route = ROUTE,
-        http.response.status_code = tracing::field::Empty,
+        { OTEL_STATUS_CODE } = tracing::field::Empty,
+        { HTTP_REQUEST_METHOD } = %method,
+        { HTTP_ROUTE } = ROUTE,
+        { HTTP_RESPONSE_STATUS_CODE } = tracing::field::Empty,
         okebayar.account = tracing::field::Empty,
     );
     // An unreadable path matches no account.
@@ -101,9 +104,9 @@ async fn receive(
     };
     listener.recorder.metrics.callback(result);
     let (status, text) = response_to(&received);
-    span.record("http.response.status_code", status.as_u16());
+    span.record(HTTP_RESPONSE_STATUS_CODE, status.as_u16());
     if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
+        span.record(OTEL_STATUS_CODE, "ERROR");
     }
     (status, text)
 }

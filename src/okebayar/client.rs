@@ -1,6 +1,10 @@
 //! The client of one OKEBAYAR account: one request, one parsed answer, traced and observed. Its
 //! operations are in `operations/`, one file for each.
 
+use opentelemetry_semantic_conventions::attribute::{
+    ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, OTEL_STATUS_CODE, SERVER_ADDRESS,
+    SERVER_PORT,
+};
 use std::{sync::Arc, time::Instant};
 
 use tracing::{Instrument, Span, info, info_span};
@@ -115,14 +119,14 @@ impl Client {
                     let code = answer.status_code().map(|code| code.to_string());
                     span.record("okebayar.status", code.as_deref().unwrap_or(OTHER_STATUS));
                 }
-                span.record("http.response.status_code", 200);
+                span.record(HTTP_RESPONSE_STATUS_CODE, 200);
             }
             Err(error) => {
                 if let AnswerError::HttpStatus(status) = error {
-                    span.record("http.response.status_code", status);
+                    span.record(HTTP_RESPONSE_STATUS_CODE, status);
                 }
-                span.record("error.type", error.kind());
-                span.record("otel.status_code", "ERROR");
+                span.record(ERROR_TYPE, error.kind());
+                span.record(OTEL_STATUS_CODE, "ERROR");
             }
         }
         if let Some(observer) = &self.observer {
@@ -138,12 +142,12 @@ impl Client {
         info_span!(
             "POST",
             otel.kind = "client",
-            otel.status_code = tracing::field::Empty,
-            http.request.method = "POST",
-            http.response.status_code = tracing::field::Empty,
-            server.address = server.map(|server| server.0.as_str()),
-            server.port = server.map(|server| server.1),
-            error.type = tracing::field::Empty,
+            { OTEL_STATUS_CODE } = tracing::field::Empty,
+            { HTTP_REQUEST_METHOD } = "POST",
+            { HTTP_RESPONSE_STATUS_CODE } = tracing::field::Empty,
+            { SERVER_ADDRESS } = server.map(|server| server.0.as_str()),
+            { SERVER_PORT } = server.map(|server| server.1),
+            { ERROR_TYPE } = tracing::field::Empty,
             okebayar.account = observer.map(|observer| observer.account.as_str()),
             okebayar.transactioncode = body.transaction_code(),
             okebayar.productcode = body.product_code(),
