@@ -18,7 +18,7 @@ const CHECK_NOW_EXTRA: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// Too many callers wait for an outcome.
-    #[error("too many callers wait for an outcome; retry later")]
+    #[error("too many callers wait for an outcome")]
     TooManyWaiting,
     /// The store no longer holds the transaction.
     #[error("the store has lost the transaction")]

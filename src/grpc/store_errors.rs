@@ -8,9 +8,10 @@ use crate::{purchase::Sent, store::StoreError};
 /// Maps the error of a read. An earlier call may have been sent.
 pub(super) fn to_status(error: &StoreError) -> Status {
     let (code, reason, problem) = problem(error);
-    let message = match error {
-        StoreError::Unavailable(_) => format!("{problem}; call again"),
-        _ => problem.to_owned(),
+    let message = if error.is_transient() {
+        format!("{problem}; call again")
+    } else {
+        problem.to_owned()
     };
     status(code, reason, Sent::Maybe, message)
 }

@@ -56,8 +56,8 @@ pub enum PurchaseError {
     /// Another payment of the bill is open, and the caller does not acknowledge it.
     #[error(
         "another payment of the bill, under the reference code {reference_code}, may be in flight: \
-         its outcome is open; watch it until it is final, then retry under this reference code if \
-         it FAILED. Never pay under a third reference code meanwhile"
+         its outcome is open; wait until it is final (watch it), then retry under this reference \
+         code if it FAILED. Never pay under a third reference code meanwhile"
     )]
     BillPaymentOpen {
         /// The other reference code.

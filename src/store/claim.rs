@@ -53,6 +53,10 @@ pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Cla
         Ok(Commit::Conflict(Some(stored))) => Ok(won_or_taken(change, stored)),
         Ok(Commit::Conflict(None)) => Err(StoreError::Unavailable(NOT_STORED.to_owned())),
         Err(error) if error.is_indeterminate() => read_back(store, change).await,
+        Err(error) if error.is_transient() => {
+            // The claim is not stored. Another call may have claimed before it, and is replayed.
+            claimed_by_another(store, &change).await.ok_or(error)
+        }
         Err(error) => Err(error),
     }
 }
@@ -74,6 +78,15 @@ async fn read_back(store: &dyn Store, change: Change) -> Result<Claim, StoreErro
         // The commit may still arrive, and fit.
         None => Err(unknown(NOT_STORED)),
     }
+}
+
+/// Returns the claim of another call that the store holds instead of a claim that it refused.
+async fn claimed_by_another(store: &dyn Store, change: &Change) -> Option<Claim> {
+    let loaded = store.load(&change.transaction.key()).await;
+    let stored = loaded.ok().flatten()?;
+    let is_other = stored.token() != change.transaction.token();
+    let has_changed = change.from != Some(stored.base());
+    (is_other && has_changed).then_some(Claim::Taken(stored))
 }
 
 /// Compares the stored attempt token with the claim's own.

@@ -6,13 +6,15 @@ use okebayar_gateway::{
     ledger::{Wait, WaitUntil},
     purchase::{PurchaseError, Sent},
     store::{Commit, Store},
-    transaction::{AttemptToken, Contents, InquiryCode, State, Transaction},
+    transaction::{
+        AttemptToken, Contents, Finding, InquiryCode, Source, State, Statement, Transaction,
+    },
 };
 use tokio::time::Instant;
 
 use crate::support::{
     bench::{Bench, bench, buy, intent},
-    core::{RULES, arming, schedule, wish},
+    core::{RULES, arming, at, schedule, wish},
     faulty_store::Fault,
     process::PATIENCE,
 };
@@ -140,8 +142,13 @@ async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     let (_, order) = wish("reference-1", "PULSA10");
     let token = AttemptToken::new(uuid::Uuid::from_u128(7));
     let begun = Transaction::begin(wanted, order, arming(token, 0), RULES, &schedule());
-    let stored = bench.store.inner.commit(&begun, None).await.unwrap();
-    assert!(matches!(stored, Commit::Done));
+    // It is answered already, so that the replay need not wait for that.
+    let pending = Statement::bare(Source::Answer, Finding::Pending);
+    let answered = begun.transaction.observe([pending], at(1), &schedule());
+    for change in [begun.clone(), answered.unwrap()] {
+        let stored = bench.store.inner.commit(&change, None).await.unwrap();
+        assert!(matches!(stored, Commit::Done));
+    }
     bench.store.go_on.notify_one();
     let joined = buying.await.unwrap().unwrap();
     assert!(joined.replayed);
