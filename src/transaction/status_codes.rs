@@ -145,7 +145,7 @@ const DOCUMENTED: [(u16, StatusCodeEntry); 37] = [
     row(205, "wrong product code", AsPurchase::Failed, AsCheck::Failed, Refused(WrongData), Some(Why::WrongProductCode), Listable),
     row(206, "bad format", AsPurchase::Failed, AsCheck::AboutCheck, Refused(WrongData), Some(Why::BadFormat), Rejected),
     row(207, "authentication: user id, PIN or signature wrong", AsPurchase::CredentialsRefused, AsCheck::AboutCheck, Refused(GatewayCredentials), Some(Why::GatewayCredentials), Rejected),
-    row(208, "duplicate: says nothing about the first request's outcome", AsPurchase::Inconclusive, AsCheck::Inconclusive, Refused(Aborted), None, Rejected),
+    row(208, "duplicate: proves nothing about the outcome of the first request", AsPurchase::Inconclusive, AsCheck::Inconclusive, Refused(Aborted), None, Rejected),
     row(210, "cross region or cluster refused", AsPurchase::Failed, AsCheck::Failed, Refused(Precondition), Some(Why::CrossRegion), Listable),
     row(211, "invalid signature", AsPurchase::CredentialsRefused, AsCheck::AboutCheck, Refused(GatewayCredentials), Some(Why::GatewayCredentials), Rejected),
     row(212, "IP address not registered", AsPurchase::CredentialsRefused, AsCheck::AboutCheck, Refused(GatewayCredentials), Some(Why::GatewayCredentials), Rejected),

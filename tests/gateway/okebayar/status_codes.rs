@@ -10,15 +10,19 @@ use okebayar_gateway::{
         Transaction, account_service_client::AccountServiceClient,
     },
     okebayar::format::Format,
+    transaction::StatusCode,
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::support::{
-    scripted_okebayar::{Script, Shape, Shared, serve},
-    world::{
-        Gateway, StoreKind, WATER, World, buy, error_info, pay, prepaid_question, question,
-        reference,
+use crate::{
+    repository::documents::document,
+    support::{
+        scripted_okebayar::{Script, Shape, Shared, serve},
+        world::{
+            Gateway, StoreKind, WATER, World, buy, error_info, pay, prepaid_question, question,
+            reference,
+        },
     },
 };
 
@@ -252,6 +256,29 @@ async fn assert_every_code(format: &'static str) {
         bench.orders(row).await;
         bench.unsigned(row).await;
         bench.questions(row, &mut accounts).await;
+    }
+}
+
+/// Returns every documented code with its meaning.
+fn documented() -> impl Iterator<Item = (StatusCode, &'static str)> {
+    let codes = (0..1000).filter_map(|code| StatusCode::read(&format!("{code:03}")));
+    codes.filter_map(|code| Some((code, code.documented()?)))
+}
+
+#[test]
+fn table_has_every_documented_code() {
+    let has_row = |code: &StatusCode| TABLE.iter().any(|row| row.0 == code.number());
+    let missing: Vec<_> = documented().filter(|(code, _)| !has_row(code)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(documented().count() > 30);
+}
+
+#[test]
+fn okebayar_page_has_every_documented_code_with_its_meaning() {
+    let page = document("docs/OKEBAYAR.md");
+    for (code, meaning) in documented() {
+        let row = format!("\n| {code} | {meaning}");
+        assert!(page.contains(&row), "{row}");
     }
 }
 

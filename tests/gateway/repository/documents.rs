@@ -98,3 +98,21 @@ fn reliability_page_names_only_existing_tests() {
         assert!(source.contains(&format!("fn {test}(")), "{file}::{test}");
     }
 }
+
+#[test]
+fn every_alert_has_a_unit_test_and_a_row_in_the_operations_page() {
+    let rules = document("helm/okebayar-gateway/rules/okebayar-gateway.yaml");
+    let (tests, page) = (
+        document("tests/data/alerts_test.yaml"),
+        document("docs/OPERATIONS.md"),
+    );
+    let alerts: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert}");
+        assert!(page.contains(&format!("| `{alert}` |")), "{alert}");
+    }
+}
