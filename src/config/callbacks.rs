@@ -61,8 +61,8 @@ pub(super) fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-/// Reads the allowed networks. A list that is set but empty is a fault: its author may have meant
-/// to allow nobody, and it would allow everybody.
+/// Reads the allowed networks. An empty list is a fault: its meaning, no sender or every sender, is
+/// ambiguous.
 fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.allow";
     let is_given = reader.has(key);

@@ -10,8 +10,8 @@
 //!
 //! # Seals
 //!
-//! A store that is emptied while it runs keeps its epoch. So the note has a random id, which every
-//! gateway remembers: another id, or none, is a loss as well. The id is copied to every part of the
+//! A store that is flushed while it runs keeps its epoch. The note therefore has a random id, which
+//! every gateway remembers; a changed or missing id is a loss. The id is copied to every part of the
 //! store (its **seals**). The store rejects a claim where the seal differs from the id that the
 //! claiming gateway remembers. Each loss gives the note another id.
 //!
