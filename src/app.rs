@@ -26,12 +26,15 @@ use crate::{
     accounts::{Upstream, Upstreams},
     admin::{self, Readiness},
     ambient::Ambient,
-    callbacks::listener::{self as callback, CallbackListener},
+    callbacks::{
+        CallbackSettings,
+        listener::{self as callback, CallbackListener},
+    },
     checks::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
-    config::{AccountSettings, CallbackSettings, Fault, Settings},
+    config::{AccountSettings, Fault, Settings},
     failover::operator,
     gateway::{Gateway, GatewaySettings},
     grpc::{

@@ -40,16 +40,17 @@
 //! | [`failover_guard`] | the guard of one process |
 //! | [`operator`] | turning the guard on and off by hand |
 //! | [`guard_view`] | the state of the guard, read without writing |
+//! | `possibly_lost` | transactions whose record the store may have lost |
 //! | [`release`] | the release of quarantined transactions |
 
 pub mod failover_guard;
 pub mod guard_view;
 pub mod known_epoch;
-mod listed;
 pub mod observation;
 pub mod operator;
+mod possibly_lost;
 pub mod release;
 
 pub use failover_guard::{FailoverGuard, VERIFY_TIMEOUT};
 pub use known_epoch::{GuardSettings, KnownEpoch};
-pub use listed::{ListedTransaction, is_open};
+pub use possibly_lost::{ListedTransaction, is_open};
