@@ -92,7 +92,7 @@ pub struct Ending {
     pub reason: String,
 }
 
-/// Parses an item of [`List::GuardEndings`].
+/// Parses an item of [`BoundedList::GuardEndings`].
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when the item is malformed.
