@@ -26,12 +26,15 @@ use crate::{
     accounts::{Upstream, Upstreams},
     admin::{self, Readiness},
     ambient::Ambient,
-    callbacks::listener::{self as callback, CallbackListener},
+    callbacks::{
+        CallbackSettings,
+        listener::{self as callback, CallbackListener},
+    },
     checks::{
         reconciler::{self, Concurrency},
         unconfigured,
     },
-    config::{AccountSettings, CallbackSettings, Fault, Settings},
+    config::{AccountSettings, Fault, Settings},
     failover::operator,
     gateway::{Gateway, GatewaySettings},
     grpc::{
@@ -201,7 +204,7 @@ impl App {
         let _ = tokio::time::timeout(DRAIN_SERVERS_TIMEOUT, ending).await;
         if !was_in_time {
             let unfinished = tasks.len();
-            error!(unfinished, "the drain time has passed with tasks in flight");
+            error!(unfinished, "drain time passed with tasks in flight");
             self.gateway.purchases.log_unfinished();
             if unfinished > 0 {
                 bail!("{unfinished} tasks were still running at the end of the drain time");

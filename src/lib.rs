@@ -9,19 +9,24 @@
 //!  grpc --> purchase: admission --> claim --> store (SendPermit)          |
 //!              |--> send --> okebayar/operations: POST ------------------>|
 //!              |<-- okebayar/verdict <-- answer --------------------------|
-//!              |--> outcome --> ledger: fold, compare-and-save, publish   |
+//!              |--> outcome --> ledger: fold, compare-and-set, publish    |
 //!    |<-- ledger: wait, watch                                             |
 //!           callbacks: listener --> record --> ledger <-- HTTP callback --|
 //!           checks: reconciler --> status_check --> okebayar/operations ->|
 //! ```
 //!
+//! Each row may use the rows above it:
+//!
 //! | layer | room | job |
 //! | --- | --- | --- |
 //! | core | [`transaction`] | what a transaction is, and what evidence makes of it; pure |
 //! | | [`store`] | the durable records, and the right to send |
-//! | | [`okebayar`] | strict requests, tolerant answers, verdicts |
+//! | foundation | [`telemetry`] | traces, metrics and logs |
+//! | | [`ambient`], [`http`] | time and randomness; bounded HTTP |
+//! | upstream | [`okebayar`] | strict requests, tolerant answers, verdicts |
 //! | rooms | [`accounts`] | the names, clients and call slots of the configured accounts |
 //! | | [`ledger`] | load, save, publish; wait, watch, list |
+//! | | [`notices`] | OKEBAYAR's texts, and orphan callbacks |
 //! | | [`failover`] | the replication epoch, and what is quarantined after a loss |
 //! | | [`inquiries`] | the records of inquiries: bindings, marks, bills |
 //! | | [`sales`] | inquiries that OKEBAYAR answered like purchases |
@@ -29,12 +34,11 @@
 //! | | [`checks`] | status checks, and resolution by an operator |
 //! | | [`callbacks`] | OKEBAYAR's callbacks |
 //! | | [`queries`] | inquiries, balance, echo |
-//! | | [`notices`] | OKEBAYAR's texts, and orphan callbacks |
+//! | composition | [`config`], [`gateway`] | settings; the rooms of one gateway |
 //! | edges | [`grpc`] | the contract, one file for each RPC |
-//! | | [`cli`] | the command line |
-//! | | [`http`], [`admin`], [`telemetry`] | bounded HTTP, the admin port, traces, metrics and logs |
-//! | composition | [`config`], [`gateway`], [`app`], [`ambient`] | settings, the rooms, the process, time and randomness |
+//! | | [`admin`] | the admin port |
 //! | stand-in | [`sandbox`] | an OKEBAYAR for development and tests |
+//! | process | [`app`], [`cli`] | listeners, background tasks and shutdown; the command line |
 
 pub mod accounts;
 pub mod admin;

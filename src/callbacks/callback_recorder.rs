@@ -1,4 +1,4 @@
-//! The state of the recorder of callbacks; `record` and `orphan_checks` hold its work.
+//! [`CallbackRecorder`]: the collaborators of `record` and `orphan_checks`.
 
 use std::sync::Arc;
 

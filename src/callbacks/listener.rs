@@ -32,8 +32,9 @@ use super::{
     rejection::Rejection,
     report_reader::ReportReader,
     sender::{contains, sender_address},
+    settings::CallbackSettings,
 };
-use crate::{config::CallbackSettings, transaction::AccountName};
+use crate::transaction::AccountName;
 
 /// The route of an account's callbacks; a secret may follow.
 const ROUTE: &str = "/callbacks/{account}";

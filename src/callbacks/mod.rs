@@ -4,6 +4,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | [`listener`] | the HTTP routes, authentication and responses |
+//! | `settings` | the settings of the listener, which `config` reads |
 //! | `sender` | the sender's address through trusted proxies |
 //! | `report_reader` | reading and parsing of a body or query |
 //! | `rejection` | the reasons for rejecting a callback |
@@ -18,7 +19,9 @@ mod record;
 mod rejection;
 mod report_reader;
 mod sender;
+mod settings;
 
 pub use callback_recorder::CallbackRecorder;
 pub use orphan_queue::OrphanQueue;
 pub use record::CallbackOutcome;
+pub use settings::{CallbackSettings, is_too_wide};

@@ -68,7 +68,7 @@ impl ReportReader {
         Ok(report)
     }
 
-    /// Parses a callback; a long one on a blocking thread, so that the async workers go on serving.
+    /// Parses a callback; a long one on a blocking thread, so that the async workers keep serving.
     async fn parse(&self, account: &AccountName, payload: Payload) -> Result<Answer, Rejection> {
         let permit = Arc::clone(&self.parse_permits).acquire_owned().await;
         let (recorder, account) = (Arc::clone(&self.recorder), account.clone());
@@ -76,7 +76,7 @@ impl ReportReader {
         let parse = move || {
             // SUBTLE: the parse owns the permit. If the handler owned it:
             // 1. the sender disconnects, and hyper drops the handler with its permit;
-            // 2. the parse goes on;
+            // 2. the parse continues;
             // 3. another callback acquires the permit, and is parsed as well.
             // So any number of parses would run at once.
             let _permit = permit;

@@ -1,4 +1,4 @@
-//! The state of the status checks of one process.
+//! [`Checks`]: the collaborators of status checks.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::{
     transaction::{AccountName, LeaseToken, Transaction, TransactionKey},
 };
 
-/// The time of a lease beyond the upstream time-out.
+/// The lease duration in excess of the upstream time-out.
 const LEASE_EXTRA: Duration = Duration::from_secs(10);
 
 /// A due check whose lease this process holds.

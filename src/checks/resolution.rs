@@ -14,7 +14,7 @@ pub enum ResolveError {
     /// There is no such transaction.
     #[error("there is no such transaction")]
     NotFound,
-    /// Its state does not allow it, or it changed since the operator saw it.
+    /// Its state allows no resolution, or it changed since the operator read it.
     #[error(transparent)]
     CannotResolve(#[from] CannotResolve),
     /// The store does not answer.

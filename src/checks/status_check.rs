@@ -81,8 +81,8 @@ impl Checks {
         };
         let observe = |current: &Transaction| {
             let now = (self.ambient.now)();
-            // Time rules count from the commit of an answer. So an answer that outlived its lease
-            // proves nothing; the next check asks again.
+            // Time rules count from the commit of an answer, so an answer whose lease has expired is
+            // discarded. The next check asks again.
             let checked = if leased.has_ended(now) {
                 current.observe_check_since(&due, None, now, &self.schedule)
             } else if is_absent {

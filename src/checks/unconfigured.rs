@@ -2,8 +2,8 @@
 //! configuration, or renamed without its former name, or a rollout adds it and has reached only
 //! other gateways.
 //!
-//! This gateway cannot check them, and their time goes on: the schedule advances without checks and
-//! escalates to manual review (promise 11).
+//! This gateway cannot check them. Their schedule advances without checks and ends in manual review
+//! (promise 11).
 //!
 //! SUBTLE: during a rollout gateway A has the account, and B does not:
 //! 1. Both see a transaction due. B acquires no lease and commits nothing: it records since when
@@ -79,7 +79,7 @@ impl Checks {
         let mut total = PerState::default();
         let mut found = BTreeSet::new();
         let names = self.store.account_names().await?.names;
-        // The identity holds the account name of every record: see `store/identity.rs`.
+        // The identity holds the account name of every record: see `store/identity/`.
         if names.iter().any(|name| self.upstreams.get(name).is_none()) {
             let unresolved = unresolved::count(&*self.store).await?;
             let unconfigured = unresolved

@@ -95,7 +95,7 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     }
 }
 
-/// Opens the store for a purpose. A look writes nothing: a write may hide a loss from running
+/// Opens the store for a purpose. Inspection writes nothing: a write may hide a loss from running
 /// gateways.
 async fn open(settings: &Settings, ambient: Ambient, mode: OpenMode<'_>) -> Result<Arc<dyn Store>> {
     let identity = settings.identity((ambient.random)());
@@ -116,8 +116,7 @@ fn render(view: &GuardView, endings: &[Ending], settings: &Settings, now: Timest
     let mut text = match view {
         GuardView::Unused => "the failover guard is off: no gateway has used this store".to_owned(),
         GuardView::UndetectedLoss => {
-            "the store may have lost records: the failover guard turns on when a \
-                             gateway looks"
+            "records may be lost; the failover guard turns on with the next gateway's verification"
                 .to_owned()
         }
         GuardView::Known(epoch) => describe_epoch(epoch, settings, now),

@@ -13,7 +13,7 @@ use clap_mangen::{
 /// # Errors
 /// None: the page is built in memory.
 pub(super) fn page(command: Command) -> io::Result<Vec<u8>> {
-    // The subcommand `help` repeats every name without saying anything of its own.
+    // Omits `help`, which only repeats the other names.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut page = Vec::new();

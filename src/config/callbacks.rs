@@ -1,6 +1,6 @@
 //! The section `[callbacks]`: allowed senders, trusted proxies, and limits.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 
@@ -8,42 +8,9 @@ use super::{
     accounts::{AccountSettings, ReadAccounts},
     reader::Reader,
 };
+use crate::callbacks::{CallbackSettings, is_too_wide};
 
-/// The settings of the callback listener.
-#[derive(Clone, Debug)]
-pub struct CallbackSettings {
-    /// The address of the listener.
-    pub listen: SocketAddr,
-    /// The networks that may send callbacks; empty means all.
-    pub allow: Vec<IpNet>,
-    /// The proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The maximum number of callbacks per second, which is also the maximum burst.
-    pub rate_per_second: NonZeroU32,
-    /// The maximum number of concurrent connections.
-    pub connections: usize,
-    /// The read time-out of the head, and then of the body, of a callback.
-    pub read_timeout: Duration,
-}
-
-impl CallbackSettings {
-    /// Returns true when the allow list is empty or includes a network that allows almost any
-    /// address.
-    #[must_use]
-    pub fn allows_any_sender(&self) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(is_too_wide)
-    }
-}
-
-/// Returns true for a network that holds a large part of all addresses, and so restricts little.
-fn is_too_wide(network: &IpNet) -> bool {
-    let restricts_from = match network {
-        IpNet::V4(_) => 8,
-        IpNet::V6(_) => 16,
-    };
-    network.prefix_len() < restricts_from
-}
-
+/// Reads the section. Returns `None` after a fault, which the reader holds.
 pub(super) fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     let listen = reader.address("callbacks.listen", "0.0.0.0:8080");
     let allow = read_allowed(reader);
@@ -61,8 +28,8 @@ pub(super) fn read_callbacks(reader: &mut Reader) -> Option<CallbackSettings> {
     })
 }
 
-/// Reads the allowed networks. A list that is set but empty is a fault: its author may have meant
-/// to allow nobody, and it would allow everybody.
+/// Reads the allowed networks. An empty list is a fault: its meaning, no sender or every sender, is
+/// ambiguous.
 fn read_allowed(reader: &mut Reader) -> Option<Vec<IpNet>> {
     let key = "callbacks.allow";
     let is_given = reader.has(key);

@@ -29,6 +29,7 @@ pub(super) fn in_flight_max(
     SignedDuration::try_from(longest).ok()?.checked_add(margin?)
 }
 
+/// Reads the check schedule. `sending` is the time from a claim to the certain end of its POST.
 pub(super) fn read_schedule(
     reader: &mut Reader,
     sending: Option<SignedDuration>,
@@ -76,6 +77,8 @@ fn read_age_max(reader: &mut Reader) -> Option<SignedDuration> {
     Some(age_max)
 }
 
+/// Reads the rules of evidence. `send_within` is the maximum time from a claim to the start of its
+/// POST, from which `not_received_after` counts.
 pub(super) fn read_rules(
     reader: &mut Reader,
     send_within: Option<Duration>,

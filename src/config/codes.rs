@@ -30,8 +30,8 @@ pub(super) fn read_transaction_codes(reader: &mut Reader, key: &str) -> Option<T
     Some(codes)
 }
 
-/// Refuses the transaction code of a purchase or payment for an operation that only asks: OKEBAYAR
-/// could execute it as a purchase, and status checks are repeated. A payment and its inquiry may
+/// Refuses the transaction code of a purchase or payment for an operation that moves no money:
+/// OKEBAYAR could execute it as a purchase, and status checks are repeated. A payment and its inquiry may
 /// share a code, as OKEBAYAR documents.
 fn verify_read_only_codes(reader: &mut Reader, key: &str, codes: &TransactionCodes) {
     let (prepaid, payment) = (&codes.prepaid, &codes.payment);

@@ -26,7 +26,6 @@ mod tests;
 
 pub use self::{
     accounts::AccountSettings,
-    callbacks::CallbackSettings,
     fault::{Fault, Faults},
     flat_keys::ENVIRONMENT_PREFIX,
     limits::Limits,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     account_names::{read_default_account, verify_former_names, verify_user_ids},
     accounts::{AccountSettings, read_accounts},
-    callbacks::{CallbackSettings, read_callbacks, verify_trusted},
+    callbacks::{read_callbacks, verify_trusted},
     checks::{in_flight_max, read_rules, read_schedule, send_within},
     failover::read_guard,
     fault::{Fault, Faults},
@@ -21,6 +21,7 @@ use super::{
     store::read_store,
 };
 use crate::{
+    callbacks::CallbackSettings,
     failover::GuardSettings,
     store::{Identity, StoreSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},

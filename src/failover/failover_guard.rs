@@ -1,5 +1,4 @@
-//! The failover guard of one process: the epoch that it last observed, and the decision what to
-//! quarantine.
+//! The failover guard of one process: the last observed epoch, and the quarantine decision.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -10,8 +10,8 @@
 //!
 //! # Seals
 //!
-//! A store that is emptied while it runs keeps its epoch. So the note has a random id, which every
-//! gateway remembers: another id, or none, is a loss as well. The id is copied to every part of the
+//! A store that is flushed while it runs keeps its epoch. The note therefore has a random id, which
+//! every gateway remembers; a changed or missing id is a loss. The id is copied to every part of the
 //! store (its **seals**). The store rejects a claim where the seal differs from the id that the
 //! claiming gateway remembers. Each loss gives the note another id.
 //!
@@ -40,16 +40,17 @@
 //! | [`failover_guard`] | the guard of one process |
 //! | [`operator`] | turning the guard on and off by hand |
 //! | [`guard_view`] | the state of the guard, read without writing |
+//! | `possibly_lost` | transactions whose record the store may have lost |
 //! | [`release`] | the release of quarantined transactions |
 
 pub mod failover_guard;
 pub mod guard_view;
 pub mod known_epoch;
-mod listed;
 pub mod observation;
 pub mod operator;
+mod possibly_lost;
 pub mod release;
 
 pub use failover_guard::{FailoverGuard, VERIFY_TIMEOUT};
 pub use known_epoch::{GuardSettings, KnownEpoch};
-pub use listed::{ListedTransaction, is_open};
+pub use possibly_lost::{ListedTransaction, is_open};

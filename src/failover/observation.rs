@@ -27,9 +27,9 @@ pub(super) struct Observation {
     pub(super) seals: Seals,
     /// The epoch that the store names.
     pub(super) epoch: String,
-    /// There is no note, although other gateways are connected, which must have had one.
+    /// No note exists, although other gateways are connected, which must have had one.
     pub(super) is_emptied_in_use: bool,
-    /// There is no note, and no other gateway is connected yet.
+    /// No note exists, and no other gateway is connected yet.
     pub(super) may_be_new: bool,
 }
 

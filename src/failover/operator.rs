@@ -10,8 +10,8 @@ use super::{
 };
 use crate::store::{BoundedList, Store, StoreError};
 
-/// Turns the guard on, whatever the note holds: an operator knows that records are lost. From then
-/// on the store rejects the claims of gateways that have not observed it yet.
+/// Turns the guard on unconditionally: an operator knows that records are lost. From then on the
+/// store rejects the claims of gateways that have not observed it yet.
 ///
 /// # Errors
 /// [`StoreError`] when the note cannot be stored.
@@ -92,7 +92,7 @@ pub struct Ending {
     pub reason: String,
 }
 
-/// Parses an item of [`crate::store::BoundedList::GuardEndings`].
+/// Parses an item of [`BoundedList::GuardEndings`].
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when the item is malformed.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     ambient::Ambient,
     failover::known_epoch::GuardSettings,
-    notices::orphans::{self as inbox, Orphan},
+    notices::orphans::{self, Orphan},
     store::{Commit, LIST_MAX, Listing, ListingEntry, Store, StoreError},
     transaction::{NotReleased, Release, Schedule, Transaction, TransactionKey},
 };
@@ -23,7 +23,7 @@ const PAGE: usize = 256;
 pub(crate) struct ReleaseReport {
     /// The number of transactions that are NOT_SENT now.
     count: usize,
-    /// The transactions that stay quarantined and whose checks go on, each with the reason.
+    /// The transactions that stay quarantined and whose checks continue, each with the reason.
     kept: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for ReleaseReport {
         if !self.kept.is_empty() {
             write!(
                 f,
-                "\n{} stay quarantined, and checks go on:",
+                "\n{} stay quarantined; status checks continue:",
                 self.kept.len()
             )?;
         }
@@ -63,7 +63,8 @@ pub(crate) async fn release(
 ) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
     // Read after the listing: a callback about a listed transaction is not an orphan.
-    let called_back = CallbackReferences::of(&inbox::orphans(store, 0, LIST_MAX).await?, settings);
+    let called_back =
+        CallbackReferences::of(&orphans::orphans(store, 0, LIST_MAX).await?, settings);
     let mut released = ReleaseReport::default();
     for entry in entries {
         match release_one(store, schedule, by, ambient, &entry, &called_back).await {

@@ -48,7 +48,9 @@ pub(super) fn to_status(error: &PurchaseError) -> Status {
         }
         PurchaseError::InquiryOutdated { .. } => precondition("INQUIRY_OUTDATED", sent, message),
         PurchaseError::MayBeForgotten(_) => {
-            let message = format!("{message}; ask OKEBAYAR about the reference code");
+            let message = format!(
+                "{message}; have OKEBAYAR confirm the status of the reference code before you retry"
+            );
             precondition("MAY_BE_FORGOTTEN", sent, message)
         }
         PurchaseError::Overloaded(_) | PurchaseError::NothingSent(NotSent::Overloaded) => {

@@ -12,8 +12,8 @@ use crate::transaction::{
 
 /// Builds the message of a transaction.
 pub(super) fn build(from: &Transaction) -> v1::Transaction {
-    let standing = from.status();
-    let state = &standing.state;
+    let status = from.status();
+    let state = &status.state;
     let (contents, order) = (from.contents(), from.order());
     let bill = order
         .inquired
@@ -49,12 +49,12 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         safe_to_refund: state.safe_to_refund(),
         safe_to_buy_again: state.safe_to_buy_again(),
         reason: reason_of(state).into(),
-        status_code: text_or_empty(standing.code),
-        status_meaning: standing
+        status_code: text_or_empty(status.code),
+        status_meaning: status
             .code
             .map(|code| code.meaning().to_owned())
             .unwrap_or_default(),
-        trace_code: text_or_empty(standing.trace_code),
+        trace_code: text_or_empty(status.trace_code),
         serial_number: serial_number
             .map(|number| number.expose().to_owned())
             .unwrap_or_default(),
@@ -65,7 +65,7 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         transaction_time: time.map(timestamp),
         info: info.unwrap_or_default(),
         contradicted: is_contradicted(state),
-        reported_status_code: text_or_empty(standing.reported),
+        reported_status_code: text_or_empty(status.reported),
         revision: i64::try_from(from.revision()).unwrap_or(i64::MAX),
         create_time: Some(timestamp(from.created_at())),
         update_time: Some(timestamp(from.updated_at())),

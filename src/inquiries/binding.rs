@@ -111,8 +111,8 @@ fn binding_note_name(account: &AccountName, code: &InquiryCode) -> String {
 }
 
 impl InquiryRecords {
-    /// Binds an inquiry to a transaction: to the first that asks, or to the next one once the
-    /// holder is FAILED or NOT_SENT. A holder without a record may be about to claim, so it keeps
+    /// Binds an inquiry to its first claimant, or to the next one once the holder is FAILED or
+    /// NOT_SENT. A holder without a record may be about to claim, so it keeps
     /// the inquiry. Returns the holder as the inner error when it is another transaction.
     ///
     /// Concurrent calls under two reference codes may compete for one inquiry. Both must hold
@@ -144,7 +144,7 @@ impl InquiryRecords {
             // SUBTLE: A holds the inquiry, B held it before, and neither was sent:
             // 1. B reads that A is FAILED or NOT_SENT;
             // 2. A claims, and is sent;
-            // 3. B takes over the binding, reads that A was sent, and gives up.
+            // 3. B takes over the binding, reads that A was sent, and abandons its claim.
             // So B was not sent, but A was: a call that takes over from B must check A as well.
             if let Some(previous) = &binding.previous
                 && previous != key

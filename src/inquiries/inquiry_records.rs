@@ -1,4 +1,4 @@
-//! The state of the records of inquiries; the other files of this module hold their operations.
+//! [`InquiryRecords`]: the collaborators of the records of inquiries.
 
 use std::sync::Arc;
 

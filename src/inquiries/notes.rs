@@ -7,7 +7,7 @@ use crate::store::{Expiry, StoreError};
 /// The time for which an inquiry is kept after it can no longer be paid.
 pub(super) const INQUIRY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The time for which the marks of reference codes and the lists of bills are kept: longer than
-/// status checks of any transaction go on.
+/// any check schedule.
 pub(super) const MARK_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Returns the expiry of a note that is kept for `by` after `from`.

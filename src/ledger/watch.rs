@@ -178,8 +178,8 @@ impl Watch {
 
     /// Returns true when `newer` continues the last returned revision, or is the same.
     ///
-    /// Evidence is never removed, so a record that lacks some of it belongs to another history. A
-    /// lost record that its sender rewrites has all of it.
+    /// Evidence is never removed, so a record that lacks some of it comes from a rolled-back store.
+    /// A lost record that its sender rewrites has all of it.
     fn is_continued_by(&self, newer: &Transaction) -> bool {
         let Some(last_sent) = &self.last_sent else {
             return newer.revision() >= self.seen;

@@ -17,7 +17,7 @@ use crate::{
     transaction::AccountName,
 };
 
-/// A text of OKEBAYAR's to the partner.
+/// A notice: a text from OKEBAYAR to the partner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The account that received the text.

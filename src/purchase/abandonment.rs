@@ -34,10 +34,10 @@ impl Purchases {
     pub fn log_unfinished(&self) {
         let entries = self.unfinished.entries();
         for Unconfirmed { key, .. } in entries.claims.values() {
-            error!(%key, "a claim could not be given up: nothing was sent; the record may remain SENDING until status checks settle it");
+            error!(%key, "unconfirmed claim not abandoned before exit: nothing was sent; the record may remain SENDING until status checks settle it");
         }
         for key in entries.outcomes.values() {
-            error!(%key, "an outcome could not be stored: the purchase was sent, and status checks must settle it");
+            error!(%key, "outcome not stored before exit: the purchase was sent, and status checks must settle it");
         }
     }
 
@@ -95,7 +95,7 @@ impl Purchases {
             Ok(Abandoned::Absent) => true,
             Err(problem) if problem.is_transient() => false,
             Err(problem) => {
-                error!(%key, %problem, "a claim could not be abandoned; status checks settle it");
+                error!(%key, %problem, "claim not abandoned; status checks settle it");
                 return true;
             }
         };

@@ -10,7 +10,7 @@
 //! | 3 | the store failed its last verification | `StoreUnfit` |
 //! | 4 | the queue is full, or too many callers are waiting | `Overloaded` |
 //! | 5 | too many purchases are waiting for the store | `Overloaded` |
-//! | 6 | OKEBAYAR may have sold the same already upon an inquiry | `SoldByInquiry` |
+//! | 6 | OKEBAYAR may have sold the product in response to an inquiry | `SoldByInquiry` |
 //! | 7 | the reference code was used with other contents | `OtherContents` |
 //! | 8 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
 //! | 9 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
@@ -21,6 +21,10 @@
 //! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5,
 //! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
 //! meanwhile are verified again after the claim (`recheck.rs`).
+//!
+//! [`Purchases::claim`] verifies 3 again before each try, and 2 and 7 for a NOT_SENT record that it
+//! arms again. `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they
+//! report a deadline, a race and a possible loss.
 
 use std::sync::Arc;
 
@@ -175,8 +179,8 @@ impl Purchases {
         })
     }
 
-    /// Refuses a purchase that OKEBAYAR may already have sold upon an inquiry, until an operator
-    /// settles that sale. Returns the transaction of a purchase that has already begun.
+    /// Refuses a purchase when OKEBAYAR may have sold the product in response to an inquiry, until
+    /// an operator settles that sale. Returns the transaction of a purchase that has already begun.
     ///
     /// # Errors
     /// [`PurchaseError::SoldByInquiry`]; [`PurchaseError::NotClaimed`] when the store cannot be
@@ -202,6 +206,29 @@ impl Purchases {
             }
         }
         Err(PurchaseError::SoldByInquiry { reference_code })
+    }
+
+    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
+    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
+    pub(super) async fn verify_rearmable(
+        &self,
+        stored: &Transaction,
+        new_order: &NewOrder,
+    ) -> Result<(), PurchaseError> {
+        let is_free = matches!(stored.status().state, State::NotSent(_));
+        if is_free && !stored.order().is_same_bill(&new_order.order) {
+            return Err(PurchaseError::OtherContents {
+                field: "account_number",
+                sent: self.sent_before(&stored.key()).await,
+            });
+        }
+        if is_free && self.upstreams.get(stored.account()).is_none() {
+            return Err(PurchaseError::NoSuchAccount {
+                name: stored.account().clone(),
+                sent: self.sent_before(&stored.key()).await,
+            });
+        }
+        Ok(())
     }
 
     /// Returns the transaction that already has the reference code, or the refusal of a call that

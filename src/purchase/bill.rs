@@ -26,7 +26,7 @@ use crate::{
 pub(super) enum Obstacle {
     /// Another transaction for the bill is open.
     Open(TransactionKey, PurchaseError),
-    /// An obstacle that does not go away by waiting.
+    /// A permanent obstacle.
     Lasting(PurchaseError),
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     store::{Claim, SendPermit, claim},
-    transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
+    transaction::{Arming, AttemptToken, Change, Intent, Transaction},
 };
 
 /// The number of tries to win the claim against concurrent calls.
@@ -23,7 +23,7 @@ pub(super) enum Claimed {
     /// This call claimed it, and may send.
     Won(SendPermit),
     /// This call claimed it; the failover guard quarantined the purchase, so nothing is sent.
-    HeldBack(Arc<Transaction>),
+    Quarantined(Arc<Transaction>),
     /// Another call claimed it.
     Taken(Arc<Transaction>),
 }
@@ -83,8 +83,8 @@ impl Purchases {
                 }
                 Claim::Quarantined(transaction) => {
                     self.ledger.publish(&transaction);
-                    warn!(key = %intent.key(), "a purchase was quarantined by the failover guard; status checks settle it");
-                    return Ok(Claimed::HeldBack(transaction));
+                    warn!(key = %intent.key(), "purchase quarantined by the failover guard; status checks settle it");
+                    return Ok(Claimed::Quarantined(transaction));
                 }
                 Claim::Taken(found) => {
                     let verified = self.verify_taken(&found, &new_order, &intent).await;
@@ -134,29 +134,6 @@ impl Purchases {
     ) -> Result<(), PurchaseError> {
         self.verify_same(stored, intent).await?;
         self.verify_rearmable(stored, new_order).await
-    }
-
-    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
-    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
-    async fn verify_rearmable(
-        &self,
-        stored: &Transaction,
-        new_order: &NewOrder,
-    ) -> Result<(), PurchaseError> {
-        let is_free = matches!(stored.status().state, State::NotSent(_));
-        if is_free && !stored.order().is_same_bill(&new_order.order) {
-            return Err(PurchaseError::OtherContents {
-                field: "account_number",
-                sent: self.sent_before(&stored.key()).await,
-            });
-        }
-        if is_free && self.upstreams.get(stored.account()).is_none() {
-            return Err(PurchaseError::NoSuchAccount {
-                name: stored.account().clone(),
-                sent: self.sent_before(&stored.key()).await,
-            });
-        }
-        Ok(())
     }
 
     /// Builds the change that begins a transaction, or arms a NOT_SENT one again; `None` when the

@@ -50,7 +50,7 @@ pub enum PurchaseError {
     InquiryAlreadyUsed {
         /// The other reference code.
         reference_code: String,
-        /// The standing of its transaction.
+        /// The status of its transaction.
         holder: Holder,
     },
     /// Another payment of the bill is open, and the caller does not acknowledge it.
@@ -75,7 +75,8 @@ pub enum PurchaseError {
         /// The greatest difference between two clocks.
         skew: SignedDuration,
     },
-    /// OKEBAYAR may have sold the same upon an inquiry, and no operator has settled that sale.
+    /// OKEBAYAR may have sold the product in response to an inquiry, and no operator has settled
+    /// that sale.
     #[error(
         "this call sent nothing: OKEBAYAR answered an inquiry like a purchase, and may have sold \
          this product for this account number already; an operator must first settle the \
@@ -99,7 +100,7 @@ pub enum PurchaseError {
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
     NothingSent(NotSent),
     /// This call sent nothing: the store could not be read, or did not confirm the claim.
-    #[error("this call sent nothing: {0}")]
+    #[error("this call sent nothing: the claim failed: {0}")]
     NotClaimed(StoreError),
     /// The store failed its last verification, so the gateway claims nothing.
     #[error("this call sent nothing: the store failed its last verification")]
@@ -115,7 +116,7 @@ pub enum PurchaseError {
     OutcomeUnreadable(String),
 }
 
-/// The standing of the transaction that holds an inquiry.
+/// The status of the transaction that holds an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Its outcome is open, or may be open.

@@ -1,7 +1,7 @@
 //! Purchases and payments: admission, claim, POST, outcome.
 //!
-//! From the claim on, a purchase runs in a task of its own. So neither a cancellation or deadline
-//! of the caller nor a shutdown aborts a POST that has started (promise 14).
+//! Admission spawns a task that claims and sends. Neither the caller's cancellation or deadline nor
+//! a shutdown aborts a POST that has started (promise 14).
 //!
 //! ```text
 //! buy -> admission -> (order, bill)  -> claim -> recheck -> send -> outcome

@@ -31,11 +31,11 @@ impl Purchases {
                 Ok(()) => break,
                 Err(problem) if problem.is_transient() => {
                     waiting.get_or_insert_with(|| WaitingOutcome::begin(&self.unfinished, &key));
-                    warn!(%key, %problem, "an outcome could not be stored yet; retrying");
+                    warn!(%key, %problem, "outcome not stored; retrying");
                     tokio::time::sleep(backoff.next().unwrap_or(STORE_RETRY_DELAY_MAX)).await;
                 }
                 Err(problem) => {
-                    error!(%key, %problem, "an outcome could not be stored; status checks settle it");
+                    error!(%key, %problem, "outcome not stored; status checks settle it");
                     break;
                 }
             }
@@ -65,8 +65,8 @@ impl Purchases {
             if is_for_another {
                 error!(
                     key = %claimed.key(),
-                    "the outcome of a POST belongs to another order than the stored one; an \
-                     operator must settle the transaction"
+                    "outcome of another order than the stored one; an operator must settle the \
+                     transaction"
                 );
             }
             let review =

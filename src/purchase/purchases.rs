@@ -1,4 +1,4 @@
-//! The purchases and payments of one process.
+//! [`Purchases`]: the collaborators of purchases and payments.
 
 use std::{sync::Arc, time::Duration};
 

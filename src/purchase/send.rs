@@ -45,20 +45,20 @@ impl Purchases {
         match claimed {
             Ok(Claimed::Won(permit)) => {
                 let transaction = Arc::clone(permit.transaction());
-                // From here on the purchase does not depend on its caller.
+                // The caller may have disconnected; the purchase continues in this task.
                 let _ = reply.send(Ok(Admission::Ours(transaction)));
                 let (claimed, statement) = self.send(permit, claimed_at, send_by).await;
                 // The POST has ended: waiting for the store must not hold a slot of the queue.
                 drop(slot);
                 self.store_outcome(claimed, statement, reservation).await;
             }
-            Ok(Claimed::HeldBack(transaction)) => {
+            Ok(Claimed::Quarantined(transaction)) => {
                 drop(reply.send(Ok(Admission::Ours(transaction))));
             }
             Ok(Claimed::Taken(transaction)) => drop(reply.send(Ok(Admission::Theirs(transaction)))),
             Err(ClaimFault::Refused(error)) => drop(reply.send(Err(error))),
             Err(ClaimFault::Unconfirmed { token, error }) => {
-                warn!(%key, %error, "a claim could not be confirmed; nothing is sent, and the claim is abandoned");
+                warn!(%key, %error, "claim unconfirmed; nothing is sent; abandoning it");
                 drop(slot);
                 self.abandon(key, token, reservation);
                 let _ = reply.send(Err(error));
@@ -94,14 +94,14 @@ impl Purchases {
                 account = %claimed.account(),
                 reference_code = %claimed.reference_code(),
                 problem,
-                "a purchase received no usable answer; status checks settle it"
+                "purchase without a usable answer; status checks settle it"
             );
         }
         (claimed, statement)
     }
 
     /// Acquires a slot to send a claimed transaction; `None` when none is free in time, or OKEBAYAR
-    /// may have sold the same upon an inquiry meanwhile: inquiries share the slots.
+    /// may have sold the product in response to an inquiry meanwhile: inquiries share the slots.
     async fn sending_slot(
         &self,
         claimed: &Transaction,

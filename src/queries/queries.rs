@@ -1,4 +1,4 @@
-//! The state of the queries of one process.
+//! [`Queries`]: the collaborators of inquiries, balance and echo.
 
 use std::sync::Arc;
 

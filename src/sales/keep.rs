@@ -25,7 +25,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Sales {
     /// Stores the answer to a prepaid inquiry that may have been a sale, and alerts. Retries while
-    /// the store is unavailable. Purchases of the same are refused while `unstored` exists.
+    /// the store is unavailable. Purchases of the same product and recipient are refused while
+    /// `unstored` exists.
     pub async fn keep_sale(
         self: &Arc<Self>,
         made: &SentPrepaidInquiry,
@@ -75,7 +76,7 @@ impl Sales {
             };
             log_unkept(&sale.account, &sale.reference_code, &problem);
             if !problem.is_transient() {
-                // The store holds nothing by which to refuse purchases of the same, so this process
+                // The store holds nothing by which to refuse such purchases, so this process
                 // refuses them until it ends.
                 std::mem::forget(unstored);
                 return (self.keep_orphan(&sale, answer).await, sale.reference_code);
@@ -224,6 +225,6 @@ fn log_unkept(account: &AccountName, reference_code: &str, problem: &StoreError)
         %account,
         reference_code,
         %problem,
-        "a possible sale upon an inquiry could not be kept in the store"
+        "possible sale not stored"
     );
 }

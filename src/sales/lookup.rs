@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Sales {
-    /// Registers a sale in this process. Purchases of the same are refused until the returned value
-    /// is dropped.
+    /// Registers a sale in this process. Purchases of the same product and recipient are refused
+    /// until the returned value is dropped.
     #[must_use]
     pub fn begin(
         &self,

@@ -1,8 +1,8 @@
-//! The report of a possible sale upon an inquiry.
+//! The report of a possible sale in response to an inquiry.
 
 use crate::transaction::{AccountName, AccountNumber, Amount, ProductCode, StatusCode};
 
-/// A report of a possible sale upon an inquiry.
+/// A report of a possible sale in response to an inquiry.
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// The reference code of the inquiry.

@@ -1,4 +1,4 @@
-//! The possible sales of one store.
+//! [`Sales`]: the collaborators of possible sales.
 
 use std::sync::Arc;
 

@@ -17,7 +17,8 @@ struct Entry {
     reference_code: String,
 }
 
-/// A possible sale that is not stored yet. While this exists, purchases of the same are refused.
+/// A possible sale that is not stored yet. Purchases of the same product and recipient are refused
+/// while this exists.
 pub struct UnstoredSale {
     sales: UnstoredSales,
     number: u64,

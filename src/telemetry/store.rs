@@ -55,7 +55,8 @@ impl MeasuredStore {
     }
 }
 
-/// Returns the label of a method. Labels are frozen: one is older than its method's name.
+/// Returns the metric label of a method. Labels are stable: `epoch` keeps its former label,
+/// `history_name`.
 const fn label(method: &'static str) -> &'static str {
     match method.as_bytes() {
         b"epoch" => "history_name",

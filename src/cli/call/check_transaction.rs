@@ -15,6 +15,7 @@ pub struct CheckTransactionArguments {
 }
 
 impl CheckTransactionArguments {
+    /// Calls `CheckTransaction` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let request = client.request(v1::CheckTransactionRequest {
             account: client.account(),

@@ -15,6 +15,7 @@ pub struct EchoArguments {
 }
 
 impl EchoArguments {
+    /// Calls `Echo` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let request = client.request(v1::EchoRequest {
             account: client.account(),

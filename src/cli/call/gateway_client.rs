@@ -33,18 +33,22 @@ impl GatewayClient {
         self.account.iter().cloned().collect()
     }
 
+    /// Returns a client of `TransactionService` on the channel.
     pub(super) fn transaction_service(&self) -> TransactionServiceClient<Channel> {
         TransactionServiceClient::new(self.channel.clone())
     }
 
+    /// Returns a client of `InquiryService` on the channel.
     pub(super) fn inquiry_service(&self) -> InquiryServiceClient<Channel> {
         InquiryServiceClient::new(self.channel.clone())
     }
 
+    /// Returns a client of `AccountService` on the channel.
     pub(super) fn account_service(&self) -> AccountServiceClient<Channel> {
         AccountServiceClient::new(self.channel.clone())
     }
 
+    /// Returns a client of `NoticeService` on the channel.
     pub(super) fn notice_service(&self) -> NoticeServiceClient<Channel> {
         NoticeServiceClient::new(self.channel.clone())
     }

@@ -19,6 +19,7 @@ pub struct GetTransactionArguments {
 }
 
 impl GetTransactionArguments {
+    /// Calls `GetTransaction` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let code = self.reference_code.map(Code::ReferenceCode);
         let request = client.request(v1::GetTransactionRequest {

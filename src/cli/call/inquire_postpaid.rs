@@ -49,6 +49,7 @@ struct CustomerArguments {
 }
 
 impl InquirePostpaidArguments {
+    /// Calls `InquirePostpaid` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let request = client.request(self.message(client.account()));
         client

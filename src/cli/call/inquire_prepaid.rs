@@ -21,6 +21,7 @@ pub struct InquirePrepaidArguments {
 }
 
 impl InquirePrepaidArguments {
+    /// Calls `InquirePrepaid` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let request = client.request(v1::InquirePrepaidRequest {
             account: client.account(),

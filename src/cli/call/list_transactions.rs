@@ -60,6 +60,7 @@ impl From<StateName> for i32 {
 }
 
 impl ListTransactionsArguments {
+    /// Calls `ListTransactions` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let time = |time: Timestamp| prost_types::Timestamp {
             seconds: time.as_second(),

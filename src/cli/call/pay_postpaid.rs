@@ -37,6 +37,7 @@ pub struct PayPostpaidArguments {
 }
 
 impl PayPostpaidArguments {
+    /// Calls `PayPostpaid`, prints the response, and watches the transaction if `--watch` is given.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let watch = self.wait.watch;
         let request = client.request(v1::PayPostpaidRequest {

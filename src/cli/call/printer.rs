@@ -19,6 +19,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
+    /// Builds a printer of text, or of JSON.
     pub(super) fn new(as_json: bool) -> Self {
         Self {
             pool: DescriptorPool::decode(DESCRIPTOR).ok(),

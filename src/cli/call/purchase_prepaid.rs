@@ -29,6 +29,7 @@ pub struct PurchasePrepaidArguments {
 }
 
 impl PurchasePrepaidArguments {
+    /// Calls `PurchasePrepaid`, prints the response, and watches the transaction if `--watch` is given.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let watch = self.wait.watch;
         let request = client.request(v1::PurchasePrepaidRequest {

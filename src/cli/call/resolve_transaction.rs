@@ -58,6 +58,7 @@ impl From<ResolutionName> for i32 {
 }
 
 impl ResolveTransactionArguments {
+    /// Calls `ResolveTransaction` and prints the response.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let message = match self.message(client.account()) {
             Ok(message) => message,

@@ -18,6 +18,7 @@ pub struct WatchTransactionArguments {
 }
 
 impl WatchTransactionArguments {
+    /// Calls `WatchTransaction` and prints each change.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let watch = TransactionWatch {
             request: v1::WatchTransactionRequest {

@@ -15,6 +15,7 @@ pub struct WatchTransactionsArguments {
 }
 
 impl WatchTransactionsArguments {
+    /// Calls `WatchTransactions` and prints each change.
     pub(super) async fn run(self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
         let mut watch = TransactionsWatch {
             request: v1::WatchTransactionsRequest {

@@ -13,6 +13,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::{
+    repository::documents::document,
     support::metrics::admin,
     support::{
         process::{CANARY_PIN, PATIENCE, Process},
@@ -169,6 +170,28 @@ async fn serve_check_prints_every_fault_and_the_remedy() {
         told.contains("accounts: no OKEBAYAR account is configured"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn serve_check_prints_faults_as_in_readme() {
+    let readme = document("README.md");
+    let (_, configuration) = readme.split_once("```toml\n").unwrap();
+    let (configuration, _) = configuration.split_once("```").unwrap();
+    let (_, shown) = readme
+        .split_once("```text\nerror: invalid configuration:")
+        .unwrap();
+    let (shown, _) = shown.split_once("\n```").unwrap();
+    let kept = configuration
+        .lines()
+        .filter(|line| !line.starts_with("callback_secret_file"))
+        .map(|line| line.replace("https://", "http://"));
+    let faulty = kept.chain(["[limits]".to_owned(), "queue = \"many\"".to_owned()]);
+    let folder = tempfile::tempdir().unwrap();
+    let faulty = faulty.collect::<Vec<_>>().join("\n");
+    std::fs::write(folder.path().join("gateway.toml"), faulty).unwrap();
+    let arguments = ["serve", "--check", "--config", "gateway.toml"];
+    let printed = refused(&[], &arguments, folder.path()).await;
+    assert_eq!(printed, format!("error: invalid configuration:{shown}"));
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
                 Err(status) => assert_eq!(error_info(&status).1, "no", "{status}"),
             }
         }
-        // If each gave proxy to the other, one of them gets the inquiry after both have given up.
+        // If each yielded to the other, a retry acquires the inquiry.
         let paid = async {
             loop {
                 for code in &codes {

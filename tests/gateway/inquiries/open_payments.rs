@@ -230,14 +230,14 @@ async fn bill_is_paid_once_when_two_gateways_race() {
             one + world.ledger(&codes[1]).await.executed
         };
         decided += executed().await;
-        // If each gave proxy to the other, one of them gets the bill now.
+        // If each yielded to the other, a retry pays the bill.
         for one in [0, 1] {
             let _ = pay(&mut clients[one], &codes[one], &inquiries[one]).await;
         }
         assert_eq!(executed().await, 1, "race {race}");
     }
     assert!(world.paid_twice().await.is_empty());
-    // The two may not give proxy to each other all the time.
+    // The two must not always yield to each other.
     assert!(decided > RACES as u64 / 2, "{decided} of {RACES}");
 }
 

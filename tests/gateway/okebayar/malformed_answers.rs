@@ -1,4 +1,5 @@
-//! Promise 4 and design section 6: malformed answers. Nothing is sent twice, and nothing fails.
+//! Promise 4: a malformed answer leaves the outcome unknown, and the POST is not repeated
+//! (docs/OKEBAYAR.md, section 6).
 
 use std::sync::{
     Arc,

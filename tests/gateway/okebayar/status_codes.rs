@@ -1,5 +1,5 @@
 //! Every status code of docs/OKEBAYAR.md, section 5, for every operation and in both formats: the
-//! caller's result (design, section 3).
+//! result that the caller receives.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,4 @@
-//! A stalled store: whatever waits for it delays no other purchase, and is not forgotten (promises
-//! 1, 3 and 9).
+//! A stalled store delays no other purchase, and unfinished work is retried (promises 1, 3 and 9).
 
 use std::time::Duration;
 
@@ -112,10 +111,7 @@ async fn outcome_without_store(world: &mut World) -> (Gateway, String) {
     let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
     world.ledger_when(&code, "received=1").await;
     world.redis.as_ref().unwrap().freeze();
-    let is_unstored = |line: &str| {
-        line.contains("an outcome could not be stored yet")
-            .then_some(())
-    };
+    let is_unstored = |line: &str| line.contains("outcome not stored; retrying").then_some(());
     gateway.process.line(is_unstored).await;
     drop(call.await);
     (gateway, code)
@@ -156,7 +152,7 @@ async fn shutdown_without_store_fails_and_lists_unstored_outcomes() {
     assert!(!status.success(), "{}", gateway.process.text());
     let named = code.replace('-', "");
     let is_logged = gateway.process.output().into_iter().any(|line| {
-        line.contains("an outcome could not be stored:") && line.replace('-', "").contains(&named)
+        line.contains("outcome not stored before exit:") && line.replace('-', "").contains(&named)
     });
     assert!(is_logged, "{}", gateway.process.text());
 

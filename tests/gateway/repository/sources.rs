@@ -197,6 +197,44 @@ fn no_two_files_import_each_other() {
     }
 }
 
+/// Returns the row of each room in the table of `src/lib.rs`, counted from the top.
+fn rows_of_rooms() -> BTreeMap<String, usize> {
+    let text = super::documents::document("src/lib.rs");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let mut rooms = BTreeMap::new();
+    for (number, row) in rows.enumerate() {
+        for room in row.split("[`").skip(1) {
+            let (room, _) = room.split_once("`]").unwrap();
+            rooms.insert(room.to_owned(), number);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_import_only_from_rows_above_their_own() {
+    let rows = rows_of_rooms();
+    let row_of = |file: &Path| {
+        let room = file.iter().next().unwrap();
+        let room = Path::new(room).with_extension("");
+        rows.get(room.to_str().unwrap()).copied()
+    };
+    let mut rooms = BTreeSet::new();
+    for (file, imported) in imports(&sources()) {
+        // `lib.rs` and `main.rs` belong to no room.
+        let Some(row) = row_of(&file) else {
+            continue;
+        };
+        rooms.insert(row);
+        for other in imported {
+            let (from, to) = (file.display(), other.display());
+            let is_above = row_of(&other).is_some_and(|other| other <= row);
+            assert!(is_above, "{from} imports {to}");
+        }
+    }
+    assert!(rooms.len() > 18, "{rows:?}");
+}
+
 #[test]
 fn circle_of_imports_is_found() {
     let sources = BTreeMap::from([

@@ -295,7 +295,7 @@ async fn postpaid_sale_is_kept_after_caller_and_store_disconnect() {
     redis.kill().await;
     held.may_answer.notify_one();
     let kept = async {
-        while !gateway.process.text().contains("could not be kept") {
+        while !gateway.process.text().contains("possible sale not stored") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         redis.start_again().await;

@@ -1,4 +1,4 @@
-//! Statements and the standing that they fold into, with strategies for property tests.
+//! Statements and the status that they fold into, with strategies for property tests.
 
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ pub const QUARANTINED: LatestAttempt = LatestAttempt {
     ..ABOUT
 };
 
-pub fn standing(said: &[(Statement, i64)]) -> TransactionStatus {
-    standing_of(ABOUT, said)
+pub fn status(said: &[(Statement, i64)]) -> TransactionStatus {
+    status_of(ABOUT, said)
 }
 
-pub fn standing_of(about: LatestAttempt, said: &[(Statement, i64)]) -> TransactionStatus {
+pub fn status_of(about: LatestAttempt, said: &[(Statement, i64)]) -> TransactionStatus {
     let mut set = EvidenceSet::default();
     for (statement, seconds) in said {
         set.add(statement.clone(), at(*seconds));

@@ -9,7 +9,7 @@ use okebayar_gateway::transaction::{
 
 use crate::support::{
     core::{RULES, arming, at, begin, schedule, transaction, wish},
-    evidence::{QUARANTINED, doubtful_check, standing_of, success},
+    evidence::{QUARANTINED, doubtful_check, status_of, success},
 };
 
 #[test]
@@ -19,7 +19,7 @@ fn quarantined_attempt_stays_open_until_proof() {
             .iter()
             .map(|(said, at)| ((*said).clone(), *at))
             .collect();
-        standing_of(QUARANTINED, &said).state.name()
+        status_of(QUARANTINED, &said).state.name()
     };
     let bare = |source, finding| Statement::bare(source, finding);
     let not_received = bare(Source::Check, Finding::NotReceived);
@@ -160,8 +160,8 @@ fn post_of_lost_attempt_contradicts_earlier_not_sent() {
         (UnknownCause::SenderLost, false),
     ] {
         let said = [not_sent, Finding::Unknown(why)].map(|it| Statement::bare(Source::Gateway, it));
-        let standing = begun.observe(said, at(1), &schedule()).unwrap();
-        let state = standing.transaction.status().state;
+        let observed = begun.observe(said, at(1), &schedule()).unwrap();
+        let state = observed.transaction.status().state;
         let is_review = matches!(
             state,
             State::NeedsReview {

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::support::{
     core::{RULES, arming, at, schedule, transaction, wish},
-    evidence::{checked, doubtful_check, standing},
+    evidence::{checked, doubtful_check, status},
 };
 
 #[test]
@@ -23,7 +23,7 @@ fn doubtful_checks_closer_than_gap_settle_nothing() {
             .iter()
             .map(|(statement, at)| ((*statement).clone(), *at))
             .collect();
-        standing(&said).state.name()
+        status(&said).state.name()
     };
     // Five minutes, plus one for the clock skew.
     assert_eq!(state(&[(&trouble, 0), (&trouble, 359)]), "CONFIRMING");
@@ -107,7 +107,7 @@ fn clock_set_back_settles_nothing_early() {
 }
 
 #[test]
-fn record_without_clock_skew_keeps_its_standing() {
+fn record_without_clock_skew_keeps_its_status() {
     let trouble = doubtful_check();
     let now = checked(&[(&trouble, 100), (&trouble, 400)]);
     assert_eq!(now.status().state.name(), "CONFIRMING");

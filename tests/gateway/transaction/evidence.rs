@@ -1,4 +1,4 @@
-//! The fold of evidence into a standing, under every order, repetition and contradiction (promises 4, 8
+//! The fold of evidence into a status, under every order, repetition and contradiction (promises 4, 8
 //! and 16).
 
 use okebayar_gateway::transaction::{
@@ -10,8 +10,8 @@ use proptest::{collection::vec, prelude::*};
 use crate::support::{
     core::{RULES, at, schedule, transaction},
     evidence::{
-        ABOUT, QUARANTINED, any_finding, reasons, receipt, shuffled, standing, standing_of,
-        statement, success, unproven,
+        ABOUT, QUARANTINED, any_finding, reasons, receipt, shuffled, statement, status, status_of,
+        success, unproven,
     },
 };
 
@@ -19,13 +19,13 @@ use crate::support::{
 fn never_received_is_believed_only_after_minimum_time() {
     let not_received = Statement::bare(Source::Check, Finding::NotReceived);
     assert_eq!(
-        standing(&[(not_received.clone(), 659)]).state.name(),
+        status(&[(not_received.clone(), 659)]).state.name(),
         "CONFIRMING"
     );
     let said = [(not_received, 660)];
-    assert_eq!(standing(&said).state.name(), "FAILED");
+    assert_eq!(status(&said).state.name(), "FAILED");
     // For a quarantined attempt it proves more: the reference code is unused.
-    let state = standing_of(QUARANTINED, &said).state;
+    let state = status_of(QUARANTINED, &said).state;
     assert_eq!(state, State::NotSent(NotSent::Quarantined));
 }
 
@@ -35,7 +35,7 @@ fn later_serial_number_completes_receipt() {
         (success(Source::Answer, None), 1),
         (success(Source::Check, Some("77")), 2),
     ];
-    let state = standing(&said).state;
+    let state = status(&said).state;
     assert!(state.is_final());
     assert_eq!(
         state
@@ -47,14 +47,14 @@ fn later_serial_number_completes_receipt() {
             .expose(),
         "77"
     );
-    assert!(!standing(&said[..1]).state.is_final());
+    assert!(!status(&said[..1]).state.is_final());
 }
 
 proptest! {
     #[test]
-    fn standing_is_independent_of_order_and_repetition((said, again) in shuffled()) {
-        prop_assert_eq!(standing(&said), standing(&again));
-        prop_assert_eq!(standing_of(QUARANTINED, &said), standing_of(QUARANTINED, &again));
+    fn status_is_independent_of_order_and_repetition((said, again) in shuffled()) {
+        prop_assert_eq!(status(&said), status(&again));
+        prop_assert_eq!(status_of(QUARANTINED, &said), status_of(QUARANTINED, &again));
     }
 
     #[test]
@@ -72,12 +72,12 @@ proptest! {
         };
         let (mut one, two) = (set(&said[..cut]), set(&said[cut..]));
         one.merge(&two);
-        prop_assert_eq!(fold(&one, ABOUT, &RULES), standing(&said));
+        prop_assert_eq!(fold(&one, ABOUT, &RULES), status(&said));
     }
 
     #[test]
     fn unproven_evidence_settles_nothing(said in vec(statement(unproven()), 0..20)) {
-        let state = standing(&said).state;
+        let state = status(&said).state;
         prop_assert!(!state.is_settled(), "{:?}", state);
         prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again());
     }
@@ -87,10 +87,10 @@ proptest! {
         said in vec(statement(any_finding()), 0..10),
         more in statement(any_finding()),
     ) {
-        let before = standing(&said).state;
+        let before = status(&said).state;
         let mut said = said;
         said.push(more);
-        let after = standing(&said).state;
+        let after = status(&said).state;
         if before.is_settled() {
             prop_assert!(after.is_settled(), "{} became {}", before.name(), after.name());
         }
@@ -113,7 +113,7 @@ proptest! {
         if flip {
             both.reverse();
         }
-        let state = standing(&[said, both].concat()).state;
+        let state = status(&[said, both].concat()).state;
         let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
         prop_assert!(contradicted, "{:?}", state);
         prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again() && !state.is_final());
@@ -133,7 +133,7 @@ proptest! {
         if flip {
             both.reverse();
         }
-        let state = standing_of(about, &[said, both].concat()).state;
+        let state = status_of(about, &[said, both].concat()).state;
         let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
         prop_assert!(contradicted, "{:?}", state);
     }
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn receipt_alone_settles_nothing((shown, seconds) in receipt(), is_quarantined in any::<bool>()) {
         let about = if is_quarantined { QUARANTINED } else { ABOUT };
-        let expected = standing_of(about, &[(shown, seconds)]).state;
+        let expected = status_of(about, &[(shown, seconds)]).state;
         prop_assert!(!expected.is_settled() || expected.name() == "NEEDS_REVIEW", "{:?}", expected);
     }
 

@@ -1,4 +1,4 @@
-//! The contract of histories and cursors.
+//! The contract of events and cursors.
 
 use std::collections::BTreeMap;
 

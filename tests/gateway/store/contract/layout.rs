@@ -1,4 +1,4 @@
-//! What a store keeps over a restart, and where Redis keeps it.
+//! Durability over a restart, and the key layout of Redis.
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::store::{History, Store};

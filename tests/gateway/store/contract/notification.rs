@@ -28,7 +28,7 @@ async fn subscription_is_reported_before_first_change(kind: StoreKind) {
     listening.abort();
 }
 
-/// Behind the same address there may be another server by now.
+/// A failover may have moved the address to another server.
 #[tokio::test]
 async fn write_rejecting_server_is_left_at_most_once_per_second() {
     let folder = tempfile::tempdir().unwrap();
