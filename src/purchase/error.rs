@@ -178,6 +178,31 @@ impl PurchaseError {
             | Self::OutcomeUnreadable(_) => Sent::Maybe,
         }
     }
+
+    /// Returns true for a refusal over an inquiry or a bill: the store may have lost the record of
+    /// an earlier call that was sent, and with it the inquiry that this call misses.
+    pub(super) fn may_follow_loss(&self) -> bool {
+        match self {
+            Self::NoSuchInquiry
+            | Self::AmbiguousInquiry
+            | Self::NotPayable(_)
+            | Self::InquiryAlreadyUsed { .. }
+            | Self::BillPaymentOpen { .. }
+            | Self::InquiryOutdated { .. } => true,
+            Self::NoSuchAccount { .. }
+            | Self::OtherContents { .. }
+            | Self::SoldByInquiry { .. }
+            | Self::MayBeForgotten(_)
+            | Self::Overloaded(_)
+            | Self::Overtaken
+            | Self::NothingSent(_)
+            | Self::NotClaimed(_)
+            | Self::StoreUnfit(_)
+            | Self::Stopping(_)
+            | Self::OutOfTime
+            | Self::OutcomeUnreadable(_) => false,
+        }
+    }
 }
 
 /// Returns the reason for NOT_SENT in words.

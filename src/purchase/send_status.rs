@@ -64,16 +64,7 @@ impl Purchases {
         intent: &Intent,
         refusal: PurchaseError,
     ) -> Result<Claimed, ClaimFault> {
-        let is_about_inquiry = matches!(
-            refusal,
-            PurchaseError::NoSuchInquiry
-                | PurchaseError::AmbiguousInquiry
-                | PurchaseError::NotPayable(_)
-                | PurchaseError::InquiryAlreadyUsed { .. }
-                | PurchaseError::BillPaymentOpen { .. }
-                | PurchaseError::InquiryOutdated { .. }
-        );
-        if !is_about_inquiry {
+        if !refusal.may_follow_loss() {
             return Err(ClaimFault::Refused(refusal));
         }
         let key = intent.key();

@@ -77,7 +77,21 @@ pub enum CallCommand {
 impl CallCommand {
     /// Returns true for calls that can spend money.
     pub(super) fn moves_money(&self) -> bool {
-        matches!(self, Self::PurchasePrepaid(_) | Self::PayPostpaid(_))
+        match self {
+            Self::PurchasePrepaid(_) | Self::PayPostpaid(_) => true,
+            Self::GetTransaction(_)
+            | Self::CheckTransaction(_)
+            | Self::WatchTransaction(_)
+            | Self::WatchTransactions(_)
+            | Self::ListTransactions(_)
+            | Self::ResolveTransaction(_)
+            | Self::InquirePrepaid(_)
+            | Self::InquirePostpaid(_)
+            | Self::GetBalance
+            | Self::Echo(_)
+            | Self::ListNotices(_)
+            | Self::ListOrphanCallbacks(_) => false,
+        }
     }
 }
 
