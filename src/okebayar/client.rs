@@ -14,7 +14,7 @@ use super::{
     answer::Answer,
     answer_error::AnswerError,
     body::Body,
-    code_lists::CodeLists,
+    deployment_codes::CodeLists,
     fields::{Fields, Unreadable},
     mismatch::Mismatch,
     observer::Observer,

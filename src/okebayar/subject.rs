@@ -7,7 +7,7 @@
 use super::{
     account_number::{AccountNumberForms, is_other_number, is_other_period, is_placeholder},
     answer::Answer,
-    code_lists::CodeLists,
+    deployment_codes::CodeLists,
     mismatch::Mismatch,
     phone_number::is_same_phone,
 };

@@ -7,7 +7,7 @@
 //! until a proof that the operator had not seen contradicts it.
 
 use super::{
-    codes::StatusCode,
+    code_types::StatusCode,
     details::Details,
     evidence::{Coded, EvidenceSet, code_of, latest},
     finding::{FailureReason, Finding, NotSent, Source, UnknownCause, Verdict},

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     amount::Amount,
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::Details,
     serial_number::SerialNumber,
 };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     account_number::AccountNumber,
     amount::Amount,
-    codes::ProductCode,
+    code_types::ProductCode,
     inquiry::{Inquiry, NotPayable},
     order::{Bill, Order},
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     account_number::AccountNumber,
     amount::{Amount, Quoted},
-    codes::ProductCode,
+    code_types::ProductCode,
 };
 
 /// A text from OKEBAYAR that is sent back verbatim. It may be a customer's number, so `Debug` never

@@ -1,7 +1,7 @@
 //! The receipt of a success and OKEBAYAR's id of it, collected from the proofs.
 
 use super::{
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::{Details, ExtraFields},
     evidence::{EvidenceSet, SeenStatement, rank},
     finding::{Finding, Source},

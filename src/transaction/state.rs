@@ -1,7 +1,7 @@
 //! The state of a transaction, and the conclusions that a caller may draw from it.
 
 use super::{
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::Details,
     finding::{FailureReason, NotSent, UnknownCause},
 };

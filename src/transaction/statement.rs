@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes::StatusCode,
+    code_types::StatusCode,
     details::Details,
     finding::{Finding, Source, UnknownCause},
     serial_number::SerialNumber,

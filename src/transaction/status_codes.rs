@@ -3,7 +3,7 @@
 //!
 //! `okebayar::verdict` interprets the columns; `config` reads which codes a deployment may list.
 
-use super::{codes::StatusCode, finding::FailureReason};
+use super::{code_types::StatusCode, finding::FailureReason};
 use AsNotReceived::{Listable, Rejected};
 use AsQuestion::{Answered, Refused};
 use FailureReason as Why;

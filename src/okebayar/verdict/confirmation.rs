@@ -4,7 +4,7 @@ use super::ignored::Ignored;
 use crate::{
     okebayar::{
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         mismatch::Mismatch,
         subject::{
             Subject, mismatch, names_own_trace, shows_purchase, shows_record, shows_record_of,

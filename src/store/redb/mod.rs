@@ -27,7 +27,7 @@
 //! - a commit: the comparison of seal, version and attempt token, the record, its event and the
 //!   event's number, its entry in the listing and its due indexes (`commit.rs`);
 //! - a compare-and-set of a note, with the removal of some notes that expired (`notes.rs`);
-//! - an item of a list, with the removal of the oldest one (`lists.rs`);
+//! - an item of a list, with the removal of the oldest one (`bounded_lists.rs`);
 //! - a change of the identity, all facts or none (`identity.rs`).
 //!
 //! # Time-outs
@@ -63,8 +63,8 @@
 //! cursors of it are out of range. A path that is empty because a volume is not mounted looks
 //! like a first start, unless `store.must_exist` is set.
 
+mod bounded_lists;
 mod commit;
-mod contract;
 mod create;
 mod due;
 mod error;
@@ -74,7 +74,6 @@ mod identity;
 mod keeper;
 mod leases;
 mod listing;
-mod lists;
 mod monitored_file;
 mod notes;
 mod open;
@@ -84,6 +83,7 @@ mod restore;
 mod settings;
 mod source;
 mod store;
+mod store_impl;
 mod tables;
 mod verify;
 

@@ -72,10 +72,10 @@
 //! is connected looks new, and both sides of a parted network may serve the same reference
 //! code.
 
+mod bounded_lists;
 mod cas_reply;
 mod commit;
 mod connection;
-mod contract;
 mod due;
 mod epoch;
 mod error;
@@ -84,13 +84,13 @@ mod health;
 mod identity;
 mod keys;
 mod listing;
-mod lists;
 mod notes;
 mod open;
 mod records;
 mod server_info;
 mod settings;
 mod store;
+mod store_impl;
 mod subscription;
 mod trouble;
 
