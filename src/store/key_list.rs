@@ -4,7 +4,7 @@ use super::{CasResult, Expiry, Store, StoreError, key};
 use crate::transaction::TransactionKey;
 
 /// The most transactions that a list has while some of them are settled.
-const LONG: usize = 64;
+const EVICTION_LENGTH: usize = 64;
 
 /// The transactions of a note, whatever became of them, as it was read.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl KeyList {
     /// Returns true when another transaction needs the place of a settled one.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.keys.len() >= LONG
+        self.keys.len() >= EVICTION_LENGTH
     }
 
     /// Stores the list with a transaction as the last one, and without `evicted`; `false` when

@@ -122,11 +122,11 @@ async fn open_embedded(
             let opened = RedbStore::open_with(path, identity, settings).await;
             return opened.map_err(failed("store.path"));
         }
-        OpenMode::Existing | OpenMode::Look if !path.exists() => {
+        OpenMode::Existing | OpenMode::Inspect if !path.exists() => {
             return Err(OpenError::Missing(path.to_owned()));
         }
         OpenMode::Existing => RedbStore::open_with(path, identity, must_exist(true)).await,
-        OpenMode::Look => RedbStore::open_read_only(path).await,
+        OpenMode::Inspect => RedbStore::open_read_only(path).await,
         OpenMode::Lost if path.exists() => RedbStore::open_restored(path, identity).await,
         OpenMode::Lost => RedbStore::open_with(path, identity, must_exist(false)).await,
     };
@@ -139,7 +139,7 @@ async fn open_redis(
     mode: OpenMode<'_>,
 ) -> Result<RedisStore, StoreError> {
     match mode {
-        OpenMode::Look => RedisStore::connect(settings),
+        OpenMode::Inspect => RedisStore::connect(settings),
         OpenMode::Serve { .. } | OpenMode::Existing | OpenMode::Lost => {
             RedisStore::open(settings, identity).await
         }

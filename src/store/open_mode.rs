@@ -24,5 +24,5 @@ pub enum OpenMode<'a> {
     Lost,
     /// To look at a store that exists, without writing anything: what opening a store writes
     /// may hide a loss from the gateways that run. The identity is not adopted.
-    Look,
+    Inspect,
 }

@@ -160,7 +160,7 @@ impl Transaction {
     #[must_use]
     pub fn request_check(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
         let mut next = self.clone();
-        next.ask(now, schedule);
+        next.add_check_request(now, schedule);
         (next != *self).then(|| next.changed(self, now, schedule, false))
     }
 }

@@ -64,7 +64,7 @@ impl Transaction {
     }
 
     /// Requests a check at the earliest allowed time.
-    pub(super) fn ask(&mut self, now: Timestamp, schedule: &Schedule) {
+    pub(super) fn add_check_request(&mut self, now: Timestamp, schedule: &Schedule) {
         let earliest = self.earliest_check(now, schedule);
         let asked = self
             .checks
@@ -113,7 +113,7 @@ impl Transaction {
         let at = match self.next(schedule) {
             NextCheck::At(at) => Some(at),
             NextCheck::GiveUp => Some(now),
-            NextCheck::Nothing => None,
+            NextCheck::NotNeeded => None,
         };
         self.checks.next_at = at.max(at.and(self.checks.passed_over_until));
         self

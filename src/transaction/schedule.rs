@@ -95,7 +95,7 @@ pub enum NextCheck {
     /// Give up: the schedule has ended.
     GiveUp,
     /// Do nothing: the transaction is settled.
-    Nothing,
+    NotNeeded,
 }
 
 impl Schedule {
@@ -106,7 +106,7 @@ impl Schedule {
             .last_at
             .map_or(past.phase_since, |last| last.max(past.phase_since));
         let at = match Phase::of(state) {
-            Phase::Over => return NextCheck::Nothing,
+            Phase::Over => return NextCheck::NotNeeded,
             Phase::Sending => {
                 return NextCheck::At(self.post_over_at(past.armed_at, past.clock_skew));
             }

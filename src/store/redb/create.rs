@@ -16,13 +16,13 @@ use super::{
     error::{commit_failure, failure},
     file::{beside, folder_of, remove_leftover, sync_folder, unusable},
     identity::{adopt_identity, set_epoch},
-    tables::make_tables,
+    tables::create_tables,
 };
 use crate::store::{Identity, StoreError};
 
 /// Makes a whole store, or nothing. A crash at any moment leaves no file or a whole store; the
 /// next attempt removes what it leaves beside its place.
-pub(super) fn make(file: &Path, identity: &Identity, epoch: &str) -> Result<(), StoreError> {
+pub(super) fn create(file: &Path, identity: &Identity, epoch: &str) -> Result<(), StoreError> {
     let problem = |error: &dyn std::fmt::Display| unusable(file, &format!("not made: {error}"));
     let folder = folder_of(file);
     fs::create_dir_all(folder).map_err(|error| problem(&error))?;
@@ -37,7 +37,7 @@ pub(super) fn make(file: &Path, identity: &Identity, epoch: &str) -> Result<(), 
     {
         let database = Database::create(&making).map_err(|error| problem(&error))?;
         let write = database.begin_write().map_err(failure)?;
-        make_tables(&write).map_err(failure)?;
+        create_tables(&write).map_err(failure)?;
         adopt_identity(&write, identity)?;
         set_epoch(&write, epoch, false).map_err(failure)?;
         write.commit().map_err(commit_failure)?;

@@ -31,7 +31,7 @@ use crate::store::StoreError;
 /// The free space that a full disk must have again: some thousand purchases.
 const ROOM_BYTES: usize = 4 * 1024 * 1024;
 /// The least pause between two attempts to open a database again.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
+const REOPEN_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// The open database of one file, opened again after an I/O error.
 pub(super) struct Keeper {
@@ -40,7 +40,7 @@ pub(super) struct Keeper {
     file: File,
     opened: RwLock<OpenedDatabase>,
     /// Held while the database is opened again.
-    again: Mutex<Again>,
+    reopening: Mutex<ReopenState>,
 }
 
 /// The database of the current opening.
@@ -52,7 +52,7 @@ struct OpenedDatabase {
 
 /// The state of the attempts to open the database again.
 #[derive(Default)]
-struct Again {
+struct ReopenState {
     not_before: Option<Instant>,
     is_reported: bool,
 }
@@ -69,7 +69,7 @@ impl Keeper {
                 database: Some(database),
                 health,
             }),
-            again: Mutex::default(),
+            reopening: Mutex::default(),
         })
     }
 
@@ -79,7 +79,7 @@ impl Keeper {
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.mend()?;
+        self.ensure_open()?;
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         match &opened.database {
             Some(database) if opened.health.is_well() => {
@@ -91,7 +91,7 @@ impl Keeper {
     }
 
     /// Opens the database again after an I/O error, if it is time to try.
-    fn mend(&self) -> Result<(), StoreError> {
+    fn ensure_open(&self) -> Result<(), StoreError> {
         let health = {
             let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
             if opened.database.is_some() && opened.health.is_well() {
@@ -99,17 +99,17 @@ impl Keeper {
             }
             Arc::clone(&opened.health)
         };
-        let mut again = match self.again.try_lock() {
-            Ok(again) => again,
+        let mut state = match self.reopening.try_lock() {
+            Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Another call is opening it.
             Err(TryLockError::WouldBlock) => return Err(self.unusable(&health)),
         };
         let began = Instant::now();
-        if again.not_before.is_some_and(|earliest| began < earliest) {
+        if state.not_before.is_some_and(|earliest| began < earliest) {
             return Err(self.unusable(&health));
         }
-        if !std::mem::replace(&mut again.is_reported, true) {
+        if !std::mem::replace(&mut state.is_reported, true) {
             error!(
                 path = %self.path.display(),
                 problem = health.problem(),
@@ -119,11 +119,11 @@ impl Keeper {
         let reopened = self.reopen();
         if let Err(problem) = reopened {
             // A repair reads the whole file: the machine must have time for other work.
-            again.not_before = Some(Instant::now() + AGAIN_AFTER.max(began.elapsed() * 2));
+            state.not_before = Some(Instant::now() + REOPEN_INTERVAL_MIN.max(began.elapsed() * 2));
             health.note(&problem);
             return Err(self.unusable(&health));
         }
-        *again = Again::default();
+        *state = ReopenState::default();
         info!(path = %self.path.display(), "embedded store: opened again");
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
 use super::{
-    create::make,
+    create::create,
     error::{commit_failure, failure},
     file::{beside, damaged, is_damage, missing, remove_leftover, require_whole, unusable},
     identity::{adopt_identity, set_epoch},
@@ -13,7 +13,7 @@ use super::{
     settings::RedbSettings,
     source::DatabaseSource,
     store::RedbStore,
-    tables::{IDENTITY, make_tables},
+    tables::{IDENTITY, create_tables},
 };
 use crate::store::{Identity, StoreError};
 
@@ -65,7 +65,7 @@ impl RedbStore {
                 if settings.must_exist {
                     return Err(missing(&path));
                 }
-                make(&path, &identity, &ours)?;
+                create(&path, &identity, &ours)?;
             }
             require_whole(&path)?;
             let keeper = Keeper::open(&path).map_err(|error| match &error {
@@ -80,7 +80,7 @@ impl RedbStore {
             let epoch = keeper.with(|database| {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(failure)?;
-                make_tables(&write).map_err(failure)?;
+                create_tables(&write).map_err(failure)?;
                 adopt_identity(&write, &identity)?;
                 let epoch = set_epoch(&write, &ours, is_restored).map_err(failure)?;
                 write.commit().map_err(commit_failure)?;

@@ -36,7 +36,7 @@ pub(super) const NOTES_END: TableDefinition<'_, (i64, &str), ()> =
 pub(super) const LISTS: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("lists");
 
 /// Makes every table that reads rely on.
-pub(super) fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
+pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(RECORDS)?;
     write.open_table(EVENTS)?;
     write.open_table(DUE)?;

@@ -8,7 +8,7 @@
 //!   address by now;
 //! - it is not, or no longer, authenticated (`NOAUTH`, `WRONGPASS`, `NOPERM`);
 //! - the server refuses writes for now (`NOREPLICAS`, `MISCONF`, `OOM`, `CLUSTERDOWN`). It may
-//!   be the right one, so only a connection that is [`AT_REST`] old is replaced for this: a
+//!   be the right one, so only a connection that is [`REFUSAL_GRACE`] old is replaced for this: a
 //!   server that keeps refusing does not get a new connection for each call.
 //!
 //! A subscription ends when the connection of the calls is replaced because of an error: its
@@ -16,7 +16,7 @@
 //!
 //! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to a host that is gone. A failure
 //! to connect, a refused password among them, is never cached for longer than
-//! [`AGAIN_AFTER`], so that a fix on the server needs no restart here.
+//! [`RECONNECT_INTERVAL`], so that a fix on the server needs no restart here.
 //!
 //! No call is ever retried on another connection: its caller gets the error, which is
 //! indeterminate from the moment the call was handed to a connection. The old server
@@ -49,9 +49,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which a failure to connect answers further calls, so that a server that refuses
 /// the password gets no new connection for each of them.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
 /// The age at which a connection is replaced because of [`Trouble::Refusal`].
-const AT_REST: Duration = Duration::from_secs(1);
+const REFUSAL_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection that reconnects when needed. Clones share it.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ struct Shared {
     /// Counts the connections that were made.
     made: AtomicU64,
     /// Counts the connections that were replaced because of an error.
-    left: watch::Sender<u64>,
+    discarded: watch::Sender<u64>,
 }
 
 /// One established connection.
@@ -110,7 +110,7 @@ impl Connection {
             live: Mutex::new(None),
             connecting: tokio::sync::Mutex::new(None),
             made: AtomicU64::new(0),
-            left: watch::Sender::new(0),
+            discarded: watch::Sender::new(0),
         }))
     }
 
@@ -154,20 +154,20 @@ impl Connection {
             Ok(reply) => reply.trouble(),
             Err(error) => trouble_of(error),
         };
-        let must_leave = match trouble {
+        let must_discard = match trouble {
             Trouble::None => false,
-            Trouble::Refusal => since.elapsed() >= AT_REST,
+            Trouble::Refusal => since.elapsed() >= REFUSAL_GRACE,
             Trouble::Useless => true,
         };
-        if must_leave && self.0.leave(number) {
-            self.0.left.send_modify(|left| *left += 1);
+        if must_discard && self.0.discard(number) {
+            self.0.discarded.send_modify(|count| *count += 1);
         }
         result
     }
 
     /// Watches the number of connections that were replaced because of an error.
-    pub(super) fn left(&self) -> watch::Receiver<u64> {
-        self.0.left.subscribe()
+    pub(super) fn discarded(&self) -> watch::Receiver<u64> {
+        self.0.discarded.subscribe()
     }
 }
 
@@ -187,7 +187,7 @@ impl Shared {
             return Ok(live);
         }
         if let Some((at, error)) = &*failed
-            && at.elapsed() < AGAIN_AFTER
+            && at.elapsed() < RECONNECT_INTERVAL
         {
             return Err(error.clone());
         }
@@ -213,7 +213,7 @@ impl Shared {
 
     /// Gives a connection up; returns false when another call did so before. Calls that still
     /// wait on it go on.
-    fn leave(&self, number: u64) -> bool {
+    fn discard(&self, number: u64) -> bool {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = live.as_ref().is_some_and(|live| live.number == number);
         if is_current {
@@ -237,7 +237,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let was_silent = self.replies.load(Ordering::SeqCst) == self.replies_before;
         if was_silent && self.since.elapsed() >= self.shared.timeout / 2 {
-            self.shared.leave(self.number);
+            self.shared.discard(self.number);
         }
     }
 }

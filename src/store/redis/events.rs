@@ -65,7 +65,7 @@ impl RedisStore {
                 .get(number_key(partition))
                 .xrevrange_count(events_key(partition), "+", "-", 1);
         }
-        let (epoch, partitions) = self.ask(pipeline).await?;
+        let (epoch, partitions) = self.read_partitions(pipeline).await?;
         let position = |(number, events): PartitionEvents| match events.first() {
             Some(event) => read_position(event),
             None => Ok(Position { id: (0, 0), number }),
@@ -86,7 +86,7 @@ impl RedisStore {
         if !is_of_this_store
             || partitions
                 .iter()
-                .any(|asked| *asked >= cursor.positions.len())
+                .any(|partition| *partition >= cursor.positions.len())
         {
             return Ok(Events::OutOfRange);
         }
@@ -104,7 +104,7 @@ impl RedisStore {
                 count,
             );
         }
-        let (epoch, found) = self.ask(pipeline).await?;
+        let (epoch, found) = self.read_partitions(pipeline).await?;
         if epoch != cursor.epoch {
             return Ok(Events::OutOfRange);
         }
@@ -140,7 +140,10 @@ impl RedisStore {
     }
 
     /// Returns the epoch and, for each partition, the number of its last event and some events.
-    async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<PartitionEvents>), StoreError> {
+    async fn read_partitions(
+        &self,
+        pipeline: Pipeline,
+    ) -> Result<(String, Vec<PartitionEvents>), StoreError> {
         let replies: Vec<Value> = self.query_all(&pipeline).await?;
         read_replies(replies).map_err(|error| unreadable_reply(&error))
     }

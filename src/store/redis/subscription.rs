@@ -18,13 +18,13 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 impl RedisStore {
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         // Counted from before it connects: it may reach the server that is being given up.
-        let left = self.connection.left();
+        let discarded = self.connection.discarded();
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
         let mut pubsub = self.within(&sent, self.client.get_async_pubsub()).await?;
         self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
         wake(Notification::Listening);
-        let hear = |message: &redis::Msg| {
+        let receive = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
                 return;
             };
@@ -35,22 +35,22 @@ impl RedisStore {
                 wake(Notification::Change(key, version));
             }
         };
-        let heard = hear_all(pubsub, self.settings.timeout, left, hear).await;
-        heard.map_err(|error| failure(&error, &sent))
+        let received = receive_all(pubsub, self.settings.timeout, discarded, receive).await;
+        received.map_err(|error| failure(&error, &sent))
     }
 }
 
-/// Calls `hear` with every message of a subscription until its connection ends, or until `left`
+/// Calls `receive` with every message of a subscription until its connection ends, or until `discarded`
 /// changes because calls gave up the server. Pings the server: without pings, the silence of a
 /// host that went dark looks like that of a store without changes.
 ///
 /// # Errors
 /// When the server does not answer a ping within `timeout`.
-async fn hear_all(
+async fn receive_all(
     pubsub: PubSub,
     timeout: Duration,
-    mut left: watch::Receiver<u64>,
-    hear: impl Fn(&redis::Msg),
+    mut discarded: watch::Receiver<u64>,
+    receive: impl Fn(&redis::Msg),
 ) -> RedisResult<()> {
     let (mut sink, mut messages) = pubsub.split();
     let pinging = async {
@@ -63,14 +63,14 @@ async fn hear_all(
             }
         }
     };
-    let hearing = async {
+    let receiving = async {
         while let Some(message) = messages.next().await {
-            hear(&message);
+            receive(&message);
         }
     };
     tokio::select! {
         error = pinging => Err(error),
-        () = hearing => Ok(()),
-        _ = left.changed() => Ok(()),
+        () = receiving => Ok(()),
+        _ = discarded.changed() => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 /// The codes of a server whose connection must be replaced.
-const LEAVE_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
+const DISCARD_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
 
 /// The codes of a server that may be the right one, but takes no writes now.
 const REFUSAL_CODES: [&str; 4] = ["NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN"];
@@ -41,7 +41,7 @@ impl RevealsTrouble for Vec<Value> {
 }
 
 fn trouble_of_code(code: &str) -> Trouble {
-    if LEAVE_CODES.contains(&code) {
+    if DISCARD_CODES.contains(&code) {
         Trouble::Useless
     } else if REFUSAL_CODES.contains(&code) {
         Trouble::Refusal
