@@ -20,7 +20,7 @@ use super::{
 /// A failure to open a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no embedded store, and this purpose makes none.
+    /// The embedded store does not exist, and the mode does not create one.
     #[error("store.path: there is no {}", .0.display())]
     Missing(PathBuf),
     /// The store cannot be opened.
@@ -53,7 +53,7 @@ impl OpenedStore {
         }
     }
 
-    /// Returns the name of the database system, as spans have it.
+    /// Returns the name of the database system, as spans show it.
     #[must_use]
     pub const fn system(&self) -> &'static str {
         match &self.0 {
@@ -66,7 +66,7 @@ impl OpenedStore {
     /// `is_confirmed` nothing is written.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the change is refused.
+    /// [`StoreError::Unsuitable`] when the change is rejected.
     pub async fn change_user_id(
         &self,
         change: &UserIdChange,
@@ -79,11 +79,11 @@ impl OpenedStore {
     }
 }
 
-/// Opens the store of an identity for a purpose.
+/// Opens the store of an identity in a mode.
 ///
 /// # Errors
-/// [`OpenError`] when it is missing, cannot be reached, or may not be used: an embedded one
-/// belongs to the process that has it open.
+/// [`OpenError`] when it is missing, unreachable, or unusable: an embedded store can be open in
+/// one process only.
 pub async fn open(
     settings: &StoreSettings,
     identity: &Identity,

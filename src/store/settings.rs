@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::{redb::RedbSettings, redis::RedisSettings};
 
-/// The place where transactions are kept.
+/// The kind and the settings of the store of transactions.
 #[derive(Clone, Debug)]
 pub enum StoreSettings {
-    /// A file of this process alone.
+    /// A file that only this process has open.
     Embedded {
         /// The file.
         path: PathBuf,

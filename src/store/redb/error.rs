@@ -4,7 +4,7 @@ use tokio::task::JoinError;
 
 use crate::store::StoreError;
 
-/// Maps a failure of redb before a commit: a transaction that is not committed writes nothing.
+/// Maps a failure of redb before a commit: an uncommitted transaction writes nothing.
 pub(super) fn failure(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
 }

@@ -1,4 +1,4 @@
-//! The contract of [`Store`] by redb: each method is in the file of its subject.
+//! The implementation of [`Store`], which calls the methods in the file of each subject.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Store for RedbStore {
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
-        // Every change is made by this process, which notifies its own waiters.
+        // Only this process commits changes, and it notifies its own waiters.
         wake(Notification::Listening);
         std::future::pending().await
     }

@@ -1,4 +1,4 @@
-//! The contract of [`Store`] by Redis: each method is in the file of its subject.
+//! The implementation of [`Store`], which calls the methods in the file of each subject.
 
 use std::sync::Arc;
 

@@ -16,8 +16,9 @@ pub(super) const WAKE_CHANNEL: &str = "okb:wake";
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 impl RedisStore {
+    /// Subscribes to the changes of all gateways, until the connection breaks.
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
-        // Counted from before it connects: it may reach the server that is being given up.
+        // Counted before connecting: the new connection may reach the discarded server.
         let discarded = self.connection.discarded();
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
@@ -41,8 +42,8 @@ impl RedisStore {
 }
 
 /// Calls `receive` with every message of a subscription until its connection ends, or until `discarded`
-/// changes because calls gave up the server. Pings the server: without pings, the silence of a
-/// host that went dark looks like that of a store without changes.
+/// changes because a call discarded its connection. Pings the server: without pings, an
+/// unreachable host is indistinguishable from a store without changes.
 ///
 /// # Errors
 /// When the server does not answer a ping within `timeout`.
@@ -57,7 +58,8 @@ async fn receive_all(
         loop {
             tokio::time::sleep(PING_INTERVAL).await;
             let answered = tokio::time::timeout(timeout, sink.ping::<Value>()).await;
-            let silent = |_| RedisError::from((ErrorKind::Io, "the subscription is silent"));
+            let silent =
+                |_| RedisError::from((ErrorKind::Io, "no reply to a ping of the subscription"));
             if let Err(error) = answered.map_err(silent).flatten() {
                 return error;
             }
