@@ -37,7 +37,7 @@ pub struct Event {
 /// The events of all transactions after a cursor.
 #[derive(Debug, Clone)]
 pub enum Events {
-    /// The next ones; empty when there are none yet.
+    /// The next events; empty when there are none.
     Next(Vec<Event>),
     /// Some were trimmed, or the cursor belongs to another epoch.
     OutOfRange,

@@ -61,7 +61,7 @@
 //! # What a failover loses
 //!
 //! Replication is asynchronous. A promoted replica lacks what the old primary acknowledged and
-//! had not replicated yet; the old primary may go on serving the gateways that still reach it.
+//! had not replicated yet; the old primary may still serve the gateways that reach it.
 //! Every restart and promotion changes the replication epoch ([`super::Store::epoch`]), and an
 //! emptied partition lacks its seal, so `commit.lua` rejects each claim that names the earlier
 //! epoch or seal; the failover guard then quarantines what may have been sent already. A cursor
