@@ -1,4 +1,4 @@
-//! The outcome of a status check, and of a schedule that goes on or ends without one.
+//! The effect of a status check, or of its absence, on a transaction.
 
 use jiff::Timestamp;
 

@@ -63,7 +63,8 @@ impl Order {
         self.inquired.as_ref()?.bill.as_ref()
     }
 
-    /// Returns true when both orders have the same product, customer and period, whatever is owed.
+    /// Returns true when both orders have the same product, customer and period, regardless of the
+    /// amounts.
     #[must_use]
     pub fn is_same_bill(&self, other: &Self) -> bool {
         let customer = |order: &Self| {
