@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | operations | `operations` (send, check, inquire, balance, echo) |
 //! | client | `client`, `observer`, `parse_permits` |
-//! | evidence | `verdict`, `inquiry`; `subject`, `mismatch` compare an answer with what was asked about |
+//! | evidence | `verdict`, `inquiry`; `subject`, `mismatch` compare an answer with the request |
 //! | requests | `requests`, `body`, `question`, `signature`; `transport`, `send_by` |
 //! | answers | `interpret`, `answer`; `redact` removes secrets, `personal` finds customers' data, `pln` takes electricity bills apart |
 //! | formats | `format`, `json`, `xml`, `additional_data`, `fields` |
