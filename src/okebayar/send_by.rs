@@ -7,8 +7,8 @@
 //! 3. The process resumes and sends.
 //!
 //! So the deadline is compared twice: before the request is handed to the HTTP client, and when a
-//! connection, which may be new, asks for the body. Only a freeze between that
-//! moment and the write to the socket remains.
+//! connection, which may be new, asks for the body. Only a freeze between that moment and the
+//! write to the socket remains.
 
 use std::{
     pin::Pin,

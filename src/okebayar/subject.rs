@@ -1,5 +1,5 @@
-//! The comparison of an answer with the transaction it should be about, and the search for facts
-//! that only OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
+//! The comparison of an answer with its transaction, and the search for facts that only OKEBAYAR's
+//! record of the transaction can hold (`docs/decisions/0003`).
 //!
 //! A check sends the reference code and, where it is known, the trace code of the POST's own
 //! answer. An OKEBAYAR without a record may return both as an echo.

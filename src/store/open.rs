@@ -1,4 +1,4 @@
-//! Opening a store: the only place that distinguishes the kinds of stores.
+//! Opens a store: the only place that distinguishes the kinds of stores.
 
 use std::{
     path::{Path, PathBuf},
@@ -117,7 +117,7 @@ async fn open_embedded(
         OpenMode::Serve { record_loss } => {
             let restored = RedbStore::restore(path, identity, record_loss).await;
             if restored.map_err(failed("store.path"))? {
-                warn!(path = %path.display(), "the store was restored from a backup");
+                warn!(path = %path.display(), "store restored from a backup");
             }
             let opened = RedbStore::open_with(path, identity, settings).await;
             return opened.map_err(failed("store.path"));

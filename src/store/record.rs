@@ -198,8 +198,8 @@ mod tests {
         "/transaction/evidence/0",
     ];
 
-    /// The record with a member at each place that this release does not know. Its number
-    /// has more digits than a float.
+    /// Returns the record with an unknown member at each place. Its number has more digits than a
+    /// float.
     fn of_later_release(transaction: &Transaction) -> String {
         let mut record = stored(transaction);
         for place in PLACES {
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(pending["count"], 2, "what this release wrote wins");
         assert_eq!(count(&text, "\"later\""), PLACES.len() + 1);
         assert_eq!(count(&text, "12345678901234567890.10"), PLACES.len());
-        // And again after the next reading, as commit.lua needs it: without blanks.
+        // The next decoding and encoding keep them too, without blanks, as commit.lua requires.
         let again = decode(&next.key(), text.as_bytes()).unwrap();
         assert_eq!(encode(&again).unwrap(), text.as_bytes());
         assert!(text.contains(&format!("\"token\":\"{}\"", next.token())));
@@ -269,7 +269,7 @@ mod tests {
         record.to_string()
     }
 
-    /// Two entries of a later release that this one cannot tell apart.
+    /// Two entries of a later release that this release cannot distinguish.
     #[test]
     fn entries_that_are_one_to_this_release_stay_two() {
         let first = observe(&begin(true), Finding::Pending, 1).transaction;

@@ -14,9 +14,9 @@ use crate::transaction::AccountName;
 /// [`crate::transaction::State::name`].
 pub const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 
-/// The entries of the index in one read: each read costs the same on every partition.
+/// The number of index entries in one read. Every read has a fixed cost on each partition.
 const ENTRIES: usize = 4096;
-/// The records that are read concurrently.
+/// The number of records that are loaded concurrently.
 const RECORDS: usize = 64;
 
 /// The number of transactions in each state of [`UNRESOLVED`].

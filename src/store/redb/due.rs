@@ -115,7 +115,7 @@ fn due(
     })
 }
 
-/// Returns the range of an index up to a time, included.
+/// Returns the range of an index up to and including a time.
 fn until(account: &AccountName, kind: u8, now: i64) -> Range<(&str, u8, i64, &str)> {
     let account = account.as_str();
     (account, kind, i64::MIN, "")..(account, kind, now.saturating_add(1), "")

@@ -15,7 +15,7 @@ pub(super) fn commit_failure(error: redb::CommitError) -> StoreError {
 }
 
 /// Maps the panic of a blocking call, which may have been in its commit.
-pub(super) fn ended_badly(error: &JoinError) -> StoreError {
+pub(super) fn panic_failure(error: &JoinError) -> StoreError {
     StoreError::Indeterminate(error.to_string())
 }
 

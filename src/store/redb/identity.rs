@@ -76,7 +76,7 @@ fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::E
     Ok(())
 }
 
-/// Returns the epoch of the store. Sets it to `ours` if there is none, or after a restoration.
+/// Returns the epoch of the store. Sets it to `ours` if it has none, or was restored.
 pub(super) fn set_epoch(
     write: &WriteTransaction,
     ours: &str,

@@ -1,5 +1,5 @@
-//! The embedded store: one file, one process, every commit on disk before it
-//! returns. For development, tests and installations of one replica.
+//! The embedded store: one file, used by one process, with every commit on disk before it returns.
+//! For development, tests and installations of one replica.
 //!
 //! # Tables
 //!

@@ -1,4 +1,4 @@
-//! Opening an embedded store.
+//! Opens an embedded store.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Reading records, and the index of trace codes.
+//! Reads records, and keeps the index of trace codes.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    error::{commit_failure, ended_badly, failure},
+    error::{commit_failure, failure, panic_failure},
     leases::Leases,
     source::DatabaseSource,
 };
@@ -84,7 +84,7 @@ impl RedbStore {
             })
         });
         if let Ok(done) = tokio::time::timeout_at(ends, &mut writing).await {
-            return done.unwrap_or_else(|error| Err(ended_badly(&error)));
+            return done.unwrap_or_else(|error| Err(panic_failure(&error)));
         }
         // Counted before the caller receives the time-out: see SUBTLE in [`super`].
         self.late.send_modify(|late| *late += 1);
@@ -116,5 +116,5 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(ended_badly(&error)))
+    done.unwrap_or_else(|error| Err(panic_failure(&error)))
 }

@@ -22,7 +22,8 @@ use crate::{
 
 /// The entries of each partition in one page of [`RedisStore::read_unindexed`].
 const PAGE: usize = 16;
-/// The even shares of the limit that are read of each partition: checks are not spread evenly.
+/// The number of even shares of the limit that are read from each partition: checks are not spread
+/// evenly.
 const SHARES_OF_PARTITION: usize = 4;
 
 /// Members of a due index, with their times.
@@ -148,8 +149,8 @@ struct DueEntries {
 }
 
 impl DueEntries {
-    /// Adds the replies about one account: of each partition, the members of both
-    /// indexes and the count.
+    /// Adds the replies about one account: for each partition, the members of both indexes and the
+    /// count.
     fn add(&mut self, account: &AccountName, replies: &[Value], limit: usize) -> RedisResult<()> {
         let mut kinds: [ScoredMembers; 2] = [Vec::new(), Vec::new()];
         for of_partition in replies.chunks_exact(3) {

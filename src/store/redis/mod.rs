@@ -21,7 +21,7 @@
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
-//! | `okb:verify` | string | nothing; each verification writes it, and it expires |
+//! | `okb:verify` | string | a constant; each verification writes it, and it expires |
 //!
 //! # Updates
 //!
@@ -49,8 +49,8 @@
 //!
 //! # What survives a crash
 //!
-//! A gateway that crashes loses nothing; its leases expire by the clock of Redis.
-//! What survives a crash of Redis depends on its persistence:
+//! A gateway that crashes loses nothing; its leases expire by the clock of Redis. The loss in a
+//! crash of Redis depends on its persistence:
 //!
 //! | Redis | what a crash or restart loses |
 //! | --- | --- |

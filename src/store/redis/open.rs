@@ -1,4 +1,4 @@
-//! Opening a shared store.
+//! Opens a shared store.
 
 use super::{settings::RedisSettings, store::RedisStore};
 use crate::store::{Identity, StoreError};

@@ -41,9 +41,9 @@ impl RedisStore {
     }
 }
 
-/// Calls `receive` with every message of a subscription until its connection ends, or until `discarded`
-/// changes because a call discarded its connection. Pings the server: without pings, an
-/// unreachable host is indistinguishable from a store without changes.
+/// Calls `receive` with every message of a subscription until its connection ends, or until
+/// `discarded` changes because a call discarded its connection. Pings the server: without pings,
+/// an unreachable host is indistinguishable from a store without changes.
 ///
 /// # Errors
 /// When the server does not answer a ping within `timeout`.
