@@ -65,7 +65,7 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
     let now = (ambient.now)();
     match action {
         GuardAction::Show => {
-            let store = open(settings, ambient, OpenMode::Look).await?;
+            let store = open(settings, ambient, OpenMode::Inspect).await?;
             let (view, endings) = read_view(&*store).await?;
             Ok(render(&view, &endings, settings, now))
         }

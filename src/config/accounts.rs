@@ -17,7 +17,7 @@ use crate::{
     okebayar::{
         account::{Account, Credentials},
         account_number::AccountNumberForms,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         transport::HttpSettings,
     },

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{
     answer::Answer,
-    code_lists::CodeLists,
+    deployment_codes::CodeLists,
     fields::{Fields, Unreadable},
     format::{self, Format},
     interpret::{self, AnswerContext},

@@ -175,8 +175,8 @@ impl LeafReader {
     }
 
     fn read_json(&mut self, text: &str) -> Option<()> {
-        let mended = json::mended(text).ok()?;
-        self.object(&mended, 0)?;
+        let sanitized = json::sanitized(text).ok()?;
+        self.object(&sanitized, 0)?;
         Some(())
     }
 
@@ -221,10 +221,10 @@ impl LeafReader {
     /// Adds a text; if it is JSON, adds its leaves instead.
     fn text(&mut self, text: &str, depth: usize) -> Option<()> {
         if text.starts_with(['{', '['])
-            && let Ok(mended) = json::mended(text)
-            && (json::members(&mended).is_ok() || json::items(&mended).is_ok())
+            && let Ok(sanitized) = json::sanitized(text)
+            && (json::members(&sanitized).is_ok() || json::items(&sanitized).is_ok())
         {
-            return self.value(&mended, depth);
+            return self.value(&sanitized, depth);
         }
         self.push(text)
     }

@@ -43,14 +43,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Returns the status code; `None` when the status is none.
+    /// Returns the status code; `None` when the status is not a status code.
     #[must_use]
     pub fn status_code(&self) -> Option<StatusCode> {
         StatusCode::read(self.status.as_deref()?)
     }
 
-    /// Returns the text under a name to the letter, so that it can be sent back; `None` when there
-    /// is none.
+    /// Returns the text under a name verbatim, so that it can be sent back; `None` when there is
+    /// none.
     ///
     /// # Errors
     /// [`Unreadable::Ambiguous`] when there are two different texts,

@@ -14,7 +14,7 @@ use super::{
     answer::Answer,
     answer_error::AnswerError,
     body::Body,
-    code_lists::CodeLists,
+    deployment_codes::CodeLists,
     fields::{Fields, Unreadable},
     mismatch::Mismatch,
     observer::Observer,
@@ -95,7 +95,7 @@ impl Client {
         }
     }
 
-    /// Returns the name of a text that cannot be sent back to the letter; `None` without one.
+    /// Returns the name of a text that cannot be sent back verbatim; `None` without one.
     #[must_use]
     pub fn unsendable(&self, order: &Order) -> Option<&'static str> {
         requests::unsendable(&self.account, order)
@@ -168,7 +168,7 @@ impl Client {
         let parse = move || {
             // SUBTLE: a blocking task outlives this future, so it must own the permit.
             // 1. A long answer is being parsed on a blocking thread.
-            // 2. The caller gives up and drops this future.
+            // 2. The caller times out and drops this future.
             // 3. A permit that the future held would be free while the parse still takes memory.
             let _permit = permit;
             account.parse(http.body, &secrets)

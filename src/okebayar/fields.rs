@@ -17,7 +17,7 @@ pub enum Unreadable {
     /// The answer gives two different values of a field that decides its meaning.
     #[error("it gives {0} twice, with different values")]
     Ambiguous(&'static str),
-    /// A text that must be sent back to the letter quotes a secret, which is never stored.
+    /// A text that must be sent back verbatim quotes a secret, which is never stored.
     #[error("its {0} quotes a secret of the request")]
     HoldsSecret(&'static str),
 }

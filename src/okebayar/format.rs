@@ -58,8 +58,8 @@ impl Format {
 /// Returns the format of a body. Stray braces may stand before XML, so the first '<' or '"'
 /// decides.
 ///
-/// Only this decides, never a failed parse: a torn answer in JSON may quote a whole one in XML,
-/// which must not be read in its place.
+/// Only this decides, never a failed parse: a truncated JSON answer may quote a complete XML one,
+/// which must not be parsed instead.
 fn shape(body: &[u8]) -> Format {
     match body.iter().find(|byte| b"<\"".contains(byte)) {
         Some(b'<') => Format::Xml,
@@ -70,7 +70,7 @@ fn shape(body: &[u8]) -> Format {
 /// Parses an answer in the format that it has, whichever the request had.
 ///
 /// # Errors
-/// [`Unreadable::Malformed`] when it is not a whole answer.
+/// [`Unreadable::Malformed`] when it is not a complete answer.
 pub fn read_answer(body: &[u8]) -> Result<Fields, Unreadable> {
     shape(body).read(body)
 }

@@ -45,7 +45,7 @@ fn is_number(text: &str) -> bool {
 /// or has too many names.
 pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
     let text = String::from_utf8_lossy(body);
-    let text = mended(text.trim_start_matches('\u{feff}'))?;
+    let text = sanitized(text.trim_start_matches('\u{feff}'))?;
     let members = members(&text)?.into_iter();
     members
         .map(|(name, value)| {
@@ -56,8 +56,8 @@ pub fn read(body: &[u8]) -> Result<Fields, Unreadable> {
         .collect()
 }
 
-/// Returns the names and raw values of an object whose text is mended, in order,
-/// repetitions included.
+/// Returns the names and raw values of an object whose text is [`sanitized`], in order and with
+/// repetitions.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
     let RawObject(members) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if members.len() > FIELDS_MAX {
@@ -66,7 +66,7 @@ pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable
     Ok(members)
 }
 
-/// Returns the raw values of a list whose text is mended.
+/// Returns the raw values of a list whose text is [`sanitized`].
 pub(super) fn items(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
     let RawList(items) = serde_json::from_str(text).map_err(|error| unparsable(&error))?;
     if items.len() > FIELDS_MAX {
@@ -91,7 +91,7 @@ fn malformed(problem: &str) -> Unreadable {
     }
 }
 
-/// Builds the error of a text that is no JSON. It gives the place only: the parser's own message
+/// Builds the error of a text that is not JSON. It gives the place only: the parser's own message
 /// may quote the answer (promise 15).
 fn unparsable(error: &serde_json::Error) -> Unreadable {
     malformed(&format!("line {}, column {}", error.line(), error.column()))
@@ -107,14 +107,14 @@ pub(super) fn text_of(value: &str) -> Result<String, Unreadable> {
     }
 }
 
-/// The most digits of a number whose exponent is read, and the largest exponent.
+/// The maximum number of digits of a number whose exponent is parsed, and the largest exponent.
 const SCIENTIFIC_DIGITS_MAX: usize = 32;
 
-/// Returns the same number in plain digits; `None` when the value is no number with an
+/// Returns the same number in plain digits; `None` when the value is not a number with an
 /// exponent, or a longer one than any amount.
 ///
-/// The caller passes numbers only: `1.5E3` as a text is no amount. The plain digits go back in a
-/// payment, so they are exact.
+/// The caller passes numbers only: `1.5E3` as a text is not an amount. A payment repeats the plain
+/// digits, so they are exact.
 fn without_exponent(value: &str) -> Option<String> {
     let (sign, number) = match value.strip_prefix('-') {
         Some(number) => ("-", number),
@@ -151,9 +151,9 @@ fn without_exponent(value: &str) -> Option<String> {
 }
 
 /// Escapes raw control characters inside strings, and bounds the nesting.
-pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
+pub(super) fn sanitized(text: &str) -> Result<String, Unreadable> {
     let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
-    let mut mended = String::with_capacity(text.len());
+    let mut sanitized = String::with_capacity(text.len());
     for c in text.chars() {
         let was_escaped = escaped;
         match c {
@@ -168,15 +168,15 @@ pub(super) fn mended(text: &str) -> Result<String, Unreadable> {
             return Err(malformed(&format!("nested deeper than {DEPTH_MAX}")));
         }
         if !in_string || !c.is_ascii_control() {
-            mended.push(c);
+            sanitized.push(c);
         } else if was_escaped {
             // The backslash before it makes no escape, and must not become part of one.
-            mended.push(' ');
+            sanitized.push(' ');
         } else {
-            mended.extend(["\\u00", &hex::encode([c as u8])]);
+            sanitized.extend(["\\u00", &hex::encode([c as u8])]);
         }
     }
-    Ok(mended)
+    Ok(sanitized)
 }
 
 /// The names, trimmed, and raw values of an object. One more than [`FIELDS_MAX`] are kept, to

@@ -1,4 +1,4 @@
-//! The field in which an answer differs from what was asked about.
+//! The field in which an answer differs from the request.
 
 use super::{account_number::masked, answer::Answer};
 

@@ -14,11 +14,11 @@
 //! | --- | --- |
 //! | operations | `operations` (send, check, inquire, balance, echo) |
 //! | client | `client`, `observer`, `parse_permits` |
-//! | evidence | `verdict`, `inquiry`; `subject`, `mismatch` compare an answer with what was asked about |
+//! | evidence | `verdict`, `inquiry`; `subject`, `mismatch` compare an answer with the request |
 //! | requests | `requests`, `body`, `question`, `signature`; `transport`, `send_by` |
 //! | answers | `interpret`, `answer`; `redact` removes secrets, `personal` finds customers' data, `pln` takes electricity bills apart |
 //! | formats | `format`, `json`, `xml`, `additional_data`, `fields` |
-//! | settings | `account`, `code_lists`, `account_number`, `phone_number` |
+//! | settings | `account`, `deployment_codes`, `account_number`, `phone_number` |
 
 pub mod account;
 pub mod account_number;
@@ -27,7 +27,7 @@ pub mod answer;
 pub mod answer_error;
 pub mod body;
 pub mod client;
-pub mod code_lists;
+pub mod deployment_codes;
 pub mod fields;
 pub mod format;
 pub mod inquiry;

@@ -53,8 +53,8 @@ impl Observer {
                 account = %self.account,
                 operation,
                 userid = answer.user_id.as_deref().map(shortened),
-                "answer is for another member and proves nothing; if OKEBAYAR masks the userid, \
-                 set accounts.<name>.verify_userid = false"
+                "answer names another member; it proves nothing; if OKEBAYAR masks the userid, set \
+                 accounts.<name>.verify_userid = false"
             );
             self.metrics.another_member(&self.account, operation);
             // The balance and the text belong to the other member.
@@ -81,8 +81,7 @@ impl Observer {
         }
     }
 
-    /// Counts and logs an answer whose account number, product or inquiry is not what the request
-    /// was about.
+    /// Counts and logs an answer whose account number, product or inquiry differs from the request.
     pub(super) fn differs(
         &self,
         operation: &'static str,
@@ -99,8 +98,8 @@ impl Observer {
                 named = masked(named),
                 asked = masked(account_number),
                 is_same_mobile_number = phone_number::same_mobile(named, account_number),
-                "answer names another accnumber than was asked about and proves nothing; if it \
-                 is the same mobile number in another form, set \
+                "answer names another accnumber than the request; it proves nothing; if it is the \
+                 same mobile number in another form, set \
                  accounts.<name>.account_number_forms = \"msisdn\""
             );
         } else if differs != Mismatch::ProductCode {
@@ -109,15 +108,15 @@ impl Observer {
                 operation,
                 field = differs.field(),
                 named = differs.named(answer).as_deref().map(shortened),
-                "answer names another customer or inquiry than was asked about and proves \
-                 nothing; ask OKEBAYAR with the trace code"
+                "answer names another customer or inquiry than the request; it proves nothing; \
+                 ask OKEBAYAR, and give the trace code"
             );
         } else {
             warn!(
                 account = %self.account,
                 operation,
                 productcode = answer.product_code.as_deref().map(shortened),
-                "answer names another productcode than was asked about and proves nothing; ask \
+                "answer names another productcode than the request; it proves nothing; ask \
                  OKEBAYAR for the product code that its answers name, and buy that"
             );
         }
@@ -129,5 +128,5 @@ fn shortened(text: &str) -> String {
     text.chars().take(USER_ID_CHARS_MAX).collect()
 }
 
-/// The longest user id or product code that is logged, in characters.
+/// The maximum length of a logged user id or product code, in characters.
 const USER_ID_CHARS_MAX: usize = 64;

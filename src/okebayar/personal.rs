@@ -4,8 +4,8 @@
 //! customer and the token. An announcement is for every reader of the notices; a receipt is for the
 //! caller only, and stays with its transaction. The values found here are never logged.
 //!
-//! In doubt a text counts as a receipt: an announcement comes again with other answers, but a token
-//! that was disclosed cannot be taken back.
+//! A doubtful text counts as a receipt: announcements recur, but a disclosed token cannot be
+//! revoked.
 
 use super::{answer::Answer, fields::Fields, phone_number::national};
 
@@ -89,7 +89,8 @@ fn personal(fields: &Fields) -> impl Iterator<Item = (ValueForm, &str)> {
         .filter_map(|(name, value)| Some((form(name)?, value.as_str())))
 }
 
-/// Returns the form of a value by its name, in any case; `None` for a value that identifies nobody.
+/// Returns the form of a value by its name, in any case; `None` for a value that identifies no
+/// customer.
 fn form(name: &str) -> Option<ValueForm> {
     let name = name.trim().to_ascii_lowercase();
     let own = name.rsplit('.').next().unwrap_or_default();
@@ -137,8 +138,8 @@ impl SearchedText {
     }
 
     /// Returns true when the text holds a part of a value: the whole part, a number in it such as
-    /// the token in a PLN serial number, or a word of a name. A tariff is too short to identify
-    /// anybody.
+    /// the token in a PLN serial number, or a word of a name. A tariff is too short to identify a
+    /// customer.
     fn holds_part(&self, part: &str) -> bool {
         let whole = squeezed(part);
         let has_digit = whole.bytes().any(|byte| byte.is_ascii_digit());

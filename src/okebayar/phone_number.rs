@@ -23,7 +23,7 @@ pub fn national(digits: &str) -> Option<&str> {
 }
 
 /// Returns the digits of a mobile number from the 8 on; `None` for any other number, so that no
-/// meter or customer number is taken for another one.
+/// meter or customer number is mistaken for another one.
 #[must_use]
 pub fn mobile(text: &str) -> Option<String> {
     let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');

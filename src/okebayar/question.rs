@@ -1,4 +1,4 @@
-//! The question of a postpaid inquiry: the product, and the customer whose bill is asked for.
+//! The question of a postpaid inquiry: the product and the customer.
 
 use crate::transaction::{AccountNumber, ProductCode, Verbatim};
 
@@ -61,7 +61,7 @@ impl Customer {
 pub struct Question {
     /// OKEBAYAR's product code.
     pub product_code: ProductCode,
-    /// The customer whose bill is asked for.
+    /// The customer of the bill.
     pub customer: Customer,
     /// The payer's phone or e-mail address.
     pub contact_number: Verbatim,

@@ -14,8 +14,8 @@ use crate::transaction::{
 /// The `querycode` of a prepaid inquiry.
 const INQUIRY: &str = "inquiry";
 
-/// Returns the name of a text that the account's format cannot send to the letter; `None` without
-/// one. Such an order must not be sent: OKEBAYAR would receive another text.
+/// Returns the name of a text that the account's format cannot send verbatim; `None` without one.
+/// Such an order must not be sent: OKEBAYAR would receive another text.
 #[must_use]
 pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
     let mut texts = order.inquired.iter().flat_map(InquiredData::texts);

@@ -4,11 +4,11 @@
 //!
 //! 1. A process claims a transaction, and is frozen before its POST.
 //! 2. The POST is overdue; a status check of another replica settles the transaction.
-//! 3. The process wakes up and sends.
+//! 3. The process resumes and sends.
 //!
 //! So the deadline is compared twice: before the request is handed to the HTTP client, and when a
-//! connection, which may have been made in between, asks for the body. Only a freeze between that
-//! moment and the write to the socket remains.
+//! connection, which may be new, asks for the body. Only a freeze between that moment and the
+//! write to the socket remains.
 
 use std::{
     pin::Pin,

@@ -1,13 +1,13 @@
-//! The comparison of an answer with the transaction it should be about, and the search for facts
-//! that only OKEBAYAR's record of the transaction can hold (`docs/decisions/0003`).
+//! The comparison of an answer with its transaction, and the search for facts that only OKEBAYAR's
+//! record of the transaction can hold (`docs/decisions/0003`).
 //!
 //! A check sends the reference code and, where it is known, the trace code of the POST's own
-//! answer. Both may come back as an echo from an OKEBAYAR that has no record of either.
+//! answer. An OKEBAYAR without a record may return both as an echo.
 
 use super::{
     account_number::{AccountNumberForms, is_other_number, is_other_period, is_placeholder},
     answer::Answer,
-    code_lists::CodeLists,
+    deployment_codes::CodeLists,
     mismatch::Mismatch,
     phone_number::is_same_phone,
 };

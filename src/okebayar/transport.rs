@@ -1,4 +1,4 @@
-//! The transport: one HTTP POST, bytes to bytes. Its errors distinguish what was provably not sent.
+//! The transport: one HTTP POST, bytes to bytes. Its errors show when provably nothing was sent.
 //!
 //! Nothing here sends twice: no retry, no redirect, no HTTP/2, no proxy from the environment.
 

@@ -54,7 +54,7 @@ pub fn can_hold(text: &str) -> bool {
 /// Text around the root, attributes and comments are ignored; a nested element keeps its markup.
 ///
 /// # Errors
-/// [`Unreadable::Malformed`] when it is not one whole XML element, has another
+/// [`Unreadable::Malformed`] when it is not one complete XML element, has another
 /// root, is nested too deep, or has too many names.
 pub fn read(body: &[u8], root: Option<&str>) -> Result<Fields, Unreadable> {
     let text = decoded(body)?;

@@ -24,7 +24,7 @@ pub const PRODUCTS: [(&str, u64); 5] = [
     ("HPLNPRA20", 20_250),
 ];
 
-/// A purchase or payment that was booked, whatever its status.
+/// A booked purchase or payment with any status.
 #[derive(Clone)]
 pub struct SandboxPurchase {
     /// The trace code of the request.

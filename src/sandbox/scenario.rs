@@ -158,7 +158,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
     row(
         "080000000005",
-        "processed, but the answer never comes; a callback tells of the success",
+        "processed, but the answer never comes; a callback reports success",
         Script {
             reply: ScenarioReply::Silence,
             callbacks: &[0],
@@ -167,7 +167,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
     row(
         "080000000006",
-        "processed, then the connection is reset; a callback tells of the success",
+        "processed, then the connection is reset; a callback reports success",
         Script {
             reply: ScenarioReply::Reset,
             callbacks: &[0],
@@ -232,7 +232,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
     row(
         "080000000014",
-        "the connection is reset before anything is processed; checks say so (`--not-found-code`)",
+        "the connection is reset before anything is processed; checks answer `--not-found-code`",
         Script {
             reply: ScenarioReply::ResetBefore,
             ..SUCCESS
@@ -321,7 +321,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     ),
     row(
         "080000000025",
-        "success, then a callback and checks that say failure (200)",
+        "success, then a callback and checks that report failure (200)",
         Script {
             later: Some(200),
             callbacks: &[200],

@@ -1,12 +1,12 @@
-//! The claim of an attempt, and the right to send that it gains.
+//! The claim of an attempt, which grants the right to send it.
 
 use std::sync::Arc;
 
 use super::{commit::Commit, contract::Store, error::StoreError};
 use crate::transaction::{Change, Transaction};
 
-/// The right to send one attempt, once. Not `Clone`; only [`claim`] makes one, and the
-/// purchase consumes it.
+/// The right to send one attempt, once. Not `Clone`; only [`claim`] creates one, and
+/// the purchase consumes it.
 #[derive(Debug)]
 pub struct SendPermit {
     transaction: Arc<Transaction>,
@@ -19,7 +19,7 @@ impl SendPermit {
         &self.transaction
     }
 
-    /// Consumes the permit.
+    /// Consumes the permit and returns its transaction.
     #[must_use]
     pub fn into_transaction(self) -> Arc<Transaction> {
         self.transaction
@@ -29,23 +29,23 @@ impl SendPermit {
 /// The result of a claim.
 #[derive(Debug)]
 pub enum Claim {
-    /// The attempt is ours to send.
+    /// The claim is stored: its caller may send the attempt.
     Won(SendPermit),
     /// The attempt is stored, quarantined: it must not be sent.
     Quarantined(Arc<Transaction>),
     /// The reference code is taken by this transaction.
     Taken(Arc<Transaction>),
-    /// The store has another epoch than the caller knows: nothing is stored.
+    /// The store is in another epoch. Nothing was stored.
     OtherEpoch,
 }
 
-/// Stores an armed attempt in a replication epoch, and gains the right to send it.
+/// Commits an armed attempt in an epoch, and returns its permit.
 ///
 /// Reads back by attempt token after an indeterminate result (promise 9).
 ///
 /// # Errors
-/// [`StoreError`] when the claim is not stored, or when that is unknown. Nothing was sent and
-/// nothing may be: the caller must have the attempt given up.
+/// [`StoreError`] when the claim is not stored, or its result is indeterminate. Nothing was sent.
+/// The caller must abandon the attempt.
 pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Claim, StoreError> {
     match store.commit(&change, Some(epoch)).await {
         Ok(Commit::Done) => Ok(won(change)),
@@ -62,21 +62,23 @@ pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Cla
 }
 
 const NOT_STORED: &str = "the claim was not stored";
+const NOT_STORED_YET: &str =
+    "the claim was not stored when it was read back; its commit may still be in flight";
 
-/// Finds out whether a claim is stored whose commit had an indeterminate result.
+/// Reads back a claim whose commit had an indeterminate result.
 async fn read_back(store: &dyn Store, change: Change) -> Result<Claim, StoreError> {
-    let unknown = |problem: &str| StoreError::Indeterminate(problem.to_owned());
+    let indeterminate = |problem: &str| StoreError::Indeterminate(problem.to_owned());
     let loaded = store.load(&change.transaction.key()).await;
-    // A read that failed leaves the result of the commit as unknown as it was.
+    // After a failed read-back, the result of the commit is still indeterminate.
     match loaded.map_err(StoreError::into_indeterminate)? {
-        // SUBTLE: 1. the commit is on its way; 2. the version that it was made from is read
-        // back; 3. the commit arrives, and fits. Only another version rules that out.
+        // SUBTLE: 1. the commit is in flight; 2. the read-back returns its base version; 3. the
+        // commit arrives and succeeds. Only another version proves that it did not.
         Some(stored) if change.from == Some(stored.base()) => {
-            Err(unknown("it is not known whether the claim is stored"))
+            Err(indeterminate("the result of the claim is indeterminate"))
         }
         Some(stored) => Ok(won_or_taken(change, stored)),
-        // The commit may still arrive, and fit.
-        None => Err(unknown(NOT_STORED)),
+        // The commit may still be in flight.
+        None => Err(indeterminate(NOT_STORED_YET)),
     }
 }
 
@@ -91,7 +93,7 @@ async fn claimed_by_another(store: &dyn Store, change: &Change) -> Option<Claim>
 
 /// Compares the stored attempt token with the claim's own.
 fn won_or_taken(change: Change, stored: Arc<Transaction>) -> Claim {
-    // Ours is stored after all: the reply was lost, or a client library sent the commit twice.
+    // This claim is stored: the reply was lost, or a client library sent the commit twice.
     if stored.token() == change.transaction.token() {
         won(change)
     } else {

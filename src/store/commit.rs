@@ -9,8 +9,9 @@ use crate::transaction::Transaction;
 pub enum Commit {
     /// The change is stored.
     Done,
-    /// Another version is stored; `None` when there is none at all. The change is not stored.
+    /// The stored version is not the base version; `None` when none is stored. The change is not
+    /// stored.
     Conflict(Option<Arc<Transaction>>),
-    /// The replication epoch or the seal is another one. The change is not stored.
+    /// The store has another epoch or seal. The change is not stored.
     OtherEpoch,
 }

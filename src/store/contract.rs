@@ -1,4 +1,4 @@
-//! The contract as a trait; the head of [`super`] states its rules.
+//! The [`Store`] trait; [`super`] documents its contract.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use crate::transaction::{AccountName, Change, TraceCode, Transaction, Transactio
 /// A store of transactions, notes and lists.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Stores a change if the stored version is the one it was made from and, when an epoch is
-    /// named, if that is still the store's.
+    /// Commits a change if the stored version is its base version and, when `epoch` is given, the
+    /// store is in that epoch.
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError>;
 
-    /// Returns the replication epoch of the store: `known`, if that is still the one.
+    /// Returns the replication epoch. Returns `known` if the store is still in it.
     async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError>;
 
     /// Loads a transaction; `None` when there is none.
@@ -35,8 +35,8 @@ pub trait Store: Send + Sync {
     /// Returns the events of a transaction with a revision greater than `after`.
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError>;
 
-    /// Returns the checks of these accounts that are due at `now`, up to about `limit` of each
-    /// account that were asked for and as many that were scheduled.
+    /// Returns the checks of these accounts that are due at `now`: up to about `limit` requested
+    /// and `limit` scheduled ones for each account.
     async fn due(
         &self,
         now: Timestamp,
@@ -44,8 +44,9 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Due, StoreError>;
 
-    /// Returns a page, counted from 0, of what is due at `now` and missing from the indexes of
-    /// these accounts: transactions of others, and those that an earlier release stored.
+    /// Returns a page, counted from 0, of the transactions that are due at `now` and missing from
+    /// the indexes of these accounts: those of other accounts, and those that an earlier release
+    /// stored.
     async fn unindexed(
         &self,
         now: Timestamp,
@@ -53,9 +54,8 @@ pub trait Store: Send + Sync {
         page: usize,
     ) -> Result<Unindexed, StoreError>;
 
-    /// Acquires the lease on a check that is due at `now`: until it ends, the check is
-    /// due for nobody. Returns the transaction as stored then; `None` when its check is
-    /// not due, or leased.
+    /// Acquires the lease on a check that is due at `now`, and returns the stored transaction;
+    /// `None` when the check is not due or another holder has the lease.
     async fn lease_check(
         &self,
         check: &DueCheck,
@@ -65,8 +65,8 @@ pub trait Store: Send + Sync {
 
     /// Subscribes to changes: calls `wake` with [`super::Notification::Listening`] once the
     /// subscription is up, then with the key and version of every change that any process
-    /// commits. Notifications may be lost; the store is the truth. Returns when the connection
-    /// breaks; a store of one process never does.
+    /// commits. Notifications may be lost: read the store for the current state. Returns when the
+    /// connection breaks, which never happens with a store of one process.
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError>;
 
     /// Indexes a trace code of an account by the transaction that it belongs to.
@@ -84,8 +84,8 @@ pub trait Store: Send + Sync {
         trace_code: &TraceCode,
     ) -> Result<Option<TransactionKey>, StoreError>;
 
-    /// Lists the newest transactions of one state by an index, which may be behind: read the
-    /// record to be sure.
+    /// Lists the newest transactions of one state from an index. The index may be stale: verify
+    /// each entry against its record.
     async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError>;
 
     /// Counts the transactions in a state by the same index, accepted at or after `from_ms`
@@ -112,8 +112,7 @@ pub trait Store: Send + Sync {
     /// Reads a note.
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
 
-    /// Compares and sets a note: writes `to` if it holds `from`; `None` when there must be no
-    /// note.
+    /// Compares and sets a note: writes `to` if the note holds `from`. `None` stands for no note.
     async fn put_note(
         &self,
         name: &str,
@@ -122,12 +121,12 @@ pub trait Store: Send + Sync {
         expiry: Expiry,
     ) -> Result<CasResult, StoreError>;
 
-    /// Returns the seal of each part that is written at once; a store of one part has one.
+    /// Returns the seal of each partition.
     async fn seals(&self) -> Result<Seals, StoreError>;
 
-    /// Compares and sets the seal of each part: `id` replaces what `from` holds. A part that
-    /// another process changed meanwhile stays as it is. Parts are written one by one, so a
-    /// failure is indeterminate for a store of several parts.
+    /// Compares and sets the seal of each partition: `id` replaces the seal in `from`. Leaves a
+    /// partition unchanged if another process changed it. Partitions are written one by one, so a
+    /// failure is indeterminate for a store with several.
     async fn seal(
         &self,
         from: &[Option<String>],
@@ -135,7 +134,8 @@ pub trait Store: Send + Sync {
         expiry: Expiry,
     ) -> Result<(), StoreError>;
 
-    /// Appends to a list, and drops the oldest beyond [`LIST_MAX`]; returns what it dropped.
+    /// Appends an item to a list, and returns the oldest items, which it removed to keep the list
+    /// within [`LIST_MAX`].
     async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError>;
 
     /// Returns the items of a list, newest first.
@@ -143,8 +143,7 @@ pub trait Store: Send + Sync {
         self.items_from(list, 0, LIST_MAX).await
     }
 
-    /// Returns up to `limit` items of a list, newest first, after the newest `start`. Nothing
-    /// else is read.
+    /// Returns up to `limit` items of a list, newest first, after the newest `start`.
     async fn items_from(
         &self,
         list: BoundedList,
@@ -155,12 +154,12 @@ pub trait Store: Send + Sync {
     /// Returns every account name that the store has been used with.
     async fn account_names(&self) -> Result<KnownAccounts, StoreError>;
 
-    /// Counts the processes that listen for changes, this one included. Listeners on a store
-    /// that looks new show that it was emptied while in use. `None` for a store that no other
-    /// process can use.
+    /// Counts the processes that are subscribed to changes, this one included; `None` for a store
+    /// that no other process can use. Subscribers of a store that looks new show that it was
+    /// emptied while in use.
     async fn listeners(&self) -> Result<Option<u64>, StoreError>;
 
-    /// Verifies that the store answers, takes writes and may be used (promise 10), and writes
-    /// the facts of its identity again that are gone.
+    /// Verifies that the store responds, accepts writes and is usable (promise 10). Restores
+    /// missing identity facts.
     async fn verify(&self) -> Result<(), StoreError>;
 }

@@ -14,9 +14,9 @@ pub struct Cursor {
     pub positions: Vec<Position>,
 }
 
-/// The error of a text that is no cursor.
+/// The error of a text that is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no cursor; give one that a watch returned, or none to start now")]
+#[error("it is not a cursor; pass one that a watch returned, or none to start now")]
 pub struct BadCursor;
 
 /// The encoded form of a cursor.
@@ -53,10 +53,10 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(message.encode_to_vec())
     }
 
-    /// Decodes what [`Cursor::encode`] encoded.
+    /// Decodes the text that [`Cursor::encode`] returned.
     ///
     /// # Errors
-    /// [`BadCursor`] when it is anything else.
+    /// [`BadCursor`] when the text is not a cursor.
     pub fn decode(text: &str) -> Result<Self, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let message = CursorMessage::decode(bytes.as_slice()).map_err(|_| BadCursor)?;

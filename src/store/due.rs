@@ -11,14 +11,14 @@ pub struct DueCheck {
     pub key: TransactionKey,
     /// The account that pays, under which the check is made.
     pub account: AccountName,
-    /// A callback or a caller asked for it; else it was scheduled.
+    /// True for a check that a callback or a caller requested.
     pub is_asked: bool,
 }
 
 /// The status checks that are due.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
-    /// Those that were asked for, then the scheduled ones, each longest due first.
+    /// Requested checks, then scheduled ones, each by due time.
     pub checks: Vec<DueCheck>,
     /// The approximate number of due checks: a store may stop counting at some thousands.
     pub count: u64,

@@ -1,27 +1,27 @@
-//! The failures of a store, apart by what became of the write.
+//! Store errors, by whether the write may have happened.
 //!
-//! | failure | the write | retry |
+//! | error | the write | retry |
 //! | --- | --- | --- |
-//! | [`StoreError::Unavailable`] | determinate: it was not made | yes |
-//! | [`StoreError::Indeterminate`] | it may have been made, or may yet be | after a read-back |
-//! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | determinate: it was not made | no |
+//! | [`StoreError::Unavailable`] | determinate: it did not happen | yes |
+//! | [`StoreError::Indeterminate`] | may have happened, or may still happen | after a read-back |
+//! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | determinate: it did not happen | no |
 //!
 //! A back end returns `Unavailable` only when it is certain: it never sent the call, or the
-//! server refused the call before it executed anything. Everything else is indeterminate. A
+//! server rejected the call before it executed anything. Every other failure is indeterminate. A
 //! call that writes nothing may return either.
 
 /// A failure of a store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// A determinate failure: the store could not be reached, or refused the call. Nothing was
+    /// A determinate failure: the store could not be reached, or rejected the call. Nothing was
     /// written.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// An indeterminate result: the reply was lost, or did not arrive in time. The write may
-    /// have been made, or may yet be.
+    /// have happened, or may still happen.
     #[error("the store is unavailable: {0}")]
     Indeterminate(String),
-    /// The stored value of a key cannot be a transaction of this program.
+    /// The stored value of a key is not a valid transaction of this release.
     #[error("the record of {key} is unusable: {problem}")]
     Corrupt {
         /// The key.
@@ -35,20 +35,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns true when the failure may be over soon, so that a retry makes sense.
+    /// Returns true for a transient failure, which is worth a retry.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Indeterminate(_))
     }
 
-    /// Returns true when a write may have been made all the same: read back.
+    /// Returns true when the write may have happened: read it back.
     #[must_use]
     pub const fn is_indeterminate(&self) -> bool {
         matches!(self, Self::Indeterminate(_))
     }
 
-    /// Returns the failure of a call of several writes, an earlier one of which may have been
-    /// made.
+    /// Turns a determinate failure into an indeterminate one: another write of the same call may
+    /// have happened.
     #[must_use]
     pub fn into_indeterminate(self) -> Self {
         match self {

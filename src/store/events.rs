@@ -7,38 +7,38 @@ use crate::transaction::Transaction;
 /// The events of one transaction after a revision.
 #[derive(Debug, Clone)]
 pub enum History {
-    /// Every one, in order.
+    /// All of them, in order.
     Complete(Vec<Arc<Transaction>>),
-    /// Some are no longer kept.
+    /// Some were trimmed.
     Trimmed,
 }
 
-/// The place of an event in its partition.
+/// The position of an event in its partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Position {
-    /// The id under which the store keeps the event, in two parts; a store may leave it out.
+    /// The id of the event in the store, in two parts; zero in a store without such ids.
     pub id: (u64, u64),
     /// The number of the event in its partition, counted from 1. A gap in the
     /// numbers is a gap in the events.
     pub number: u64,
 }
 
-/// One change of one transaction, and its place among the changes of all.
+/// One change of one transaction, and its position among the changes of all.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The transaction as of that change.
+    /// The transaction after the change.
     pub transaction: Arc<Transaction>,
     /// The partition of the store that holds the event.
     pub partition: usize,
-    /// Its place there.
+    /// Its position in the partition.
     pub position: Position,
 }
 
 /// The events of all transactions after a cursor.
 #[derive(Debug, Clone)]
 pub enum Events {
-    /// The next ones; empty when there are none yet.
+    /// The next events; empty when there are none.
     Next(Vec<Event>),
-    /// Some are no longer kept, or the cursor belongs to another epoch.
+    /// Some were trimmed, or the cursor belongs to another epoch.
     OutOfRange,
 }

@@ -6,7 +6,7 @@ use crate::transaction::TransactionKey;
 /// Parses a key that was stored as text.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when it is none.
+/// [`StoreError::Corrupt`] when the text is not a key.
 pub(crate) fn parse_key(text: &str) -> Result<TransactionKey, StoreError> {
     TransactionKey::parse(text).map_err(|error| StoreError::Corrupt {
         key: text.to_owned(),

@@ -3,10 +3,10 @@
 use super::{CasResult, Expiry, Store, StoreError, key};
 use crate::transaction::TransactionKey;
 
-/// The most transactions that a list has while some of them are settled.
-const LONG: usize = 64;
+/// The length from which a settled transaction is evicted before another is added.
+const EVICTION_LENGTH: usize = 64;
 
-/// The transactions of a note, whatever became of them, as it was read.
+/// The transactions in a note, settled or not, as read.
 #[derive(Debug)]
 pub struct KeyList {
     text: Option<String>,
@@ -32,17 +32,17 @@ impl KeyList {
         &self.keys
     }
 
-    /// Returns true when another transaction needs the place of a settled one.
+    /// Returns true when a settled transaction must be evicted before another is added.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.keys.len() >= LONG
+        self.keys.len() >= EVICTION_LENGTH
     }
 
-    /// Stores the list with a transaction as the last one, and without `evicted`; `false` when
-    /// the note is no longer as it was read.
+    /// Stores the list without `evicted` and with `key` as the last one. Returns false when the
+    /// note has changed since it was read.
     ///
     /// # Errors
-    /// [`StoreError`] when it may not be stored.
+    /// [`StoreError`] when the list is not stored, or the result is indeterminate.
     pub async fn put_last(
         &self,
         store: &dyn Store,

@@ -14,7 +14,7 @@ pub struct Listing {
     pub from: Timestamp,
     /// Only entries after this one, in the order of the listing: newest first.
     pub after: ListingEntry,
-    /// The most to return.
+    /// The maximum number of entries to return.
     pub limit: usize,
 }
 
@@ -28,13 +28,13 @@ pub struct ListingEntry {
 }
 
 impl ListingEntry {
-    /// Later than any transaction: the greatest time that has 13 digits, in 2286.
+    /// A time after every transaction: the greatest one with 13 digits, in 2286.
     pub const MS_MAX: i64 = 9_999_999_999_999;
 
     /// Returns the transaction of an entry that a store listed.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when its name is no key.
+    /// [`StoreError::Corrupt`] when its name is not a key.
     pub fn key(&self) -> Result<TransactionKey, StoreError> {
         key::parse_key(&self.name)
     }

@@ -2,36 +2,33 @@
 //!
 //! # The contract
 //!
-//! A store is a compare-and-set register per transaction, around the pure fold, with a few
-//! indexes. Both back ends keep to the rules below, and one suite
-//! (`tests/gateway/store/contract/`) holds them to it:
+//! A store holds one compare-and-set register per transaction, and indexes over them. Every back
+//! end obeys these rules; `tests/gateway/store/contract/` verifies them:
 //!
-//! 1. [`Store::commit`] stores a change if, and only if, the stored version is the
-//!    one it was made from, of the same attempt; for the first version, if nothing is
-//!    stored. Record, event and due index change together or not at all (promise 13),
-//!    and are durable when it returns `Done`, as far as the back end promises.
-//! 2. An indeterminate `Err` from `commit` means that the change may be stored, now or later:
-//!    read back. After any other `Err` it is not stored.
-//! 3. [`Store::history`] returns every event after a revision, in order, none
-//!    missing, or reports that it no longer can.
-//! 4. [`Store::due`] returns what is due and not leased. Only the commit that names a
-//!    lease, or its time, ends it: no other commit makes a leased check due. A lease keeps
-//!    others from the same check for a while, and never concerns the right to send.
-//! 5. Nothing that is not final ever disappears (promise 10).
-//! 6. [`Store::events_after`] returns every event after a cursor, the events of one
-//!    transaction in order and none missing, or reports that it no longer can.
-//! 7. A store has a replication epoch. It gets another one when what was stored before
-//!    may be lost; a commit that names an epoch is refused in any other. A commit that names
-//!    a seal as well ([`epoch::parts_of`]) is refused when its part of the store does not bear
-//!    that seal.
-//! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller saw. An
-//!    `Err` means the same as for `commit`.
+//! 1. [`Store::commit`] stores a change if, and only if, the stored version is its base version,
+//!    of the same attempt; for the first version, if nothing is stored. Record, event and due
+//!    index are committed atomically (promise 13), and are durable, as far as the back end
+//!    guarantees, when `commit` returns `Done`.
+//! 2. An indeterminate error from `commit` means that the change may be stored now or later: read
+//!    it back. After any other error it is not stored.
+//! 3. [`Store::history`] returns every event after a revision, in order and without gaps, or
+//!    reports that they were trimmed.
+//! 4. [`Store::due`] returns the checks that are due and not leased. A lease ends by the commit
+//!    that names it, or by expiry; no other commit makes the check due. It excludes other
+//!    replicas from the check and never grants the right to send.
+//! 5. A record that is not final is never deleted (promise 10).
+//! 6. [`Store::events_after`] returns every event after a cursor, those of one transaction in
+//!    order and without gaps, or reports that the cursor is out of range.
+//! 7. A store has a replication epoch, which changes when committed records may be lost. A commit
+//!    that names another epoch, or a seal that its partition does not carry, is rejected
+//!    ([`epoch::parts_of`]).
+//! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller read. Its errors
+//!    mean the same as those of `commit`.
 //!
 //! # The right to send
 //!
-//! [`claim`] is the only place that makes a [`SendPermit`]. It makes one only when the store
-//! holds this call's own attempt token (promises 1, 2, 9), in the epoch that its caller knows,
-//! and never for a quarantined attempt.
+//! Only [`claim`] creates a [`SendPermit`]: when the store holds this call's own attempt token
+//! (promises 1, 2, 9), in the epoch that its caller names, and never for a quarantined attempt.
 
 mod claim;
 mod commit;

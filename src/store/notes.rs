@@ -14,9 +14,9 @@ pub enum CasResult {
 /// The expiry of a note.
 #[derive(Debug, Clone, Copy)]
 pub struct Expiry {
-    /// The time now.
+    /// The current time.
     pub now: Timestamp,
-    /// The note is kept at least until then; it may disappear afterwards.
+    /// The time until which the note is kept; it may be deleted afterwards.
     pub until: Timestamp,
 }
 
@@ -42,5 +42,5 @@ impl BoundedList {
     }
 }
 
-/// The most items of a list; the oldest goes first.
+/// The maximum length of a list, beyond which its oldest items are removed.
 pub const LIST_MAX: usize = 1000;

@@ -16,6 +16,6 @@ pub enum Notification {
 /// The callback of [`super::Store::listen`].
 pub type Wake<'a> = &'a (dyn Fn(Notification) + Send + Sync);
 
-/// The pause before a broken subscription is made again. A store without a note counts as new
-/// only when nobody listens for longer than that, so the failover guard waits for it.
+/// The pause before a lost subscription is renewed. The failover guard waits longer than this
+/// before it treats a store without a note as new.
 pub(crate) const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! Opening a store: the only place that distinguishes the kinds of stores.
+//! Opens a store: the only place that distinguishes the kinds of stores.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use super::{
 /// A failure to open a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no embedded store, and this purpose makes none.
+    /// The embedded store does not exist, and the mode does not create one.
     #[error("store.path: there is no {}", .0.display())]
     Missing(PathBuf),
     /// The store cannot be opened.
@@ -53,7 +53,7 @@ impl OpenedStore {
         }
     }
 
-    /// Returns the name of the database system, as spans have it.
+    /// Returns the name of the database system, as spans show it.
     #[must_use]
     pub const fn system(&self) -> &'static str {
         match &self.0 {
@@ -66,7 +66,7 @@ impl OpenedStore {
     /// `is_confirmed` nothing is written.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the change is refused.
+    /// [`StoreError::Unsuitable`] when the change is rejected.
     pub async fn change_user_id(
         &self,
         change: &UserIdChange,
@@ -79,11 +79,11 @@ impl OpenedStore {
     }
 }
 
-/// Opens the store of an identity for a purpose.
+/// Opens the store of an identity in a mode.
 ///
 /// # Errors
-/// [`OpenError`] when it is missing, cannot be reached, or may not be used: an embedded one
-/// belongs to the process that has it open.
+/// [`OpenError`] when it is missing, unreachable, or unusable: an embedded store can be open in
+/// one process only.
 pub async fn open(
     settings: &StoreSettings,
     identity: &Identity,
@@ -117,16 +117,16 @@ async fn open_embedded(
         OpenMode::Serve { record_loss } => {
             let restored = RedbStore::restore(path, identity, record_loss).await;
             if restored.map_err(failed("store.path"))? {
-                warn!(path = %path.display(), "the store was restored from a backup");
+                warn!(path = %path.display(), "store restored from a backup");
             }
             let opened = RedbStore::open_with(path, identity, settings).await;
             return opened.map_err(failed("store.path"));
         }
-        OpenMode::Existing | OpenMode::Look if !path.exists() => {
+        OpenMode::Existing | OpenMode::Inspect if !path.exists() => {
             return Err(OpenError::Missing(path.to_owned()));
         }
         OpenMode::Existing => RedbStore::open_with(path, identity, must_exist(true)).await,
-        OpenMode::Look => RedbStore::open_read_only(path).await,
+        OpenMode::Inspect => RedbStore::open_read_only(path).await,
         OpenMode::Lost if path.exists() => RedbStore::open_restored(path, identity).await,
         OpenMode::Lost => RedbStore::open_with(path, identity, must_exist(false)).await,
     };
@@ -139,7 +139,7 @@ async fn open_redis(
     mode: OpenMode<'_>,
 ) -> Result<RedisStore, StoreError> {
     match mode {
-        OpenMode::Look => RedisStore::connect(settings),
+        OpenMode::Inspect => RedisStore::connect(settings),
         OpenMode::Serve { .. } | OpenMode::Existing | OpenMode::Lost => {
             RedisStore::open(settings, identity).await
         }

@@ -1,4 +1,4 @@
-//! The purposes for which a store is opened.
+//! The modes in which a store is opened.
 
 use futures::future::BoxFuture;
 
@@ -8,21 +8,21 @@ use super::{contract::Store, error::StoreError};
 pub type RecordLoss<'a> =
     &'a (dyn for<'s> Fn(&'s dyn Store) -> BoxFuture<'s, Result<(), StoreError>> + Send + Sync);
 
-/// The purpose for which a store is opened.
+/// The mode in which a store is opened.
 #[derive(Clone, Copy)]
 pub enum OpenMode<'a> {
-    /// To serve. An embedded store is made when there is none, unless it must exist; a backup
-    /// that lies beside it takes its place first.
+    /// Serve. Creates an embedded store that does not exist, unless `store.must_exist` is set;
+    /// restores a backup beside it first.
     Serve {
-        /// Called with a backup before it takes the place of the store.
+        /// Called with a backup before it replaces the store.
         record_loss: RecordLoss<'a>,
     },
-    /// To change a store that exists.
+    /// Modify an existing store.
     Existing,
-    /// To change a store that lost records. An embedded one gets the epoch of the identity, and
-    /// is made when there is none: in the place of one that cannot be used any more.
+    /// Recover a store that lost records. Puts an embedded one into the epoch of the identity;
+    /// creates it if it does not exist, to replace a store that is no longer usable.
     Lost,
-    /// To look at a store that exists, without writing anything: what opening a store writes
-    /// may hide a loss from the gateways that run. The identity is not adopted.
-    Look,
+    /// Inspect an existing store without writing: a write may hide a loss from running gateways.
+    /// The identity is not adopted.
+    Inspect,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use crate::transaction::{Transaction, TransactionKey, Unrecognized};
 
-/// The version of the stored form; a store names the one it was made with.
+/// The version of the stored form; a store records the one that it was created with.
 pub const SCHEMA: u32 = 3;
 
 #[derive(Serialize)]
@@ -22,8 +22,8 @@ struct Read {
     transaction: Transaction,
 }
 
-/// Encodes a transaction as the bytes to store: the fields that this release knows, and those
-/// of a later release that it only read.
+/// Encodes a transaction as the bytes to store: the fields that this release knows, and the
+/// unrecognized fields of a later release, unchanged.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it cannot be encoded.
@@ -49,7 +49,7 @@ fn write(transaction: &Transaction) -> Result<String, serde_json::Error> {
 /// Decodes and verifies the transaction that was stored under `key`.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when the bytes are no record of that key.
+/// [`StoreError::Corrupt`] when the bytes are not a record of that key.
 pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, StoreError> {
     let unreadable = |error: serde_json::Error| corrupt(key, &unreadable(&error));
     let read: Read = serde_json::from_slice(bytes).map_err(unreadable)?;
@@ -70,22 +70,22 @@ pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, St
     if ours.as_bytes() == bytes {
         return Ok(Arc::new(transaction));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| corrupt(key, "it is no text"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| corrupt(key, "it is not UTF-8"))?;
     let unrecognized = Unrecognized::find(text, &ours).map_err(unreadable)?;
     Ok(Arc::new(transaction.with_unrecognized(unrecognized)))
 }
 
-/// Describes why a record cannot be read. The error's text may quote the record, so only its
-/// column is reported.
+/// Describes the fault of an unreadable record. The error's text may quote the record, so only
+/// its column is reported.
 ///
 /// A kind of evidence or state that only a later release knows cannot be folded: such a
-/// record is refused as a whole, so it is neither changed nor taken for one that is free.
+/// record is rejected as a whole, so it is neither changed nor treated as unused.
 fn unreadable(error: &serde_json::Error) -> String {
     let column = error.column();
     if error.to_string().starts_with("unknown variant") {
         format!(
-            "a later release stored something in it that this one does not know (column \
-             {column}); it is left alone: finish the upgrade"
+            "it holds a value of a later release (column {column}), so this release leaves it \
+             unchanged: finish the upgrade"
         )
     } else {
         format!("it cannot be read (column {column})")
@@ -198,8 +198,8 @@ mod tests {
         "/transaction/evidence/0",
     ];
 
-    /// The record with a member at each place that this release does not know. Its number
-    /// has more digits than a float.
+    /// Returns the record with an unknown member at each place. Its number has more digits than a
+    /// float.
     fn of_later_release(transaction: &Transaction) -> String {
         let mut record = stored(transaction);
         for place in PLACES {
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(pending["count"], 2, "what this release wrote wins");
         assert_eq!(count(&text, "\"later\""), PLACES.len() + 1);
         assert_eq!(count(&text, "12345678901234567890.10"), PLACES.len());
-        // And again after the next reading, as commit.lua needs it: without blanks.
+        // The next decoding and encoding keep them too, without blanks, as commit.lua requires.
         let again = decode(&next.key(), text.as_bytes()).unwrap();
         assert_eq!(encode(&again).unwrap(), text.as_bytes());
         assert!(text.contains(&format!("\"token\":\"{}\"", next.token())));
@@ -269,7 +269,7 @@ mod tests {
         record.to_string()
     }
 
-    /// Two entries of a later release that this one cannot tell apart.
+    /// Two entries of a later release that this release cannot distinguish.
     #[test]
     fn entries_that_are_one_to_this_release_stay_two() {
         let first = observe(&begin(true), Finding::Pending, 1).transaction;

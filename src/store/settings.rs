@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::{redb::RedbSettings, redis::RedisSettings};
 
-/// The place where transactions are kept.
+/// The kind and the settings of the store of transactions.
 #[derive(Clone, Debug)]
 pub enum StoreSettings {
-    /// A file of this process alone.
+    /// A file that only this process has open.
     Embedded {
         /// The file.
         path: PathBuf,
@@ -19,8 +19,8 @@ pub enum StoreSettings {
 }
 
 impl StoreSettings {
-    /// Returns the settings for a command, which waits longer for its own file than a gateway
-    /// whose callers wait.
+    /// Returns the settings for a command. Its time-out for an embedded store is longer than that
+    /// of a gateway, which has waiting callers.
     #[must_use]
     pub fn of_command(&self) -> Self {
         match self {

@@ -14,9 +14,9 @@ use crate::transaction::AccountName;
 /// [`crate::transaction::State::name`].
 pub const UNRESOLVED: [&str; 4] = ["SENDING", "PENDING", "CONFIRMING", "NEEDS_REVIEW"];
 
-/// The entries of the index in one read: each read costs the same on every partition.
+/// The number of index entries in one read. Every read has a fixed cost on each partition.
 const ENTRIES: usize = 4096;
-/// The records that are read concurrently.
+/// The number of records that are loaded concurrently.
 const RECORDS: usize = 64;
 
 /// The number of transactions in each state of [`UNRESOLVED`].
@@ -31,11 +31,11 @@ pub struct Unresolved {
     pub unreadable: BTreeSet<String>,
 }
 
-/// Counts the transactions whose outcome is open. A transaction that changes its state
-/// meanwhile may be missing. A record that cannot be read is logged, and does not hide others.
+/// Counts the transactions whose outcome is open. A transaction whose state changes during the
+/// count may be missing. An unreadable record is logged, and the count continues.
 ///
 /// # Errors
-/// [`StoreError`] when the store does not answer.
+/// [`StoreError`] when the store does not respond.
 pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
     let mut counted = Unresolved::default();
     for (index, state) in UNRESOLVED.into_iter().enumerate() {
@@ -65,8 +65,7 @@ pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
                             if counted.unreadable.insert(entry.name.clone()) {
                                 warn!(
                                     key = entry.name, %error,
-                                    "an open transaction cannot be read: it is not counted for \
-                                     its account"
+                                    "open transaction unreadable; not counted for its account"
                                 );
                             }
                         }

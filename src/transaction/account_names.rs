@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::codes::{BadCode, check, code, shown};
+use super::code_types::{BadCode, check, code, shown};
 
 code!(
     /// The configured name of an OKEBAYAR account.

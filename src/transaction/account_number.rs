@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::codes::{BadCode, check, code};
+use super::code_types::{BadCode, check, code};
 
 code!(
     /// The recipient of a product: a phone or meter number. Masked in `Debug`.

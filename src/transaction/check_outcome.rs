@@ -1,4 +1,4 @@
-//! The outcome of a status check, and of a schedule that goes on or ends without one.
+//! The effect of a status check, or of its absence, on a transaction.
 
 use jiff::Timestamp;
 
@@ -160,7 +160,7 @@ impl Transaction {
     #[must_use]
     pub fn request_check(&self, now: Timestamp, schedule: &Schedule) -> Option<Change> {
         let mut next = self.clone();
-        next.ask(now, schedule);
+        next.add_check_request(now, schedule);
         (next != *self).then(|| next.changed(self, now, schedule, false))
     }
 }

@@ -27,7 +27,7 @@ impl Transaction {
         self.checks.asked_at
     }
 
-    /// Returns the time of the latest status check, whatever its result.
+    /// Returns the time of the latest status check, with any result.
     #[must_use]
     pub fn last_checked_at(&self) -> Option<Timestamp> {
         self.checks.last_at
@@ -64,7 +64,7 @@ impl Transaction {
     }
 
     /// Requests a check at the earliest allowed time.
-    pub(super) fn ask(&mut self, now: Timestamp, schedule: &Schedule) {
+    pub(super) fn add_check_request(&mut self, now: Timestamp, schedule: &Schedule) {
         let earliest = self.earliest_check(now, schedule);
         let asked = self
             .checks
@@ -89,7 +89,7 @@ impl Transaction {
         schedule.next(&self.status().state, &past)
     }
 
-    /// Returns the transaction with its checks scheduled anew for the state that it now has.
+    /// Returns the transaction with its checks rescheduled for its current state.
     pub(super) fn rescheduled(mut self, now: Timestamp, schedule: &Schedule) -> Self {
         let phase = Phase::of(&self.status().state);
         if phase == Phase::Sending {
@@ -97,7 +97,7 @@ impl Transaction {
             let earliest = self.earliest_check(now, schedule);
             self.checks.asked_at = self.checks.asked_at.map(|asked| asked.max(earliest));
         } else if self.checks.phase == Phase::Sending {
-            // A check that waited for the POST waits no longer than any other requested check.
+            // The POST is over: the usual minimum interval applies.
             let earliest = self.earliest_check(now, schedule);
             self.checks.asked_at = self.checks.asked_at.map(|asked| asked.min(earliest));
         }
@@ -113,7 +113,7 @@ impl Transaction {
         let at = match self.next(schedule) {
             NextCheck::At(at) => Some(at),
             NextCheck::GiveUp => Some(now),
-            NextCheck::Nothing => None,
+            NextCheck::NotNeeded => None,
         };
         self.checks.next_at = at.max(at.and(self.checks.passed_over_until));
         self

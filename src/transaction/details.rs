@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{amount::Amount, codes::TraceCode, serial_number::SerialNumber};
+use super::{amount::Amount, code_types::TraceCode, serial_number::SerialNumber};
 
 /// The details that came with a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes::StatusCode,
+    code_types::StatusCode,
     finding::{Finding, Source},
     statement::Statement,
 };

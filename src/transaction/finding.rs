@@ -130,7 +130,8 @@ pub enum UnknownCause {
 pub enum NotSent {
     /// No connection to OKEBAYAR could be established: DNS, connect or TLS failed.
     Unreachable,
-    /// The gateway was overloaded or shutting down, and abandoned the attempt.
+    /// The gateway abandoned the attempt before the POST: no sending slot in time, the send
+    /// deadline passed, or a possible sale could not be ruled out while the attempt was queued.
     Overloaded,
     /// The claim could not be confirmed in the store, so it was abandoned.
     ClaimLost,

@@ -1,13 +1,13 @@
 //! Derives the status of a transaction from its set of evidence (promises 4 and 8).
 //!
 //! The fold depends on the set alone, never on the order of arrival: the same evidence gives the
-//! same status, in whatever order and however often it came. The rules of [`conclude`] are in
-//! order of precedence. Those that settle a transaction precede those that do not, so a settled
-//! state can change to NEEDS_REVIEW only. An operator's resolution precedes all of them; it holds
+//! same status, regardless of its order and repetitions. The rules of [`conclude`] are in order of
+//! precedence. Those that settle a transaction precede those that do not, so a settled state can
+//! change to NEEDS_REVIEW only. An operator's resolution precedes all of them; it holds
 //! until a proof that the operator had not seen contradicts it.
 
 use super::{
-    codes::StatusCode,
+    code_types::StatusCode,
     details::Details,
     evidence::{Coded, EvidenceSet, code_of, latest},
     finding::{FailureReason, Finding, NotSent, Source, UnknownCause, Verdict},

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     amount::Amount,
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::Details,
     serial_number::SerialNumber,
 };
@@ -14,13 +14,13 @@ use super::{
 /// them (docs/OKEBAYAR.md, section 3.2).
 ///
 /// Each entry is an id and the status code of the answer. Hashes of the other facts in the answer
-/// follow the id; an earlier release takes the whole text for an id and keeps it.
+/// follow the id; an earlier release treats the whole text as an id and keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InquiriesMade(Vec<(String, Option<StatusCode>)>);
 
 /// The limit on inquiries; all beyond it count as one with an unknown answer.
 const INQUIRIES_MAX: usize = 32;
-/// The id of an inquiry that the store may have lost; no other inquiry has it.
+/// The id of an inquiry that the store may have lost; it is reserved.
 const FORGOTTEN: &str = "forgotten";
 /// The id of an inquiry as which OKEBAYAR processed the POST.
 const OF_POST: &str = "post";
@@ -137,7 +137,7 @@ impl InquiriesMade {
         made.any(|(entry, got)| got.is_none() && ![id, FORGOTTEN].contains(&parts(entry).0))
     }
 
-    /// Removes an inquiry that was not sent after all. A full list keeps it, as one with an unknown
+    /// Removes an inquiry that was not sent. A full list keeps it, as one with an unknown
     /// answer: the last entry represents several inquiries, and must remain the last of a full
     /// list.
     pub fn forget(&mut self, id: &str) {
@@ -171,7 +171,8 @@ impl InquiriesMade {
     }
 
     /// Returns true when an inquiry returned, or may have returned, this serial number. The answer
-    /// to an inquiry may contain one (docs/OKEBAYAR.md, section 3), so an unknown answer may contain any.
+    /// to an inquiry may contain one (docs/OKEBAYAR.md, section 3), so an unknown answer may
+    /// contain any.
     #[must_use]
     pub fn may_have_returned_serial_number(&self, number: &SerialNumber) -> bool {
         self.has_returned(InquiryFact::SerialNumber, number.expose(), true)
@@ -184,7 +185,7 @@ impl InquiriesMade {
     }
 
     /// Returns true when an inquiry returned this price. No documented inquiry before a purchase
-    /// has a price, so an unknown answer is taken to have none.
+    /// has a price, so an unknown answer counts as one without a price.
     #[must_use]
     pub fn returned_price(&self, price: Amount) -> bool {
         self.has_returned(InquiryFact::Price, &written(price), false)

@@ -1,7 +1,7 @@
 //! The inquiries that OKEBAYAR answered under one inquiry code.
 //!
 //! An inquiry code should identify one inquiry. If OKEBAYAR reuses a code, for another customer or
-//! with a fine added, each caller pays what it was shown or nothing: a live inquiry is never
+//! with a fine added, each caller pays the total it was shown or nothing: a live inquiry is never
 //! overwritten by one with other contents, and a request selects an inquiry by the facts that its
 //! caller was shown.
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     account_number::AccountNumber,
     amount::Amount,
-    codes::ProductCode,
+    code_types::ProductCode,
     inquiry::{Inquiry, NotPayable},
     order::{Bill, Order},
 };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{account_names::AccountName, amount::Amount, codes::InquiryCode, order::Order};
+use super::{account_names::AccountName, amount::Amount, code_types::InquiryCode, order::Order};
 
 /// A stored inquiry: everything that its purchase or payment sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

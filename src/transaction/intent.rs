@@ -6,7 +6,7 @@ use super::{
     account_names::AccountName,
     account_number::AccountNumber,
     amount::Amount,
-    codes::{InquiryCode, ProductCode},
+    code_types::{InquiryCode, ProductCode},
     reference_code::{ReferenceCode, TransactionKey},
 };
 

@@ -9,14 +9,14 @@
 //!
 //! | subject | files |
 //! | --- | --- |
-//! | the request | `intent`, `order`, `amount`, `codes`, `reference_code`, `account_names`, `account_number` |
+//! | the request | `intent`, `order`, `amount`, `code_types`, `reference_code`, `account_names`, `account_number` |
 //! | the transaction | `record`, `attempt`, `tokens`, `change`, `verification`, `unrecognized` |
 //! | its changes | `arming`, `observation`, `check_outcome`, `resolution`, `release` |
 //! | evidence | `evidence`, `statement`, `finding`, `details`, `serial_number`, `placeholder` |
 //! | its status | `fold`, `proof`, `receipt`, `rules`, `state` |
 //! | status checks | `schedule`, `check_progress`, `check_timing` |
 //! | inquiries | `inquiry`, `inquiries_under_code`, `inquiries_made` |
-//! | status codes | `codes`, `status_codes` |
+//! | status codes | `code_types`, `status_codes` |
 
 mod account_names;
 mod account_number;
@@ -27,7 +27,7 @@ mod change;
 mod check_outcome;
 mod check_progress;
 mod check_timing;
-mod codes;
+mod code_types;
 mod details;
 mod evidence;
 mod finding;
@@ -61,7 +61,7 @@ pub use amount::{Amount, BadAmount, Quoted};
 pub use arming::CannotArm;
 pub use attempt::{Arming, QuarantinedAttempt};
 pub use change::Change;
-pub use codes::{BadCode, InquiryCode, ProductCode, StatusCode, TraceCode};
+pub use code_types::{BadCode, InquiryCode, ProductCode, StatusCode, TraceCode};
 pub use details::{Details, ExtraFields, ExtraFieldsBuilder};
 pub use evidence::{Added, EvidenceSet, Occurrences};
 pub use finding::{FailureReason, Finding, NotSent, Source, UnknownCause, Verdict};

@@ -40,7 +40,7 @@ impl Transaction {
         let mut next = self.clone();
         let is_repeated = agrees && self.status().state.is_final();
         if !is_repeated && !self.is_too_old(now, schedule) {
-            next.ask(now, schedule);
+            next.add_check_request(now, schedule);
             next.checks.asks += 1;
         }
         let is_event = next.evidence.add(report, self.seen_at(now)) == Added::New;

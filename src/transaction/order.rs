@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     account_number::AccountNumber,
     amount::{Amount, Quoted},
-    codes::ProductCode,
+    code_types::ProductCode,
 };
 
 /// A text from OKEBAYAR that is sent back verbatim. It may be a customer's number, so `Debug` never
@@ -63,7 +63,8 @@ impl Order {
         self.inquired.as_ref()?.bill.as_ref()
     }
 
-    /// Returns true when both orders have the same product, customer and period, whatever is owed.
+    /// Returns true when both orders have the same product, customer and period, regardless of the
+    /// amounts.
     #[must_use]
     pub fn is_same_bill(&self, other: &Self) -> bool {
         let customer = |order: &Self| {

@@ -1,7 +1,7 @@
 //! The receipt of a success and OKEBAYAR's id of it, collected from the proofs.
 
 use super::{
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::{Details, ExtraFields},
     evidence::{EvidenceSet, SeenStatement, rank},
     finding::{Finding, Source},
@@ -36,8 +36,8 @@ pub(super) fn receipt(evidence: &EvidenceSet) -> Details {
 
 /// Returns the status of the serial number of a success.
 ///
-/// Code 000 means "serial number present" (docs/OKEBAYAR.md, section 5), yet some products have none. A
-/// purchase with code 000 and no serial number is therefore checked as after 001, until the
+/// Code 000 means "serial number present" (docs/OKEBAYAR.md, section 5), but some products have
+/// none. A purchase with code 000 and no serial number is therefore checked as after 001, until the
 /// schedule ends. The answer to a payment has no serial number (section 3), so 000 ends the wait.
 pub(super) fn serial_number_status(
     evidence: &EvidenceSet,
@@ -64,7 +64,7 @@ pub(super) fn serial_number_status(
 }
 
 /// Returns the trace code of the POST's own answer or, once the outcome is settled, that of a
-/// callback. A trace code from a check (docs/OKEBAYAR.md, section 3.2) or of an inquiry never counts.
+/// callback. A trace code from a check (docs/OKEBAYAR.md, section 3.2) or an inquiry never counts.
 pub(super) fn trace_code(evidence: &EvidenceSet, settled: bool) -> Option<TraceCode> {
     let from = |source: Source| {
         evidence

@@ -204,7 +204,8 @@ impl Transaction {
         proof::not_sent_at(&self.evidence, self.latest_attempt(), &self.rules)
     }
 
-    /// Returns the time by which the gateway knew of the success; `None` in any state but SUCCEEDED.
+    /// Returns the time by which the gateway knew of the success; `None` in any state but
+    /// SUCCEEDED.
     #[must_use]
     pub fn succeeded_at(&self) -> Option<Timestamp> {
         if !matches!(self.status().state, State::Succeeded { .. }) {

@@ -8,7 +8,7 @@ use uuid::{Uuid, Variant};
 
 use super::{
     account_names::AccountName,
-    codes::{BadCode, check, shown},
+    code_types::{BadCode, check, shown},
 };
 
 /// The caller's unique id of a transaction, as first given: 8 to 64 letters, digits or hyphens, of

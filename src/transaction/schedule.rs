@@ -4,8 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::state::{SerialNumberStatus, State};
 
-/// The schedule of status checks. All times are configuration; the configuration reference of the
-/// README has the defaults.
+/// The schedule of status checks. All times are configured; docs/CONFIGURATION.md has the defaults.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The delay from the claim to the first check of a transaction that is still SENDING. It is
@@ -94,8 +93,8 @@ pub enum NextCheck {
     At(Timestamp),
     /// Give up: the schedule has ended.
     GiveUp,
-    /// Do nothing: the transaction is settled.
-    Nothing,
+    /// No check: the transaction is settled.
+    NotNeeded,
 }
 
 impl Schedule {
@@ -106,7 +105,7 @@ impl Schedule {
             .last_at
             .map_or(past.phase_since, |last| last.max(past.phase_since));
         let at = match Phase::of(state) {
-            Phase::Over => return NextCheck::Nothing,
+            Phase::Over => return NextCheck::NotNeeded,
             Phase::Sending => {
                 return NextCheck::At(self.post_over_at(past.armed_at, past.clock_skew));
             }
@@ -161,8 +160,9 @@ impl Schedule {
         last_check.map_or(now, |last| now.max(later(last, self.callback_interval_min)))
     }
 
-    /// Returns the time until which a transaction is not checked because no gateway has its account.
-    /// The delay is about the age of the attempt, and does not pass the end of the schedule.
+    /// Returns the time until which a transaction is not checked because no gateway has its
+    /// account. The delay equals the age of the attempt, within `interval_min` and `day_delay`,
+    /// and ends with the schedule.
     #[must_use]
     pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
         let longest = self.day_delay.max(self.interval_min);
@@ -172,7 +172,7 @@ impl Schedule {
         if end > now { next.min(end) } else { next }
     }
 
-    /// Returns true when the schedule has ended by time alone, whatever checks were made.
+    /// Returns true when the schedule has ended by time, regardless of the number of checks.
     #[must_use]
     pub fn has_run_out(
         &self,
@@ -201,7 +201,7 @@ impl Schedule {
     }
 }
 
-/// Returns a later time, at most the greatest that there is.
+/// Returns a later time, saturating at [`Timestamp::MAX`].
 pub(super) fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -1,7 +1,7 @@
 //! The state of a transaction, and the conclusions that a caller may draw from it.
 
 use super::{
-    codes::{StatusCode, TraceCode},
+    code_types::{StatusCode, TraceCode},
     details::Details,
     finding::{FailureReason, NotSent, UnknownCause},
 };
@@ -135,7 +135,7 @@ impl State {
         )
     }
 
-    /// Returns true when the same purchase may be made again.
+    /// Returns true when the same purchase may be repeated.
     #[must_use]
     pub fn safe_to_buy_again(&self) -> bool {
         self.safe_to_refund()

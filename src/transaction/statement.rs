@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes::StatusCode,
+    code_types::StatusCode,
     details::Details,
     finding::{Finding, Source, UnknownCause},
     serial_number::SerialNumber,
@@ -50,8 +50,8 @@ impl Statement {
     }
 
     /// Builds a statement with only those details that its finding may carry, so that repetitions
-    /// are one entry: each check has a new trace code (docs/OKEBAYAR.md, section 3.2), and each pending answer a
-    /// new balance. An unconfirmed serial number is dropped.
+    /// are one entry: each check has a new trace code (docs/OKEBAYAR.md, section 3.2), and each
+    /// pending answer a new balance. An unconfirmed serial number is dropped.
     #[must_use]
     pub fn new(
         source: Source,
@@ -144,13 +144,14 @@ impl Statement {
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
             // An answer that names another reference code is stored without its status code
-            // (verdict.rs).
+            // (okebayar/verdict/mismatched.rs).
             (_, Finding::Unknown(UnknownCause::AboutAnother)) => self.code.is_some(),
             (
                 Source::Answer,
                 Finding::Doubtful(_) | Finding::Unknown(_) | Finding::PaidMeanwhile,
             ) => names_hit,
-            // In a check or callback, a doubtful failure came with OKEBAYAR's record (verdict.rs).
+            // In a check or callback, a doubtful failure came with OKEBAYAR's record
+            // (okebayar/verdict/confirmation.rs).
             (_, Finding::Pending | Finding::Doubtful(_)) => true,
             (source, Finding::Unknown(UnknownCause::Inconclusive)) => source == Source::Check,
             _ => false,

@@ -3,7 +3,7 @@
 //!
 //! `okebayar::verdict` interprets the columns; `config` reads which codes a deployment may list.
 
-use super::{codes::StatusCode, finding::FailureReason};
+use super::{code_types::StatusCode, finding::FailureReason};
 use AsNotReceived::{Listable, Rejected};
 use AsQuestion::{Answered, Refused};
 use FailureReason as Why;
@@ -16,7 +16,7 @@ use Refusal::{
 pub enum AsPurchase {
     /// The purchase succeeded.
     Succeeded,
-    /// The outcome is still to come.
+    /// The outcome is pending.
     Pending,
     /// The purchase failed.
     Failed,
@@ -32,9 +32,9 @@ pub enum AsPurchase {
 /// The meaning of a code in the answer to a status check, or in a trusted callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsCheck {
-    /// The purchase succeeded, if the answer shows something of it.
+    /// The purchase succeeded, if the answer shows the record, a serial number or a price.
     Succeeded,
-    /// The outcome is still to come.
+    /// The outcome is pending.
     Pending,
     /// The purchase failed, if the answer shows OKEBAYAR's record. Without it, the code may mean
     /// that the transaction was not found.
@@ -42,10 +42,10 @@ pub enum AsCheck {
     /// The bill was refused. The purchase failed only if the answer shows the record and the
     /// trace code of the POST's own answer: the code may be about the bill instead.
     BillRefused,
-    /// The bill is paid, perhaps by this very payment, so the code never proves a failure.
+    /// The bill is paid, perhaps by this payment, so the code never proves a failure.
     BillPaid,
-    /// The purchase may have failed, if the answer shows the record. An unwell OKEBAYAR gives the
-    /// same code to the check itself.
+    /// The purchase may have failed, if the answer shows the record. OKEBAYAR may return this code
+    /// during an outage, whatever the check asks.
     Doubtful,
     /// The code is about the check itself: its form, credentials, address or age.
     AboutCheck,
@@ -74,9 +74,9 @@ pub enum Refusal {
     Precondition,
     /// OKEBAYAR rejects the gateway's credentials, signature or address.
     GatewayCredentials,
-    /// OKEBAYAR is unwell, or has no answer yet.
+    /// OKEBAYAR is unavailable, or has no answer yet.
     Unavailable,
-    /// The request must be made again under another reference code.
+    /// Retry under another reference code.
     Aborted,
     /// Anything else.
     Internal,
@@ -87,8 +87,8 @@ pub enum Refusal {
 pub enum AsNotReceived {
     /// The code may be what this OKEBAYAR answers for a reference code that it never received.
     Listable,
-    /// The code means something else: an open or successful purchase, an unwell OKEBAYAR, the
-    /// check itself, a repeated request, or a bill that is paid, perhaps by the very transaction.
+    /// The code means something else: an open or successful purchase, an outage of OKEBAYAR, the
+    /// check itself, a repeated request, or a paid bill, which this transaction may have paid.
     Rejected,
 }
 
@@ -211,7 +211,7 @@ impl StatusCodeEntry {
         self.reason.unwrap_or(FailureReason::Unidentified)
     }
 
-    /// Returns true for a purchase whose outcome is still to come.
+    /// Returns true for a purchase whose outcome is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.purchase == AsPurchase::Pending

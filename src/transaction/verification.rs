@@ -37,7 +37,7 @@ impl Transaction {
             .iter()
             .any(|(statement, _)| is_of_future_attempt(statement.finding))
         {
-            return Err(Contradiction("it knows of an attempt that was never made"));
+            return Err(Contradiction("it names an attempt that was never made"));
         }
         Ok(self)
     }

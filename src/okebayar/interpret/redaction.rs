@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::times::read_expiry;
 use crate::{okebayar::fields::AMOUNTS, transaction::StatusCode};
 
-/// Names of texts that go back to OKEBAYAR to the letter, control characters included.
+/// Names of texts that go back to OKEBAYAR verbatim, including control characters.
 pub(super) const VERBATIM: [&str; 10] = [
     "ref1",
     "ref2",

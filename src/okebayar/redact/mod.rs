@@ -3,7 +3,7 @@
 //!
 //! Three rules apply, from the most to the least certain:
 //!
-//! 1. A field named `userpin` or `signature` is removed from a quoted request, whatever its value,
+//! 1. A field named `userpin` or `signature` is removed from a quoted request, with any value,
 //!    in JSON, XML, a URL, or any of them inside another.
 //! 2. The signature of this request is removed from every text: no other text equals it.
 //! 3. The PIN is removed from texts for readers only, and only as a whole token. It is a short

@@ -4,7 +4,7 @@ use super::{confirmation::confirmation, ignored::Ignored};
 use crate::{
     okebayar::{
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         subject::{self, Subject},
     },
     transaction::{AsCheck, Finding, Source, State, Statement, StatusCode},

@@ -4,7 +4,7 @@ use super::{confirmation::confirmation, ignored::Ignored, mismatched::mismatched
 use crate::{
     okebayar::{
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         subject::{self, Subject, other_reference, shows_record},
     },
     transaction::{AsCheck, Finding, Source, Statement, StatusCode, UnknownCause},

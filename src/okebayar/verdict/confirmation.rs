@@ -4,7 +4,7 @@ use super::ignored::Ignored;
 use crate::{
     okebayar::{
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         mismatch::Mismatch,
         subject::{
             Subject, mismatch, names_own_trace, shows_purchase, shows_record, shows_record_of,
@@ -82,8 +82,8 @@ fn not_received(
     if shows_record(answer) || names_own_trace(answer, subject) {
         Err(Ignored::ContradictsItself)
     } else if subject.inquired.is_known_to_get(code) {
-        // An inquiry that the store may have forgotten does not count here: otherwise the code
-        // would never be believed about a quarantined attempt.
+        // An inquiry that the store may have lost does not count here: otherwise the code would
+        // never be believed about a quarantined attempt.
         Err(Ignored::MayBeInquiry)
     } else if source == Source::Check {
         Ok(Finding::NotReceived)

@@ -2,7 +2,9 @@
 
 use super::mismatched::mismatched;
 use crate::{
-    okebayar::{answer::Answer, code_lists::CodeLists, mismatch::Mismatch, subject::mismatch},
+    okebayar::{
+        answer::Answer, deployment_codes::CodeLists, mismatch::Mismatch, subject::mismatch,
+    },
     transaction::{AsPurchase, Finding, Source, Statement, Transaction, UnknownCause},
 };
 

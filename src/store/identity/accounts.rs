@@ -1,4 +1,4 @@
-//! The accounts that a store belongs to.
+//! The accounts of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::transaction::{AccountName, AccountNames};
 
-/// The accounts of a gateway. A store that belongs to other accounts is refused.
+/// The accounts of a gateway. A store with the identity of other accounts is rejected.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Account name to the SHA-256 of its user id, in hex.
@@ -22,6 +22,6 @@ pub struct Identity {
 pub struct KnownAccounts {
     /// Their names, former ones included.
     pub names: BTreeSet<AccountName>,
-    /// False when names that this process saw are gone: others may be gone as well.
+    /// False when the store lacks names that this process saw: others may be missing as well.
     pub is_whole: bool,
 }

@@ -1,4 +1,4 @@
-//! Adopting a store: the facts to write so that it belongs to a gateway, or the refusal.
+//! Adoption of a store by a gateway: the facts to write, or the identity-mismatch error.
 
 use super::{
     accounts::Identity,
@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{store::error::StoreError, transaction::AccountName};
 
-/// Returns the facts to write so that the store belongs to `identity`; none when it already
-/// does. Verifies the whole identity before it returns any fact.
+/// Returns the facts to write so that the store has `identity`; none when it already has it.
+/// Verifies the whole identity before it returns any fact.
 ///
 /// # Errors
-/// [`StoreError::Unsuitable`] when the store belongs to something else.
+/// [`StoreError::Unsuitable`] on an identity mismatch.
 pub(in crate::store) fn adopt(
     identity: &Identity,
     partitions: Option<u64>,
@@ -18,7 +18,7 @@ pub(in crate::store) fn adopt(
 ) -> Result<Facts, StoreError> {
     if identity.accounts.is_empty() && stored.is_empty() {
         return Err(StoreError::Unsuitable(
-            "there is no store yet; a gateway makes it when it starts first".to_owned(),
+            "there is no store yet; the first gateway that starts creates it".to_owned(),
         ));
     }
     let mut facts = stored.clone();
@@ -51,10 +51,10 @@ fn adopt_account(
         let known = facts.get(&account_fact(former.as_str()));
         if known.is_some_and(|known| known != hash) {
             return Err(StoreError::Unsuitable(format!(
-                "accounts.{name}.formerly: the store knows account {former} with another user id \
-                 than that of {name}; name only an account that had the same user id. If the user \
-                 id changed as well: okebayar-gateway store change-userid first, with the name as \
-                 it was, then rename"
+                "accounts.{name}.formerly: the store has account {former} with another user id \
+                 than that of {name}; list only an account that had the same user id. If the user \
+                 id changed as well: first run okebayar-gateway store change-userid with the \
+                 former name, then rename"
             )));
         }
     }
@@ -94,33 +94,32 @@ pub(super) fn identity_mismatch(fact: &str, stored: &str, ours: &str) -> StoreEr
     if fact == SCHEMA_FACT {
         return StoreError::Unsuitable(format!(
             "it has schema {stored}, this release needs schema {ours}: reference codes are \
-             unique in the whole store now. Let the release that made it settle what is open, \
-             stop every gateway, run `okebayar-gateway guard start` on a new store (it makes \
-             one), and only then start this release on that, so that reference codes of the \
-             old store are not bought again"
+             unique in the whole store now. Let the former release settle the open transactions, \
+             stop every gateway, run `okebayar-gateway guard start` on a new store (it creates \
+             one), and only then start this release on the new store, so that reference codes of \
+             the old store are not purchased again"
         ));
     }
     StoreError::Unsuitable(format!(
-        "it was made with {fact} = {stored}, the configuration says {ours}; \
-         use another store, or configure what it was made with"
+        "the store has {fact} = {stored}; the configuration has {ours}: configure another store, \
+         or the value of this one"
     ))
 }
 
-/// Builds the error of an account that the store knows with another user id.
+/// Builds the error of an account that the store has with another user id.
 fn other_user_id(name: &AccountName, known: &str, ours: &str) -> StoreError {
     StoreError::Unsuitable(format!(
-        "accounts.{name}.userid: the store was made with account:{name} = {known} (SHA-256 of the \
-         user id), the configuration says {ours}; configure the user id that it had, or another \
-         store. If OKEBAYAR assigned another member id to the same contract: okebayar-gateway \
-         store change-userid --account {name}. Another contract is another account: give it a \
-         name of its own"
+        "accounts.{name}.userid: the store has account:{name} = {known} (SHA-256 of the user id); \
+         the configuration has {ours}: configure the former user id, or another store. If OKEBAYAR \
+         assigned another member id to the same contract: okebayar-gateway store change-userid \
+         --account {name}. Another contract is another account: give it a name of its own"
     ))
 }
 
-/// Builds the error of a user id that the store knows under another account name.
+/// Builds the error of a user id that the store has under another account name.
 fn other_name(name: &AccountName, known: &str) -> StoreError {
     StoreError::Unsuitable(format!(
-        "accounts.{name}.userid: the store knows this user id as account {known}; call the account \
+        "accounts.{name}.userid: the store has this user id as account {known}; name the account \
          {known}, or, if it was renamed, set accounts.{name}.formerly = [\"{known}\"]"
     ))
 }

@@ -7,10 +7,10 @@
 //! | `account:<name>` | the SHA-256 of the account's user id; former names are kept, with the present hash |
 //! | `userid:<SHA-256>` | the present name of the account; user ids that it had before are kept |
 //!
-//! A name belongs to one user id for good, and a user id to one name at a time. So a start
-//! detects an account that was renamed or got another user id, before anything is claimed
-//! under a name that other records do not have. Both changes must be explicit: by
-//! `accounts.<name>.formerly`, and by `store change-userid`.
+//! A name belongs to one user id permanently, and a user id to one name at a time. So a start
+//! detects a renamed account or another user id before anything is claimed under a name that
+//! older records do not have. Both changes must be explicit: by `accounts.<name>.formerly`, and
+//! by `store change-userid`.
 //!
 //! SUBTLE: the comparison and the write are one atomic step of the store (a transaction of redb, a
 //! compare-and-set script of Redis over everything that was read). Otherwise:
@@ -18,13 +18,13 @@
 //!    concurrently on an empty store, and both read nothing;
 //! 2. both write, and the store has two names for one user id.
 //!
-//! With the atomic step the second writer reads again and is refused. A crash leaves all facts
+//! With the atomic step the second writer reads again and is rejected. A crash leaves all facts
 //! or none.
 //!
 //! A Redis that is emptied loses its identity, and a gateway with another identity could adopt
 //! it. So each gateway keeps in memory every fact that it has seen, and each verification
-//! writes the missing ones again. The result is the union of what all running gateways know,
-//! in any order.
+//! restores the missing ones. The result is the union of the facts of all running gateways, in
+//! any order.
 
 mod accounts;
 mod adopt;

@@ -20,16 +20,16 @@ pub(in crate::store) struct SeenIdentity {
 }
 
 impl SeenIdentity {
-    /// Returns true when facts are gone that were seen before. Others may be gone as well.
+    /// Returns true when the store lacks facts that were seen before. Others may be missing too.
     pub(in crate::store) fn is_torn(&self, stored: &Facts) -> bool {
         self.seen.keys().any(|fact| !stored.contains_key(fact))
     }
 
-    /// Returns the facts that are gone, to be written again. A fact with another value stays:
-    /// an account may be renamed, or get another user id, while gateways run.
+    /// Returns the missing facts, to be written again. A fact with another value stays: an account
+    /// may be renamed, or get another user id, while gateways run.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when another gateway has taken the store.
+    /// [`StoreError::Unsuitable`] when a gateway with another identity adopted the store.
     pub(in crate::store) fn restore(
         &self,
         partitions: Option<u64>,
@@ -45,10 +45,11 @@ impl SeenIdentity {
         for (name, hash) in &self.identity.accounts {
             if !may_be_ours(stored, &self.identity.names, name, hash) {
                 return Err(StoreError::Unsuitable(format!(
-                    "it was emptied or restored, and has account {name} with another user id or \
-                     name now. If a gateway with another configuration has taken it: stop that one, \
-                     and see docs/OPERATIONS.md. If a backup from before a change of the user id \
-                     was restored: okebayar-gateway store change-userid --account {name} again"
+                    "it was emptied or restored, and now has account {name} with another user id \
+                     or name. If a gateway with another configuration adopted it: stop that \
+                     gateway, and see docs/OPERATIONS.md. If a backup from before a change of the \
+                     user id was restored: run okebayar-gateway store change-userid --account \
+                     {name} again"
                 )));
             }
         }
@@ -58,15 +59,15 @@ impl SeenIdentity {
     }
 }
 
-/// Returns true when nothing stored contradicts that an account has this user id, or had it
-/// before it was renamed or got another one: both leave the former facts behind.
+/// Returns true when no stored fact contradicts that an account has this user id, or had it
+/// before it was renamed or got another one: both changes keep the former facts.
 fn may_be_ours(stored: &Facts, names: &AccountNames, name: &AccountName, hash: &str) -> bool {
     let known = stored.get(&account_fact(name.as_str()));
     let is_name = |present: &str| present == name.as_str();
     match (stored.get(&user_id_fact(hash)), known) {
         (None, None) => true,
         (None, Some(known)) => known == hash,
-        // A backup from before it was renamed.
+        // A backup from before the account was renamed.
         (Some(present), None) => {
             is_name(present) || names.former(name).any(|former| former.as_str() == present)
         }

@@ -1,4 +1,4 @@
-//! Adopting, restoring and changing the identity of a store.
+//! Tests of the adoption, the restoration and the change of the identity of a store.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn identity(accounts: &[(&str, &str)], formerly: &[(&str, &str)]) -> Identity {
     }
 }
 
-/// The facts after a start; a refusal is an error.
+/// Adopts the store, and returns its facts.
 fn after(stored: &Facts, identity: &Identity) -> Result<Facts, String> {
     let written = adopt(identity, None, stored).map_err(|error| error.to_string())?;
     let mut facts = stored.clone();
@@ -76,10 +76,10 @@ fn a_rename_is_explicit_in_both_directions() {
     let new = identity(&[("new", "1")], &[("old", "new")]);
     let renamed = after(&facts, &new).unwrap();
     assert!(is(&renamed, "account:old", "1") && is(&renamed, "userid:1", "new"));
-    // What starts afterwards with the old configuration is refused.
+    // A later start with the old configuration is rejected.
     assert!(after(&renamed, &old).is_err());
     assert!(after(&renamed, &identity(&[("old", "3")], &[])).is_err());
-    // Without the former name the account is known, its old transactions are nobody's.
+    // Without the former name, no account owns the old transactions.
     assert!(after(&renamed, &identity(&[("new", "1")], &[])).is_ok());
     let back = identity(&[("old", "1")], &[("new", "old")]);
     let back = after(&renamed, &back).unwrap();
@@ -126,12 +126,12 @@ fn facts_that_are_gone_are_restored_and_nothing_else_is() {
     assert!(!kept.is_torn(&facts) && kept.is_torn(&Facts::new()));
     assert_eq!(kept.restore(None, &facts).unwrap(), Facts::new());
     assert_eq!(kept.restore(None, &Facts::new()).unwrap(), facts);
-    // Another gateway that knew less came first.
+    // Another gateway, which had seen fewer facts, wrote first.
     let less = after(&Facts::new(), &identity(&[("b", "2"), ("c", "3")], &[])).unwrap();
     let restored = kept.restore(None, &less).unwrap();
     assert!(is(&restored, "account:old", "1") && is(&restored, "userid:1", "old"));
     assert_eq!(restored.len(), 2);
-    // An earlier one that served the account wins where they differ.
+    // Where the facts differ, the stored ones stay.
     let renamed = identity(&[("new", "1"), ("b", "2")], &[("old", "new")]);
     let renamed = after(&Facts::new(), &renamed).unwrap();
     assert_eq!(kept.restore(None, &renamed).unwrap().len(), 1);
@@ -182,7 +182,7 @@ fn a_rename_and_another_user_id_do_not_stop_what_runs() {
     ] {
         assert_eq!(kept.restore(None, &changed).unwrap(), Facts::new());
     }
-    // A backup from before the rename is restored while the renamed one runs.
+    // A backup from before the rename is restored while the renamed account is in use.
     let kept = SeenIdentity {
         identity: new,
         seen: renamed,
@@ -214,7 +214,7 @@ fn a_user_id_changes_with_all_names_of_its_account() {
     let new = |hash| identity(&[("new", hash)], &[("old", "new")]);
     assert!(after(&changed, &new("1")).is_err());
     assert!(after(&changed, &new("3")).is_ok());
-    // The user id that it had stays its own, and it can have it back.
+    // The account keeps its former user id, and can change back to it.
     assert!(after(&changed, &identity(&[("c", "1")], &[])).is_err());
     let renamed = identity(&[("newer", "3")], &[("old", "newer"), ("new", "newer")]);
     let renamed = after(&changed, &renamed).unwrap();

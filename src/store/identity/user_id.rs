@@ -1,4 +1,4 @@
-//! Changing the user id of an account.
+//! The change of the user id of an account.
 
 use std::collections::BTreeSet;
 
@@ -25,11 +25,11 @@ pub struct UserIdBefore {
 }
 
 impl UserIdChange {
-    /// Returns the user id that the store holds now, and the facts to write; none when it
-    /// already is the new one.
+    /// Returns the user id that the store has now, and the facts to write; none when it already
+    /// has the new one.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the change is refused.
+    /// [`StoreError::Unsuitable`] when the change is rejected.
     pub(in crate::store) fn plan(
         &self,
         stored: &Facts,
@@ -37,8 +37,8 @@ impl UserIdChange {
         let (name, to) = (&self.account, &self.to);
         let Some(from) = stored.get(&account_fact(name.as_str())) else {
             return Err(StoreError::Unsuitable(format!(
-                "it does not know account {name}, so there is no user id to change; name an \
-                 account that this store was used with"
+                "it has no account {name}, so there is no user id to change; name an account that \
+                 this store was used with"
             )));
         };
         let belongs_to = |hash: &str| {

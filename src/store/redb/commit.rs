@@ -15,6 +15,7 @@ use crate::{
 };
 
 impl RedbStore {
+    /// Commits a change by compare-and-set, and releases its lease.
     pub(super) async fn commit_change(
         &self,
         change: &Change,
@@ -39,15 +40,15 @@ impl RedbStore {
     }
 }
 
-/// Saves a change if it was made from what is stored and, when it names a seal, if the store
-/// bears that.
+/// Saves a change if the stored version is its base version and, when `seal` is not empty, the
+/// store carries that seal.
 fn compare_and_save(
     write: &WriteTransaction,
     change: &Change,
     body: &[u8],
     seal: &str,
 ) -> Result<Commit, StoreError> {
-    let is_sealed = || notes::read_seal(write).map(|borne| borne.as_deref() == Some(seal));
+    let is_sealed = || notes::read_seal(write).map(|stored| stored.as_deref() == Some(seal));
     if !seal.is_empty() && !is_sealed().map_err(failure)? {
         return Ok(Commit::OtherEpoch);
     }

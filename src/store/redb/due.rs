@@ -1,4 +1,4 @@
-//! Due checks: completely in `DUE`, which the earlier release writes too, and by account in
+//! Due checks: all of them in `DUE`, which an earlier release writes too, and by account in
 //! `INDEXED`.
 
 use std::{ops::Range, sync::Arc};
@@ -17,16 +17,17 @@ use crate::{
     transaction::{AccountName, Transaction},
 };
 
-/// The kinds of entries: every due check, and those that were asked for.
+/// The kinds of entries: all due checks, and the requested ones.
 const EVERY: u8 = 0;
 const ASKED: u8 = 1;
 
-/// The most that are counted of each account.
+/// The maximum number of checks that are counted for each account.
 const COUNT_MAX: usize = 4096;
 /// The entries in a page of [`unindexed`].
 const PAGE: usize = 1024;
 
 impl RedbStore {
+    /// Reads the due checks of some accounts.
     pub(super) async fn read_due(
         &self,
         now: Timestamp,
@@ -38,6 +39,7 @@ impl RedbStore {
             .await
     }
 
+    /// Reads a page of due transactions that are missing from the indexes of some accounts.
     pub(super) async fn read_unindexed(
         &self,
         now: Timestamp,
@@ -50,7 +52,7 @@ impl RedbStore {
     }
 }
 
-/// Moves a transaction in the due indexes.
+/// Writes the entries of a transaction in the due indexes, and removes the former ones.
 pub(super) fn set_due(
     write: &WriteTransaction,
     key: &str,
@@ -113,7 +115,7 @@ fn due(
     })
 }
 
-/// Returns the range of an index up to a time, included.
+/// Returns the range of an index up to and including a time.
 fn until(account: &AccountName, kind: u8, now: i64) -> Range<(&str, u8, i64, &str)> {
     let account = account.as_str();
     (account, kind, i64::MIN, "")..(account, kind, now.saturating_add(1), "")
@@ -133,7 +135,7 @@ fn due_of_kind(
     for entry in indexed.range(until(account, kind, now)).map_err(failure)? {
         let (entry, _) = entry.map_err(failure)?;
         let (_, _, at, name) = entry.value();
-        // The earlier release commits to `DUE_OF` alone.
+        // An earlier release writes `DUE` and `DUE_OF`, but not `INDEXED`.
         let due = due_of.get(name).map_err(failure)?;
         if due.is_none_or(|due| due.value() > now) || leases.is_held(name) {
             continue;
@@ -151,7 +153,7 @@ fn due_of_kind(
     Ok(found)
 }
 
-/// Returns a page of what is due and missing from the indexes of some accounts.
+/// Returns a page of the due transactions that are missing from the indexes of some accounts.
 fn unindexed(
     read: &ReadTransaction,
     now: Timestamp,

@@ -4,7 +4,7 @@ use tokio::task::JoinError;
 
 use crate::store::StoreError;
 
-/// Maps a failure of redb before a commit: a transaction that is not committed writes nothing.
+/// Maps a failure of redb before a commit: an uncommitted transaction writes nothing.
 pub(super) fn failure(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
 }
@@ -15,7 +15,7 @@ pub(super) fn commit_failure(error: redb::CommitError) -> StoreError {
 }
 
 /// Maps the panic of a blocking call, which may have been in its commit.
-pub(super) fn ended_badly(error: &JoinError) -> StoreError {
+pub(super) fn panic_failure(error: &JoinError) -> StoreError {
     StoreError::Indeterminate(error.to_string())
 }
 

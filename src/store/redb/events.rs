@@ -12,10 +12,11 @@ use crate::{
     transaction::TransactionKey,
 };
 
-/// The most events read at a time.
+/// The maximum number of events read at a time.
 const EVENTS_MAX: usize = 256;
 
 impl RedbStore {
+    /// Reads the events of a transaction after a revision.
     pub(super) async fn read_history(
         &self,
         key: &TransactionKey,
@@ -36,6 +37,7 @@ impl RedbStore {
         .await
     }
 
+    /// Reads the position of the newest event.
     pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
         let epoch = self.epoch.clone();
         self.read(move |read| {
@@ -50,6 +52,7 @@ impl RedbStore {
         .await
     }
 
+    /// Reads the next events after a cursor.
     pub(super) async fn read_events(
         &self,
         cursor: &Cursor,

@@ -1,4 +1,4 @@
-//! The file of an embedded store: its neighbours, its head, and the errors that name it.
+//! The file of an embedded store: its header, the files beside it, and the errors that name it.
 
 use std::{
     fs::{self, File},
@@ -33,7 +33,7 @@ pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     File::open(folder_of(file))?.sync_all()
 }
 
-/// Removes a file that may not exist.
+/// Removes a file, if it exists.
 pub(super) fn remove_leftover(made: &Path) -> io::Result<()> {
     match fs::remove_file(made) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -41,8 +41,8 @@ pub(super) fn remove_leftover(made: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns true when another process has a store open. redb panics over some kinds of damage:
-/// such a store is damaged, and not in use.
+/// Returns true when another process has a store open. redb panics on some kinds of damage: such
+/// a store is damaged, not in use.
 pub(super) fn is_in_use(file: &Path) -> bool {
     let open = || {
         matches!(
@@ -53,43 +53,43 @@ pub(super) fn is_in_use(file: &Path) -> bool {
     std::panic::catch_unwind(open).unwrap_or(false)
 }
 
-/// Verifies that a file has the head of a store, before redb may touch it.
+/// Verifies that a file has the header of a store, before redb opens it.
 pub(super) fn require_whole(path: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(path).map_err(|error| unusable(path, &error))?;
     if !metadata.is_file() {
-        return Err(unusable(path, &"it is no file; name a file"));
+        return Err(unusable(path, &"it is not a file; configure a file"));
     }
     if metadata.len() == 0 {
-        return Err(damaged(path, &"it is empty, so it is no store"));
+        return Err(damaged(path, &"it is empty, so it is not a store"));
     }
     let mut head = [0; MAGIC.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
     match read {
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(unusable(path, &error)),
         Ok(()) if head == MAGIC => Ok(()),
-        _ => Err(damaged(path, &"it is no store")),
+        _ => Err(damaged(path, &"it is not a store")),
     }
 }
 
-/// Builds the error of a store that cannot be used.
+/// Builds the error of an unusable store.
 pub(super) fn unusable(file: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unsuitable(format!("{}: {problem}", file.display()))
 }
 
-/// Builds the error of a store that must exist and does not.
+/// Builds the error of a missing store that must exist.
 pub(super) fn missing(file: &Path) -> StoreError {
     let problem = "there is no such file, and store.must_exist is set: mount the volume that \
                    holds it, or restore a backup (docs/OPERATIONS.md); set store.must_exist = \
-                   false only where this gateway has never bought anything";
+                   false only if this gateway has never made a purchase";
     unusable(file, &problem)
 }
 
-/// Builds the error of a file that is no whole store. Moving it away is not the first advice: a
-/// new store knows nothing of what was bought.
+/// Builds the error of a file that is not a complete store. Its first remedy is not to move the
+/// file away: a new store has no record of earlier purchases.
 pub(super) fn damaged(file: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     let problem = format!(
-        "{problem}; restore a backup as {} (docs/OPERATIONS.md); move it away only if this \
-         gateway has never bought anything",
+        "{problem}; restore a backup as {} (docs/OPERATIONS.md); move the file away only if this \
+         gateway has never made a purchase",
         beside(file, ".restore").display()
     );
     unusable(file, &problem)

@@ -13,7 +13,7 @@ impl RedbStore {
     /// `is_confirmed` nothing is written.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the change is refused.
+    /// [`StoreError::Unsuitable`] when the change is rejected.
     pub async fn change_user_id(
         &self,
         change: &UserIdChange,
@@ -30,6 +30,7 @@ impl RedbStore {
         .await
     }
 
+    /// Reads every account name that the store has been used with.
     pub(super) async fn read_account_names(&self) -> Result<KnownAccounts, StoreError> {
         self.read(|read| {
             let table = read.open_table(IDENTITY).map_err(failure)?;
@@ -43,7 +44,7 @@ impl RedbStore {
     }
 }
 
-/// Writes the facts that make the store belong to `identity`.
+/// Adopts the store for `identity`.
 pub(super) fn adopt_identity(
     write: &WriteTransaction,
     identity: &Identity,
@@ -75,7 +76,7 @@ fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::E
     Ok(())
 }
 
-/// Returns the epoch of the store: the first one that was set, or the one set after a restore.
+/// Returns the epoch of the store. Sets it to `ours` if it has none, or was restored.
 pub(super) fn set_epoch(
     write: &WriteTransaction,
     ours: &str,

@@ -1,18 +1,18 @@
-//! The open database of an embedded store, opened again after an I/O error.
+//! The open database of an embedded store, which is reopened after an I/O error.
 //!
-//! After the first I/O error of its file, redb refuses every call (`PreviousIo`) until the
-//! database is opened again. [`Keeper`] does that, at the next call, under these rules:
+//! After the first I/O error of its file, redb rejects every call (`PreviousIo`) until the
+//! database is reopened. [`Keeper`] reopens it at the next call, under these rules:
 //!
-//! - One open file description lives as long as the keeper, and its locks with it. Every
-//!   opening uses a duplicate of it, so no second process can slip in between, and a file
-//!   that took the same path meanwhile is never opened.
-//! - Nothing is opened before every call on the old database has returned: two databases
+//! - One open file description lives as long as the keeper, and so do its locks. Every opening
+//!   uses a duplicate of it, so no other process can lock the file in between, and another file
+//!   at the same path is never opened.
+//! - The database is reopened only after every call on the old one has returned: two databases
 //!   that write to one file would destroy it.
-//! - Nothing is served by a database whose file had an error. Its cache may lack a commit
-//!   that failed after its last byte was written, so a read-back from it could find
-//!   nothing where the next opening finds the commit.
-//! - A database is opened again only when there is room for some time to come. A failed
-//!   `fsync` is final: the kernel may have dropped what it could not write and still show it.
+//! - A database whose file had an error serves no call. Its cache may lack a commit that failed
+//!   after its last byte was written, so a read-back from it could find nothing where the next
+//!   opening finds the commit.
+//! - The database is reopened only when the disk has `ROOM_BYTES` free. A failed `fsync` is
+//!   final: the kernel may have dropped dirty pages and still return them.
 
 use std::{
     fs::File,
@@ -28,37 +28,38 @@ use tracing::{error, info};
 use super::monitored_file::{FailOnPanic, Health, open_database};
 use crate::store::StoreError;
 
-/// The free space that a full disk must have again: some thousand purchases.
+/// The free space that the disk must have before the database is reopened: some thousand
+/// purchases.
 const ROOM_BYTES: usize = 4 * 1024 * 1024;
-/// The least pause between two attempts to open a database again.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// The least pause between two attempts to reopen a database.
+const REOPEN_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
-/// The open database of one file, opened again after an I/O error.
+/// The open database of one file, which is reopened after an I/O error.
 pub(super) struct Keeper {
     path: PathBuf,
-    /// Holds the locks of the file until the keeper goes.
+    /// Holds the locks of the file until the keeper is dropped.
     file: File,
     opened: RwLock<OpenedDatabase>,
-    /// Held while the database is opened again.
-    again: Mutex<Again>,
+    /// Held while the database is reopened.
+    reopening: Mutex<ReopenState>,
 }
 
 /// The database of the current opening.
 struct OpenedDatabase {
-    /// Absent while it could not be opened again.
+    /// Absent while it could not be reopened.
     database: Option<Database>,
     health: Arc<Health>,
 }
 
-/// The state of the attempts to open the database again.
+/// The state of the attempts to reopen the database.
 #[derive(Default)]
-struct Again {
+struct ReopenState {
     not_before: Option<Instant>,
     is_reported: bool,
 }
 
 impl Keeper {
-    /// Opens the database in a file that exists and holds one.
+    /// Opens the database in an existing file.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
         let file = File::options().read(true).write(true).open(path)?;
         let (database, health) = open_database(&file)?;
@@ -69,17 +70,17 @@ impl Keeper {
                 database: Some(database),
                 health,
             }),
-            again: Mutex::default(),
+            reopening: Mutex::default(),
         })
     }
 
-    /// Runs `work` on the database, which is opened again first when needed. `work` blocks, and
-    /// ends every transaction before it returns.
+    /// Runs `work` on the database, which is reopened first if necessary. `work` blocks, and ends
+    /// every transaction before it returns.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.mend()?;
+        self.ensure_open()?;
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         match &opened.database {
             Some(database) if opened.health.is_well() => {
@@ -90,8 +91,8 @@ impl Keeper {
         }
     }
 
-    /// Opens the database again after an I/O error, if it is time to try.
-    fn mend(&self) -> Result<(), StoreError> {
+    /// Reopens the database after an I/O error, unless the last attempt was too recent.
+    fn ensure_open(&self) -> Result<(), StoreError> {
         let health = {
             let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
             if opened.database.is_some() && opened.health.is_well() {
@@ -99,32 +100,32 @@ impl Keeper {
             }
             Arc::clone(&opened.health)
         };
-        let mut again = match self.again.try_lock() {
-            Ok(again) => again,
+        let mut state = match self.reopening.try_lock() {
+            Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Another call is opening it.
+            // Another call is reopening it.
             Err(TryLockError::WouldBlock) => return Err(self.unusable(&health)),
         };
         let began = Instant::now();
-        if again.not_before.is_some_and(|earliest| began < earliest) {
+        if state.not_before.is_some_and(|earliest| began < earliest) {
             return Err(self.unusable(&health));
         }
-        if !std::mem::replace(&mut again.is_reported, true) {
+        if !std::mem::replace(&mut state.is_reported, true) {
             error!(
                 path = %self.path.display(),
                 problem = health.problem(),
-                "embedded store: I/O error; nothing is stored until it can be opened again"
+                "embedded store: I/O error; every call fails until it is reopened"
             );
         }
         let reopened = self.reopen();
         if let Err(problem) = reopened {
-            // A repair reads the whole file: the machine must have time for other work.
-            again.not_before = Some(Instant::now() + AGAIN_AFTER.max(began.elapsed() * 2));
+            // A repair reads the whole file, so repairs may take at most a third of the time.
+            state.not_before = Some(Instant::now() + REOPEN_INTERVAL_MIN.max(began.elapsed() * 2));
             health.note(&problem);
             return Err(self.unusable(&health));
         }
-        *again = Again::default();
-        info!(path = %self.path.display(), "embedded store: opened again");
+        *state = ReopenState::default();
+        info!(path = %self.path.display(), "embedded store: reopened");
         Ok(())
     }
 
@@ -136,8 +137,8 @@ impl Keeper {
         }
         if opened.health.is_sync_lost.load(Ordering::SeqCst) {
             return Err(
-                "a sync of it failed, so it is not certain what is on the disk; look after the \
-                 disk, then restart the gateway"
+                "a sync failed, so the contents of the disk are uncertain; check the disk, then \
+                 restart the gateway"
                     .to_owned(),
             );
         }
@@ -146,7 +147,7 @@ impl Keeper {
             return Err("it is still in use; restart the gateway".to_owned());
         }
         self.require_room()
-            .map_err(|error| format!("no room for {ROOM_BYTES} bytes beside it: {error}"))?;
+            .map_err(|error| format!("no space for {ROOM_BYTES} bytes beside it: {error}"))?;
         let (database, health) = open_database(&self.file).map_err(|error| error.to_string())?;
         *opened = OpenedDatabase {
             database: Some(database),
@@ -155,8 +156,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Verifies that the disk has the space that is soon needed. A small commit proves nothing:
-    /// pages that redb already has can be written on a full disk.
+    /// Verifies that the disk has `ROOM_BYTES` free. A small commit would not show that: redb can
+    /// write to the pages that it already has on a full disk.
     fn require_room(&self) -> io::Result<()> {
         let mut probe = self.path.as_os_str().to_owned();
         probe.push(".probe");
@@ -171,7 +172,7 @@ impl Keeper {
 
     fn unusable(&self, health: &Health) -> StoreError {
         StoreError::Unavailable(format!(
-            "{}: {}; it is opened again by itself once that is over",
+            "{}: {}; the gateway reopens it after the fault",
             self.path.display(),
             health.problem(),
         ))

@@ -1,7 +1,7 @@
-//! Leases on due checks.
+//! The leases on due checks.
 //!
-//! The store has one process, so its leases are in memory: they end with their holder,
-//! and cost no write.
+//! Only one process uses the store, so its leases are in memory: they end with the process, and
+//! need no write.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ impl Leases {
             .is_some_and(|(_, ends)| *ends > Instant::now())
     }
 
-    /// Releases the lease of a key, if it is this one.
+    /// Releases the lease on a key if `token` holds it.
     pub(super) fn release(&self, key: &str, token: LeaseToken) {
         let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.get(key).is_some_and(|(held, _)| *held == token) {
@@ -42,7 +42,7 @@ impl Leases {
         }
     }
 
-    /// Acquires the lease on a check that is due; `None` when it is not due, or leased.
+    /// Acquires the lease on a due check; returns `None` when it is not due, or leased.
     pub(super) fn acquire(
         &self,
         database: &Database,
@@ -69,7 +69,7 @@ impl Leases {
         let Some(body) = records.get(name.as_str()).map_err(failure)? else {
             return Ok(None);
         };
-        // Also when the record cannot be read: nobody retries it before the lease ends.
+        // Also for an unreadable record: it is retried when the lease expires.
         leases.insert(name, (lease.token, at + lease.lasts));
         record::decode(&check.key, body.value()).map(Some)
     }

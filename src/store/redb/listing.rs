@@ -4,6 +4,7 @@ use super::{error::failure, store::RedbStore, tables::LISTING};
 use crate::store::{Listing, ListingEntry, StoreError};
 
 impl RedbStore {
+    /// Reads the newest entries of one state.
     pub(super) async fn read_listing(
         &self,
         listing: &Listing,
@@ -30,6 +31,7 @@ impl RedbStore {
         .await
     }
 
+    /// Counts the entries of one state that were accepted in a time range.
     pub(super) async fn count_listing(
         &self,
         state: &'static str,

@@ -1,5 +1,5 @@
-//! The embedded store: one file, one process, every commit on disk before it
-//! returns. For development, tests and installations of one replica.
+//! The embedded store: one file, used by one process, with every commit on disk before it returns.
+//! For development, tests and installations of one replica.
 //!
 //! # Tables
 //!
@@ -9,7 +9,7 @@
 //! | `events` | reference, revision | the record as of that revision |
 //! | `log` | number of the event, from 1 | reference, revision |
 //! | `due`, `due_of` | due time and reference; reference | nothing; due time |
-//! | `due_by_account`, `due_by_account_of` | account, kind, time, reference; reference | nothing; account, due, asked for |
+//! | `due_by_account`, `due_by_account_of` | account, kind, time, reference; reference | nothing; account, due, requested |
 //! | `listing` | state, accepted, reference | nothing |
 //! | `traces` | `account:trace code` | reference |
 //! | `notes`, `notes_end` | name; expiry and name | text and expiry; nothing |
@@ -27,21 +27,21 @@
 //! - a commit: the comparison of seal, version and attempt token, the record, its event and the
 //!   event's number, its entry in the listing and its due indexes (`commit.rs`);
 //! - a compare-and-set of a note, with the removal of some notes that expired (`notes.rs`);
-//! - an item of a list, with the removal of the oldest one (`lists.rs`);
+//! - an item of a list, with the removal of the oldest one (`bounded_lists.rs`);
 //! - a change of the identity, all facts or none (`identity.rs`).
 //!
 //! # Time-outs
 //!
 //! A call that blocks in the file system cannot be aborted: when it times out, its thread
-//! goes on. One write runs at a time. A write that times out while it waits for its turn never
-//! runs, which is a determinate failure. A write that times out later is an indeterminate
+//! continues. One write runs at a time. A write that times out while it waits for its turn never
+//! runs, which is a determinate failure. A write that times out later has an indeterminate
 //! result.
 //!
 //! SUBTLE: the read-back of such a write must not overtake it:
 //!
 //! 1. a claim's commit hangs in `fsync` and times out: an indeterminate result;
-//! 2. the read-back finds nothing, and the claim is taken for one that was not stored;
-//! 3. the commit ends: a claim is stored that nobody gives up.
+//! 2. the read-back finds nothing, and the gateway treats the claim as not stored;
+//! 3. the commit succeeds: a stored claim is never abandoned.
 //!
 //! So every read that begins after step 1 waits for the end of that write, or fails as well.
 //!
@@ -49,22 +49,22 @@
 //!
 //! Everything that was committed, if the disk keeps what it synced. A transaction that was not
 //! committed leaves nothing. Leases end with the process, so their checks are due at once. After
-//! an I/O error the database is opened again (`keeper.rs`), except after a failed sync: then it
-//! is not certain what the disk holds, and the gateway must be restarted.
+//! an I/O error the database is reopened (`keeper.rs`), except after a failed sync: then the
+//! contents of the disk are uncertain, and the gateway must be restarted.
 //!
-//! A store is made whole or not at all (`create.rs`), so a file that exists is never taken for
-//! a new store.
+//! A store is created atomically (`create.rs`), so an existing file is never mistaken for a new
+//! store.
 //!
 //! # What a lost disk loses
 //!
-//! Everything since the last backup. A backup is put beside the store as `<file>.restore`
-//! (`restore.rs`); the failover guard is on before the backup takes the place of the store, and
-//! its replication epoch is another one, so claims that name the former epoch are refused and
-//! cursors of it are out of range. A path that is empty because a volume is not mounted looks
-//! like a first start, unless `store.must_exist` is set.
+//! Everything since the last backup. An operator restores a backup by placing it beside the store
+//! as `<file>.restore` (`restore.rs`). The failover guard is on before the backup replaces the
+//! store, and the backup gets a new replication epoch, so claims that name the former epoch are
+//! rejected and its cursors are out of range. A path that is empty because a volume is not
+//! mounted is indistinguishable from a first start, unless `store.must_exist` is set.
 
+mod bounded_lists;
 mod commit;
-mod contract;
 mod create;
 mod due;
 mod error;
@@ -74,7 +74,6 @@ mod identity;
 mod keeper;
 mod leases;
 mod listing;
-mod lists;
 mod monitored_file;
 mod notes;
 mod open;
@@ -84,6 +83,7 @@ mod restore;
 mod settings;
 mod source;
 mod store;
+mod store_impl;
 mod tables;
 mod verify;
 

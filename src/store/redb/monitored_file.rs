@@ -12,8 +12,8 @@ use std::{
 
 use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend, backends::FileBackend};
 
-/// Opens the database in a duplicate of a file. The locks belong to the open file description
-/// that both share.
+/// Opens the database in a duplicate of a file. The locks belong to the open file description,
+/// which both share.
 pub(super) fn open_database(file: &File) -> Result<(Database, Arc<Health>), DatabaseError> {
     let health = Arc::new(Health::default());
     let backend = MonitoredFile {
@@ -28,7 +28,7 @@ pub(super) fn open_database(file: &File) -> Result<(Database, Arc<Health>), Data
 #[derive(Debug, Default)]
 pub(super) struct Health {
     has_failed: AtomicBool,
-    /// A sync failed: it is not certain what the disk holds.
+    /// A sync failed, so the contents of the disk are uncertain.
     pub(super) is_sync_lost: AtomicBool,
     /// redb has closed the database.
     pub(super) is_closed: AtomicBool,
@@ -48,7 +48,7 @@ impl Health {
         problem.clone()
     }
 
-    /// Remembers a problem.
+    /// Records a problem.
     pub(super) fn note(&self, problem: &str) {
         let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         problem.clone_into(&mut known);
@@ -68,7 +68,7 @@ impl Health {
     }
 }
 
-/// A guard that marks the database as failed when a call panics: its locks are poisoned then.
+/// A guard that marks the database as failed when a call panics, which poisons its locks.
 pub(super) struct FailOnPanic<'a>(pub(super) &'a Health);
 
 impl Drop for FailOnPanic<'_> {
@@ -89,7 +89,7 @@ struct MonitoredFile {
 impl StorageBackend for MonitoredFile {
     fn len(&self) -> io::Result<u64> {
         match self.health.watch(self.inner.len())? {
-            // redb would create a new database in it.
+            // redb would create a new database in an empty file.
             0 => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the file is empty",
@@ -118,7 +118,7 @@ impl StorageBackend for MonitoredFile {
         self.health.watch(self.inner.write(offset, data))
     }
 
-    /// Keeps the locks: they are released with the file itself.
+    /// Keeps the locks, which are released when the file is closed.
     fn close(&self) -> io::Result<()> {
         self.health.is_closed.store(true, Ordering::SeqCst);
         Ok(())

@@ -9,18 +9,20 @@ use super::{
 };
 use crate::store::{CasResult, Expiry, StoreError, epoch::Seals};
 
-/// The note that holds the seal of the only part; see `store/epoch.rs`.
+/// The note that holds the seal of the only partition; see `store/epoch.rs`.
 pub(super) const SEAL: &str = "seal";
-/// The most expired notes that each write clears.
-const CLEARED_MAX: usize = 4;
+/// The maximum number of expired notes that each write removes.
+const EXPIRED_MAX: usize = 4;
 
 impl RedbStore {
+    /// Reads a note.
     pub(super) async fn read_note(&self, name: &str) -> Result<Option<String>, StoreError> {
         let name = name.to_owned();
         self.read(move |transaction| read(transaction, &name).map_err(failure))
             .await
     }
 
+    /// Compares and sets a note.
     pub(super) async fn cas_note(
         &self,
         name: &str,
@@ -33,10 +35,12 @@ impl RedbStore {
             .await
     }
 
+    /// Reads the seal of the only partition.
     pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
         self.read_note(SEAL).await.map(|seal| vec![seal])
     }
 
+    /// Compares and sets the seal of the only partition.
     pub(super) async fn set_seal(
         &self,
         from: &[Option<String>],
@@ -48,6 +52,7 @@ impl RedbStore {
     }
 }
 
+/// Reads a note in a read transaction.
 pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>, redb::Error> {
     let notes = read.open_table(NOTES)?;
     let note = notes.get(name)?;
@@ -61,7 +66,7 @@ pub(super) fn read_seal(write: &WriteTransaction) -> Result<Option<String>, redb
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 
-/// Compares and sets a note, and clears some that expired.
+/// Compares and sets a note, and removes some expired ones.
 pub(super) fn put(
     write: &WriteTransaction,
     name: &str,
@@ -86,7 +91,7 @@ pub(super) fn put(
     ends.insert((until, name), ())?;
     let past: Vec<(i64, String)> = ends
         .range(..(expiry.now.as_millisecond(), ""))?
-        .take(CLEARED_MAX)
+        .take(EXPIRED_MAX)
         .map(|entry| {
             entry.map(|(entry, _)| {
                 let (end, name) = entry.value();

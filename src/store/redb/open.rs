@@ -1,11 +1,11 @@
-//! Opening an embedded store.
+//! Opens an embedded store.
 
 use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
 use super::{
-    create::make,
+    create::create,
     error::{commit_failure, failure},
     file::{beside, damaged, is_damage, missing, remove_leftover, require_whole, unusable},
     identity::{adopt_identity, set_epoch},
@@ -13,24 +13,24 @@ use super::{
     settings::RedbSettings,
     source::DatabaseSource,
     store::RedbStore,
-    tables::{IDENTITY, make_tables},
+    tables::{IDENTITY, create_tables},
 };
 use crate::store::{Identity, StoreError};
 
 impl RedbStore {
-    /// Opens the store in `file`; makes one when there is none.
+    /// Opens the store in `file`; creates it if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when another process has it open, when it cannot
-    /// be written, when the file is no whole store, or when it belongs to other accounts.
+    /// [`StoreError::Unsuitable`] when another process has it open, when it cannot be written, when
+    /// the file is not a complete store, or when it has another identity.
     pub async fn open(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
         Self::open_with(file, identity, RedbSettings::default()).await
     }
 
-    /// Opens the store with settings, as [`RedbStore::open`] does without.
+    /// Opens the store like [`RedbStore::open`], with settings.
     ///
     /// # Errors
-    /// As [`RedbStore::open`]; and when there is none and one must exist.
+    /// As [`RedbStore::open`]; and when the store must exist and does not.
     pub async fn open_with(
         file: &Path,
         identity: &Identity,
@@ -43,7 +43,7 @@ impl RedbStore {
     /// epoch of `identity`.
     ///
     /// # Errors
-    /// As [`RedbStore::open`]; and when there is none.
+    /// As [`RedbStore::open`]; and when the store does not exist.
     pub async fn open_restored(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
         let settings = RedbSettings {
             must_exist: true,
@@ -65,7 +65,7 @@ impl RedbStore {
                 if settings.must_exist {
                     return Err(missing(&path));
                 }
-                make(&path, &identity, &ours)?;
+                create(&path, &identity, &ours)?;
             }
             require_whole(&path)?;
             let keeper = Keeper::open(&path).map_err(|error| match &error {
@@ -75,12 +75,12 @@ impl RedbStore {
                 DatabaseError::Storage(_) => damaged(&path, &error),
                 _ => unusable(&path, &error),
             })?;
-            // A second name of the store, left by a maker that died before it removed it.
+            // The temporary name of the store, left by a creator that crashed.
             remove_leftover(&beside(&path, ".making")).map_err(|error| unusable(&path, &error))?;
             let epoch = keeper.with(|database| {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(failure)?;
-                make_tables(&write).map_err(failure)?;
+                create_tables(&write).map_err(failure)?;
                 adopt_identity(&write, &identity)?;
                 let epoch = set_epoch(&write, &ours, is_restored).map_err(failure)?;
                 write.commit().map_err(commit_failure)?;
@@ -92,14 +92,14 @@ impl RedbStore {
                 settings.timeout,
             ))
         });
-        // redb panics over some kinds of damage.
+        // redb panics on some kinds of damage.
         let opened = opening.await;
         opened.unwrap_or_else(|_| Err(damaged(file, &"it cannot be read")))
     }
 }
 
-/// Verifies that an open database is a store of a gateway: an empty database, which redb
-/// may also make of a torn one, must not become one.
+/// Verifies that an open database is the store of a gateway. An empty database must not become
+/// one: redb may create one from a damaged file.
 fn require_identity(database: &Database, path: &Path) -> Result<(), StoreError> {
     let read = database.begin_read().map_err(failure)?;
     let has_schema = match read.open_table(IDENTITY) {
@@ -110,6 +110,6 @@ fn require_identity(database: &Database, path: &Path) -> Result<(), StoreError> 
     if has_schema {
         Ok(())
     } else {
-        Err(damaged(path, &"it holds no store of a gateway"))
+        Err(damaged(path, &"it is not the store of a gateway"))
     }
 }

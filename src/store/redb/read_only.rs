@@ -1,5 +1,4 @@
-//! Opening an embedded store for a look, which writes nothing: not even what opening it to
-//! serve would.
+//! Opens an embedded store read-only.
 
 use std::path::Path;
 
@@ -15,17 +14,18 @@ use super::{
 use crate::store::StoreError;
 
 impl RedbStore {
-    /// Opens the store in `file` for reading. Its writes fail.
+    /// Opens the store in `file` read-only. Writes nothing, not even the identity; writes to it
+    /// fail.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when another process has it open, or it is no store.
+    /// [`StoreError::Unsuitable`] when another process has it open, or it is not a store.
     pub async fn open_read_only(file: &Path) -> Result<Self, StoreError> {
         let file = file.to_owned();
         blocking(move || {
             let database = ReadOnlyDatabase::open(&file).map_err(|error| {
                 let remedy = match error {
                     DatabaseError::RepairAborted => {
-                        "; it was not closed in order: start a gateway, which repairs it"
+                        "; it was not closed properly: start a gateway, which repairs it"
                     }
                     _ => "",
                 };

@@ -1,4 +1,4 @@
-//! Reading records, and the index of trace codes.
+//! Reads records, and keeps the index of trace codes.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::{
 };
 
 impl RedbStore {
+    /// Loads a record.
     pub(super) async fn load_record(
         &self,
         key: &TransactionKey,
@@ -28,6 +29,7 @@ impl RedbStore {
         .await
     }
 
+    /// Writes the entry of a trace code.
     pub(super) async fn set_trace(
         &self,
         key: &TransactionKey,
@@ -45,6 +47,7 @@ impl RedbStore {
         .await
     }
 
+    /// Reads the entry of a trace code.
     pub(super) async fn get_trace(
         &self,
         account: &AccountName,

@@ -1,4 +1,4 @@
-//! Restoring a backup.
+//! The restoration of a backup.
 
 use std::{fs, path::Path};
 
@@ -11,13 +11,13 @@ use super::{
 use crate::store::{Identity, RecordLoss, StoreError};
 
 impl RedbStore {
-    /// Puts a backup in the place of the store, if one lies beside it as
-    /// `<file>.restore`; the store that was there is kept as `<file>.replaced`. Records the
-    /// loss in the backup before that becomes the store. Returns false when there is no backup.
+    /// Replaces the store by the backup `<file>.restore`, if there is one, and keeps the former
+    /// store as `<file>.replaced`. Records the loss in the backup first. Returns false when there
+    /// is no backup.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when either is open elsewhere or cannot be used, or
-    /// when a store that was replaced before would be lost.
+    /// [`StoreError::Unsuitable`] when the store or the backup is in use or unusable, or when
+    /// `<file>.replaced` would be overwritten.
     pub async fn restore(
         file: &Path,
         identity: &Identity,
@@ -36,7 +36,7 @@ impl RedbStore {
         }
         if require_whole(&backup).is_err() {
             return Err(StoreError::Unsuitable(format!(
-                "{} is no whole store: copy the backup there again, or remove it",
+                "{} is not a complete store: copy the backup there again, or remove it",
                 backup.display()
             )));
         }

@@ -5,14 +5,14 @@ use std::time::Duration;
 /// The options with which an embedded store is opened and used.
 #[derive(Clone, Copy, Debug)]
 pub struct RedbSettings {
-    /// The longest time of one call.
+    /// The time-out of one call.
     pub timeout: Duration,
-    /// Refuse to make a store where there is none.
+    /// True to reject a missing store instead of creating it.
     pub must_exist: bool,
 }
 
 impl Default for RedbSettings {
-    /// Returns the settings of a command: no caller waits for it.
+    /// Returns the settings for a command, whose store has no waiting callers.
     fn default() -> Self {
         Self {
             timeout: Duration::from_mins(1),

@@ -1,20 +1,20 @@
-//! The database behind a store: kept open for reading and writing, or read only.
+//! The database of a store: open for reading and writing, or read-only.
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use super::{error::failure, keeper::Keeper};
 use crate::store::StoreError;
 
-/// The database behind a store.
+/// The database of a store.
 pub(super) enum DatabaseSource {
-    /// Open for reading and writing.
+    /// Opened for reading and writing.
     Kept(Keeper),
-    /// Open for a look, which writes nothing.
+    /// Opened read-only.
     ReadOnly(ReadOnlyDatabase),
 }
 
 impl DatabaseSource {
-    /// Runs `work` in a read transaction. It blocks.
+    /// Runs `work` in a read transaction. Blocks the thread.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
@@ -27,7 +27,7 @@ impl DatabaseSource {
         }
     }
 
-    /// Runs `work` on a database that takes writes. It blocks.
+    /// Runs `work` on a writable database. Blocks the thread.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError>,
@@ -35,7 +35,7 @@ impl DatabaseSource {
         match self {
             Self::Kept(keeper) => keeper.with(work),
             Self::ReadOnly(_) => Err(StoreError::Unsuitable(
-                "it is open for a look, which writes nothing".to_owned(),
+                "the store is open read-only".to_owned(),
             )),
         }
     }

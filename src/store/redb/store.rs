@@ -6,13 +6,13 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    error::{commit_failure, ended_badly, failure},
+    error::{commit_failure, failure, panic_failure},
     leases::Leases,
     source::DatabaseSource,
 };
 use crate::store::StoreError;
 
-/// The most reads at once; further ones wait.
+/// The maximum number of concurrent reads; further ones wait.
 const READS_MAX: usize = 64;
 
 /// The embedded store.
@@ -21,7 +21,7 @@ pub struct RedbStore {
     pub(super) epoch: String,
     pub(super) timeout: Duration,
     reading: Arc<Semaphore>,
-    /// redb has one writer at a time: others wait here, where they can be given up.
+    /// redb has one writer: further writes wait here and can be cancelled.
     writing: Arc<Semaphore>,
     /// The number of writes that timed out and are still running.
     late: watch::Sender<usize>,
@@ -42,7 +42,7 @@ impl RedbStore {
         }
     }
 
-    /// Runs `work` in a read transaction that sees every write that timed out before it.
+    /// Runs `work` in a read transaction, after every write that timed out before has ended.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
@@ -84,9 +84,9 @@ impl RedbStore {
             })
         });
         if let Ok(done) = tokio::time::timeout_at(ends, &mut writing).await {
-            return done.unwrap_or_else(|error| Err(ended_badly(&error)));
+            return done.unwrap_or_else(|error| Err(panic_failure(&error)));
         }
-        // Counted before its caller learns of the time-out: see the head of the module above.
+        // Counted before the caller receives the time-out: see SUBTLE in [`super`].
         self.late.send_modify(|late| *late += 1);
         let late = self.late.clone();
         tokio::spawn(async move {
@@ -96,7 +96,7 @@ impl RedbStore {
         Err(StoreError::Indeterminate(self.timed_out()))
     }
 
-    /// Bounds a call that writes nothing to the file by the time-out of the store.
+    /// Bounds a call that does not write to the file by the time-out of the store.
     pub(super) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
@@ -116,5 +116,5 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(ended_badly(&error)))
+    done.unwrap_or_else(|error| Err(panic_failure(&error)))
 }

@@ -6,14 +6,14 @@ use redb::{TableDefinition, WriteTransaction};
 pub(super) const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 /// (key, revision) -> record as of that revision.
 pub(super) const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
-/// (due, key), in the order in which they fall due; times in Unix milliseconds.
+/// (due time in Unix milliseconds, key).
 pub(super) const DUE: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("due");
-/// Key -> its due time, to find it in `DUE`.
+/// Key -> its due time, to find its entry in `DUE`.
 pub(super) const DUE_OF: TableDefinition<'_, &str, i64> = TableDefinition::new("due_of");
 /// (account, kind, time in Unix milliseconds, key).
 pub(super) const INDEXED: TableDefinition<'_, (&str, u8, i64, &str), ()> =
     TableDefinition::new("due_by_account");
-/// Key -> (account, due, asked for), to find it in `INDEXED`.
+/// Key -> (account, due, requested), to find its entries in `INDEXED`.
 pub(super) const INDEXED_OF: TableDefinition<'_, &str, (&str, i64, Option<i64>)> =
     TableDefinition::new("due_by_account_of");
 /// account:trace code -> key.
@@ -25,7 +25,7 @@ pub(super) const LISTING: TableDefinition<'_, (&str, i64, &str), ()> =
     TableDefinition::new("listing");
 /// Fact -> value.
 pub(super) const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
-/// The number of verifications, under `count`; made by the first one.
+/// The number of verifications, under `count`; created by the first one.
 pub(super) const VERIFIED: TableDefinition<'_, &str, u64> = TableDefinition::new("verified");
 /// Name -> (text, expiry in Unix milliseconds).
 pub(super) const NOTES: TableDefinition<'_, &str, (&str, i64)> = TableDefinition::new("notes");
@@ -35,8 +35,8 @@ pub(super) const NOTES_END: TableDefinition<'_, (i64, &str), ()> =
 /// (list, number in order of arrival) -> item.
 pub(super) const LISTS: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("lists");
 
-/// Makes every table that reads rely on.
-pub(super) fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
+/// Creates every table that reads rely on.
+pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(RECORDS)?;
     write.open_table(EVENTS)?;
     write.open_table(DUE)?;

@@ -1,4 +1,4 @@
-//! Time-outs of writes, and the reads after them.
+//! Tests of the time-outs of writes, and of the reads after them.
 
 use std::{collections::BTreeMap, sync::mpsc, time::Duration};
 
@@ -20,7 +20,7 @@ fn write_note(write: &WriteTransaction, name: &str) -> Result<CasResult, StoreEr
     notes::put(write, name, None, "text", keep).map_err(failure)
 }
 
-/// A write that hangs stands for a disk that hangs: both hold the only writer.
+/// A hanging write simulates a hanging disk: both hold the only writer.
 #[tokio::test]
 async fn no_read_overtakes_a_write_that_timed_out() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Verifying that the store takes writes.
+//! The verification that the store accepts writes.
 
 use redb::{ReadableTable, WriteTransaction};
 
@@ -6,7 +6,7 @@ use super::{error::failure, store::RedbStore, tables::VERIFIED};
 use crate::store::StoreError;
 
 impl RedbStore {
-    /// Writes: a read may be served from the cache of a broken file.
+    /// Verifies that the store accepts writes: a read may come from the cache of a damaged file.
     pub(super) async fn verify_write(&self) -> Result<(), StoreError> {
         self.write(|write| count_verification(write).map_err(failure))
             .await

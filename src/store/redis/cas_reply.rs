@@ -4,11 +4,11 @@ use redis::{FromRedisValue, RedisResult, Value};
 
 /// The reply of a script that compares and sets.
 pub(super) enum CasReply<T> {
-    /// It wrote.
+    /// The script wrote.
     Done,
-    /// It wrote nothing; this is stored.
+    /// The script wrote nothing, and returned the stored value.
     Stored(Option<T>),
-    /// It wrote nothing: the epoch or the seal is another one.
+    /// The script wrote nothing: the store has another epoch or seal.
     OtherEpoch,
 }
 

@@ -2,15 +2,15 @@
 -- all in one slot.
 --
 -- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events,
---       6 due index of the account, 7 asked index of the account,
+--       6 due index of the account, 7 index of requested checks of the account,
 --       8 seal of the partition
--- ARGV: 1 version it was made from ('' = nothing may be stored), 2 new version,
---       3 record, 4 member, 5 due in ms ('' = never), 6 revision ('' = no event),
+-- ARGV: 1 base version ('' = nothing may be stored), 2 new version,
+--       3 record, 4 member, 5 due time in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
 --       9 the epoch that the store must have ('' = any): run id and replication id,
---       10 the attempt that the version it was made from is about,
---       11 asked for at, in ms ('' = not), 12 the lease that it ends ('' = none),
---       13 the seal that the partition must bear ('' = any)
+--       10 attempt token of the base version,
+--       11 due time of a requested check in ms ('' = none), 12 the lease to release ('' = none),
+--       13 the seal that the partition must carry ('' = any)
 -- Returns {1}, or {0, stored record or false}, or {-1} in another epoch.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
@@ -19,7 +19,7 @@ if ARGV[9] ~= '' then
     return string.find(text, line, 1, true)
   end
   -- A primary gets another replication id, and no second one, when its first replica
-  -- connects: nothing is lost. A server that was a replica meanwhile has a second one.
+  -- connects: nothing is lost. A server that was a replica in between has a second one.
   if not has(server, '\nrun_id:' .. run .. '\r') or not (
     has(replication, '\nmaster_replid:' .. id .. '\r')
     or has(replication, '\nmaster_replid2:' .. string.rep('0', 40) .. '\r')
@@ -47,14 +47,14 @@ if listed ~= ARGV[8] then
   redis.call('ZADD', KEYS[4], 0, ARGV[8])
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3], 'listed', ARGV[8])
--- A lease ends by its holder or by time. Until then the check is due for nobody.
+-- A lease is released by its holder, or expires. Until then the check is not due.
 local lease_ends = 0
 local lease = redis.call('HMGET', KEYS[1], 'lease', 'lease_ends', 'lease_lasts')
 if lease[1] and lease[1] == ARGV[12] then
   redis.call('HDEL', KEYS[1], 'lease', 'lease_ends', 'lease_lasts')
 elseif lease[2] then
   local ends, time = tonumber(lease[2]), redis.call('TIME')
-  -- One that would last longer than it was acquired for has ended (lease.lua).
+  -- A lease that would last longer than its duration has expired (see lease.lua).
   if ends - tonumber(time[1]) * 1000 <= tonumber(lease[3] or math.huge) + 1000 then
     lease_ends = ends
   end

@@ -16,6 +16,7 @@ use crate::{
 };
 
 impl RedisStore {
+    /// Commits a change by compare-and-set.
     pub(super) async fn commit_change(
         &self,
         change: &Change,

@@ -1,29 +1,28 @@
 //! The connection to Redis, and its replacement by a new one.
 //!
-//! A connection is replaced as soon as it proves useless, not only when the peer closes it:
+//! A connection is replaced when:
 //!
-//! - it was silent: a call waited for at least half of `store.timeout`, and nothing at all
-//!   arrived on the connection meanwhile. A host that goes dark closes nothing;
-//! - the server takes no writes (`READONLY`, `MASTERDOWN`): another server may have the same
-//!   address by now;
+//! - it was silent: a call waited for at least half of `store.timeout`, and no reply arrived on
+//!   the connection meanwhile. An unreachable host sends no FIN;
+//! - the server is read-only (`READONLY`, `MASTERDOWN`): another server may have the same address
+//!   by now;
 //! - it is not, or no longer, authenticated (`NOAUTH`, `WRONGPASS`, `NOPERM`);
-//! - the server refuses writes for now (`NOREPLICAS`, `MISCONF`, `OOM`, `CLUSTERDOWN`). It may
-//!   be the right one, so only a connection that is [`AT_REST`] old is replaced for this: a
-//!   server that keeps refusing does not get a new connection for each call.
+//! - the server rejects writes temporarily (`NOREPLICAS`, `MISCONF`, `OOM`, `CLUSTERDOWN`). It may
+//!   be the right one, so only a connection that is [`REFUSAL_GRACE`] old is replaced for this:
+//!   otherwise such a server would get a new connection for each call.
 //!
 //! A subscription ends when the connection of the calls is replaced because of an error: its
-//! server may be one that nobody writes to any more, and that still answers pings.
+//! server may be a demoted primary, which still answers pings.
 //!
-//! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to a host that is gone. A failure
-//! to connect, a refused password among them, is never cached for longer than
-//! [`AGAIN_AFTER`], so that a fix on the server needs no restart here.
+//! TCP keepalive and `TCP_USER_TIMEOUT` end idle connections to an unreachable host. A failure to
+//! connect, such as a rejected password, is cached for at most [`RECONNECT_INTERVAL`], so that a
+//! fix on the server needs no restart of the gateway.
 //!
 //! No call is ever retried on another connection: its caller gets the error, which is
-//! indeterminate from the moment the call was handed to a connection. The old server
-//! may still execute a commit later that timed out here. It is harmless: `commit.lua`
-//! compares the version and the attempt token, so a commit is executed once or conflicts
-//! with what has been stored since, and [`crate::store::claim`] reads an indeterminate claim
-//! back by its token.
+//! indeterminate from the moment the call was handed to a connection. The old server may execute
+//! a commit after its caller timed out. That is safe: `commit.lua` compares the version and the
+//! attempt token, so a commit is executed once or conflicts with what has been stored since, and
+//! [`crate::store::claim`] reads an indeterminate claim back by its token.
 
 use std::{
     sync::{
@@ -47,11 +46,11 @@ use super::trouble::{RevealsTrouble, Trouble, trouble_of};
 /// between two of them.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-/// The time for which a failure to connect answers further calls, so that a server that refuses
-/// the password gets no new connection for each of them.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// The age at which a connection is replaced because of [`Trouble::Refusal`].
-const AT_REST: Duration = Duration::from_secs(1);
+/// The time for which a failure to connect is returned to further calls, so that a server that
+/// rejects the password does not get a new connection for each of them.
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
+/// The age from which a connection is replaced because of [`Trouble::Refusal`].
+const REFUSAL_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection that reconnects when needed. Clones share it.
 #[derive(Clone)]
@@ -64,10 +63,10 @@ struct Shared {
     live: Mutex<Option<Live>>,
     /// Held by the one call that connects.
     connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
-    /// Counts the connections that were made.
+    /// Counts the connections that were established.
     made: AtomicU64,
     /// Counts the connections that were replaced because of an error.
-    left: watch::Sender<u64>,
+    discarded: watch::Sender<u64>,
 }
 
 /// One established connection.
@@ -80,7 +79,7 @@ struct Live {
     replies: Arc<AtomicU64>,
 }
 
-/// Builds the client of a URL, with sockets that notice a dead peer.
+/// Builds the client of a URL, with sockets that detect a dead peer.
 ///
 /// # Errors
 /// When the URL cannot be read; the error may quote it.
@@ -110,7 +109,7 @@ impl Connection {
             live: Mutex::new(None),
             connecting: tokio::sync::Mutex::new(None),
             made: AtomicU64::new(0),
-            left: watch::Sender::new(0),
+            discarded: watch::Sender::new(0),
         }))
     }
 
@@ -154,20 +153,20 @@ impl Connection {
             Ok(reply) => reply.trouble(),
             Err(error) => trouble_of(error),
         };
-        let must_leave = match trouble {
+        let must_discard = match trouble {
             Trouble::None => false,
-            Trouble::Refusal => since.elapsed() >= AT_REST,
+            Trouble::Refusal => since.elapsed() >= REFUSAL_GRACE,
             Trouble::Useless => true,
         };
-        if must_leave && self.0.leave(number) {
-            self.0.left.send_modify(|left| *left += 1);
+        if must_discard && self.0.discard(number) {
+            self.0.discarded.send_modify(|count| *count += 1);
         }
         result
     }
 
     /// Watches the number of connections that were replaced because of an error.
-    pub(super) fn left(&self) -> watch::Receiver<u64> {
-        self.0.left.subscribe()
+    pub(super) fn discarded(&self) -> watch::Receiver<u64> {
+        self.0.discarded.subscribe()
     }
 }
 
@@ -187,7 +186,7 @@ impl Shared {
             return Ok(live);
         }
         if let Some((at, error)) = &*failed
-            && at.elapsed() < AGAIN_AFTER
+            && at.elapsed() < RECONNECT_INTERVAL
         {
             return Err(error.clone());
         }
@@ -211,9 +210,9 @@ impl Shared {
         Ok(live)
     }
 
-    /// Gives a connection up; returns false when another call did so before. Calls that still
-    /// wait on it go on.
-    fn leave(&self, number: u64) -> bool {
+    /// Discards a connection; returns false when another call already has. Calls in flight on it
+    /// continue.
+    fn discard(&self, number: u64) -> bool {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = live.as_ref().is_some_and(|live| live.number == number);
         if is_current {
@@ -233,21 +232,22 @@ struct Waiting<'a> {
 }
 
 impl Drop for Waiting<'_> {
-    /// Gives the connection up if it was silent for long.
+    /// Discards the connection if it was silent.
     fn drop(&mut self) {
         let was_silent = self.replies.load(Ordering::SeqCst) == self.replies_before;
         if was_silent && self.since.elapsed() >= self.shared.timeout / 2 {
-            self.shared.leave(self.number);
+            self.shared.discard(self.number);
         }
     }
 }
 
-/// A flag that a call was handed to a connection: from then on the server may execute it.
+/// A flag that is set when a call is handed to a connection: the server may execute it from then
+/// on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SentFlag(Arc<AtomicBool>);
 
 impl SentFlag {
-    /// Sets the flag, for good.
+    /// Sets the flag permanently.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::SeqCst);
     }

@@ -1,8 +1,8 @@
 //! Due checks and their leases. `commit.lua` keeps the indexes, `lease.lua` the leases.
 //!
-//! The due index of a partition is complete. Those of the accounts are parts of it, so that
-//! no backlog of one account hides the checks of another, and a gateway never reads those of
-//! an account that it does not have. An earlier release writes the complete index only.
+//! The due index of a partition is complete. Each account also has an index of its own, so that
+//! the backlog of one account never hides the checks of another, and a gateway never reads the
+//! checks of an account that it does not have. An earlier release writes the complete index only.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -22,13 +22,15 @@ use crate::{
 
 /// The entries of each partition in one page of [`RedisStore::read_unindexed`].
 const PAGE: usize = 16;
-/// The even shares of the limit that are read of each partition: checks are not spread evenly.
+/// The number of even shares of the limit that are read from each partition: checks are not spread
+/// evenly.
 const SHARES_OF_PARTITION: usize = 4;
 
 /// Members of a due index, with their times.
 type ScoredMembers = Vec<(String, f64)>;
 
 impl RedisStore {
+    /// Reads the due checks of some accounts.
     pub(super) async fn read_due(
         &self,
         now: Timestamp,
@@ -64,6 +66,7 @@ impl RedisStore {
         entries.into_due()
     }
 
+    /// Reads a page of due transactions that are missing from the indexes of some accounts.
     pub(super) async fn read_unindexed(
         &self,
         now: Timestamp,
@@ -98,7 +101,7 @@ impl RedisStore {
             .into_iter()
             .zip(&scores)
             .flat_map(|(members, scores)| members.iter().zip(scores))
-            // The earlier release may have made one due that has a later time in our index.
+            // An earlier release may have made a check due that has a later time in this index.
             .filter(|(_, score)| score.is_some_and(|score| score <= now_ms))
             .map(|(member, _)| member)
             .collect();
@@ -113,6 +116,7 @@ impl RedisStore {
         })
     }
 
+    /// Acquires the lease on a due check; returns `None` when it is not due, or leased.
     pub(super) async fn acquire_lease(
         &self,
         check: &DueCheck,
@@ -145,8 +149,8 @@ struct DueEntries {
 }
 
 impl DueEntries {
-    /// Adds the replies about one account: of each partition, the members of both
-    /// indexes and the count.
+    /// Adds the replies about one account: for each partition, the members of both indexes and the
+    /// count.
     fn add(&mut self, account: &AccountName, replies: &[Value], limit: usize) -> RedisResult<()> {
         let mut kinds: [ScoredMembers; 2] = [Vec::new(), Vec::new()];
         for of_partition in replies.chunks_exact(3) {
@@ -170,7 +174,7 @@ impl DueEntries {
         self.asked.sort_by(|one, other| one.0.total_cmp(&other.0));
         self.scheduled
             .sort_by(|one, other| one.0.total_cmp(&other.0));
-        // A check that was asked for is in both indexes.
+        // A requested check is in both indexes.
         let mut seen = HashSet::new();
         let mut checks = Vec::new();
         for (found, is_asked) in [(self.asked, true), (self.scheduled, false)] {

@@ -9,10 +9,11 @@ use redis::Value;
 use super::{keys::seal_key, server_info::info, store::RedisStore};
 use crate::store::{Expiry, StoreError, epoch::Seals};
 
-/// The second replication id of a server that was never another's replica.
+/// The second replication id of a server that was never a replica.
 const NO_REPLICATION_ID: &str = "0000000000000000000000000000000000000000";
 
 impl RedisStore {
+    /// Reads the replication epoch; returns `known` if the server is still in it.
     pub(super) async fn read_epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("INFO").arg("server");
@@ -22,8 +23,8 @@ impl RedisStore {
         let replication_id = info(&replication, "master_replid");
         if run_id.is_empty() || replication_id.is_empty() {
             return Err(StoreError::Unsuitable(
-                "it does not tell run_id and master_replid (INFO), so a loss could not be \
-                 noticed; use Redis or Valkey itself"
+                "INFO lacks run_id or master_replid, so a loss cannot be detected; connect to \
+                 Redis or Valkey directly"
                     .to_owned(),
             ));
         }
@@ -38,6 +39,7 @@ impl RedisStore {
         Ok(format!("{run_id}:{replication_id}"))
     }
 
+    /// Reads the seal of each partition.
     pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
         let mut pipeline = redis::pipe();
         for partition in 0..self.settings.partitions {

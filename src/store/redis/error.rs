@@ -7,12 +7,12 @@ use redis::RedisError;
 use super::connection::SentFlag;
 use crate::store::StoreError;
 
-/// The codes with which a server refuses a command before it executes it. Within a script they
-/// refuse its first write: none of these conditions is checked after a write of the script, so
-/// nothing of it was written.
+/// The codes with which a server rejects a command before it executes it. Within a script they
+/// reject its first write: the server verifies none of these conditions after a write of the
+/// script, so the script wrote nothing.
 ///
-/// `NOPERM` is not one of them: permissions are checked at each command of a script, so a
-/// script that may not publish fails after it wrote.
+/// `NOPERM` is not one of them: the server verifies permissions at each command of a script, so a
+/// script without permission to publish fails after it wrote.
 const REFUSED_CODES: [&str; 8] = [
     "READONLY",
     "MASTERDOWN",
@@ -25,7 +25,7 @@ const REFUSED_CODES: [&str; 8] = [
 ];
 
 /// Maps a failure of the client or the server to a determinate failure when the call was not
-/// sent or was refused, else to an indeterminate result.
+/// sent or was rejected, otherwise to an indeterminate result.
 pub(super) fn failure(error: &RedisError, sent: &SentFlag) -> StoreError {
     let is_refused = error
         .code()

@@ -16,7 +16,7 @@ use crate::{
     transaction::TransactionKey,
 };
 
-/// The most events returned at a time, and the fewest asked of one partition.
+/// The maximum number of events returned at a time, and the least number read of one partition.
 const EVENTS_MAX: usize = 256;
 const PARTITION_EVENTS_MIN: usize = 8;
 
@@ -24,6 +24,7 @@ const PARTITION_EVENTS_MIN: usize = 8;
 type PartitionEvents = (u64, Vec<StreamId>);
 
 impl RedisStore {
+    /// Reads the events of a transaction after a revision.
     pub(super) async fn read_history(
         &self,
         key: &TransactionKey,
@@ -35,7 +36,7 @@ impl RedisStore {
         let fields: Vec<(String, Vec<u8>)> = self.query(&get).await?;
         let events = ids_after(&fields, after);
         if events.is_empty() {
-            // A pipeline of nothing is an error to the client.
+            // The client rejects an empty pipeline.
             return Ok(History::Complete(Vec::new()));
         }
         let mut pipeline = redis::pipe();
@@ -56,8 +57,8 @@ impl RedisStore {
         Ok(History::Complete(transactions))
     }
 
-    /// Reads the last event of each partition. Its number comes first, so that an event that
-    /// is added in between is not taken for a gap.
+    /// Reads the last event of each partition. Reads its number first, so that an event added in
+    /// between is not mistaken for a gap.
     pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
         let mut pipeline = pipeline();
         for partition in 0..self.settings.partitions {
@@ -65,7 +66,7 @@ impl RedisStore {
                 .get(number_key(partition))
                 .xrevrange_count(events_key(partition), "+", "-", 1);
         }
-        let (epoch, partitions) = self.ask(pipeline).await?;
+        let (epoch, partitions) = self.read_partitions(pipeline).await?;
         let position = |(number, events): PartitionEvents| match events.first() {
             Some(event) => read_position(event),
             None => Ok(Position { id: (0, 0), number }),
@@ -77,6 +78,7 @@ impl RedisStore {
         })
     }
 
+    /// Reads the next events after a cursor in some partitions.
     pub(super) async fn read_events(
         &self,
         cursor: &Cursor,
@@ -86,7 +88,7 @@ impl RedisStore {
         if !is_of_this_store
             || partitions
                 .iter()
-                .any(|asked| *asked >= cursor.positions.len())
+                .any(|partition| *partition >= cursor.positions.len())
         {
             return Ok(Events::OutOfRange);
         }
@@ -104,7 +106,7 @@ impl RedisStore {
                 count,
             );
         }
-        let (epoch, found) = self.ask(pipeline).await?;
+        let (epoch, found) = self.read_partitions(pipeline).await?;
         if epoch != cursor.epoch {
             return Ok(Events::OutOfRange);
         }
@@ -122,7 +124,7 @@ impl RedisStore {
                 events.push((position, partition, event));
             }
         }
-        // The ids of a partition ascend, so what is cut off is the end of each partition.
+        // The ids of a partition ascend, so only the last events of a partition are cut off.
         events.sort_by_key(|(position, ..)| position.id);
         events.truncate(EVENTS_MAX);
         let decode = |(position, partition, event): (Position, usize, StreamId)| {
@@ -140,7 +142,10 @@ impl RedisStore {
     }
 
     /// Returns the epoch and, for each partition, the number of its last event and some events.
-    async fn ask(&self, pipeline: Pipeline) -> Result<(String, Vec<PartitionEvents>), StoreError> {
+    async fn read_partitions(
+        &self,
+        pipeline: Pipeline,
+    ) -> Result<(String, Vec<PartitionEvents>), StoreError> {
         let replies: Vec<Value> = self.query_all(&pipeline).await?;
         read_replies(replies).map_err(|error| unreadable_reply(&error))
     }
@@ -158,7 +163,7 @@ fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<PartitionEvents
     let mut replies = replies.into_iter();
     let answer = replies.next().map(String::from_redis_value).transpose()?;
     let replication_id = info(&answer.unwrap_or_default(), "master_replid").to_owned();
-    // A cursor of another schema counted other partitions, so the schema is part of the epoch.
+    // A cursor of another schema refers to other partitions, so the schema is part of the epoch.
     let epoch = format!("{}:{replication_id}", record::SCHEMA);
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {

@@ -1,11 +1,11 @@
-//! Verifying that Redis may be used, and counting who listens.
+//! Health checks of Redis, and the number of subscribers.
 
 use std::time::Duration;
 
 use super::{server_info::info, store::RedisStore, subscription::WAKE_CHANNEL};
 use crate::store::StoreError;
 
-/// The key that each verification writes, and how long it stays.
+/// The key that each verification writes, and its lifetime.
 const VERIFY_KEY: &str = "okb:verify";
 const VERIFY_KEPT: Duration = Duration::from_mins(1);
 
@@ -18,27 +18,28 @@ impl RedisStore {
         match info(&memory, "maxmemory_policy") {
             "noeviction" => Ok(()),
             policy => Err(StoreError::Unsuitable(format!(
-                "Redis has maxmemory-policy {policy:?}, so it may forget what was bought; \
-                 set maxmemory-policy noeviction"
+                "Redis has maxmemory-policy {policy:?}, so it may evict records; set \
+                 maxmemory-policy noeviction"
             ))),
         }
     }
 
-    /// Verifies the policy, the identity, and that the server takes writes.
+    /// Verifies the policy, the identity, and that the server accepts writes.
     pub(super) async fn verify_all(&self) -> Result<(), StoreError> {
         self.verify_policy().await?;
         self.restore_identity().await?;
-        // Only a write notices a read-only replica, a full disk or memory, too few replicas.
+        // Only a write detects a read-only replica, a full disk or memory, or too few replicas.
         let mut set = redis::cmd("SET");
         set.arg(VERIFY_KEY)
             .arg(1)
             .arg("PX")
             .arg(VERIFY_KEPT.as_millis().to_string());
         let written = self.query(&set).await;
-        // The identity may have been written.
+        // The write of the identity may have happened.
         written.map_err(StoreError::into_indeterminate)
     }
 
+    /// Counts the subscribers to changes.
     pub(super) async fn count_listeners(&self) -> Result<Option<u64>, StoreError> {
         let mut count = redis::cmd("PUBSUB");
         count.arg("NUMSUB").arg(WAKE_CHANNEL);

@@ -3,7 +3,7 @@
 -- KEYS: 1 identity
 -- ARGV: 1 the number of facts that were read; those, as name and value; then the facts
 --       to write, as name and value
--- Returns 1 when written, 0 when the identity has changed meanwhile.
+-- Returns 1 when written, 0 when the identity has changed since.
 local read = tonumber(ARGV[1])
 if redis.call('HLEN', KEYS[1]) ~= read then
   return 0

@@ -1,4 +1,4 @@
-//! The identity: adopted, restored and changed by compare-and-set of all its facts.
+//! The identity, which is adopted, restored and changed by compare-and-set of all its facts.
 
 use redis::Cmd;
 
@@ -11,7 +11,7 @@ use crate::store::{
 const IDENTITY_KEY: &str = "okb:identity";
 
 impl RedisStore {
-    /// Writes the facts that make the store belong to `identity`.
+    /// Adopts the store for `identity`.
     pub(super) async fn adopt_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let partitions = Some(self.settings.partitions);
         let adopt = |stored: &Facts| {
@@ -26,7 +26,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Writes the facts again that this process saw and that are gone, and remembers new ones.
+    /// Restores the missing facts that this process saw, and remembers new ones.
     pub(super) async fn restore_identity(&self) -> Result<(), StoreError> {
         let partitions = Some(self.settings.partitions);
         let restore = |stored: &Facts| {
@@ -47,7 +47,7 @@ impl RedisStore {
     /// `is_confirmed` nothing is written.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the change is refused.
+    /// [`StoreError::Unsuitable`] when the change is rejected.
     pub async fn change_user_id(
         &self,
         change: &UserIdChange,
@@ -60,8 +60,8 @@ impl RedisStore {
         self.amend_identity(plan).await
     }
 
-    /// Writes the facts that `amend` derives from the stored ones, and retries for as long as
-    /// another gateway writes first.
+    /// Writes the facts that `amend` derives from the stored ones; retries while another gateway
+    /// writes first.
     async fn amend_identity<T>(
         &self,
         amend: impl Fn(&Facts) -> Result<(T, Facts), StoreError>,
@@ -87,6 +87,7 @@ impl RedisStore {
         self.query(&Cmd::hgetall(IDENTITY_KEY)).await
     }
 
+    /// Reads every account name that the store has been used with.
     pub(super) async fn read_account_names(&self) -> Result<KnownAccounts, StoreError> {
         let stored = self.read_identity().await?;
         let is_torn = self
@@ -100,7 +101,7 @@ impl RedisStore {
     }
 }
 
-/// Returns the stored facts with those that are written over them.
+/// Returns the stored facts, overwritten by others.
 fn with(stored: &Facts, written: &Facts) -> Facts {
     let mut facts = stored.clone();
     facts.extend(written.clone());

@@ -1,4 +1,4 @@
-//! The names of keys. The table at the head of the module above lists what they hold.
+//! The names of keys; the table in [`super`] lists their contents.
 
 use sha2::{Digest, Sha256};
 
@@ -55,32 +55,37 @@ fn partition_of(parts: &[&str], partitions: u64) -> u64 {
     first % partitions
 }
 
+/// Returns the key of the due index of a partition.
 pub(super) fn due_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:due")
 }
 
-/// Returns the key of the due index of one account: a part of that of the partition.
+/// Returns the key of the due index of one account in a partition.
 pub(super) fn account_due_key(partition: u64, account: &AccountName) -> String {
     format!("okb:{{{partition}}}:due:{account}")
 }
 
-/// Returns the key of the due checks of one account that callbacks and callers asked for.
+/// Returns the key of the index of the requested checks of one account.
 pub(super) fn account_asked_key(partition: u64, account: &AccountName) -> String {
     format!("okb:{{{partition}}}:asked:{account}")
 }
 
+/// Returns the key of the event stream of a partition.
 pub(super) fn events_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:events")
 }
 
+/// Returns the key of the listing of a partition.
 pub(super) fn listing_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:listing")
 }
 
+/// Returns the key of the number of a partition's last event.
 pub(super) fn number_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:number")
 }
 
+/// Returns the key of the seal of a partition.
 pub(super) fn seal_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:seal")
 }

@@ -1,9 +1,9 @@
--- Acquires the lease on the check of a transaction that is due.
+-- Acquires the lease on a due check.
 --
--- The lease is a field of the record. The indexes follow it, so that no gateway finds the
--- check due meanwhile; an earlier release, which knows no leases, may reset them.
+-- The lease is a field of the record. The indexes hold its expiry as due time, so that no gateway
+-- finds the check due before then; an earlier release, which has no leases, may reset them.
 --
--- KEYS: 1 record, 2 due index, 3 due index of the account, 4 asked index of the account
+-- KEYS: 1 record, 2 due index, 3 due index of the account, 4 index of requested checks
 -- ARGV: 1 member, 2 the caller's time in ms, 3 token of the lease, 4 its duration in ms
 -- Returns {0, record} when acquired, {0, false} when the check is not due, or leased.
 local member = ARGV[1]
@@ -30,7 +30,7 @@ if tonumber(due) > tonumber(ARGV[2]) then
 end
 -- SUBTLE: holders run on different machines, so only the clock of this server measures a
 -- lease. After a failover that may be another clock, far behind: a lease that would last
--- longer than it was acquired for was written by the former clock, and has ended.
+-- longer than its duration was written by the former clock, and has expired.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local lease = redis.call('HMGET', KEYS[1], 'lease_ends', 'lease_lasts')

@@ -4,6 +4,7 @@ use super::{keys::listing_key, store::RedisStore};
 use crate::store::{Listing, ListingEntry, StoreError};
 
 impl RedisStore {
+    /// Reads the newest entries of one state.
     pub(super) async fn read_listing(
         &self,
         listing: &Listing,
@@ -37,6 +38,7 @@ impl RedisStore {
         Ok(found)
     }
 
+    /// Counts the entries of one state that were accepted in a time range.
     pub(super) async fn count_listing(
         &self,
         state: &'static str,
@@ -63,13 +65,13 @@ impl RedisStore {
     }
 }
 
-/// Formats a member of the listing, whose order as text is by state, then age. Times are from
-/// 2001 to 2286, so they have 13 digits.
+/// Formats a member of the listing. Members sort as text by state, then by time: times from 2001
+/// to 2286 have 13 digits.
 pub(super) fn listing_member(state: &str, entry: &ListingEntry) -> String {
     format!("{state} {:013} {}", entry.created_ms, entry.name)
 }
 
-/// Reads a member of the listing; `None` when it is none.
+/// Parses a member of the listing; returns `None` when it is malformed.
 fn read_listing_member(member: &str) -> Option<ListingEntry> {
     let mut parts = member.splitn(3, ' ').skip(1);
     Some(ListingEntry {

@@ -4,15 +4,15 @@
 //!
 //! `p` is the partition: the first 8 bytes of SHA-256(reference) modulo the number of
 //! partitions, where `<reference>` is the reference code in lower case and without
-//! hyphens. Everything that one commit touches carries `{p}` as its hash tag, so that it
-//! lies in one slot of a Redis Cluster.
+//! hyphens. All keys of one commit carry `{p}` as their hash tag, so that they lie in one slot
+//! of a Redis Cluster.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `okb:{p}:tx:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id), `lease`, `lease_ends` and `lease_lasts` (of its check) |
 //! | `okb:{p}:due` | sorted set | `<reference>` by due time in ms, or by the end of its lease |
-//! | `okb:{p}:due:<account>` | sorted set | the same of one account; what an earlier release stored last may be missing |
-//! | `okb:{p}:asked:<account>` | sorted set | those whose check a callback or a caller asked for |
+//! | `okb:{p}:due:<account>` | sorted set | the same for one account; may lack a commit of an earlier release |
+//! | `okb:{p}:asked:<account>` | sorted set | those whose check a callback or a caller requested |
 //! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <reference>`, by that text |
 //! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
 //! | `okb:{p}:number` | string | the number of the last event |
@@ -21,12 +21,11 @@
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
-//! | `okb:verify` | string | nothing; each verification writes it, and it expires |
+//! | `okb:verify` | string | a constant; each verification writes it, and it expires |
 //!
 //! # Updates
 //!
-//! Each script runs alone on the server, so what it reads and writes is atomic for everyone
-//! else:
+//! Scripts are atomic:
 //!
 //! - `commit.lua` compares epoch, seal, version and attempt token, then writes the record, its
 //!   entry in the listing, its due indexes, the end of its lease, its event and the event's
@@ -34,9 +33,9 @@
 //! - `lease.lua` writes the lease of one check and moves its entries in the due indexes.
 //! - `put_note.lua` compares and sets one note or one seal. The seals of all partitions are
 //!   set one by one: a crash leaves some of them set, and the next gateway sets the rest.
-//! - `identity.lua` compares everything that was read of the identity, and writes all facts or
+//! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
 //!   none.
-//! - Appending to a list and dropping its oldest items is one `MULTI`/`EXEC`.
+//! - Appending to a list and removing its oldest items is one `MULTI`/`EXEC`.
 //!
 //! Nothing is atomic across two of these. The trace index is written beside the commit; a
 //! missing entry costs a lookup, since the reference code always finds the transaction.
@@ -44,14 +43,14 @@
 //! # Determinate and indeterminate failures
 //!
 //! A call that was never handed to a connection wrote nothing, and neither did one that the
-//! server refused before it executed anything (`error.rs` lists the codes). After any other
+//! server rejected before it executed anything (`error.rs` lists the codes). After any other
 //! failure (a time-out, a broken connection, an unreadable reply) the server may have executed
-//! the call, or may yet do so.
+//! the call, or may still execute it.
 //!
 //! # What survives a crash
 //!
-//! A gateway that crashes loses nothing; its leases end by themselves, by the clock of Redis.
-//! What survives a crash of Redis depends on its persistence:
+//! A gateway that crashes loses nothing; its leases expire by the clock of Redis. The loss in a
+//! crash of Redis depends on its persistence:
 //!
 //! | Redis | what a crash or restart loses |
 //! | --- | --- |
@@ -62,20 +61,20 @@
 //! # What a failover loses
 //!
 //! Replication is asynchronous. A promoted replica lacks what the old primary acknowledged and
-//! had not replicated yet; the old primary may go on serving the gateways that still reach it.
+//! had not replicated yet; the old primary may still serve the gateways that reach it.
 //! Every restart and promotion changes the replication epoch ([`super::Store::epoch`]), and an
-//! emptied partition lacks its seal, so `commit.lua` refuses each claim that names the state
-//! before the loss; the failover guard then quarantines what may have been sent already. A
-//! cursor of another epoch is out of range. No gateway has to notice the failover first.
+//! emptied partition lacks its seal, so `commit.lua` rejects each claim that names the earlier
+//! epoch or seal; the failover guard then quarantines what may have been sent already. A cursor
+//! of another epoch is out of range. This needs no gateway to detect the failover first.
 //!
 //! Two losses are not covered (docs/RELIABILITY.md): a Redis that is emptied while no gateway
-//! is connected looks new, and both sides of a parted network may serve the same reference
+//! is connected looks new, and both sides of a network partition may serve the same reference
 //! code.
 
+mod bounded_lists;
 mod cas_reply;
 mod commit;
 mod connection;
-mod contract;
 mod due;
 mod epoch;
 mod error;
@@ -84,13 +83,13 @@ mod health;
 mod identity;
 mod keys;
 mod listing;
-mod lists;
 mod notes;
 mod open;
 mod records;
 mod server_info;
 mod settings;
 mod store;
+mod store_impl;
 mod subscription;
 mod trouble;
 

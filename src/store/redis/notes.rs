@@ -6,10 +6,12 @@ use super::{cas_reply::CasReply, error::unreadable_reply, store::RedisStore};
 use crate::store::{CasResult, Expiry, StoreError};
 
 impl RedisStore {
+    /// Reads a note.
     pub(super) async fn read_note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.query(&Cmd::get(self.note_key(name))).await
     }
 
+    /// Compares and sets a note.
     pub(super) async fn cas_note(
         &self,
         name: &str,
@@ -26,7 +28,9 @@ impl RedisStore {
         match CasReply::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Done => Ok(CasResult::Done),
             CasReply::Stored(stored) => Ok(CasResult::Conflict(stored)),
-            CasReply::OtherEpoch => Err(StoreError::Indeterminate("an odd reply".to_owned())),
+            CasReply::OtherEpoch => Err(StoreError::Indeterminate(
+                "unexpected reply of put_note.lua".to_owned(),
+            )),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading records, and the index of trace codes.
+//! Reads records, and keeps the index of trace codes.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::{
 };
 
 impl RedisStore {
+    /// Loads a record.
     pub(super) async fn load_record(
         &self,
         key: &TransactionKey,
@@ -20,6 +21,7 @@ impl RedisStore {
         bytes.map(|bytes| record::decode(key, &bytes)).transpose()
     }
 
+    /// Writes the entry of a trace code.
     pub(super) async fn set_trace(
         &self,
         key: &TransactionKey,
@@ -30,6 +32,7 @@ impl RedisStore {
         self.query(&set).await
     }
 
+    /// Reads the entry of a trace code.
     pub(super) async fn get_trace(
         &self,
         account: &AccountName,

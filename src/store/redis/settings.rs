@@ -9,9 +9,9 @@ use jiff::SignedDuration;
 pub struct RedisSettings {
     /// `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS.
     pub url: String,
-    /// The number of partitions of the keys; fixed when the store is made.
+    /// The number of partitions of the keys; fixed when the store is created.
     pub partitions: u64,
-    /// The longest time of one call, reconnecting included.
+    /// The time-out of one call, including a reconnection.
     pub timeout: Duration,
     /// The time for which events are kept for watchers that resume.
     pub event_retention: SignedDuration,

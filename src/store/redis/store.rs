@@ -19,7 +19,7 @@ pub struct RedisStore {
     pub(super) client: redis::Client,
     pub(super) connection: Connection,
     pub(super) settings: RedisSettings,
-    /// `None` for a store that is only looked at, which adopts no identity.
+    /// `None` when opened for inspection.
     seen: Mutex<Option<SeenIdentity>>,
     pub(super) scripts: Scripts,
 }
@@ -33,7 +33,8 @@ pub(super) struct Scripts {
 }
 
 impl RedisStore {
-    /// Builds a store that connects with its first call, and writes nothing by itself.
+    /// Builds a store that connects at its first call. It adopts no identity, and writes nothing by
+    /// itself.
     ///
     /// # Errors
     /// [`StoreError::Unsuitable`] when the URL cannot be read.
@@ -56,7 +57,7 @@ impl RedisStore {
         })
     }
 
-    /// Locks the identity that this process has seen.
+    /// Locks and returns the identity that this process has seen.
     pub(super) fn seen(&self) -> MutexGuard<'_, Option<SeenIdentity>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,15 +16,16 @@ pub(super) const WAKE_CHANNEL: &str = "okb:wake";
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 impl RedisStore {
+    /// Subscribes to the changes of all gateways, until the connection breaks.
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
-        // Counted from before it connects: it may reach the server that is being given up.
-        let left = self.connection.left();
+        // Counted before connecting: the new connection may reach the discarded server.
+        let discarded = self.connection.discarded();
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
         let mut pubsub = self.within(&sent, self.client.get_async_pubsub()).await?;
         self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
         wake(Notification::Listening);
-        let hear = |message: &redis::Msg| {
+        let receive = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
                 return;
             };
@@ -35,42 +36,43 @@ impl RedisStore {
                 wake(Notification::Change(key, version));
             }
         };
-        let heard = hear_all(pubsub, self.settings.timeout, left, hear).await;
-        heard.map_err(|error| failure(&error, &sent))
+        let received = receive_all(pubsub, self.settings.timeout, discarded, receive).await;
+        received.map_err(|error| failure(&error, &sent))
     }
 }
 
-/// Calls `hear` with every message of a subscription until its connection ends, or until `left`
-/// changes because calls gave up the server. Pings the server: without pings, the silence of a
-/// host that went dark looks like that of a store without changes.
+/// Calls `receive` with every message of a subscription until its connection ends, or until
+/// `discarded` changes because a call discarded its connection. Pings the server: without pings,
+/// an unreachable host is indistinguishable from a store without changes.
 ///
 /// # Errors
 /// When the server does not answer a ping within `timeout`.
-async fn hear_all(
+async fn receive_all(
     pubsub: PubSub,
     timeout: Duration,
-    mut left: watch::Receiver<u64>,
-    hear: impl Fn(&redis::Msg),
+    mut discarded: watch::Receiver<u64>,
+    receive: impl Fn(&redis::Msg),
 ) -> RedisResult<()> {
     let (mut sink, mut messages) = pubsub.split();
     let pinging = async {
         loop {
             tokio::time::sleep(PING_INTERVAL).await;
             let answered = tokio::time::timeout(timeout, sink.ping::<Value>()).await;
-            let silent = |_| RedisError::from((ErrorKind::Io, "the subscription is silent"));
+            let silent =
+                |_| RedisError::from((ErrorKind::Io, "no reply to a ping of the subscription"));
             if let Err(error) = answered.map_err(silent).flatten() {
                 return error;
             }
         }
     };
-    let hearing = async {
+    let receiving = async {
         while let Some(message) = messages.next().await {
-            hear(&message);
+            receive(&message);
         }
     };
     tokio::select! {
         error = pinging => Err(error),
-        () = hearing => Ok(()),
-        _ = left.changed() => Ok(()),
+        () = receiving => Ok(()),
+        _ = discarded.changed() => Ok(()),
     }
 }

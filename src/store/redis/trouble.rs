@@ -1,18 +1,18 @@
-//! What a reply reveals about the connection it came on.
+//! Connection faults that a reply reveals.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
-/// The codes of a server whose connection must be replaced.
-const LEAVE_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
+/// The codes after which the connection must be replaced.
+const DISCARD_CODES: [&str; 5] = ["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"];
 
-/// The codes of a server that may be the right one, but takes no writes now.
+/// The codes of a server that may be the right one, but rejects writes for now.
 const REFUSAL_CODES: [&str; 4] = ["NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN"];
 
-/// The trouble that a reply reveals about its connection, the worst last.
+/// The fault that a reply reveals about its connection, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
     None,
-    /// The server takes no writes now.
+    /// The server rejects writes for now.
     Refusal,
     /// The connection must be replaced.
     Useless,
@@ -20,7 +20,7 @@ pub(super) enum Trouble {
 
 /// A reply that may hold errors of the server.
 pub(super) trait RevealsTrouble {
-    /// Returns the worst trouble in the reply.
+    /// Returns the worst fault in the reply.
     fn trouble(&self) -> Trouble;
 }
 
@@ -41,7 +41,7 @@ impl RevealsTrouble for Vec<Value> {
 }
 
 fn trouble_of_code(code: &str) -> Trouble {
-    if LEAVE_CODES.contains(&code) {
+    if DISCARD_CODES.contains(&code) {
         Trouble::Useless
     } else if REFUSAL_CODES.contains(&code) {
         Trouble::Refusal

@@ -214,7 +214,7 @@ async fn redis_without_run_id_is_rejected() {
     assert!(!process.ended().await.success());
     let output = process.text();
     assert!(
-        output.contains("it does not tell run_id and master_replid"),
+        output.contains("INFO lacks run_id or master_replid"),
         "{output}"
     );
 }

@@ -310,7 +310,7 @@ async fn malformed_or_foreign_cursor_is_rejected(kind: StoreKind) {
     let status = watch(&mut client, "nonsense").await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(
-        status.message().starts_with("cursor: it is no cursor"),
+        status.message().starts_with("cursor: it is not a cursor"),
         "{status}"
     );
 

@@ -4,7 +4,7 @@
 use okebayar_gateway::{
     okebayar::{
         account_number::AccountNumberForms,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         mismatch::Mismatch,
         subject::Subject,

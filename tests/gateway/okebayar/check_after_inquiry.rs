@@ -2,7 +2,7 @@
 
 use okebayar_gateway::{
     okebayar::{
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         interpret::interpret,
         subject::Subject,
         verdict::{self, Ignored},

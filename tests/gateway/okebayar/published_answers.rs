@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use okebayar_gateway::{
     okebayar::{
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         interpret::interpret,
         mismatch::Mismatch,

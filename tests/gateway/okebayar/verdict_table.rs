@@ -4,7 +4,7 @@
 use okebayar_gateway::{
     okebayar::{
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         mismatch::Mismatch,
         verdict::{self, Ignored},

@@ -14,7 +14,7 @@ use okebayar_gateway::{
     okebayar::{
         account::{Account, Credentials, TransactionCodes},
         body::Body,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         requests,
         send_by::SendBy,

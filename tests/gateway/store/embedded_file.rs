@@ -92,7 +92,7 @@ async fn empty_backup_is_rejected_and_store_is_kept() {
     fs::write(&backup, b"").unwrap();
     let output = refused(&world).await;
     assert!(
-        output.contains("gateway.redb.restore is no whole store"),
+        output.contains("gateway.redb.restore is not a complete store"),
         "{output}"
     );
     fs::remove_file(&backup).unwrap();

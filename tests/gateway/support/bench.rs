@@ -22,7 +22,7 @@ use okebayar_gateway::{
         account::{Account, Credentials, TransactionCodes},
         body::Body,
         client::Client,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         transport::{HttpAnswer, Transport, TransportError},
     },

@@ -7,7 +7,7 @@ use okebayar_gateway::{
     okebayar::{
         account::{Account, Credentials, TransactionCodes},
         answer::Answer,
-        code_lists::CodeLists,
+        deployment_codes::CodeLists,
         format::Format,
         interpret::interpret,
         subject::Subject,

@@ -1,28 +1,28 @@
-//! The contract of [`Store`] by redb: each method is in the file of its subject.
+//! The implementation of [`Store`], which calls the methods in the file of each subject.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::store::{RedbStore, blocking};
+use super::store::RedisStore;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, Notification, Store, StoreError, Unindexed,
-        Wake, epoch::Seals,
+        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
+        epoch::Seals,
     },
     transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
 };
 
 #[async_trait]
-impl Store for RedbStore {
+impl Store for RedisStore {
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError> {
         self.commit_change(change, epoch).await
     }
 
-    async fn epoch(&self, _known: Option<&str>) -> Result<String, StoreError> {
-        Ok(self.epoch.clone())
+    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+        self.read_epoch(known).await
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
@@ -57,18 +57,11 @@ impl Store for RedbStore {
         now: Timestamp,
         lease: Lease,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
-        let (source, leases) = (Arc::clone(&self.source), Arc::clone(&self.leases));
-        let check = check.clone();
-        let acquire = move || source.with(|database| leases.acquire(database, &check, now, lease));
-        let acquired = self.within(blocking(acquire)).await;
-        // A call that timed out may still acquire the lease.
-        acquired.map_err(StoreError::into_indeterminate)
+        self.acquire_lease(check, now, lease).await
     }
 
     async fn listen(&self, wake: Wake<'_>) -> Result<(), StoreError> {
-        // Every change is made by this process, which notifies its own waiters.
-        wake(Notification::Listening);
-        std::future::pending().await
+        self.subscribe(wake).await
     }
 
     async fn index_trace(
@@ -109,8 +102,8 @@ impl Store for RedbStore {
         self.read_events(cursor, partitions).await
     }
 
-    fn partition_of(&self, _key: &TransactionKey) -> usize {
-        0
+    fn partition_of(&self, key: &TransactionKey) -> usize {
+        usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
     }
 
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -137,7 +130,7 @@ impl Store for RedbStore {
         id: &str,
         expiry: Expiry,
     ) -> Result<(), StoreError> {
-        self.set_seal(from, id, expiry).await
+        self.set_seals(from, id, expiry).await
     }
 
     async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
@@ -158,10 +151,10 @@ impl Store for RedbStore {
     }
 
     async fn listeners(&self) -> Result<Option<u64>, StoreError> {
-        Ok(None)
+        self.count_listeners().await
     }
 
     async fn verify(&self) -> Result<(), StoreError> {
-        self.verify_write().await
+        self.verify_all().await
     }
 }

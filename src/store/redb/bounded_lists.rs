@@ -6,6 +6,7 @@ use super::{error::failure, store::RedbStore, tables::LISTS};
 use crate::store::{BoundedList, LIST_MAX, StoreError};
 
 impl RedbStore {
+    /// Appends an item, and returns the removed ones.
     pub(super) async fn push_item(
         &self,
         list: BoundedList,
@@ -16,6 +17,7 @@ impl RedbStore {
             .await
     }
 
+    /// Reads items, newest first.
     pub(super) async fn read_items(
         &self,
         list: BoundedList,
@@ -27,7 +29,7 @@ impl RedbStore {
     }
 }
 
-/// Appends an item and returns what was dropped.
+/// Appends an item, and returns the removed ones.
 fn push(
     write: &WriteTransaction,
     list: BoundedList,
@@ -60,7 +62,7 @@ pub(super) fn items(
     let lists = read.open_table(LISTS)?;
     let all = (list.name(), 0)..=(list.name(), u64::MAX);
     let newest = lists.range(all)?.next_back().transpose()?;
-    // The numbers have no gaps: only the oldest one ever goes.
+    // The numbers have no gaps: only the oldest item is ever removed.
     let first = newest.and_then(|(key, _)| key.value().1.checked_sub(start as u64));
     let Some(first) = first else {
         return Ok(Vec::new());

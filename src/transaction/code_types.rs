@@ -1,5 +1,5 @@
-//! OKEBAYAR's codes (docs/OKEBAYAR.md, section 2), each a type of its own, and the macros that define the
-//! types of codes.
+//! OKEBAYAR's codes (docs/OKEBAYAR.md, section 2), each a type of its own, and the macros that
+//! define the types of codes.
 //!
 //! A value of one of these types is valid, because it was parsed. `Debug` never shows serial
 //! numbers and account numbers (promise 15).

@@ -6,6 +6,7 @@ use super::store::RedisStore;
 use crate::store::{BoundedList, LIST_MAX, StoreError};
 
 impl RedisStore {
+    /// Appends an item, and returns the removed ones.
     pub(super) async fn push_item(
         &self,
         list: BoundedList,
@@ -24,13 +25,14 @@ impl RedisStore {
         Ok(dropped)
     }
 
+    /// Reads items, newest first.
     pub(super) async fn read_items(
         &self,
         list: BoundedList,
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        // A range of Redis includes its end, so it cannot express an empty one.
+        // A range of Redis includes its end, so it is never empty.
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -44,7 +46,7 @@ fn list_key(list: BoundedList) -> String {
     format!("okb:{}", list.name())
 }
 
-/// Converts an index of a list; one that Redis cannot count to is beyond its end.
+/// Converts an index of a list; one that exceeds the range of Redis is beyond its end.
 fn list_index(index: usize) -> isize {
     isize::try_from(index).unwrap_or(isize::MAX)
 }
