@@ -51,7 +51,7 @@ fn bill_note_name(customer: &Verbatim) -> String {
 pub enum FullBill {
     /// Every transaction in it is open; holds the oldest.
     Open(ListedTransaction),
-    /// The list changed while it was read; safe to retry.
+    /// It has no entry that may be evicted. The call may be retried.
     Contended,
 }
 

@@ -4,11 +4,15 @@
 //! | --- | --- | --- |
 //! | [`StoreError::Unavailable`] | determinate: it did not happen | yes |
 //! | [`StoreError::Indeterminate`] | may have happened, or may still happen | after a read-back |
-//! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | determinate: it did not happen | no |
+//! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | see below | no |
 //!
 //! A back end returns `Unavailable` only when it is certain: it never sent the call, or the
 //! server rejected the call before it executed anything. Every other failure is indeterminate. A
 //! call that writes nothing may return either.
+//!
+//! `Corrupt` and `Unsuitable` are determinate from `commit` and `put_note`. A call that reads after
+//! it wrote (the lease on a status check, the read-back of a claim) may return them although the
+//! write happened.
 
 /// A failure of a store.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -140,7 +140,7 @@ impl Statement {
     /// received" that no money was spent.
     #[must_use]
     pub fn shows_receipt(&self) -> bool {
-        let saw_reference = |code: StatusCode| matches!(code.number(), 208 | 510);
+        let saw_reference = |code: StatusCode| code.entry().saw_reference();
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
             // An answer that names another reference code is stored without its status code

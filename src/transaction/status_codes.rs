@@ -217,6 +217,13 @@ impl StatusCodeEntry {
         self.purchase == AsPurchase::Pending
     }
 
+    /// Returns true when the code alone shows that OKEBAYAR received the reference code before: it is
+    /// refused because it was used (208, 510).
+    #[must_use]
+    pub fn saw_reference(&self) -> bool {
+        self.question == AsQuestion::Refused(Refusal::Aborted)
+    }
+
     const fn needs_reason(&self) -> bool {
         let by_purchase = matches!(
             self.purchase,

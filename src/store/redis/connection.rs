@@ -19,7 +19,8 @@
 //! fix on the server needs no restart of the gateway.
 //!
 //! No call is ever retried on another connection: its caller gets the error, which is
-//! indeterminate from the moment the call was handed to a connection. The old server may execute
+//! indeterminate from the moment the call was handed to a connection, unless the server rejected
+//! it (`error.rs`). The old server may execute
 //! a commit after its caller timed out. That is safe: `commit.lua` compares the version and the
 //! attempt token, so a commit is executed once or conflicts with what has been stored since, and
 //! [`crate::store::claim`] reads an indeterminate claim back by its token.
