@@ -1,70 +1,42 @@
-//! The composition root: builds the components, binds the listeners, runs, and shuts down in order.
+//! The process: start, run, and shutdown in order.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use futures::{FutureExt, TryFutureExt};
 use prometheus::Registry;
 use tokio::{
-    net::TcpListener,
     sync::{mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    server::NamedService,
-    transport::{Server, server::TcpIncoming},
-};
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
 use tracing::{error, info, warn};
 
+use super::{
+    accounts::upstreams,
+    background::{background, start, start_background},
+    grpc_server::serve_grpc,
+    health::report_health,
+    listeners::Listeners,
+};
 use crate::{
-    accounts::{Upstream, Upstreams},
+    accounts::Upstreams,
     admin::{self, Readiness},
     ambient::Ambient,
     callbacks::{
         CallbackSettings,
         listener::{self as callback, CallbackListener},
     },
-    checks::{
-        reconciler::{self, Concurrency},
-        unconfigured,
-    },
-    config::{AccountSettings, Fault, Settings},
+    config::{Fault, Settings},
     failover::operator,
     gateway::{Gateway, GatewaySettings},
-    grpc::{
-        DESCRIPTOR, GrpcServices, RefusalLayer,
-        v1::{
-            account_service_server::AccountServiceServer,
-            inquiry_service_server::InquiryServiceServer,
-            notice_service_server::NoticeServiceServer,
-            transaction_service_server::TransactionServiceServer,
-        },
-    },
+    grpc::GrpcServices,
     http,
-    ledger::{gauges, hub},
     notices::keeper as notices,
-    okebayar::{
-        client::Client,
-        observer::{InfoSender, Observer},
-        parse_permits::ParsePermits,
-        transport::HttpTransport,
-    },
     store::{self, OpenMode, RecordLoss, Store},
-    telemetry::{MeasuredStore, Metrics, RpcLayer},
-    transaction::AccountName,
+    telemetry::{MeasuredStore, Metrics},
 };
 
-/// The largest accepted request, in bytes.
-const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// The time between two verifications of the store (promise 10). Together with
-/// [`crate::failover::VERIFY_TIMEOUT`] it is below the 10 s within which a fault is reported.
-const STORE_VERIFY_INTERVAL: Duration = Duration::from_secs(4);
 /// The limits on the connections of the admin port.
 const ADMIN_LIMITS: http::ConnectionLimits = http::ConnectionLimits {
     connections: 64,
@@ -72,8 +44,6 @@ const ADMIN_LIMITS: http::ConnectionLimits = http::ConnectionLimits {
 };
 /// The longest time in which the admin port and the keeper of notices stop, after the drain.
 const DRAIN_SERVERS_TIMEOUT: Duration = Duration::from_secs(2);
-/// The interval of HTTP/2 keep-alive pings on an idle connection.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A running gateway.
 pub struct App {
@@ -218,25 +188,6 @@ impl App {
     }
 }
 
-/// The settings of the background tasks.
-struct Background {
-    checks: Concurrency,
-    poll_interval: Duration,
-    census_interval: Duration,
-}
-
-/// Builds the settings of the background tasks.
-fn background(settings: &Settings) -> Background {
-    Background {
-        checks: Concurrency {
-            least: settings.limits.checking,
-            most: settings.limits.checking_max,
-        },
-        poll_interval: settings.poll_interval,
-        census_interval: settings.census_interval,
-    }
-}
-
 /// Builds the settings of the gateway's components.
 fn gateway_settings(settings: &Settings, metrics: &Metrics) -> GatewaySettings {
     GatewaySettings {
@@ -257,47 +208,6 @@ fn callback_limits(settings: &CallbackSettings) -> http::ConnectionLimits {
         connections: settings.connections,
         head_timeout: settings.read_timeout,
     }
-}
-
-/// Starts the background tasks: the relay of notifications, the gauges, the checks of accounts that
-/// are not configured, the reader of all events, the checks of orphan callbacks, and the
-/// reconciler.
-fn start_background(
-    servers: &mut JoinSet<Result<()>>,
-    gateway: &Gateway,
-    background: &Background,
-    stopping: &CancellationToken,
-) {
-    let (interval, stopping) = (background.census_interval, || stopping.clone());
-    let relaying = hub::relay(Arc::clone(&gateway.store), gateway.hub.clone(), stopping());
-    start(servers, relaying);
-    let (purchases, ledger) = (Arc::clone(&gateway.purchases), Arc::clone(&gateway.ledger));
-    let counting = gauges::run(interval, stopping(), async move || {
-        purchases.record_occupancy();
-        ledger.record_open().await
-    });
-    start(servers, counting);
-    let checks = || Arc::clone(&gateway.checks);
-    start(servers, unconfigured::run(checks(), interval, stopping()));
-    let ledger = Arc::clone(&gateway.ledger);
-    start(servers, async move { ledger.read_events().await });
-    let callbacks = Arc::clone(&gateway.callbacks);
-    start(servers, async move { callbacks.check_orphans().await });
-    let Background {
-        checks: concurrency,
-        poll_interval,
-        ..
-    } = background;
-    let reconciling = reconciler::run(checks(), *concurrency, *poll_interval, stopping());
-    start(servers, reconciling);
-}
-
-/// Starts a task that ends only when the gateway stops.
-fn start(servers: &mut JoinSet<Result<()>>, part: impl Future<Output = ()> + Send + 'static) {
-    servers.spawn(async move {
-        part.await;
-        Ok(())
-    });
 }
 
 /// Opens the configured store, and measures the calls to it.
@@ -328,172 +238,5 @@ fn log_warnings(settings: &Settings) {
             remedy,
         } = warning;
         warn!(key, remedy, "{problem}");
-    }
-}
-
-/// The listeners of a gateway.
-struct Listeners {
-    grpc: TcpListener,
-    callbacks: TcpListener,
-    admin: TcpListener,
-}
-
-impl Listeners {
-    /// Binds all listeners.
-    async fn bind(settings: &Settings) -> Result<Self> {
-        Ok(Self {
-            grpc: bind(settings.grpc_listen, "grpc.listen").await?,
-            callbacks: bind(settings.callbacks.listen, "callbacks.listen").await?,
-            admin: bind(settings.admin_listen, "admin.listen").await?,
-        })
-    }
-
-    /// Returns the bound addresses of gRPC, callbacks and admin, in this order.
-    fn addresses(&self) -> Result<(SocketAddr, SocketAddr, SocketAddr)> {
-        Ok((
-            self.grpc.local_addr()?,
-            self.callbacks.local_addr()?,
-            self.admin.local_addr()?,
-        ))
-    }
-}
-
-/// Binds an address; `key` is its configuration key.
-async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{key}: {address} cannot be bound; free it or configure another"))
-}
-
-/// The callback secrets of the accounts.
-type Secrets = BTreeMap<AccountName, Option<secrecy::SecretString>>;
-
-/// Builds the clients of the configured accounts, and collects their callback secrets.
-fn upstreams(
-    accounts: BTreeMap<AccountName, AccountSettings>,
-    texts: &InfoSender,
-    metrics: &Metrics,
-) -> Result<(BTreeMap<AccountName, Upstream>, Secrets)> {
-    let (mut upstreams, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-    let parse_permits = ParsePermits::default();
-    for (name, settings) in accounts {
-        let (timeout, url) = (settings.http.timeout, settings.http.url.clone());
-        let transport =
-            HttpTransport::new(settings.http).context("the HTTP client cannot be built")?;
-        let observer = Observer {
-            account: name.clone(),
-            texts: texts.clone(),
-            metrics: metrics.clone(),
-            server: (
-                url.host_str().unwrap_or_default().to_owned(),
-                url.port_or_known_default().unwrap_or_default(),
-            ),
-        };
-        let upstream = Upstream {
-            client: Client::new(settings.account, Arc::new(transport))
-                .with_parse_permits(parse_permits.clone())
-                .observed_by(observer),
-            timeout,
-            callback_trusted: settings.callback_trusted,
-            own_inquiry_reference: settings.own_inquiry_reference,
-            formerly: settings.formerly,
-        };
-        upstreams.insert(name.clone(), upstream);
-        secrets.insert(name, settings.callback_secret);
-    }
-    Ok((upstreams, secrets))
-}
-
-/// Serves gRPC until `stopping`.
-async fn serve_grpc(
-    listener: TcpListener,
-    services: GrpcServices,
-    health: HealthServer<impl Health>,
-    metrics: Metrics,
-    stopping: CancellationToken,
-) -> Result<()> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTOR)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .context("the reflection service cannot be built")?;
-    let transactions = TransactionServiceServer::new(services.clone())
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let inquiries =
-        InquiryServiceServer::new(services.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let notices =
-        NoticeServiceServer::new(services.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let accounts = AccountServiceServer::new(services).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let descriptors = [DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
-    Server::builder()
-        .layer(RpcLayer::new(metrics, &descriptors))
-        .layer(RefusalLayer)
-        // Without HTTP/1, a peer that sends nothing delays the shutdown (hyper 4170).
-        .accept_http1(true)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(transactions)
-        .add_service(inquiries)
-        .add_service(accounts)
-        .add_service(notices)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stopping.cancelled(),
-        )
-        .await
-        .context("the gRPC server failed")
-}
-
-/// Reports SERVING while the store passes its verification and the gateway is not stopping.
-async fn report_health(
-    reporter: HealthReporter,
-    readiness: watch::Sender<Readiness>,
-    gateway: Gateway,
-    stopping: CancellationToken,
-) {
-    // The store was verified when it was opened.
-    report(&reporter, true).await;
-    gateway.metrics.store_healthy(true);
-    let mut was_well = true;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(STORE_VERIFY_INTERVAL) => {}
-            () = stopping.cancelled() => {
-                readiness.send_modify(|readiness| readiness.is_stopping = true);
-                return report(&reporter, false).await;
-            }
-        }
-        let verified = gateway.failover.verify_store().await;
-        let is_well = verified.is_ok();
-        gateway.metrics.store_healthy(is_well);
-        readiness.send_modify(|readiness| readiness.store = gateway.failover.store_problem());
-        if is_well != was_well {
-            match verified {
-                Ok(()) => info!("gateway is healthy again"),
-                Err(problem) => error!(%problem, "gateway is not healthy"),
-            }
-            report(&reporter, is_well).await;
-        }
-        was_well = is_well;
-    }
-}
-
-/// Reports the health of every service, and of the server as a whole.
-async fn report(reporter: &HealthReporter, is_well: bool) {
-    let status = if is_well {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    };
-    let services = [
-        "",
-        TransactionServiceServer::<GrpcServices>::NAME,
-        InquiryServiceServer::<GrpcServices>::NAME,
-        AccountServiceServer::<GrpcServices>::NAME,
-        NoticeServiceServer::<GrpcServices>::NAME,
-    ];
-    for service in services {
-        reporter.set_service_status(service, status).await;
     }
 }
