@@ -15,7 +15,7 @@
 //!           checks: reconciler --> status_check --> okebayar/operations ->|
 //! ```
 //!
-//! Each row may use the rows above it:
+//! Each room may use its own row and the rows above it:
 //!
 //! | layer | room | job |
 //! | --- | --- | --- |

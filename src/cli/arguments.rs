@@ -74,7 +74,8 @@ pub enum CliCommand {
     /// The exit code reports the outcome:
     ///
     ///   0  done; a transaction is SUCCEEDED
-    ///   1  refused; if a purchase or payment: nothing was ever sent under its reference code
+    ///   1  refused, or --address cannot be read; if the gateway refused a purchase or payment:
+    ///      nothing was ever sent under its reference code
     ///   2  wrong arguments
     ///   3  no money is spent: FAILED, NOT_SENT or REVERSED
     ///   4  open: SENDING, PENDING or CONFIRMING

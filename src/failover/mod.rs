@@ -40,7 +40,7 @@
 //! | [`failover_guard`] | the guard of one process |
 //! | [`operator`] | turning the guard on and off by hand |
 //! | [`guard_view`] | the state of the guard, read without writing |
-//! | `possibly_lost` | transactions whose record the store may have lost |
+//! | `possibly_lost` | transactions by key, and whether the store may have lost their records |
 //! | [`release`] | the release of quarantined transactions |
 
 pub mod failover_guard;

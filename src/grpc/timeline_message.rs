@@ -66,7 +66,9 @@ fn description(statement: &Statement) -> String {
         Finding::NotSent { attempt, why } => {
             let why = match why {
                 NotSent::Unreachable => "no connection could be made",
-                NotSent::Overloaded => "it waited too long to be sent",
+                NotSent::Overloaded => {
+                    "it could not be sent in time, or a possible sale could not be ruled out"
+                }
                 NotSent::ClaimLost => "the claim could not be confirmed",
                 NotSent::Quarantined if statement.source == Source::Operator => {
                     "it was quarantined, and an operator reported that the store lost nothing"

@@ -22,8 +22,9 @@
 //! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
 //! meanwhile are verified again after the claim (`recheck.rs`).
 //!
-//! [`Purchases::claim`] verifies 3 again before each try, and 2 and 7 for a NOT_SENT record that it
-//! arms again. `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they
+//! [`Purchases::claim`] verifies 3 again before each try, 7 for each record that has the reference
+//! code, and 2 and the bill for a NOT_SENT record that it arms again. Each step that cannot read the
+//! store refuses with `NotClaimed`. `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they
 //! report a deadline, a race and a possible loss.
 
 use std::sync::Arc;

@@ -100,7 +100,9 @@ pub enum PurchaseError {
     #[error("nothing was sent to OKEBAYAR: {}", not_sent_text(*.0))]
     NothingSent(NotSent),
     /// This call sent nothing: the store could not be read, or did not confirm the claim.
-    #[error("this call sent nothing: the claim failed: {0}")]
+    #[error(
+        "this call sent nothing: the store could not be read, or did not confirm the claim: {0}"
+    )]
     NotClaimed(StoreError),
     /// The store failed its last verification, so the gateway claims nothing.
     #[error("this call sent nothing: the store failed its last verification")]
@@ -209,7 +211,9 @@ impl PurchaseError {
 fn not_sent_text(why: NotSent) -> &'static str {
     match why {
         NotSent::Unreachable => "no connection could be established",
-        NotSent::Overloaded => "it waited too long to be sent",
+        NotSent::Overloaded => {
+            "it could not be sent in time, or a possible sale could not be ruled out"
+        }
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
         NotSent::Quarantined => "it was quarantined, and OKEBAYAR never received it",
     }

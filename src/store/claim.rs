@@ -54,8 +54,8 @@ pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Cla
         Ok(Commit::Conflict(None)) => Err(StoreError::Unavailable(NOT_STORED.to_owned())),
         Err(error) if error.is_indeterminate() => read_back(store, change).await,
         Err(error) if error.is_transient() => {
-            // The claim is not stored. Another call may have claimed before it, and is replayed.
-            claimed_by_another(store, &change).await.ok_or(error)
+            // This claim is not stored. The claim of another call may be, and is replayed.
+            claimed_by_another(store, &change).await?.ok_or(error)
         }
         Err(error) => Err(error),
     }
@@ -82,13 +82,20 @@ async fn read_back(store: &dyn Store, change: Change) -> Result<Claim, StoreErro
     }
 }
 
-/// Returns the claim of another call that the store holds instead of a claim that it refused.
-async fn claimed_by_another(store: &dyn Store, change: &Change) -> Option<Claim> {
-    let loaded = store.load(&change.transaction.key()).await;
-    let stored = loaded.ok().flatten()?;
-    let is_other = stored.token() != change.transaction.token();
-    let has_changed = change.from != Some(stored.base());
-    (is_other && has_changed).then_some(Claim::Taken(stored))
+/// Returns the claim of another call, after a commit that wrote nothing. A store that cannot be read
+/// for the moment shows none.
+async fn claimed_by_another(
+    store: &dyn Store,
+    change: &Change,
+) -> Result<Option<Claim>, StoreError> {
+    let stored = match store.load(&change.transaction.key()).await {
+        Err(error) if error.is_transient() => None,
+        loaded => loaded?,
+    };
+    let is_other = |stored: &Arc<Transaction>| {
+        stored.token() != change.transaction.token() && change.from != Some(stored.base())
+    };
+    Ok(stored.filter(is_other).map(Claim::Taken))
 }
 
 /// Compares the stored attempt token with the claim's own.

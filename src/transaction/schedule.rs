@@ -161,8 +161,8 @@ impl Schedule {
     }
 
     /// Returns the time until which a transaction is not checked because no gateway has its
-    /// account. The delay equals the age of the attempt, within `interval_min` and `day_delay`,
-    /// and ends with the schedule.
+    /// account. The delay equals the age of the attempt, within `interval_min` and `day_delay`. It ends
+    /// with the schedule, unless that has ended already.
     #[must_use]
     pub fn after_passing_over(&self, armed_at: Timestamp, now: Timestamp) -> Timestamp {
         let longest = self.day_delay.max(self.interval_min);

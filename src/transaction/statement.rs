@@ -144,7 +144,7 @@ impl Statement {
         let names_hit = self.details.trace_code.is_some() || self.code.is_some_and(saw_reference);
         match (self.source, self.finding) {
             // An answer that names another reference code is stored without its status code
-            // (okebayar/verdict/mismatched.rs).
+            // (okebayar/verdict/purchase.rs).
             (_, Finding::Unknown(UnknownCause::AboutAnother)) => self.code.is_some(),
             (
                 Source::Answer,

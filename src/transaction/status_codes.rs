@@ -76,7 +76,8 @@ pub enum Refusal {
     GatewayCredentials,
     /// OKEBAYAR is unavailable, or has no answer yet.
     Unavailable,
-    /// Retry under another reference code.
+    /// Retry under another reference code: this one was used. Such a code shows that OKEBAYAR received
+    /// the reference code ([`StatusCodeEntry::saw_reference`]).
     Aborted,
     /// Anything else.
     Internal,

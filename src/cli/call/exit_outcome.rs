@@ -12,7 +12,8 @@ use crate::grpc::v1;
 pub enum ExitOutcome {
     /// 0: the call succeeded; a transaction is SUCCEEDED.
     Done,
-    /// 1: the call was refused; nothing was ever sent under the reference code of a purchase.
+    /// 1: the call was refused, or its address cannot be read. Where the gateway refused a purchase or
+    /// payment, nothing was ever sent under its reference code.
     Refused,
     /// 3: no money is spent: FAILED, NOT_SENT or REVERSED.
     NothingSpent,

@@ -155,6 +155,33 @@ async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     assert_eq!(bench.posts(), 0);
 }
 
+/// The other call is still sending: the replay waits until its deadline.
+#[tokio::test]
+async fn replay_of_purchase_in_flight_elsewhere_sends_nothing_until_its_deadline() {
+    let bench = bench(&[], &[]).await;
+    let (_, order) = wish("reference-1", "PULSA10");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(7));
+    let begun = Transaction::begin(intent(), order, arming(token, 0), RULES, &schedule());
+    let stored = bench.store.inner.commit(&begun, None).await.unwrap();
+    assert!(matches!(stored, Commit::Done));
+    let wait = Wait {
+        until: WaitUntil::Answered,
+        caller_deadline: Some(Instant::now() + Duration::from_secs(1)),
+    };
+    match bench.gateway.purchases.purchase(intent(), wait).await {
+        Ok(replay) => {
+            assert!(replay.replayed);
+            assert_eq!(replay.transaction.status().state, State::Sending);
+        }
+        // The deadline may cut a read of the store.
+        Err(error) => assert!(
+            matches!(error, PurchaseError::OutcomeUnreadable(_)),
+            "{error:?}"
+        ),
+    }
+    assert_eq!(bench.posts(), 0);
+}
+
 /// Creates a NOT_SENT reference code: its claim cannot be confirmed and is abandoned.
 async fn not_sent() -> Bench {
     let bench = bench(

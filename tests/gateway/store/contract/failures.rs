@@ -76,7 +76,9 @@ async fn refused_claim_fails_and_finds_the_claim_of_another_call() {
         panic!("{found:?}");
     };
     assert_eq!(found.token(), first.transaction.token());
-    // A record that is armed again is no claim of another call.
+    // Neither is the own claim that of another call, nor the version that this one was made from.
+    let error = claim(&store, first.clone(), &epoch).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     let again = by_another(Some(found.base()));
     let error = claim(&store, again, &epoch).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
