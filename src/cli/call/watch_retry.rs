@@ -1,6 +1,6 @@
 //! Retries of an interrupted watch, with a constant backoff.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use backon::{BackoffBuilder, ConstantBackoff, ConstantBuilder};
 use tonic::{Code, Status};
@@ -46,10 +46,12 @@ impl WatchRetry {
     }
 
     fn next_pause(&mut self, error: Status) -> Result<Duration, Status> {
-        let is_interruption = matches!(
-            error.code(),
-            Code::Unavailable | Code::Cancelled | Code::Unknown
-        );
+        let is_interruption = match error.code() {
+            Code::Unavailable | Code::Cancelled | Code::Unknown => true,
+            // An HTTP/2 error of the connection has a source; a status of the gateway has none.
+            Code::Internal => error.source().is_some(),
+            _ => false,
+        };
         if !is_interruption {
             return Err(error);
         }
@@ -69,6 +71,15 @@ mod tests {
             assert_eq!(pause.unwrap(), Duration::from_secs(1));
         }
         assert!(retry.next_pause(Status::unavailable("gone")).is_err());
+    }
+
+    #[test]
+    fn watch_is_retried_after_an_error_of_the_connection_only() {
+        let mut broken = Status::internal("h2 protocol error: http2 error");
+        broken.set_source(std::sync::Arc::new(std::io::Error::other("http2 error")));
+        assert!(WatchRetry::full().next_pause(broken).is_ok());
+        let failed = Status::internal("a fault of the gateway");
+        assert!(WatchRetry::full().next_pause(failed).is_err());
     }
 
     #[test]
