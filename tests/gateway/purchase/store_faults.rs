@@ -5,9 +5,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 use okebayar_gateway::{
     ledger::{Wait, WaitUntil},
     purchase::{PurchaseError, Sent},
-    store::{Commit, Store},
+    store::{Claim, Commit, Store, StoreError, claim},
     transaction::{
-        AttemptToken, Contents, Finding, InquiryCode, Source, State, Statement, Transaction,
+        AttemptToken, Change, Contents, Finding, InquiryCode, Source, State, Statement, Transaction,
     },
 };
 use tokio::time::Instant;
@@ -155,14 +155,57 @@ async fn purchase_claimed_during_inquiry_lookup_is_replayed() {
     assert_eq!(bench.posts(), 0);
 }
 
+/// Builds the first version of the test's purchase under an attempt token.
+fn begin_as(token: u128) -> Change {
+    let (intent, order) = wish("reference-1", "PULSA10");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(token));
+    Transaction::begin(intent, order, arming(token, 0), RULES, &schedule())
+}
+
+#[tokio::test]
+async fn refused_claim_finds_the_claim_of_another_call_and_no_other() {
+    let bench = bench(&[], &[]).await;
+    let epoch = bench.gateway.failover.epoch().await.unwrap();
+    let store = &*bench.store;
+    let claimed = async |change: Change, fault| {
+        store.commits.lock().unwrap().push_back(fault);
+        claim(store, change, epoch.name()).await
+    };
+    let error = claimed(begin_as(7), Fault::Refused).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let won = claimed(begin_as(7), Fault::None).await.unwrap();
+    assert!(matches!(won, Claim::Won(_)), "{won:?}");
+
+    let taken = claimed(begin_as(8), Fault::Refused).await.unwrap();
+    let Claim::Taken(taken) = taken else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(taken.token(), begin_as(7).transaction.token());
+    // Neither the own claim is that of another call, nor the version that a claim was made from.
+    let error = claimed(begin_as(7), Fault::Refused).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let rearmed = Change {
+        from: Some(taken.base()),
+        ..begin_as(8)
+    };
+    let error = claimed(rearmed, Fault::Refused).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    // A store that cannot be read either shows no claim.
+    bench
+        .store
+        .loads
+        .lock()
+        .unwrap()
+        .push_back(Fault::LoadFails);
+    let error = claimed(begin_as(8), Fault::Refused).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}
+
 /// The other call is still sending: the replay waits until its deadline.
 #[tokio::test]
 async fn replay_of_purchase_in_flight_elsewhere_sends_nothing_until_its_deadline() {
     let bench = bench(&[], &[]).await;
-    let (_, order) = wish("reference-1", "PULSA10");
-    let token = AttemptToken::new(uuid::Uuid::from_u128(7));
-    let begun = Transaction::begin(intent(), order, arming(token, 0), RULES, &schedule());
-    let stored = bench.store.inner.commit(&begun, None).await.unwrap();
+    let stored = bench.store.inner.commit(&begin_as(7), None).await.unwrap();
     assert!(matches!(stored, Commit::Done));
     let wait = Wait {
         until: WaitUntil::Answered,

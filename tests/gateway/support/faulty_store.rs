@@ -27,8 +27,10 @@ pub enum Fault {
     None,
     /// Indeterminate: the commit is stored, and its reply is lost.
     ReplyLost,
-    /// The commit is not stored.
+    /// Indeterminate: the commit is not stored.
     NotStored,
+    /// Determinate: the commit is refused.
+    Refused,
     /// A load fails.
     LoadFails,
     /// The commit waits until the test releases it, and is stored then.
@@ -92,6 +94,7 @@ impl Store for FaultyStore {
                 *self.delayed.lock().unwrap() = Some(change.clone());
                 Err(lost())
             }
+            Some(Fault::Refused) => Err(StoreError::Unavailable("the test refuses it".to_owned())),
             Some(_) => Err(lost()),
         }
     }
