@@ -3,7 +3,6 @@
 use okebayar_gateway::{
     okebayar::{
         deployment_codes::CodeLists,
-        interpret::interpret,
         subject::Subject,
         verdict::{self, Ignored},
     },
@@ -14,7 +13,7 @@ use okebayar_gateway::{
 
 use crate::support::{
     core::{at, schedule},
-    samples::{asked, note, wib},
+    samples::{answer, asked, note},
 };
 
 #[test]
@@ -42,12 +41,7 @@ fn check_result_is_ignored_when_inquiry_may_explain_it() {
     note(&mut made, "one", "204");
     note(&mut made, "two", "000");
     let check = |inquired: &InquiriesMade, more: &[(&str, &str)]| {
-        let fields = [&base[..], more].concat();
-        let fields = fields
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let answer = answer(&[&base[..], more].concat());
         let asked = Subject {
             transaction: &asked,
             inquired,
@@ -92,12 +86,7 @@ fn never_received_is_believed_only_without_record_and_inquiry() {
             ("referencecode", "kodeReferensiPartner"),
             ("transactionstatus", code),
         ];
-        let fields = [&base[..], more].concat();
-        let fields = fields
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        let answer = interpret(fields, &wib()).unwrap_or_default();
+        let answer = answer(&[&base[..], more].concat());
         let asked = Subject {
             transaction: &asked,
             inquired,

@@ -5,14 +5,13 @@ use okebayar_gateway::{
     okebayar::{
         deployment_codes::CodeLists,
         format::Format,
-        interpret::interpret,
         mismatch::Mismatch,
         verdict::{Ignored, of_purchase},
     },
     transaction::{Amount, Finding, SerialNumber, Source, StatusCode, UnknownCause},
 };
 
-use crate::support::samples::{asked, format_of, of_check, payment, read, sample, wib};
+use crate::support::samples::{answer, asked, format_of, of_check, payment, read, sample};
 
 #[test]
 fn published_answers_are_read_in_full() {
@@ -58,12 +57,7 @@ fn published_answers_are_read_in_full() {
 #[test]
 fn payment_answer_about_inquiry_or_another_bill_proves_nothing() {
     let about = |fields: &[(&str, &str)]| {
-        let fields = fields
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        let answer = interpret(fields, &wib()).unwrap();
-        of_purchase(&answer, &payment(), &CodeLists::default()).finding
+        of_purchase(&answer(fields), &payment(), &CodeLists::default()).finding
     };
     let reference = ("referencecode", "kodeReferensiPartner");
     let own = [

@@ -41,6 +41,12 @@ pub fn asked() -> Arc<Transaction> {
     Transaction::begin(intent, order, arming(token, 0), RULES, &schedule()).transaction
 }
 
+/// Interprets the fields of an answer.
+pub fn answer(fields: &[(&str, &str)]) -> Answer {
+    let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    interpret(fields.iter().map(owned).collect(), &wib()).unwrap()
+}
+
 pub fn account(format: Format) -> Account {
     Account {
         format,
