@@ -114,7 +114,7 @@ fn mark_note_name(key: &TransactionKey) -> String {
 impl InquiryRecords {
     /// Loads the inquiries that may have been made under a transaction's reference code. After a
     /// loss of records the store may have lost the mark of one, to which any answer may belong.
-    /// Where OKEBAYAR answered the POST like an inquiry, it treated the POST as one.
+    /// A POST that OKEBAYAR answered like an inquiry counts as one.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
