@@ -17,7 +17,7 @@ use crate::support::{
     world::{
         ANSWER_AND_CALLBACK_LOST, ANSWER_LOST, CALLBACK_LOST, Client, Gateway,
         PENDING_THEN_SUCCESS, PLAIN, RESET, RESET_AND_CALLBACK_LOST, SLOW, StoreKind, World,
-        assert_succeeded, bought, buy, get, order, reference,
+        assert_succeeded, bought, buy, get, order, reference, start_purchase,
     },
 };
 
@@ -41,9 +41,8 @@ async fn killed_gateway_settles_sent_purchase_after_restart(kind: StoreKind) {
     for account_number in accounts {
         let mut gateway = world.start_gateway().await;
         let code = reference();
-        let mut client = gateway.client().await;
-        let request = order(&code, account_number);
-        let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+        let client = gateway.client().await;
+        let call = start_purchase(client, order(&code, account_number));
         assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
         gateway.process.kill().await;
         drop(call.await);

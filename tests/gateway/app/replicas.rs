@@ -9,8 +9,8 @@ use crate::support::{
     duplicates::buy_at_once,
     process::PATIENCE,
     world::{
-        Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, USER_ID, World,
-        assert_succeeded, buy, order, reference,
+        ANSWER_AND_CALLBACK_LOST, Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind,
+        USER_ID, World, assert_succeeded, buy, order, reference, start_purchase,
     },
 };
 
@@ -158,9 +158,8 @@ async fn replica_settles_purchases_of_killed_replica() {
     let mut killed: Gateway = world.start_replica().await;
     let heir = world.start_gateway().await;
     let code = reference();
-    let mut client = killed.client().await;
-    let request = order(&code, crate::support::world::ANSWER_AND_CALLBACK_LOST);
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let client = killed.client().await;
+    let call = start_purchase(client, order(&code, ANSWER_AND_CALLBACK_LOST));
     world.ledger_when(&code, "received=1").await;
     killed.process.kill().await;
     drop(call.await);

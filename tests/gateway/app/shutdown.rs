@@ -9,7 +9,7 @@ use crate::support::{
     on_both_stores,
     world::{
         ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, World, assert_succeeded, bought, get,
-        order, reference,
+        order, reference, start_purchase,
     },
 };
 
@@ -23,10 +23,9 @@ async fn shutdown_waits_for_answer_of_started_post(kind: StoreKind) {
     start_slow_sandbox(&mut world).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
+    let client = gateway.client().await;
     let mut late = client.clone();
-    let request = order(&code, SLOW);
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let call = start_purchase(client, order(&code, SLOW));
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     gateway.process.signal("-TERM");
     // New connections are refused while the first call is awaited.
@@ -49,9 +48,8 @@ async fn shutdown_stores_unknown_outcome_of_unanswered_post(kind: StoreKind) {
     world.set("accounts.main.timeout", "1s").check_rarely();
     let mut gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let request = order(&code, ANSWER_AND_CALLBACK_LOST);
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let client = gateway.client().await;
+    let call = start_purchase(client, order(&code, ANSWER_AND_CALLBACK_LOST));
     world.ledger_when(&code, "received=1").await;
     gateway.process.signal("-TERM");
     let transaction = bought(call.await.unwrap().unwrap().into_inner());
@@ -77,9 +75,8 @@ async fn shutdown_waits_for_post_of_disconnected_caller(kind: StoreKind) {
     start_slow_sandbox(&mut world).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let request = order(&code, SLOW);
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let client = gateway.client().await;
+    let call = start_purchase(client, order(&code, SLOW));
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     call.abort();
     // No handler remains for the shutdown to await, only the POST itself.
@@ -110,9 +107,8 @@ async fn admin_port_answers_until_drain_ends(kind: StoreKind) {
     world.misprint(SLOW, fields).await;
     let mut gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let request = order(&code, SLOW);
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let client = gateway.client().await;
+    let call = start_purchase(client, order(&code, SLOW));
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     // A silent probe does not delay the end.
     let idle = tokio::net::TcpStream::connect(gateway.admin).await.unwrap();

@@ -7,7 +7,7 @@ use crate::support::{
     on_both_stores,
     world::{
         PENDING_FOR_EVER, PENDING_THEN_FAILURE, PENDING_THEN_SUCCESS, SERIAL_NUMBER_LATER, SLOW,
-        StoreKind, World, assert_succeeded, buy, get, reference,
+        StoreKind, World, assert_succeeded, bought, buy, get, order, reference, start_purchase,
     },
 };
 
@@ -90,10 +90,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let gateway = world.start_gateway().await;
     let code = reference();
     let mut client = gateway.client().await;
-    let buying = tokio::spawn({
-        let (mut client, code) = (client.clone(), code.clone());
-        async move { buy(&mut client, &code, SLOW).await }
-    });
+    let buying = start_purchase(client.clone(), order(&code, SLOW));
     world.ledger_when(&code, "received=1").await;
     let body = format!(r#"{{"referencecode":"{code}","status":"000"}}"#);
     assert_eq!(post(&world.callback_url(), body).await, 200);
@@ -117,7 +114,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
         "the POST was answered before the checks were requested"
     );
 
-    assert_succeeded(&buying.await.unwrap());
+    assert_succeeded(&bought(buying.await.unwrap().unwrap().into_inner()));
     // The requested check follows the answer.
     let ledger = world.ledger_when(&code, "checks=1").await;
     assert!(ledger.checks >= 1, "{ledger:?}");

@@ -7,7 +7,7 @@ use crate::support::{
     on_both_stores,
     world::{
         ANSWER_AND_CALLBACK_LOST, CALLBACK_LOST, Client, PENDING_FOR_EVER, PLAIN, StoreKind, World,
-        assert_succeeded, buy, get, order, reference,
+        assert_succeeded, buy, get, order, reference, start_purchase,
     },
 };
 
@@ -71,10 +71,7 @@ async fn uncheckable_transaction_is_returned_unchanged() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
-    let call = {
-        let (mut client, request) = (client.clone(), order(&code, ANSWER_AND_CALLBACK_LOST));
-        tokio::spawn(async move { client.purchase_prepaid(request).await })
-    };
+    let call = start_purchase(client.clone(), order(&code, ANSWER_AND_CALLBACK_LOST));
     world.ledger_when(&code, "received=1").await;
     let answer = check(&mut client, &code).await.unwrap();
     assert!(!answer.checked, "no check overtakes a POST in flight");

@@ -9,7 +9,7 @@ use crate::support::{
     process::PATIENCE,
     world::{
         ANSWER_AND_CALLBACK_LOST, PLAIN, SLOW, StoreKind, WATER, World, assert_refused,
-        assert_succeeded, bought, buy, get, minted, order, pay, reference,
+        assert_succeeded, bought, buy, get, minted, order, pay, reference, start_purchase,
     },
 };
 
@@ -20,14 +20,11 @@ async fn purchase_in_flight_is_rewritten_after_flush() {
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let buying = tokio::spawn({
-        let code = code.clone();
-        async move { buy(&mut client, &code, SLOW).await }
-    });
+    let client = gateway.client().await;
+    let buying = start_purchase(client, order(&code, SLOW));
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
-    assert_succeeded(&buying.await.unwrap());
+    assert_succeeded(&bought(buying.await.unwrap().unwrap().into_inner()));
     let mut client = gateway.client().await;
     assert_succeeded(&get(&mut client, &code).await.unwrap());
     assert_succeeded(&gateway.until_final(&code).await);
@@ -59,10 +56,7 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     let not_sent: Vec<u8> = dump.arg(record).query_async(&mut redis).await.unwrap();
 
     world.start_sandbox().await;
-    let buying = tokio::spawn({
-        let wanted = order(&code, ANSWER_AND_CALLBACK_LOST);
-        async move { client.purchase_prepaid(wanted).await }
-    });
+    let buying = start_purchase(client, order(&code, ANSWER_AND_CALLBACK_LOST));
     world.ledger_when(&code, "received=1").await;
     let mut put_back = redis::cmd("RESTORE");
     put_back
@@ -100,11 +94,8 @@ async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     world.check_rarely();
     let gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let buying = tokio::spawn({
-        let code = code.clone();
-        async move { client.purchase_prepaid(order(&code, SLOW)).await }
-    });
+    let client = gateway.client().await;
+    let buying = start_purchase(client, order(&code, SLOW));
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
     let other = PurchasePrepaidRequest {
@@ -129,14 +120,11 @@ async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     world.check_rarely().set("accounts.main.timeout", "2s");
     let gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
-    let buying = tokio::spawn({
-        let code = code.clone();
-        async move { buy(&mut client, &code, ANSWER_AND_CALLBACK_LOST).await }
-    });
+    let client = gateway.client().await;
+    let buying = start_purchase(client, order(&code, ANSWER_AND_CALLBACK_LOST));
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
-    let answer = buying.await.unwrap();
+    let answer = bought(buying.await.unwrap().unwrap().into_inner());
     assert_eq!(answer.state(), State::Confirming, "{answer:#?}");
     let refused = r#"{"transactionstatus":"204"}"#;
     world.misprint(ANSWER_AND_CALLBACK_LOST, refused).await;
@@ -198,11 +186,8 @@ async fn unsent_attempt_does_not_override_attempt_of_another_replica() {
     world.set("accounts.main.url", &url);
     let mut stalls = world.start_gateway().await;
     let code = reference();
-    let mut client = stalls.client().await;
-    let stalled = tokio::spawn({
-        let code = code.clone();
-        async move { client.purchase_prepaid(order(&code, PLAIN)).await }
-    });
+    let client = stalls.client().await;
+    let stalled = start_purchase(client, order(&code, PLAIN));
     let (connection, _) = silent.accept().await.unwrap();
     world.flush_redis().await;
     let mut client = sends.client().await;

@@ -12,8 +12,8 @@ use crate::support::{
     metrics,
     process::PATIENCE,
     world::{
-        Client, Gateway, PENDING_FOR_EVER, StoreKind, World, assert_refused, buy, get, order,
-        reference,
+        Client, Gateway, PENDING_FOR_EVER, SLOW, StoreKind, World, assert_refused,
+        assert_succeeded, bought, buy, get, order, reference, start_purchase,
     },
 };
 
@@ -206,10 +206,7 @@ async fn waiting_purchase_is_answered_after_store_lost_it() {
     let code = reference();
     let mut request = order(&code, PENDING_FOR_EVER);
     request.wait_until = WaitUntil::Final.into();
-    let waiting = tokio::spawn({
-        let mut client = gateway.client().await;
-        async move { client.purchase_prepaid(request).await }
-    });
+    let waiting = start_purchase(gateway.client().await, request);
     until_waiting(&gateway).await;
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     gateway
@@ -287,10 +284,7 @@ async fn watch_continues_over_record_rewritten_by_its_sender() {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
-    let buying = tokio::spawn({
-        let (mut client, code) = (client.clone(), code.clone());
-        async move { buy(&mut client, &code, crate::support::world::SLOW).await }
-    });
+    let buying = start_purchase(client.clone(), order(&code, SLOW));
     world.ledger_when(&code, "received=1").await;
     let mut updates = watch(&mut client, &code, 0).await;
     assert_eq!(next_transaction(&mut updates).await.state(), State::Sending);
@@ -298,6 +292,6 @@ async fn watch_continues_over_record_rewritten_by_its_sender() {
     let settled = next_transaction(&mut updates).await;
     assert_eq!((settled.revision, settled.state()), (2, State::Succeeded));
     assert!(next(&mut updates).await.unwrap().is_none());
-    let bought = tokio::time::timeout(PATIENCE, buying).await;
-    assert_eq!(bought.unwrap().unwrap().state(), State::Succeeded);
+    let answer = tokio::time::timeout(PATIENCE, buying).await.unwrap();
+    assert_succeeded(&bought(answer.unwrap().unwrap().into_inner()));
 }

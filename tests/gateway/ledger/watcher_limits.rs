@@ -12,7 +12,7 @@ use crate::support::{
     process::PATIENCE,
     world::{
         Client, PENDING_FOR_EVER, PLAIN, StoreKind, World, assert_refused, buy, error_info, order,
-        reference,
+        reference, start_purchase,
     },
 };
 
@@ -100,10 +100,7 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
     let code = reference();
     let mut request = order(&code, PENDING_FOR_EVER);
     request.wait_until = WaitUntil::Final.into();
-    let waiting = tokio::spawn({
-        let mut client = gateway.client().await;
-        async move { client.purchase_prepaid(request).await }
-    });
+    let waiting = start_purchase(gateway.client().await, request);
     metrics::until(&gateway, "okebayar_waiters", "", |count| count >= 1.0).await;
     // The waiter is counted before its claim.
     world.ledger_when(&code, "received=1").await;

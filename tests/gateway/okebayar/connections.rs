@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::support::{
     process::PATIENCE,
-    world::{Client, PLAIN, StoreKind, World, bought, order, reference},
+    world::{Client, PLAIN, StoreKind, World, bought, order, reference, start_purchase},
 };
 
 const PURCHASES: usize = 10_000;
@@ -292,9 +292,8 @@ async fn only_http_1_1_is_offered_to_okebayar() {
     let url = format!("https://{}/", listener.local_addr().unwrap());
     world.set("accounts.main.url", &url);
     let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
-    let call =
-        tokio::spawn(async move { client.purchase_prepaid(order(&reference(), PLAIN)).await });
+    let client = gateway.client().await;
+    let call = start_purchase(client, order(&reference(), PLAIN));
     let offered = tokio::time::timeout(PATIENCE, offered_protocols(listener)).await;
     assert_eq!(offered.expect("the gateway never connected"), ["http/1.1"]);
     assert!(call.await.unwrap().is_err(), "nothing was sent");

@@ -11,7 +11,7 @@ use crate::support::{
     process::PATIENCE,
     world::{
         Client, Gateway, PLAIN, SLOW, StoreKind, USER_ID, World, assert_succeeded, bought, buy,
-        get, order, reference,
+        get, order, reference, start_purchase,
     },
 };
 
@@ -105,10 +105,10 @@ async fn outcome_without_store(world: &mut World) -> (Gateway, String) {
         .set("accounts.main.timeout", "10s");
     let mut gateway = world.start_gateway().await;
     let code = reference();
-    let mut client = gateway.client().await;
+    let client = gateway.client().await;
     let mut request = Request::new(order(&code, SLOW));
     request.set_timeout(Duration::from_secs(1));
-    let call = tokio::spawn(async move { client.purchase_prepaid(request).await });
+    let call = start_purchase(client, request);
     world.ledger_when(&code, "received=1").await;
     world.redis.as_ref().unwrap().freeze();
     let is_unstored = |line: &str| line.contains("outcome not stored; retrying").then_some(());

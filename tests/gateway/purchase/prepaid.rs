@@ -14,7 +14,7 @@ use crate::support::{
     process::CANARY_PIN,
     world::{
         DEPOSIT, Gateway, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, USER_ID, World, assert_refused,
-        assert_succeeded, bought, buy, error_info, get, order, reference,
+        assert_succeeded, bought, buy, error_info, get, order, reference, start_purchase,
     },
 };
 
@@ -200,12 +200,9 @@ async fn deadline_returns_known_state_while_purchase_continues() {
 async fn cancelled_call_does_not_stop_purchase(kind: StoreKind) {
     let world = slow_world(kind).await;
     let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
+    let client = gateway.client().await;
     let code = reference();
-    let call = {
-        let request = order(&code, SLOW);
-        tokio::spawn(async move { client.purchase_prepaid(request).await })
-    };
+    let call = start_purchase(client, order(&code, SLOW));
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     call.abort();
     purchase_is_cancelled(&gateway).await;

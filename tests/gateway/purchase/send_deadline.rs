@@ -32,6 +32,7 @@ use crate::support::{
     on_both_stores,
     world::{
         PLAIN, SLOW, StoreKind, World, assert_refused, assert_succeeded, get, order, reference,
+        start_purchase,
     },
 };
 
@@ -150,15 +151,9 @@ async fn frozen_gateway_sends_nothing_after_deadline(kind: StoreKind) {
         .set("store.timeout", "1s");
     let gateway = world.start_gateway().await;
     let (busy, frozen) = (reference(), reference());
-    let first = tokio::spawn({
-        let (mut client, request) = (gateway.client().await, order(&busy, SLOW));
-        async move { client.purchase_prepaid(request).await }
-    });
+    let first = start_purchase(gateway.client().await, order(&busy, SLOW));
     assert_eq!(world.ledger_when(&busy, "received=1").await.received, 1);
-    let second = tokio::spawn({
-        let (mut client, request) = (gateway.client().await, order(&frozen, PLAIN));
-        async move { client.purchase_prepaid(request).await }
-    });
+    let second = start_purchase(gateway.client().await, order(&frozen, PLAIN));
     // The purchase is claimed and waits for the slot of the first one.
     let mut client = gateway.client().await;
     while get(&mut client, &frozen).await.is_err() {}

@@ -15,7 +15,7 @@ use crate::support::{
     process::PATIENCE,
     world::{
         ANSWER_AND_CALLBACK_LOST, BINARY, PLAIN, PRODUCT, StoreKind, World, assert_refused, buy,
-        error_info, get, order, reference,
+        error_info, get, order, reference, start_purchase,
     },
 };
 
@@ -107,12 +107,9 @@ async fn answer_arrives_before_deadline_while_redis_hangs() {
     let mut client = gateway.client().await;
     let (known, code) = (reference(), reference());
     buy(&mut client, &known, PLAIN).await;
-    let call = tokio::spawn({
-        let mut client = client.clone();
-        let mut request = Request::new(order(&code, ANSWER_AND_CALLBACK_LOST));
-        request.set_timeout(Duration::from_secs(4));
-        async move { client.purchase_prepaid(request).await }
-    });
+    let mut request = Request::new(order(&code, ANSWER_AND_CALLBACK_LOST));
+    request.set_timeout(Duration::from_secs(4));
+    let call = start_purchase(client.clone(), request);
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     world.redis.as_ref().unwrap().freeze();
     // Every answer carries our ErrorInfo: the server's time-out, whose error has none, is later.

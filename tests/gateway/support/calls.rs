@@ -7,7 +7,8 @@ use okebayar_gateway::grpc::v1::{
     inquiry_service_client::InquiryServiceClient,
     transaction_service_client::TransactionServiceClient,
 };
-use tonic::{Status, transport::Channel};
+use tokio::task::JoinHandle;
+use tonic::{IntoRequest, Response, Status, transport::Channel};
 use tonic_types::StatusExt;
 
 use super::process::PATIENCE;
@@ -139,6 +140,14 @@ pub async fn buy(client: &mut Client, reference_code: &str, account_number: &str
             .unwrap()
             .into_inner(),
     )
+}
+
+/// Starts a purchase, and returns while it is in flight.
+pub fn start_purchase(
+    mut client: Client,
+    request: impl IntoRequest<PurchasePrepaidRequest> + Send + 'static,
+) -> JoinHandle<Result<Response<PurchasePrepaidResponse>, Status>> {
+    tokio::spawn(async move { client.purchase_prepaid(request).await })
 }
 
 pub fn bought(response: PurchasePrepaidResponse) -> Transaction {
