@@ -2,13 +2,18 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 6] = [
-    "okebayar/gateway/v1/account.proto",
+const FILES: [&str; 11] = [
+    "okebayar/gateway/v1/account_service.proto",
+    "okebayar/gateway/v1/date.proto",
+    "okebayar/gateway/v1/error_reason.proto",
     "okebayar/gateway/v1/field.proto",
     "okebayar/gateway/v1/inquiry.proto",
+    "okebayar/gateway/v1/inquiry_service.proto",
     "okebayar/gateway/v1/money.proto",
-    "okebayar/gateway/v1/notice.proto",
+    "okebayar/gateway/v1/notice_service.proto",
+    "okebayar/gateway/v1/pln.proto",
     "okebayar/gateway/v1/transaction.proto",
+    "okebayar/gateway/v1/transaction_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,6 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         out.join("descriptor.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
+    tonic_prost_build::configure()
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }

@@ -20,7 +20,7 @@ mod support;
 
 use std::sync::Arc;
 
-use okebayar_gateway::grpc::v1::{Reason, State, WaitUntil};
+use okebayar_gateway::grpc::v1::{TransactionReason, TransactionState, WaitUntil};
 use support::world::{
     ANSWER_AND_CALLBACK_LOST, BINARY, CALLBACK_LOST, Client, Gateway, PENDING_THEN_FAILURE,
     PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, WATER, World, assert_succeeded, bought, buy, get,
@@ -32,15 +32,19 @@ const PURCHASES: usize = 600;
 const AT_ONCE: usize = 24;
 
 /// Retries a purchase through the gateways in turn, as a caller does, until it is final.
-async fn buy_somewhere(clients: Vec<Client>, code: String, account_number: &'static str) -> State {
+async fn buy_somewhere(
+    clients: Vec<Client>,
+    code: String,
+    account_number: &'static str,
+) -> TransactionState {
     for turn in 0.. {
         let mut client = clients[turn % clients.len()].clone();
         let mut request = order(&code, account_number);
-        request.set_wait_until(WaitUntil::Final);
+        request.set_wait_until(WaitUntil::Terminal);
         match client.purchase_prepaid(request).await {
             Ok(answer) => {
                 let known = bought(answer.into_inner());
-                if known.r#final {
+                if known.terminal {
                     return known.state();
                 }
             }
@@ -106,9 +110,9 @@ async fn two_releases_share_a_store_during_rollout_and_rollback() {
         let (code, kind, state) = bought.await.unwrap();
         let failed = kind == PENDING_THEN_FAILURE;
         let expected = if failed {
-            State::Failed
+            TransactionState::Failed
         } else {
-            State::Succeeded
+            TransactionState::Succeeded
         };
         assert_eq!(state, expected, "{kind}");
         let ledger = world.ledger(&code).await;
@@ -136,14 +140,14 @@ async fn purchase_quarantined_by_later_release_is_settled_by_earlier_one() {
     let warned = |line: &str| line.contains("may have lost records").then_some(());
     gateway.process.line(warned).await;
     let held = buy(&mut client, &code, PLAIN).await;
-    assert_eq!(held.reason(), Reason::HeldBack, "{held:#?}");
+    assert_eq!(held.reason(), TransactionReason::Quarantined, "{held:#?}");
     gateway.process.signal("-TERM");
     assert!(gateway.process.ended().await.success());
 
     let gateway = world.start_release(&earlier).await;
     let mut client = gateway.client().await;
     let read = get(&mut client, &code).await.unwrap();
-    assert_eq!(read.state(), State::Confirming, "{read:#?}");
+    assert_eq!(read.state(), TransactionState::Confirming, "{read:#?}");
     assert_succeeded(&gateway.until_final(&code).await);
     let ledger = world.ledger(&code).await;
     assert_eq!((ledger.received, ledger.executed), (1, 1));
@@ -163,7 +167,7 @@ async fn bill_inquired_by_one_release_is_paid_by_the_other() {
         let code = reference();
         let mut client = releases[pays].client().await;
         let paid = pay(&mut client, &code, &bill).await.unwrap();
-        assert_eq!(paid.state(), State::Succeeded, "{paid:#?}");
+        assert_eq!(paid.state(), TransactionState::Succeeded, "{paid:#?}");
         // The other release sees that the inquiry is bound.
         let mut client = releases[asks].client().await;
         let again = pay(&mut client, &reference(), &bill).await.unwrap_err();

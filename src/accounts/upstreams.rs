@@ -18,6 +18,8 @@ pub struct Upstream {
     pub callback_trusted: bool,
     /// Use of reference codes that the gateway generates for prepaid inquiries.
     pub own_inquiry_reference: bool,
+    /// Refusal of a `max_price` while the price is unknown.
+    pub unknown_price_refused: bool,
     /// The former names of the account.
     pub formerly: Vec<AccountName>,
 }

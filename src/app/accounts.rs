@@ -48,6 +48,7 @@ pub(super) fn upstreams(
             timeout,
             callback_trusted: settings.callback_trusted,
             own_inquiry_reference: settings.own_inquiry_reference,
+            unknown_price_refused: settings.unknown_price_refused,
             formerly: settings.formerly,
         };
         upstreams.insert(name.clone(), upstream);

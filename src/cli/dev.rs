@@ -181,7 +181,7 @@ async fn buy(address: &str, reference_code: &str) -> Result<()> {
             .context("an update holds no transaction")?;
         show(&latest);
     }
-    if latest.state() != v1::State::Succeeded || !latest.r#final {
+    if latest.state() != v1::TransactionState::Succeeded || !latest.terminal {
         bail!(
             "the purchase ended {}: {}",
             latest.state().as_str_name(),
@@ -201,7 +201,7 @@ fn show(transaction: &v1::Transaction) {
         "{} {}",
         transaction.status_code, transaction.status_meaning
     )];
-    if !transaction.reported_status_code.is_empty() && !transaction.r#final {
+    if !transaction.reported_status_code.is_empty() && !transaction.terminal {
         let code = &transaction.reported_status_code;
         facts.push(format!(
             "a callback reports {code}, to be confirmed by a status check"

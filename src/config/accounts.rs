@@ -36,6 +36,8 @@ pub struct AccountSettings {
     /// Send prepaid inquiries under a reference code that the gateway generates, even if the caller
     /// gives one.
     pub own_inquiry_reference: bool,
+    /// Refuse a `max_price` while the price of the product is unknown.
+    pub unknown_price_refused: bool,
     /// The former names of the account, under which stored transactions may exist.
     pub formerly: Vec<AccountName>,
     /// The settings of the OKEBAYAR client.
@@ -95,6 +97,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         |text| either(text, "caller", "own"),
         "use caller or own",
     );
+    let unknown_price_refused = reader.read(
+        &key("unknown_price"),
+        "allow",
+        |text| either(text, "allow", "refuse"),
+        "use allow or refuse",
+    );
     let json_strings = reader.read(
         &key("json_amounts"),
         "number",
@@ -125,6 +133,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         },
         callback_trusted: callback_trusted?,
         own_inquiry_reference: own_inquiry_reference?,
+        unknown_price_refused: unknown_price_refused?,
         formerly: formerly?,
         account: Account {
             format: format?,

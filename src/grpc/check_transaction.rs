@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     context::{RpcContext, RpcResult},
-    contract::v1,
+    contract::v1::{self, ErrorReason},
     deadline,
     status::too_many,
     store_errors, transaction_lookup, transaction_message,
@@ -39,7 +39,12 @@ pub(super) async fn handle(
 
 fn to_status(error: &CheckError) -> Status {
     match error {
-        CheckError::TooManyWaiting => too_many("TOO_MANY_WAITERS", Sent::Maybe, &error.to_string()),
+        CheckError::TooManyWaiting => too_many(
+            ErrorReason::TooManyWaiters,
+            "limits.waiters",
+            Sent::Maybe,
+            &error.to_string(),
+        ),
         CheckError::Lost => transaction_lookup::not_found(true),
         CheckError::Store(error) => store_errors::to_status(error),
     }

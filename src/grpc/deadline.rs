@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use tokio::time::Instant;
 use tonic::{Code, Status, metadata::MetadataMap};
 
+use super::contract::v1::ErrorReason;
 use super::status::status;
 use crate::purchase::Sent;
 
@@ -80,7 +81,7 @@ pub(super) async fn enforce<T>(
 pub(super) fn too_short() -> Status {
     let message = "the store did not answer before the deadline; call again with the same \
                    reference code and a later deadline";
-    let (code, reason) = (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT");
+    let (code, reason) = (Code::DeadlineExceeded, ErrorReason::DeadlineTooShort);
     status(code, reason, Sent::Maybe, message)
 }
 
@@ -88,6 +89,6 @@ pub(super) fn too_short() -> Status {
 pub(super) fn unreadable() -> Status {
     let message = "the deadline (grpc-timeout) cannot be parsed; give 1 to 8 digits and a unit \
                    (H, M, S, m, u or n), or no deadline";
-    let (code, reason) = (Code::InvalidArgument, "DEADLINE_UNREADABLE");
+    let (code, reason) = (Code::InvalidArgument, ErrorReason::DeadlineUnreadable);
     status(code, reason, Sent::Maybe, message)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     contract::v1::{self, inquiry::Detail},
-    value_messages::{field, money, text_or_empty, timestamp},
+    value_messages::{date, field, money, text_or_empty, timestamp},
 };
 use crate::queries::{InquiryResult, PlnBill, PlnPostpaid, PlnPrepaid};
 
@@ -62,43 +62,43 @@ pub(super) fn build(found: InquiryResult) -> v1::Inquiry {
 
 fn pln_prepaid(token: PlnPrepaid) -> v1::PlnPrepaid {
     v1::PlnPrepaid {
-        id_pelanggan: token.id_pelanggan,
-        no_meter: token.no_meter,
-        nama_pelanggan: token.nama_pelanggan,
-        tarif_daya: token.tarif_daya,
-        tarif: token.tarif,
-        kategori_daya: token.kategori_daya,
-        no_ref_pln: token.no_ref_pln,
-        no_ref_vendor: token.no_ref_vendor,
-        kode_distribusi: token.kode_distribusi,
-        upj: token.upj,
-        upj_phone: token.upj_phone,
-        kwh_limit: token.kwh_limit,
-        token_unsold1: token.token_unsold1,
-        token_unsold2: token.token_unsold2,
+        customer_id: token.customer_id,
+        meter_number: token.meter_number,
+        customer_name: token.customer_name,
+        tariff_and_power: token.tariff_and_power,
+        tariff: token.tariff,
+        power_category: token.power_category,
+        pln_reference: token.pln_reference,
+        vendor_reference: token.vendor_reference,
+        distribution_code: token.distribution_code,
+        service_unit: token.service_unit,
+        service_unit_phone: token.service_unit_phone,
+        energy_limit_kwh: token.energy_limit_kwh,
+        unsold_token1: token.unsold_token1,
+        unsold_token2: token.unsold_token2,
     }
 }
 
 fn pln_postpaid(from: PlnPostpaid) -> v1::PlnPostpaid {
     let subscriber = from.subscriber;
     v1::PlnPostpaid {
-        caid: subscriber.caid,
+        collecting_agent_id: subscriber.collecting_agent_id,
         subscriber_id: subscriber.subscriber_id,
         billing_status: subscriber.billing_status,
-        payment_status: subscriber.payment_status,
-        total_month_outstanding: subscriber.total_month_outstanding,
-        sw_reference_id: subscriber.sw_reference_id,
+        payments_due: from.payments_due.map(i32::from),
+        months_outstanding: from.months_outstanding.map(i32::from),
+        switch_reference: subscriber.switch_reference,
         subscriber_name: subscriber.subscriber_name,
         service_unit: subscriber.service_unit,
         service_unit_phone: subscriber.service_unit_phone,
-        subscriber_segmentation: subscriber.subscriber_segmentation,
-        subscriber_category: subscriber.subscriber_category,
-        alamat: subscriber.alamat,
-        pln_npwp: subscriber.pln_npwp,
-        subscriber_npwp: subscriber.subscriber_npwp,
-        info: subscriber.info,
-        total_admin_charge: from.total_admin_charge.map(money),
-        total_rptag: from.total_rptag.map(money),
+        tariff: subscriber.tariff,
+        power: subscriber.power,
+        address: subscriber.address,
+        pln_tax_number: subscriber.pln_tax_number,
+        subscriber_tax_number: subscriber.subscriber_tax_number,
+        receipt_text: subscriber.receipt_text,
+        total_admin_fee: from.total_admin_fee.map(money),
+        total_amount: from.total_amount.map(money),
         bills: from.bills.into_iter().map(pln_bill).collect(),
     }
 }
@@ -106,10 +106,10 @@ fn pln_postpaid(from: PlnPostpaid) -> v1::PlnPostpaid {
 fn pln_bill(bill: PlnBill) -> v1::PlnBill {
     let [one, two, three] = bill.readings;
     v1::PlnBill {
-        blth: bill.blth,
-        due_date: bill.due_date,
-        meter_read_date: bill.meter_read_date,
-        rptag: bill.rptag.map(money),
+        billing_period: bill.billing_period.map(date),
+        due_date: bill.due_date.map(date),
+        meter_reading_date: bill.meter_reading_date.map(date),
+        amount: bill.amount.map(money),
         incentive: bill.incentive.map(money),
         value_added_tax: bill.value_added_tax.map(money),
         penalty_fee: bill.penalty_fee.map(money),

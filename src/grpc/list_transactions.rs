@@ -35,6 +35,7 @@ pub(super) async fn handle(
         next_page_token: next
             .map(|next| page::encode_token(&scope, next))
             .unwrap_or_default(),
+        watch_cursor: String::new(),
     }))
 }
 
@@ -69,7 +70,7 @@ fn parse(
 fn parse_states(states: &[i32], violations: &mut Violations) -> Vec<&'static str> {
     let mut found = Vec::new();
     for state in states {
-        let name = v1::State::try_from(*state)
+        let name = v1::TransactionState::try_from(*state)
             .map(|state| state.as_str_name().trim_start_matches("STATE_"));
         let known = State::NAMES.into_iter().find(|known| Ok(*known) == name);
         if known.is_none() {

@@ -6,15 +6,14 @@ use super::{
     account_field,
     context::{RpcContext, RpcResult},
     contract::v1,
-    deadline, purchase_call, transaction_message,
+    deadline,
+    purchase_call::{CallTerms, PurchaseCall},
+    transaction_message,
     value_messages::amount,
     violations::Violations,
 };
-use crate::{
-    ledger::WaitUntil,
-    transaction::{
-        AccountNumber, BillGuards, Contents, InquiryCode, Intent, ReferenceCode, TransactionKey,
-    },
+use crate::transaction::{
+    AccountNumber, BillGuards, Contents, InquiryCode, ReferenceCode, TransactionKey,
 };
 
 /// The most transactions that a payment acknowledges. The store keeps as many for one bill.
@@ -26,18 +25,15 @@ pub(super) async fn handle(
     request: Request<v1::PayPostpaidRequest>,
 ) -> RpcResult<v1::PayPostpaidResponse> {
     let caller_deadline = deadline::of(request.metadata());
-    let (intent, until) = parse(context, request.into_inner())?;
-    let payment = purchase_call::execute(context, intent, until, caller_deadline).await?;
+    let call = parse(context, request.into_inner())?;
+    let (transaction, replayed) = call.execute(context, caller_deadline).await?;
     Ok(Response::new(v1::PayPostpaidResponse {
-        transaction: Some(transaction_message::build(&payment.transaction)),
-        replayed: payment.replayed,
+        transaction: transaction.map(|found| transaction_message::build(&found)),
+        replayed,
     }))
 }
 
-fn parse(
-    context: &RpcContext,
-    request: v1::PayPostpaidRequest,
-) -> Result<(Intent, WaitUntil), Status> {
+fn parse(context: &RpcContext, request: v1::PayPostpaidRequest) -> Result<PurchaseCall, Status> {
     let mut violations = Violations::about(&request.reference_code);
     let account = account_field::optional(&request.account, &mut violations);
     let reference = violations.required(
@@ -54,9 +50,15 @@ fn parse(
     });
     let acknowledged =
         parse_acknowledged(&request.acknowledged_open_reference_codes, &mut violations);
-    let until = purchase_call::parse_wait_until(request.wait_until, &mut violations);
-    match (reference, inquiry, until) {
-        (Some(reference), Some(inquiry_code), Some(until)) if violations.is_empty() => {
+    let terms = CallTerms::parse(
+        request.wait_until,
+        request.expire_time.as_ref(),
+        request.labels,
+        request.validate_only,
+        &mut violations,
+    );
+    match (reference, inquiry, terms) {
+        (Some(reference), Some(inquiry_code), Some(terms)) if violations.is_empty() => {
             let contents = Contents::PayPostpaid {
                 inquiry_code,
                 total,
@@ -65,8 +67,9 @@ fn parse(
                 account_number,
                 acknowledged,
             };
-            let intent = purchase_call::intent(context, account, reference, contents, bill);
-            Ok((intent, until))
+            Ok(PurchaseCall::new(
+                context, account, reference, contents, bill, terms,
+            ))
         }
         _ => Err(violations.into_status()),
     }

@@ -3,6 +3,7 @@
 use tonic::{Code, Status};
 
 use super::{
+    contract::v1::ErrorReason,
     deadline,
     status::{StatusBuilder, overloaded, sold_by_inquiry, status},
     store_errors,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     purchase::{Holder, PurchaseError, Sent},
-    transaction::{NotPayable, NotSent},
+    transaction::{NextStep, NotPayable, NotSent},
 };
 
 /// Maps the error of a purchase or payment call.
@@ -26,94 +27,130 @@ pub(super) fn to_status(error: &PurchaseError) -> Status {
             &format!("{message}; give the account that inquired"),
             sent,
         ),
-        PurchaseError::OtherContents { .. } => {
+        PurchaseError::OtherContents { field, .. } => {
             let message =
                 format!("{message}; read the stored transaction before you decide anything");
-            status(Code::AlreadyExists, "REFERENCE_CODE_REUSED", sent, message)
+            let reason = ErrorReason::ReferenceCodeReused;
+            StatusBuilder::new(Code::AlreadyExists, reason, sent, message)
+                .metadata("field", *field)
+                .build()
         }
-        PurchaseError::NoSuchInquiry => status(Code::NotFound, "INQUIRY_NOT_FOUND", sent, message),
-        PurchaseError::NotPayable(why) => precondition(not_payable(why), sent, message),
+        PurchaseError::NoSuchInquiry => {
+            status(Code::NotFound, ErrorReason::InquiryNotFound, sent, message)
+        }
+        PurchaseError::NotPayable(why) => not_payable(why, sent, message),
         PurchaseError::InquiryAlreadyUsed {
             reference_code,
             holder,
         } => {
-            let open = (*holder == Holder::Open).then_some(reference_code);
-            bill_conflict("INQUIRY_ALREADY_USED", sent, message, open)
+            let reason = ErrorReason::InquiryAlreadyUsed;
+            let builder = other_transaction(reason, sent, message, reference_code);
+            match holder {
+                Holder::Open | Holder::Settled => builder,
+                Holder::Unclaimed => builder.next_step(NextStep::InquireAgain),
+            }
+            .build()
         }
         PurchaseError::SoldByInquiry { reference_code } => {
-            sold_by_inquiry(message, [("reference_code", reference_code.clone())])
+            sold_by_inquiry(message, [("other_reference_code", reference_code.clone())])
         }
         PurchaseError::BillPaymentOpen { reference_code } => {
-            bill_conflict("BILL_PAYMENT_OPEN", sent, message, Some(reference_code))
+            let reason = ErrorReason::BillPaymentOpen;
+            other_transaction(reason, sent, message, reference_code).build()
         }
-        PurchaseError::InquiryOutdated { .. } => precondition("INQUIRY_OUTDATED", sent, message),
+        PurchaseError::InquiryOutdated { reference_code, .. } => {
+            let reason = ErrorReason::InquiryOutdated;
+            other_transaction(reason, sent, message, reference_code).build()
+        }
+        PurchaseError::Expired(_) => precondition(ErrorReason::Expired, sent, message),
+        PurchaseError::PriceTooHigh { price, max_price } => {
+            let (code, reason) = (Code::FailedPrecondition, ErrorReason::PriceTooHigh);
+            StatusBuilder::new(code, reason, sent, message)
+                .metadata("price", price.to_string())
+                .metadata("max_price", max_price.to_string())
+                .build()
+        }
+        PurchaseError::PriceUnknown => precondition(ErrorReason::PriceUnknown, sent, message),
         PurchaseError::MayBeForgotten(_) => {
             let message = format!(
                 "{message}; have OKEBAYAR confirm the status of the reference code before you retry"
             );
-            precondition("MAY_BE_FORGOTTEN", sent, message)
+            precondition(ErrorReason::MayBeForgotten, sent, message)
         }
-        PurchaseError::Overloaded(_) | PurchaseError::NothingSent(NotSent::Overloaded) => {
-            overloaded(sent, message)
-        }
+        PurchaseError::Overloaded { limit, .. } => overloaded(limit, sent, message),
         PurchaseError::Overtaken => {
             let message = format!("{message}; call again with the same reference code");
-            status(Code::Aborted, "REFERENCE_CODE_CONTENDED", sent, message)
+            let reason = ErrorReason::ReferenceCodeContended;
+            status(Code::Aborted, reason, sent, message)
         }
-        PurchaseError::NothingSent(NotSent::Unreachable) => {
-            unavailable("OKEBAYAR_UNREACHABLE", sent, &message)
-        }
-        PurchaseError::NothingSent(NotSent::Quarantined) => {
-            unavailable("NOT_RECEIVED", sent, &message)
-        }
-        PurchaseError::NothingSent(NotSent::ClaimLost) | PurchaseError::StoreUnfit(_) => {
-            unavailable("STORE_UNAVAILABLE", sent, &message)
-        }
+        PurchaseError::NothingSent(why) => nothing_sent(*why, sent, message),
+        PurchaseError::StoreUnfit(_) => unavailable(ErrorReason::StoreUnavailable, sent, &message),
         PurchaseError::NotClaimed(error) => {
             let (code, reason, problem) = store_errors::problem(error);
             let message = format!("{problem}; call again with the same reference code");
             status(code, reason, sent, message)
         }
-        PurchaseError::Stopping(_) => unavailable("GATEWAY_STOPPING", sent, &message),
+        PurchaseError::Stopping(_) => unavailable(ErrorReason::GatewayStopping, sent, &message),
         PurchaseError::OutOfTime => deadline::too_short(),
         PurchaseError::OutcomeUnreadable(_) => {
             let message = format!("{message}; call again with the same reference code");
-            status(Code::Unknown, "OUTCOME_UNREADABLE", sent, message)
+            let reason = ErrorReason::OutcomeUnreadable;
+            StatusBuilder::new(Code::Unavailable, reason, sent, message)
+                .retryable()
+                .build()
         }
     }
 }
 
-fn not_payable(why: &NotPayable) -> &'static str {
+/// Maps the reason why an attempt sent nothing.
+fn nothing_sent(why: NotSent, sent: Sent, message: String) -> Status {
     match why {
-        NotPayable::Expired => "INQUIRY_EXPIRED",
-        NotPayable::OtherContents(_) => "INQUIRY_MISMATCH",
-        NotPayable::TotalUnknown => "TOTAL_UNKNOWN",
-        NotPayable::Unsendable(_) => "INQUIRY_UNSENDABLE",
-        NotPayable::OtherTotal(_) => "TOTAL_MISMATCH",
-        NotPayable::Ambiguous => "AMBIGUOUS_INQUIRY",
+        NotSent::Overloaded => overloaded("limits.queue_timeout", sent, message),
+        NotSent::Expired => precondition(ErrorReason::Expired, sent, message),
+        NotSent::Unreachable => unavailable(ErrorReason::OkebayarUnreachable, sent, &message),
+        NotSent::Quarantined => unavailable(ErrorReason::NotReceived, sent, &message),
+        NotSent::SaleSuspected => unavailable(ErrorReason::SaleSuspected, sent, &message),
+        NotSent::ClaimLost => unavailable(ErrorReason::ClaimUnconfirmed, sent, &message),
     }
 }
 
-fn precondition(reason: &'static str, sent: Sent, message: String) -> Status {
+/// Maps the reason why an inquiry cannot be bought or paid.
+fn not_payable(why: &NotPayable, sent: Sent, message: String) -> Status {
+    let code = Code::FailedPrecondition;
+    let build = |reason| StatusBuilder::new(code, reason, sent, message);
+    match why {
+        NotPayable::Expired => build(ErrorReason::InquiryExpired),
+        NotPayable::OtherContents(field) => {
+            build(ErrorReason::InquiryMismatch).metadata("field", field.replace(' ', "_"))
+        }
+        NotPayable::TotalUnknown => build(ErrorReason::TotalUnknown),
+        NotPayable::Unsendable(field) => {
+            build(ErrorReason::InquiryUnsendable).metadata("field", *field)
+        }
+        NotPayable::OtherTotal(total) => {
+            build(ErrorReason::TotalMismatch).metadata("total", total.to_string())
+        }
+        NotPayable::Ambiguous => build(ErrorReason::InquiryAmbiguous),
+    }
+    .build()
+}
+
+fn precondition(reason: ErrorReason, sent: Sent, message: String) -> Status {
     status(Code::FailedPrecondition, reason, sent, message)
 }
 
-/// Builds the error of a payment that another payment of its bill excludes. The metadata name
-/// the other payment if it is open.
-fn bill_conflict(
-    reason: &'static str,
+/// Starts the error of a call that another transaction excludes. The metadata name it.
+fn other_transaction(
+    reason: ErrorReason,
     sent: Sent,
     message: String,
-    open: Option<&String>,
-) -> Status {
-    let mut builder = StatusBuilder::new(Code::FailedPrecondition, reason, sent, message);
-    if let Some(reference_code) = open {
-        builder = builder.metadata("open_reference_code", reference_code.as_str());
-    }
-    builder.build()
+    reference_code: &str,
+) -> StatusBuilder {
+    StatusBuilder::new(Code::FailedPrecondition, reason, sent, message)
+        .metadata("other_reference_code", reference_code)
 }
 
-fn unavailable(reason: &'static str, sent: Sent, message: &str) -> Status {
+fn unavailable(reason: ErrorReason, sent: Sent, message: &str) -> Status {
     let message = format!("{message}; call again with the same reference code");
     status(Code::Unavailable, reason, sent, message)
 }

@@ -3,8 +3,10 @@
 
 use tonic::{Code, Status};
 
+use super::contract::v1::ErrorReason;
 use super::{
     account_field::NO_SUCH_ACCOUNT,
+    reason_message,
     status::{StatusBuilder, overloaded, sold_by_inquiry, status},
     store_errors,
     violations::invalid_field,
@@ -12,6 +14,7 @@ use super::{
 use crate::{
     purchase::Sent,
     queries::{QueryFailure, Refusal},
+    transaction::StatusCode,
 };
 
 /// Maps the error of a query. `sent` is for errors before the request reached OKEBAYAR: an
@@ -21,27 +24,37 @@ pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
     let message = error.to_string();
     match error {
         QueryFailure::NoSuchAccount => invalid_field("account", NO_SUCH_ACCOUNT, sent),
-        QueryFailure::Overloaded => overloaded(sent, message),
-        QueryFailure::Unreachable(_) => {
-            status(Code::Unavailable, "OKEBAYAR_UNREACHABLE", sent, message)
-        }
+        QueryFailure::Overloaded => overloaded("limits.sending", sent, message),
+        QueryFailure::Unreachable(_) => status(
+            Code::Unavailable,
+            ErrorReason::OkebayarUnreachable,
+            sent,
+            message,
+        ),
         QueryFailure::StoreUnavailable(error) => store_errors::to_status(error),
         QueryFailure::NotStored(error) => {
             let (_, _, problem) = store_errors::problem(error);
             let message = format!("the inquiry could not be stored: {problem}; inquire again");
-            status(Code::Unavailable, "STORE_UNAVAILABLE", Sent::Maybe, message)
+            status(
+                Code::Unavailable,
+                ErrorReason::StoreUnavailable,
+                Sent::Maybe,
+                message,
+            )
         }
         QueryFailure::TooManyUnderCode(_) => {
-            let reason = "INQUIRY_CODE_CROWDED";
+            let reason = ErrorReason::InquiryCodeCrowded;
             status(Code::Unavailable, reason, Sent::Maybe, message)
         }
-        QueryFailure::NoAnswer(_) => {
-            status(Code::Unavailable, "NO_USABLE_ANSWER", Sent::Maybe, message)
-        }
+        QueryFailure::NoAnswer(_) => status(
+            Code::Unavailable,
+            ErrorReason::NoUsableAnswer,
+            Sent::Maybe,
+            message,
+        ),
         QueryFailure::SoldInstead(sale) => {
             let texts = [
-                ("reference_code", Some(sale.reference_code.clone())),
-                ("status_code", sale.code.map(|code| code.to_string())),
+                ("other_reference_code", Some(sale.reference_code.clone())),
                 ("price", sale.price.map(|price| price.to_string())),
             ];
             let known = texts
@@ -50,7 +63,7 @@ pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
             sold_by_inquiry(message, known)
         }
         QueryFailure::Refused { code, refusal } => {
-            let (grpc_code, reason) = refused(*refusal);
+            let (grpc_code, reason) = refused(*refusal, *code);
             StatusBuilder::new(grpc_code, reason, Sent::Maybe, message)
                 .metadata("status_code", code.to_string())
                 .build()
@@ -60,14 +73,42 @@ pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
 
 /// Returns the code and reason of a refusal by OKEBAYAR. A refusal of the gateway's own
 /// credentials is not UNAUTHENTICATED: the caller would look for a fault in its own.
-fn refused(refusal: Refusal) -> (Code, &'static str) {
-    match refusal {
-        Refusal::NotFound => (Code::NotFound, "NOT_FOUND"),
-        Refusal::WrongData => (Code::InvalidArgument, "WRONG_DATA"),
-        Refusal::Precondition => (Code::FailedPrecondition, "REFUSED"),
-        Refusal::GatewayCredentials => (Code::FailedPrecondition, "GATEWAY_CREDENTIALS"),
-        Refusal::Unavailable => (Code::Unavailable, "OKEBAYAR_UNWELL"),
-        Refusal::Aborted => (Code::Aborted, "REFERENCE_CODE_REFUSED"),
-        Refusal::Internal => (Code::Internal, "UNEXPECTED_ANSWER"),
+fn refused(refusal: Refusal, code: StatusCode) -> (Code, ErrorReason) {
+    let (grpc_code, general) = match refusal {
+        Refusal::NotFound => (Code::NotFound, ErrorReason::BillNotFound),
+        Refusal::WrongData => (Code::InvalidArgument, ErrorReason::WrongDate),
+        Refusal::Precondition => (Code::FailedPrecondition, ErrorReason::UnexpectedAnswer),
+        Refusal::GatewayCredentials => (Code::FailedPrecondition, ErrorReason::GatewayCredentials),
+        Refusal::Unavailable => (Code::Unavailable, ErrorReason::OkebayarUnwell),
+        Refusal::Aborted => (Code::Aborted, ErrorReason::ReferenceCodeRefused),
+        Refusal::Internal => (Code::Internal, ErrorReason::UnexpectedAnswer),
+    };
+    let documented = code.entry().documented_reason();
+    let reason = documented.and_then(|why| {
+        let reason = reason_message::failure(why, Some(code));
+        let name = reason.as_str_name().strip_prefix("TRANSACTION_REASON_")?;
+        ErrorReason::from_str_name(&format!("ERROR_REASON_{name}"))
+    });
+    (grpc_code, reason.unwrap_or(general))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A code with a documented reason has the same name in both enums of the contract.
+    #[test]
+    fn each_documented_reason_has_an_error_reason_of_the_same_name() {
+        for number in 200..=999 {
+            let code = StatusCode::read(&number.to_string()).unwrap();
+            let Some(why) = code.entry().documented_reason() else {
+                continue;
+            };
+            let expected = reason_message::failure(why, Some(code)).as_str_name();
+            let expected = expected.trim_start_matches("TRANSACTION_REASON_");
+            let (_, reason) = refused(Refusal::Internal, code);
+            let name = super::super::error_reason::name(reason);
+            assert_eq!(name, expected, "{code}");
+        }
     }
 }

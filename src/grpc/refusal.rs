@@ -15,6 +15,7 @@ use axum::http::{Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
+use super::contract::v1::ErrorReason;
 use super::{deadline, status::status};
 use crate::purchase::Sent;
 
@@ -95,21 +96,25 @@ fn to_status(refusal: &Status) -> Status {
     let (code, reason, remedy) = match refusal.code() {
         Code::OutOfRange => (
             Code::ResourceExhausted,
-            "REQUEST_TOO_LARGE",
+            ErrorReason::RequestTooLarge,
             "the request is too long; shorten its fields",
         ),
         Code::Internal => (
             Code::InvalidArgument,
-            "REQUEST_UNREADABLE",
+            ErrorReason::RequestUnreadable,
             "the request cannot be decoded; send the message that the contract defines",
         ),
         Code::Unimplemented => (
             Code::Unimplemented,
-            "METHOD_UNKNOWN",
+            ErrorReason::MethodUnknown,
             "the method or its compression is not supported; compare with the contract that \
              the gateway serves (reflection)",
         ),
-        other => (other, "REFUSED_BY_SERVER", "the server refused the call"),
+        other => (
+            other,
+            ErrorReason::RefusedByServer,
+            "the server refused the call",
+        ),
     };
     let message = match refusal.message() {
         "" => remedy.to_owned(),

@@ -6,7 +6,7 @@ use tracing::info;
 use super::{
     account_field,
     context::{RpcContext, RpcResult},
-    contract::v1,
+    contract::v1::{self, ErrorReason},
     deadline,
     status::{StatusBuilder, status},
     store_errors, transaction_lookup, transaction_message,
@@ -88,11 +88,11 @@ fn parse(request: v1::ResolveTransactionRequest) -> Result<(TransactionRef, Ruli
 }
 
 fn parse_resolution(value: i32, violations: &mut Violations) -> Option<Verdict> {
-    match v1::Resolution::try_from(value) {
-        Ok(v1::Resolution::Succeeded) => Some(Verdict::Succeeded),
-        Ok(v1::Resolution::Failed) => Some(Verdict::Failed),
-        Ok(v1::Resolution::Reversed) => Some(Verdict::Reversed),
-        Ok(v1::Resolution::Unspecified) | Err(_) => {
+    match v1::TransactionResolution::try_from(value) {
+        Ok(v1::TransactionResolution::Succeeded) => Some(Verdict::Succeeded),
+        Ok(v1::TransactionResolution::Failed) => Some(Verdict::Failed),
+        Ok(v1::TransactionResolution::Reversed) => Some(Verdict::Reversed),
+        Ok(v1::TransactionResolution::Unspecified) | Err(_) => {
             violations.add(
                 "resolution",
                 "it is missing; give SUCCEEDED, FAILED or REVERSED",
@@ -130,13 +130,16 @@ fn to_status(error: &ResolveError) -> Status {
     let message = error.to_string();
     match error {
         ResolveError::NotFound => transaction_lookup::not_found(true),
-        ResolveError::CannotResolve(CannotResolve::Changed(revision)) => {
-            StatusBuilder::new(Code::Aborted, "REVISION_CHANGED", Sent::Maybe, message)
-                .metadata("revision", revision.to_string())
-                .build()
-        }
+        ResolveError::CannotResolve(CannotResolve::Changed(revision)) => StatusBuilder::new(
+            Code::Aborted,
+            ErrorReason::RevisionChanged,
+            Sent::Maybe,
+            message,
+        )
+        .metadata("revision", revision.to_string())
+        .build(),
         ResolveError::CannotResolve(CannotResolve::WrongState(_)) => {
-            let (code, reason) = (Code::FailedPrecondition, "NOT_RESOLVABLE");
+            let (code, reason) = (Code::FailedPrecondition, ErrorReason::NotResolvable);
             status(code, reason, Sent::Maybe, message)
         }
         ResolveError::Store(error) => store_errors::to_status(error),

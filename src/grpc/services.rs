@@ -9,9 +9,9 @@ use super::{
         self, account_service_server::AccountService, inquiry_service_server::InquiryService,
         notice_service_server::NoticeService, transaction_service_server::TransactionService,
     },
-    echo, get_balance, get_transaction, inquire_postpaid, inquire_prepaid, list_notices,
-    list_orphan_callbacks, list_transactions, pay_postpaid, purchase_prepaid, resolve_transaction,
-    watch_transaction, watch_transactions,
+    echo, get_balance, get_inquiry, get_transaction, inquire_postpaid, inquire_prepaid,
+    list_notices, list_orphan_callbacks, list_transactions, pay_postpaid, purchase_prepaid,
+    resolve_transaction, watch_transaction, watch_transactions,
 };
 use crate::gateway::Gateway;
 
@@ -104,6 +104,13 @@ impl InquiryService for GrpcServices {
         request: Request<v1::InquirePostpaidRequest>,
     ) -> RpcResult<v1::InquirePostpaidResponse> {
         inquire_postpaid::handle(&self.0, request).await
+    }
+
+    async fn get_inquiry(
+        &self,
+        request: Request<v1::GetInquiryRequest>,
+    ) -> RpcResult<v1::GetInquiryResponse> {
+        get_inquiry::handle(&self.0, request).await
     }
 }
 

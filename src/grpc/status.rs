@@ -10,7 +10,8 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::purchase::Sent;
+use super::{contract::v1::ErrorReason, error_reason, next_step_message};
+use crate::{purchase::Sent, transaction::NextStep};
 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
@@ -21,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A status under construction, always with an `ErrorInfo` that holds its reason and `sent`.
 pub(super) struct StatusBuilder {
     code: Code,
-    reason: &'static str,
+    reason: ErrorReason,
     message: String,
     details: ErrorDetails,
     metadata: HashMap<String, String>,
@@ -31,7 +32,7 @@ impl StatusBuilder {
     /// Starts a status.
     pub(super) fn new(
         code: Code,
-        reason: &'static str,
+        reason: ErrorReason,
         sent: Sent,
         message: impl Into<String>,
     ) -> Self {
@@ -39,12 +40,17 @@ impl StatusBuilder {
             Sent::No => "no",
             Sent::Maybe => "maybe",
         };
+        let mut metadata = HashMap::from([("sent".to_owned(), sent.to_owned())]);
+        if let Some(step) = error_reason::next_step(reason) {
+            let step = next_step_message::name(step).to_owned();
+            metadata.insert("next_step".to_owned(), step);
+        }
         Self {
             code,
             reason,
             message: message.into(),
             details: ErrorDetails::new(),
-            metadata: HashMap::from([("sent".to_owned(), sent.to_owned())]),
+            metadata,
         }
     }
 
@@ -52,6 +58,11 @@ impl StatusBuilder {
     pub(super) fn metadata(mut self, name: &str, value: impl Into<String>) -> Self {
         self.metadata.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Replaces the next step that follows from the reason.
+    pub(super) fn next_step(self, step: NextStep) -> Self {
+        self.metadata("next_step", next_step_message::name(step))
     }
 
     /// Adds a `BadRequest` with these violations.
@@ -69,7 +80,7 @@ impl StatusBuilder {
     /// Builds the status.
     pub(super) fn build(mut self) -> Status {
         self.details
-            .set_error_info(self.reason, ERROR_DOMAIN, self.metadata);
+            .set_error_info(error_reason::name(self.reason), ERROR_DOMAIN, self.metadata);
         Status::with_error_details(self.code, self.message, self.details)
     }
 }
@@ -77,35 +88,36 @@ impl StatusBuilder {
 /// Builds a status without further details.
 pub(super) fn status(
     code: Code,
-    reason: &'static str,
+    reason: ErrorReason,
     sent: Sent,
     message: impl Into<String>,
 ) -> Status {
     StatusBuilder::new(code, reason, sent, message).build()
 }
 
-/// Builds `RESOURCE_EXHAUSTED` with a `RetryInfo`.
-pub(super) fn resource_exhausted(
-    reason: &'static str,
+/// Builds `RESOURCE_EXHAUSTED` with a `RetryInfo`; `limit` names the limit that is reached.
+fn resource_exhausted(
+    reason: ErrorReason,
+    limit: &str,
     sent: Sent,
     message: impl Into<String>,
 ) -> Status {
     StatusBuilder::new(Code::ResourceExhausted, reason, sent, message)
+        .metadata("limit", limit)
         .retryable()
         .build()
 }
 
 /// Builds `RESOURCE_EXHAUSTED` for a purchase or query that finds its queue full.
-pub(super) fn overloaded(sent: Sent, message: String) -> Status {
-    resource_exhausted("OVERLOADED", sent, message)
+pub(super) fn overloaded(limit: &str, sent: Sent, message: String) -> Status {
+    resource_exhausted(ErrorReason::Overloaded, limit, sent, message)
 }
 
 /// Builds `RESOURCE_EXHAUSTED` for a call beyond the limit of watchers or waiters. The store
 /// was not read.
-pub(super) fn too_many(reason: &'static str, sent: Sent, message: &str) -> Status {
-    let message =
-        format!("{message}; retry later, or raise the limit (limits.watchers, limits.waiters)");
-    resource_exhausted(reason, sent, message)
+pub(super) fn too_many(reason: ErrorReason, limit: &str, sent: Sent, message: &str) -> Status {
+    let message = format!("{message}; retry later, or raise the limit ({limit})");
+    resource_exhausted(reason, limit, sent, message)
 }
 
 /// Builds the error that OKEBAYAR may have sold an inquiry, for the inquiry itself and for
@@ -114,7 +126,10 @@ pub(super) fn sold_by_inquiry(
     message: String,
     metadata: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Status {
-    let (code, reason) = (Code::FailedPrecondition, "INQUIRY_ANSWERED_AS_PURCHASE");
+    let (code, reason) = (
+        Code::FailedPrecondition,
+        ErrorReason::InquiryAnsweredAsPurchase,
+    );
     let mut builder = StatusBuilder::new(code, reason, Sent::Maybe, message);
     for (name, value) in metadata {
         builder = builder.metadata(name, value);

@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use super::contract::v1::ErrorReason;
 use super::status::status;
 use crate::{purchase::Sent, store::StoreError};
 
@@ -18,21 +19,21 @@ pub(super) fn to_status(error: &StoreError) -> Status {
 
 /// Returns the code, reason and message of a store error. The message does not quote the
 /// store's client.
-pub(super) fn problem(error: &StoreError) -> (Code, &'static str, &'static str) {
+pub(super) fn problem(error: &StoreError) -> (Code, ErrorReason, &'static str) {
     match error {
         StoreError::Corrupt { .. } => (
             Code::DataLoss,
-            "RECORD_CORRUPT",
+            ErrorReason::RecordCorrupt,
             "the stored record of this reference code cannot be read; an operator must inspect it",
         ),
         StoreError::Unavailable(_) | StoreError::Indeterminate(_) => (
             Code::Unavailable,
-            "STORE_UNAVAILABLE",
+            ErrorReason::StoreUnavailable,
             "the store does not answer",
         ),
         StoreError::Unsuitable(_) => (
             Code::Unavailable,
-            "STORE_UNAVAILABLE",
+            ErrorReason::StoreUnavailable,
             "the store must not be used in its present state; an operator must inspect it",
         ),
     }

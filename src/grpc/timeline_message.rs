@@ -25,7 +25,7 @@ pub(super) fn build(transaction: &Transaction) -> Vec<v1::Evidence> {
 fn quarantined(attempt: &QuarantinedAttempt) -> v1::Evidence {
     let at = Some(timestamp(attempt.at));
     v1::Evidence {
-        source: v1::Source::Gateway.into(),
+        source: v1::EvidenceSource::Gateway.into(),
         description: format!(
             "attempt {} was quarantined, not sent: the store may have forgotten an earlier attempt",
             attempt.attempt
@@ -40,11 +40,11 @@ fn quarantined(attempt: &QuarantinedAttempt) -> v1::Evidence {
 
 fn evidence((statement, seen): (&Statement, &Occurrences)) -> v1::Evidence {
     let source = match statement.source {
-        Source::Gateway => v1::Source::Gateway,
-        Source::Answer => v1::Source::Answer,
-        Source::Check => v1::Source::Check,
-        Source::Callback => v1::Source::Callback,
-        Source::Operator => v1::Source::Operator,
+        Source::Gateway => v1::EvidenceSource::Gateway,
+        Source::Answer => v1::EvidenceSource::Answer,
+        Source::Check => v1::EvidenceSource::Check,
+        Source::Callback => v1::EvidenceSource::Callback,
+        Source::Operator => v1::EvidenceSource::Operator,
     };
     let resolution = statement.resolution.as_deref();
     v1::Evidence {
@@ -68,6 +68,10 @@ fn description(statement: &Statement) -> String {
                 NotSent::Unreachable => "no connection could be made",
                 NotSent::Overloaded => {
                     "it could not be sent in time, or a possible sale could not be ruled out"
+                }
+                NotSent::Expired => "its expire_time passed",
+                NotSent::SaleSuspected => {
+                    "OKEBAYAR may have sold the product in response to an inquiry"
                 }
                 NotSent::ClaimLost => "the claim could not be confirmed",
                 NotSent::Quarantined if statement.source == Source::Operator => {

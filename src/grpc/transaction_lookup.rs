@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use super::contract::v1::ErrorReason;
 use super::{account_field, context::RpcContext, status::status, violations::Violations};
 use crate::{
     purchase::Sent,
@@ -42,5 +43,10 @@ pub(super) fn not_found(may_be_sent: bool) -> Status {
             "there is no such transaction, and nothing was sent under its reference code",
         )
     };
-    status(Code::NotFound, "TRANSACTION_NOT_FOUND", sent, message)
+    status(
+        Code::NotFound,
+        ErrorReason::TransactionNotFound,
+        sent,
+        message,
+    )
 }

@@ -2,16 +2,25 @@
 
 use super::{
     contract::v1,
-    timeline_message,
-    value_messages::{field, money, text_or_empty, timestamp},
+    next_step_message, reason_message, timeline_message,
+    value_messages::{date, field, money, text_or_empty, timestamp},
 };
 use crate::transaction::{
-    Bill, ConfirmingCause, Details, FailureReason, NotSent, Operation, ReviewCause,
-    SerialNumberStatus, State, Transaction, UnknownCause,
+    Bill, CalendarDate, Details, ExtraFields, Operation, ReviewCause, SerialNumberStatus, State,
+    Transaction,
 };
 
-/// Builds the message of a transaction.
+/// The name of the field that holds the month that a payment paid (docs/OKEBAYAR.md, section 3).
+const BILLING_PERIOD: &str = "billingperiod";
+
+/// Builds the message of a transaction with all fields.
 pub(super) fn build(from: &Transaction) -> v1::Transaction {
+    view(from, v1::TransactionView::Full)
+}
+
+/// Builds the message of a transaction with the fields of a view.
+pub(super) fn view(from: &Transaction, view: v1::TransactionView) -> v1::Transaction {
+    let is_full = view == v1::TransactionView::Full;
     let status = from.status();
     let state = &status.state;
     let (contents, order) = (from.contents(), from.order());
@@ -28,6 +37,7 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         extra,
         ..
     } = state.receipt().cloned().unwrap_or_default();
+    let period = bill.and_then(|_| billing_period(&extra));
     let serial = match state {
         State::Succeeded { serial_number, .. } => *serial_number,
         _ => SerialNumberStatus::Present,
@@ -39,16 +49,17 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         product_code: order.product_code.to_string(),
         account_number: order.account_number.as_str().to_owned(),
         inquiry_code: text_or_empty(contents.inquiry_code()),
-        bill: bill.map(bill_of),
+        bill: bill.map(|bill| bill_of(bill, period)),
         fields: extra
             .iter()
+            .filter(|(name, _)| is_full && (period.is_none() || *name != BILLING_PERIOD))
             .map(|(name, value)| field(name, value))
             .collect(),
         state: state_of(state).into(),
-        r#final: state.is_final(),
+        terminal: state.is_terminal(),
         safe_to_refund: state.safe_to_refund(),
-        safe_to_buy_again: state.safe_to_buy_again(),
-        reason: reason_of(state).into(),
+        next_step: next_step_message::build(state.next_step()).into(),
+        reason: reason_message::build(&status).into(),
         status_code: text_or_empty(status.code),
         status_meaning: status
             .code
@@ -59,7 +70,10 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
             .map(|number| number.expose().to_owned())
             .unwrap_or_default(),
         serial_number_pending: serial == SerialNumberStatus::Pending,
-        serial_number_missing: serial == SerialNumberStatus::Missing,
+        serial_number_missing: matches!(
+            serial,
+            SerialNumberStatus::Missing | SerialNumberStatus::NotGiven
+        ),
         price: price.map(money),
         balance: balance.map(money),
         transaction_time: time.map(timestamp),
@@ -69,14 +83,28 @@ pub(super) fn build(from: &Transaction) -> v1::Transaction {
         revision: i64::try_from(from.revision()).unwrap_or(i64::MAX),
         create_time: Some(timestamp(from.created_at())),
         update_time: Some(timestamp(from.updated_at())),
-        timeline: timeline_message::build(from),
+        timeline: if is_full {
+            timeline_message::build(from)
+        } else {
+            Vec::new()
+        },
+        expire_time: from.expire_at().map(timestamp),
+        max_price: from.max_price().map(money),
+        labels: from
+            .labels()
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        caller: String::new(),
+        pending_resolution: None,
     }
 }
 
-fn operation_of(operation: Operation) -> v1::Operation {
+/// Returns the value of an operation.
+pub(super) fn operation_of(operation: Operation) -> v1::TransactionOperation {
     match operation {
-        Operation::PurchasePrepaid => v1::Operation::PurchasePrepaid,
-        Operation::PayPostpaid => v1::Operation::PayPostpaid,
+        Operation::PurchasePrepaid => v1::TransactionOperation::PurchasePrepaid,
+        Operation::PayPostpaid => v1::TransactionOperation::PayPostpaid,
     }
 }
 
@@ -90,7 +118,17 @@ fn is_contradicted(state: &State) -> bool {
     )
 }
 
-fn bill_of(bill: &Bill) -> v1::Bill {
+/// Returns the month that a payment paid, if the answer names exactly one.
+fn billing_period(extra: &ExtraFields) -> Option<CalendarDate> {
+    let mut periods = extra.iter().filter(|(name, _)| *name == BILLING_PERIOD);
+    match (periods.next(), periods.next()) {
+        (Some((_, text)), None) => CalendarDate::parse_month(text.trim()),
+        _ => None,
+    }
+}
+
+/// Builds the message of a bill.
+pub(super) fn bill_of(bill: &Bill, billing_period: Option<CalendarDate>) -> v1::Bill {
     let [_, two, three] = &bill.account_numbers;
     v1::Bill {
         account_number2: two.as_str().to_owned(),
@@ -99,72 +137,19 @@ fn bill_of(bill: &Bill) -> v1::Bill {
         nominal: bill.nominal.amount().map(money),
         admin_fee: bill.fee().map(money),
         total: bill.total().map(money),
+        billing_period: billing_period.map(date),
     }
 }
 
-fn state_of(state: &State) -> v1::State {
+fn state_of(state: &State) -> v1::TransactionState {
     match state {
-        State::Sending => v1::State::Sending,
-        State::Pending => v1::State::Pending,
-        State::Confirming(_) => v1::State::Confirming,
-        State::Succeeded { .. } => v1::State::Succeeded,
-        State::Failed(_) => v1::State::Failed,
-        State::NotSent(_) => v1::State::NotSent,
-        State::NeedsReview { .. } => v1::State::NeedsReview,
-        State::Reversed { .. } => v1::State::Reversed,
-    }
-}
-
-fn reason_of(state: &State) -> v1::Reason {
-    match state {
-        State::Sending | State::Pending | State::Succeeded { .. } => v1::Reason::Unspecified,
-        State::Failed(why) | State::Confirming(ConfirmingCause::Unproven(why)) => failure(*why),
-        State::Confirming(ConfirmingCause::Unknown(why)) => match why {
-            UnknownCause::TimedOut | UnknownCause::Broken | UnknownCause::SenderLost => {
-                v1::Reason::NoAnswer
-            }
-            _ => v1::Reason::UnclearAnswer,
-        },
-        State::Confirming(ConfirmingCause::Quarantined) => v1::Reason::HeldBack,
-        State::NotSent(NotSent::Quarantined) => v1::Reason::NotReceived,
-        State::NotSent(NotSent::Unreachable) => v1::Reason::Unreachable,
-        State::NotSent(NotSent::Overloaded | NotSent::ClaimLost) => v1::Reason::Overloaded,
-        State::NeedsReview {
-            cause: ReviewCause::Contradicted,
-            ..
-        } => v1::Reason::Contradicted,
-        State::NeedsReview {
-            cause: ReviewCause::ChecksExhausted,
-            ..
-        } => v1::Reason::ChecksExhausted,
-        State::NeedsReview {
-            cause: ReviewCause::PaidMeanwhile,
-            ..
-        } => v1::Reason::PaidMeanwhile,
-        State::Reversed { .. } => v1::Reason::Resolved,
-    }
-}
-
-fn failure(why: FailureReason) -> v1::Reason {
-    match why {
-        FailureReason::ProductUnavailable => v1::Reason::ProductUnavailable,
-        FailureReason::BillerTrouble => v1::Reason::BillerTrouble,
-        FailureReason::ServerTrouble => v1::Reason::ServerTrouble,
-        FailureReason::DepositExhausted => v1::Reason::DepositExhausted,
-        FailureReason::WrongAccountNumber => v1::Reason::WrongAccountNumber,
-        FailureReason::WrongProductCode => v1::Reason::WrongProductCode,
-        FailureReason::BadFormat => v1::Reason::BadFormat,
-        FailureReason::GatewayCredentials => v1::Reason::GatewayCredentials,
-        FailureReason::CrossRegion => v1::Reason::CrossRegion,
-        FailureReason::RequestExpired => v1::Reason::RequestExpired,
-        FailureReason::AccountCannotReceive => v1::Reason::AccountCannotReceive,
-        FailureReason::ProductAccountMismatch => v1::Reason::ProductAccountMismatch,
-        FailureReason::TooManyBills => v1::Reason::TooManyBills,
-        FailureReason::Cancelled => v1::Reason::Cancelled,
-        FailureReason::BillRefused | FailureReason::AlreadyPaid => v1::Reason::BillRefused,
-        FailureReason::Resolved => v1::Reason::Resolved,
-        FailureReason::AccountBlacklisted => v1::Reason::AccountBlacklisted,
-        FailureReason::NotReceived => v1::Reason::NotReceived,
-        FailureReason::Unidentified => v1::Reason::Unidentified,
+        State::Sending => v1::TransactionState::Sending,
+        State::Pending => v1::TransactionState::Pending,
+        State::Confirming(_) => v1::TransactionState::Confirming,
+        State::Succeeded { .. } => v1::TransactionState::Succeeded,
+        State::Failed(_) => v1::TransactionState::Failed,
+        State::NotSent(_) => v1::TransactionState::NotSent,
+        State::NeedsReview { .. } => v1::TransactionState::NeedsReview,
+        State::Reversed { .. } => v1::TransactionState::Reversed,
     }
 }

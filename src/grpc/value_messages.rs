@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{contract::v1, violations::Violations};
-use crate::transaction::Amount;
+use crate::transaction::{Amount, CalendarDate};
 
 /// Builds the message of an amount.
 pub(super) fn money(amount: Amount) -> v1::Money {
@@ -22,6 +22,15 @@ pub(super) fn amount(money: &v1::Money) -> Result<Amount, &'static str> {
     }
     Amount::from_units_and_nanos(money.units, money.nanos)
         .ok_or("it is not a valid amount; give whole rupiah in units, and nanos with the same sign")
+}
+
+/// Builds the message of a day or month.
+pub(super) fn date(date: CalendarDate) -> v1::Date {
+    v1::Date {
+        year: date.year.into(),
+        month: date.month.into(),
+        day: date.day.map_or(0, i32::from),
+    }
 }
 
 /// Builds the message of a time.

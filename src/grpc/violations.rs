@@ -5,6 +5,7 @@ use std::fmt::Display;
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
+use super::contract::v1::ErrorReason;
 use super::status::StatusBuilder;
 use crate::{purchase::Sent, transaction::ReferenceCode};
 
@@ -91,7 +92,12 @@ pub(super) fn invalid_field(field: &str, problem: &str, sent: Sent) -> Status {
 }
 
 fn invalid_request(sent: Sent, message: String, violations: Vec<FieldViolation>) -> Status {
-    StatusBuilder::new(Code::InvalidArgument, "INVALID_REQUEST", sent, message)
-        .bad_request(violations)
-        .build()
+    StatusBuilder::new(
+        Code::InvalidArgument,
+        ErrorReason::InvalidRequest,
+        sent,
+        message,
+    )
+    .bad_request(violations)
+    .build()
 }

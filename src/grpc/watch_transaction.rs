@@ -62,8 +62,12 @@ fn stream_of(watch: Watch) -> WatchTransactionStream {
         let mut watch = watch?;
         match watch.next().await {
             Ok(Some(next)) => {
-                let transaction = Some(transaction_message::build(&next));
-                let response = v1::WatchTransactionResponse { transaction };
+                let transaction = transaction_message::build(&next);
+                let response = v1::WatchTransactionResponse {
+                    revision: transaction.revision,
+                    transaction: Some(transaction),
+                    stream_expired: false,
+                };
                 Some((Ok(response), Some(watch)))
             }
             Ok(None) => None,

@@ -60,6 +60,7 @@ fn stream_of(watch: WatchAll, messages: MessageCache) -> WatchTransactionsStream
                 let response = v1::WatchTransactionsResponse {
                     transaction: next.transaction.map(|changed| messages.message(&changed)),
                     cursor: next.cursor,
+                    stream_expired: false,
                 };
                 Some((Ok(response), Some((watch, messages))))
             }

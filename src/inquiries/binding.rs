@@ -162,7 +162,7 @@ impl InquiryRecords {
     }
 
     /// Returns true when a transaction provably paid nothing: it is FAILED or NOT_SENT.
-    async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+    pub(crate) async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(holder.status().state, State::Failed(_) | State::NotSent(_))

@@ -5,6 +5,7 @@ mod feed;
 pub mod gauges;
 pub mod hub;
 mod list;
+mod prices;
 mod reader_limits;
 mod records;
 mod wait;

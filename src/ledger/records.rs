@@ -177,12 +177,14 @@ impl Ledger {
             committed = self.store.commit(&anew, None).await?;
             if matches!(committed, Commit::Done) {
                 self.announce(current, &anew, (&before, &after));
+                self.remember_price(current, &anew.transaction).await;
                 return Ok(Ok(anew.transaction));
             }
         }
         match committed {
             Commit::Done => {
                 self.announce(current, &next, (&before, &after));
+                self.remember_price(current, &next.transaction).await;
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),

@@ -15,8 +15,10 @@ use crate::{
 pub enum WaitUntil {
     /// OKEBAYAR answered, or the call ended without an answer.
     Answered,
-    /// The state is final or ends a watch.
-    Final,
+    /// The state is terminal or ends a watch.
+    Terminal,
+    /// The intent is stored.
+    Stored,
 }
 
 /// The condition and the deadline of a wait.
@@ -30,8 +32,8 @@ pub struct Wait {
 
 /// The time beyond the upstream time-out that a caller without a deadline waits for an answer.
 const ANSWERED_EXTRA: Duration = Duration::from_secs(5);
-/// The time that a caller without a deadline waits for a final state.
-const FINAL_DEFAULT: Duration = Duration::from_mins(10);
+/// The time that a caller without a deadline waits for a terminal state.
+const TERMINAL_DEFAULT: Duration = Duration::from_mins(10);
 /// The time by which a response is sent before the caller's deadline: the longer one of this and of
 /// 1 / [`MARGIN_PART`] of the remaining time.
 const MARGIN_MIN: Duration = Duration::from_millis(100);
@@ -49,7 +51,8 @@ impl Wait {
         self.deadline().unwrap_or_else(|| {
             let longest = match self.until {
                 WaitUntil::Answered => upstream_timeout + ANSWERED_EXTRA,
-                WaitUntil::Final => FINAL_DEFAULT,
+                WaitUntil::Terminal => TERMINAL_DEFAULT,
+                WaitUntil::Stored => Duration::ZERO,
             };
             Instant::now() + longest
         })
@@ -61,7 +64,8 @@ impl Wait {
     pub fn is_over(self, transaction: &Transaction, stopping: bool) -> bool {
         let state = transaction.status().state;
         match self.until {
-            WaitUntil::Final if !stopping => state.ends_watch(),
+            WaitUntil::Stored => true,
+            WaitUntil::Terminal if !stopping => state.ends_watch(),
             _ => state != State::Sending,
         }
     }

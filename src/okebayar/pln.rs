@@ -2,7 +2,7 @@
 //! `additionaldata` of a postpaid one (docs/OKEBAYAR.md, section 3).
 
 use super::fields::Fields;
-use crate::transaction::{Amount, Quoted};
+use crate::transaction::{Amount, CalendarDate, Quoted};
 
 /// A list of fields, from which the texts of known names are taken, each once.
 struct FieldTaker<'a> {
@@ -79,33 +79,33 @@ texts! {
     /// The `PLN_*` fields of a prepaid inquiry.
     PlnPrepaid {
         /// The customer's id.
-        id_pelanggan: "idpelanggan",
+        customer_id: "idpelanggan",
         /// The meter's number.
-        no_meter: "nometer",
+        meter_number: "nometer",
         /// The customer's name.
-        nama_pelanggan: "namapelanggan",
+        customer_name: "namapelanggan",
         /// Tariff and power.
-        tarif_daya: "tarifdaya",
+        tariff_and_power: "tarifdaya",
         /// The tariff.
-        tarif: "tarif",
+        tariff: "tarif",
         /// The power category.
-        kategori_daya: "kategoridaya",
+        power_category: "kategoridaya",
         /// PLN's reference.
-        no_ref_pln: "norefpln",
+        pln_reference: "norefpln",
         /// The vendor's reference.
-        no_ref_vendor: "norefvendor",
+        vendor_reference: "norefvendor",
         /// The distribution code.
-        kode_distribusi: "kodedistribusi",
+        distribution_code: "kodedistribusi",
         /// The service unit.
-        upj: "upj",
+        service_unit: "upj",
         /// The telephone of the service unit.
-        upj_phone: "upjphone",
+        service_unit_phone: "upjphone",
         /// The most energy that may be bought, in kWh.
-        kwh_limit: "kwhlimit",
+        energy_limit_kwh: "kwhlimit",
         /// An unsold token.
-        token_unsold1: "tokenunsold1",
+        unsold_token1: "tokenunsold1",
         /// Another unsold token.
-        token_unsold2: "tokenunsold2",
+        unsold_token2: "tokenunsold2",
     }
 }
 
@@ -126,17 +126,13 @@ texts! {
     /// The customer of a postpaid bill.
     PlnSubscriber {
         /// The collecting agent's id.
-        caid: "caid",
+        collecting_agent_id: "caid",
         /// The customer's id.
         subscriber_id: "subscriberid",
         /// The number of listed bills, 1 to 4.
         billing_status: "billingstatus",
-        /// The payment status.
-        payment_status: "paymentstatus",
-        /// The number of months that are owed, two digits.
-        total_month_outstanding: "totalmonthoutstanding",
         /// The switch's reference.
-        sw_reference_id: "swreferenceid",
+        switch_reference: "swreferenceid",
         /// The customer's name.
         subscriber_name: "subscribername",
         /// The service unit.
@@ -144,17 +140,17 @@ texts! {
         /// The telephone of the service unit.
         service_unit_phone: "serviceunitphone",
         /// The tariff.
-        subscriber_segmentation: "subscribersegmentation",
+        tariff: "subscribersegmentation",
         /// The power.
-        subscriber_category: "subscribercategory",
+        power: "subscribercategory",
         /// The address.
-        alamat: "alamat",
+        address: "alamat",
         /// PLN's tax number.
-        pln_npwp: "plnnpwp",
+        pln_tax_number: "plnnpwp",
         /// The customer's tax number.
-        subscriber_npwp: "subscribernpwp",
+        subscriber_tax_number: "subscribernpwp",
         /// A text for the receipt.
-        info: "info",
+        receipt_text: "info",
     }
 }
 
@@ -163,10 +159,14 @@ texts! {
 pub struct PlnPostpaid {
     /// The customer.
     pub subscriber: PlnSubscriber,
+    /// The number of payments that are due.
+    pub payments_due: Option<u16>,
+    /// The number of months that are owed.
+    pub months_outstanding: Option<u16>,
     /// The fees of all bills together.
-    pub total_admin_charge: Option<Amount>,
+    pub total_admin_fee: Option<Amount>,
     /// The amounts of all bills together.
-    pub total_rptag: Option<Amount>,
+    pub total_amount: Option<Amount>,
     /// The bills, oldest first as they are numbered.
     pub bills: Vec<PlnBill>,
 }
@@ -174,14 +174,14 @@ pub struct PlnPostpaid {
 /// One electricity bill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlnBill {
-    /// The period.
-    pub blth: String,
+    /// The month that is billed.
+    pub billing_period: Option<CalendarDate>,
     /// The due date.
-    pub due_date: String,
+    pub due_date: Option<CalendarDate>,
     /// The date of the meter reading.
-    pub meter_read_date: String,
+    pub meter_reading_date: Option<CalendarDate>,
     /// The amount.
-    pub rptag: Option<Amount>,
+    pub amount: Option<Amount>,
     /// The incentive: negative where it lowers the bill (`C`), positive where it raises it (`D`).
     pub incentive: Option<Amount>,
     /// The value added tax.
@@ -210,8 +210,10 @@ impl PlnPostpaid {
         let bills = (1..=BILLS_MAX).map(|number| PlnBill::taken(&mut from, number));
         let bills = bills.filter(|bill| *bill != PlnBill::default()).collect();
         Some(Self {
-            total_admin_charge: from.amount("totaladmincharge"),
-            total_rptag: from.amount("totalrptag"),
+            payments_due: from.read("paymentstatus", count),
+            months_outstanding: from.read("totalmonthoutstanding", count),
+            total_admin_fee: from.amount("totaladmincharge"),
+            total_amount: from.amount("totalrptag"),
             bills,
             subscriber: PlnSubscriber::taken(&mut from),
         })
@@ -227,16 +229,22 @@ impl PlnBill {
         };
         let readings = [reading("lwbp"), reading("wbp"), reading("kvarh")];
         Self {
-            blth: from.text(&name("blth")),
-            due_date: from.text(&name("duedate")),
-            meter_read_date: from.text(&name("meterreaddate")),
-            rptag: from.amount(&name("rptag")),
+            billing_period: from.read(&name("blth"), CalendarDate::parse_month),
+            due_date: from.read(&name("duedate"), CalendarDate::parse_day),
+            meter_reading_date: from.read(&name("meterreaddate"), CalendarDate::parse_day),
+            amount: from.amount(&name("rptag")),
             incentive: from.read(&name("incentive"), incentive),
             value_added_tax: from.amount(&name("valuaddedtax")),
             penalty_fee: from.amount(&name("penaltyfee")),
             readings,
         }
     }
+}
+
+/// Parses a number of payments or months: 1 to 4 digits.
+fn count(text: &str) -> Option<u16> {
+    let is_count = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    is_count.then(|| text.parse().ok()).flatten()
 }
 
 /// Parses an incentive: `C` and digits, or `D` and digits for a disincentive.
@@ -287,6 +295,9 @@ mod tests {
             ("additionaldata.data.penaltyfee1", "much"),
             ("additionaldata.data.blth2", ""),
             ("additionaldata.data.incentive2", "C0000000500"),
+            ("additionaldata.data.duedate1", "20-10-2026"),
+            ("additionaldata.data.paymentstatus", "02"),
+            ("additionaldata.data.totalmonthoutstanding", "many"),
             ("additionaldata.data.novelty", "x"),
             ("additionaldata.data.blth1", "again"),
         ]);
@@ -295,12 +306,19 @@ mod tests {
         assert_eq!(found.bills.len(), 2);
         let bill = &found.bills[0];
         assert_eq!(
-            (bill.blth.as_str(), bill.rptag),
-            ("202610", Amount::parse("110000").ok())
+            (bill.billing_period, bill.amount),
+            (
+                CalendarDate::parse_month("202610"),
+                Amount::parse("110000").ok()
+            )
         );
         assert_eq!(bill.readings[0], ("100".into(), "150".into()));
         assert_eq!(bill.readings[2], (String::new(), "7".into()));
-        assert_eq!(bill.penalty_fee, None);
+        assert_eq!((bill.penalty_fee, bill.due_date), (None, None));
+        assert_eq!(
+            (found.payments_due, found.months_outstanding),
+            (Some(2), None)
+        );
         assert_eq!(found.bills[1].incentive, Amount::parse("-500").ok());
         let left: Vec<&str> = list.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
@@ -308,6 +326,8 @@ mod tests {
             [
                 "nominal",
                 "additionaldata.data.penaltyfee1",
+                "additionaldata.data.duedate1",
+                "additionaldata.data.totalmonthoutstanding",
                 "additionaldata.data.novelty",
                 "additionaldata.data.blth1"
             ]

@@ -23,7 +23,7 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::ambient::Ambient;
+use crate::{ambient::Ambient, transaction::NotSent};
 
 /// A deadline by two clocks, the wall clock and the boot-time clock. The wall clock may be set
 /// back, and a monotonic clock may stop while the machine is suspended; the boot-time clock does
@@ -32,6 +32,8 @@ use crate::ambient::Ambient;
 pub struct SendBy {
     wall: Timestamp,
     boot: Duration,
+    /// The caller's own limit is the earlier one.
+    is_callers: bool,
     clocks: Ambient,
 }
 
@@ -43,8 +45,40 @@ impl SendBy {
         Self {
             wall: now.checked_add(within).unwrap_or(now),
             boot: (clocks.boot)().saturating_add(within),
+            is_callers: false,
             clocks,
         }
+    }
+
+    /// Returns the deadline that also ends at a time of the wall clock, if that is earlier.
+    #[must_use]
+    pub fn and_before(self, wall: Timestamp) -> Self {
+        let now = (self.clocks.now)();
+        let left = Duration::try_from(wall.duration_since(now)).unwrap_or(Duration::ZERO);
+        Self {
+            wall: self.wall.min(wall),
+            boot: self.boot.min((self.clocks.boot)().saturating_add(left)),
+            is_callers: self.is_callers || wall < self.wall,
+            clocks: self.clocks,
+        }
+    }
+
+    /// Returns the reason of an attempt that was not sent before the deadline.
+    #[must_use]
+    pub fn reason_when_past(&self) -> NotSent {
+        if self.is_callers {
+            NotSent::Expired
+        } else {
+            NotSent::Overloaded
+        }
+    }
+
+    /// Returns the time until the deadline, zero after it.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        let wall = self.wall.duration_since((self.clocks.now)());
+        let boot = self.boot.saturating_sub((self.clocks.boot)());
+        Duration::try_from(wall).unwrap_or(Duration::ZERO).min(boot)
     }
 
     /// Returns true when either clock is past the deadline.

@@ -71,9 +71,22 @@ impl Purchases {
         if self.failover.store_problem().is_some() {
             return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
         }
+        if self.is_expired(&intent) {
+            return self.replay_or(&intent, PurchaseError::Expired).await;
+        }
         let slot = Arc::clone(&self.queue).try_acquire_owned();
-        let Some(slot) = slot.ok().filter(|_| may_wait) else {
-            return self.replay_or(&intent, PurchaseError::Overloaded).await;
+        let slot = match slot {
+            Ok(slot) if may_wait => slot,
+            refused => {
+                let limit = if refused.is_ok() {
+                    "limits.waiters"
+                } else {
+                    "limits.queue"
+                };
+                drop(refused);
+                let refusal = |sent| PurchaseError::Overloaded { limit, sent };
+                return self.replay_or(&intent, refusal).await;
+            }
         };
         let (reply, replied) = oneshot::channel();
         let purchases = Arc::clone(self);
@@ -89,6 +102,12 @@ impl Purchases {
                 "the purchase was interrupted".to_owned(),
             ))
         })
+    }
+
+    /// Returns true when the caller's `expire_time` has passed.
+    pub(super) fn is_expired(&self, intent: &Intent) -> bool {
+        let expire_at = intent.guards.expire_at;
+        expire_at.is_some_and(|expire_at| (self.ambient.now)() >= expire_at)
     }
 
     /// Finds the order of a request, and verifies that it may be claimed. Reads the stored
@@ -111,6 +130,9 @@ impl Purchases {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
+                let max_price = intent.guards.max_price;
+                self.verify_price(max_price, &intent.account, product_code)
+                    .await?;
                 return Ok(AdmittedOrder::New(Box::new(NewOrder {
                     account: intent.account.clone(),
                     order,
@@ -153,6 +175,9 @@ impl Purchases {
         let inquiries = self.find_inquiries(account, inquiry_code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order((self.ambient.now)())?.clone();
+        let (account, product) = (&picked.inquiry.account, &order.product_code);
+        self.verify_price(intent.guards.max_price, account, product)
+            .await?;
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
             Err(NotPayable::Unsendable(name))?;
@@ -209,8 +234,9 @@ impl Purchases {
         Err(PurchaseError::SoldByInquiry { reference_code })
     }
 
-    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
-    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
+    /// Refuses to arm a transaction again when its account is not configured, when the product
+    /// costs more than its first call accepted, or for another bill: OKEBAYAR may have reused the
+    /// inquiry code between the look-ups of two calls.
     pub(super) async fn verify_rearmable(
         &self,
         stored: &Transaction,
@@ -228,6 +254,11 @@ impl Purchases {
                 name: stored.account().clone(),
                 sent: self.sent_before(&stored.key()).await,
             });
+        }
+        if is_free {
+            let (account, product) = (stored.account(), &new_order.order.product_code);
+            self.verify_price(stored.max_price(), account, product)
+                .await?;
         }
         Ok(())
     }

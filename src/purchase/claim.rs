@@ -60,6 +60,7 @@ impl Purchases {
             let arming = Arming {
                 token,
                 at: (self.ambient.now)(),
+                expire_at: intent.guards.expire_at,
                 is_quarantined: self.failover.must_quarantine(
                     &epoch,
                     &intent,

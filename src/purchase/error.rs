@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::{
     store::StoreError,
-    transaction::{AccountName, NotPayable, NotSent},
+    transaction::{AccountName, Amount, NotPayable, NotSent},
 };
 
 /// The send status of a reference code: a purchase or payment under it may have been sent to
@@ -29,7 +29,7 @@ pub enum PurchaseError {
         sent: Sent,
     },
     /// The reference code was used with other contents (promise 5).
-    #[error("the reference code was used before with another {field}")]
+    #[error("the reference code was used before {}", difference(field))]
     OtherContents {
         /// The first field that differs.
         field: &'static str,
@@ -90,9 +90,34 @@ pub enum PurchaseError {
     /// which may have been sent.
     #[error("{0}; the store may have lost the record of an earlier call, which may have been sent")]
     MayBeForgotten(String),
+    /// The caller's `expire_time` has passed.
+    #[error("this call sent nothing: its expire_time has passed")]
+    Expired(Sent),
+    /// The last known price exceeds what the caller accepts.
+    #[error(
+        "this call sent nothing: the last known price of the product is IDR {price}, above the \
+         max_price of IDR {max_price}"
+    )]
+    PriceTooHigh {
+        /// The last known price.
+        price: Amount,
+        /// The highest price that this call or an earlier one accepts.
+        max_price: Amount,
+    },
+    /// The price is unknown, and the account refuses that.
+    #[error(
+        "this call sent nothing: no price of the product was seen in the last 24 hours, and the \
+         account refuses a max_price then (unknown_price); leave max_price out to purchase anyway"
+    )]
+    PriceUnknown,
     /// Too many purchases are queued, or too many callers are waiting.
-    #[error("too many purchases are waiting to be sent")]
-    Overloaded(Sent),
+    #[error("too many purchases are waiting ({limit})")]
+    Overloaded {
+        /// The limit that is reached.
+        limit: &'static str,
+        /// The send status of the reference code.
+        sent: Sent,
+    },
     /// Concurrent calls won the claim in every try.
     #[error("concurrent calls with the same reference code won the claim")]
     Overtaken,
@@ -161,7 +186,8 @@ impl PurchaseError {
         match self {
             Self::NoSuchAccount { sent, .. }
             | Self::OtherContents { sent, .. }
-            | Self::Overloaded(sent)
+            | Self::Overloaded { sent, .. }
+            | Self::Expired(sent)
             | Self::StoreUnfit(sent)
             | Self::Stopping(sent) => *sent,
             Self::NoSuchInquiry
@@ -170,6 +196,8 @@ impl PurchaseError {
             | Self::InquiryAlreadyUsed { .. }
             | Self::BillPaymentOpen { .. }
             | Self::InquiryOutdated { .. }
+            | Self::PriceTooHigh { .. }
+            | Self::PriceUnknown
             | Self::NothingSent(_) => Sent::No,
             // Sold under another reference code, but the customer may have received the product.
             Self::SoldByInquiry { .. }
@@ -181,7 +209,7 @@ impl PurchaseError {
         }
     }
 
-    /// Returns true for a refusal over an inquiry or a bill: the store may have lost the record of
+    /// Returns true for a refusal over an inquiry, a bill or a price: the store may have lost the record of
     /// an earlier call that was sent, and with it the inquiry that this call misses.
     pub(super) fn may_follow_loss(&self) -> bool {
         match self {
@@ -190,12 +218,15 @@ impl PurchaseError {
             | Self::NotPayable(_)
             | Self::InquiryAlreadyUsed { .. }
             | Self::BillPaymentOpen { .. }
-            | Self::InquiryOutdated { .. } => true,
+            | Self::InquiryOutdated { .. }
+            | Self::PriceTooHigh { .. }
+            | Self::PriceUnknown => true,
             Self::NoSuchAccount { .. }
             | Self::OtherContents { .. }
             | Self::SoldByInquiry { .. }
             | Self::MayBeForgotten(_)
-            | Self::Overloaded(_)
+            | Self::Overloaded { .. }
+            | Self::Expired(_)
             | Self::Overtaken
             | Self::NothingSent(_)
             | Self::NotClaimed(_)
@@ -207,12 +238,23 @@ impl PurchaseError {
     }
 }
 
+/// Returns the difference of a repeated request in words.
+fn difference(field: &str) -> String {
+    match field {
+        "reference_code" => "in another spelling".to_owned(),
+        field => format!("with another {field}"),
+    }
+}
+
 /// Returns the reason for NOT_SENT in words.
 fn not_sent_text(why: NotSent) -> &'static str {
     match why {
         NotSent::Unreachable => "no connection could be established",
-        NotSent::Overloaded => {
-            "it could not be sent in time, or a possible sale could not be ruled out"
+        NotSent::Overloaded => "it could not be sent in time",
+        NotSent::Expired => "its expire_time passed",
+        NotSent::SaleSuspected => {
+            "OKEBAYAR may have sold the product in response to an inquiry, or that could not be \
+             ruled out"
         }
         NotSent::ClaimLost => "the claim could not be confirmed in the store",
         NotSent::Quarantined => "it was quarantined, and OKEBAYAR never received it",

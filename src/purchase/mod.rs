@@ -17,11 +17,13 @@ mod claims_in_flight;
 mod error;
 mod order;
 mod outcome;
+mod price;
 mod purchases;
 mod recheck;
 mod send;
 mod send_status;
 mod unfinished;
+mod validate;
 
 pub use buy::Purchase;
 pub use claims_in_flight::ClaimsInFlight;

@@ -21,6 +21,9 @@ use crate::{
     transaction::{Finding, Intent, NotSent, Source, Statement, Transaction},
 };
 
+/// The name of the bound on purchases whose outcome is not stored.
+const UNSTORED_LIMIT: &str = "purchases that wait for the store";
+
 impl Purchases {
     /// Claims, sends and stores the outcome. `reply` receives the transaction once it is claimed.
     pub(super) async fn claim_and_send(
@@ -34,7 +37,9 @@ impl Purchases {
         let claimed_at = Instant::now();
         let Some(reservation) = self.unfinished.reserve() else {
             drop((slot, claiming));
-            let refused = self.replay_or(&intent, PurchaseError::Overloaded).await;
+            let limit = UNSTORED_LIMIT;
+            let refusal = |sent| PurchaseError::Overloaded { limit, sent };
+            let refused = self.replay_or(&intent, refusal).await;
             let _ = reply.send(refused);
             return;
         };
@@ -76,15 +81,23 @@ impl Purchases {
     ) -> (Arc<Transaction>, Statement) {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.queue_timeout;
-        let slot = self.sending_slot(&claimed, queue_ends).await;
+        let send_by = match claimed.expire_at() {
+            Some(expire_at) => send_by.and_before(expire_at),
+            None => send_by,
+        };
+        let queue_ends = queue_ends.min(Instant::now() + send_by.remaining());
+        let slot = self.sending_slot(&claimed, queue_ends, send_by).await;
         let upstream = self.upstreams.get(claimed.account());
-        let (Some(_slot), Some(upstream)) = (slot, upstream) else {
-            let finding = Finding::NotSent {
-                attempt: claimed.attempt(),
-                why: NotSent::Overloaded,
-            };
-            drop(permit);
-            return (claimed, Statement::bare(Source::Gateway, finding));
+        let (_slot, upstream) = match (slot, upstream) {
+            (Ok(slot), Some(upstream)) => (slot, upstream),
+            (refused, _) => {
+                let finding = Finding::NotSent {
+                    attempt: claimed.attempt(),
+                    why: refused.err().unwrap_or(NotSent::Overloaded),
+                };
+                drop(permit);
+                return (claimed, Statement::bare(Source::Gateway, finding));
+            }
         };
         let sending = upstream.client.send(permit, send_by);
         let sending = sending.instrument(info_span!("send"));
@@ -100,21 +113,33 @@ impl Purchases {
         (claimed, statement)
     }
 
-    /// Acquires a slot to send a claimed transaction; `None` when none is free in time, or OKEBAYAR
-    /// may have sold the product in response to an inquiry meanwhile: inquiries share the slots.
+    /// Acquires a slot to send a claimed transaction. Returns the reason not to send when none is
+    /// free in time, or OKEBAYAR may have sold the product in response to an inquiry meanwhile:
+    /// inquiries share the slots.
     async fn sending_slot(
         &self,
         claimed: &Transaction,
         queue_ends: Instant,
-    ) -> Option<SemaphorePermit<'_>> {
+        send_by: SendBy,
+    ) -> Result<SemaphorePermit<'_>, NotSent> {
         if let Some(slot) = self.slots.try_acquire() {
-            return Some(slot);
+            return Ok(slot);
         }
-        let slot = self.slots.acquire_before(queue_ends).await?;
+        let slot = self.slots.acquire_before(queue_ends).await;
+        let slot = slot.ok_or_else(|| {
+            if send_by.is_past() {
+                send_by.reason_when_past()
+            } else {
+                NotSent::Overloaded
+            }
+        })?;
         let sold = self
             .sales
             .open_sale_of(claimed.contents(), &claimed.key())
             .await;
-        matches!(sold, Ok(None)).then_some(slot)
+        match sold {
+            Ok(None) => Ok(slot),
+            Ok(Some(_)) | Err(_) => Err(NotSent::SaleSuspected),
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Purchases {
         intent: &Intent,
     ) -> Result<(), PurchaseError> {
         let difference = if *stored.reference_code() != intent.reference_code {
-            Some("spelling of the reference code")
+            Some("reference_code")
         } else if !self
             .accounts
             .is_meant(stored.account(), intent.named_account())

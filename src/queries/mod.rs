@@ -10,6 +10,7 @@ mod postpaid_inquiry;
 mod prepaid_inquiry;
 #[expect(clippy::module_inception, reason = "the file of the type `Queries`")]
 mod queries;
+mod stored_inquiry;
 
 pub use crate::okebayar::{
     inquiry::InquiryResult,
@@ -20,3 +21,4 @@ pub use crate::okebayar::{
 pub use error::QueryFailure;
 pub use in_flight::InquiriesInFlight;
 pub use queries::Queries;
+pub use stored_inquiry::HeldInquiry;

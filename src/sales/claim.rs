@@ -6,7 +6,8 @@ use super::{report::SentPrepaidInquiry, sales::Sales};
 use crate::{
     store::{Claim, StoreError, claim},
     transaction::{
-        Arming, AttemptToken, BillGuards, Contents, Intent, Order, ReferenceCode, Transaction,
+        Arming, AttemptToken, BillGuards, Contents, Guards, Intent, Labels, Order, ReferenceCode,
+        Transaction,
     },
 };
 
@@ -40,6 +41,8 @@ impl Sales {
                 inquiry_code: None,
             },
             bill: BillGuards::default(),
+            guards: Guards::default(),
+            labels: Labels::default(),
             trace: None,
         };
         let mut epoch = self.failover.epoch().await?;
@@ -49,6 +52,7 @@ impl Sales {
                 token,
                 at: (self.ambient.now)(),
                 is_quarantined: false,
+                expire_at: None,
             };
             let (rules, schedule) = (self.rules, &self.schedule);
             let change = match &stored {

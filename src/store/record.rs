@@ -108,7 +108,8 @@ mod tests {
     use super::*;
     use crate::transaction::{
         AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Finding,
-        Intent, NotSent, Order, ProductCode, ReferenceCode, Rules, Schedule, Source, Statement,
+        Guards, Intent, Labels, NotSent, Order, ProductCode, ReferenceCode, Rules, Schedule,
+        Source, Statement,
     };
 
     fn at(seconds: i64) -> Timestamp {
@@ -139,6 +140,7 @@ mod tests {
             token: AttemptToken::new(Uuid::from_u128(token)),
             at: at(0),
             is_quarantined,
+            expire_at: None,
         }
     }
 
@@ -162,6 +164,8 @@ mod tests {
                 inquiry_code: None,
             },
             bill: BillGuards::default(),
+            guards: Guards::default(),
+            labels: Labels::default(),
             trace: None,
         };
         let rules = Rules {

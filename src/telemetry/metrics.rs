@@ -224,7 +224,7 @@ impl Metrics {
         ) {
             self.contradictions.add(1, &[operation_label(operation)]);
         }
-        if to.is_final() && !from.is_final() {
+        if to.is_terminal() && !from.is_terminal() {
             let labels = [
                 operation_label(operation),
                 KeyValue::new("state", to.name()),

@@ -41,6 +41,8 @@ impl Transaction {
             contents: intent.contents,
             order,
             trace: intent.trace,
+            max_price: intent.guards.max_price,
+            labels: intent.labels,
             created_at: now,
             updated_at: now,
             attempt: Attempt::new(1, arming, schedule, rules.clock_skew),

@@ -15,6 +15,8 @@ pub struct Arming {
     /// The attempt must not be sent: the store may have lost the record of an earlier one under the
     /// reference code.
     pub is_quarantined: bool,
+    /// The time after which the caller wants nothing to be sent, if it stated one.
+    pub expire_at: Option<Timestamp>,
 }
 
 /// One attempt to send, as stored.
@@ -28,6 +30,9 @@ pub(super) struct Attempt {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) post_over_at: Option<Timestamp>,
+    /// The time after which the caller wants nothing to be sent, if it stated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expire_at: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -41,6 +46,7 @@ impl Attempt {
             number,
             token: arming.token,
             armed_at: arming.at,
+            expire_at: arming.expire_at,
             post_over_at: Some(schedule.post_over_at(arming.at, clock_skew)),
         }
     }

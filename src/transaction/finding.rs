@@ -130,9 +130,14 @@ pub enum UnknownCause {
 pub enum NotSent {
     /// No connection to OKEBAYAR could be established: DNS, connect or TLS failed.
     Unreachable,
-    /// The gateway abandoned the attempt before the POST: no sending slot in time, the send
-    /// deadline passed, or a possible sale could not be ruled out while the attempt was queued.
+    /// The gateway abandoned the attempt before the POST: no sending slot in time, or its own
+    /// deadline to send passed.
     Overloaded,
+    /// The caller's `expire_time` passed before the POST.
+    Expired,
+    /// OKEBAYAR may have sold the product in response to an inquiry while the attempt was queued,
+    /// or that could not be ruled out. An earlier release stores [`Self::Overloaded`] instead.
+    SaleSuspected,
     /// The claim could not be confirmed in the store, so it was abandoned.
     ClaimLost,
     /// The attempt was quarantined, and OKEBAYAR reports that it never received the reference code.

@@ -122,7 +122,7 @@ fn decided_state(verdict: Verdict, receipt: Details, operation: Operation) -> St
             let serial_number = match (&receipt.serial_number, operation) {
                 (Some(_), _) => SerialNumberStatus::Present,
                 (None, Operation::PayPostpaid) => SerialNumberStatus::NotDue,
-                (None, Operation::PurchasePrepaid) => SerialNumberStatus::Missing,
+                (None, Operation::PurchasePrepaid) => SerialNumberStatus::NotGiven,
             };
             State::Succeeded {
                 receipt,

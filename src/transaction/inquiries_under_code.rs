@@ -134,7 +134,8 @@ impl InquiriesUnderCode {
         times.max().unwrap_or(self.newest.inquiry.expires_at)
     }
 
-    fn all(&self) -> impl Iterator<Item = &NumberedInquiry> {
+    /// Iterates over all of them, the newest first.
+    pub fn all(&self) -> impl Iterator<Item = &NumberedInquiry> {
         std::iter::once(&self.newest).chain(&self.others)
     }
 

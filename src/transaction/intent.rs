@@ -1,5 +1,6 @@
 //! The intent of a caller: the purchase or payment that it requests.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -7,6 +8,7 @@ use super::{
     account_number::AccountNumber,
     amount::Amount,
     code_types::{InquiryCode, ProductCode},
+    labels::Labels,
     reference_code::{ReferenceCode, TransactionKey},
 };
 
@@ -128,6 +130,10 @@ pub struct Intent {
     pub contents: Contents,
     /// The guards against paying another bill, or one bill twice.
     pub bill: BillGuards,
+    /// The guards against a late or dear purchase.
+    pub guards: Guards,
+    /// The caller's own labels; not part of the contents.
+    pub labels: Labels,
     /// The trace of the call; not part of the contents.
     pub trace: Option<TraceContext>,
 }
@@ -140,6 +146,16 @@ pub struct BillGuards {
     pub account_number: Option<AccountNumber>,
     /// The open payments of the bill that the caller acknowledges.
     pub acknowledged: Vec<TransactionKey>,
+}
+
+/// The guards of a request against a late or dear purchase. They are not part of its contents: a
+/// call that repeats a purchase need not repeat them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guards {
+    /// The time after which nothing may be sent.
+    pub expire_at: Option<Timestamp>,
+    /// The highest acceptable price, compared with the last one seen.
+    pub max_price: Option<Amount>,
 }
 
 impl Intent {

@@ -9,13 +9,13 @@
 //!
 //! | subject | files |
 //! | --- | --- |
-//! | the request | `intent`, `order`, `amount`, `code_types`, `reference_code`, `account_names`, `account_number` |
+//! | the request | `intent`, `labels`, `order`, `amount`, `code_types`, `reference_code`, `account_names`, `account_number` |
 //! | the transaction | `record`, `attempt`, `tokens`, `change`, `verification`, `unrecognized` |
 //! | its changes | `arming`, `observation`, `check_outcome`, `resolution`, `release` |
 //! | evidence | `evidence`, `statement`, `finding`, `details`, `serial_number`, `placeholder` |
-//! | its status | `fold`, `proof`, `receipt`, `rules`, `state` |
+//! | its status | `fold`, `proof`, `receipt`, `rules`, `state`, `next_step` |
 //! | status checks | `schedule`, `check_progress`, `check_timing` |
-//! | inquiries | `inquiry`, `inquiries_under_code`, `inquiries_made` |
+//! | inquiries | `calendar_date`, `inquiry`, `inquiries_under_code`, `inquiries_made` |
 //! | status codes | `code_types`, `status_codes` |
 
 mod account_names;
@@ -23,6 +23,7 @@ mod account_number;
 mod amount;
 mod arming;
 mod attempt;
+mod calendar_date;
 mod change;
 mod check_outcome;
 mod check_progress;
@@ -36,6 +37,8 @@ mod inquiries_made;
 mod inquiries_under_code;
 mod inquiry;
 mod intent;
+mod labels;
+mod next_step;
 mod observation;
 mod order;
 mod placeholder;
@@ -60,6 +63,7 @@ pub use account_number::AccountNumber;
 pub use amount::{Amount, BadAmount, Quoted};
 pub use arming::CannotArm;
 pub use attempt::{Arming, QuarantinedAttempt};
+pub use calendar_date::CalendarDate;
 pub use change::Change;
 pub use code_types::{BadCode, InquiryCode, ProductCode, StatusCode, TraceCode};
 pub use details::{Details, ExtraFields, ExtraFieldsBuilder};
@@ -71,7 +75,9 @@ pub use inquiries_under_code::{
     InquiriesUnderCode, InquirySelector, NumberedInquiry, TooManyUnderCode,
 };
 pub use inquiry::{Inquiry, NotPayable};
-pub use intent::{BillGuards, Contents, Intent, Operation, TraceContext};
+pub use intent::{BillGuards, Contents, Guards, Intent, Operation, TraceContext};
+pub use labels::{BadLabels, Labels};
+pub use next_step::NextStep;
 pub use order::{Bill, InquiredData, Order, Verbatim};
 pub use record::Transaction;
 pub use reference_code::{ReferenceCode, TransactionKey, TransactionRef};
@@ -82,7 +88,9 @@ pub use schedule::{CheckHistory, NextCheck, Phase, Schedule};
 pub use serial_number::SerialNumber;
 pub use state::{ConfirmingCause, ReviewCause, SerialNumberStatus, State, TransactionStatus};
 pub use statement::{Resolution, Statement};
-pub use status_codes::{AsCheck, AsNotReceived, AsPurchase, AsQuestion, Refusal, StatusCodeEntry};
+pub use status_codes::{
+    AsCheck, AsNotReceived, AsPurchase, AsQuestion, BillRefusal, Refusal, StatusCodeEntry,
+};
 pub use tokens::{AttemptToken, BaseVersion, LeaseToken};
 pub use unrecognized::Unrecognized;
 pub use verification::Contradiction;

@@ -38,7 +38,7 @@ impl Transaction {
         schedule: &Schedule,
     ) -> Option<Change> {
         let mut next = self.clone();
-        let is_repeated = agrees && self.status().state.is_final();
+        let is_repeated = agrees && self.status().state.is_terminal();
         if !is_repeated && !self.is_too_old(now, schedule) {
             next.add_check_request(now, schedule);
             next.checks.asks += 1;

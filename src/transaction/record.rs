@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account_names::AccountName,
+    amount::Amount,
     attempt::{Attempt, QuarantinedAttempt},
     check_progress::CheckProgress,
     evidence::EvidenceSet,
     finding::{Finding, Verdict},
     fold::fold,
     intent::{Contents, TraceContext},
+    labels::Labels,
     order::{Bill, Order},
     proof,
     reference_code::{ReferenceCode, TransactionKey},
@@ -32,6 +34,11 @@ pub struct Transaction {
     pub(super) order: Order,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) trace: Option<TraceContext>,
+    /// The highest price that the first call accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_price: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub(super) labels: Labels,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) attempt: Attempt,
@@ -112,6 +119,24 @@ impl Transaction {
     #[must_use]
     pub fn trace(&self) -> Option<&TraceContext> {
         self.trace.as_ref()
+    }
+
+    /// Returns the highest price that the first call accepted, if it stated one.
+    #[must_use]
+    pub fn max_price(&self) -> Option<Amount> {
+        self.max_price
+    }
+
+    /// Returns the labels that the first call gave.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Returns the time after which the latest attempt must not be sent, if its call stated one.
+    #[must_use]
+    pub fn expire_at(&self) -> Option<Timestamp> {
+        self.attempt.expire_at
     }
 
     /// Returns the time at which the transaction was accepted.

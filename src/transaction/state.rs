@@ -15,6 +15,8 @@ pub enum SerialNumberStatus {
     Pending,
     /// The check schedule ended without a serial number.
     Missing,
+    /// An operator established the success of a prepaid purchase, and gave no serial number.
+    NotGiven,
     /// No serial number is expected: payments of bills have none.
     NotDue,
 }
@@ -105,7 +107,7 @@ impl State {
 
     /// Returns true when no further change is expected.
     #[must_use]
-    pub fn is_final(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         match self {
             Self::Succeeded { serial_number, .. } => *serial_number != SerialNumberStatus::Pending,
             Self::Failed(_) | Self::Reversed { .. } => true,
@@ -116,7 +118,7 @@ impl State {
     /// Returns true when a watcher has nothing to wait for.
     #[must_use]
     pub fn ends_watch(&self) -> bool {
-        self.is_final() || matches!(self, Self::NotSent(_) | Self::NeedsReview { .. })
+        self.is_terminal() || matches!(self, Self::NotSent(_) | Self::NeedsReview { .. })
     }
 
     /// Returns true when the outcome is decided. A settled transaction never returns to SENDING,
@@ -133,12 +135,6 @@ impl State {
             self,
             Self::Failed(_) | Self::NotSent(_) | Self::Reversed { .. }
         )
-    }
-
-    /// Returns true when the same purchase may be repeated.
-    #[must_use]
-    pub fn safe_to_buy_again(&self) -> bool {
-        self.safe_to_refund()
     }
 
     /// Returns the details of the proof of success, if there is one.

@@ -212,6 +212,12 @@ impl StatusCodeEntry {
         self.reason.unwrap_or(FailureReason::Unidentified)
     }
 
+    /// Returns the reason of a failure or doubt; `None` for codes that mean neither.
+    #[must_use]
+    pub fn documented_reason(&self) -> Option<FailureReason> {
+        self.reason
+    }
+
     /// Returns true for a purchase whose outcome is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
@@ -238,6 +244,21 @@ impl StatusCodeEntry {
     }
 }
 
+/// The reason for which OKEBAYAR refuses a bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BillRefusal {
+    /// The bill was not found, or is not available yet (400).
+    NotFound,
+    /// The payment differs from the inquiry (402).
+    Mismatch,
+    /// The inquiry has expired (403).
+    Expired,
+    /// The customer's data are wrong, or there are too many bills (404).
+    WrongCustomerData,
+    /// No inquiry was made before (405).
+    InquiryMissing,
+}
+
 /// Verifies the table: ascending codes, each once, with a reason exactly where one is needed.
 const _: () = {
     let mut at = 0;
@@ -250,6 +271,20 @@ const _: () = {
 };
 
 impl StatusCode {
+    /// Returns the reason for which OKEBAYAR refuses a bill; `None` for other codes. Records store
+    /// these codes as one reason.
+    #[must_use]
+    pub fn bill_refusal(self) -> Option<BillRefusal> {
+        Some(match self.number() {
+            400 => BillRefusal::NotFound,
+            402 => BillRefusal::Mismatch,
+            403 => BillRefusal::Expired,
+            404 => BillRefusal::WrongCustomerData,
+            405 => BillRefusal::InquiryMissing,
+            _ => return None,
+        })
+    }
+
     /// Returns the row of the code: its own, or that of all undocumented codes of its kind.
     #[must_use]
     pub fn entry(self) -> &'static StatusCodeEntry {

@@ -7,11 +7,12 @@ use jiff::SignedDuration;
 
 use super::{
     check_transaction::CheckTransactionArguments, echo::EchoArguments,
-    get_transaction::GetTransactionArguments, inquire_postpaid::InquirePostpaidArguments,
-    inquire_prepaid::InquirePrepaidArguments, list_transactions::ListTransactionsArguments,
-    page::PageArguments, pay_postpaid::PayPostpaidArguments,
-    purchase_prepaid::PurchasePrepaidArguments, resolve_transaction::ResolveTransactionArguments,
-    watch_transaction::WatchTransactionArguments, watch_transactions::WatchTransactionsArguments,
+    get_inquiry::GetInquiryArguments, get_transaction::GetTransactionArguments,
+    inquire_postpaid::InquirePostpaidArguments, inquire_prepaid::InquirePrepaidArguments,
+    list_transactions::ListTransactionsArguments, page::PageArguments,
+    pay_postpaid::PayPostpaidArguments, purchase_prepaid::PurchasePrepaidArguments,
+    resolve_transaction::ResolveTransactionArguments, watch_transaction::WatchTransactionArguments,
+    watch_transactions::WatchTransactionsArguments,
 };
 
 /// The gateway to call, the options of the call, and the RPC.
@@ -64,6 +65,8 @@ pub enum CallCommand {
     InquirePrepaid(InquirePrepaidArguments),
     /// Inquire about a bill; no money moves.
     InquirePostpaid(InquirePostpaidArguments),
+    /// Read the stored inquiries with one inquiry code.
+    GetInquiry(GetInquiryArguments),
     /// Read the balance of the deposit at OKEBAYAR.
     GetBalance,
     /// Send a text to OKEBAYAR and back, to test the whole path.
@@ -87,6 +90,7 @@ impl CallCommand {
             | Self::ResolveTransaction(_)
             | Self::InquirePrepaid(_)
             | Self::InquirePostpaid(_)
+            | Self::GetInquiry(_)
             | Self::GetBalance
             | Self::Echo(_)
             | Self::ListNotices(_)

@@ -31,13 +31,15 @@ impl ExitOutcome {
     #[must_use]
     pub fn of(transaction: &v1::Transaction) -> Self {
         match transaction.state() {
-            v1::State::Succeeded => Self::Done,
-            v1::State::Failed | v1::State::NotSent | v1::State::Reversed => Self::NothingSpent,
-            v1::State::NeedsReview => Self::NeedsReview,
-            v1::State::Unspecified
-            | v1::State::Sending
-            | v1::State::Pending
-            | v1::State::Confirming => Self::Open,
+            v1::TransactionState::Succeeded => Self::Done,
+            v1::TransactionState::Failed
+            | v1::TransactionState::NotSent
+            | v1::TransactionState::Reversed => Self::NothingSpent,
+            v1::TransactionState::NeedsReview => Self::NeedsReview,
+            v1::TransactionState::Unspecified
+            | v1::TransactionState::Sending
+            | v1::TransactionState::Pending
+            | v1::TransactionState::Confirming => Self::Open,
         }
     }
 

@@ -1,13 +1,11 @@
 //! The connection to a gateway, with the options that every call shares.
 
+use prost::Name;
 use std::time::Duration;
 
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
-use super::{
-    contract_message::ContractMessage, exit_outcome::ExitOutcome, printer::Printer,
-    progress::with_progress,
-};
+use super::{exit_outcome::ExitOutcome, printer::Printer, progress::with_progress};
 use crate::grpc::v1::{
     self, account_service_client::AccountServiceClient,
     inquiry_service_client::InquiryServiceClient, notice_service_client::NoticeServiceClient,
@@ -78,7 +76,7 @@ impl GatewayClient {
     }
 
     /// Makes a call that is not about one transaction, and prints the answer.
-    pub(super) async fn show<T: ContractMessage>(
+    pub(super) async fn show<T: Name>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<ExitOutcome, Status> {
@@ -89,7 +87,7 @@ impl GatewayClient {
     /// Prints an answer, and returns the outcome of the transaction in it.
     pub(super) fn print(
         &self,
-        answer: &impl ContractMessage,
+        answer: &impl Name,
         transaction: Option<&v1::Transaction>,
     ) -> ExitOutcome {
         self.printer.print(answer);

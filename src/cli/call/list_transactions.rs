@@ -46,14 +46,14 @@ enum StateName {
 impl From<StateName> for i32 {
     fn from(state: StateName) -> Self {
         let state = match state {
-            StateName::Sending => v1::State::Sending,
-            StateName::Pending => v1::State::Pending,
-            StateName::Confirming => v1::State::Confirming,
-            StateName::Succeeded => v1::State::Succeeded,
-            StateName::Failed => v1::State::Failed,
-            StateName::NotSent => v1::State::NotSent,
-            StateName::NeedsReview => v1::State::NeedsReview,
-            StateName::Reversed => v1::State::Reversed,
+            StateName::Sending => v1::TransactionState::Sending,
+            StateName::Pending => v1::TransactionState::Pending,
+            StateName::Confirming => v1::TransactionState::Confirming,
+            StateName::Succeeded => v1::TransactionState::Succeeded,
+            StateName::Failed => v1::TransactionState::Failed,
+            StateName::NotSent => v1::TransactionState::NotSent,
+            StateName::NeedsReview => v1::TransactionState::NeedsReview,
+            StateName::Reversed => v1::TransactionState::Reversed,
         };
         state.into()
     }
@@ -73,6 +73,7 @@ impl ListTransactionsArguments {
             end_time: self.end_time.map(time),
             page_size: self.page.page_size,
             page_token: self.page.page_token,
+            ..v1::ListTransactionsRequest::default()
         });
         client
             .show(client.transaction_service().list_transactions(request))

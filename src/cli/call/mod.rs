@@ -11,6 +11,7 @@ mod echo;
 mod exit_outcome;
 mod gateway_client;
 mod get_balance;
+mod get_inquiry;
 mod get_transaction;
 mod inquire_postpaid;
 mod inquire_prepaid;

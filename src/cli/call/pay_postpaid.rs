@@ -48,6 +48,7 @@ impl PayPostpaidArguments {
             total: Some(self.total),
             account_number: self.account_number,
             acknowledged_open_reference_codes: self.acknowledged_open_reference_codes,
+            ..v1::PayPostpaidRequest::default()
         });
         let answer = client
             .wait(client.transaction_service().pay_postpaid(request))

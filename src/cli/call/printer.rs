@@ -1,15 +1,13 @@
 //! Answers and errors as text for people, or as JSON in its canonical form.
 
+use prost::Name;
 use std::fmt::Write;
 
 use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{
-    contract_message::{ContractMessage, to_dynamic},
-    text::text_of,
-};
+use super::{contract_message::to_dynamic, text::text_of};
 use crate::grpc::DESCRIPTOR;
 
 /// A printer of answers on standard output and of errors on standard error, as text or JSON.
@@ -28,7 +26,7 @@ impl Printer {
     }
 
     /// Prints an answer.
-    pub(super) fn print<T: ContractMessage>(&self, message: &T) {
+    pub(super) fn print<T: Name>(&self, message: &T) {
         let pool = self.pool.as_ref();
         let Some(message) = pool.and_then(|pool| to_dynamic(message, pool)) else {
             return self.problem(

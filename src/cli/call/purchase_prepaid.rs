@@ -39,6 +39,7 @@ impl PurchasePrepaidArguments {
             product_code: self.product_code,
             account_number: self.account_number,
             inquiry_code: self.inquiry_code,
+            ..v1::PurchasePrepaidRequest::default()
         });
         let answer = client
             .wait(client.transaction_service().purchase_prepaid(request))

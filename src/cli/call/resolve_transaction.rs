@@ -49,9 +49,9 @@ enum ResolutionName {
 impl From<ResolutionName> for i32 {
     fn from(resolution: ResolutionName) -> Self {
         let resolution = match resolution {
-            ResolutionName::Succeeded => v1::Resolution::Succeeded,
-            ResolutionName::Failed => v1::Resolution::Failed,
-            ResolutionName::Reversed => v1::Resolution::Reversed,
+            ResolutionName::Succeeded => v1::TransactionResolution::Succeeded,
+            ResolutionName::Failed => v1::TransactionResolution::Failed,
+            ResolutionName::Reversed => v1::TransactionResolution::Reversed,
         };
         resolution.into()
     }

@@ -57,6 +57,7 @@ async fn call(command: CallCommand, client: &GatewayClient) -> Result<ExitOutcom
         CallCommand::ResolveTransaction(resolution) => resolution.run(client).await,
         CallCommand::InquirePrepaid(inquiry) => inquiry.run(client).await,
         CallCommand::InquirePostpaid(inquiry) => inquiry.run(client).await,
+        CallCommand::GetInquiry(get) => get.run(client).await,
         CallCommand::GetBalance => get_balance::run(client).await,
         CallCommand::Echo(echo) => echo.run(client).await,
         CallCommand::ListNotices(page) => list_notices::run(page, client).await,

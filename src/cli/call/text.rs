@@ -70,7 +70,7 @@ fn one_line(text: &str) -> String {
     shown
 }
 
-/// Removes the prefix of an enum's name: `STATE_SUCCEEDED` of `State` is `SUCCEEDED`, and the
+/// Removes the prefix of an enum's name: `TRANSACTION_STATE_SUCCEEDED` of `State` is `SUCCEEDED`, and the
 /// prefix of `WaitUntil` is `WAIT_UNTIL_`.
 fn without_prefix<'a>(value: &'a str, kind: &str) -> &'a str {
     let mut prefix = String::new();
@@ -114,13 +114,12 @@ fn short(message: &DynamicMessage) -> Option<String> {
 mod tests {
     use prost_reflect::DescriptorPool;
 
-    use super::*;
-    use crate::{
-        cli::call::contract_message::{ContractMessage, to_dynamic},
-        grpc::DESCRIPTOR,
-    };
+    use prost::Name;
 
-    fn shown(message: &impl ContractMessage) -> String {
+    use super::*;
+    use crate::{cli::call::contract_message::to_dynamic, grpc::DESCRIPTOR};
+
+    fn shown(message: &impl Name) -> String {
         let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
         text_of(&to_dynamic(message, &pool).unwrap())
     }
@@ -137,7 +136,7 @@ mod tests {
         let message = v1::PayPostpaidResponse {
             transaction: Some(v1::Transaction {
                 reference_code: "order-1".into(),
-                state: v1::State::NeedsReview.into(),
+                state: v1::TransactionState::NeedsReview.into(),
                 price: money(10_500, 0),
                 balance: money(0, -500_000_000),
                 create_time: Some(prost_types::Timestamp {
@@ -168,7 +167,10 @@ mod tests {
 
     #[test]
     fn enum_values_lose_the_name_of_their_enum() {
-        assert_eq!(without_prefix("STATE_FAILED", "State"), "FAILED");
+        assert_eq!(
+            without_prefix("TRANSACTION_STATE_FAILED", "State"),
+            "FAILED"
+        );
         assert_eq!(without_prefix("WAIT_UNTIL_FINAL", "WaitUntil"), "FINAL");
         assert_eq!(without_prefix("OTHER", "State"), "OTHER");
     }

@@ -21,6 +21,7 @@ impl WatchTransactionsArguments {
             request: v1::WatchTransactionsRequest {
                 accounts: client.accounts(),
                 cursor: self.cursor,
+                ..v1::WatchTransactionsRequest::default()
             },
             retry: WatchRetry::none(),
         };

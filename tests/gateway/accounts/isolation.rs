@@ -1,6 +1,8 @@
 //! Several OKEBAYAR accounts in one gateway, and the proxy to OKEBAYAR.
 
-use okebayar_gateway::grpc::v1::{GetTransactionRequest, State, get_transaction_request::Code};
+use okebayar_gateway::grpc::v1::{
+    GetTransactionRequest, TransactionState, get_transaction_request::Code,
+};
 
 use crate::support::{
     on_both_stores, ports,
@@ -10,7 +12,7 @@ use crate::support::{
     },
 };
 
-async fn in_account(client: &mut Client, account: &str, code: &str) -> Option<State> {
+async fn in_account(client: &mut Client, account: &str, code: &str) -> Option<TransactionState> {
     let reference_code = Some(Code::ReferenceCode(code.to_owned()));
     let request = GetTransactionRequest {
         account: account.to_owned(),
@@ -55,8 +57,8 @@ async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
     let first = buy(&mut client, &code, PLAIN).await;
     assert_eq!(first.account, "main");
     for (account, expected) in [
-        ("main", Some(State::Succeeded)),
-        ("", Some(State::Succeeded)),
+        ("main", Some(TransactionState::Succeeded)),
+        ("", Some(TransactionState::Succeeded)),
         ("production", None),
     ] {
         assert_eq!(in_account(&mut client, account, &code).await, expected);
@@ -71,8 +73,8 @@ async fn accounts_are_isolated_within_one_process(kind: StoreKind) {
         .unwrap()
         .into_inner();
     assert!(!answer.replayed);
-    assert_eq!(bought(answer).state(), State::Pending);
-    request.set_wait_until(okebayar_gateway::grpc::v1::WaitUntil::Final);
+    assert_eq!(bought(answer).state(), TransactionState::Pending);
+    request.set_wait_until(okebayar_gateway::grpc::v1::WaitUntil::Terminal);
     let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
     assert_succeeded(&transaction);
     assert_eq!(transaction.account, "production");

@@ -1,7 +1,7 @@
 //! Renamed accounts: nothing is bought twice (promise 1).
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, GetTransactionRequest, State, get_transaction_request::Code,
+    CheckTransactionRequest, GetTransactionRequest, TransactionState, get_transaction_request::Code,
 };
 
 use crate::support::{
@@ -37,7 +37,7 @@ async fn renamed_account_keeps_its_transactions(kind: StoreKind) {
     let settled = buy(&mut client, &reference(), PLAIN).await;
     let open = buy(&mut client, &reference(), CALLBACK_LOST).await;
     assert_succeeded(&settled);
-    assert_eq!(open.state(), State::Pending);
+    assert_eq!(open.state(), TransactionState::Pending);
     gateway.process.kill().await;
 
     world
@@ -69,7 +69,7 @@ async fn renamed_account_keeps_its_transactions(kind: StoreKind) {
             let answer = answer.into_inner();
             assert!(answer.checked);
             let transaction = answer.transaction.unwrap();
-            if transaction.r#final {
+            if transaction.terminal {
                 return transaction;
             }
         }

@@ -1,8 +1,8 @@
 //! Transactions of an account that was removed from the configuration (promise 11).
 
 use okebayar_gateway::{
-    grpc::v1::{Reason, State, Transaction},
-    transaction::{ReviewCause, State as Standing},
+    grpc::v1::{Transaction, TransactionReason, TransactionState},
+    transaction::{ReviewCause, State},
 };
 use serde_json::Value;
 
@@ -27,8 +27,8 @@ fn unconfigured_schedule_ends_at_give_up_time() {
         current = current.pass_over(due, &schedule).unwrap().transaction;
         assert_eq!(current.last_checked_at(), None);
         match current.status().state {
-            Standing::Confirming(_) => assert!(current.due_at().unwrap() > due),
-            Standing::NeedsReview { cause, .. } => {
+            State::Confirming(_) => assert!(current.due_at().unwrap() > due),
+            State::NeedsReview { cause, .. } => {
                 assert_eq!(cause, ReviewCause::ChecksExhausted);
                 assert_eq!((due, current.due_at()), (at(72 * 3600), None));
                 return;
@@ -118,7 +118,7 @@ async fn unconfigured_account_transaction_escalates_to_review(kind: StoreKind) {
     until_counted(&gateway, "PENDING", "0").await;
     let code = reference();
     let pending = buy_of_second(&gateway, &code, PENDING_FOR_EVER).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     gateway.process.kill().await;
 
     world.remove_account("second");
@@ -126,10 +126,10 @@ async fn unconfigured_account_transaction_escalates_to_review(kind: StoreKind) {
     until_reported(&mut gateway).await;
     until_counted(&gateway, "PENDING", "1").await;
     let ended = gateway
-        .until(&code, |one| one.state() == State::NeedsReview)
+        .until(&code, |one| one.state() == TransactionState::NeedsReview)
         .await;
-    assert_eq!(ended.reason(), Reason::ChecksExhausted);
-    assert!(!ended.safe_to_refund && !ended.safe_to_buy_again);
+    assert_eq!(ended.reason(), TransactionReason::ChecksExhausted);
+    assert!(!ended.safe_to_refund && !ended.next_step().allows_purchase());
     until_counted(&gateway, "PENDING", "0").await;
     until_counted(&gateway, "NEEDS_REVIEW", "1").await;
 }
@@ -144,7 +144,7 @@ async fn checks_resume_when_account_is_configured_again(kind: StoreKind) {
     let mut gateway = world.start_gateway().await;
     let code = reference();
     let pending = buy_of_second(&gateway, &code, CALLBACK_LOST).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     gateway.process.kill().await;
 
     let account = world.remove_account("second");
@@ -172,7 +172,7 @@ async fn unconfigured_gateway_does_not_delay_checks_of_another() {
     let lacks_it = world.start_replica().await;
     let code = reference();
     let pending = buy_of_second(&has_it, &code, PENDING_FOR_EVER).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     // Both gateways see each due check. The sandbox waits for the count.
     let url = format!("http://127.0.0.1:{port}/ledger/{code}?checks=12");
     let entry = reqwest::get(url).await.unwrap().text().await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use okebayar_gateway::{
-    grpc::v1::State,
+    grpc::v1::TransactionState,
     store::{
         Commit, Identity, Store, UserIdChange,
         redb::RedbStore,
@@ -82,7 +82,7 @@ async fn user_id_change_is_rejected_while_transactions_are_open(kind: StoreKind)
     let mut gateway = world.start_gateway().await;
     let code = reference();
     let pending = buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     gateway.process.kill().await;
     world.set("accounts.main.userid", "new-member");
     let command = ["store", "change-userid", "--account", "main", "--yes"];

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use okebayar_gateway::grpc::v1::{PurchasePrepaidResponse, Reason, State, Transaction};
+use okebayar_gateway::grpc::v1::{
+    PurchasePrepaidResponse, Transaction, TransactionReason, TransactionState,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -206,7 +208,7 @@ async fn buy_until(
     let account_number = account_number(moment);
     if moment == Moment::Answered {
         let answered = buy(&mut client, code, account_number).await;
-        assert_eq!(answered.state(), State::Pending, "{answered:#?}");
+        assert_eq!(answered.state(), TransactionState::Pending, "{answered:#?}");
         return answered;
     }
     if moment == Moment::Claimed {
@@ -224,7 +226,7 @@ async fn buy_until(
     }
     // Promise 2: the record was stored before the first byte was sent.
     let claimed = get(&mut client, code).await.unwrap();
-    let (sending, timed_out) = (State::Sending, State::Confirming);
+    let (sending, timed_out) = (TransactionState::Sending, TransactionState::Confirming);
     assert!(
         [sending, timed_out].contains(&claimed.state()),
         "{claimed:#?}"
@@ -338,7 +340,10 @@ async fn assert_crashes_turn_the_guard_on(victim: Victim) {
         // The guard would quarantine the purchase of a second round.
         let (mut world, mut gate) = durable_world(StoreKind::Redis).await;
         let gateway = assert_crashes_are_survived(victim, &[moment], &mut world, &mut gate).await;
-        assert_eq!(buy_new(&gateway).await.reason(), Reason::HeldBack);
+        assert_eq!(
+            buy_new(&gateway).await.reason(),
+            TransactionReason::Quarantined
+        );
     }
 }
 

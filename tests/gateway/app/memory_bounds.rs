@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, State};
+use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, TransactionState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -86,7 +86,7 @@ fn admit_many_purchases(world: &mut World) -> &mut World {
 }
 
 /// Buys with a deadline of five minutes, and returns the state.
-async fn buy_patiently(client: &mut Client, wanted: PurchasePrepaidRequest) -> State {
+async fn buy_patiently(client: &mut Client, wanted: PurchasePrepaidRequest) -> TransactionState {
     let mut request = tonic::Request::new(wanted);
     request.set_timeout(Duration::from_mins(5));
     let bought = client.purchase_prepaid(request).await.unwrap();
@@ -193,7 +193,11 @@ async fn longest_answers_of_many_accounts_use_bounded_memory() {
         async move { buy_patiently(&mut client, asked).await }
     });
     let states = join_all(buying).await;
-    assert!(states.iter().all(|state| *state == State::Succeeded));
+    assert!(
+        states
+            .iter()
+            .all(|state| *state == TransactionState::Succeeded)
+    );
     let peak = peak_kib(&gateway);
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
 }
@@ -218,7 +222,11 @@ async fn concurrent_longest_answers_use_bounded_memory() {
     });
     let states = join_all(buying).await;
     // An answer of any accepted length is believed.
-    assert!(states.iter().all(|state| *state == State::Succeeded));
+    assert!(
+        states
+            .iter()
+            .all(|state| *state == TransactionState::Succeeded)
+    );
     let peak = peak_kib(&gateway);
     assert!(peak <= PEAK_KIB_MAX, "{before} KiB, then {peak} KiB");
     let inquiring = (0..16).map(|_| async {

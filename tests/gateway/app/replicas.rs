@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
+use okebayar_gateway::grpc::v1::{TransactionState, WatchTransactionRequest};
 use tokio::sync::Semaphore;
 
 use crate::support::{
@@ -100,7 +100,7 @@ async fn thousand_watchers_see_changes_made_by_another_replica() {
         let settled = crate::support::world::get(&mut client.clone(), &code)
             .await
             .unwrap();
-        assert_eq!(settled.state(), State::Succeeded, "{code}");
+        assert_eq!(settled.state(), TransactionState::Succeeded, "{code}");
         // The watch ends with the final state; an answer that arrives after its own callback may
         // have extended the timeline since.
         assert!(settled.revision >= last, "{code}");
@@ -137,7 +137,10 @@ async fn missed_wake_up_is_found_by_polling() {
     let updates = client.watch_transaction(request).await.unwrap();
     let mut updates = updates.into_inner();
     let first = updates.message().await.unwrap().unwrap();
-    assert_eq!(first.transaction.unwrap().state(), State::Pending);
+    assert_eq!(
+        first.transaction.unwrap().state(),
+        TransactionState::Pending
+    );
     let settled = async {
         let mut last = None;
         while let Some(update) = updates.message().await.unwrap() {

@@ -1,7 +1,7 @@
 //! Promise 14: SIGTERM stops accepting calls and finishes those in progress.
 
 use okebayar_gateway::grpc::v1::{
-    ListNoticesRequest, State, notice_service_client::NoticeServiceClient,
+    ListNoticesRequest, TransactionState, notice_service_client::NoticeServiceClient,
 };
 
 use crate::support::{
@@ -53,7 +53,7 @@ async fn shutdown_stores_unknown_outcome_of_unanswered_post(kind: StoreKind) {
     world.ledger_when(&code, "received=1").await;
     gateway.process.signal("-TERM");
     let transaction = bought(call.await.unwrap().unwrap().into_inner());
-    assert_eq!(transaction.state(), State::Confirming);
+    assert_eq!(transaction.state(), TransactionState::Confirming);
     assert!(
         gateway.process.ended().await.success(),
         "{}",

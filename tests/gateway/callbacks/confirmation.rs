@@ -1,6 +1,8 @@
 //! Promise 7: a callback is a hint, which a check confirms.
 
-use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Evidence, Source, State};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, Evidence, EvidenceSource, TransactionState,
+};
 
 use crate::support::{
     callbacks::post,
@@ -18,7 +20,7 @@ async fn forged_callback_changes_timeline_but_not_state(kind: StoreKind) {
     let mut client = gateway.client().await;
     let code = reference();
     let before = buy(&mut client, &code, PENDING_FOR_EVER).await;
-    assert_eq!(before.state(), State::Pending);
+    assert_eq!(before.state(), TransactionState::Pending);
 
     let by_get = format!(
         "{}?tracecode=forged&referencecode={code}&status=000&serialnumber=1234",
@@ -36,17 +38,17 @@ async fn forged_callback_changes_timeline_but_not_state(kind: StoreKind) {
             transaction
                 .timeline
                 .iter()
-                .any(|entry| entry.source() == Source::Check)
+                .any(|entry| entry.source() == EvidenceSource::Check)
         })
         .await;
-    assert_eq!(after.state(), State::Pending);
-    assert!(!after.r#final && after.serial_number.is_empty() && after.price.is_none());
+    assert_eq!(after.state(), TransactionState::Pending);
+    assert!(!after.terminal && after.serial_number.is_empty() && after.price.is_none());
     assert_eq!(after.trace_code, before.trace_code);
     assert_eq!(after.reported_status_code, "000");
     let reports: Vec<_> = after
         .timeline
         .iter()
-        .filter(|entry| entry.source() == Source::Callback)
+        .filter(|entry| entry.source() == EvidenceSource::Callback)
         .collect();
     assert_eq!(reports.len(), 2);
     assert!(
@@ -68,17 +70,20 @@ async fn callback_settles_after_confirming_check(kind: StoreKind) {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let cases = [
-        (PENDING_THEN_SUCCESS, State::Succeeded),
-        (PENDING_THEN_FAILURE, State::Failed),
-        (SERIAL_NUMBER_LATER, State::Succeeded),
+        (PENDING_THEN_SUCCESS, TransactionState::Succeeded),
+        (PENDING_THEN_FAILURE, TransactionState::Failed),
+        (SERIAL_NUMBER_LATER, TransactionState::Succeeded),
     ];
     for (account_number, state) in cases {
         let code = reference();
         buy(&mut client, &code, account_number).await;
         let transaction = gateway.until_final(&code).await;
         assert_eq!(transaction.state(), state, "{account_number}");
-        let sources: Vec<Source> = transaction.timeline.iter().map(Evidence::source).collect();
-        assert!(sources.contains(&Source::Callback) && sources.contains(&Source::Check));
+        let sources: Vec<EvidenceSource> =
+            transaction.timeline.iter().map(Evidence::source).collect();
+        assert!(
+            sources.contains(&EvidenceSource::Callback) && sources.contains(&EvidenceSource::Check)
+        );
     }
 }
 
@@ -98,7 +103,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let known = (reported.state(), reported.reported_status_code.as_str());
     assert_eq!(
         known,
-        (State::Sending, "000"),
+        (TransactionState::Sending, "000"),
         "the callback must be stored immediately"
     );
     let request = CheckTransactionRequest {
@@ -110,7 +115,7 @@ async fn check_waits_until_post_is_answered(kind: StoreKind) {
     let still = get(&mut client, &code).await.unwrap();
     assert_eq!(
         still.state(),
-        State::Sending,
+        TransactionState::Sending,
         "the POST was answered before the checks were requested"
     );
 
@@ -128,8 +133,8 @@ async fn success_becomes_final_when_serial_number_arrives() {
     let gateway = world.start_gateway().await;
     let code = reference();
     let transaction = buy(&mut gateway.client().await, &code, SERIAL_NUMBER_LATER).await;
-    assert_eq!(transaction.state(), State::Succeeded);
-    assert!(transaction.serial_number_pending && !transaction.r#final);
+    assert_eq!(transaction.state(), TransactionState::Succeeded);
+    assert!(transaction.serial_number_pending && !transaction.terminal);
     assert!(!transaction.safe_to_refund);
     assert_succeeded(&gateway.until_final(&code).await);
 }
@@ -143,7 +148,7 @@ async fn missing_serial_number_is_given_up_after_schedule() {
     // 001 for ever.
     buy(&mut gateway.client().await, &code, "080000009001").await;
     let transaction = gateway.until_final(&code).await;
-    assert_eq!(transaction.state(), State::Succeeded);
+    assert_eq!(transaction.state(), TransactionState::Succeeded);
     assert!(transaction.serial_number_missing && !transaction.serial_number_pending);
     assert_eq!(world.ledger(&code).await.checks, 2);
 }

@@ -1,6 +1,8 @@
 //! `CheckTransaction`: an immediate check, shared by all concurrent callers.
 
-use okebayar_gateway::grpc::v1::{CheckTransactionRequest, CheckTransactionResponse, State};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, CheckTransactionResponse, TransactionState,
+};
 use tonic::{Code, Request, Status};
 
 use crate::support::{
@@ -27,17 +29,17 @@ async fn check_settles_transaction_without_callback(kind: StoreKind) {
     let code = reference();
     assert_eq!(
         buy(&mut client, &code, CALLBACK_LOST).await.state(),
-        State::Pending
+        TransactionState::Pending
     );
     // The sandbox settles it within 300 ms; each check waits for the minimum interval.
     loop {
         let answer = check(&mut client, &code).await.unwrap();
         assert!(answer.checked);
         let transaction = answer.transaction.unwrap();
-        if transaction.r#final {
+        if transaction.terminal {
             break assert_succeeded(&transaction);
         }
-        assert_eq!(transaction.state(), State::Pending);
+        assert_eq!(transaction.state(), TransactionState::Pending);
     }
     let status = check(&mut client, &reference()).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
@@ -75,7 +77,10 @@ async fn uncheckable_transaction_is_returned_unchanged() {
     world.ledger_when(&code, "received=1").await;
     let answer = check(&mut client, &code).await.unwrap();
     assert!(!answer.checked, "no check overtakes a POST in flight");
-    assert_eq!(answer.transaction.unwrap().state(), State::Sending);
+    assert_eq!(
+        answer.transaction.unwrap().state(),
+        TransactionState::Sending
+    );
     assert_eq!(world.ledger(&code).await.checks, 0);
     call.abort();
 }
@@ -90,7 +95,10 @@ async fn check_of_settled_transaction_changes_nothing() {
     let answer = check(&mut client, &code).await.unwrap();
     assert!(answer.checked);
     let checked = answer.transaction.unwrap();
-    assert_eq!((checked.state(), checked.r#final), (State::Succeeded, true));
+    assert_eq!(
+        (checked.state(), checked.terminal),
+        (TransactionState::Succeeded, true)
+    );
     assert_eq!(checked.serial_number, settled.serial_number);
     assert_eq!(checked.trace_code, settled.trace_code);
     assert_eq!(get(&mut client, &code).await.unwrap(), checked);
@@ -118,7 +126,10 @@ async fn deadline_ends_wait_for_check() {
         .unwrap()
         .into_inner();
     assert!(!answer.checked);
-    assert_eq!(answer.transaction.unwrap().state(), State::Pending);
+    assert_eq!(
+        answer.transaction.unwrap().state(),
+        TransactionState::Pending
+    );
 }
 
 on_both_stores!(

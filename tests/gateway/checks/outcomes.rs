@@ -6,7 +6,9 @@ use std::{
 };
 
 use okebayar_gateway::{
-    grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil},
+    grpc::v1::{
+        CheckTransactionRequest, Transaction, TransactionReason, TransactionState, WaitUntil,
+    },
     okebayar::format::Format,
 };
 use tokio::io::AsyncReadExt;
@@ -23,134 +25,158 @@ use crate::support::{
 };
 
 /// (account number, state, reason, status code, executed)
-const SETTLED: [(&str, State, Reason, &str, u64); 22] = [
+const SETTLED: [(&str, TransactionState, TransactionReason, &str, u64); 22] = [
     (
         SERIAL_NUMBER_LATER,
-        State::Succeeded,
-        Reason::Unspecified,
+        TransactionState::Succeeded,
+        TransactionReason::Unspecified,
         "000",
         1,
     ),
     (
         PENDING_THEN_SUCCESS,
-        State::Succeeded,
-        Reason::Unspecified,
+        TransactionState::Succeeded,
+        TransactionReason::Unspecified,
         "000",
         1,
     ),
     (
         PENDING_THEN_FAILURE,
-        State::Failed,
-        Reason::ProductUnavailable,
+        TransactionState::Failed,
+        TransactionReason::ProductUnavailable,
         "200",
         0,
     ),
     (
         CALLBACK_LOST,
-        State::Succeeded,
-        Reason::Unspecified,
+        TransactionState::Succeeded,
+        TransactionReason::Unspecified,
         "000",
         1,
     ),
     (
         RESET_AND_CALLBACK_LOST,
-        State::Succeeded,
-        Reason::Unspecified,
+        TransactionState::Succeeded,
+        TransactionReason::Unspecified,
         "000",
         1,
     ),
     (
         "080000009200",
-        State::Failed,
-        Reason::ProductUnavailable,
+        TransactionState::Failed,
+        TransactionReason::ProductUnavailable,
         "200",
         0,
     ),
     (
         "080000009201",
-        State::Failed,
-        Reason::BillerTrouble,
+        TransactionState::Failed,
+        TransactionReason::BillerTrouble,
         "201",
         0,
     ),
     (
         "080000009202",
-        State::Failed,
-        Reason::ServerTrouble,
+        TransactionState::Failed,
+        TransactionReason::ServerTrouble,
         "202",
         0,
     ),
     (
         "080000009203",
-        State::Failed,
-        Reason::DepositExhausted,
+        TransactionState::Failed,
+        TransactionReason::DepositExhausted,
         "203",
         0,
     ),
     (
         "080000009204",
-        State::Failed,
-        Reason::WrongAccountNumber,
+        TransactionState::Failed,
+        TransactionReason::WrongAccountNumber,
         "204",
         0,
     ),
     (
         "080000009205",
-        State::Failed,
-        Reason::WrongProductCode,
+        TransactionState::Failed,
+        TransactionReason::WrongProductCode,
         "205",
         0,
     ),
-    ("080000009206", State::Failed, Reason::BadFormat, "206", 0),
+    (
+        "080000009206",
+        TransactionState::Failed,
+        TransactionReason::BadFormat,
+        "206",
+        0,
+    ),
     (
         "080000009207",
-        State::Failed,
-        Reason::GatewayCredentials,
+        TransactionState::Failed,
+        TransactionReason::GatewayCredentials,
         "207",
         0,
     ),
-    ("080000009210", State::Failed, Reason::CrossRegion, "210", 0),
+    (
+        "080000009210",
+        TransactionState::Failed,
+        TransactionReason::CrossRegion,
+        "210",
+        0,
+    ),
     (
         "080000009214",
-        State::Failed,
-        Reason::RequestExpired,
+        TransactionState::Failed,
+        TransactionReason::RequestExpired,
         "214",
         0,
     ),
     (
         "080000009215",
-        State::Failed,
-        Reason::AccountCannotReceive,
+        TransactionState::Failed,
+        TransactionReason::AccountCannotReceive,
         "215",
         0,
     ),
     (
         "080000009232",
-        State::Failed,
-        Reason::ProductAccountMismatch,
+        TransactionState::Failed,
+        TransactionReason::ProductAccountMismatch,
         "232",
         0,
     ),
-    ("080000009234", State::Failed, Reason::Cancelled, "234", 0),
+    (
+        "080000009234",
+        TransactionState::Failed,
+        TransactionReason::Cancelled,
+        "234",
+        0,
+    ),
     (
         "080000009240",
-        State::Failed,
-        Reason::Unidentified,
+        TransactionState::Failed,
+        TransactionReason::Unidentified,
         "240",
         0,
     ),
     (
         "080000009299",
-        State::Failed,
-        Reason::Unidentified,
+        TransactionState::Failed,
+        TransactionReason::Unidentified,
         "299",
         0,
     ),
-    ("080000009404", State::Failed, Reason::BillRefused, "404", 0),
+    (
+        "080000009404",
+        TransactionState::Failed,
+        TransactionReason::BillRefused,
+        "404",
+        0,
+    ),
     (
         "080000009500",
-        State::Failed,
-        Reason::AccountBlacklisted,
+        TransactionState::Failed,
+        TransactionReason::AccountBlacklisted,
         "500",
         0,
     ),
@@ -162,7 +188,7 @@ async fn every_answer_settles_on_documented_evidence(kind: StoreKind) {
     for (account_number, state, reason, status_code, executed) in SETTLED {
         let code = reference();
         let mut request = order(&code, account_number);
-        request.set_wait_until(WaitUntil::Final);
+        request.set_wait_until(WaitUntil::Terminal);
         let mut client = gateway.client().await;
         let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
         let outcome = (
@@ -171,11 +197,11 @@ async fn every_answer_settles_on_documented_evidence(kind: StoreKind) {
             transaction.status_code.as_str(),
         );
         assert_eq!(outcome, (state, reason, status_code), "{account_number}");
-        let failed = state == State::Failed;
+        let failed = state == TransactionState::Failed;
         let flags = (
-            transaction.r#final,
+            transaction.terminal,
             transaction.safe_to_refund,
-            transaction.safe_to_buy_again,
+            transaction.next_step().allows_purchase(),
         );
         assert_eq!(flags, (true, failed, failed), "{account_number}");
         assert_eq!(
@@ -205,9 +231,17 @@ async fn check(client: &mut Client, code: &str) -> Transaction {
 }
 
 fn assert_doubtful(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
-    assert_eq!(transaction.reason(), Reason::ServerTrouble);
-    assert!(!transaction.r#final && !transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    assert_eq!(
+        transaction.state(),
+        TransactionState::Confirming,
+        "{transaction:#?}"
+    );
+    assert_eq!(transaction.reason(), TransactionReason::ServerTrouble);
+    assert!(
+        !transaction.terminal
+            && !transaction.safe_to_refund
+            && !transaction.next_step().allows_purchase()
+    );
 }
 
 const DOUBTFUL: &str = "080000009202";
@@ -227,15 +261,15 @@ async fn doubtful_failure_requires_two_agreeing_checks() {
     assert_eq!(world.ledger(&code).await.checks, 1);
     let failed = loop {
         let transaction = check(&mut client, &code).await;
-        if transaction.r#final {
+        if transaction.terminal {
             break transaction;
         }
         // The second check follows the first too soon.
         assert_doubtful(&transaction);
     };
-    assert_eq!(failed.state(), State::Failed, "{failed:#?}");
-    assert_eq!(failed.reason(), Reason::ServerTrouble);
-    assert!(failed.safe_to_refund && failed.safe_to_buy_again);
+    assert_eq!(failed.state(), TransactionState::Failed, "{failed:#?}");
+    assert_eq!(failed.reason(), TransactionReason::ServerTrouble);
+    assert!(failed.safe_to_refund && failed.next_step().allows_purchase());
     let ledger = world.ledger(&code).await;
     assert!(ledger.checks >= 2, "{ledger:?}");
     assert_eq!((ledger.received, ledger.executed), (1, 0));
@@ -263,7 +297,7 @@ async fn inconclusive_code_escalates_to_review() {
     for code_number in ["208", "510", "241", "261"] {
         let code = reference();
         let mut request = order(&code, &format!("080000009{code_number}"));
-        request.set_wait_until(WaitUntil::Final);
+        request.set_wait_until(WaitUntil::Terminal);
         let mut client = gateway.client().await;
         let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
         assert_needs_review(&transaction);
@@ -272,9 +306,17 @@ async fn inconclusive_code_escalates_to_review() {
 }
 
 fn assert_needs_review(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::NeedsReview, "{transaction:#?}");
-    assert_eq!(transaction.reason(), Reason::ChecksExhausted);
-    assert!(!transaction.r#final && !transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    assert_eq!(
+        transaction.state(),
+        TransactionState::NeedsReview,
+        "{transaction:#?}"
+    );
+    assert_eq!(transaction.reason(), TransactionReason::ChecksExhausted);
+    assert!(
+        !transaction.terminal
+            && !transaction.safe_to_refund
+            && !transaction.next_step().allows_purchase()
+    );
 }
 
 /// Breaks the connection of a purchase, then starts a sandbox that does not know the reference code
@@ -290,8 +332,8 @@ async fn buy_unheard(world: &mut World, gateway: &Gateway) -> String {
     });
     let code = reference();
     let transaction = buy(&mut gateway.client().await, &code, PLAIN).await;
-    assert_eq!(transaction.state(), State::Confirming);
-    assert_eq!(transaction.reason(), Reason::NoAnswer);
+    assert_eq!(transaction.state(), TransactionState::Confirming);
+    assert_eq!(transaction.reason(), TransactionReason::NoAnswer);
     breaking.await.unwrap();
     world.start_sandbox().await;
     code
@@ -312,7 +354,7 @@ async fn check_code_that_may_mean_not_found_settles_nothing() {
     }
     let transaction = gateway
         .until(&code, |transaction| {
-            transaction.state() == State::NeedsReview
+            transaction.state() == TransactionState::NeedsReview
         })
         .await;
     assert_needs_review(&transaction);
@@ -333,12 +375,16 @@ async fn never_received_after_answer_about_other_number_escalates_to_review() {
     let printed = r#"{"accnumber": "6281234567890", "tracecode": null}"#;
     world.misprint(PLAIN, printed).await;
     let bought = buy(&mut gateway.client().await, &code, PLAIN).await;
-    assert_eq!(bought.reason(), Reason::UnclearAnswer);
+    assert_eq!(bought.reason(), TransactionReason::UnclearAnswer);
     world.sandbox.take().unwrap().kill().await;
     world.start_sandbox().await;
     let settled = until_settled(&gateway, &code).await;
-    assert_eq!(settled.reason(), Reason::Contradicted, "{settled:#?}");
-    assert!(!settled.safe_to_refund && !settled.safe_to_buy_again);
+    assert_eq!(
+        settled.reason(),
+        TransactionReason::Contradicted,
+        "{settled:#?}"
+    );
+    assert!(!settled.safe_to_refund && !settled.next_step().allows_purchase());
 }
 
 #[tokio::test]
@@ -350,8 +396,8 @@ async fn configured_code_settles_as_never_received() {
     let gateway = world.start_gateway().await;
     let code = buy_unheard(&mut world, &gateway).await;
     let transaction = gateway.until_final(&code).await;
-    assert_eq!(transaction.state(), State::Failed);
-    assert_eq!(transaction.reason(), Reason::NotReceived);
+    assert_eq!(transaction.state(), TransactionState::Failed);
+    assert_eq!(transaction.reason(), TransactionReason::NotReceived);
     assert!(transaction.safe_to_refund);
 }
 
@@ -360,7 +406,8 @@ async fn until_settled(gateway: &Gateway, code: &str) -> Transaction {
     let settling = async {
         loop {
             let checked = checked_at(gateway, code).await;
-            if ![State::Pending, State::Confirming].contains(&checked.state()) {
+            if ![TransactionState::Pending, TransactionState::Confirming].contains(&checked.state())
+            {
                 return checked;
             }
         }
@@ -397,7 +444,9 @@ async fn never_received_after_receipt_escalates_to_review(kind: StoreKind) {
     for account_number in answered {
         let code = reference();
         let bought = buy(&mut client, &code, account_number).await;
-        assert!([State::Pending, State::Confirming].contains(&bought.state()));
+        assert!(
+            [TransactionState::Pending, TransactionState::Confirming].contains(&bought.state())
+        );
         codes.push(code);
     }
     // An OKEBAYAR that does not know them.
@@ -405,9 +454,17 @@ async fn never_received_after_receipt_escalates_to_review(kind: StoreKind) {
     world.start_sandbox().await;
     for (code, account_number) in codes.iter().zip(answered) {
         let settled = until_settled(&gateway, code).await;
-        assert_eq!(settled.state(), State::NeedsReview, "{account_number}");
-        assert_eq!(settled.reason(), Reason::Contradicted, "{account_number}");
-        assert!(!settled.safe_to_refund && !settled.safe_to_buy_again);
+        assert_eq!(
+            settled.state(),
+            TransactionState::NeedsReview,
+            "{account_number}"
+        );
+        assert_eq!(
+            settled.reason(),
+            TransactionReason::Contradicted,
+            "{account_number}"
+        );
+        assert!(!settled.safe_to_refund && !settled.next_step().allows_purchase());
     }
 }
 
@@ -428,19 +485,22 @@ async fn pending_check_restarts_doubtful_run() {
     // The rule uses elapsed time: more than the gap plus the clock skew.
     let gap = || tokio::time::sleep(Duration::from_millis(500));
     let pending = buy(&mut gateway.client().await, &code, PLAIN).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     let first = checked_at(&gateway, &code).await;
-    assert_eq!(first.state(), State::Confirming);
+    assert_eq!(first.state(), TransactionState::Confirming);
     answer(2);
-    assert_eq!(checked_at(&gateway, &code).await.state(), State::Confirming);
+    assert_eq!(
+        checked_at(&gateway, &code).await.state(),
+        TransactionState::Confirming
+    );
     answer(202);
     gap().await;
     let across = checked_at(&gateway, &code).await;
-    assert_eq!(across.state(), State::Confirming, "{across:#?}");
-    assert!(!across.safe_to_refund && !across.safe_to_buy_again);
+    assert_eq!(across.state(), TransactionState::Confirming, "{across:#?}");
+    assert!(!across.safe_to_refund && !across.next_step().allows_purchase());
     gap().await;
     let agreed = checked_at(&gateway, &code).await;
-    assert_eq!(agreed.state(), State::Failed, "{agreed:#?}");
+    assert_eq!(agreed.state(), TransactionState::Failed, "{agreed:#?}");
 }
 
 #[tokio::test]
@@ -450,13 +510,13 @@ async fn pending_purchase_escalates_to_review_after_last_check() {
     let gateway = world.start_gateway().await;
     let code = reference();
     let transaction = buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
-    assert_eq!(transaction.state(), State::Pending);
+    assert_eq!(transaction.state(), TransactionState::Pending);
     let transaction = gateway
         .until(&code, |transaction| {
-            transaction.state() == State::NeedsReview
+            transaction.state() == TransactionState::NeedsReview
         })
         .await;
-    assert_eq!(transaction.reason(), Reason::ChecksExhausted);
+    assert_eq!(transaction.reason(), TransactionReason::ChecksExhausted);
     let ledger = world.ledger(&code).await;
     assert!(ledger.checks >= 2, "{ledger:?}");
     assert_eq!(ledger.received, 1);

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     config::Settings,
     grpc::v1::{
-        GetTransactionRequest, PurchasePrepaidRequest, State, get_transaction_request::Code,
+        GetTransactionRequest, PurchasePrepaidRequest, TransactionState,
+        get_transaction_request::Code,
     },
     store::{
         Commit, Store,
@@ -65,7 +66,7 @@ async fn until_succeeded(client: &mut Client, account: &str, code: &str) {
                 code: Some(Code::ReferenceCode(code.to_owned())),
             };
             let answer = client.get_transaction(request).await.unwrap().into_inner();
-            if answer.transaction.unwrap().state() == State::Succeeded {
+            if answer.transaction.unwrap().state() == TransactionState::Succeeded {
                 return;
             }
             tokio::task::yield_now().await;
@@ -170,6 +171,7 @@ async fn fill(world: &World, count: u32) {
             token: AttemptToken::new(uuid::Uuid::from_u128(u128::from(number))),
             at: claimed_at,
             is_quarantined: false,
+            expire_at: None,
         };
         Transaction::begin(intent, order, arming, RULES, &schedule())
     };

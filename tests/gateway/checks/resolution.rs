@@ -1,8 +1,8 @@
 //! Promise 8: `ResolveTransaction`, the only way out of NEEDS_REVIEW.
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, Reason, Resolution, ResolveTransactionRequest, Source, State,
-    Transaction,
+    CheckTransactionRequest, EvidenceSource, ResolveTransactionRequest, Transaction,
+    TransactionReason, TransactionResolution, TransactionState,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -16,7 +16,11 @@ use crate::support::{
     },
 };
 
-fn ruling(code: &str, revision: i64, resolution: Resolution) -> ResolveTransactionRequest {
+fn ruling(
+    code: &str,
+    revision: i64,
+    resolution: TransactionResolution,
+) -> ResolveTransactionRequest {
     ResolveTransactionRequest {
         reference_code: code.to_owned(),
         revision,
@@ -40,7 +44,7 @@ async fn undecided(gateway: &Gateway) -> Transaction {
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
     gateway
-        .until(&code, |one| one.state() == State::NeedsReview)
+        .until(&code, |one| one.state() == TransactionState::NeedsReview)
         .await
 }
 
@@ -55,25 +59,36 @@ async fn resolution_settles_transaction_in_review(kind: StoreKind) {
     let (_world, gateway) = world(kind).await;
     let mut client = gateway.client().await;
     for (resolution, state, refund) in [
-        (Resolution::Succeeded, State::Succeeded, false),
-        (Resolution::Failed, State::Failed, true),
+        (
+            TransactionResolution::Succeeded,
+            TransactionState::Succeeded,
+            false,
+        ),
+        (
+            TransactionResolution::Failed,
+            TransactionState::Failed,
+            true,
+        ),
     ] {
         let open = undecided(&gateway).await;
         let code = &open.reference_code;
         let mut request = ruling(code, open.revision, resolution);
-        if resolution == Resolution::Succeeded {
+        if resolution == TransactionResolution::Succeeded {
             request.serial_number = "5555 6666".into();
         }
         let settled = resolve(&mut client, request.clone()).await.unwrap();
-        assert_eq!((settled.state(), settled.r#final), (state, true));
+        assert_eq!((settled.state(), settled.terminal), (state, true));
         assert_eq!(
-            (settled.safe_to_refund, settled.safe_to_buy_again),
+            (
+                settled.safe_to_refund,
+                settled.next_step().allows_purchase()
+            ),
             (refund, refund)
         );
         let (reason, serial) = if refund {
-            (Reason::Resolved, "")
+            (TransactionReason::Resolved, "")
         } else {
-            (Reason::Unspecified, "5555 6666")
+            (TransactionReason::Unspecified, "5555 6666")
         };
         assert_eq!(
             (settled.reason(), settled.serial_number.as_str()),
@@ -82,7 +97,7 @@ async fn resolution_settles_transaction_in_review(kind: StoreKind) {
         let entry = settled
             .timeline
             .iter()
-            .find(|entry| entry.source() == Source::Operator);
+            .find(|entry| entry.source() == EvidenceSource::Operator);
         let entry = entry.unwrap();
         assert_eq!(
             (entry.operator.as_str(), &entry.note),
@@ -116,17 +131,20 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
     let code = reference();
     let bought = buy(&mut client, &code, PLAIN).await;
     assert_succeeded(&bought);
-    for resolution in [Resolution::Succeeded, Resolution::Failed] {
+    for resolution in [
+        TransactionResolution::Succeeded,
+        TransactionResolution::Failed,
+    ] {
         let refused = resolve(&mut client, ruling(&code, bought.revision, resolution)).await;
         assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "maybe");
     }
-    let request = ruling(&code, bought.revision, Resolution::Reversed);
+    let request = ruling(&code, bought.revision, TransactionResolution::Reversed);
     let reversed = resolve(&mut client, request).await.unwrap();
     assert_eq!(
-        (reversed.state(), reversed.r#final),
-        (State::Reversed, true)
+        (reversed.state(), reversed.terminal),
+        (TransactionState::Reversed, true)
     );
-    assert!(reversed.safe_to_refund && reversed.safe_to_buy_again);
+    assert!(reversed.safe_to_refund && reversed.next_step().allows_purchase());
     assert_eq!(
         reversed.serial_number, bought.serial_number,
         "the receipt must be kept"
@@ -141,10 +159,17 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(checked.transaction.unwrap().state(), State::Reversed);
+    assert_eq!(
+        checked.transaction.unwrap().state(),
+        TransactionState::Reversed
+    );
 
     let open = undecided(&gateway).await;
-    let request = ruling(&open.reference_code, open.revision, Resolution::Reversed);
+    let request = ruling(
+        &open.reference_code,
+        open.revision,
+        TransactionResolution::Reversed,
+    );
     let refused = resolve(&mut client, request).await;
     assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "maybe");
 }
@@ -161,14 +186,14 @@ async fn newer_proof_against_resolution_reopens_transaction() {
     let open = {
         buy(&mut client, &code, "080000000023").await;
         gateway
-            .until(&code, |one| one.state() == State::NeedsReview)
+            .until(&code, |one| one.state() == TransactionState::NeedsReview)
             .await
     };
-    let request = ruling(&code, open.revision, Resolution::Failed);
+    let request = ruling(&code, open.revision, TransactionResolution::Failed);
     let failed = resolve(&mut client, request).await.unwrap();
     assert_eq!(
         (failed.state(), failed.safe_to_refund),
-        (State::Failed, true)
+        (TransactionState::Failed, true)
     );
     let request = CheckTransactionRequest {
         account: String::new(),
@@ -178,7 +203,7 @@ async fn newer_proof_against_resolution_reopens_transaction() {
         loop {
             let checked = client.check_transaction(request.clone()).await.unwrap();
             let found = checked.into_inner().transaction.unwrap();
-            if found.state() != State::Failed {
+            if found.state() != TransactionState::Failed {
                 return found;
             }
         }
@@ -187,11 +212,15 @@ async fn newer_proof_against_resolution_reopens_transaction() {
     let reopened = reopened.expect("the transaction was never reopened");
     assert_eq!(
         (reopened.state(), reopened.reason(), reopened.contradicted),
-        (State::NeedsReview, Reason::Contradicted, true)
+        (
+            TransactionState::NeedsReview,
+            TransactionReason::Contradicted,
+            true
+        )
     );
-    assert!(!reopened.safe_to_refund && !reopened.r#final);
+    assert!(!reopened.safe_to_refund && !reopened.terminal);
     // Having seen the new evidence, the operator resolves again.
-    let request = ruling(&code, reopened.revision, Resolution::Succeeded);
+    let request = ruling(&code, reopened.revision, TransactionResolution::Succeeded);
     let settled = resolve(&mut client, request).await.unwrap();
     assert_succeeded(&settled);
 }
@@ -219,7 +248,7 @@ async fn resolution_reports_all_violations() {
         "note",
     ];
     assert_eq!(fields, all);
-    let unknown = ruling(&reference(), 1, Resolution::Failed);
+    let unknown = ruling(&reference(), 1, TransactionResolution::Failed);
     let refused = resolve(&mut client, unknown).await;
     assert_refused(refused, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
 }
@@ -237,7 +266,7 @@ async fn resolution_with_control_characters_is_rejected() {
         "a\u{2028}b",
         "a\u{202e}b",
     ] {
-        let mut request = ruling(&reference(), 1, Resolution::Failed);
+        let mut request = ruling(&reference(), 1, TransactionResolution::Failed);
         request.operator = hidden.to_owned();
         request.note = hidden.to_owned();
         let status = resolve(&mut client, request).await.unwrap_err();
@@ -247,7 +276,7 @@ async fn resolution_with_control_characters_is_rejected() {
         assert_eq!(fields, ["operator", "note"], "{hidden:?}");
     }
     // Any other text is permitted.
-    let mut request = ruling(&reference(), 1, Resolution::Failed);
+    let mut request = ruling(&reference(), 1, TransactionResolution::Failed);
     request.operator = "Siti Nurhaliza \u{2013} 山田".into();
     let refused = resolve(&mut client, request).await;
     assert_eq!(refused.unwrap_err().code(), Code::NotFound);

@@ -124,7 +124,7 @@ async fn purchase_is_printed_and_its_state_is_the_exit_code() {
     let answer = again.json();
     assert_eq!((again.code, &answer["replayed"]), (0, &Value::Bool(true)));
     let transaction = &answer["transaction"];
-    assert_eq!(transaction["state"], "STATE_SUCCEEDED");
+    assert_eq!(transaction["state"], "TRANSACTION_STATE_SUCCEEDED");
     assert_eq!(transaction["price"]["units"], "10500");
     assert_eq!(transaction["referenceCode"], code.as_str());
 
@@ -219,7 +219,7 @@ async fn watch_resumes_after_the_gateway_restarts() {
     let watched = watching.await.unwrap();
     assert_eq!(watched.code, 0, "{}", watched.err);
     let last: Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();
-    assert_eq!(last["transaction"]["state"], "STATE_SUCCEEDED");
+    assert_eq!(last["transaction"]["state"], "TRANSACTION_STATE_SUCCEEDED");
     let second = watched.out.lines().nth(1).unwrap();
     let second: Value = serde_json::from_str(second).unwrap();
     assert_eq!(
@@ -582,7 +582,7 @@ async fn watch_of_everything_prints_every_change() {
             let told: Value = serde_json::from_str(line).ok()?;
             let transaction = &told["transaction"];
             let is_last = transaction["referenceCode"] == code.as_str()
-                && transaction["state"] == "STATE_SUCCEEDED";
+                && transaction["state"] == "TRANSACTION_STATE_SUCCEEDED";
             is_last.then(|| told.clone())
         })
         .await;

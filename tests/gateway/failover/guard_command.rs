@@ -1,6 +1,6 @@
 //! The `guard` command: show, start and end.
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::TransactionState;
 
 use crate::support::{
     failover::{
@@ -96,7 +96,7 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
         None => world.start_gateway().await,
     };
     let released = gateway
-        .until(&unknown, |now| now.state() == State::NotSent)
+        .until(&unknown, |now| now.state() == TransactionState::NotSent)
         .await;
     let decided = released.timeline.last().unwrap();
     assert_eq!(
@@ -106,7 +106,7 @@ async fn guard_end_releases_only_purchases_without_evidence(kind: StoreKind) {
     let mut client = gateway.client().await;
     for code in [&unchecked, &called_back, &orphaned, &sent] {
         let kept = get(&mut client, code).await.unwrap();
-        assert_eq!(kept.state(), State::Confirming, "{kept:#?}");
+        assert_eq!(kept.state(), TransactionState::Confirming, "{kept:#?}");
     }
     assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
     let ledger = world.ledger(&unknown).await;

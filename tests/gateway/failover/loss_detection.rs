@@ -143,7 +143,7 @@ async fn claim_missing_on_promoted_replica_is_quarantined() {
         "a connection broke; another test covers that"
     );
 
-    assert!(buy(&mut clients[0], &before, PLAIN).await.r#final);
+    assert!(buy(&mut clients[0], &before, PLAIN).await.terminal);
     for code in &lost {
         check_now(&gateways[0], code).await;
         assert_succeeded(&gateways[0].until_final(code).await);
@@ -172,7 +172,7 @@ async fn claim_missing_on_promoted_server_elsewhere_is_quarantined() {
 
     proxy.target.send(replica.port()).unwrap();
     assert_quarantined(&buy_again(&mut client, &lost).await);
-    assert!(buy_again(&mut client, &before).await.r#final);
+    assert!(buy_again(&mut client, &before).await.terminal);
     check_now(&gateway, &lost).await;
     assert_succeeded(&gateway.until_final(&lost).await);
     for code in [before, lost] {

@@ -1,6 +1,8 @@
 //! Redis loses records while a purchase or a payment is in flight.
 
-use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, Reason, State, Transaction};
+use okebayar_gateway::grpc::v1::{
+    PurchasePrepaidRequest, Transaction, TransactionReason, TransactionState,
+};
 use tokio::net::TcpListener;
 use tonic::Code;
 
@@ -73,16 +75,16 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     let reviewed = async {
         loop {
             let seen = get(&mut client, &code).await.unwrap();
-            if seen.state() == State::NeedsReview {
+            if seen.state() == TransactionState::NeedsReview {
                 return seen;
             }
         }
     };
     let answer = tokio::time::timeout(PATIENCE, reviewed).await.unwrap();
-    assert!(answer.contradicted && !answer.safe_to_refund && !answer.safe_to_buy_again);
+    assert!(answer.contradicted && !answer.safe_to_refund && !answer.next_step().allows_purchase());
     let mut client = gateway.client().await;
     let again = buy(&mut client, &code, ANSWER_AND_CALLBACK_LOST).await;
-    assert_eq!(again.state(), State::NeedsReview, "{again:#?}");
+    assert_eq!(again.state(), TransactionState::NeedsReview, "{again:#?}");
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
@@ -106,10 +108,10 @@ async fn outcome_of_lost_purchase_does_not_settle_another_order() {
     let held = client.purchase_prepaid(other).await.unwrap().into_inner();
     assert_quarantined(&bought(held));
     let _ = buying.await.unwrap();
-    let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
+    let is_review = |seen: &Transaction| seen.state() == TransactionState::NeedsReview;
     let settled = gateway.until(&code, is_review).await;
     assert_eq!(settled.product_code, "PULSA5");
-    assert!(!settled.safe_to_refund && !settled.safe_to_buy_again);
+    assert!(!settled.safe_to_refund && !settled.next_step().allows_purchase());
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 
@@ -125,13 +127,17 @@ async fn failure_found_after_loss_stays_open_for_forgotten_inquiry() {
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
     let answer = bought(buying.await.unwrap().unwrap().into_inner());
-    assert_eq!(answer.state(), State::Confirming, "{answer:#?}");
+    assert_eq!(answer.state(), TransactionState::Confirming, "{answer:#?}");
     let refused = r#"{"transactionstatus":"204"}"#;
     world.misprint(ANSWER_AND_CALLBACK_LOST, refused).await;
     check_now(&gateway, &code).await;
     let mut client = gateway.client().await;
     let checked = get(&mut client, &code).await.unwrap();
-    assert_eq!(checked.state(), State::Confirming, "{checked:#?}");
+    assert_eq!(
+        checked.state(),
+        TransactionState::Confirming,
+        "{checked:#?}"
+    );
 }
 
 /// "Already paid" may refer to a payment that the store has lost.
@@ -144,13 +150,13 @@ async fn already_paid_bill_escalates_to_review_while_guard_is_on() {
     let mut client = gateway.client().await;
     let before = gateway.bill(WATER, PAID_ALREADY).await;
     let paid = pay(&mut client, &minted(0), &before).await.unwrap();
-    assert_eq!(paid.state(), State::Failed, "{paid:#?}");
+    assert_eq!(paid.state(), TransactionState::Failed, "{paid:#?}");
     world.flush_redis().await;
     buy_until_sent(&world, &mut client, || minted(0)).await;
     let bill = gateway.bill(WATER, PAID_ALREADY).await;
     let paid = pay(&mut client, &minted(0), &bill).await.unwrap();
-    assert_eq!(paid.state(), State::NeedsReview, "{paid:#?}");
-    assert_eq!(paid.reason(), Reason::PaidMeanwhile, "{paid:#?}");
+    assert_eq!(paid.state(), TransactionState::NeedsReview, "{paid:#?}");
+    assert_eq!(paid.reason(), TransactionReason::PaidMeanwhile, "{paid:#?}");
 }
 
 /// The payment is sent before the loss and answered before any gateway detects the loss.
@@ -170,9 +176,13 @@ async fn already_paid_bill_escalates_to_review_before_loss_is_detected() {
     world.ledger_when(&code, "received=1").await;
     world.flush_redis().await;
     let _ = paying.await.unwrap();
-    let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
+    let is_review = |seen: &Transaction| seen.state() == TransactionState::NeedsReview;
     let answer = gateway.until(&code, is_review).await;
-    assert_eq!(answer.reason(), Reason::PaidMeanwhile, "{answer:#?}");
+    assert_eq!(
+        answer.reason(),
+        TransactionReason::PaidMeanwhile,
+        "{answer:#?}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Promise 1: a purchase whose record may be lost by a restore is quarantined, not sent again.
 
 use okebayar_gateway::{
-    grpc::v1::{PurchasePrepaidRequest, Reason, State, Transaction},
+    grpc::v1::{PurchasePrepaidRequest, Transaction, TransactionReason, TransactionState},
     transaction::ReferenceCode,
 };
 use tonic::Code;
@@ -70,10 +70,10 @@ async fn quarantined_purchase_is_sent_after_never_received(kind: StoreKind) {
     let code = reference();
     assert_quarantined(&buy(&mut client, &code, PLAIN).await);
     let unsent = gateway
-        .until(&code, |now| now.state() == State::NotSent)
+        .until(&code, |now| now.state() == TransactionState::NotSent)
         .await;
-    assert_eq!(unsent.reason(), Reason::NotReceived);
-    assert!(unsent.safe_to_refund && !unsent.r#final);
+    assert_eq!(unsent.reason(), TransactionReason::NotReceived);
+    assert!(unsent.safe_to_refund && !unsent.terminal);
     assert_eq!(world.ledger(&code).await.received, 0);
 
     let answer = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
@@ -105,9 +105,9 @@ async fn quarantined_purchase_escalates_to_review_without_evidence(kind: StoreKi
     assert_quarantined(&buy(&mut client, &other, PLAIN).await);
     for code in [code, other] {
         let found = gateway
-            .until(&code, |now| now.state() == State::NeedsReview)
+            .until(&code, |now| now.state() == TransactionState::NeedsReview)
             .await;
-        assert!(!found.safe_to_refund && !found.safe_to_buy_again);
+        assert!(!found.safe_to_refund && !found.next_step().allows_purchase());
         assert_eq!(world.ledger(&code).await.received, 0);
     }
 }
@@ -161,7 +161,7 @@ async fn payment_is_quarantined_when_inquiry_predates_loss(kind: StoreKind) {
     let young = gateway.bill(WATER, CUSTOMERS[1]).await;
     let code = minted(0);
     let paid = pay(&mut client, &code, &young).await.unwrap();
-    assert_eq!(paid.state(), State::Succeeded, "{paid:#?}");
+    assert_eq!(paid.state(), TransactionState::Succeeded, "{paid:#?}");
     assert_eq!(world.ledger(&code).await.executed, 1);
 }
 
@@ -185,7 +185,7 @@ async fn restored_not_sent_record_is_quarantined(kind: StoreKind) {
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let stale = get(&mut client, &code).await.unwrap();
-    assert_eq!(stale.state(), State::NotSent);
+    assert_eq!(stale.state(), TransactionState::NotSent);
     // Wait until new reference codes are no longer quarantined.
     buy_until_sent(&world, &mut client, || minted(0)).await;
     // The stale record does not permit a purchase with other contents either.
@@ -234,12 +234,16 @@ async fn quarantined_purchase_with_receipt_is_not_sent_after_never_received(kind
     assert!(output.contains("knows the reference code"), "{shown:#?}");
     assert_eq!(
         shown.reason(),
-        Reason::HeldBack,
+        TransactionReason::Quarantined,
         "a receipt must not settle the purchase"
     );
     forget_at_okebayar(&mut world).await;
     let settled = until_checked(&gateway, &code).await;
-    assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
+    assert_eq!(
+        settled.state(),
+        TransactionState::NeedsReview,
+        "{settled:#?}"
+    );
     assert!(settled.contradicted && !settled.safe_to_refund);
     let replay = client
         .purchase_prepaid(order(&code, PENDING_FOR_EVER))
@@ -258,7 +262,7 @@ async fn until_checked(gateway: &Gateway, code: &str) -> Transaction {
         loop {
             check_now(gateway, code).await;
             let now = get(&mut gateway.client().await, code).await.unwrap();
-            if ![State::Confirming, State::Pending].contains(&now.state()) {
+            if ![TransactionState::Confirming, TransactionState::Pending].contains(&now.state()) {
                 return now;
             }
         }

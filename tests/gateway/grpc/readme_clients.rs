@@ -97,7 +97,7 @@ async fn buys_and_follows(heading: &str, language: &str, program: &str) {
     let bought = get(&mut gateway.client().await, &code).await.unwrap();
     assert_eq!(
         printed,
-        format!("STATE_SUCCEEDED {}\n", bought.serial_number)
+        format!("TRANSACTION_STATE_SUCCEEDED {}\n", bought.serial_number)
     );
     assert!(!bought.serial_number.is_empty());
     assert_eq!(world.ledger(&code).await.executed, 1);

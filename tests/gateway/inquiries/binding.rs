@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use okebayar_gateway::grpc::v1::{
-    Inquiry, PurchasePrepaidRequest, PurchasePrepaidResponse, Reason, State, Transaction,
+    Inquiry, PurchasePrepaidRequest, PurchasePrepaidResponse, Transaction, TransactionReason,
+    TransactionState,
 };
 use tonic::Code;
 
@@ -63,7 +64,10 @@ async fn concurrent_duplicates_pay_once(kind: StoreKind) {
     for call in calls.collect::<Vec<_>>() {
         let answer = call.await.unwrap().unwrap().into_inner();
         firsts += usize::from(!answer.replayed);
-        assert_eq!(answer.transaction.unwrap().state(), State::Succeeded);
+        assert_eq!(
+            answer.transaction.unwrap().state(),
+            TransactionState::Succeeded
+        );
     }
     assert_eq!(firsts, 1);
     assert_verbatim(&world, &code, &inquiry, &[]).await;
@@ -90,7 +94,7 @@ async fn payment_is_replayed_after_inquiry_expired(kind: StoreKind) {
     let inquiry = gateway.bill(WATER, "1111111").await;
     let code = reference();
     let paid = pay(&mut client, &code, &inquiry).await.unwrap();
-    assert_eq!(paid.state(), State::Succeeded);
+    assert_eq!(paid.state(), TransactionState::Succeeded);
     let unused = gateway.bill(WATER, "2222222").await;
     tokio::time::sleep(expires_in(&unused)).await;
     let again = client.pay_postpaid(payment(&code, &inquiry)).await.unwrap();
@@ -117,8 +121,8 @@ async fn inquiry_is_released_after_payment_failed(kind: StoreKind) {
     for _ in 0..2 {
         let code = reference();
         let failed = pay(&mut client, &code, &inquiry).await.unwrap();
-        assert_eq!(failed.state(), State::Failed);
-        assert_eq!(failed.reason(), Reason::DepositExhausted);
+        assert_eq!(failed.state(), TransactionState::Failed);
+        assert_eq!(failed.reason(), TransactionReason::DepositExhausted);
         assert_eq!(world.ledger(&code).await.received, 1);
     }
 }
@@ -147,7 +151,7 @@ async fn released_inquiry_is_paid_once_by_racing_reference_codes(kind: StoreKind
         });
         for call in calls.collect::<Vec<_>>() {
             match call.await.unwrap() {
-                Ok(paid) => assert_eq!(paid.state(), State::Succeeded),
+                Ok(paid) => assert_eq!(paid.state(), TransactionState::Succeeded),
                 // A duplicate may be in flight.
                 Err(status) if status.code() == Code::Aborted => {
                     let info = ("REFERENCE_CODE_CONTENDED".to_owned(), "maybe".to_owned());

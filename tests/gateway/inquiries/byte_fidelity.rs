@@ -1,7 +1,7 @@
 //! Fields of an inquiry are returned byte for byte, white space and control characters included, or
 //! the payment is rejected.
 
-use okebayar_gateway::grpc::v1::{Inquiry, State};
+use okebayar_gateway::grpc::v1::{Inquiry, TransactionState};
 use serde_json::json;
 use tonic::Code;
 
@@ -40,7 +40,11 @@ async fn bill_payment_returns_control_characters_unchanged() {
         assert_eq!(inquiry.contact_number, CONTACT, "{format}");
         let code = reference();
         let paid = pay(&mut gateway.client().await, &code, &inquiry).await;
-        assert_eq!(paid.unwrap().state(), State::Succeeded, "{format}");
+        assert_eq!(
+            paid.unwrap().state(),
+            TransactionState::Succeeded,
+            "{format}"
+        );
         let sent = world.ledger(&code).await;
         assert_eq!((sent.received, sent.executed), (1, 1));
         for name in NAMES {
@@ -65,7 +69,7 @@ async fn meter_purchase_returns_control_characters_unchanged() {
         request.inquiry_code = inquiry.inquiry_code;
         let bought = gateway.client().await.purchase_prepaid(request).await;
         let bought = bought.unwrap().into_inner().transaction.unwrap();
-        assert_eq!(bought.state(), State::Succeeded, "{format}");
+        assert_eq!(bought.state(), TransactionState::Succeeded, "{format}");
         let sent = world.ledger(&code).await.parameters;
         for name in ["ref1", "ref2", "ref3"] {
             assert_eq!(sent[name], fields[name], "{format} {name}");
@@ -83,7 +87,7 @@ async fn payment_is_rejected_when_xml_cannot_carry_its_text() {
     assert_eq!(inquiry.ref2, "a\u{1}b");
     let code = reference();
     let paid = pay(&mut gateway.client().await, &code, &inquiry).await;
-    assert_eq!(paid.unwrap().state(), State::Succeeded);
+    assert_eq!(paid.unwrap().state(), TransactionState::Succeeded);
     assert_eq!(world.ledger(&code).await.parameters["ref2"], "a\u{1}b");
 
     // An inquiry from before the account changed its format, and one in XML itself.

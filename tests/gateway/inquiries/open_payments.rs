@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::TransactionState;
 use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -32,7 +32,10 @@ async fn payment_is_rejected_while_another_payment_of_bill_is_open(kind: StoreKi
             let (first, second) = (reference(), reference());
             let inquiry = gateway.bill(WATER, customer).await;
             let open = pay(&mut client, &first, &inquiry).await.unwrap();
-            assert!(matches!(open.state(), State::Pending | State::Confirming));
+            assert!(matches!(
+                open.state(),
+                TransactionState::Pending | TransactionState::Confirming
+            ));
             let again = gateway.bill(WATER, customer).await;
             assert_ne!(again.inquiry_code, inquiry.inquiry_code);
             let around = (&world, &mut client);
@@ -74,9 +77,12 @@ async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
     let around = (&world, &mut client);
     let refused = pay(around.1, &second, &again).await;
     assert_open(around, refused, &second, &first).await;
-    assert_eq!(gateway.until_final(&first).await.state(), State::Failed);
+    assert_eq!(
+        gateway.until_final(&first).await.state(),
+        TransactionState::Failed
+    );
     let paid = pay(&mut client, &second, &again).await.unwrap();
-    assert_eq!(paid.state(), State::Pending);
+    assert_eq!(paid.state(), TransactionState::Pending);
 
     // An operator resolves it as failed.
     let (first, second) = (reference(), reference());
@@ -84,7 +90,7 @@ async fn payment_is_accepted_after_open_payment_failed(kind: StoreKind) {
     let again = gateway.bill(WATER, PENDING_FOR_EVER).await;
     pay(&mut client, &first, &inquiry).await.unwrap();
     let review = gateway
-        .until(&first, |one| one.state() == State::NeedsReview)
+        .until(&first, |one| one.state() == TransactionState::NeedsReview)
         .await;
     let around = (&world, &mut client);
     let refused = pay(around.1, &second, &again).await;
@@ -103,7 +109,7 @@ async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
         let before = gateway.bill(WATER, ANNA).await;
         let (first, second) = (reference(), reference());
         let paid = pay(&mut client, &first, &inquiry).await.unwrap();
-        assert_eq!(paid.state(), State::Succeeded);
+        assert_eq!(paid.state(), TransactionState::Succeeded);
         // Acknowledging the other payment does not help: it is not open.
         let refused = pay_beside(&mut client, &second, &before, &[&first]).await;
         let reason = "INQUIRY_OUTDATED";
@@ -115,7 +121,7 @@ async fn inquiry_made_before_payment_is_outdated(kind: StoreKind) {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let next = gateway.bill(WATER, ANNA).await;
         let paid = pay(&mut client, &reference(), &next).await.unwrap();
-        assert_eq!(paid.state(), State::Succeeded);
+        assert_eq!(paid.state(), TransactionState::Succeeded);
         assert!(world.paid_twice().await.is_empty());
     }
 }
@@ -180,7 +186,7 @@ async fn inquiry_age_counts_from_request_not_from_answer() {
     let fresh = direct.bill(WATER, ANNA).await;
     let mut client = direct.client().await;
     let paid = pay(&mut client, &reference(), &fresh).await.unwrap();
-    assert_eq!(paid.state(), State::Succeeded);
+    assert_eq!(paid.state(), TransactionState::Succeeded);
     // More than the permitted clock skew.
     tokio::time::sleep(Duration::from_millis(200)).await;
     held.open.send_replace(true);
@@ -260,7 +266,7 @@ async fn unsent_payment_is_not_rearmed_while_another_is_open(kind: StoreKind) {
     let reason = "BILL_PAYMENT_OPEN";
     assert_refused(refused, Code::FailedPrecondition, reason, "no");
     let state = get(&mut client, &first).await.unwrap().state();
-    assert_eq!(state, State::NotSent);
+    assert_eq!(state, TransactionState::NotSent);
     assert_eq!(world.ledger(&first).await.received, 0);
 }
 
@@ -271,7 +277,7 @@ async fn listing_without_record_does_not_block_bill() {
     list_without_record(&world, ANNA, &reference()).await;
     let inquiry = gateway.bill(WATER, ANNA).await;
     let paid = pay(&mut gateway.client().await, &reference(), &inquiry).await;
-    assert_eq!(paid.unwrap().state(), State::Succeeded);
+    assert_eq!(paid.unwrap().state(), TransactionState::Succeeded);
 }
 
 #[tokio::test]
@@ -294,7 +300,7 @@ async fn listing_without_record_blocks_bill_while_guard_is_on() {
     assert_eq!(*open, key(&lost).to_string());
     assert_eq!(world.ledger(&code).await.received, 0);
     let paid = pay_beside(&mut client, &code, &inquiry, &[&lost]).await;
-    assert_eq!(paid.unwrap().state(), State::Succeeded);
+    assert_eq!(paid.unwrap().state(), TransactionState::Succeeded);
 }
 
 on_both_stores!(

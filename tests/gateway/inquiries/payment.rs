@@ -1,8 +1,8 @@
 //! The payment of a bill: from its inquiry to its receipt.
 
 use okebayar_gateway::grpc::v1::{
-    BpjsCustomer, InquirePostpaidRequest, Money, Operation, PayPostpaidRequest, PstnCustomer,
-    State, inquire_postpaid_request::Customer,
+    BpjsCustomer, InquirePostpaidRequest, Money, PayPostpaidRequest, PstnCustomer,
+    TransactionOperation, TransactionState, inquire_postpaid_request::Customer,
 };
 use serde_json::Value;
 use tonic::Code;
@@ -59,8 +59,12 @@ async fn bill_is_inquired_paid_and_watched_until_final() {
             let first = client.pay_postpaid(request.clone()).await.unwrap();
             assert!(!first.into_inner().replayed);
             let paid = gateway.until_final(&code).await;
-            assert_eq!(paid.state(), State::Succeeded, "{format} {product}");
-            assert_eq!(paid.operation(), Operation::PayPostpaid);
+            assert_eq!(
+                paid.state(),
+                TransactionState::Succeeded,
+                "{format} {product}"
+            );
+            assert_eq!(paid.operation(), TransactionOperation::PayPostpaid);
             assert_eq!(paid.inquiry_code, inquiry.inquiry_code);
             assert_eq!(paid.product_code, product);
             assert!(!paid.serial_number_pending && !paid.safe_to_refund);
@@ -96,7 +100,10 @@ async fn receipt_contains_every_answered_field() {
     let paid = pay(&mut gateway.client().await, &code, &inquiry)
         .await
         .unwrap();
-    assert_eq!((paid.state(), paid.r#final), (State::Succeeded, true));
+    assert_eq!(
+        (paid.state(), paid.terminal),
+        (TransactionState::Succeeded, true)
+    );
     assert_eq!(paid.info, "TERIMA KASIH");
     let field = |name: &str| {
         let found = paid.fields.iter().find(|field| field.name == name);
@@ -200,7 +207,10 @@ async fn payment_that_differs_from_inquiry_is_rejected_before_sending() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(paid.transaction.unwrap().state(), State::Succeeded);
+    assert_eq!(
+        paid.transaction.unwrap().state(),
+        TransactionState::Succeeded
+    );
     // The request is the fingerprint: another stated total is another request.
     right.total = rupiah(53_501);
     let refused = client.pay_postpaid(right).await;
@@ -228,7 +238,10 @@ async fn purchase_after_inquiry_sends_its_references() {
         request.inquiry_code.clone_from(&inquiry.inquiry_code);
         let bought = client.purchase_prepaid(request.clone()).await.unwrap();
         let bought = bought.into_inner().transaction.unwrap();
-        assert_eq!((bought.state(), bought.r#final), (State::Succeeded, true));
+        assert_eq!(
+            (bought.state(), bought.terminal),
+            (TransactionState::Succeeded, true)
+        );
         assert_eq!(bought.inquiry_code, inquiry.inquiry_code);
         let sent = world.ledger(&code).await.parameters;
         let inquired = world
@@ -265,7 +278,7 @@ async fn purchase_that_requires_inquiry_fails_without_one() {
     let failed = answer.unwrap().into_inner().transaction.unwrap();
     assert_eq!(
         (failed.state(), failed.status_code.as_str()),
-        (State::Failed, "405")
+        (TransactionState::Failed, "405")
     );
 }
 
@@ -286,9 +299,9 @@ async fn killed_gateway_settles_payment_by_checks(kind: StoreKind) {
     drop(call.await);
     let gateway = world.start_gateway().await;
     let settled = gateway.until_final(&code).await;
-    assert_eq!(settled.state(), State::Succeeded);
+    assert_eq!(settled.state(), TransactionState::Succeeded);
     let again = pay(&mut gateway.client().await, &code, &inquiry).await;
-    assert_eq!(again.unwrap().state(), State::Succeeded);
+    assert_eq!(again.unwrap().state(), TransactionState::Succeeded);
     assert_verbatim(&world, &code, &inquiry, &[]).await;
 }
 
@@ -316,7 +329,7 @@ async fn trace_log_omits_customer_data() {
         let code = reference();
         pay(&mut client, &code, &open).await.unwrap();
         let open = gateway
-            .until(&code, |one| one.state() == State::NeedsReview)
+            .until(&code, |one| one.state() == TransactionState::NeedsReview)
             .await;
         resolve_failed(&mut client, &code, open.revision).await;
         for secret in [

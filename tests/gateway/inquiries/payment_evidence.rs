@@ -1,6 +1,8 @@
 //! Answers that do not prove a payment: "already paid", and records of an inquiry.
 
-use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Reason, State, Transaction, WaitUntil};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, Transaction, TransactionReason, TransactionState, WaitUntil,
+};
 
 use crate::support::{
     calls::FORMATS,
@@ -22,7 +24,7 @@ async fn already_paid_escalates_to_review_beside_open_payment() {
     let second = gateway.bill(WATER, RESET_AND_CALLBACK_LOST).await;
     let (open, contested) = (reference(), reference());
     let lost = pay(&mut client, &open, &first).await.unwrap();
-    assert_eq!(lost.state(), State::Confirming);
+    assert_eq!(lost.state(), TransactionState::Confirming);
     // An operator expects the first payment to fail.
     let mut beside = payment(&contested, &second);
     beside.acknowledged_open_reference_codes = vec![open.clone()];
@@ -31,9 +33,12 @@ async fn already_paid_escalates_to_review_beside_open_payment() {
     assert_eq!(answer.status_code, "401");
     assert_eq!(
         (answer.state(), answer.reason()),
-        (State::NeedsReview, Reason::PaidMeanwhile)
+        (
+            TransactionState::NeedsReview,
+            TransactionReason::PaidMeanwhile
+        )
     );
-    assert!(!answer.safe_to_refund && !answer.safe_to_buy_again && !answer.r#final);
+    assert!(!answer.safe_to_refund && !answer.next_step().allows_purchase() && !answer.terminal);
 
     // Once the first payment is settled, "already paid" is a plain failure.
     let request = CheckTransactionRequest {
@@ -45,7 +50,10 @@ async fn already_paid_escalates_to_review_beside_open_payment() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(settled.transaction.unwrap().state(), State::Succeeded);
+    assert_eq!(
+        settled.transaction.unwrap().state(),
+        TransactionState::Succeeded
+    );
     resolve_failed(&mut client, &contested, answer.revision).await;
     let executed = async |code: &str| world.ledger(code).await.executed;
     assert_eq!((executed(&open).await, executed(&contested).await), (1, 0));
@@ -70,7 +78,7 @@ async fn already_paid_elsewhere_fails() {
         .unwrap();
     assert_eq!(
         (answer.state(), answer.reason()),
-        (State::Failed, Reason::BillRefused)
+        (TransactionState::Failed, TransactionReason::BillRefused)
     );
     assert_eq!(answer.status_code, "401");
     assert!(answer.safe_to_refund);
@@ -93,12 +101,15 @@ async fn check_that_finds_inquiry_does_not_settle_purchase() {
         let inquiry = inquiry.unwrap().into_inner().inquiry.unwrap();
         let mut request = order(&code, unheard);
         request.inquiry_code = inquiry.inquiry_code;
-        request.set_wait_until(WaitUntil::Final);
+        request.set_wait_until(WaitUntil::Terminal);
         let answer = gateway.client().await.purchase_prepaid(request).await;
         let ended = answer.unwrap().into_inner().transaction.unwrap();
         assert_eq!(
             (ended.state(), ended.reason()),
-            (State::NeedsReview, Reason::ChecksExhausted),
+            (
+                TransactionState::NeedsReview,
+                TransactionReason::ChecksExhausted
+            ),
             "{format}"
         );
         let ledger = world.ledger(&code).await;
@@ -128,9 +139,13 @@ async fn post_answered_as_inquiry_does_not_succeed() {
         );
         pay(&mut client, &paid, &bill).await.unwrap();
         for code in [bought, paid] {
-            let is_review = |seen: &Transaction| seen.state() == State::NeedsReview;
+            let is_review = |seen: &Transaction| seen.state() == TransactionState::NeedsReview;
             let ended = gateway.until(&code, is_review).await;
-            assert_eq!(ended.reason(), Reason::ChecksExhausted, "{format}");
+            assert_eq!(
+                ended.reason(),
+                TransactionReason::ChecksExhausted,
+                "{format}"
+            );
             assert!(world.ledger(&code).await.checks >= 2);
         }
     }

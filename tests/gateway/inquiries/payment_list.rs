@@ -1,7 +1,7 @@
 //! The bounded list of the payments of one bill.
 
 use okebayar_gateway::{
-    grpc::v1::{Reason, State},
+    grpc::v1::{TransactionReason, TransactionState},
     inquiries::bill_list,
     transaction::Verbatim,
 };
@@ -87,7 +87,10 @@ async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
     assert_eq!(answer.status_code, "401");
     assert_eq!(
         (answer.state(), answer.reason()),
-        (State::NeedsReview, Reason::PaidMeanwhile)
+        (
+            TransactionState::NeedsReview,
+            TransactionReason::PaidMeanwhile
+        )
     );
 }
 
@@ -106,7 +109,7 @@ async fn full_list_evicts_only_settled_payments(kind: StoreKind) {
     for _ in 0..MANY {
         last = reference();
         let failed = pay_beside(&mut client, &last, &again, &[&open]).await;
-        assert_eq!(failed.unwrap().state(), State::Failed);
+        assert_eq!(failed.unwrap().state(), TransactionState::Failed);
     }
     world.misprint(PENDING_FOR_EVER, "{}").await;
     let code = reference();

@@ -3,7 +3,7 @@
 
 use okebayar_gateway::{
     grpc::v1::{
-        Inquiry, PayPostpaidRequest, PurchasePrepaidRequest, State,
+        Inquiry, PayPostpaidRequest, PurchasePrepaidRequest, TransactionState,
         inquire_postpaid_request::Customer,
     },
     inquiries::stored,
@@ -72,7 +72,11 @@ async fn reused_code_pays_bill_of_named_customer(kind: StoreKind) {
             let request = named(inquiry, code, customer);
             let paid = client.pay_postpaid(request.clone()).await.unwrap();
             let paid = paid.into_inner().transaction.unwrap();
-            assert_eq!(paid.state(), State::Succeeded, "{format} {paid:#?}");
+            assert_eq!(
+                paid.state(),
+                TransactionState::Succeeded,
+                "{format} {paid:#?}"
+            );
             let sent = sent(&world, code).await;
             assert_eq!(sent["accnumber1"], customer);
             assert_eq!(sent["ref2"], *inquiry.ref2);
@@ -191,7 +195,7 @@ async fn rearmed_payment_keeps_its_customer_under_reused_code(kind: StoreKind) {
         gateway.bill(WATER, ANNA).await;
     }
     let paid = pay(&mut client, &codes[1], &annas).await;
-    assert_eq!(paid.unwrap().state(), State::Succeeded);
+    assert_eq!(paid.unwrap().state(), TransactionState::Succeeded);
     assert_eq!(sent(&world, &codes[1]).await["accnumber1"], ANNA);
 }
 

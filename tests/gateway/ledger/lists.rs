@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use okebayar_gateway::grpc::v1::{
-    ListNoticesRequest, ListOrphanCallbacksRequest, ListTransactionsRequest, State, Transaction,
-    notice_service_client::NoticeServiceClient,
+    ListNoticesRequest, ListOrphanCallbacksRequest, ListTransactionsRequest, Transaction,
+    TransactionState, notice_service_client::NoticeServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -33,7 +33,7 @@ async fn list(
     }
 }
 
-fn in_state(state: State, page_size: i32) -> ListTransactionsRequest {
+fn in_state(state: TransactionState, page_size: i32) -> ListTransactionsRequest {
     ListTransactionsRequest {
         states: vec![state.into()],
         page_size,
@@ -60,24 +60,31 @@ async fn transactions_are_listed_by_state_and_time_newest_first(kind: StoreKind)
         }
     }
     for page_size in [1, 5, 12, 0] {
-        let found = list(&mut client, in_state(State::Pending, page_size))
+        let found = list(&mut client, in_state(TransactionState::Pending, page_size))
             .await
             .unwrap();
         assert_eq!(codes(&found), pending, "pages of {page_size}");
-        assert!(found.iter().all(|one| one.state() == State::Pending));
+        assert!(
+            found
+                .iter()
+                .all(|one| one.state() == TransactionState::Pending)
+        );
     }
-    let found = list(&mut client, in_state(State::Succeeded, 7))
+    let found = list(&mut client, in_state(TransactionState::Succeeded, 7))
         .await
         .unwrap();
     assert_eq!(codes(&found), succeeded);
     assert!(
-        list(&mut client, in_state(State::Failed, 7))
+        list(&mut client, in_state(TransactionState::Failed, 7))
             .await
             .unwrap()
             .is_empty()
     );
     let both = ListTransactionsRequest {
-        states: vec![State::Succeeded.into(), State::Pending.into()],
+        states: vec![
+            TransactionState::Succeeded.into(),
+            TransactionState::Pending.into(),
+        ],
         page_size: 5,
         ..ListTransactionsRequest::default()
     };
@@ -117,7 +124,10 @@ async fn page_token_is_rejected_for_other_query(kind: StoreKind) {
         buy(&mut client, &reference(), PLAIN).await;
     }
     let mut page = ListTransactionsRequest {
-        states: vec![State::Succeeded.into(), State::Pending.into()],
+        states: vec![
+            TransactionState::Succeeded.into(),
+            TransactionState::Pending.into(),
+        ],
         page_size: 1,
         ..ListTransactionsRequest::default()
     };

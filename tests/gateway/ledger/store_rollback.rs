@@ -2,7 +2,7 @@
 //! notified promptly (promise 13), without a conclusion about sending.
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, CheckTransactionResponse, State, Transaction, WaitUntil,
+    CheckTransactionRequest, CheckTransactionResponse, Transaction, TransactionState, WaitUntil,
     WatchTransactionRequest, WatchTransactionResponse, WatchTransactionsRequest,
 };
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
@@ -61,7 +61,7 @@ async fn pending() -> (World, Gateway, String) {
     let gateway = world.start_gateway().await;
     let code = reference();
     let bought = buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
-    assert_eq!(bought.state(), State::Pending);
+    assert_eq!(bought.state(), TransactionState::Pending);
     world.sandbox.as_mut().unwrap().kill().await;
     (world, gateway, code)
 }
@@ -205,12 +205,12 @@ async fn waiting_purchase_is_answered_after_store_lost_it() {
     let gateway = world.start_gateway().await;
     let code = reference();
     let mut request = order(&code, PENDING_FOR_EVER);
-    request.wait_until = WaitUntil::Final.into();
+    request.wait_until = WaitUntil::Terminal.into();
     let waiting = start_purchase(gateway.client().await, request);
     until_waiting(&gateway).await;
     assert_eq!(world.ledger_when(&code, "received=1").await.received, 1);
     gateway
-        .until(&code, |one| one.state() == State::Pending)
+        .until(&code, |one| one.state() == TransactionState::Pending)
         .await;
     roll_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
@@ -257,7 +257,10 @@ async fn waiting_check_returns_rolled_back_state() {
     roll_back(&world, &earlier).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the call timed out").unwrap().unwrap();
-    assert_eq!(answer.transaction.unwrap().state(), State::Pending);
+    assert_eq!(
+        answer.transaction.unwrap().state(),
+        TransactionState::Pending
+    );
 }
 
 #[tokio::test]
@@ -287,10 +290,16 @@ async fn watch_continues_over_record_rewritten_by_its_sender() {
     let buying = start_purchase(client.clone(), order(&code, SLOW));
     world.ledger_when(&code, "received=1").await;
     let mut updates = watch(&mut client, &code, 0).await;
-    assert_eq!(next_transaction(&mut updates).await.state(), State::Sending);
+    assert_eq!(
+        next_transaction(&mut updates).await.state(),
+        TransactionState::Sending
+    );
     roll_back(&world, &[]).await;
     let settled = next_transaction(&mut updates).await;
-    assert_eq!((settled.revision, settled.state()), (2, State::Succeeded));
+    assert_eq!(
+        (settled.revision, settled.state()),
+        (2, TransactionState::Succeeded)
+    );
     assert!(next(&mut updates).await.unwrap().is_none());
     let answer = tokio::time::timeout(PATIENCE, buying).await.unwrap();
     assert_succeeded(&bought(answer.unwrap().unwrap().into_inner()));

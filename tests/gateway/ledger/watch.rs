@@ -1,6 +1,6 @@
 //! Promise 13 for `WatchTransaction`: every revision once, in order, also after a pause.
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::TransactionState;
 use tonic::Code;
 
 use crate::support::{
@@ -19,7 +19,7 @@ async fn watch_returns_every_revision_in_order_and_resumes(kind: StoreKind) {
     let mut client = gateway.client().await;
     let code = reference();
     let first = buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
-    assert_eq!(first.state(), State::Pending);
+    assert_eq!(first.state(), TransactionState::Pending);
 
     let seen = watch(&mut client, &code, 0).await.unwrap();
     let revisions: Vec<i64> = seen
@@ -32,7 +32,7 @@ async fn watch_returns_every_revision_in_order_and_resumes(kind: StoreKind) {
     assert!(
         seen.iter()
             .any(|transaction| transaction.reported_status_code == "000"
-                && transaction.state() == State::Pending),
+                && transaction.state() == TransactionState::Pending),
         "the callback must precede its confirmation"
     );
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use okebayar_gateway::grpc::v1::{
-    State, Transaction, WatchTransactionsRequest, WatchTransactionsResponse,
+    Transaction, TransactionState, WatchTransactionsRequest, WatchTransactionsResponse,
 };
 use redis::AsyncTypedCommands;
 use tokio::sync::{Semaphore, mpsc};
@@ -72,7 +72,7 @@ async fn watch_with_cuts(mut client: Client, mut cursor: String, wanted: usize) 
             if let Some(transaction) = update.transaction {
                 note(&mut seen, &transaction);
                 // Changes after a final state, such as a late answer, are final too.
-                if transaction.r#final {
+                if transaction.terminal {
                     finals.insert(transaction.reference_code);
                 }
             }
@@ -294,7 +294,7 @@ async fn watch_from_now_returns_cursor_first(kind: StoreKind) {
             (&transaction.reference_code, transaction.revision),
             (&new, revision)
         );
-        assert_eq!(transaction.r#final, revision == 2);
+        assert_eq!(transaction.terminal, revision == 2);
     }
     // The earlier cursor still returns both.
     let mut updates = watch(&mut client, &start).await.unwrap();
@@ -371,6 +371,7 @@ async fn watch_of_one_account_omits_others() {
     let request = |accounts: &[&str], cursor: &str| WatchTransactionsRequest {
         accounts: accounts.iter().map(|name| (*name).to_owned()).collect(),
         cursor: cursor.to_owned(),
+        ..WatchTransactionsRequest::default()
     };
     let updates = client.watch_transactions(request(&["second"], "")).await;
     let mut updates = updates.unwrap().into_inner();
@@ -450,7 +451,7 @@ async fn slow_watch_all_loses_no_event() {
     assert!(seen.values().all(|revisions| revisions[..2] == [1, 2]));
     assert_eq!(
         get(&mut client, &code).await.unwrap().state(),
-        State::Pending
+        TransactionState::Pending
     );
 }
 

@@ -82,7 +82,7 @@ async fn until_final(
         let code = transaction.reference_code;
         let revisions = seen.entry(code.clone()).or_default();
         revisions.push(transaction.revision);
-        if transaction.r#final && revisions[0] == 1 {
+        if transaction.terminal && revisions[0] == 1 {
             finals.insert(code);
         }
     }

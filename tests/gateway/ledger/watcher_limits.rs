@@ -1,8 +1,8 @@
 //! Limits on watchers and waiters: one too many is rejected before it has any effect.
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, State, WaitUntil, WatchTransactionRequest, WatchTransactionResponse,
-    WatchTransactionsRequest, WatchTransactionsResponse,
+    CheckTransactionRequest, TransactionState, WaitUntil, WatchTransactionRequest,
+    WatchTransactionResponse, WatchTransactionsRequest, WatchTransactionsResponse,
 };
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
@@ -99,13 +99,13 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
     let mut client = gateway.client().await;
     let code = reference();
     let mut request = order(&code, PENDING_FOR_EVER);
-    request.wait_until = WaitUntil::Final.into();
+    request.wait_until = WaitUntil::Terminal.into();
     let waiting = start_purchase(gateway.client().await, request);
     metrics::until(&gateway, "okebayar_waiters", "", |count| count >= 1.0).await;
     // The waiter is counted before its claim.
     world.ledger_when(&code, "received=1").await;
     gateway
-        .until(&code, |one| one.state() == State::Pending)
+        .until(&code, |one| one.state() == TransactionState::Pending)
         .await;
 
     let other = reference();
@@ -119,7 +119,10 @@ async fn purchase_over_waiter_limit_is_rejected_before_claim() {
         .await;
     let replay = replay.unwrap().into_inner();
     assert!(replay.replayed);
-    assert_eq!(replay.transaction.unwrap().state(), State::Pending);
+    assert_eq!(
+        replay.transaction.unwrap().state(),
+        TransactionState::Pending
+    );
     let request = CheckTransactionRequest {
         reference_code: code.clone(),
         ..CheckTransactionRequest::default()

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     grpc::v1::{
-        ListNoticesRequest, Notice, State, WaitUntil, notice_service_client::NoticeServiceClient,
+        ListNoticesRequest, Notice, TransactionState, WaitUntil,
+        notice_service_client::NoticeServiceClient,
     },
     notices::texts::{self as notices, NoticeOutcome},
     store::LIST_MAX,
@@ -79,11 +80,11 @@ const RECEIPTS: [&str; 10] = [
 
 async fn purchase(client: &mut Client, account_number: &str) {
     let mut request = order(&reference(), account_number);
-    request.set_wait_until(WaitUntil::Final);
+    request.set_wait_until(WaitUntil::Terminal);
     let bought = client.purchase_prepaid(request).await.unwrap();
     assert_eq!(
         bought.into_inner().transaction.unwrap().state(),
-        State::Succeeded
+        TransactionState::Succeeded
     );
 }
 

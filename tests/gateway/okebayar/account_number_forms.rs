@@ -1,7 +1,8 @@
 //! Account numbers and reference codes that OKEBAYAR returns in another form.
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, Evidence, Reason, Source, State, Transaction,
+    CheckTransactionRequest, Evidence, EvidenceSource, Transaction, TransactionReason,
+    TransactionState,
 };
 use tonic::Code;
 
@@ -34,9 +35,13 @@ async fn check(gateway: &Gateway, code: &str) -> Transaction {
 }
 
 fn assert_unclear(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
-    assert_eq!(transaction.reason(), Reason::UnclearAnswer);
-    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    assert_eq!(
+        transaction.state(),
+        TransactionState::Confirming,
+        "{transaction:#?}"
+    );
+    assert_eq!(transaction.reason(), TransactionReason::UnclearAnswer);
+    assert!(!transaction.safe_to_refund && !transaction.next_step().allows_purchase());
     assert_eq!(transaction.serial_number, "");
     assert_eq!(
         (transaction.trace_code.as_str(), &transaction.price),
@@ -45,7 +50,7 @@ fn assert_unclear(transaction: &Transaction) {
 }
 
 /// Returns the timeline entry of the unbelieved answer.
-fn unbelieved(transaction: &Transaction, source: Source) -> &Evidence {
+fn unbelieved(transaction: &Transaction, source: EvidenceSource) -> &Evidence {
     let mut entries = transaction.timeline.iter();
     let entry = entries.find(|entry| entry.source() == source && !entry.believed);
     entry.unwrap_or_else(|| panic!("{transaction:#?}"))
@@ -73,7 +78,7 @@ async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(ki
         let code = reference();
         let bought = buy(&mut gateway.client().await, &code, NUMBER).await;
         assert_unclear(&bought);
-        let entry = unbelieved(&bought, Source::Answer);
+        let entry = unbelieved(&bought, EvidenceSource::Answer);
         assert_eq!(entry.status_code, "000");
         for part in ["accnumber ****7890", "tracecode ", "harga 10500"] {
             assert!(entry.description.contains(part), "{entry:?}");
@@ -81,14 +86,14 @@ async fn answer_with_reformatted_number_is_recorded_as_unbelieved_and_counted(ki
         counted(&gateway, "accnumber", 1).await;
         let first = check(&gateway, &code).await;
         assert_unclear(&first);
-        assert_eq!(unbelieved(&first, Source::Check).status_code, "000");
+        assert_eq!(unbelieved(&first, EvidenceSource::Check).status_code, "000");
         let again = check(&gateway, &code).await;
         assert_unclear(&again);
         assert_eq!(
             again.revision, first.revision,
             "a repeated answer must not add a revision"
         );
-        assert_eq!(unbelieved(&again, Source::Check).count, 2);
+        assert_eq!(unbelieved(&again, EvidenceSource::Check).count, 2);
         counted(&gateway, "accnumber", 3).await;
         call_back(&world, &code).await;
         // The callback is a hint, so a check follows.
@@ -163,7 +168,7 @@ async fn answer_with_reformatted_number_is_believed_when_configured() {
             .await;
         let bought = buy(&mut client, &reference(), "081200000001").await;
         assert_unclear(&bought);
-        let description = &unbelieved(&bought, Source::Answer).description;
+        let description = &unbelieved(&bought, EvidenceSource::Answer).description;
         assert!(
             description.contains("productcode PULSA10-V2"),
             "{description}"
@@ -185,7 +190,7 @@ async fn answer_with_unhyphenated_reference_code_is_believed() {
         let fields = serde_json::json!({ "referencecode": named, "transactionstatus": "002" });
         world.misprint(NUMBER, fields.to_string()).await;
         let bought = buy(&mut gateway.client().await, &code, NUMBER).await;
-        assert_eq!(bought.state(), State::Pending, "{format}");
+        assert_eq!(bought.state(), TransactionState::Pending, "{format}");
         let fields = serde_json::json!({ "referencecode": named });
         world.misprint(NUMBER, fields.to_string()).await;
         assert_succeeded(&check(&gateway, &code).await);

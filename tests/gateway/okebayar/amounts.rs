@@ -2,7 +2,7 @@
 //! and 105 thousand in Indonesia.
 
 use okebayar_gateway::grpc::v1::{
-    GetBalanceRequest, Money, State, account_service_client::AccountServiceClient,
+    GetBalanceRequest, Money, TransactionState, account_service_client::AccountServiceClient,
 };
 use tonic::Code;
 
@@ -96,8 +96,12 @@ async fn unreadable_price_does_not_affect_status() {
             let fields = format!("{{\"harga\": {value}}}");
             world.misprint(&account_number, fields).await;
             let bought = buy(&mut client, &reference(), &account_number).await;
-            assert_eq!(bought.state(), State::Succeeded, "{format} {value}");
-            assert!(bought.r#final && !bought.serial_number.is_empty());
+            assert_eq!(
+                bought.state(),
+                TransactionState::Succeeded,
+                "{format} {value}"
+            );
+            assert!(bought.terminal && !bought.serial_number.is_empty());
             assert_eq!(bought.price, row.meaning.money(), "{format} {value}");
             let descriptions = bought.timeline.iter().map(|entry| &entry.description);
             let unread = format!("unreadable harga {text:?}");
@@ -212,8 +216,8 @@ async fn electricity_bill_items_keep_their_signs() {
         };
         assert_eq!(pln.bills[0].incentive, rupiah(-1_500), "{format}");
         assert_eq!(pln.bills[1].incentive, rupiah(250), "{format}");
-        assert_eq!(pln.bills[1].rptag, rupiah(51_000), "{format}");
-        assert_eq!(pln.bills[0].rptag, None, "{format}");
+        assert_eq!(pln.bills[1].amount, rupiah(51_000), "{format}");
+        assert_eq!(pln.bills[0].amount, None, "{format}");
         let left = inquiry.fields.iter();
         let left: Vec<&str> = left
             .filter(|field| field.name.ends_with("RPTAG1"))

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use okebayar_gateway::grpc::v1::{Reason, State, Transaction, WaitUntil};
+use okebayar_gateway::grpc::v1::{Transaction, TransactionReason, TransactionState, WaitUntil};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -165,7 +165,7 @@ async fn buy_all(client: &Client) -> Vec<Transaction> {
             tokio::spawn(async move {
                 let _slot = slots.acquire().await.unwrap();
                 let mut request = order(&reference(), PLAIN);
-                request.set_wait_until(WaitUntil::Final);
+                request.set_wait_until(WaitUntil::Terminal);
                 bought(client.purchase_prepaid(request).await.unwrap().into_inner())
             })
         })
@@ -203,8 +203,10 @@ async fn purchase_is_sent_once_over_connections_closed_at_any_moment() {
     for transaction in &transactions {
         let received = ledger.contains_key(&transaction.reference_code);
         match (transaction.state(), transaction.reason()) {
-            (State::Succeeded, _) => assert!(received, "{transaction:#?}"),
-            (State::Failed, Reason::NotReceived) => assert!(!received, "{transaction:#?}"),
+            (TransactionState::Succeeded, _) => assert!(received, "{transaction:#?}"),
+            (TransactionState::Failed, TransactionReason::NotReceived) => {
+                assert!(!received, "{transaction:#?}")
+            }
             _ => panic!("{transaction:#?}"),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use okebayar_gateway::grpc::v1::{
     BpjsCustomer, CheckTransactionRequest, Evidence, GetBalanceRequest, InquirePostpaidRequest,
-    Inquiry, PstnCustomer, Reason, State, Transaction,
+    Inquiry, PstnCustomer, Transaction, TransactionReason, TransactionState,
     account_service_client::AccountServiceClient, inquire_postpaid_request::Customer,
 };
 use serde_json::{Value, json};
@@ -72,7 +72,11 @@ async fn conflict_in_informational_field_keeps_outcome() {
                 pairs.extend(order.map(|at| conflict[at]));
                 let (_world, _gateway, found) = bought(format, pairs).await;
                 let name = conflict[0].0;
-                assert_eq!(found.state(), State::Succeeded, "{format} {name}");
+                assert_eq!(
+                    found.state(),
+                    TransactionState::Succeeded,
+                    "{format} {name}"
+                );
                 assert_eq!(found.serial_number, "112233", "{format} {name}");
                 // Two different amounts or times are as good as none.
                 assert_eq!((found.price, found.balance), (None, None), "{name}");
@@ -123,8 +127,16 @@ async fn conflict_in_identifying_or_unknown_field_makes_outcome_unknown() {
                 let mut pairs = pairs.clone();
                 pairs.insert(at, vital);
                 let (_world, _gateway, found) = bought(format, pairs).await;
-                assert_eq!(found.state(), State::Confirming, "{format} {vital:?}");
-                assert_eq!(found.reason(), Reason::UnclearAnswer, "{format} {vital:?}");
+                assert_eq!(
+                    found.state(),
+                    TransactionState::Confirming,
+                    "{format} {vital:?}"
+                );
+                assert_eq!(
+                    found.reason(),
+                    TransactionReason::UnclearAnswer,
+                    "{format} {vital:?}"
+                );
             }
         }
     }
@@ -140,7 +152,7 @@ async fn check_with_conflicting_time_or_balance_still_settles() {
         let account_number = "080000000008";
         let mut client = gateway.client().await;
         let lost = buy(&mut client, &code, account_number).await;
-        assert_eq!(lost.state(), State::Confirming, "{format}");
+        assert_eq!(lost.state(), TransactionState::Confirming, "{format}");
         let time = json!({ "responsetime": "200501013059123" }).to_string();
         world.misprint(account_number, time).await;
         let request = CheckTransactionRequest {
@@ -294,41 +306,47 @@ async fn prepaid_inquiry_answer_with_second_number_is_rejected() {
 
 #[tokio::test]
 async fn payment_answer_with_other_second_or_third_number_is_unknown() {
-    let cases: [Case<State>; 8] = [
+    let cases: [Case<TransactionState>; 8] = [
         (
             "HTELEPON",
             "021",
             line,
             json!({"accnumber2": "5551235"}),
-            State::Confirming,
+            TransactionState::Confirming,
         ),
         (
             "HTELEPON",
             "021",
             line,
             json!({"accnumber2": ""}),
-            State::Succeeded,
+            TransactionState::Succeeded,
         ),
-        bpjs(json!({"accnumber3": "12"}), State::Confirming),
+        bpjs(json!({"accnumber3": "12"}), TransactionState::Confirming),
         bpjs(
             json!({"accnumber2": "6281288887777", "accnumber3": "03"}),
-            State::Succeeded,
+            TransactionState::Succeeded,
         ),
-        bpjs(json!({"accnumber2": "0009999999999"}), State::Confirming),
-        bpjs(json!({"accnumber2": "+62 812-8888-7777"}), State::Succeeded),
+        bpjs(
+            json!({"accnumber2": "0009999999999"}),
+            TransactionState::Confirming,
+        ),
+        bpjs(
+            json!({"accnumber2": "+62 812-8888-7777"}),
+            TransactionState::Succeeded,
+        ),
         (
             WATER,
             "7100001",
             plain,
             json!({"inquirycode": "of-another-bill"}),
-            State::Confirming,
+            TransactionState::Confirming,
         ),
         (
             WATER,
             "7100001",
             plain,
             json!({"accnumber2": "7100001"}),
-            State::Succeeded,
+            TransactionState::Succeeded,
         ),
     ];
     for format in FORMATS {
@@ -343,7 +361,7 @@ async fn payment_answer_with_other_second_or_third_number_is_unknown() {
             let paid = pay(&mut client, &code, &bill).await.unwrap();
             assert_eq!(paid.state(), *state, "{format} {misprint}");
             // A check that names the other number settles nothing; a check that omits it settles.
-            if *state == State::Confirming {
+            if *state == TransactionState::Confirming {
                 let field = field_of(misprint);
                 counted(&gateway, &field, 1).await;
                 let check = || CheckTransactionRequest {
@@ -352,7 +370,11 @@ async fn payment_answer_with_other_second_or_third_number_is_unknown() {
                 };
                 let checked = client.check_transaction(check()).await.unwrap();
                 let checked = checked.into_inner().transaction.unwrap();
-                assert_eq!(checked.state(), State::Confirming, "{format} {misprint}");
+                assert_eq!(
+                    checked.state(),
+                    TransactionState::Confirming,
+                    "{format} {misprint}"
+                );
                 counted(&gateway, &field, 2).await;
                 let unbelieved = |entry: &&Evidence| {
                     !entry.believed && entry.description.contains(&format!("{field} ****"))

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use okebayar_gateway::grpc::v1::{Reason, State};
+use okebayar_gateway::grpc::v1::{TransactionReason, TransactionState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -185,16 +185,19 @@ async fn assert_unknown(format: &str, case: &str, answer: Vec<u8>) {
     let transaction = buy(&mut gateway.client().await, &reference(), PLAIN).await;
     assert_eq!(
         transaction.state(),
-        State::Confirming,
+        TransactionState::Confirming,
         "{case}: {transaction:#?}"
     );
     let reason = transaction.reason();
     assert!(
-        matches!(reason, Reason::NoAnswer | Reason::UnclearAnswer),
+        matches!(
+            reason,
+            TransactionReason::NoAnswer | TransactionReason::UnclearAnswer
+        ),
         "{case}: {reason:?}"
     );
     assert!(
-        !transaction.safe_to_refund && !transaction.safe_to_buy_again,
+        !transaction.safe_to_refund && !transaction.next_step().allows_purchase(),
         "{case}"
     );
     assert_eq!(transaction.timeline.len(), 1, "{case}");

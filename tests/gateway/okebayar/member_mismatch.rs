@@ -1,8 +1,8 @@
 //! Answers that name another member prove nothing, settle nothing, and are counted.
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, EchoRequest, GetBalanceRequest, Reason, Source, State,
-    account_service_client::AccountServiceClient,
+    CheckTransactionRequest, EchoRequest, EvidenceSource, GetBalanceRequest, TransactionReason,
+    TransactionState, account_service_client::AccountServiceClient,
 };
 use tonic::Code;
 
@@ -55,9 +55,13 @@ async fn purchase_answered_for_another_member_stays_unknown() {
             let mut client = gateway.client().await;
             let code = reference();
             let bought = buy(&mut client, &code, account_number).await;
-            assert_eq!(bought.state(), State::Confirming, "{format}");
-            assert_eq!(bought.reason(), Reason::UnclearAnswer, "{format}");
-            assert!(!bought.safe_to_refund && !bought.safe_to_buy_again);
+            assert_eq!(bought.state(), TransactionState::Confirming, "{format}");
+            assert_eq!(
+                bought.reason(),
+                TransactionReason::UnclearAnswer,
+                "{format}"
+            );
+            assert!(!bought.safe_to_refund && !bought.next_step().allows_purchase());
             assert_eq!((bought.trace_code.as_str(), bought.price), ("", None));
             counted(&gateway, "purchase", 1).await;
             let request = CheckTransactionRequest {
@@ -68,7 +72,11 @@ async fn purchase_answered_for_another_member_stays_unknown() {
             let checked = checked.into_inner();
             assert!(checked.checked);
             let transaction = checked.transaction.unwrap();
-            assert_eq!(transaction.state(), State::Confirming, "{format}");
+            assert_eq!(
+                transaction.state(),
+                TransactionState::Confirming,
+                "{format}"
+            );
             counted(&gateway, "check", 1).await;
             // The purchase was executed: FAILED would be wrong.
             assert_eq!(world.ledger(&code).await.executed, 1);
@@ -170,10 +178,10 @@ async fn trusted_callback_for_another_member_settles_nothing() {
     let reported = gateway
         .until(&code, |transaction| {
             let mut entries = transaction.timeline.iter();
-            entries.any(|entry| entry.source() == Source::Check)
+            entries.any(|entry| entry.source() == EvidenceSource::Check)
         })
         .await;
-    assert_eq!(reported.state(), State::Pending);
+    assert_eq!(reported.state(), TransactionState::Pending);
     assert_eq!(reported.reported_status_code, "000");
     call(&USER_ID.to_uppercase()).await;
     assert_succeeded(&gateway.until_final(&code).await);

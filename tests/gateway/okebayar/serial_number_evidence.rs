@@ -1,7 +1,7 @@
 //! Serial numbers that prove nothing: those of an inquiry, and placeholders.
 
 use okebayar_gateway::{
-    grpc::v1::{CheckTransactionRequest, Reason, State, WaitUntil},
+    grpc::v1::{CheckTransactionRequest, TransactionReason, TransactionState, WaitUntil},
     sandbox::scenario::NOT_RECEIVED_PREFIX,
 };
 
@@ -50,7 +50,7 @@ async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind)
             let mut request = order(&code, &meter);
             request.product_code = "HPLNPRA20".into();
             request.inquiry_code = inquiry.inquiry_code;
-            request.set_wait_until(WaitUntil::Final);
+            request.set_wait_until(WaitUntil::Terminal);
             let mut client = gateway.client().await;
             bought.push(async move { client.purchase_prepaid(request).await });
         }
@@ -61,7 +61,10 @@ async fn serial_number_of_inquiry_does_not_settle_lost_purchase(kind: StoreKind)
         {
             let ended = ended.unwrap().into_inner().transaction.unwrap();
             let found = (ended.state(), ended.reason());
-            let review = (State::NeedsReview, Reason::ChecksExhausted);
+            let review = (
+                TransactionState::NeedsReview,
+                TransactionReason::ChecksExhausted,
+            );
             assert_eq!(found, review, "{case:?} {format}");
             assert_eq!(ended.serial_number, "", "{case:?} {format}");
         }
@@ -83,8 +86,11 @@ async fn placeholder_is_not_a_serial_number() {
             world.misprint(PLAIN, fields).await;
             let code = reference();
             let bought = buy(&mut client, &code, PLAIN).await;
-            assert_eq!(bought.state(), State::Succeeded, "{printed}");
-            assert!(bought.serial_number_pending && !bought.r#final, "{printed}");
+            assert_eq!(bought.state(), TransactionState::Succeeded, "{printed}");
+            assert!(
+                bought.serial_number_pending && !bought.terminal,
+                "{printed}"
+            );
             assert_eq!(bought.serial_number, "", "{printed}");
             world.misprint(PLAIN, "{}").await;
             let request = CheckTransactionRequest {

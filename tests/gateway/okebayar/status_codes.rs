@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use Outcome::{Awaited, Doubtful, Failed, Pending, Succeeded, Unknown};
 use okebayar_gateway::{
     grpc::v1::{
-        CheckTransactionRequest, EchoRequest, GetBalanceRequest, Inquiry, Reason, State,
-        Transaction, account_service_client::AccountServiceClient,
+        CheckTransactionRequest, EchoRequest, GetBalanceRequest, Inquiry, Transaction,
+        TransactionReason, TransactionState, account_service_client::AccountServiceClient,
     },
     okebayar::format::Format,
     transaction::StatusCode,
@@ -33,9 +33,9 @@ enum Outcome {
     /// Success whose serial number is still awaited.
     Awaited,
     Pending,
-    Failed(Reason),
+    Failed(TransactionReason),
     /// A failure that two checks must confirm.
-    Doubtful(Reason),
+    Doubtful(TransactionReason),
     Unknown,
 }
 
@@ -43,9 +43,9 @@ enum Outcome {
 /// nothing), and its gRPC code and reason for queries.
 struct Row(u16, Outcome, Option<Outcome>, Code, &'static str);
 
-const UNAVAILABLE: Reason = Reason::ProductUnavailable;
+const UNAVAILABLE: TransactionReason = TransactionReason::ProductUnavailable;
 
-const CREDENTIALS: Reason = Reason::GatewayCredentials;
+const CREDENTIALS: TransactionReason = TransactionReason::GatewayCredentials;
 
 const PRECONDITION: Code = Code::FailedPrecondition;
 
@@ -58,57 +58,73 @@ const TABLE: [Row; 42] = [
     Row(99, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
     Row(150, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
     Row(200, Failed(UNAVAILABLE), Some(Failed(UNAVAILABLE)), PRECONDITION, "REFUSED"),
-    Row(201, Doubtful(Reason::BillerTrouble), Some(Doubtful(Reason::BillerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
-    Row(202, Doubtful(Reason::ServerTrouble), Some(Doubtful(Reason::ServerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
-    Row(203, Failed(Reason::DepositExhausted), Some(Failed(Reason::DepositExhausted)), PRECONDITION, "REFUSED"),
-    Row(204, Failed(Reason::WrongAccountNumber), Some(Failed(Reason::WrongAccountNumber)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(205, Failed(Reason::WrongProductCode), Some(Failed(Reason::WrongProductCode)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(206, Failed(Reason::BadFormat), None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(201, Doubtful(TransactionReason::BillerTrouble), Some(Doubtful(TransactionReason::BillerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(202, Doubtful(TransactionReason::ServerTrouble), Some(Doubtful(TransactionReason::ServerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(203, Failed(TransactionReason::DepositExhausted), Some(Failed(TransactionReason::DepositExhausted)), PRECONDITION, "REFUSED"),
+    Row(204, Failed(TransactionReason::WrongAccountNumber), Some(Failed(TransactionReason::WrongAccountNumber)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(205, Failed(TransactionReason::WrongProductCode), Some(Failed(TransactionReason::WrongProductCode)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(206, Failed(TransactionReason::BadFormat), None, Code::InvalidArgument, "WRONG_DATA"),
     Row(207, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(208, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
-    Row(210, Failed(Reason::CrossRegion), Some(Failed(Reason::CrossRegion)), PRECONDITION, "REFUSED"),
+    Row(210, Failed(TransactionReason::CrossRegion), Some(Failed(TransactionReason::CrossRegion)), PRECONDITION, "REFUSED"),
     Row(211, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(212, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(213, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
-    Row(214, Failed(Reason::RequestExpired), None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(215, Failed(Reason::AccountCannotReceive), Some(Failed(Reason::AccountCannotReceive)), PRECONDITION, "REFUSED"),
+    Row(214, Failed(TransactionReason::RequestExpired), None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(215, Failed(TransactionReason::AccountCannotReceive), Some(Failed(TransactionReason::AccountCannotReceive)), PRECONDITION, "REFUSED"),
     Row(216, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
     Row(217, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
-    Row(232, Failed(Reason::ProductAccountMismatch), Some(Failed(Reason::ProductAccountMismatch)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(233, Failed(Reason::TooManyBills), Some(Failed(Reason::TooManyBills)), PRECONDITION, "REFUSED"),
-    Row(234, Failed(Reason::Cancelled), Some(Failed(Reason::Cancelled)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(240, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(232, Failed(TransactionReason::ProductAccountMismatch), Some(Failed(TransactionReason::ProductAccountMismatch)), Code::InvalidArgument, "WRONG_DATA"),
+    Row(233, Failed(TransactionReason::TooManyBills), Some(Failed(TransactionReason::TooManyBills)), PRECONDITION, "REFUSED"),
+    Row(234, Failed(TransactionReason::Cancelled), Some(Failed(TransactionReason::Cancelled)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(240, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Unavailable, "OKEBAYAR_UNWELL"),
     Row(241, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(260, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(261, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(270, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(299, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(400, Failed(Reason::BillRefused), None, Code::NotFound, "NOT_FOUND"),
-    Row(401, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(402, Failed(Reason::BillRefused), None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(403, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(404, Failed(Reason::BillRefused), None, Code::InvalidArgument, "WRONG_DATA"),
-    Row(405, Failed(Reason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(500, Failed(Reason::AccountBlacklisted), Some(Failed(Reason::AccountBlacklisted)), PRECONDITION, "REFUSED"),
+    Row(299, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(400, Failed(TransactionReason::BillRefused), None, Code::NotFound, "NOT_FOUND"),
+    Row(401, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(402, Failed(TransactionReason::BillRefused), None, Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(403, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(404, Failed(TransactionReason::BillRefused), None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(405, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
+    Row(500, Failed(TransactionReason::AccountBlacklisted), Some(Failed(TransactionReason::AccountBlacklisted)), PRECONDITION, "REFUSED"),
     Row(510, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
-    Row(777, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(999, Doubtful(Reason::Unidentified), Some(Doubtful(Reason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(777, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(999, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
 ];
 
 fn assert_outcome(found: &Transaction, expected: Outcome, case: &str) {
     let (state, reason, is_final) = match expected {
-        Succeeded => (State::Succeeded, Reason::Unspecified, true),
-        Awaited => (State::Succeeded, Reason::Unspecified, false),
-        Pending => (State::Pending, Reason::Unspecified, false),
-        Failed(why) => (State::Failed, why, true),
-        Doubtful(why) => (State::Confirming, why, false),
-        Unknown => (State::Confirming, Reason::UnclearAnswer, false),
+        Succeeded => (
+            TransactionState::Succeeded,
+            TransactionReason::Unspecified,
+            true,
+        ),
+        Awaited => (
+            TransactionState::Succeeded,
+            TransactionReason::Unspecified,
+            false,
+        ),
+        Pending => (
+            TransactionState::Pending,
+            TransactionReason::Unspecified,
+            false,
+        ),
+        Failed(why) => (TransactionState::Failed, why, true),
+        Doubtful(why) => (TransactionState::Confirming, why, false),
+        Unknown => (
+            TransactionState::Confirming,
+            TransactionReason::UnclearAnswer,
+            false,
+        ),
     };
     assert_eq!((found.state(), found.reason()), (state, reason), "{case}");
-    assert_eq!(found.r#final, is_final, "{case}");
+    assert_eq!(found.terminal, is_final, "{case}");
     let failed = matches!(expected, Failed(_));
     assert_eq!(found.safe_to_refund, failed, "{case}");
-    assert_eq!(found.safe_to_buy_again, failed, "{case}");
+    assert_eq!(found.next_step().allows_purchase(), failed, "{case}");
     assert_eq!(found.serial_number_pending, expected == Awaited, "{case}");
 }
 
@@ -150,7 +166,7 @@ impl Bench {
         let mut client = self.gateway.client().await;
         let open = reference();
         let pending = buy(&mut client, &open, "081234567890").await;
-        assert_eq!(pending.state(), State::Pending);
+        assert_eq!(pending.state(), TransactionState::Pending);
         let request = CheckTransactionRequest {
             account: String::new(),
             reference_code: open,

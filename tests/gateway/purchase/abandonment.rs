@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use okebayar_gateway::grpc::v1::{
-    GetBalanceRequest, State, account_service_client::AccountServiceClient,
+    GetBalanceRequest, TransactionState, account_service_client::AccountServiceClient,
 };
 use tonic::{Code, Request};
 
@@ -25,7 +25,7 @@ async fn buy_at_last(client: &mut Client, code: &str) {
             match client.purchase_prepaid(order(code, PLAIN)).await {
                 Ok(answer) => {
                     let transaction = bought(answer.into_inner());
-                    if transaction.state() != State::Sending {
+                    if transaction.state() != TransactionState::Sending {
                         return assert_succeeded(&transaction);
                     }
                 }
@@ -43,8 +43,8 @@ async fn until_given_up(client: &mut Client, code: &str) {
     let reading = async {
         loop {
             match get(client, code).await {
-                Ok(transaction) if transaction.state() == State::NotSent => return,
-                Ok(transaction) => assert_eq!(transaction.state(), State::Sending),
+                Ok(transaction) if transaction.state() == TransactionState::NotSent => return,
+                Ok(transaction) => assert_eq!(transaction.state(), TransactionState::Sending),
                 Err(status) if status.code() == Code::NotFound => return,
                 Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status}"),
             }
@@ -132,7 +132,7 @@ async fn sending_slot_is_released_while_outcome_cannot_be_stored() {
     world.redis.as_ref().unwrap().thaw();
     let mut client = gateway.client().await;
     let stored = async {
-        while !matches!(get(&mut client, &code).await, Ok(found) if found.state() == State::Succeeded)
+        while !matches!(get(&mut client, &code).await, Ok(found) if found.state() == TransactionState::Succeeded)
         {
             tokio::task::yield_now().await;
         }

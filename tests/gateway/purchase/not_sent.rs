@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::TransactionState;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
@@ -27,8 +27,8 @@ async fn refused_connection_keeps_reference_code_usable(kind: StoreKind) {
         assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
     }
     let stored = get(&mut client, &code).await.unwrap();
-    assert_eq!(stored.state(), State::NotSent);
-    assert!(!stored.r#final && stored.safe_to_refund && stored.safe_to_buy_again);
+    assert_eq!(stored.state(), TransactionState::NotSent);
+    assert!(!stored.terminal && stored.safe_to_refund && stored.next_step().allows_purchase());
 
     world.start_sandbox().await;
     let answer = client
@@ -55,7 +55,7 @@ async fn overload_rejects_purchases_but_not_replays() {
     request.set_timeout(Duration::from_millis(500));
     let mut client = gateway.client().await;
     let first = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
-    assert_eq!(first.state(), State::Sending);
+    assert_eq!(first.state(), TransactionState::Sending);
 
     let excess = reference();
     let refused = client.purchase_prepaid(order(&excess, PLAIN)).await;
@@ -97,7 +97,7 @@ async fn queued_purchase_is_abandoned_unsent_after_timeout() {
     assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
     assert_eq!(
         get(&mut client, &waiting).await.unwrap().state(),
-        State::NotSent
+        TransactionState::NotSent
     );
     assert_eq!(world.ledger(&waiting).await.received, 0);
 }
@@ -116,7 +116,8 @@ async fn hanging_store_sends_nothing_and_reports_maybe() {
     // The claim is indeterminate: it is abandoned, never sent, and the reference code stays usable.
     let transaction = loop {
         match client.purchase_prepaid(order(&code, PLAIN)).await {
-            Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
+            Ok(answer) if bought(answer.get_ref().clone()).state() == TransactionState::Sending => {
+            }
             Ok(answer) => break bought(answer.into_inner()),
             Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status}"),
         }

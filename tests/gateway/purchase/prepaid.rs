@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use okebayar_gateway::grpc::v1::{
-    GetTransactionRequest, Source, State, get_transaction_request::Code,
+    EvidenceSource, GetTransactionRequest, TransactionState, get_transaction_request::Code,
 };
 use tonic::{Code as GrpcCode, Request};
 use tonic_types::StatusExt;
@@ -49,7 +49,7 @@ async fn purchase_is_answered_and_found_by_both_codes(kind: StoreKind) {
     );
     assert!(transaction.transaction_time.is_some());
     assert_eq!(transaction.timeline.len(), 1);
-    assert_eq!(transaction.timeline[0].source(), Source::Answer);
+    assert_eq!(transaction.timeline[0].source(), EvidenceSource::Answer);
     gateway
         .process
         .add_secret(transaction.serial_number.clone());
@@ -193,7 +193,7 @@ async fn deadline_returns_known_state_while_purchase_continues() {
     let mut request = Request::new(order(&code, SLOW));
     request.set_timeout(Duration::from_secs(1));
     let transaction = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
-    assert_eq!(transaction.state(), State::Sending);
+    assert_eq!(transaction.state(), TransactionState::Sending);
     assert_settled_by_its_answer(&world, &gateway, &code).await;
 }
 

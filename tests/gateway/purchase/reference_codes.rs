@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use okebayar_gateway::{
     grpc::v1::{
-        CheckTransactionRequest, GetTransactionRequest, PurchasePrepaidRequest, State, WaitUntil,
-        WatchTransactionRequest, get_transaction_request::Code as Named,
+        CheckTransactionRequest, GetTransactionRequest, PurchasePrepaidRequest, TransactionState,
+        WaitUntil, WatchTransactionRequest, get_transaction_request::Code as Named,
     },
     inquiries::stored,
     store::{
@@ -97,7 +97,7 @@ async fn replicas_with_different_default_accounts_buy_once() {
             async move {
                 let mut client = gateway.client().await;
                 let mut request = order(&code, PLAIN);
-                request.set_wait_until(WaitUntil::Final);
+                request.set_wait_until(WaitUntil::Terminal);
                 bought(client.purchase_prepaid(request).await.unwrap().into_inner())
             }
         });
@@ -200,7 +200,7 @@ async fn empty_account_matches_any_and_other_account_is_not_found(kind: StoreKin
         let request = WatchTransactionRequest {
             account: account.to_owned(),
             reference_code: code.clone(),
-            after_revision: 0,
+            ..WatchTransactionRequest::default()
         };
         let watched = client.watch_transaction(request).await;
         assert_refused(
@@ -228,7 +228,7 @@ async fn payment_without_account_uses_account_of_inquiry(kind: StoreKind) {
     let paid = pay(&mut client, &code, &bill).await.unwrap();
     assert_eq!(
         (paid.account.as_str(), paid.state()),
-        ("second", State::Succeeded)
+        ("second", TransactionState::Succeeded)
     );
     assert_eq!(received(second, &code).await, 1);
     assert_eq!(world.ledger(&code).await.received, 0);
@@ -297,14 +297,14 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
         let held = buy(&mut client, code, PLAIN).await;
         assert_eq!(
             (held.account.as_str(), held.state()),
-            ("main", State::Confirming)
+            ("main", TransactionState::Confirming)
         );
     }
     let held = buy(&mut client, &declined, DECLINED).await;
-    assert_eq!(held.state(), State::Confirming);
+    assert_eq!(held.state(), TransactionState::Confirming);
     // The code that no account's OKEBAYAR knows is released and bought.
     let freed = gateway
-        .until(&unknown, |one| one.state() == State::NotSent)
+        .until(&unknown, |one| one.state() == TransactionState::NotSent)
         .await;
     assert_eq!(freed.account, "main");
     assert_succeeded(&buy(&mut client, &unknown, PLAIN).await);
@@ -313,10 +313,10 @@ async fn never_received_by_one_account_does_not_release_purchase_of_another() {
     let at_least = format!("checks={}", checks + 2);
     world.ledger_when(&paid, &at_least).await;
     let held = buy(&mut client, &paid, PLAIN).await;
-    assert_eq!(held.state(), State::Confirming, "{held:#?}");
+    assert_eq!(held.state(), TransactionState::Confirming, "{held:#?}");
     world.ledger_when(&declined, &at_least).await;
     let held = buy(&mut client, &declined, DECLINED).await;
-    assert_eq!(held.state(), State::Confirming, "{held:#?}");
+    assert_eq!(held.state(), TransactionState::Confirming, "{held:#?}");
     assert_eq!(received(second, &paid).await, 1);
     assert_eq!(world.ledger(&paid).await.received, 0);
 }
@@ -345,13 +345,17 @@ async fn never_received_does_not_release_purchase_of_removed_account_after_flush
     let held = buy(&mut client, &code, PLAIN).await;
     assert_eq!(
         (held.account.as_str(), held.state()),
-        ("main", State::Confirming)
+        ("main", TransactionState::Confirming)
     );
     // Beyond the next verification: with and without the names of the accounts.
     let settled = staying
-        .until(&code, |one| one.state() != State::Confirming)
+        .until(&code, |one| one.state() != TransactionState::Confirming)
         .await;
-    assert_eq!(settled.state(), State::NeedsReview, "{settled:#?}");
+    assert_eq!(
+        settled.state(),
+        TransactionState::NeedsReview,
+        "{settled:#?}"
+    );
     let again = client.purchase_prepaid(order(&code, PLAIN)).await.unwrap();
     assert!(again.into_inner().replayed);
     assert!(world.ledger(&code).await.checks > 2);
@@ -418,7 +422,7 @@ async fn pending_purchase_settles_under_changed_default_account() {
     let code = reference();
     let mut client = one.client().await;
     let pending = buy(&mut client, &code, PENDING_THEN_SUCCESS).await;
-    assert_eq!(pending.state(), State::Pending);
+    assert_eq!(pending.state(), TransactionState::Pending);
     assert_succeeded(&two.until_final(&code).await);
 }
 

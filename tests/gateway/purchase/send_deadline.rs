@@ -10,7 +10,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use okebayar_gateway::{
     ambient::Ambient,
-    grpc::v1::State,
+    grpc::v1::TransactionState,
     okebayar::{
         account::{Account, Credentials, TransactionCodes},
         body::Body,
@@ -164,7 +164,7 @@ async fn frozen_gateway_sends_nothing_after_deadline(kind: StoreKind) {
     let refused = second.await.unwrap();
     assert_refused(refused, Code::ResourceExhausted, "OVERLOADED", "no");
     let stored = get(&mut client, &frozen).await.unwrap();
-    assert_eq!(stored.state(), State::NotSent);
+    assert_eq!(stored.state(), TransactionState::NotSent);
     let bought = first.await.unwrap().unwrap().into_inner();
     assert_succeeded(&bought.transaction.unwrap());
     assert_eq!(world.ledger(&frozen).await.received, 0);

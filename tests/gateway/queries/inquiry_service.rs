@@ -1,7 +1,7 @@
 //! `InquiryService`: every kind of customer, every form of an answer, and no field dropped.
 
 use okebayar_gateway::grpc::v1::{
-    BpjsCustomer, InquirePostpaidRequest, Inquiry, PlnPostpaid, PstnCustomer,
+    BpjsCustomer, Date, InquirePostpaidRequest, Inquiry, PlnPostpaid, PstnCustomer,
     inquire_postpaid_request::Customer, inquiry::Detail,
 };
 use tonic::{Code, Status};
@@ -63,20 +63,20 @@ async fn electricity_meter_inquiry_returns_every_field() {
             panic!("{format}: no detail");
         };
         let returned = [
-            pln.id_pelanggan,
-            pln.no_meter,
-            pln.nama_pelanggan,
-            pln.tarif_daya,
-            pln.tarif,
-            pln.kategori_daya,
-            pln.no_ref_pln,
-            pln.no_ref_vendor,
-            pln.kode_distribusi,
-            pln.upj,
-            pln.upj_phone,
-            pln.kwh_limit,
-            pln.token_unsold1,
-            pln.token_unsold2,
+            pln.customer_id,
+            pln.meter_number,
+            pln.customer_name,
+            pln.tariff_and_power,
+            pln.tariff,
+            pln.power_category,
+            pln.pln_reference,
+            pln.vendor_reference,
+            pln.distribution_code,
+            pln.service_unit,
+            pln.service_unit_phone,
+            pln.energy_limit_kwh,
+            pln.unsold_token1,
+            pln.unsold_token2,
         ];
         let expected = [
             "514444444444",
@@ -109,24 +109,26 @@ fn assert_bills(pln: &PlnPostpaid, customer: &str, count: usize) {
     assert_eq!(pln.subscriber_id, customer);
     assert_eq!(pln.subscriber_name, "BUDI & SITI");
     assert_eq!(pln.billing_status, count.to_string());
-    assert_eq!(pln.total_month_outstanding, format!("{count:02}"));
+    let months = i32::try_from(count).unwrap();
+    assert_eq!(
+        (pln.payments_due, pln.months_outstanding),
+        (Some(0), Some(months))
+    );
     assert_eq!(
         [
-            &pln.caid,
-            &pln.payment_status,
-            &pln.sw_reference_id,
+            &pln.collecting_agent_id,
+            &pln.switch_reference,
             &pln.service_unit,
             &pln.service_unit_phone,
-            &pln.subscriber_segmentation,
-            &pln.subscriber_category,
-            &pln.alamat,
-            &pln.pln_npwp,
-            &pln.subscriber_npwp,
-            &pln.info,
+            &pln.tariff,
+            &pln.power,
+            &pln.address,
+            &pln.pln_tax_number,
+            &pln.subscriber_tax_number,
+            &pln.receipt_text,
         ],
         [
             "0000000",
-            "0",
             "0SYM212Z83A4C2E165D4522042E5CF9E",
             "51106",
             "021222222",
@@ -138,13 +140,19 @@ fn assert_bills(pln: &PlnPostpaid, customer: &str, count: usize) {
             "Informasi: hubungi 123",
         ]
     );
-    assert_eq!(pln.total_admin_charge, rupiah(2_500 * digits));
+    assert_eq!(pln.total_admin_fee, rupiah(2_500 * digits));
     assert_eq!(pln.bills.len(), count);
     for (number, bill) in (1..).zip(&pln.bills) {
-        assert_eq!(bill.blth, format!("2026{number:02}"));
-        assert_eq!(bill.due_date, format!("2026{number:02}20"));
-        assert_eq!(bill.meter_read_date, format!("2026{number:02}01"));
-        assert_eq!(bill.rptag, rupiah(50_000 + 1_000 * number));
+        let month = i32::try_from(number).unwrap();
+        let date = |day| Date {
+            year: 2026,
+            month,
+            day,
+        };
+        assert_eq!(bill.billing_period, Some(date(0)));
+        assert_eq!(bill.due_date, Some(date(20)));
+        assert_eq!(bill.meter_reading_date, Some(date(1)));
+        assert_eq!(bill.amount, rupiah(50_000 + 1_000 * number));
         let sign = if number % 2 == 0 { 1 } else { -1 };
         assert_eq!(bill.incentive, rupiah(sign * 100 * number), "bill {number}");
         assert_eq!(bill.value_added_tax, rupiah(110));
@@ -185,7 +193,7 @@ async fn electricity_bill_inquiry_returns_one_to_four_bills() {
             let Some(Detail::PlnPostpaid(pln)) = inquiry.detail else {
                 panic!("{format} {customer}: no detail");
             };
-            assert_eq!(pln.total_rptag, rupiah(total));
+            assert_eq!(pln.total_amount, rupiah(total));
             assert_bills(&pln, customer, usize::try_from(count).unwrap());
         }
     }

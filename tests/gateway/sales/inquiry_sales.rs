@@ -11,8 +11,9 @@ use std::{
 
 use okebayar_gateway::{
     grpc::v1::{
-        ListOrphanCallbacksRequest, ListTransactionsRequest, Reason, Resolution,
-        ResolveTransactionRequest, State, Transaction, notice_service_client::NoticeServiceClient,
+        ListOrphanCallbacksRequest, ListTransactionsRequest, ResolveTransactionRequest,
+        Transaction, TransactionReason, TransactionResolution, TransactionState,
+        notice_service_client::NoticeServiceClient,
     },
     sandbox::scenario::SELLS_INQUIRIES,
 };
@@ -58,7 +59,7 @@ async fn assert_buys_nothing(client: &mut Client, code: &str, account_number: &s
     assert_eq!(metadata(&status, "reference_code"), of);
 }
 
-async fn settle(client: &mut Client, sold: &Transaction, resolution: Resolution) {
+async fn settle(client: &mut Client, sold: &Transaction, resolution: TransactionResolution) {
     let request = ResolveTransactionRequest {
         reference_code: sold.reference_code.clone(),
         resolution: resolution.into(),
@@ -71,9 +72,9 @@ async fn settle(client: &mut Client, sold: &Transaction, resolution: Resolution)
 }
 
 fn assert_needs_review(sold: &Transaction) {
-    assert_eq!(sold.state(), State::NeedsReview, "{sold:#?}");
-    assert_eq!(sold.reason(), Reason::ChecksExhausted);
-    assert!(!sold.safe_to_refund && !sold.safe_to_buy_again);
+    assert_eq!(sold.state(), TransactionState::NeedsReview, "{sold:#?}");
+    assert_eq!(sold.reason(), TransactionReason::ChecksExhausted);
+    assert!(!sold.safe_to_refund && !sold.next_step().allows_purchase());
 }
 
 on_both_stores!(
@@ -123,7 +124,7 @@ async fn inquiry_answered_like_purchase_is_kept_and_blocks_purchase(kind: StoreK
         assert_succeeded(&bought(other.into_inner()));
         assert_eq!(world.ledger(&code).await.executed, 1, "{format}");
 
-        settle(&mut client, &sold, Resolution::Succeeded).await;
+        settle(&mut client, &sold, TransactionResolution::Succeeded).await;
         assert_succeeded(&get(&mut client, &code).await.unwrap());
         let again = reference();
         assert_succeeded(&buy(&mut client, &again, SELLS_INQUIRIES).await);
@@ -177,7 +178,7 @@ async fn sale_under_own_reference_code_blocks_purchase_of_caller() {
     assert!(own != code && !own.is_empty());
     let mut client = gateway.client().await;
     let request = ListTransactionsRequest {
-        states: vec![State::NeedsReview.into()],
+        states: vec![TransactionState::NeedsReview.into()],
         ..ListTransactionsRequest::default()
     };
     let listed = client.list_transactions(request).await.unwrap();
@@ -185,7 +186,7 @@ async fn sale_under_own_reference_code_blocks_purchase_of_caller() {
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].reference_code, own);
     assert_buys_nothing(&mut client, &code, SELLS_INQUIRIES, &own).await;
-    settle(&mut client, &listed[0], Resolution::Failed).await;
+    settle(&mut client, &listed[0], TransactionResolution::Failed).await;
     assert_succeeded(&buy(&mut client, &code, SELLS_INQUIRIES).await);
 }
 
@@ -225,7 +226,7 @@ async fn sale_under_taken_reference_code_is_kept_under_another(kind: StoreKind) 
         assert!(!sold.serial_number.is_empty(), "{format}");
         assert_eq!(orphans(&gateway).await, [(taken, "000".to_owned())]);
         assert_buys_nothing(&mut client, &reference(), SELLS_INQUIRIES, &own).await;
-        settle(&mut client, &sold, Resolution::Succeeded).await;
+        settle(&mut client, &sold, TransactionResolution::Succeeded).await;
         assert_succeeded(&buy(&mut client, &reference(), SELLS_INQUIRIES).await);
     }
 }
@@ -320,10 +321,10 @@ const INQUIRED: [(&str, &str); 5] = [
 ];
 
 async fn until_kept(gateway: &Gateway, code: &str) -> Transaction {
-    until_in(gateway, code, State::NeedsReview).await
+    until_in(gateway, code, TransactionState::NeedsReview).await
 }
 
-async fn until_in(gateway: &Gateway, code: &str, state: State) -> Transaction {
+async fn until_in(gateway: &Gateway, code: &str, state: TransactionState) -> Transaction {
     let mut client = gateway.client().await;
     let kept = async {
         loop {
@@ -445,7 +446,7 @@ async fn duplicate_code_is_no_sale_when_inquiry_in_flight_is_answered() {
         let answering = async {
             duplicate_answered.notified().await;
             // Long enough to read the 208 as a sale if the inquiry in flight were not awaited.
-            let taken = until_in(&gateway, &code, State::NeedsReview);
+            let taken = until_in(&gateway, &code, TransactionState::NeedsReview);
             assert!(
                 tokio::time::timeout(Duration::from_millis(300), taken)
                     .await
@@ -482,7 +483,7 @@ async fn queued_purchase_is_not_sent_after_sale() {
         let mut client = gateway.client().await;
         let buying = client.purchase_prepaid(order(&waiting, PLAIN));
         let claimed = async {
-            until_in(&gateway, &waiting, State::Sending).await;
+            until_in(&gateway, &waiting, TransactionState::Sending).await;
             held.may_answer.notify_one();
         };
         tokio::join!(buying, claimed).0

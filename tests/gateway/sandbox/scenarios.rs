@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use okebayar_gateway::{
-    grpc::v1::{Reason, State, Transaction, WaitUntil},
+    grpc::v1::{Transaction, TransactionReason, TransactionState, WaitUntil},
     sandbox::scenario::{NOT_RECEIVED_PREFIX, QUEUED_PREFIX, SCENARIOS},
 };
 
@@ -15,25 +15,25 @@ use crate::support::{
 
 /// The expected end of a scenario.
 struct End {
-    state: State,
-    reason: Reason,
+    state: TransactionState,
+    reason: TransactionReason,
     executed: u64,
 }
 
 const SUCCEEDED: End = End {
-    state: State::Succeeded,
-    reason: Reason::Unspecified,
+    state: TransactionState::Succeeded,
+    reason: TransactionReason::Unspecified,
     executed: 1,
 };
 const FAILED: End = End {
-    state: State::Failed,
-    reason: Reason::ProductUnavailable,
+    state: TransactionState::Failed,
+    reason: TransactionReason::ProductUnavailable,
     executed: 0,
 };
 
-fn review(reason: Reason, executed: u64) -> End {
+fn review(reason: TransactionReason, executed: u64) -> End {
     End {
-        state: State::NeedsReview,
+        state: TransactionState::NeedsReview,
         reason,
         executed,
     }
@@ -41,13 +41,17 @@ fn review(reason: Reason, executed: u64) -> End {
 
 fn end_of(account_number: &str) -> End {
     match account_number {
-        number if number.starts_with(NOT_RECEIVED_PREFIX) => review(Reason::ChecksExhausted, 0),
+        number if number.starts_with(NOT_RECEIVED_PREFIX) => {
+            review(TransactionReason::ChecksExhausted, 0)
+        }
         "080000000003" | "080000000024" | "080000000026" => FAILED,
         // Pending for ever, and answers that name another member, which prove nothing; executed,
         // because the deposit was charged.
-        "080000000009" | "080000000027" | "080000000028" => review(Reason::ChecksExhausted, 1),
-        "080000000014" => review(Reason::ChecksExhausted, 0),
-        "080000000025" => review(Reason::Contradicted, 1),
+        "080000000009" | "080000000027" | "080000000028" => {
+            review(TransactionReason::ChecksExhausted, 1)
+        }
+        "080000000014" => review(TransactionReason::ChecksExhausted, 0),
+        "080000000025" => review(TransactionReason::Contradicted, 1),
         _ => SUCCEEDED,
     }
 }
@@ -69,13 +73,13 @@ async fn run(gateway: &Gateway, kind: Kind, account_number: &str, code: &str) ->
     let known = match kind {
         Kind::Purchase => {
             let mut request = order(code, account_number);
-            request.set_wait_until(WaitUntil::Final);
+            request.set_wait_until(WaitUntil::Terminal);
             bought(client.purchase_prepaid(request).await.unwrap().into_inner())
         }
         Kind::Payment => {
             let inquiry = gateway.bill(WATER, account_number).await;
             let mut request = payment(code, &inquiry);
-            request.set_wait_until(WaitUntil::Final);
+            request.set_wait_until(WaitUntil::Terminal);
             let paid = client.pay_postpaid(request).await.unwrap().into_inner();
             paid.transaction.unwrap()
         }
@@ -84,8 +88,9 @@ async fn run(gateway: &Gateway, kind: Kind, account_number: &str, code: &str) ->
         return known;
     }
     // The answer is a success; a callback contradicts it later.
-    assert_eq!(known.state(), State::Succeeded);
-    crate::support::watch::until_state(gateway, code, known.revision, State::NeedsReview).await
+    assert_eq!(known.state(), TransactionState::Succeeded);
+    crate::support::watch::until_state(gateway, code, known.revision, TransactionState::NeedsReview)
+        .await
 }
 
 /// An account number and its scenario.
@@ -169,17 +174,17 @@ async fn verify_end(
         (end.state, end.reason),
         "{case}"
     );
-    let failed = end.state == State::Failed;
-    let is_final = end.state != State::NeedsReview;
-    assert_eq!(transaction.r#final, is_final, "{case}");
+    let failed = end.state == TransactionState::Failed;
+    let is_final = end.state != TransactionState::NeedsReview;
+    assert_eq!(transaction.terminal, is_final, "{case}");
     assert_eq!(transaction.safe_to_refund, failed, "{case}");
-    assert_eq!(transaction.safe_to_buy_again, failed, "{case}");
+    assert_eq!(transaction.next_step().allows_purchase(), failed, "{case}");
     assert_eq!(
         transaction.contradicted,
-        end.reason == Reason::Contradicted,
+        end.reason == TransactionReason::Contradicted,
         "{case}"
     );
-    if end.state == State::Succeeded {
+    if end.state == TransactionState::Succeeded {
         match kind {
             Kind::Purchase => {
                 assert!(!transaction.serial_number.is_empty(), "{case}");

@@ -1,6 +1,6 @@
 //! Records written by a later release during a rollout in which both share the store.
 
-use okebayar_gateway::grpc::v1::State;
+use okebayar_gateway::grpc::v1::TransactionState;
 use redis::AsyncTypedCommands;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -100,6 +100,6 @@ async fn record_with_finding_of_later_release_is_not_sent_again() {
     // The later release, or this one after its upgrade, continues.
     put_record(redis, &key, &known).await;
     let replayed = buy(&mut client, &code, PENDING_FOR_EVER).await;
-    assert_eq!(replayed.state(), State::Pending);
+    assert_eq!(replayed.state(), TransactionState::Pending);
     assert_eq!(world.ledger(&code).await.received, 1);
 }

@@ -122,6 +122,7 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         timeout: Duration::from_secs(20),
         callback_trusted: false,
         own_inquiry_reference: false,
+        unknown_price_refused: false,
         formerly: Vec::new(),
     };
     let settings = GatewaySettings {

@@ -2,8 +2,8 @@
 
 use okebayar_gateway::grpc::v1::{
     GetTransactionRequest, InquirePostpaidRequest, InquirePrepaidRequest, Inquiry, Money,
-    PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, State, Transaction,
-    get_transaction_request::Code, inquire_postpaid_request::Customer,
+    PayPostpaidRequest, PurchasePrepaidRequest, PurchasePrepaidResponse, Transaction,
+    TransactionState, get_transaction_request::Code, inquire_postpaid_request::Customer,
     inquiry_service_client::InquiryServiceClient,
     transaction_service_client::TransactionServiceClient,
 };
@@ -178,7 +178,8 @@ pub async fn buy_until_taken(
         loop {
             let bought_now = client.purchase_prepaid(order(reference_code, account_number));
             match bought_now.await {
-                Ok(answer) if bought(answer.get_ref().clone()).state() == State::Sending => {}
+                Ok(answer)
+                    if bought(answer.get_ref().clone()).state() == TransactionState::Sending => {}
                 Ok(answer) => return bought(answer.into_inner()),
                 Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
             }
@@ -191,10 +192,14 @@ pub async fn buy_until_taken(
 
 /// Asserts that a purchase succeeded in full.
 pub fn assert_succeeded(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::Succeeded, "{transaction:#?}");
-    assert!(transaction.r#final, "{transaction:#?}");
+    assert_eq!(
+        transaction.state(),
+        TransactionState::Succeeded,
+        "{transaction:#?}"
+    );
+    assert!(transaction.terminal, "{transaction:#?}");
     assert!(!transaction.serial_number.is_empty(), "{transaction:#?}");
-    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    assert!(!transaction.safe_to_refund && !transaction.next_step().allows_purchase());
 }
 
 /// Returns the reason and `sent` of an error's `ErrorInfo`.

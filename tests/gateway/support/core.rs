@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::transaction::{
-    AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Intent, Order,
-    ProductCode, ReferenceCode, Rules, Schedule, Transaction,
+    AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Guards, Intent,
+    Labels, Order, ProductCode, ReferenceCode, Rules, Schedule, Transaction,
 };
 
 pub const RULES: Rules = Rules {
@@ -65,6 +65,8 @@ pub fn wish(reference_code: &str, product_code: &str) -> (Intent, Order) {
             inquiry_code: None,
         },
         bill: BillGuards::default(),
+        guards: Guards::default(),
+        labels: Labels::default(),
         trace: None,
     };
     (intent, order)
@@ -76,6 +78,7 @@ pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
         token,
         at: at(seconds),
         is_quarantined: false,
+        expire_at: None,
     }
 }
 

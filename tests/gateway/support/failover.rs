@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use okebayar_gateway::grpc::v1::{CheckTransactionRequest, Reason, State, Transaction};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, Transaction, TransactionReason, TransactionState,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -86,9 +88,17 @@ pub fn short_skew(world: &mut World) -> &mut World {
 
 /// Asserts that a transaction is quarantined.
 pub fn assert_quarantined(transaction: &Transaction) {
-    assert_eq!(transaction.state(), State::Confirming, "{transaction:#?}");
-    assert_eq!(transaction.reason(), Reason::HeldBack, "{transaction:#?}");
-    assert!(!transaction.safe_to_refund && !transaction.safe_to_buy_again);
+    assert_eq!(
+        transaction.state(),
+        TransactionState::Confirming,
+        "{transaction:#?}"
+    );
+    assert_eq!(
+        transaction.reason(),
+        TransactionReason::Quarantined,
+        "{transaction:#?}"
+    );
+    assert!(!transaction.safe_to_refund && !transaction.next_step().allows_purchase());
     let output = &transaction.timeline.last().unwrap().description;
     assert!(output.contains("was quarantined"), "{output}");
 }
@@ -109,7 +119,7 @@ pub async fn buy_until_sent(world: &World, client: &mut Client, code: impl Fn() 
         loop {
             let code = code();
             let transaction = buy(client, &code, PLAIN).await;
-            if transaction.reason() != Reason::HeldBack {
+            if transaction.reason() != TransactionReason::Quarantined {
                 assert_succeeded(&transaction);
                 assert_eq!(world.ledger(&code).await.received, 1);
                 return;
@@ -146,7 +156,7 @@ pub async fn buy_until_quarantined(client: &mut Client) -> Transaction {
     let buying = async {
         loop {
             let transaction = buy(client, &reference(), PLAIN).await;
-            if transaction.reason() == Reason::HeldBack {
+            if transaction.reason() == TransactionReason::Quarantined {
                 return transaction;
             }
         }

@@ -132,7 +132,7 @@ impl Gateway {
     }
 
     pub async fn until_final(&self, reference_code: &str) -> Transaction {
-        self.until(reference_code, |transaction| transaction.r#final)
+        self.until(reference_code, |transaction| transaction.terminal)
             .await
     }
 }

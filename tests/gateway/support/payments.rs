@@ -1,6 +1,8 @@
 //! Payments, and the connection to the sandbox that a test closes.
 
-use okebayar_gateway::grpc::v1::{Inquiry, Resolution, ResolveTransactionRequest, State};
+use okebayar_gateway::grpc::v1::{
+    Inquiry, ResolveTransactionRequest, TransactionResolution, TransactionState,
+};
 
 use crate::support::{
     ports,
@@ -84,12 +86,12 @@ pub async fn resolve_failed(client: &mut Client, code: &str, revision: i64) {
     let request = ResolveTransactionRequest {
         reference_code: code.to_owned(),
         revision,
-        resolution: Resolution::Failed.into(),
+        resolution: TransactionResolution::Failed.into(),
         operator: "test".into(),
         note: "the other one paid".into(),
         ..ResolveTransactionRequest::default()
     };
     let resolved = client.resolve_transaction(request).await.unwrap();
     let resolved = resolved.into_inner().transaction.unwrap();
-    assert_eq!(resolved.state(), State::Failed);
+    assert_eq!(resolved.state(), TransactionState::Failed);
 }

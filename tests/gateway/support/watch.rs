@@ -1,6 +1,6 @@
 //! Watches of one transaction.
 
-use okebayar_gateway::grpc::v1::{State, Transaction, WatchTransactionRequest};
+use okebayar_gateway::grpc::v1::{Transaction, TransactionState, WatchTransactionRequest};
 use tonic::Status;
 
 use crate::support::{
@@ -17,7 +17,12 @@ pub fn request(reference_code: &str, after_revision: i64) -> WatchTransactionReq
 }
 
 /// Watches from a revision until the state is reached.
-pub async fn until_state(gateway: &Gateway, code: &str, after: i64, state: State) -> Transaction {
+pub async fn until_state(
+    gateway: &Gateway,
+    code: &str,
+    after: i64,
+    state: TransactionState,
+) -> Transaction {
     let mut client = gateway.client().await;
     let found = async {
         // A watch ends at a final state; a contradiction may follow it.

@@ -3,7 +3,7 @@
 
 use md5::{Digest, Md5};
 use okebayar_gateway::grpc::v1::{
-    ListNoticesRequest, State, WaitUntil, notice_service_client::NoticeServiceClient,
+    ListNoticesRequest, TransactionState, WaitUntil, notice_service_client::NoticeServiceClient,
 };
 use serde_json::json;
 
@@ -85,15 +85,15 @@ async fn answer_that_quotes_request_leaks_no_secret() {
             world.misprint(account_number, quoting()).await;
         }
         for (account_number, state) in [
-            ("081200000001", State::Succeeded),
+            ("081200000001", TransactionState::Succeeded),
             // A check settles it as a success.
-            (PENDING_THEN_SUCCESS, State::Succeeded),
-            ("080000009204", State::Failed),
+            (PENDING_THEN_SUCCESS, TransactionState::Succeeded),
+            ("080000009204", TransactionState::Failed),
         ] {
             let code = reference();
             gateway.process.add_secret(signature(&code));
             let mut request = order(&code, account_number);
-            request.set_wait_until(WaitUntil::Final);
+            request.set_wait_until(WaitUntil::Terminal);
             let bought = client.purchase_prepaid(request).await.unwrap();
             let bought = bought.into_inner().transaction.unwrap();
             assert_eq!(bought.state(), state, "{format} {account_number}");
@@ -101,7 +101,7 @@ async fn answer_that_quotes_request_leaks_no_secret() {
             let is_told = bought.info.starts_with("no: ");
             assert_eq!(
                 is_told,
-                state == State::Succeeded,
+                state == TransactionState::Succeeded,
                 "{format}: {}",
                 bought.info
             );
@@ -118,7 +118,7 @@ async fn answer_that_quotes_request_leaks_no_secret() {
         assert_clean("an inquiry", &format!("{inquiry:?}"), &[&made]);
         let code = reference();
         let paid = pay(&mut client, &code, &inquiry).await.unwrap();
-        assert_eq!(paid.state(), State::Succeeded, "{format}");
+        assert_eq!(paid.state(), TransactionState::Succeeded, "{format}");
         assert_clean("a payment", &format!("{paid:?}"), &[&code]);
         codes.extend([made, code]);
 
@@ -209,7 +209,7 @@ async fn secret_under_respelled_field_name_is_redacted() {
         }
         let code = reference();
         let bought = buy(&mut gateway.client().await, &code, "081200000001").await;
-        assert_eq!(bought.state(), State::Succeeded, "{format}");
+        assert_eq!(bought.state(), TransactionState::Succeeded, "{format}");
         let inquiry = gateway.bill(WATER, "7100001").await;
         for fields in [&bought.fields, &inquiry.fields] {
             let value = |name: &str| {
@@ -279,7 +279,7 @@ async fn text_containing_short_pin_is_not_redacted() {
             world.misprint("081200123456", fields.to_string()).await;
             let code = format!("123456-{}", reference());
             let bought = buy(&mut client, &code, "081200123456").await;
-            assert_eq!(bought.state(), State::Succeeded, "{format}");
+            assert_eq!(bought.state(), TransactionState::Succeeded, "{format}");
             assert_eq!(bought.serial_number, token, "{format}");
             assert_eq!(bought.price, rupiah(123_456), "{format}");
             assert_eq!(bought.balance, rupiah(123_456), "{format}");
@@ -305,7 +305,7 @@ async fn text_containing_short_pin_is_not_redacted() {
         assert_eq!(inquiry.total, rupiah(125_956), "{format}");
         let code = reference();
         let paid = pay(&mut client, &code, &inquiry).await.unwrap();
-        assert_eq!(paid.state(), State::Succeeded, "{format}");
+        assert_eq!(paid.state(), TransactionState::Succeeded, "{format}");
         let sent = world.ledger(&code).await.parameters;
         for name in ["ref1", "ref2", "nominal", "contactnumber"] {
             assert_eq!(sent[name], fields[name], "{format} {name}");

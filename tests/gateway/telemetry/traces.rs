@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State as AxumState, routing::post};
-use okebayar_gateway::grpc::v1::{State, WatchTransactionRequest};
+use okebayar_gateway::grpc::v1::{TransactionState, WatchTransactionRequest};
 use opentelemetry_proto::tonic::{
     collector::{
         metrics::v1::{
@@ -416,7 +416,7 @@ async fn unreachable_collector_affects_neither_calls_nor_memory() {
     let began = Instant::now();
     for _ in 0..CALLS {
         let bought = buy(&mut client, &reference(), PLAIN).await;
-        assert_eq!(bought.state(), State::Succeeded);
+        assert_eq!(bought.state(), TransactionState::Succeeded);
     }
     // This would take hours if each call waited for the exporter's time-out.
     assert!(began.elapsed() < PATIENCE * 3, "{:?}", began.elapsed());

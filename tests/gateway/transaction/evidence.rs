@@ -36,7 +36,7 @@ fn later_serial_number_completes_receipt() {
         (success(Source::Check, Some("77")), 2),
     ];
     let state = status(&said).state;
-    assert!(state.is_final());
+    assert!(state.is_terminal());
     assert_eq!(
         state
             .receipt()
@@ -47,7 +47,7 @@ fn later_serial_number_completes_receipt() {
             .expose(),
         "77"
     );
-    assert!(!status(&said[..1]).state.is_final());
+    assert!(!status(&said[..1]).state.is_terminal());
 }
 
 proptest! {
@@ -79,7 +79,7 @@ proptest! {
     fn unproven_evidence_settles_nothing(said in vec(statement(unproven()), 0..20)) {
         let state = status(&said).state;
         prop_assert!(!state.is_settled(), "{:?}", state);
-        prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again());
+        prop_assert!(!state.safe_to_refund() && !state.next_step().allows_purchase());
     }
 
     #[test]
@@ -116,7 +116,7 @@ proptest! {
         let state = status(&[said, both].concat()).state;
         let contradicted = matches!(state, State::NeedsReview { cause: ReviewCause::Contradicted, .. });
         prop_assert!(contradicted, "{:?}", state);
-        prop_assert!(!state.safe_to_refund() && !state.safe_to_buy_again() && !state.is_final());
+        prop_assert!(!state.safe_to_refund() && !state.next_step().allows_purchase() && !state.is_terminal());
     }
 
     #[test]

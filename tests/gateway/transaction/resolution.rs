@@ -40,7 +40,7 @@ fn resolution_settles_only_review_and_reverses_only_success() {
         .unwrap();
     let state = reversed.transaction.status().state;
     assert_eq!(state.name(), "REVERSED");
-    assert!(state.is_final() && state.safe_to_refund() && state.safe_to_buy_again());
+    assert!(state.is_terminal() && state.safe_to_refund() && state.next_step().allows_purchase());
     let again = reversed
         .transaction
         .resolve(&taken_back, at(3), &schedule());
@@ -78,7 +78,7 @@ proptest! {
         let settled = change.transaction;
         let expected = if verdict == Verdict::Succeeded { "SUCCEEDED" } else { "FAILED" };
         prop_assert_eq!(settled.status().state.name(), expected);
-        prop_assert!(settled.status().state.is_final() && settled.due_at().is_none());
+        prop_assert!(settled.status().state.is_terminal() && settled.due_at().is_none());
         // Repeated evidence of any kind changes nothing.
         let again: Vec<Statement> = settled.evidence().iter().map(|(one, _)| one.clone()).collect();
         let repeated = settled

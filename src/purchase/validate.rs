@@ -1,0 +1,159 @@
+//! The validation of a request without sending or storing anything (`validate_only`).
+
+use std::sync::Arc;
+
+use super::{
+    error::{PurchaseError, Sent},
+    order::meant,
+    purchases::Purchases,
+};
+use crate::{
+    inquiries::binding::{self, BindingNote},
+    transaction::{Contents, InquiryCode, Intent, NotPayable, State, Transaction},
+};
+
+impl Purchases {
+    /// Verifies every condition of [`Purchases::purchase`] that can be verified without storing
+    /// anything. Returns the transaction that a purchase would return; `None` when it would begin
+    /// one, or arm one again.
+    ///
+    /// # Errors
+    /// The error with which a purchase would be refused now.
+    pub async fn validate(
+        &self,
+        intent: Intent,
+    ) -> Result<Option<Arc<Transaction>>, PurchaseError> {
+        let key = intent.key();
+        // Read before the store, so that a claim that ends in between is found there.
+        let is_being_claimed = self.claims.contains(&key);
+        let stored = self.ledger.load(&key).await;
+        let stored = stored.map_err(PurchaseError::NotClaimed)?;
+        if let Some(stored) = &stored {
+            let same = self.verify_same(stored, &intent).await;
+            same.map_err(|error| {
+                if is_being_claimed {
+                    error.into_maybe_sent()
+                } else {
+                    error
+                }
+            })?;
+            if !matches!(stored.status().state, State::NotSent(_)) {
+                return Ok(Some(Arc::clone(stored)));
+            }
+        }
+        let is_unsent = !is_being_claimed
+            && match &stored {
+                Some(stored) => self.failover.is_unsent(stored).await,
+                None => !self.failover.may_have_forgotten(&key).await,
+            };
+        let sent = if is_unsent { Sent::No } else { Sent::Maybe };
+        match self.verify_unsent(intent, stored.as_deref(), sent).await {
+            Err(refusal) if is_being_claimed && refusal.may_follow_loss() => {
+                Err(PurchaseError::Overtaken)
+            }
+            Err(refusal) if !is_unsent && refusal.may_follow_loss() => {
+                Err(PurchaseError::MayBeForgotten(refusal.to_string()))
+            }
+            verified => verified.map(|()| None),
+        }
+    }
+
+    /// Verifies the conditions of a purchase that would be sent. `before` is the NOT_SENT
+    /// transaction of its reference code.
+    async fn verify_unsent(
+        &self,
+        intent: Intent,
+        before: Option<&Transaction>,
+        sent: Sent,
+    ) -> Result<(), PurchaseError> {
+        if self.stopping.is_cancelled() {
+            return Err(PurchaseError::Stopping(sent));
+        }
+        let named = before.map_or(&intent.account, Transaction::account);
+        let Some(account) = self.accounts.configured(named) else {
+            let name = named.clone();
+            return Err(PurchaseError::NoSuchAccount { name, sent });
+        };
+        let intent = Intent { account, ..intent };
+        if self.failover.store_problem().is_some() {
+            return Err(PurchaseError::StoreUnfit(sent));
+        }
+        if self.is_expired(&intent) {
+            return Err(PurchaseError::Expired(sent));
+        }
+        if self.queue.available_permits() == 0 {
+            let limit = "limits.queue";
+            return Err(PurchaseError::Overloaded { limit, sent });
+        }
+        let sold = self
+            .sales
+            .open_sale_of(&intent.contents, &intent.key())
+            .await;
+        if let Some(reference_code) = sold.map_err(PurchaseError::NotClaimed)? {
+            return Err(PurchaseError::SoldByInquiry { reference_code });
+        }
+        match &intent.contents {
+            Contents::PurchasePrepaid {
+                product_code,
+                inquiry_code: None,
+                ..
+            } => {
+                for max_price in [
+                    intent.guards.max_price,
+                    before.and_then(Transaction::max_price),
+                ] {
+                    self.verify_price(max_price, &intent.account, product_code)
+                        .await?;
+                }
+                Ok(())
+            }
+            Contents::PurchasePrepaid {
+                inquiry_code: Some(code),
+                ..
+            }
+            | Contents::PayPostpaid {
+                inquiry_code: code, ..
+            } => self.verify_inquired(&intent, code, before).await,
+        }
+    }
+
+    /// Verifies the inquiry of a purchase, its holder, and the other payments of its bill.
+    async fn verify_inquired(
+        &self,
+        intent: &Intent,
+        code: &InquiryCode,
+        before: Option<&Transaction>,
+    ) -> Result<(), PurchaseError> {
+        let not_claimed = PurchaseError::NotClaimed;
+        let account = before
+            .map(Transaction::account)
+            .or_else(|| intent.named_account());
+        let inquiries = self.find_inquiries(account, code).await?;
+        let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
+        let order = picked.inquiry.order((self.ambient.now)())?;
+        for max_price in [
+            intent.guards.max_price,
+            before.and_then(Transaction::max_price),
+        ] {
+            self.verify_price(max_price, &picked.inquiry.account, &order.product_code)
+                .await?;
+        }
+        let upstream = self.upstreams.get(&picked.inquiry.account);
+        if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(order)) {
+            Err(NotPayable::Unsendable(name))?;
+        }
+        let holder = binding::load_holder(&*self.store, &BindingNote::of(picked)).await;
+        if let Some(holder) = holder.map_err(not_claimed)?
+            && holder != intent.key()
+            && !self
+                .inquiries
+                .has_paid_nothing(&holder)
+                .await
+                .map_err(not_claimed)?
+        {
+            return Err(self.already_used(Some(holder)).await.map_err(not_claimed)?);
+        }
+        let verified = self.verify_bill(order, intent).await;
+        verified.map_err(not_claimed)?
+    }
+}
