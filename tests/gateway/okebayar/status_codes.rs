@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use Outcome::{Awaited, Doubtful, Failed, Pending, Succeeded, Unknown};
 use okebayar_gateway::{
     grpc::v1::{
-        CheckTransactionRequest, EchoRequest, GetBalanceRequest, Inquiry, Transaction,
+        CheckTransactionRequest, EchoRequest, GetBalanceRequest, Inquiry, NextStep, Transaction,
         TransactionReason, TransactionState, account_service_client::AccountServiceClient,
     },
     okebayar::format::Format,
@@ -57,43 +57,69 @@ const TABLE: [Row; 42] = [
     Row(3, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
     Row(99, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
     Row(150, Pending, Some(Pending), Code::Unavailable, "OKEBAYAR_UNWELL"),
-    Row(200, Failed(UNAVAILABLE), Some(Failed(UNAVAILABLE)), PRECONDITION, "REFUSED"),
-    Row(201, Doubtful(TransactionReason::BillerTrouble), Some(Doubtful(TransactionReason::BillerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
-    Row(202, Doubtful(TransactionReason::ServerTrouble), Some(Doubtful(TransactionReason::ServerTrouble)), Code::Unavailable, "OKEBAYAR_UNWELL"),
-    Row(203, Failed(TransactionReason::DepositExhausted), Some(Failed(TransactionReason::DepositExhausted)), PRECONDITION, "REFUSED"),
-    Row(204, Failed(TransactionReason::WrongAccountNumber), Some(Failed(TransactionReason::WrongAccountNumber)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(205, Failed(TransactionReason::WrongProductCode), Some(Failed(TransactionReason::WrongProductCode)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(206, Failed(TransactionReason::BadFormat), None, Code::InvalidArgument, "WRONG_DATA"),
+    Row(200, Failed(UNAVAILABLE), Some(Failed(UNAVAILABLE)), PRECONDITION, "PRODUCT_UNAVAILABLE"),
+    Row(201, Doubtful(TransactionReason::BillerTrouble), Some(Doubtful(TransactionReason::BillerTrouble)), Code::Unavailable, "BILLER_TROUBLE"),
+    Row(202, Doubtful(TransactionReason::ServerTrouble), Some(Doubtful(TransactionReason::ServerTrouble)), Code::Unavailable, "SERVER_TROUBLE"),
+    Row(203, Failed(TransactionReason::DepositExhausted), Some(Failed(TransactionReason::DepositExhausted)), PRECONDITION, "DEPOSIT_EXHAUSTED"),
+    Row(204, Failed(TransactionReason::WrongAccountNumber), Some(Failed(TransactionReason::WrongAccountNumber)), Code::InvalidArgument, "WRONG_ACCOUNT_NUMBER"),
+    Row(205, Failed(TransactionReason::WrongProductCode), Some(Failed(TransactionReason::WrongProductCode)), Code::InvalidArgument, "WRONG_PRODUCT_CODE"),
+    Row(206, Failed(TransactionReason::BadFormat), None, Code::InvalidArgument, "BAD_FORMAT"),
     Row(207, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(208, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
-    Row(210, Failed(TransactionReason::CrossRegion), Some(Failed(TransactionReason::CrossRegion)), PRECONDITION, "REFUSED"),
+    Row(210, Failed(TransactionReason::CrossRegion), Some(Failed(TransactionReason::CrossRegion)), PRECONDITION, "CROSS_REGION"),
     Row(211, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(212, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
     Row(213, Failed(CREDENTIALS), None, PRECONDITION, "GATEWAY_CREDENTIALS"),
-    Row(214, Failed(TransactionReason::RequestExpired), None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(215, Failed(TransactionReason::AccountCannotReceive), Some(Failed(TransactionReason::AccountCannotReceive)), PRECONDITION, "REFUSED"),
-    Row(216, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
-    Row(217, Unknown, None, Code::InvalidArgument, "WRONG_DATA"),
-    Row(232, Failed(TransactionReason::ProductAccountMismatch), Some(Failed(TransactionReason::ProductAccountMismatch)), Code::InvalidArgument, "WRONG_DATA"),
-    Row(233, Failed(TransactionReason::TooManyBills), Some(Failed(TransactionReason::TooManyBills)), PRECONDITION, "REFUSED"),
-    Row(234, Failed(TransactionReason::Cancelled), Some(Failed(TransactionReason::Cancelled)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(240, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Unavailable, "OKEBAYAR_UNWELL"),
+    Row(214, Failed(TransactionReason::RequestExpired), None, Code::Internal, "REQUEST_EXPIRED"),
+    Row(215, Failed(TransactionReason::AccountCannotReceive), Some(Failed(TransactionReason::AccountCannotReceive)), PRECONDITION, "ACCOUNT_CANNOT_RECEIVE"),
+    Row(216, Unknown, None, Code::InvalidArgument, "WRONG_DATE"),
+    Row(217, Unknown, None, Code::InvalidArgument, "WRONG_DATE"),
+    Row(232, Failed(TransactionReason::ProductAccountMismatch), Some(Failed(TransactionReason::ProductAccountMismatch)), Code::InvalidArgument, "PRODUCT_ACCOUNT_MISMATCH"),
+    Row(233, Failed(TransactionReason::TooManyBills), Some(Failed(TransactionReason::TooManyBills)), PRECONDITION, "TOO_MANY_BILLS"),
+    Row(234, Failed(TransactionReason::Cancelled), Some(Failed(TransactionReason::Cancelled)), Code::Internal, "CANCELLED"),
+    Row(240, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Unavailable, "UNIDENTIFIED"),
     Row(241, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(260, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(261, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(270, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(299, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(400, Failed(TransactionReason::BillRefused), None, Code::NotFound, "NOT_FOUND"),
-    Row(401, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(402, Failed(TransactionReason::BillRefused), None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(403, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(404, Failed(TransactionReason::BillRefused), None, Code::InvalidArgument, "WRONG_DATA"),
-    Row(405, Failed(TransactionReason::BillRefused), None, PRECONDITION, "REFUSED"),
-    Row(500, Failed(TransactionReason::AccountBlacklisted), Some(Failed(TransactionReason::AccountBlacklisted)), PRECONDITION, "REFUSED"),
+    Row(400, Failed(TransactionReason::BillNotFound), None, Code::NotFound, "BILL_NOT_FOUND"),
+    Row(401, Failed(TransactionReason::BillPaidOrInvalid), None, PRECONDITION, "BILL_PAID_OR_INVALID"),
+    Row(402, Failed(TransactionReason::InquiryMismatch), None, Code::Internal, "INQUIRY_MISMATCH"),
+    Row(403, Failed(TransactionReason::InquiryExpired), None, PRECONDITION, "INQUIRY_EXPIRED"),
+    Row(404, Failed(TransactionReason::WrongCustomerData), None, Code::InvalidArgument, "WRONG_CUSTOMER_DATA"),
+    Row(405, Failed(TransactionReason::InquiryMissing), None, PRECONDITION, "INQUIRY_MISSING"),
+    Row(500, Failed(TransactionReason::AccountBlacklisted), Some(Failed(TransactionReason::AccountBlacklisted)), PRECONDITION, "ACCOUNT_BLACKLISTED"),
     Row(510, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
     Row(777, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
     Row(999, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
 ];
+
+/// The next step after a failure by each code, written out from the contract's own table.
+#[rustfmt::skip]
+const NEXT_STEPS: [(&[u16], NextStep); 7] = [
+    (&[200, 201, 202, 234, 240], NextStep::BuyAgain),
+    (&[203, 206, 207, 211, 212, 213, 214], NextStep::ContactOperator),
+    (&[204, 205, 210, 215, 232, 233], NextStep::CorrectAndBuyAgain),
+    (&[500], NextStep::None),
+    (&[400, 402, 403, 404, 405], NextStep::InquireAgain),
+    (&[401], NextStep::DoNotBuyAgain),
+    // Undocumented codes.
+    (&[299, 777, 999], NextStep::BuyAgain),
+];
+
+/// Returns the next step that the contract states for an outcome.
+fn next_step(found: &Transaction, expected: Outcome) -> NextStep {
+    match expected {
+        Succeeded => NextStep::None,
+        Awaited | Pending | Doubtful(_) | Unknown => NextStep::Wait,
+        Failed(_) => {
+            let code: u16 = found.status_code.parse().unwrap();
+            let row = NEXT_STEPS.iter().find(|(codes, _)| codes.contains(&code));
+            row.unwrap().1
+        }
+    }
+}
 
 fn assert_outcome(found: &Transaction, expected: Outcome, case: &str) {
     let (state, reason, is_final) = match expected {
@@ -124,7 +150,7 @@ fn assert_outcome(found: &Transaction, expected: Outcome, case: &str) {
     assert_eq!(found.terminal, is_final, "{case}");
     let failed = matches!(expected, Failed(_));
     assert_eq!(found.safe_to_refund, failed, "{case}");
-    assert_eq!(found.next_step().allows_purchase(), failed, "{case}");
+    assert_eq!(found.next_step(), next_step(found, expected), "{case}");
     assert_eq!(found.serial_number_pending, expected == Awaited, "{case}");
 }
 

@@ -2,6 +2,7 @@
 
 pub mod abandonment;
 pub mod concurrent_duplicates;
+pub mod guards;
 pub mod not_sent;
 pub mod prepaid;
 pub mod reference_codes;

@@ -1,0 +1,474 @@
+//! The guards and terms of a request: `expire_time`, `max_price`, `labels`, `validate_only` and
+//! `WAIT_UNTIL_STORED`. None of them is part of the contents that promise 5 compares.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use okebayar_gateway::{
+    grpc::v1::{
+        ListTransactionsRequest, Money, NextStep, PurchasePrepaidRequest, PurchasePrepaidResponse,
+        TransactionReason, TransactionState, WaitUntil, WatchTransactionRequest,
+    },
+    purchase::PurchaseError,
+    store::{Expiry, Store},
+    transaction::{Amount, Guards, Intent},
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::{
+    bench::{bench, buy as buy_at, intent},
+    on_both_stores,
+    world::{
+        Client, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, WATER, World, assert_refused,
+        assert_succeeded, bought, get, order, payment, reference, rupiah, start_purchase,
+    },
+};
+
+/// Returns a time this long after now, or before.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may read the machine's clock"
+)]
+fn from_now(span: SignedDuration) -> Option<prost_types::Timestamp> {
+    let time = Timestamp::now().checked_add(span).unwrap();
+    Some(prost_types::Timestamp {
+        seconds: time.as_second(),
+        nanos: time.subsec_nanosecond(),
+    })
+}
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+fn expiring(code: &str, span: SignedDuration) -> PurchasePrepaidRequest {
+    PurchasePrepaidRequest {
+        expire_time: from_now(span),
+        ..order(code, PLAIN)
+    }
+}
+
+fn priced(code: &str, max_price: i64) -> PurchasePrepaidRequest {
+    PurchasePrepaidRequest {
+        max_price: rupiah(max_price),
+        ..order(code, PLAIN)
+    }
+}
+
+fn labelled(code: &str, labels: &[(&str, &str)]) -> PurchasePrepaidRequest {
+    let labels = labels.iter();
+    PurchasePrepaidRequest {
+        labels: labels
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..order(code, PLAIN)
+    }
+}
+
+async fn call(
+    client: &mut Client,
+    request: PurchasePrepaidRequest,
+) -> Result<PurchasePrepaidResponse, Status> {
+    let answer = client.purchase_prepaid(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+/// Returns one entry of the metadata of an error.
+fn metadata(status: &Status, key: &str) -> String {
+    let info = status.get_details_error_info().unwrap();
+    info.metadata.get(key).cloned().unwrap_or_default()
+}
+
+/// Asserts that the gateway stores nothing under a reference code.
+async fn assert_unknown(client: &mut Client, code: &str) {
+    let found = get(client, code).await;
+    assert_refused(found, Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
+}
+
+async fn expired_request_sends_and_stores_nothing(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let refused = call(&mut client, expiring(&code, -MINUTE)).await;
+    let refused = assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
+    assert_eq!(metadata(&refused, "next_step"), "BUY_AGAIN");
+    assert_unknown(&mut client, &code).await;
+    assert_eq!(world.ledger(&code).await.received, 0);
+
+    // In time it is sent, and keeps its expire_time. A repeated call that has expired is a replay.
+    let request = expiring(&code, MINUTE);
+    let expire_time = request.expire_time;
+    let first = bought(call(&mut client, request).await.unwrap());
+    assert_succeeded(&first);
+    assert_eq!(first.expire_time, expire_time);
+    let replay = call(&mut client, expiring(&code, -MINUTE)).await.unwrap();
+    assert!(replay.replayed);
+    assert_eq!(bought(replay).expire_time, expire_time);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+async fn request_that_expires_in_queue_is_not_sent(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.start_slow_sandbox("3s").await;
+    world
+        .check_rarely()
+        .set("limits.sending", "1")
+        .set("limits.queue_timeout", "20s");
+    let gateway = world.start_gateway().await;
+    let (busy, queued) = (reference(), reference());
+    let first = start_purchase(gateway.client().await, order(&busy, SLOW));
+    assert_eq!(world.ledger_when(&busy, "received=1").await.received, 1);
+    let mut client = gateway.client().await;
+    let refused = call(&mut client, expiring(&queued, SignedDuration::from_secs(1))).await;
+    assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
+    let stored = get(&mut client, &queued).await.unwrap();
+    assert_eq!(
+        (stored.state(), stored.reason(), stored.next_step()),
+        (
+            TransactionState::NotSent,
+            TransactionReason::Expired,
+            NextStep::BuyAgain
+        )
+    );
+    assert!(stored.safe_to_refund && !stored.terminal);
+    assert_succeeded(&bought(first.await.unwrap().unwrap().into_inner()));
+    assert_eq!(world.ledger(&queued).await.received, 0);
+
+    // Arming it again takes the new call's expire_time, or none.
+    let again = bought(call(&mut client, order(&queued, PLAIN)).await.unwrap());
+    assert_eq!(again.expire_time, None);
+    assert_eq!(world.ledger(&queued).await.received, 1);
+}
+
+async fn frozen_gateway_sends_nothing_after_expire_time(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.start_slow_sandbox("3s").await;
+    world
+        .check_rarely()
+        .set("limits.sending", "1")
+        .set("limits.queue_timeout", "20s");
+    let gateway = world.start_gateway().await;
+    let (busy, frozen) = (reference(), reference());
+    let first = start_purchase(gateway.client().await, order(&busy, SLOW));
+    assert_eq!(world.ledger_when(&busy, "received=1").await.received, 1);
+    let request = expiring(&frozen, SignedDuration::from_secs(3));
+    let second = start_purchase(gateway.client().await, request);
+    let mut client = gateway.client().await;
+    while get(&mut client, &frozen).await.is_err() {}
+    gateway.process.signal("-STOP");
+    // The expire_time passes, and the answer of the first one frees the slot.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    gateway.process.signal("-CONT");
+    let refused = second.await.unwrap();
+    assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
+    assert_succeeded(&bought(first.await.unwrap().unwrap().into_inner()));
+    assert_eq!(world.ledger(&frozen).await.received, 0);
+}
+
+async fn last_price_above_max_price_is_refused(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let _second = world.add_account("second").await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    // No price is known yet: allowed.
+    let first = reference();
+    let cheap = bought(call(&mut client, priced(&first, 1)).await.unwrap());
+    assert_succeeded(&cheap);
+    assert_eq!(cheap.max_price, rupiah(1));
+
+    // Another replica knows the price too; the embedded store has one process.
+    let replica = match kind {
+        StoreKind::Redis => Some(world.start_replica().await),
+        StoreKind::Embedded => None,
+    };
+    let mut other = replica.as_ref().unwrap_or(&gateway).client().await;
+    let code = reference();
+    let refused = call(&mut other, priced(&code, PRODUCT_PRICE - 1)).await;
+    let refused = assert_refused(refused, Code::FailedPrecondition, "PRICE_TOO_HIGH", "no");
+    assert_eq!(metadata(&refused, "price"), PRODUCT_PRICE.to_string());
+    assert_eq!(
+        metadata(&refused, "max_price"),
+        (PRODUCT_PRICE - 1).to_string()
+    );
+    assert_eq!(
+        metadata(&refused, "next_step"),
+        "CORRECT_AND_RETRY_SAME_REFERENCE"
+    );
+    assert_unknown(&mut client, &code).await;
+    let accepted = call(&mut client, priced(&code, PRODUCT_PRICE)).await;
+    assert_succeeded(&bought(accepted.unwrap()));
+
+    // A replay is not compared, whatever it accepts.
+    let replay = call(&mut client, priced(&code, 1)).await.unwrap();
+    assert!(replay.replayed);
+    assert_eq!(bought(replay).max_price, rupiah(PRODUCT_PRICE));
+    // Another product and another account have prices of their own.
+    let product = PurchasePrepaidRequest {
+        product_code: "PULSA100".to_owned(),
+        ..priced(&reference(), 1)
+    };
+    assert_succeeded(&bought(call(&mut client, product).await.unwrap()));
+    let account = PurchasePrepaidRequest {
+        account: "second".to_owned(),
+        ..priced(&reference(), 1)
+    };
+    assert_succeeded(&bought(call(&mut client, account).await.unwrap()));
+}
+
+#[tokio::test]
+async fn strict_account_refuses_max_price_while_price_is_unknown() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("accounts.main.unknown_price", "refuse");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let refused = call(&mut client, priced(&code, 1_000_000)).await;
+    assert_refused(refused, Code::FailedPrecondition, "PRICE_UNKNOWN", "no");
+    assert_unknown(&mut client, &code).await;
+    // Without the guard the purchase is as ever, and teaches the price.
+    let bought_now = call(&mut client, order(&code, PLAIN)).await;
+    assert_succeeded(&bought(bought_now.unwrap()));
+    let known = call(&mut client, priced(&reference(), PRODUCT_PRICE)).await;
+    assert_succeeded(&bought(known.unwrap()));
+}
+
+async fn armed_again_transaction_keeps_max_price_of_first_call(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let refused = call(&mut client, priced(&code, PRODUCT_PRICE - 1)).await;
+    assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    world.start_sandbox().await;
+    let teacher = call(&mut client, order(&reference(), PLAIN)).await;
+    assert_succeeded(&bought(teacher.unwrap()));
+    for request in [order(&code, PLAIN), priced(&code, 2 * PRODUCT_PRICE)] {
+        let refused = call(&mut client, request).await;
+        assert_refused(refused, Code::FailedPrecondition, "PRICE_TOO_HIGH", "no");
+    }
+    assert_eq!(world.ledger(&code).await.received, 0);
+    let stored = get(&mut client, &code).await.unwrap();
+    assert_eq!(stored.max_price, rupiah(PRODUCT_PRICE - 1));
+}
+
+/// Returns a bench whose store holds a price from this many minutes ago.
+async fn price_known_since(minutes: i64) -> Result<(), PurchaseError> {
+    let bench = bench(&[], &[]).await;
+    let ago = from_now(SignedDuration::from_mins(-minutes)).unwrap();
+    let at = Timestamp::new(ago.seconds, ago.nanos).unwrap();
+    let price = Amount::parse("10500").unwrap();
+    let note = serde_json::json!({ "price": price, "at": at }).to_string();
+    let expiry = Expiry {
+        now: at,
+        until: Timestamp::MAX,
+    };
+    let stored = bench
+        .store
+        .inner
+        .put_note("price:main:PULSA10", None, &note, expiry);
+    stored.await.unwrap();
+    let guards = Guards {
+        max_price: Amount::parse("10499").ok(),
+        ..Guards::default()
+    };
+    let bought = buy_at(&bench.gateway, Intent { guards, ..intent() }).await;
+    bench.settle().await;
+    bought.map(drop)
+}
+
+#[tokio::test]
+async fn price_older_than_a_day_counts_as_unknown() {
+    let refused = price_known_since(24 * 60 - 1).await.unwrap_err();
+    assert!(
+        matches!(refused, PurchaseError::PriceTooHigh { .. }),
+        "{refused}"
+    );
+    price_known_since(24 * 60 + 1).await.unwrap();
+}
+
+async fn labels_are_returned_and_never_compared_or_sent(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let request = labelled(&code, &[("shop", "CANARY-label"), ("till", "7")]);
+    let expected: HashMap<String, String> = request.labels.clone();
+    let first = bought(call(&mut client, request).await.unwrap());
+    assert_eq!(first.labels, expected);
+    let replay = call(&mut client, labelled(&code, &[("shop", "other")])).await;
+    let replay = replay.unwrap();
+    assert!(replay.replayed);
+    assert_eq!(
+        bought(replay).labels,
+        expected,
+        "those of the first call stay"
+    );
+    assert_eq!(get(&mut client, &code).await.unwrap().labels, expected);
+    let watch = WatchTransactionRequest {
+        reference_code: code.clone(),
+        ..WatchTransactionRequest::default()
+    };
+    let mut updates = client.watch_transaction(watch).await.unwrap().into_inner();
+    let update = updates.message().await.unwrap().unwrap();
+    assert_eq!(update.transaction.unwrap().labels, expected);
+    let list = ListTransactionsRequest::default();
+    let listed = client.list_transactions(list).await.unwrap().into_inner();
+    assert_eq!(listed.transactions[0].labels, expected);
+    let ledger = world.ledger(&code).await;
+    assert_eq!(ledger.received, 1);
+    assert!(!ledger.parameters.to_string().contains("CANARY-label"));
+    assert!(!gateway.process.text().contains("CANARY-label"));
+}
+
+#[tokio::test]
+async fn every_invalid_guard_is_reported_at_once() {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let request = PurchasePrepaidRequest {
+        expire_time: Some(prost_types::Timestamp {
+            seconds: i64::MAX,
+            nanos: 0,
+        }),
+        max_price: Some(Money {
+            currency_code: "USD".into(),
+            units: 1,
+            nanos: 0,
+        }),
+        wait_until: 99,
+        ..labelled(&code, &[("", "CANARY-value")])
+    };
+    let refused = call(&mut client, request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<&str> = violations.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["max_price", "wait_until", "expire_time", "labels"]);
+    assert!(!format!("{refused:?}").contains("CANARY-value"));
+    let free = PurchasePrepaidRequest {
+        max_price: rupiah(0),
+        ..order(&code, PLAIN)
+    };
+    let refused = call(&mut client, free).await;
+    assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", "maybe");
+    assert_unknown(&mut client, &code).await;
+}
+
+async fn validation_stores_nothing_and_finds_what_a_purchase_would(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.set("accounts.main.unknown_price", "refuse");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let validating = |request: PurchasePrepaidRequest| PurchasePrepaidRequest {
+        validate_only: true,
+        ..request
+    };
+    let code = reference();
+    let valid = call(&mut client, validating(order(&code, PLAIN)))
+        .await
+        .unwrap();
+    assert_eq!((valid.transaction, valid.replayed), (None, false));
+    assert_unknown(&mut client, &code).await;
+    for (request, reason) in [
+        (expiring(&code, -MINUTE), "EXPIRED"),
+        (priced(&code, 1), "PRICE_UNKNOWN"),
+    ] {
+        let refused = call(&mut client, validating(request)).await;
+        assert_refused(refused, Code::FailedPrecondition, reason, "no");
+    }
+    let unknown = PurchasePrepaidRequest {
+        inquiry_code: "INQ-unknown".into(),
+        ..order(&code, PLAIN)
+    };
+    let refused = call(&mut client, validating(unknown)).await;
+    assert_refused(refused, Code::NotFound, "INQUIRY_NOT_FOUND", "no");
+    assert_unknown(&mut client, &code).await;
+    assert_eq!(world.ledger(&code).await.received, 0);
+
+    let made = bought(call(&mut client, order(&code, PLAIN)).await.unwrap());
+    let replay = call(&mut client, validating(order(&code, PLAIN)))
+        .await
+        .unwrap();
+    assert!(replay.replayed);
+    assert_eq!(bought(replay).revision, made.revision);
+    let other = validating(order(&code, "081234567899"));
+    let refused = call(&mut client, other).await;
+    let refused = assert_refused(
+        refused,
+        Code::AlreadyExists,
+        "REFERENCE_CODE_REUSED",
+        "maybe",
+    );
+    assert_eq!(metadata(&refused, "field"), "account_number");
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+async fn validated_payment_leaves_inquiry_and_bill_free(kind: StoreKind) {
+    let world = World::new(kind).await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, "0101").await;
+    let (validated, paid) = (reference(), reference());
+    let mut request = payment(&validated, &inquiry);
+    request.validate_only = true;
+    let valid = client.pay_postpaid(request).await.unwrap().into_inner();
+    assert_eq!((valid.transaction, valid.replayed), (None, false));
+    assert_unknown(&mut client, &validated).await;
+    // Another reference code may still pay: nothing was bound or listed.
+    let answer = client.pay_postpaid(payment(&paid, &inquiry)).await.unwrap();
+    assert!(answer.into_inner().transaction.unwrap().terminal);
+    let mut late = payment(&validated, &inquiry);
+    late.validate_only = true;
+    let refused = client.pay_postpaid(late).await;
+    let reason = "INQUIRY_ALREADY_USED";
+    let refused = assert_refused(refused, Code::FailedPrecondition, reason, "no");
+    assert_eq!(metadata(&refused, "next_step"), "READ_TRANSACTION");
+    assert_eq!(metadata(&refused, "other_reference_code"), paid);
+    let mut wrong = payment(&validated, &inquiry);
+    (wrong.validate_only, wrong.total) = (true, rupiah(1));
+    let refused = client.pay_postpaid(wrong).await;
+    let reason = "TOTAL_MISMATCH";
+    let refused = assert_refused(refused, Code::FailedPrecondition, reason, "no");
+    let total = inquiry.total.as_ref().unwrap().units;
+    assert_eq!(metadata(&refused, "total"), total.to_string());
+    assert_eq!(world.ledger(&validated).await.received, 0);
+}
+
+async fn stored_intent_is_returned_before_okebayar_answers(kind: StoreKind) {
+    let mut world = World::without_sandbox(kind).await;
+    world.start_slow_sandbox("1s").await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    let mut request = order(&code, SLOW);
+    request.set_wait_until(WaitUntil::Stored);
+    let stored = bought(call(&mut client, request).await.unwrap());
+    assert_eq!(
+        (stored.state(), stored.next_step()),
+        (TransactionState::Sending, NextStep::Wait)
+    );
+    let watch = WatchTransactionRequest {
+        reference_code: code.clone(),
+        after_revision: stored.revision,
+        ..WatchTransactionRequest::default()
+    };
+    let mut updates = client.watch_transaction(watch).await.unwrap().into_inner();
+    let mut latest = stored;
+    while let Some(update) = updates.message().await.unwrap() {
+        latest = update.transaction.unwrap_or(latest);
+    }
+    assert_succeeded(&latest);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+on_both_stores!(
+    expired_request_sends_and_stores_nothing,
+    request_that_expires_in_queue_is_not_sent,
+    frozen_gateway_sends_nothing_after_expire_time,
+    last_price_above_max_price_is_refused,
+    armed_again_transaction_keeps_max_price_of_first_call,
+    labels_are_returned_and_never_compared_or_sent,
+    validation_stores_nothing_and_finds_what_a_purchase_would,
+    validated_payment_leaves_inquiry_and_bill_free,
+    stored_intent_is_returned_before_okebayar_answers,
+);
