@@ -7,6 +7,7 @@ use super::{
     deadline,
     status::{StatusBuilder, overloaded, sold_by_inquiry, status},
     store_errors,
+    value_messages::amount_text,
     violations::invalid_field,
 };
 use crate::{
@@ -66,8 +67,8 @@ pub(super) fn to_status(error: &PurchaseError) -> Status {
         PurchaseError::PriceTooHigh { price, max_price } => {
             let (code, reason) = (Code::FailedPrecondition, ErrorReason::PriceTooHigh);
             StatusBuilder::new(code, reason, sent, message)
-                .metadata("price", price.to_string())
-                .metadata("max_price", max_price.to_string())
+                .metadata("price", amount_text(*price))
+                .metadata("max_price", amount_text(*max_price))
                 .build()
         }
         PurchaseError::PriceUnknown => precondition(ErrorReason::PriceUnknown, sent, message),
@@ -128,7 +129,7 @@ fn not_payable(why: &NotPayable, sent: Sent, message: String) -> Status {
             build(ErrorReason::InquiryUnsendable).metadata("field", *field)
         }
         NotPayable::OtherTotal(total) => {
-            build(ErrorReason::TotalMismatch).metadata("total", total.to_string())
+            build(ErrorReason::TotalMismatch).metadata("total", amount_text(*total))
         }
         NotPayable::Ambiguous => build(ErrorReason::InquiryAmbiguous),
     }

@@ -9,6 +9,7 @@ use super::{
     reason_message,
     status::{StatusBuilder, overloaded, sold_by_inquiry, status},
     store_errors,
+    value_messages::amount_text,
     violations::invalid_field,
 };
 use crate::{
@@ -55,7 +56,7 @@ pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
         QueryFailure::SoldInstead(sale) => {
             let texts = [
                 ("other_reference_code", Some(sale.reference_code.clone())),
-                ("price", sale.price.map(|price| price.to_string())),
+                ("price", sale.price.map(amount_text)),
             ];
             let known = texts
                 .into_iter()

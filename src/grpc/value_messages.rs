@@ -15,6 +15,17 @@ pub(super) fn money(amount: Amount) -> v1::Money {
     }
 }
 
+/// Returns an amount as decimal rupiah for the metadata of an error: without a group separator, and
+/// without trailing zeros.
+pub(super) fn amount_text(amount: Amount) -> String {
+    let text = amount.to_string();
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
 /// Parses an amount. An empty currency code means IDR.
 pub(super) fn amount(money: &v1::Money) -> Result<Amount, &'static str> {
     if !["", "IDR"].contains(&money.currency_code.as_str()) {

@@ -46,7 +46,8 @@ impl Ledger {
     }
 
     /// Stores the price of a transaction that has just succeeded, unless a later purchase had
-    /// another one.
+    /// another one. It is stored before the success is announced, so that the next call of the same
+    /// caller is compared with it.
     pub(super) async fn remember_price(&self, before: &Transaction, after: &Transaction) {
         let Some(price) = price_of(after).filter(|_| price_of(before).is_none()) else {
             return;

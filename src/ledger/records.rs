@@ -167,9 +167,10 @@ impl Ledger {
         );
         let saving = async {
             let indexing = self.index_trace(current, &before, &after);
-            tokio::join!(indexing, self.store.commit(&next, None))
+            let pricing = self.remember_price(current, &next.transaction);
+            tokio::join!(indexing, pricing, self.store.commit(&next, None))
         };
-        let ((), committed) = saving.instrument(span).await;
+        let ((), (), committed) = saving.instrument(span).await;
         let mut committed = committed?;
         if matches!(committed, Commit::Conflict(None)) {
             warn!(key = %current.key(), "store has lost a record; rewriting it");
@@ -177,14 +178,12 @@ impl Ledger {
             committed = self.store.commit(&anew, None).await?;
             if matches!(committed, Commit::Done) {
                 self.announce(current, &anew, (&before, &after));
-                self.remember_price(current, &anew.transaction).await;
                 return Ok(Ok(anew.transaction));
             }
         }
         match committed {
             Commit::Done => {
                 self.announce(current, &next, (&before, &after));
-                self.remember_price(current, &next.transaction).await;
                 Ok(Ok(next.transaction))
             }
             Commit::Conflict(Some(stored)) => Ok(Err(stored)),

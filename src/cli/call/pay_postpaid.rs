@@ -4,8 +4,8 @@ use clap::{Args, ValueHint};
 use tonic::Status;
 
 use super::{
-    exit_outcome::ExitOutcome, gateway_client::GatewayClient, money::parse_rupiah,
-    wait::WaitArguments, watch_transaction::follow,
+    exit_outcome::ExitOutcome, gateway_client::GatewayClient, guards::GuardArguments,
+    money::parse_rupiah, wait::WaitArguments, watch_transaction::follow,
 };
 use crate::grpc::v1;
 
@@ -33,6 +33,8 @@ pub struct PayPostpaidArguments {
     )]
     acknowledged_open_reference_codes: Vec<String>,
     #[command(flatten)]
+    guards: GuardArguments,
+    #[command(flatten)]
     wait: WaitArguments,
 }
 
@@ -48,7 +50,9 @@ impl PayPostpaidArguments {
             total: Some(self.total),
             account_number: self.account_number,
             acknowledged_open_reference_codes: self.acknowledged_open_reference_codes,
-            ..v1::PayPostpaidRequest::default()
+            expire_time: self.guards.expire_time(),
+            labels: self.guards.labels(),
+            validate_only: self.guards.validate_only,
         });
         let answer = client
             .wait(client.transaction_service().pay_postpaid(request))

@@ -4,8 +4,8 @@ use clap::{Args, ValueHint};
 use tonic::Status;
 
 use super::{
-    exit_outcome::ExitOutcome, gateway_client::GatewayClient, wait::WaitArguments,
-    watch_transaction::follow,
+    exit_outcome::ExitOutcome, gateway_client::GatewayClient, guards::GuardArguments,
+    money::parse_rupiah, wait::WaitArguments, watch_transaction::follow,
 };
 use crate::grpc::v1;
 
@@ -24,6 +24,11 @@ pub struct PurchasePrepaidArguments {
     /// Buy by the inquiry with this code, as inquire-prepaid returned it.
     #[arg(long, default_value = "", value_hint = ValueHint::Other)]
     inquiry_code: String,
+    /// Buy only if the last known price is at most this, in rupiah.
+    #[arg(long, value_parser = parse_rupiah, value_hint = ValueHint::Other)]
+    max_price: Option<v1::Money>,
+    #[command(flatten)]
+    guards: GuardArguments,
     #[command(flatten)]
     wait: WaitArguments,
 }
@@ -39,7 +44,10 @@ impl PurchasePrepaidArguments {
             product_code: self.product_code,
             account_number: self.account_number,
             inquiry_code: self.inquiry_code,
-            ..v1::PurchasePrepaidRequest::default()
+            expire_time: self.guards.expire_time(),
+            max_price: self.max_price,
+            labels: self.guards.labels(),
+            validate_only: self.guards.validate_only,
         });
         let answer = client
             .wait(client.transaction_service().purchase_prepaid(request))

@@ -70,7 +70,7 @@ fn one_line(text: &str) -> String {
     shown
 }
 
-/// Removes the prefix of an enum's name: `TRANSACTION_STATE_SUCCEEDED` of `State` is `SUCCEEDED`, and the
+/// Removes the prefix of an enum's name: `TRANSACTION_STATE_SUCCEEDED` of `TransactionState` is `SUCCEEDED`, and the
 /// prefix of `WaitUntil` is `WAIT_UNTIL_`.
 fn without_prefix<'a>(value: &'a str, kind: &str) -> &'a str {
     let mut prefix = String::new();
@@ -168,10 +168,10 @@ mod tests {
     #[test]
     fn enum_values_lose_the_name_of_their_enum() {
         assert_eq!(
-            without_prefix("TRANSACTION_STATE_FAILED", "State"),
+            without_prefix("TRANSACTION_STATE_FAILED", "TransactionState"),
             "FAILED"
         );
-        assert_eq!(without_prefix("WAIT_UNTIL_FINAL", "WaitUntil"), "FINAL");
-        assert_eq!(without_prefix("OTHER", "State"), "OTHER");
+        assert_eq!(without_prefix("WAIT_UNTIL_STORED", "WaitUntil"), "STORED");
+        assert_eq!(without_prefix("OTHER", "TransactionState"), "OTHER");
     }
 }

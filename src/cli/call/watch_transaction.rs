@@ -41,7 +41,10 @@ pub(super) async fn follow(
     transaction: Option<v1::Transaction>,
     watch: bool,
 ) -> Result<ExitOutcome, Status> {
-    let transaction = transaction.unwrap_or_default();
+    // A request that was only validated has no transaction.
+    let Some(transaction) = transaction else {
+        return Ok(ExitOutcome::Done);
+    };
     let outcome = ExitOutcome::of(&transaction);
     if !watch {
         return Ok(outcome);

@@ -108,7 +108,8 @@ async fn purchase_is_printed_and_its_state_is_the_exit_code() {
         &format!("  reference_code: {code}"),
         "  operation: PURCHASE_PREPAID",
         "  state: SUCCEEDED",
-        "  final: true",
+        "  terminal: true",
+        "  next_step: NONE",
         "  status_code: 000",
         "  price: IDR 10500",
         "  timeline:",
@@ -410,7 +411,8 @@ async fn bill_is_inquired_and_paid_from_a_script() {
             TWO_BILLS,
             "--acknowledge-open",
             "an-open-payment-1",
-            "--final",
+            "--wait-until",
+            "terminal",
         ]
     };
     let refused = call(&gateway, &pay("108000.50")).await;
@@ -465,11 +467,34 @@ async fn subcommand_of_every_other_rpc_calls_it() {
     let found = call(&gateway, &[&["--json"][..], &meter[..]].concat())
         .await
         .json();
-    assert_eq!(found["inquiry"]["plnPrepaid"]["namaPelanggan"], "MELISA");
+    assert_eq!(found["inquiry"]["plnPrepaid"]["customerName"], "MELISA");
     let inquiry_code = found["inquiry"]["inquiryCode"].as_str().unwrap();
     let purchase = ["purchase-prepaid", &code, "HPLNPRA20", "14234567895"];
     let purchase = [&purchase[..], &["--inquiry-code", inquiry_code]].concat();
-    assert_eq!(call(&gateway, &purchase).await.code, 0);
+    let guards = ["--max-price", "1000000", "--label", "shop=1"];
+    let guards = [&guards[..], &["--expire-time", "2199-01-01T00:00:00Z"]].concat();
+    let validated = [&purchase[..], &guards[..], &["--validate-only"]].concat();
+    let validated = call(&gateway, &validated).await;
+    assert_eq!((validated.code, validated.out.as_str()), (0, ""));
+    let get = ["get-transaction", &code];
+    assert_eq!(call(&gateway, &get).await.code, 1, "nothing was stored");
+    let stored = [
+        &purchase[..],
+        &guards[..],
+        &["--wait-until", "stored", "--watch"],
+    ]
+    .concat();
+    assert_eq!(call(&gateway, &stored).await.code, 0);
+    let kept = call(&gateway, &["--json", "get-inquiry", inquiry_code]).await;
+    let kept = kept.json();
+    assert_eq!(
+        kept["inquiries"][0]["operation"],
+        "TRANSACTION_OPERATION_PURCHASE_PREPAID"
+    );
+    let holder = kept["inquiries"][0]["holderReferenceCode"]
+        .as_str()
+        .unwrap();
+    assert_eq!(holder, code.replace('-', ""));
 
     let got = call(&gateway, &["--json", "get-transaction", &code])
         .await

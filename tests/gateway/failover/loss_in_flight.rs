@@ -69,7 +69,7 @@ async fn unknown_outcome_escalates_to_review_over_restored_not_sent() {
     put_back.exec_async(&mut redis).await.unwrap();
 
     let answer = buying.await.unwrap();
-    assert_refused(answer, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
+    assert_refused(answer, Code::Unavailable, "OUTCOME_UNREADABLE", "maybe");
     // A watch would end at NOT_SENT.
     let mut client = gateway.client().await;
     let reviewed = async {

@@ -296,7 +296,7 @@ async fn listing_without_record_blocks_bill_while_guard_is_on() {
     let refused = pay(&mut client, &code, &inquiry).await;
     let reason = "BILL_PAYMENT_OPEN";
     let status = assert_refused(refused, Code::FailedPrecondition, reason, "no");
-    let open = &status.get_details_error_info().unwrap().metadata["open_reference_code"];
+    let open = &status.get_details_error_info().unwrap().metadata["other_reference_code"];
     assert_eq!(*open, key(&lost).to_string());
     assert_eq!(world.ledger(&code).await.received, 0);
     let paid = pay_beside(&mut client, &code, &inquiry, &[&lost]).await;

@@ -1,7 +1,7 @@
 //! The payment of a bill: from its inquiry to its receipt.
 
 use okebayar_gateway::grpc::v1::{
-    BpjsCustomer, InquirePostpaidRequest, Money, PayPostpaidRequest, PstnCustomer,
+    BpjsCustomer, Date, InquirePostpaidRequest, Money, PayPostpaidRequest, PstnCustomer,
     TransactionOperation, TransactionState, inquire_postpaid_request::Customer,
 };
 use serde_json::Value;
@@ -112,7 +112,13 @@ async fn receipt_contains_every_answered_field() {
             .value
             .as_str()
     };
-    assert_eq!(field("billingperiod"), "202610");
+    let period = paid.bill.as_ref().unwrap().billing_period;
+    let october = Date {
+        year: 2026,
+        month: 10,
+        day: 0,
+    };
+    assert_eq!(period, Some(october));
     assert_eq!(field("additionaldata.subscribername"), "BUDI & SITI");
     assert_eq!(field("additionaldata.blth2"), "202602");
     assert_eq!(field("nominal"), "103000.00");

@@ -78,7 +78,10 @@ async fn already_paid_elsewhere_fails() {
         .unwrap();
     assert_eq!(
         (answer.state(), answer.reason()),
-        (TransactionState::Failed, TransactionReason::BillRefused)
+        (
+            TransactionState::Failed,
+            TransactionReason::BillPaidOrInvalid
+        )
     );
     assert_eq!(answer.status_code, "401");
     assert!(answer.safe_to_refund);

@@ -67,7 +67,7 @@ async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
         let used = "INQUIRY_ALREADY_USED";
         let status = assert_refused(refused, Code::FailedPrecondition, used, "no");
         let info = status.get_details_error_info().unwrap();
-        assert_eq!(info.metadata["open_reference_code"], open);
+        assert_eq!(info.metadata["other_reference_code"], open);
         assert!(!status.message().contains("inquire again"), "{status}");
     }
     // Only one process can open the embedded store.

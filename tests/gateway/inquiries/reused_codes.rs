@@ -59,7 +59,7 @@ async fn reused_code_pays_bill_of_named_customer(kind: StoreKind) {
         let codes = [reference(), reference()];
         for code in &codes {
             let refused = pay(&mut client, code, &annas).await;
-            let reason = "AMBIGUOUS_INQUIRY";
+            let reason = "INQUIRY_AMBIGUOUS";
             let status = assert_refused(refused, Code::FailedPrecondition, reason, "no");
             assert!(status.message().contains("account_number"), "{status}");
             assert_eq!(world.ledger(code).await.received, 0);
@@ -145,7 +145,7 @@ async fn expired_inquiry_under_reused_code_does_not_pay_other_customer(kind: Sto
     assert_eq!(annas.total, budis.total);
     let code = reference();
     let refused = pay(&mut client, &code, &annas).await;
-    let reason = "AMBIGUOUS_INQUIRY";
+    let reason = "INQUIRY_AMBIGUOUS";
     assert_refused(refused, Code::FailedPrecondition, reason, "no");
     let refused = client.pay_postpaid(named(&annas, &code, ANNA)).await;
     assert_refused(refused, Code::FailedPrecondition, "INQUIRY_EXPIRED", "no");
@@ -250,7 +250,7 @@ async fn telephone_lines_under_one_code_are_distinguished(kind: StoreKind) {
     for (inquiry, number) in inquiries {
         let code = reference();
         let refused = client.pay_postpaid(named(&inquiry, &code, "021")).await;
-        let reason = "AMBIGUOUS_INQUIRY";
+        let reason = "INQUIRY_AMBIGUOUS";
         assert_refused(refused, Code::FailedPrecondition, reason, "no");
         let joined = format!("021{number}");
         let paid = client.pay_postpaid(named(&inquiry, &code, &joined)).await;

@@ -215,7 +215,7 @@ async fn waiting_purchase_is_answered_after_store_lost_it() {
     roll_back(&world, &[]).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await;
     let answer = answer.expect("the call timed out").unwrap();
-    assert_refused(answer, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
+    assert_refused(answer, Code::Unavailable, "OUTCOME_UNREADABLE", "maybe");
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 

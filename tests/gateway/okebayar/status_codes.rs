@@ -82,7 +82,7 @@ const TABLE: [Row; 42] = [
     Row(260, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(261, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
     Row(270, Unknown, None, Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(299, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(299, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNIDENTIFIED"),
     Row(400, Failed(TransactionReason::BillNotFound), None, Code::NotFound, "BILL_NOT_FOUND"),
     Row(401, Failed(TransactionReason::BillPaidOrInvalid), None, PRECONDITION, "BILL_PAID_OR_INVALID"),
     Row(402, Failed(TransactionReason::InquiryMismatch), None, Code::Internal, "INQUIRY_MISMATCH"),
@@ -91,8 +91,8 @@ const TABLE: [Row; 42] = [
     Row(405, Failed(TransactionReason::InquiryMissing), None, PRECONDITION, "INQUIRY_MISSING"),
     Row(500, Failed(TransactionReason::AccountBlacklisted), Some(Failed(TransactionReason::AccountBlacklisted)), PRECONDITION, "ACCOUNT_BLACKLISTED"),
     Row(510, Unknown, None, Code::Aborted, "REFERENCE_CODE_REFUSED"),
-    Row(777, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
-    Row(999, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNEXPECTED_ANSWER"),
+    Row(777, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNIDENTIFIED"),
+    Row(999, Doubtful(TransactionReason::Unidentified), Some(Doubtful(TransactionReason::Unidentified)), Code::Internal, "UNIDENTIFIED"),
 ];
 
 /// The next step after a failure by each code, written out from the contract's own table.

@@ -114,7 +114,7 @@ async fn answer_arrives_before_deadline_while_redis_hangs() {
     world.redis.as_ref().unwrap().freeze();
     // Every answer carries our ErrorInfo: the server's time-out, whose error has none, is later.
     let purchase = call.await.unwrap();
-    assert_refused(purchase, Code::Unknown, "OUTCOME_UNREADABLE", "maybe");
+    assert_refused(purchase, Code::Unavailable, "OUTCOME_UNREADABLE", "maybe");
 
     let deadline = Duration::from_secs(1);
     let mut replay = Request::new(order(&known, PLAIN));

@@ -270,11 +270,16 @@ async fn inquiry_reports_all_violations() {
     ];
     assert_eq!(fields, all);
     let refused = ask(&gateway, question("UNKNOWN", "12345")).await;
-    let status = assert_refused(refused, Code::InvalidArgument, "WRONG_DATA", "maybe");
+    let status = assert_refused(
+        refused,
+        Code::InvalidArgument,
+        "WRONG_PRODUCT_CODE",
+        "maybe",
+    );
     let metadata = status.get_details_error_info().unwrap().metadata;
     assert_eq!(metadata["status_code"], "205");
     let refused = ask(&gateway, question(WATER, "080000008400")).await;
-    assert_refused(refused, Code::NotFound, "NOT_FOUND", "maybe");
+    assert_refused(refused, Code::NotFound, "BILL_NOT_FOUND", "maybe");
     drop(world);
 }
 

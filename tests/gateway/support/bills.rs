@@ -60,7 +60,7 @@ pub async fn assert_open(
     let reason = "BILL_PAYMENT_OPEN";
     let status = assert_refused(refused, Code::FailedPrecondition, reason, "no");
     let info = status.get_details_error_info().unwrap();
-    assert_eq!(info.metadata["open_reference_code"], open);
+    assert_eq!(info.metadata["other_reference_code"], open);
     let text = status.message();
     assert!(text.contains(open) && text.contains("wait"), "{text}");
     assert!(!text.contains("inquire again"), "{text}");

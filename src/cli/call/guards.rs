@@ -1,0 +1,42 @@
+//! Options that a purchase and a payment share: their guards, and a validation without sending.
+
+use std::collections::HashMap;
+
+use clap::{Args, ValueHint};
+use jiff::Timestamp;
+
+use super::label::parse_label;
+
+/// The guards and the labels of a purchase or payment.
+#[derive(Args)]
+pub struct GuardArguments {
+    /// Send nothing after this time, such as 2026-11-23T12:00:00+07:00.
+    #[arg(long, value_hint = ValueHint::Other)]
+    expire_time: Option<Timestamp>,
+    /// Give the transaction this label of your own, as key=value. Can be repeated.
+    #[arg(
+        long = "label",
+        value_name = "KEY=VALUE",
+        value_parser = parse_label,
+        value_hint = ValueHint::Other
+    )]
+    labels: Vec<(String, String)>,
+    /// Verify the request without sending or storing anything.
+    #[arg(long, conflicts_with = "watch")]
+    pub validate_only: bool,
+}
+
+impl GuardArguments {
+    /// Returns the time after which nothing is sent.
+    pub(super) fn expire_time(&self) -> Option<prost_types::Timestamp> {
+        self.expire_time.map(|time| prost_types::Timestamp {
+            seconds: time.as_second(),
+            nanos: time.subsec_nanosecond(),
+        })
+    }
+
+    /// Returns the labels by key.
+    pub(super) fn labels(&self) -> HashMap<String, String> {
+        self.labels.iter().cloned().collect()
+    }
+}
