@@ -56,6 +56,7 @@ pub(super) fn to_status(error: &QueryFailure, sent: Sent) -> Status {
         QueryFailure::SoldInstead(sale) => {
             let texts = [
                 ("other_reference_code", Some(sale.reference_code.clone())),
+                ("status_code", sale.code.map(|code| code.to_string())),
                 ("price", sale.price.map(amount_text)),
             ];
             let known = texts

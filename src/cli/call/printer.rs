@@ -39,7 +39,14 @@ impl Printer {
                 Err(error) => self.problem(&error.to_string()),
             }
         } else {
-            println!("{}", text_of(&message).trim_end());
+            let text = text_of(&message);
+            // A request that was only validated has no more to show.
+            let shown = if text.is_empty() {
+                "ok"
+            } else {
+                text.trim_end()
+            };
+            println!("{shown}");
         }
     }
 

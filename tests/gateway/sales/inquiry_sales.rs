@@ -56,7 +56,7 @@ fn metadata(status: &Status, name: &str) -> String {
 async fn assert_buys_nothing(client: &mut Client, code: &str, account_number: &str, of: &str) {
     let refused = client.purchase_prepaid(order(code, account_number)).await;
     let status = assert_refused(refused, Code::FailedPrecondition, REASON, "maybe");
-    assert_eq!(metadata(&status, "reference_code"), of);
+    assert_eq!(metadata(&status, "other_reference_code"), of);
 }
 
 async fn settle(client: &mut Client, sold: &Transaction, resolution: TransactionResolution) {
@@ -90,7 +90,7 @@ async fn inquiry_answered_like_purchase_is_kept_and_blocks_purchase(kind: StoreK
         counted(&gateway, 0.0).await;
         let code = reference();
         let status = inquire(&gateway, &code, SELLS_INQUIRIES).await;
-        assert_eq!(metadata(&status, "reference_code"), code, "{format}");
+        assert_eq!(metadata(&status, "other_reference_code"), code, "{format}");
         assert_eq!(metadata(&status, "status_code"), "000");
         let price = metadata(&status, "price");
         assert!(price.starts_with(&PRODUCT_PRICE.to_string()), "{price}");
@@ -174,7 +174,7 @@ async fn sale_under_own_reference_code_blocks_purchase_of_caller() {
     let gateway = world.start_gateway().await;
     let code = reference();
     let status = inquire(&gateway, &code, SELLS_INQUIRIES).await;
-    let own = metadata(&status, "reference_code");
+    let own = metadata(&status, "other_reference_code");
     assert!(own != code && !own.is_empty());
     let mut client = gateway.client().await;
     let request = ListTransactionsRequest {
@@ -215,7 +215,7 @@ async fn sale_under_taken_reference_code_is_kept_under_another(kind: StoreKind) 
         let before = bought(client.purchase_prepaid(other).await.unwrap().into_inner());
         assert_succeeded(&before);
         let status = inquire(&gateway, &taken, SELLS_INQUIRIES).await;
-        let own = metadata(&status, "reference_code");
+        let own = metadata(&status, "other_reference_code");
         assert!(own != taken && status.message().contains(&own), "{status}");
         // The inquiry's answer leaves the purchase unchanged, and its token is stored.
         let after = get(&mut client, &taken).await.unwrap();
@@ -260,7 +260,7 @@ async fn postpaid_inquiry_answered_like_payment_is_kept_as_orphan() {
             let asked = question(WATER, "7100001");
             let answer = gateway.inquirer().await.inquire_postpaid(asked).await;
             let status = assert_refused(answer, Code::FailedPrecondition, REASON, "maybe");
-            let own = metadata(&status, "reference_code");
+            let own = metadata(&status, "other_reference_code");
             assert_eq!(
                 orphans(&gateway).await,
                 [(own, "000".to_owned())],
@@ -489,7 +489,7 @@ async fn queued_purchase_is_not_sent_after_sale() {
         tokio::join!(buying, claimed).0
     };
     let (_, bought) = tokio::join!(inquiring, buying);
-    assert_refused(bought, Code::ResourceExhausted, "OVERLOADED", "no");
+    assert_refused(bought, Code::Unavailable, "SALE_SUSPECTED", "no");
     let mut client = gateway.client().await;
     assert_buys_nothing(&mut client, &waiting, PLAIN, &sold).await;
 }
