@@ -109,6 +109,12 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
         |text| either(text, "number", "string"),
         "use number or string",
     );
+    let omits_hyphens = reader.read(
+        &key("reference_code_hyphens"),
+        "keep",
+        |text| either(text, "keep", "omit"),
+        "use keep or omit",
+    );
     let verify_user_id = reader.read(
         &key("verify_userid"),
         "true",
@@ -144,6 +150,7 @@ fn read_account(reader: &mut Reader, name: &str) -> Option<AccountSettings> {
             transaction_codes: transaction_codes?,
             code_lists: code_lists?,
             json_numbers: !json_strings?,
+            omits_hyphens: omits_hyphens?,
             verify_user_id: verify_user_id?,
             zone: zone?,
         },

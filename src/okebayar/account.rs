@@ -1,5 +1,7 @@
 //! The settings of one OKEBAYAR account: credentials, format, and the names of operations.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
@@ -11,6 +13,7 @@ use super::{
     interpret::{self, AnswerContext},
     redact::RequestSecrets,
 };
+use crate::transaction::reference_to_send;
 
 /// One OKEBAYAR account. Its `Debug` shows no secret.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Account {
     pub code_lists: CodeLists,
     /// Writes amounts in JSON as numbers.
     pub json_numbers: bool,
+    /// Sends new reference codes without hyphens.
+    pub omits_hyphens: bool,
     /// Rejects answers that name another member: they prove nothing.
     pub verify_user_id: bool,
     /// The time zone of OKEBAYAR's times.
@@ -58,6 +63,11 @@ pub struct TransactionCodes {
 }
 
 impl Account {
+    /// Returns a reference code of no transaction in the form that this account sends.
+    pub(super) fn reference_to_send<'a>(&self, code: &'a str) -> Cow<'a, str> {
+        reference_to_send(code, self.omits_hyphens)
+    }
+
     /// Parses the body of an answer, without the secrets of its request.
     pub(super) fn parse(
         &self,

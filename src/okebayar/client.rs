@@ -101,6 +101,12 @@ impl Client {
         requests::unsendable(&self.account, order)
     }
 
+    /// Returns true when the account sends new reference codes without hyphens.
+    #[must_use]
+    pub fn omits_hyphens(&self) -> bool {
+        self.account.omits_hyphens
+    }
+
     /// Returns the codes whose meaning depends on the deployment.
     #[must_use]
     pub fn code_lists(&self) -> &CodeLists {

@@ -31,7 +31,7 @@ pub fn unsendable(account: &Account, order: &Order) -> Option<&'static str> {
 #[must_use]
 pub fn order(account: &Account, wanted: &Transaction) -> Body {
     let order = wanted.order();
-    let reference_code = wanted.reference_code().as_str();
+    let reference_code = &wanted.sent_reference_code();
     match &order.inquired {
         Some(InquiredData {
             refs,
@@ -98,7 +98,7 @@ pub fn prepaid_inquiry(
     signed(
         account,
         ("prepaid_inquiry", code),
-        reference_code,
+        &account.reference_to_send(reference_code),
         &parameters,
     )
 }
@@ -120,7 +120,7 @@ pub fn postpaid_inquiry(account: &Account, reference_code: &str, question: &Ques
     signed(
         account,
         ("postpaid_inquiry", code),
-        reference_code,
+        &account.reference_to_send(reference_code),
         &parameters,
     )
 }
@@ -134,12 +134,13 @@ pub fn check(account: &Account, transaction: &Transaction, trace_code: Option<&T
     signed(
         account,
         ("check", code),
-        transaction.reference_code().as_str(),
+        &transaction.sent_reference_code(),
         parameters.as_slice(),
     )
 }
 
-/// Builds the status check of a reference code that the store does not know.
+/// Builds the status check of a reference code that the store does not know, in the form in which
+/// OKEBAYAR named it.
 #[must_use]
 pub fn check_unknown(account: &Account, reference_code: &str) -> Body {
     let code = &account.transaction_codes.check;
@@ -152,7 +153,7 @@ pub fn balance(account: &Account, reference_code: &str) -> Body {
     signed(
         account,
         ("balance", &account.transaction_codes.balance),
-        reference_code,
+        &account.reference_to_send(reference_code),
         &[],
     )
 }
@@ -164,7 +165,7 @@ pub fn echo(account: &Account, reference_code: &str, message: &str) -> Body {
     signed(
         account,
         ("echo", &account.transaction_codes.echo),
-        reference_code,
+        &account.reference_to_send(reference_code),
         &parameters,
     )
 }

@@ -50,6 +50,7 @@ impl Purchases {
             Ok(AdmittedOrder::New(new_order)) => *new_order,
             Err(error) => return self.resolve_refusal(&intent, error).await,
         };
+        let upstream = self.upstreams.get(&new_order.account);
         let token = AttemptToken::new((self.ambient.random)());
         let unconfirmed = |error| ClaimFault::Unconfirmed { token, error };
         let not_claimed = |error| unconfirmed(PurchaseError::NotClaimed(error));
@@ -61,6 +62,7 @@ impl Purchases {
                 token,
                 at: (self.ambient.now)(),
                 expire_at: intent.guards.expire_at,
+                omits_hyphens: upstream.is_some_and(|upstream| upstream.client.omits_hyphens()),
                 is_quarantined: self.failover.must_quarantine(
                     &epoch,
                     &intent,

@@ -45,6 +45,7 @@ impl Sales {
             labels: Labels::default(),
             trace: None,
         };
+        let upstream = self.upstreams.get(&made.account);
         let mut epoch = self.failover.epoch().await?;
         let mut stored: Option<Arc<Transaction>> = None;
         for _ in 0..CLAIM_TRIES_MAX {
@@ -53,6 +54,7 @@ impl Sales {
                 at: (self.ambient.now)(),
                 is_quarantined: false,
                 expire_at: None,
+                omits_hyphens: upstream.is_some_and(|upstream| upstream.client.omits_hyphens()),
             };
             let (rules, schedule) = (self.rules, &self.schedule);
             let change = match &stored {

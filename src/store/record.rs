@@ -141,6 +141,7 @@ mod tests {
             at: at(0),
             is_quarantined,
             expire_at: None,
+            omits_hyphens: false,
         }
     }
 

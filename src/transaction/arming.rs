@@ -41,6 +41,7 @@ impl Transaction {
             contents: intent.contents,
             order,
             trace: intent.trace,
+            omits_hyphens: arming.omits_hyphens,
             max_price: intent.guards.max_price,
             labels: intent.labels,
             created_at: now,

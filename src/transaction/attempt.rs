@@ -17,6 +17,8 @@ pub struct Arming {
     pub is_quarantined: bool,
     /// The time after which the caller wants nothing to be sent, if it stated one.
     pub expire_at: Option<Timestamp>,
+    /// The reference code is sent without hyphens. Counts for the first attempt only.
+    pub omits_hyphens: bool,
 }
 
 /// One attempt to send, as stored.

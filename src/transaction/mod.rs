@@ -80,7 +80,7 @@ pub use labels::{BadLabels, Labels};
 pub use next_step::NextStep;
 pub use order::{Bill, InquiredData, Order, Verbatim};
 pub use record::Transaction;
-pub use reference_code::{ReferenceCode, TransactionKey, TransactionRef};
+pub use reference_code::{ReferenceCode, TransactionKey, TransactionRef, reference_to_send};
 pub use release::{NotReleased, Release};
 pub use resolution::{CannotResolve, Ruling};
 pub use rules::{LatestAttempt, Rules};

@@ -1,5 +1,7 @@
 //! The transaction: its record, and what follows from the record alone.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,11 @@ pub struct Transaction {
     pub(super) order: Order,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) trace: Option<TraceContext>,
+    /// The reference code is sent to OKEBAYAR without hyphens. Every attempt and check uses the form
+    /// of the first attempt: OKEBAYAR may take another form for another reference code, deny that
+    /// it received it, and execute it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) omits_hyphens: bool,
     /// The highest price that the first call accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) max_price: Option<Amount>,
@@ -77,6 +84,12 @@ impl Transaction {
     #[must_use]
     pub fn reference_code(&self) -> &ReferenceCode {
         &self.reference_code
+    }
+
+    /// Returns the reference code in the form that is sent to OKEBAYAR.
+    #[must_use]
+    pub fn sent_reference_code(&self) -> Cow<'_, str> {
+        self.reference_code.to_send(self.omits_hyphens)
     }
 
     /// Returns the contents of the caller's request.

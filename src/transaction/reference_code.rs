@@ -1,6 +1,6 @@
 //! The reference code of a transaction, and the key derived from it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,12 @@ impl ReferenceCode {
         &self.0
     }
 
+    /// Returns the code as it is sent to OKEBAYAR: as first given, or without hyphens.
+    #[must_use]
+    pub fn to_send(&self, omits_hyphens: bool) -> Cow<'_, str> {
+        reference_to_send(&self.0, omits_hyphens)
+    }
+
     /// Returns the time at which the code was generated, by its generator's clock, if it is a UUID
     /// of version 7, which begins with that time (RFC 9562, section 5.7).
     #[must_use]
@@ -57,6 +63,17 @@ impl ReferenceCode {
         }
         let (seconds, nanos) = uuid.get_timestamp()?.to_unix();
         Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+}
+
+/// Returns a reference code as it is sent to OKEBAYAR, which asks for alphanumeric ones
+/// (docs/OKEBAYAR.md, section 2).
+#[must_use]
+pub fn reference_to_send(code: &str, omits_hyphens: bool) -> Cow<'_, str> {
+    if omits_hyphens && code.contains('-') {
+        Cow::Owned(code.replace('-', ""))
+    } else {
+        Cow::Borrowed(code)
     }
 }
 

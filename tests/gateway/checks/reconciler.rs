@@ -172,6 +172,7 @@ async fn fill(world: &World, count: u32) {
             at: claimed_at,
             is_quarantined: false,
             expire_at: None,
+            omits_hyphens: false,
         };
         Transaction::begin(intent, order, arming, RULES, &schedule())
     };

@@ -13,6 +13,7 @@ pub mod member_mismatch;
 pub mod proxy;
 pub mod published_answers;
 pub mod published_requests;
+pub mod reference_hyphens;
 pub mod serial_number_evidence;
 pub mod status_codes;
 pub mod verdict_table;

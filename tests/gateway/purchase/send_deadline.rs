@@ -73,6 +73,7 @@ fn body(send_by: SendBy) -> Body {
         },
         code_lists: CodeLists::default(),
         json_numbers: true,
+        omits_hyphens: false,
         verify_user_id: true,
         zone: TimeZone::UTC,
     };

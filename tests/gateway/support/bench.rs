@@ -112,6 +112,7 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             },
             code_lists: CodeLists::default(),
             json_numbers: true,
+            omits_hyphens: false,
             verify_user_id: true,
             zone: TimeZone::UTC,
         },

@@ -79,6 +79,7 @@ pub fn arming(token: AttemptToken, seconds: i64) -> Arming {
         at: at(seconds),
         is_quarantined: false,
         expire_at: None,
+        omits_hyphens: false,
     }
 }
 

@@ -64,6 +64,7 @@ pub fn account(format: Format) -> Account {
         },
         code_lists: CodeLists::default(),
         json_numbers: true,
+        omits_hyphens: false,
         verify_user_id: true,
         zone: wib(),
     }
