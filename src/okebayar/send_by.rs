@@ -173,6 +173,38 @@ mod tests {
     }
 
     #[test]
+    fn caller_deadline_counts_by_both_clocks_and_names_its_reason() {
+        fn at(seconds: i64) -> Timestamp {
+            Timestamp::from_second(seconds).unwrap()
+        }
+        static SECONDS: AtomicU64 = AtomicU64::new(100);
+        static SET_BACK: AtomicBool = AtomicBool::new(false);
+        let clocks = Ambient {
+            now: || {
+                let seconds = SECONDS.load(Ordering::SeqCst);
+                let set_back = i64::from(SET_BACK.load(Ordering::SeqCst)) * 50;
+                at(i64::try_from(seconds).unwrap() - set_back)
+            },
+            boot: || Duration::from_secs(SECONDS.load(Ordering::SeqCst)),
+            random: || uuid::Uuid::nil(),
+        };
+        let gateways = SendBy::after(Duration::from_secs(10), clocks);
+        assert_eq!(gateways.and_before(at(200)).remaining().as_secs(), 10);
+        let later = gateways.and_before(at(200)).reason_when_past();
+        assert_eq!(later, NotSent::Overloaded);
+        let callers = gateways.and_before(at(105));
+        assert_eq!(callers.remaining().as_secs(), 5);
+        assert_eq!(callers.reason_when_past(), NotSent::Expired);
+        assert!(!callers.is_past());
+        // The wall clock is set back: the boot-time clock still ends it.
+        SECONDS.store(105, Ordering::SeqCst);
+        SET_BACK.store(true, Ordering::SeqCst);
+        assert!(callers.is_past() && !gateways.is_past());
+        let past = gateways.and_before(at(1));
+        assert!(past.is_past() && past.remaining().is_zero());
+    }
+
+    #[test]
     fn body_is_handed_out_once_and_in_full_before_the_deadline() {
         let clocks = Ambient {
             now: wall,
