@@ -8,22 +8,24 @@
 //! | 1 | the gateway is stopping | `Stopping` |
 //! | 2 | the account is not configured | `NoSuchAccount` |
 //! | 3 | the store failed its last verification | `StoreUnfit` |
-//! | 4 | the queue is full, or too many callers are waiting | `Overloaded` |
-//! | 5 | too many purchases are waiting for the store | `Overloaded` |
-//! | 6 | OKEBAYAR may have sold the product in response to an inquiry | `SoldByInquiry` |
-//! | 7 | the reference code was used with other contents | `OtherContents` |
-//! | 8 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
-//! | 9 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
-//! | 10 | another transaction holds the inquiry | `InquiryAlreadyUsed` |
-//! | 11 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
-//! | 12 | the list of the bill is full of open payments | `BillPaymentOpen` |
+//! | 4 | the caller's `expire_time` has passed | `Expired` |
+//! | 5 | the queue is full, or too many callers are waiting | `Overloaded` |
+//! | 6 | too many purchases are waiting for the store | `Overloaded` |
+//! | 7 | OKEBAYAR may have sold the product in response to an inquiry | `SoldByInquiry` |
+//! | 8 | the reference code was used with other contents | `OtherContents` |
+//! | 9 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
+//! | 10 | the product costs more than the caller accepts, or an unknown price | `PriceTooHigh`, `PriceUnknown` |
+//! | 11 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
+//! | 12 | another transaction holds the inquiry | `InquiryAlreadyUsed` |
+//! | 13 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
+//! | 14 | the list of the bill is full of open payments | `BillPaymentOpen` |
 //!
-//! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5,
-//! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
+//! [`Purchases::admit`] verifies 1 to 5 in the caller's own task, [`Purchases::claim_and_send`] 6,
+//! and [`Purchases::admit_order`] 7 to 14 right before the claim. Conditions that can change
 //! meanwhile are verified again after the claim (`recheck.rs`).
 //!
-//! [`Purchases::claim`] verifies 3 again before each try, 7 for each record that has the reference
-//! code, and 2 and the bill for a NOT_SENT record that it arms again. Each step that cannot read the
+//! [`Purchases::claim`] verifies 3 again before each try, 8 for each record that has the reference
+//! code, and 2, 10 and the bill for a NOT_SENT record that it arms again. Each step that cannot read the
 //! store refuses with `NotClaimed`. `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they
 //! report a deadline, a race and a possible loss.
 
