@@ -1,8 +1,33 @@
 //! The reasons of errors, as `ErrorReason` of the contract publishes them.
+//!
+//! The facts of each reason are here, and `status` asserts that every error keeps to them: its
+//! gRPC codes, its next step, its metadata keys, and the presence of a `RetryInfo`.
+
+use tonic::Code;
 
 use super::contract::v1;
 use crate::transaction::NextStep;
 use v1::ErrorReason;
+
+/// Every gRPC code of an error.
+const ANY_CODE: [Code; 16] = [
+    Code::Cancelled,
+    Code::Unknown,
+    Code::InvalidArgument,
+    Code::DeadlineExceeded,
+    Code::NotFound,
+    Code::AlreadyExists,
+    Code::PermissionDenied,
+    Code::ResourceExhausted,
+    Code::FailedPrecondition,
+    Code::Aborted,
+    Code::OutOfRange,
+    Code::Unimplemented,
+    Code::Internal,
+    Code::Unavailable,
+    Code::DataLoss,
+    Code::Unauthenticated,
+];
 
 /// Returns the `reason` of an `ErrorInfo`: the name of the value without its prefix.
 pub(super) fn name(reason: ErrorReason) -> &'static str {
@@ -83,4 +108,240 @@ pub(super) fn next_step(reason: ErrorReason) -> Option<NextStep> {
         | Why::NotResolvable
         | Why::RevisionChanged => return None,
     })
+}
+
+/// Returns the next step that replaces the usual one in some errors: an inquiry whose holder has no
+/// record cannot be read, so the caller inquires again.
+pub(super) fn other_next_step(reason: ErrorReason) -> Option<NextStep> {
+    match reason {
+        ErrorReason::InquiryAlreadyUsed => Some(NextStep::InquireAgain),
+        _ => None,
+    }
+}
+
+/// Returns the gRPC codes of the errors with this reason. Two codes stand for two causes, as the
+/// comment in the contract explains. `REFUSED_BY_SERVER` keeps the code of the gRPC server.
+pub(super) fn codes(reason: ErrorReason) -> &'static [Code] {
+    use ErrorReason as Why;
+    match reason {
+        Why::Unspecified => &[],
+        Why::RefusedByServer => &ANY_CODE,
+        Why::InvalidRequest
+        | Why::RequestUnreadable
+        | Why::DeadlineUnreadable
+        | Why::WrongAccountNumber
+        | Why::WrongProductCode
+        | Why::BadFormat
+        | Why::WrongDate
+        | Why::ProductAccountMismatch
+        | Why::WrongCustomerData => &[Code::InvalidArgument],
+        Why::RequestTooLarge | Why::Overloaded | Why::TooManyWaiters | Why::TooManyWatchers => {
+            &[Code::ResourceExhausted]
+        }
+        Why::MethodUnknown => &[Code::Unimplemented],
+        Why::GatewayStopping
+        | Why::StoreUnavailable
+        | Why::ClaimUnconfirmed
+        | Why::OutcomeUnreadable
+        | Why::InquiryCodeCrowded
+        | Why::OkebayarUnreachable
+        | Why::NotReceived
+        | Why::SaleSuspected
+        | Why::NoUsableAnswer
+        | Why::OkebayarUnwell
+        | Why::BillerTrouble
+        | Why::ServerTrouble => &[Code::Unavailable],
+        Why::DeadlineTooShort => &[Code::DeadlineExceeded],
+        Why::RecordCorrupt => &[Code::DataLoss],
+        Why::TransactionNotFound | Why::InquiryNotFound | Why::BillNotFound => &[Code::NotFound],
+        Why::ReferenceCodeReused => &[Code::AlreadyExists],
+        Why::ReferenceCodeContended | Why::ReferenceCodeRefused | Why::RevisionChanged => {
+            &[Code::Aborted]
+        }
+        Why::MayBeForgotten
+        | Why::Expired
+        | Why::PriceTooHigh
+        | Why::PriceUnknown
+        | Why::InquiryExpired
+        | Why::InquiryAmbiguous
+        | Why::InquiryAlreadyUsed
+        | Why::InquiryOutdated
+        | Why::InquiryUnsendable
+        | Why::InquiryAnsweredAsPurchase
+        | Why::TotalMismatch
+        | Why::TotalUnknown
+        | Why::BillPaymentOpen
+        | Why::ProductUnavailable
+        | Why::DepositExhausted
+        | Why::GatewayCredentials
+        | Why::CrossRegion
+        | Why::AccountCannotReceive
+        | Why::TooManyBills
+        | Why::BillPaidOrInvalid
+        | Why::InquiryMissing
+        | Why::AccountBlacklisted
+        | Why::NotResolvable => &[Code::FailedPrecondition],
+        Why::InquiryMismatch => &[Code::FailedPrecondition, Code::Internal],
+        Why::UnexpectedAnswer | Why::RequestExpired | Why::Cancelled => &[Code::Internal],
+        Why::Unidentified => &[Code::Unavailable, Code::Internal],
+        Why::RevisionOutOfRange | Why::CursorOutOfRange => &[Code::OutOfRange],
+    }
+}
+
+/// Returns the metadata keys that errors with this reason may have, besides `sent` and `next_step`.
+pub(super) fn metadata(reason: ErrorReason) -> &'static [&'static str] {
+    use ErrorReason as Why;
+    match reason {
+        Why::Overloaded | Why::TooManyWaiters | Why::TooManyWatchers => &["limit"],
+        Why::ReferenceCodeReused | Why::InquiryUnsendable => &["field"],
+        Why::InquiryMismatch => &["field", "status_code"],
+        Why::PriceTooHigh => &["price", "max_price"],
+        Why::InquiryAlreadyUsed | Why::InquiryOutdated | Why::BillPaymentOpen => {
+            &["other_reference_code"]
+        }
+        Why::InquiryAnsweredAsPurchase => &["other_reference_code", "price"],
+        Why::TotalMismatch => &["total"],
+        Why::NotResolvable => &["state"],
+        Why::RevisionChanged => &["revision"],
+        Why::ReferenceCodeRefused
+        | Why::InquiryExpired
+        | Why::OkebayarUnwell
+        | Why::UnexpectedAnswer
+        | Why::ProductUnavailable
+        | Why::BillerTrouble
+        | Why::ServerTrouble
+        | Why::DepositExhausted
+        | Why::WrongAccountNumber
+        | Why::WrongProductCode
+        | Why::BadFormat
+        | Why::GatewayCredentials
+        | Why::CrossRegion
+        | Why::RequestExpired
+        | Why::AccountCannotReceive
+        | Why::WrongDate
+        | Why::ProductAccountMismatch
+        | Why::TooManyBills
+        | Why::Cancelled
+        | Why::Unidentified
+        | Why::BillNotFound
+        | Why::BillPaidOrInvalid
+        | Why::WrongCustomerData
+        | Why::InquiryMissing
+        | Why::AccountBlacklisted => &["status_code"],
+        Why::Unspecified
+        | Why::InvalidRequest
+        | Why::RequestUnreadable
+        | Why::RequestTooLarge
+        | Why::DeadlineUnreadable
+        | Why::MethodUnknown
+        | Why::RefusedByServer
+        | Why::GatewayStopping
+        | Why::StoreUnavailable
+        | Why::ClaimUnconfirmed
+        | Why::OutcomeUnreadable
+        | Why::DeadlineTooShort
+        | Why::RecordCorrupt
+        | Why::TransactionNotFound
+        | Why::ReferenceCodeContended
+        | Why::MayBeForgotten
+        | Why::Expired
+        | Why::PriceUnknown
+        | Why::InquiryNotFound
+        | Why::InquiryAmbiguous
+        | Why::InquiryCodeCrowded
+        | Why::TotalUnknown
+        | Why::OkebayarUnreachable
+        | Why::NotReceived
+        | Why::SaleSuspected
+        | Why::NoUsableAnswer
+        | Why::RevisionOutOfRange
+        | Why::CursorOutOfRange => &[],
+    }
+}
+
+/// Returns true when errors with this reason hold a `RetryInfo`.
+pub(super) fn has_retry_info(reason: ErrorReason) -> bool {
+    matches!(
+        reason,
+        ErrorReason::Overloaded
+            | ErrorReason::TooManyWaiters
+            | ErrorReason::TooManyWatchers
+            | ErrorReason::OutcomeUnreadable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+    use crate::grpc::DESCRIPTOR;
+
+    /// Returns every reason but UNSPECIFIED with its comment in the contract, on one line.
+    fn commented() -> Vec<(ErrorReason, String)> {
+        let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+        let published = pool
+            .get_enum_by_name("okebayar.gateway.v1.ErrorReason")
+            .unwrap();
+        let file = published.parent_file();
+        let info = file.file_descriptor_proto().source_code_info.as_ref();
+        let comment = |path: &[i32]| {
+            let location = info.unwrap().location.iter().find(|at| at.path == path);
+            let text = location.unwrap().leading_comments().to_owned();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let values = published.values().filter(|value| value.number() != 0);
+        values
+            .map(|value| {
+                let reason = ErrorReason::try_from(value.number()).unwrap();
+                (reason, comment(value.path()))
+            })
+            .collect()
+    }
+
+    /// Returns the name of a code as gRPC spells it.
+    fn spelled(code: Code) -> String {
+        let mut name = String::new();
+        for letter in format!("{code:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
+    }
+
+    #[test]
+    fn comment_of_each_reason_begins_with_its_codes() {
+        let commented = commented();
+        assert!(commented.len() >= 66);
+        for (reason, comment) in commented {
+            let codes = codes(reason);
+            let expected = if codes.len() == ANY_CODE.len() {
+                "Any code".to_owned()
+            } else {
+                let codes = codes.iter().copied().map(spelled);
+                codes.collect::<Vec<_>>().join(" or ")
+            };
+            let (begin, _) = comment.split_once(". ").unwrap();
+            assert_eq!(begin, expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn comment_of_each_reason_names_its_metadata_and_retry_info() {
+        for (reason, comment) in commented() {
+            for key in metadata(reason) {
+                // The comment of the enum states it once for all refusals of OKEBAYAR.
+                if *key != "status_code" {
+                    assert!(comment.contains(&format!("`{key}`")), "{reason:?}: {key}");
+                }
+            }
+            let lists_keys = comment.contains("Metadata: `");
+            let has_own_keys = metadata(reason).iter().any(|key| *key != "status_code");
+            assert_eq!(lists_keys, has_own_keys, "{reason:?}");
+            let promises_delay = comment.contains("`google.rpc.RetryInfo`");
+            assert_eq!(promises_delay, has_retry_info(reason), "{reason:?}");
+        }
+    }
 }

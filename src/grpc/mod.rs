@@ -31,6 +31,7 @@ mod message_cache;
 mod next_step_message;
 mod offset_page;
 mod page;
+mod published;
 mod purchase_call;
 mod purchase_errors;
 mod query_errors;
@@ -47,6 +48,7 @@ mod violations;
 mod watch_errors;
 
 pub use contract::{DESCRIPTOR, v1};
+pub use published::{ErrorReasonFacts, OutcomeFacts, error_reasons, outcomes};
 pub use refusal::RefusalLayer;
 pub use services::GrpcServices;
 pub use status::ERROR_DOMAIN;

@@ -96,7 +96,76 @@ fn refused(refusal: Refusal, code: StatusCode) -> (Code, ErrorReason) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::{super::error_reason, *};
+    use crate::transaction::AsQuestion;
+
+    /// Returns the reasons of every refusal that a status code can cause, with their gRPC codes.
+    fn refusals() -> BTreeMap<ErrorReason, Vec<Code>> {
+        let mut refusals: BTreeMap<ErrorReason, Vec<Code>> = BTreeMap::new();
+        for number in 0..=999 {
+            let code = StatusCode::read(&format!("{number:03}")).unwrap();
+            if let AsQuestion::Refused(refusal) = code.entry().question {
+                let (grpc_code, reason) = refused(refusal, code);
+                let codes = refusals.entry(reason).or_default();
+                if !codes.contains(&grpc_code) {
+                    codes.push(grpc_code);
+                }
+            }
+        }
+        refusals
+    }
+
+    /// Returns the sources of the room that use error reasons, without their unit tests.
+    fn sources_with_reasons() -> String {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/grpc");
+        let files = std::fs::read_dir(room)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        // These list every reason, used or not.
+        let lists = ["error_reason.rs", "published.rs"];
+        let files = files.filter(|file| !lists.iter().any(|list| file.ends_with(list)));
+        let code = files.map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+            code.to_owned()
+        });
+        code.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_error_reason_is_used() {
+        let (refusals, sources) = (refusals(), sources_with_reasons());
+        let is_named = |reason: ErrorReason| {
+            let name = format!("ErrorReason::{reason:?}");
+            let mut found = sources
+                .match_indices(&name)
+                .map(|(at, _)| &sources[at + name.len()..]);
+            found.any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+        };
+        for reason in (1..).map_while(|number| ErrorReason::try_from(number).ok()) {
+            let is_used = refusals.contains_key(&reason) || is_named(reason);
+            assert!(is_used, "{reason:?} is published, and no error has it");
+        }
+        assert!(!is_named(ErrorReason::AccountBlacklisted));
+    }
+
+    #[test]
+    fn refusals_have_the_published_codes_and_metadata() {
+        for (reason, codes) in refusals() {
+            let published = error_reason::codes(reason);
+            for code in &codes {
+                assert!(published.contains(code), "{reason:?}: {code:?}");
+            }
+            // Errors before the request reaches OKEBAYAR share this reason.
+            if reason != ErrorReason::InquiryMismatch {
+                assert_eq!(published, codes, "{reason:?}");
+            }
+            let keys = error_reason::metadata(reason);
+            assert!(keys.contains(&"status_code"), "{reason:?}");
+        }
+    }
 
     /// A code with a documented reason has the same name in both enums of the contract.
     #[test]

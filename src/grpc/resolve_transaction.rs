@@ -8,7 +8,7 @@ use super::{
     context::{RpcContext, RpcResult},
     contract::v1::{self, ErrorReason},
     deadline,
-    status::{StatusBuilder, status},
+    status::StatusBuilder,
     store_errors, transaction_lookup, transaction_message,
     violations::Violations,
 };
@@ -138,9 +138,11 @@ fn to_status(error: &ResolveError) -> Status {
         )
         .metadata("revision", revision.to_string())
         .build(),
-        ResolveError::CannotResolve(CannotResolve::WrongState(_)) => {
+        ResolveError::CannotResolve(CannotResolve::WrongState(state)) => {
             let (code, reason) = (Code::FailedPrecondition, ErrorReason::NotResolvable);
-            status(code, reason, Sent::Maybe, message)
+            StatusBuilder::new(code, reason, Sent::Maybe, message)
+                .metadata("state", *state)
+                .build()
         }
         ResolveError::Store(error) => store_errors::to_status(error),
     }

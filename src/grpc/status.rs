@@ -4,6 +4,9 @@
 //! not about the call. It is `no` only if the request is about no reference code, or if the
 //! store was read and shows that nothing was sent under it (promise 3). The texts of the
 //! store's client go to the log only, because they may quote a URL.
+//!
+//! Debug builds, and so all tests, assert that each status is what docs/ERRORS.md publishes of its
+//! reason.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -36,6 +39,8 @@ impl StatusBuilder {
         sent: Sent,
         message: impl Into<String>,
     ) -> Self {
+        let codes = error_reason::codes(reason);
+        debug_assert!(codes.contains(&code), "{reason:?} is not {code:?}");
         let sent = match sent {
             Sent::No => "no",
             Sent::Maybe => "maybe",
@@ -56,13 +61,19 @@ impl StatusBuilder {
 
     /// Adds one entry to the metadata of the `ErrorInfo`.
     pub(super) fn metadata(mut self, name: &str, value: impl Into<String>) -> Self {
+        let published = error_reason::metadata(self.reason);
+        debug_assert!(published.contains(&name), "{:?} has no {name}", self.reason);
         self.metadata.insert(name.to_owned(), value.into());
         self
     }
 
     /// Replaces the next step that follows from the reason.
-    pub(super) fn next_step(self, step: NextStep) -> Self {
-        self.metadata("next_step", next_step_message::name(step))
+    pub(super) fn next_step(mut self, step: NextStep) -> Self {
+        let published = error_reason::other_next_step(self.reason);
+        debug_assert_eq!(published, Some(step), "{:?}", self.reason);
+        let step = next_step_message::name(step).to_owned();
+        self.metadata.insert("next_step".to_owned(), step);
+        self
     }
 
     /// Adds a `BadRequest` with these violations.
@@ -79,6 +90,9 @@ impl StatusBuilder {
 
     /// Builds the status.
     pub(super) fn build(mut self) -> Status {
+        let has_delay = self.details.retry_info().is_some();
+        let published = error_reason::has_retry_info(self.reason);
+        debug_assert_eq!(has_delay, published, "{:?}", self.reason);
         self.details
             .set_error_info(error_reason::name(self.reason), ERROR_DOMAIN, self.metadata);
         Status::with_error_details(self.code, self.message, self.details)

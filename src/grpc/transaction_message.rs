@@ -141,7 +141,8 @@ pub(super) fn bill_of(bill: &Bill, billing_period: Option<CalendarDate>) -> v1::
     }
 }
 
-fn state_of(state: &State) -> v1::TransactionState {
+/// Returns the value of a state.
+pub(super) fn state_of(state: &State) -> v1::TransactionState {
     match state {
         State::Sending => v1::TransactionState::Sending,
         State::Pending => v1::TransactionState::Pending,
