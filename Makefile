@@ -4,8 +4,9 @@ SHELL := bash
 
 TEST_LOG := target/test-output.log
 BUF := target/tools/node_modules/.bin/buf
+BASELINE := proto/baseline.binpb
 
-.PHONY: help dev tools lint test image upgrade full
+.PHONY: help dev tools lint docs baseline test image upgrade full
 
 help: ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -21,6 +22,15 @@ lint: tools ## check formatting, lints, documentation and contract
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	$(BUF) lint
+	$(BUF) breaking --against $(BASELINE)
+
+docs: ## write docs/API.md and docs/ERRORS.md from the contract
+	OKEBAYAR_WRITE_DOCS=1 cargo test --locked --test gateway page_is_current
+
+# Only with a release: it adds what the release adds to what may never change. It refuses to hide a break.
+baseline: tools ## write the baseline of the contract, which no later change may break
+	$(BUF) breaking --against $(BASELINE)
+	$(BUF) build --exclude-source-info -o $(BASELINE)
 
 test: lint ## run all tests; fails if their output contains the PIN of the tests
 	@mkdir -p target
