@@ -6,7 +6,7 @@
 use tonic::Code;
 
 use super::contract::v1;
-use crate::transaction::NextStep;
+use crate::{purchase::Sent, transaction::NextStep};
 use v1::ErrorReason;
 
 /// Every gRPC code of an error.
@@ -37,7 +37,29 @@ pub(super) fn name(reason: ErrorReason) -> &'static str {
 
 /// Returns the next step of a caller whose purchase or payment ends with this error; `None` for the
 /// errors of other calls.
-pub(super) fn next_step(reason: ErrorReason) -> Option<NextStep> {
+///
+/// While the reference code may have been sent, no step leads to a purchase under another one: the
+/// caller of an expired request, for example, may have lost the answer of the call that was sent.
+pub(super) fn next_step(reason: ErrorReason, sent: Sent) -> Option<NextStep> {
+    let step = step_when_unsent(reason)?;
+    let begins_anew = match step {
+        NextStep::BuyAgain | NextStep::CorrectAndBuyAgain | NextStep::InquireAgain => true,
+        NextStep::Wait
+        | NextStep::Nothing
+        | NextStep::ContactOperator
+        | NextStep::RetrySameReference
+        | NextStep::DoNotBuyAgain
+        | NextStep::CorrectAndRetrySameReference
+        | NextStep::ReadTransaction => false,
+    };
+    match sent {
+        Sent::Maybe if begins_anew => Some(NextStep::RetrySameReference),
+        Sent::Maybe | Sent::No => Some(step),
+    }
+}
+
+/// Returns the next step where nothing was sent under the reference code.
+fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
     use ErrorReason as Why;
     Some(match reason {
         Why::Overloaded
@@ -199,7 +221,7 @@ pub(super) fn metadata(reason: ErrorReason) -> &'static [&'static str] {
         Why::InquiryAlreadyUsed | Why::InquiryOutdated | Why::BillPaymentOpen => {
             &["other_reference_code"]
         }
-        Why::InquiryAnsweredAsPurchase => &["other_reference_code", "price"],
+        Why::InquiryAnsweredAsPurchase => &["other_reference_code", "price", "status_code"],
         Why::TotalMismatch => &["total"],
         Why::NotResolvable => &["state"],
         Why::RevisionChanged => &["revision"],
@@ -297,6 +319,20 @@ mod tests {
                 (reason, comment(value.path()))
             })
             .collect()
+    }
+
+    #[test]
+    fn no_step_leads_to_another_reference_code_while_it_may_be_sent() {
+        for (reason, _) in commented() {
+            let step = next_step(reason, Sent::Maybe);
+            let begins_anew = [
+                NextStep::BuyAgain,
+                NextStep::CorrectAndBuyAgain,
+                NextStep::InquireAgain,
+            ];
+            let is_safe = step.is_none_or(|step| !begins_anew.contains(&step));
+            assert!(is_safe, "{reason:?}: {step:?}");
+        }
     }
 
     /// Returns the name of a code as gRPC spells it.

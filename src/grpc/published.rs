@@ -7,9 +7,12 @@ use super::{
     contract::v1::{self, ErrorReason},
     error_reason, next_step_message, reason_message, transaction_message,
 };
-use crate::transaction::{
-    AsCheck, AsPurchase, ConfirmingCause, Details, FailureReason, NextStep, NotSent, ReviewCause,
-    SerialNumberStatus, State, StatusCode, TransactionStatus, UnknownCause,
+use crate::{
+    purchase::Sent,
+    transaction::{
+        AsCheck, AsPurchase, ConfirmingCause, Details, FailureReason, NextStep, NotSent,
+        ReviewCause, SerialNumberStatus, State, StatusCode, TransactionStatus, UnknownCause,
+    },
 };
 
 /// The published facts of one error reason.
@@ -21,8 +24,8 @@ pub struct ErrorReasonFacts {
     pub name: &'static str,
     /// The gRPC codes of its errors.
     pub codes: &'static [Code],
-    /// The values of the metadata key `next_step`: the usual one first. Empty for reasons that a
-    /// purchase or payment never has.
+    /// The values of the metadata key `next_step` while nothing was sent under the reference code:
+    /// the usual one first. Empty for reasons that a purchase or payment never has.
     pub next_steps: Vec<v1::NextStep>,
     /// The metadata keys that its errors may have, besides `sent` and `next_step`.
     pub metadata: &'static [&'static str],
@@ -54,7 +57,7 @@ pub fn error_reasons() -> Vec<ErrorReasonFacts> {
     reasons
         .map(|reason| {
             let steps: [Option<NextStep>; 2] = [
-                error_reason::next_step(reason),
+                error_reason::next_step(reason, Sent::No),
                 error_reason::other_next_step(reason),
             ];
             ErrorReasonFacts {

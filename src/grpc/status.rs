@@ -41,12 +41,12 @@ impl StatusBuilder {
     ) -> Self {
         let codes = error_reason::codes(reason);
         debug_assert!(codes.contains(&code), "{reason:?} is not {code:?}");
-        let sent = match sent {
+        let text = match sent {
             Sent::No => "no",
             Sent::Maybe => "maybe",
         };
-        let mut metadata = HashMap::from([("sent".to_owned(), sent.to_owned())]);
-        if let Some(step) = error_reason::next_step(reason) {
+        let mut metadata = HashMap::from([("sent".to_owned(), text.to_owned())]);
+        if let Some(step) = error_reason::next_step(reason, sent) {
             let step = next_step_message::name(step).to_owned();
             metadata.insert("next_step".to_owned(), step);
         }

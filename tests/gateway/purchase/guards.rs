@@ -18,10 +18,11 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     bench::{bench, buy as buy_at, intent},
+    failover::assert_quarantined,
     on_both_stores,
     world::{
         Client, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, WATER, World, assert_refused,
-        assert_succeeded, bought, get, order, payment, reference, rupiah, start_purchase,
+        assert_succeeded, bought, buy, get, order, payment, reference, rupiah, start_purchase,
     },
 };
 
@@ -458,6 +459,25 @@ async fn stored_intent_is_returned_before_okebayar_answers(kind: StoreKind) {
         latest = update.transaction.unwrap_or(latest);
     }
     assert_succeeded(&latest);
+    assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+#[tokio::test]
+async fn expired_request_never_advises_second_purchase_after_loss() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+    world.flush_redis().await;
+    // The first purchase after the loss detects it.
+    assert_quarantined(&buy(&mut client, &reference(), PLAIN).await);
+
+    // The caller lost the answer, and its purchase has expired since.
+    let refused = call(&mut client, expiring(&code, -MINUTE)).await;
+    let refused = assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "maybe");
+    assert_eq!(metadata(&refused, "next_step"), "RETRY_SAME_REFERENCE");
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 

@@ -28,11 +28,12 @@ The details of an error hold one `google.rpc.ErrorInfo`:
 - `metadata` holds what is dynamic:
   - `sent` is about the reference code, not about this call. It is `no` if the request is about no
     reference code, or if the gateway read its store and nothing was ever sent to OKEBAYAR under the
-    reference code. Otherwise it is `maybe`: never refund on it, and never purchase under another
+    reference code. Otherwise it is `maybe`: neither refund the customer nor purchase under another
     reference code.
   - `next_step` is the action that the caller of PurchasePrepaid or PayPostpaid takes next (see
-    [the next steps](#the-next-steps)). Errors of other calls may have it too: it is then without
-    meaning.
+    [the next steps](#the-next-steps)). While `sent` is `maybe`, it is `RETRY_SAME_REFERENCE` where
+    the table has a step that begins another purchase (`BUY_AGAIN`, `INQUIRE_AGAIN`). Errors of
+    other calls may have the key too, without meaning.
   - Further keys depend on the reason.
 
 `google.rpc.RetryInfo` in the details holds the time to wait before the next try.
@@ -45,8 +46,8 @@ added.
 
 The column *repeated by a policy* answers whether a retry policy of a gRPC client, which sends the
 same request again, may do so: *yes* for UNAVAILABLE, *after the delay* where a RetryInfo gives one,
-and otherwise *no*, because the same request fails again or a decision is needed first. \
-INQUIRY_ANSWERED_AS_PURCHASE has a code that no policy should contain.
+and otherwise *no*, because the same request fails again, has no time left, or needs a decision
+first. A policy knows only codes, so UNAVAILABLE is the one to list.
 ";
 
 const OUTCOMES_HEAD: &str = "\
