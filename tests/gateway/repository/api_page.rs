@@ -1,5 +1,7 @@
 //! docs/API.md, rendered from the contract and its comments.
 
+use std::fmt::Write as _;
+
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, ServiceDescriptor,
 };
@@ -52,11 +54,13 @@ pub fn render(pool: &DescriptorPool) -> String {
             .iter()
             .map(|method| page.links.to(method.name()))
             .collect();
-        out += &format!(
-            "- {}: {}\n",
+        writeln!(
+            out,
+            "- {}: {}",
             page.links.to(service.name()),
             methods.join(", ")
-        );
+        )
+        .unwrap();
     }
     let with_types = || files.iter().filter(|file| !types(file).is_empty());
     for file in with_types() {
@@ -65,11 +69,13 @@ pub fn render(pool: &DescriptorPool) -> String {
             .iter()
             .map(|found| page.links.to(found.name()))
             .collect();
-        out += &format!(
-            "- {}: {}\n",
+        writeln!(
+            out,
+            "- {}: {}",
             page.links.to(base_name(file.name())),
             found.join(", ")
-        );
+        )
+        .unwrap();
     }
     out += "\n## Services\n";
     for service in &services {
@@ -77,7 +83,7 @@ pub fn render(pool: &DescriptorPool) -> String {
     }
     out += "\n## Messages and enums\n";
     for file in with_types() {
-        out += &format!("\n### {}\n", base_name(file.name()));
+        writeln!(out, "\n### {}", base_name(file.name())).unwrap();
         for found in types(file) {
             out += &match found {
                 Type::Message(message) => page.message(&message),
@@ -107,15 +113,17 @@ impl ApiPage<'_> {
                 !method.is_client_streaming(),
                 "no method has a stream of requests"
             );
-            out += &format!(
-                "\n#### {}\n\nRequest: {}. Response: {streamed}{}. Idempotency: `{}`.\n\n{}\n",
+            writeln!(
+                out,
+                "\n#### {}\n\nRequest: {}. Response: {streamed}{}. Idempotency: `{}`.\n\n{}",
                 method.name(),
                 self.links.to(method.input().name()),
                 self.links.to(method.output().name()),
                 idempotency(&method),
                 self.links
                     .paragraphs(&comment(&file, method.path()), method.name()),
-            );
+            )
+            .unwrap();
         }
         out
     }

@@ -186,10 +186,7 @@ fn outcome_table() -> String {
     for outcome in outcomes() {
         let reason = match outcome.reason {
             v1::TransactionReason::Unspecified => "none".to_owned(),
-            reason => reason
-                .as_str_name()
-                .replace("TRANSACTION_REASON_", "")
-                .to_owned(),
+            reason => reason.as_str_name().replace("TRANSACTION_REASON_", ""),
         };
         let same = |(other, _): &&mut (OutcomeFacts, Vec<String>)| {
             let reason = other.reason;

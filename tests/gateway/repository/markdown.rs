@@ -1,6 +1,6 @@
 //! Markdown that GitHub renders as meant.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// The names that become links, and the page that holds their headings (empty for the same page).
 pub struct Links<'a> {
@@ -106,7 +106,7 @@ pub fn anchor(heading: &str) -> String {
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut table = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N));
     for row in rows {
-        table += &format!("| {} |\n", row.join(" | "));
+        writeln!(table, "| {} |", row.join(" | ")).unwrap();
     }
     table
 }
