@@ -136,7 +136,9 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
         TransactionResolution::Failed,
     ] {
         let refused = resolve(&mut client, ruling(&code, bought.revision, resolution)).await;
-        assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "maybe");
+        let status = assert_refused(refused, Code::FailedPrecondition, "NOT_RESOLVABLE", "maybe");
+        let metadata = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["state"], "SUCCEEDED");
     }
     let request = ruling(&code, bought.revision, TransactionResolution::Reversed);
     let reversed = resolve(&mut client, request).await.unwrap();
