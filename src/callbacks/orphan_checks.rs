@@ -96,7 +96,7 @@ impl CallbackRecorder {
         let Some(claim) = orphans::claim_orphan_check(store, account, reference, now).await? else {
             return Ok(false);
         };
-        let said = upstream.client.check_unknown(reference).await;
+        let said = upstream.client.check_unknown(reference.as_str()).await;
         let said = said.map(|heard| heard.code);
         let result = match &said {
             Ok(code) => verdict::class(*code),

@@ -66,13 +66,12 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
         | Why::TooManyWaiters
         | Why::GatewayStopping
         | Why::StoreUnavailable
-        | Why::ClaimUnconfirmed
+        | Why::ClaimAbandoned
         | Why::OutcomeUnreadable
         | Why::DeadlineTooShort
         | Why::ReferenceCodeContended
         | Why::OkebayarUnreachable
         | Why::NotReceived
-        | Why::SaleSuspected
         | Why::RefusedByServer => NextStep::RetrySameReference,
         Why::InvalidRequest
         | Why::RequestUnreadable
@@ -132,11 +131,13 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
     })
 }
 
-/// Returns the next step that replaces the usual one in some errors: an inquiry whose holder has no
-/// record cannot be read, so the caller inquires again.
+/// Returns the next step that replaces the usual one in some errors. An inquiry whose holder has no
+/// record cannot be read, so the caller inquires again. While an `expire_time` may not have passed
+/// by every gateway's clock, the caller repeats the call.
 pub(super) fn other_next_step(reason: ErrorReason) -> Option<NextStep> {
     match reason {
         ErrorReason::InquiryAlreadyUsed => Some(NextStep::InquireAgain),
+        ErrorReason::Expired => Some(NextStep::RetrySameReference),
         _ => None,
     }
 }
@@ -163,12 +164,11 @@ pub(super) fn codes(reason: ErrorReason) -> &'static [Code] {
         Why::MethodUnknown => &[Code::Unimplemented],
         Why::GatewayStopping
         | Why::StoreUnavailable
-        | Why::ClaimUnconfirmed
+        | Why::ClaimAbandoned
         | Why::OutcomeUnreadable
         | Why::InquiryCodeCrowded
         | Why::OkebayarUnreachable
         | Why::NotReceived
-        | Why::SaleSuspected
         | Why::NoUsableAnswer
         | Why::OkebayarUnwell
         | Why::BillerTrouble
@@ -259,7 +259,7 @@ pub(super) fn metadata(reason: ErrorReason) -> &'static [&'static str] {
         | Why::RefusedByServer
         | Why::GatewayStopping
         | Why::StoreUnavailable
-        | Why::ClaimUnconfirmed
+        | Why::ClaimAbandoned
         | Why::OutcomeUnreadable
         | Why::DeadlineTooShort
         | Why::RecordCorrupt
@@ -274,7 +274,6 @@ pub(super) fn metadata(reason: ErrorReason) -> &'static [&'static str] {
         | Why::TotalUnknown
         | Why::OkebayarUnreachable
         | Why::NotReceived
-        | Why::SaleSuspected
         | Why::NoUsableAnswer
         | Why::RevisionOutOfRange
         | Why::CursorOutOfRange => &[],

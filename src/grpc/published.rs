@@ -145,7 +145,6 @@ fn states() -> Vec<(State, Option<StatusCode>)> {
         NotSent::Unreachable,
         NotSent::Overloaded,
         NotSent::ClaimLost,
-        NotSent::SaleSuspected,
         NotSent::Quarantined,
         NotSent::Expired,
     ];

@@ -63,7 +63,15 @@ pub(super) fn to_status(error: &PurchaseError) -> Status {
             let reason = ErrorReason::InquiryOutdated;
             other_transaction(reason, sent, message, reference_code).build()
         }
-        PurchaseError::Expired(_) => precondition(ErrorReason::Expired, sent, message),
+        PurchaseError::Expired { is_everywhere } => {
+            let (code, reason) = (Code::FailedPrecondition, ErrorReason::Expired);
+            let builder = StatusBuilder::new(code, reason, sent, message);
+            if *is_everywhere {
+                builder.build()
+            } else {
+                builder.next_step(NextStep::RetrySameReference).build()
+            }
+        }
         PurchaseError::PriceTooHigh { price, max_price } => {
             let (code, reason) = (Code::FailedPrecondition, ErrorReason::PriceTooHigh);
             StatusBuilder::new(code, reason, sent, message)
@@ -110,8 +118,7 @@ fn nothing_sent(why: NotSent, sent: Sent, message: String) -> Status {
         NotSent::Expired => precondition(ErrorReason::Expired, sent, message),
         NotSent::Unreachable => unavailable(ErrorReason::OkebayarUnreachable, sent, &message),
         NotSent::Quarantined => unavailable(ErrorReason::NotReceived, sent, &message),
-        NotSent::SaleSuspected => unavailable(ErrorReason::SaleSuspected, sent, &message),
-        NotSent::ClaimLost => unavailable(ErrorReason::ClaimUnconfirmed, sent, &message),
+        NotSent::ClaimLost => unavailable(ErrorReason::ClaimAbandoned, sent, &message),
     }
 }
 

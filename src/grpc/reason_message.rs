@@ -37,8 +37,7 @@ fn not_sent(why: NotSent) -> v1::TransactionReason {
         NotSent::Unreachable => v1::TransactionReason::Unreachable,
         NotSent::Overloaded => v1::TransactionReason::Overloaded,
         NotSent::Expired => v1::TransactionReason::Expired,
-        NotSent::SaleSuspected => v1::TransactionReason::SaleSuspected,
-        NotSent::ClaimLost => v1::TransactionReason::ClaimUnconfirmed,
+        NotSent::ClaimLost => v1::TransactionReason::ClaimAbandoned,
         NotSent::Quarantined => v1::TransactionReason::NotReceived,
     }
 }

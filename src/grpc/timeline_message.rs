@@ -70,10 +70,7 @@ fn description(statement: &Statement) -> String {
                     "it could not be sent in time, or a possible sale could not be ruled out"
                 }
                 NotSent::Expired => "its expire_time passed",
-                NotSent::SaleSuspected => {
-                    "OKEBAYAR may have sold the product in response to an inquiry"
-                }
-                NotSent::ClaimLost => "the claim could not be confirmed",
+                NotSent::ClaimLost => "the claim was abandoned",
                 NotSent::Quarantined if statement.source == Source::Operator => {
                     "it was quarantined, and an operator reported that the store lost nothing"
                 }

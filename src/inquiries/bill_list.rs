@@ -69,6 +69,26 @@ impl InquiryRecords {
             .await
     }
 
+    /// Returns the reason why [`Self::list_under_bill`] would have no room for a transaction now.
+    /// Writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn room_under_bill(
+        &self,
+        order: &Order,
+        key: &TransactionKey,
+    ) -> Result<Result<(), FullBill>, StoreError> {
+        let Some(inquired) = &order.inquired else {
+            return Ok(Ok(()));
+        };
+        let list = of_bill(&*self.store, &inquired.customer).await?;
+        if !list.is_full() || list.keys().contains(key) {
+            return Ok(Ok(()));
+        }
+        Ok(self.evictable(&list).await?.map(drop))
+    }
+
     /// Moves a claimed transaction to the end of a full list.
     ///
     /// SUBTLE: payment A is listed, without a record or NOT_SENT:

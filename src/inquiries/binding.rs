@@ -161,8 +161,31 @@ impl InquiryRecords {
         }
     }
 
+    /// Returns the transaction for which [`Self::bind`] would refuse the inquiry to `key` now;
+    /// `None` if it would bind it. Writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn other_holder(
+        &self,
+        note: &BindingNote,
+        key: &TransactionKey,
+    ) -> Result<Option<TransactionKey>, StoreError> {
+        let stored = self.store.note(&note.name).await?;
+        let Some(binding) = stored.map(|stored| Binding::read(&stored)).transpose()? else {
+            return Ok(None);
+        };
+        let holders = std::iter::once(binding.holder).chain(binding.previous);
+        for holder in holders.filter(|holder| holder != key) {
+            if !self.has_paid_nothing(&holder).await? {
+                return Ok(Some(holder));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns true when a transaction provably paid nothing: it is FAILED or NOT_SENT.
-    pub(crate) async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
+    async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
         let holder = self.store.load(key).await?;
         Ok(holder.is_some_and(|holder| {
             matches!(holder.status().state, State::Failed(_) | State::NotSent(_))

@@ -10,12 +10,15 @@ use tracing::debug;
 
 use super::records::Ledger;
 use crate::{
-    store::{CasResult, Expiry, Store, StoreError},
+    store::{CasResult, Expiry, StoreError},
     transaction::{AccountName, Amount, ProductCode, State, Transaction},
 };
 
 /// The age beyond which a price counts as unknown.
 const PRICE_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// The time by which the clock of another gateway may be ahead.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The most replacements of a note by other processes until a price is dropped.
 const STORE_TRIES_MAX: u32 = 4;
@@ -38,11 +41,16 @@ impl Ledger {
         account: &AccountName,
         product: &ProductCode,
     ) -> Result<Option<Amount>, StoreError> {
-        let name = price_note_name(self.accounts.present_name(account), product);
-        let seen = read_price(&*self.store, &name).await?;
         let now = (self.ambient.now)();
+        let mut last: Option<SeenPrice> = None;
+        // A replica of another configuration may have stored it under a former name.
+        for name in self.accounts.names_of(Some(account)) {
+            let note = self.store.note(&price_note_name(name, product)).await?;
+            let seen = note.as_deref().and_then(|text| parse_price(text, now));
+            last = later(last, seen);
+        }
         let is_fresh = |seen: &SeenPrice| now.duration_since(seen.at) <= PRICE_AGE_MAX;
-        Ok(seen.filter(is_fresh).map(|seen| seen.price))
+        Ok(last.filter(is_fresh).map(|seen| seen.price))
     }
 
     /// Stores the price of a transaction that has just succeeded, unless a later purchase had
@@ -72,24 +80,26 @@ impl Ledger {
         let to = serde_json::to_string(&seen).unwrap_or_default();
         let mut from = self.store.note(name).await?;
         for _ in 0..STORE_TRIES_MAX {
-            let is_later = from
-                .as_deref()
-                .and_then(parse_price)
-                .is_some_and(|known| known.at > seen.at);
-            if is_later {
+            let known = from.as_deref().and_then(|text| parse_price(text, now));
+            if known.is_some_and(|known| known.at > seen.at) {
                 return Ok(());
             }
             let expiry = Expiry { now, until };
-            match self
-                .store
-                .put_note(name, from.as_deref(), &to, expiry)
-                .await?
-            {
+            let put = self.store.put_note(name, from.as_deref(), &to, expiry);
+            match put.await? {
                 CasResult::Done => return Ok(()),
                 CasResult::Conflict(stored) => from = stored,
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the later one of two prices.
+fn later(one: Option<SeenPrice>, other: Option<SeenPrice>) -> Option<SeenPrice> {
+    match (one, other) {
+        (Some(one), Some(other)) if other.at > one.at => Some(other),
+        (one, other) => one.or(other),
     }
 }
 
@@ -101,15 +111,14 @@ fn price_of(transaction: &Transaction) -> Option<Amount> {
     }
 }
 
-async fn read_price(store: &dyn Store, name: &str) -> Result<Option<SeenPrice>, StoreError> {
-    Ok(store.note(name).await?.as_deref().and_then(parse_price))
+/// Parses a stored price. One that cannot be read, or comes from a clock that is far ahead, counts as
+/// unknown: otherwise it would be compared long after it, whatever later purchases cost.
+fn parse_price(text: &str, now: Timestamp) -> Option<SeenPrice> {
+    let seen: SeenPrice = serde_json::from_str(text).ok()?;
+    (seen.at.duration_since(now) <= AHEAD_MAX).then_some(seen)
 }
 
-/// Parses a stored price. One that cannot be read counts as unknown.
-fn parse_price(text: &str) -> Option<SeenPrice> {
-    serde_json::from_str(text).ok()
-}
-
+/// Returns the name of a price's note. OKEBAYAR may ignore the case of product codes.
 fn price_note_name(account: &AccountName, product: &ProductCode) -> String {
-    format!("price:{account}:{product}")
+    format!("price:{account}:{}", product.as_str().to_ascii_lowercase())
 }

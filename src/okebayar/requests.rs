@@ -139,8 +139,7 @@ pub fn check(account: &Account, transaction: &Transaction, trace_code: Option<&T
     )
 }
 
-/// Builds the status check of a reference code that the store does not know, in the form in which
-/// OKEBAYAR named it.
+/// Builds the status check of a reference code that the store does not know, in exactly this form.
 #[must_use]
 pub fn check_unknown(account: &Account, reference_code: &str) -> Body {
     let code = &account.transaction_codes.check;

@@ -23,7 +23,7 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::{ambient::Ambient, transaction::NotSent};
+use crate::ambient::Ambient;
 
 /// A deadline by two clocks, the wall clock and the boot-time clock. The wall clock may be set
 /// back, and a monotonic clock may stop while the machine is suspended; the boot-time clock does
@@ -32,8 +32,6 @@ use crate::{ambient::Ambient, transaction::NotSent};
 pub struct SendBy {
     wall: Timestamp,
     boot: Duration,
-    /// The caller's own limit is the earlier one.
-    is_callers: bool,
     clocks: Ambient,
 }
 
@@ -45,7 +43,6 @@ impl SendBy {
         Self {
             wall: now.checked_add(within).unwrap_or(now),
             boot: (clocks.boot)().saturating_add(within),
-            is_callers: false,
             clocks,
         }
     }
@@ -58,18 +55,7 @@ impl SendBy {
         Self {
             wall: self.wall.min(wall),
             boot: self.boot.min((self.clocks.boot)().saturating_add(left)),
-            is_callers: self.is_callers || wall < self.wall,
             clocks: self.clocks,
-        }
-    }
-
-    /// Returns the reason of an attempt that was not sent before the deadline.
-    #[must_use]
-    pub fn reason_when_past(&self) -> NotSent {
-        if self.is_callers {
-            NotSent::Expired
-        } else {
-            NotSent::Overloaded
         }
     }
 
@@ -173,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn caller_deadline_counts_by_both_clocks_and_names_its_reason() {
+    fn caller_deadline_counts_by_both_clocks() {
         fn at(seconds: i64) -> Timestamp {
             Timestamp::from_second(seconds).unwrap()
         }
@@ -190,11 +176,8 @@ mod tests {
         };
         let gateways = SendBy::after(Duration::from_secs(10), clocks);
         assert_eq!(gateways.and_before(at(200)).remaining().as_secs(), 10);
-        let later = gateways.and_before(at(200)).reason_when_past();
-        assert_eq!(later, NotSent::Overloaded);
         let callers = gateways.and_before(at(105));
         assert_eq!(callers.remaining().as_secs(), 5);
-        assert_eq!(callers.reason_when_past(), NotSent::Expired);
         assert!(!callers.is_past());
         // The wall clock is set back: the boot-time clock still ends it.
         SECONDS.store(105, Ordering::SeqCst);

@@ -8,26 +8,27 @@
 //! | 1 | the gateway is stopping | `Stopping` |
 //! | 2 | the account is not configured | `NoSuchAccount` |
 //! | 3 | the store failed its last verification | `StoreUnfit` |
-//! | 4 | the caller's `expire_time` has passed | `Expired` |
-//! | 5 | the queue is full, or too many callers are waiting | `Overloaded` |
-//! | 6 | too many purchases are waiting for the store | `Overloaded` |
-//! | 7 | OKEBAYAR may have sold the product in response to an inquiry | `SoldByInquiry` |
-//! | 8 | the reference code was used with other contents | `OtherContents` |
-//! | 9 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
-//! | 10 | the product costs more than the caller accepts, or an unknown price | `PriceTooHigh`, `PriceUnknown` |
-//! | 11 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
-//! | 12 | another transaction holds the inquiry | `InquiryAlreadyUsed` |
-//! | 13 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
-//! | 14 | the list of the bill is full of open payments | `BillPaymentOpen` |
+//! | 4 | the queue is full, or too many callers are waiting | `Overloaded` |
+//! | 5 | too many purchases are waiting for the store | `Overloaded` |
+//! | 6 | OKEBAYAR may have sold the product in response to an inquiry | `SoldByInquiry` |
+//! | 7 | the reference code was used with other contents | `OtherContents` |
+//! | 8 | no account has the inquiry, or several have it | `NoSuchInquiry`, `AmbiguousInquiry` |
+//! | 9 | the inquiry does not fit the request, has expired, or cannot be sent | `NotPayable` |
+//! | 10 | another transaction holds the inquiry | `InquiryAlreadyUsed` |
+//! | 11 | another payment of the bill is open, or is newer than the inquiry | `BillPaymentOpen`, `InquiryOutdated` |
+//! | 12 | the list of the bill is full of open payments | `BillPaymentOpen` |
+//! | 13 | the caller's `expire_time` has passed | `Expired` |
+//! | 14 | the product costs more than the caller accepts, or an unknown price | `PriceTooHigh`, `PriceUnknown` |
 //!
-//! [`Purchases::admit`] verifies 1 to 5 in the caller's own task, [`Purchases::claim_and_send`] 6,
-//! and [`Purchases::admit_order`] 7 to 14 right before the claim. Conditions that can change
+//! [`Purchases::admit`] verifies 1 to 4 in the caller's own task, [`Purchases::claim_and_send`] 5,
+//! and [`Purchases::admit_order`] 6 to 12 right before the claim. Conditions that can change
 //! meanwhile are verified again after the claim (`recheck.rs`).
 //!
-//! [`Purchases::claim`] verifies 3 again before each try, 8 for each record that has the reference
-//! code, and 2, 10 and the bill for a NOT_SENT record that it arms again. Each step that cannot read the
-//! store refuses with `NotClaimed`. `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they
-//! report a deadline, a race and a possible loss.
+//! [`Purchases::claim`] verifies 3 again before each try, 7 for each record that has the reference
+//! code, 2 and the bill for a NOT_SENT record that it arms again, and 13 and 14 (`guards.rs`) for an
+//! attempt that would be sent. Each step that cannot read the store refuses with `NotClaimed`.
+//! `OutOfTime`, `Overtaken` and `MayBeForgotten` are not reasons of admission: they report a deadline, a race and a
+//! possible loss.
 
 use std::sync::Arc;
 
@@ -73,9 +74,6 @@ impl Purchases {
         if self.failover.store_problem().is_some() {
             return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
         }
-        if self.is_expired(&intent) {
-            return self.replay_or(&intent, PurchaseError::Expired).await;
-        }
         let slot = Arc::clone(&self.queue).try_acquire_owned();
         let slot = match slot {
             Ok(slot) if may_wait => slot,
@@ -106,12 +104,6 @@ impl Purchases {
         })
     }
 
-    /// Returns true when the caller's `expire_time` has passed.
-    pub(super) fn is_expired(&self, intent: &Intent) -> bool {
-        let expire_at = intent.guards.expire_at;
-        expire_at.is_some_and(|expire_at| (self.ambient.now)() >= expire_at)
-    }
-
     /// Finds the order of a request, and verifies that it may be claimed. Reads the stored
     /// transaction first: a replay never reads the inquiry.
     pub(super) async fn admit_order(
@@ -132,9 +124,6 @@ impl Purchases {
                     account_number: account_number.clone(),
                     inquired: None,
                 };
-                let max_price = intent.guards.max_price;
-                self.verify_price(max_price, &intent.account, product_code)
-                    .await?;
                 return Ok(AdmittedOrder::New(Box::new(NewOrder {
                     account: intent.account.clone(),
                     order,
@@ -177,9 +166,11 @@ impl Purchases {
         let inquiries = self.find_inquiries(account, inquiry_code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order((self.ambient.now)())?.clone();
-        let (account, product) = (&picked.inquiry.account, &order.product_code);
-        self.verify_price(intent.guards.max_price, account, product)
-            .await?;
+        if !self.failover.may_have_forgotten(&key).await {
+            // Before the inquiry is bound, so that a refused call does not keep it.
+            let (account, product) = (&picked.inquiry.account, &order.product_code);
+            self.verify_guards(intent, account, product, before).await?;
+        }
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
             Err(NotPayable::Unsendable(name))?;
@@ -236,9 +227,8 @@ impl Purchases {
         Err(PurchaseError::SoldByInquiry { reference_code })
     }
 
-    /// Refuses to arm a transaction again when its account is not configured, when the product
-    /// costs more than its first call accepted, or for another bill: OKEBAYAR may have reused the
-    /// inquiry code between the look-ups of two calls.
+    /// Refuses to arm a transaction again when its account is not configured, or for another bill:
+    /// OKEBAYAR may have reused the inquiry code between the look-ups of two calls.
     pub(super) async fn verify_rearmable(
         &self,
         stored: &Transaction,
@@ -256,11 +246,6 @@ impl Purchases {
                 name: stored.account().clone(),
                 sent: self.sent_before(&stored.key()).await,
             });
-        }
-        if is_free {
-            let (account, product) = (stored.account(), &new_order.order.product_code);
-            self.verify_price(stored.max_price(), account, product)
-                .await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     store::{Claim, SendPermit, claim},
-    transaction::{Arming, AttemptToken, Change, Intent, Transaction},
+    transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
 };
 
 /// The number of tries to win the claim against concurrent calls.
@@ -70,6 +70,13 @@ impl Purchases {
                     stored.as_deref(),
                 ),
             };
+            if !arming.is_quarantined
+                && let Err(refusal) = self
+                    .verify_armable(&intent, &new_order, stored.as_deref())
+                    .await
+            {
+                return self.resolve_refusal(&intent, refusal).await;
+            }
             let Some(change) = self.arm(&intent, &new_order, stored.as_deref(), arming) else {
                 let known = stored.map(Claimed::Taken);
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
@@ -137,6 +144,22 @@ impl Purchases {
     ) -> Result<(), PurchaseError> {
         self.verify_same(stored, intent).await?;
         self.verify_rearmable(stored, new_order).await
+    }
+
+    /// Verifies the guards of an attempt that would be sent, by the account that would pay it.
+    async fn verify_armable(
+        &self,
+        intent: &Intent,
+        new_order: &NewOrder,
+        stored: Option<&Transaction>,
+    ) -> Result<(), PurchaseError> {
+        let is_taken = |stored: &Transaction| !matches!(stored.status().state, State::NotSent(_));
+        if stored.is_some_and(is_taken) {
+            return Ok(());
+        }
+        let account = stored.map_or(&new_order.account, Transaction::account);
+        let product = &new_order.order.product_code;
+        self.verify_guards(intent, account, product, stored).await
     }
 
     /// Builds the change that begins a transaction, or arms a NOT_SENT one again; `None` when the

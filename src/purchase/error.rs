@@ -90,9 +90,12 @@ pub enum PurchaseError {
     /// which may have been sent.
     #[error("{0}; the store may have lost the record of an earlier call, which may have been sent")]
     MayBeForgotten(String),
-    /// The caller's `expire_time` has passed.
+    /// The caller's `expire_time` has passed, and nothing was sent.
     #[error("this call sent nothing: its expire_time has passed")]
-    Expired(Sent),
+    Expired {
+        /// It has passed by every clock of the gateways, also by one that is behind.
+        is_everywhere: bool,
+    },
     /// The last known price exceeds what the caller accepts.
     #[error(
         "this call sent nothing: the last known price of the product is IDR {price}, above the \
@@ -187,7 +190,6 @@ impl PurchaseError {
             Self::NoSuchAccount { sent, .. }
             | Self::OtherContents { sent, .. }
             | Self::Overloaded { sent, .. }
-            | Self::Expired(sent)
             | Self::StoreUnfit(sent)
             | Self::Stopping(sent) => *sent,
             Self::NoSuchInquiry
@@ -196,6 +198,7 @@ impl PurchaseError {
             | Self::InquiryAlreadyUsed { .. }
             | Self::BillPaymentOpen { .. }
             | Self::InquiryOutdated { .. }
+            | Self::Expired { .. }
             | Self::PriceTooHigh { .. }
             | Self::PriceUnknown
             | Self::NothingSent(_) => Sent::No,
@@ -209,7 +212,7 @@ impl PurchaseError {
         }
     }
 
-    /// Returns true for a refusal over an inquiry, a bill or a price: the store may have lost the record of
+    /// Returns true for a refusal over an inquiry, a bill or a guard: the store may have lost the record of
     /// an earlier call that was sent, and with it the inquiry that this call misses.
     pub(super) fn may_follow_loss(&self) -> bool {
         match self {
@@ -219,6 +222,7 @@ impl PurchaseError {
             | Self::InquiryAlreadyUsed { .. }
             | Self::BillPaymentOpen { .. }
             | Self::InquiryOutdated { .. }
+            | Self::Expired { .. }
             | Self::PriceTooHigh { .. }
             | Self::PriceUnknown => true,
             Self::NoSuchAccount { .. }
@@ -226,7 +230,6 @@ impl PurchaseError {
             | Self::SoldByInquiry { .. }
             | Self::MayBeForgotten(_)
             | Self::Overloaded { .. }
-            | Self::Expired(_)
             | Self::Overtaken
             | Self::NothingSent(_)
             | Self::NotClaimed(_)
@@ -252,11 +255,10 @@ fn not_sent_text(why: NotSent) -> &'static str {
         NotSent::Unreachable => "no connection could be established",
         NotSent::Overloaded => "it could not be sent in time",
         NotSent::Expired => "its expire_time passed",
-        NotSent::SaleSuspected => {
-            "OKEBAYAR may have sold the product in response to an inquiry, or that could not be \
-             ruled out"
+        NotSent::ClaimLost => {
+            "the claim was abandoned: the store did not confirm it, or the purchase was no longer \
+             admissible"
         }
-        NotSent::ClaimLost => "the claim could not be confirmed in the store",
         NotSent::Quarantined => "it was quarantined, and OKEBAYAR never received it",
     }
 }

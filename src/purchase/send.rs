@@ -1,6 +1,6 @@
 //! The POST of a claimed purchase.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot},
@@ -21,8 +21,9 @@ use crate::{
     transaction::{Finding, Intent, NotSent, Source, Statement, Transaction},
 };
 
-/// The name of the bound on purchases whose outcome is not stored.
-const UNSTORED_LIMIT: &str = "purchases that wait for the store";
+/// The time by which a wait for a slot outlasts the deadline to send, so that the clock is past the
+/// `expire_time` when the attempt is given up.
+const EXPIRY_MARGIN: Duration = Duration::from_millis(5);
 
 impl Purchases {
     /// Claims, sends and stores the outcome. `reply` receives the transaction once it is claimed.
@@ -37,7 +38,8 @@ impl Purchases {
         let claimed_at = Instant::now();
         let Some(reservation) = self.unfinished.reserve() else {
             drop((slot, claiming));
-            let limit = UNSTORED_LIMIT;
+            // The room is a multiple of the queue.
+            let limit = "limits.queue";
             let refusal = |sent| PurchaseError::Overloaded { limit, sent };
             let refused = self.replay_or(&intent, refusal).await;
             let _ = reply.send(refused);
@@ -45,6 +47,10 @@ impl Purchases {
         };
         // Measured from before the claim, so that no status check is due before the POST ends.
         let send_by = SendBy::after(self.settings.send_within, self.ambient);
+        let send_by = match intent.guards.expire_at {
+            Some(expire_at) => send_by.and_before(expire_at),
+            None => send_by,
+        };
         let claimed = self.claim(intent).instrument(info_span!("claim")).await;
         drop(claiming);
         match claimed {
@@ -81,12 +87,8 @@ impl Purchases {
     ) -> (Arc<Transaction>, Statement) {
         let claimed = Arc::clone(permit.transaction());
         let queue_ends = claimed_at + self.settings.queue_timeout;
-        let send_by = match claimed.expire_at() {
-            Some(expire_at) => send_by.and_before(expire_at),
-            None => send_by,
-        };
-        let queue_ends = queue_ends.min(Instant::now() + send_by.remaining());
-        let slot = self.sending_slot(&claimed, queue_ends, send_by).await;
+        let queue_ends = queue_ends.min(Instant::now() + send_by.remaining() + EXPIRY_MARGIN);
+        let slot = self.sending_slot(&claimed, queue_ends).await;
         let upstream = self.upstreams.get(claimed.account());
         let (_slot, upstream) = match (slot, upstream) {
             (Ok(slot), Some(upstream)) => (slot, upstream),
@@ -120,26 +122,19 @@ impl Purchases {
         &self,
         claimed: &Transaction,
         queue_ends: Instant,
-        send_by: SendBy,
     ) -> Result<SemaphorePermit<'_>, NotSent> {
         if let Some(slot) = self.slots.try_acquire() {
             return Ok(slot);
         }
         let slot = self.slots.acquire_before(queue_ends).await;
-        let slot = slot.ok_or_else(|| {
-            if send_by.is_past() {
-                send_by.reason_when_past()
-            } else {
-                NotSent::Overloaded
-            }
-        })?;
+        let slot = slot.ok_or(NotSent::Overloaded)?;
         let sold = self
             .sales
             .open_sale_of(claimed.contents(), &claimed.key())
             .await;
         match sold {
             Ok(None) => Ok(slot),
-            Ok(Some(_)) | Err(_) => Err(NotSent::SaleSuspected),
+            Ok(Some(_)) | Err(_) => Err(NotSent::ClaimLost),
         }
     }
 }

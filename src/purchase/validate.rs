@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::{
+    bill::full_bill,
     error::{PurchaseError, Sent},
     order::meant,
     purchases::Purchases,
 };
 use crate::{
-    inquiries::binding::{self, BindingNote},
+    inquiries::binding::BindingNote,
     transaction::{Contents, InquiryCode, Intent, NotPayable, State, Transaction},
 };
 
 impl Purchases {
     /// Verifies every condition of [`Purchases::purchase`] that can be verified without storing
     /// anything. Returns the transaction that a purchase would return; `None` when it would begin
-    /// one, or arm one again.
+    /// one, or arm one again. A purchase that would be quarantined is valid: it begins a transaction.
     ///
     /// # Errors
     /// The error with which a purchase would be refused now.
@@ -78,11 +79,7 @@ impl Purchases {
         if self.failover.store_problem().is_some() {
             return Err(PurchaseError::StoreUnfit(sent));
         }
-        if self.is_expired(&intent) {
-            return Err(PurchaseError::Expired(sent));
-        }
-        if self.queue.available_permits() == 0 {
-            let limit = "limits.queue";
+        if let Some(limit) = self.exhausted_limit() {
             return Err(PurchaseError::Overloaded { limit, sent });
         }
         let sold = self
@@ -98,14 +95,8 @@ impl Purchases {
                 inquiry_code: None,
                 ..
             } => {
-                for max_price in [
-                    intent.guards.max_price,
-                    before.and_then(Transaction::max_price),
-                ] {
-                    self.verify_price(max_price, &intent.account, product_code)
-                        .await?;
-                }
-                Ok(())
+                self.verify_guards(&intent, &intent.account, product_code, before)
+                    .await
             }
             Contents::PurchasePrepaid {
                 inquiry_code: Some(code),
@@ -131,29 +122,32 @@ impl Purchases {
         let inquiries = self.find_inquiries(account, code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order((self.ambient.now)())?;
-        for max_price in [
-            intent.guards.max_price,
-            before.and_then(Transaction::max_price),
-        ] {
-            self.verify_price(max_price, &picked.inquiry.account, &order.product_code)
-                .await?;
-        }
+        self.verify_guards(intent, &picked.inquiry.account, &order.product_code, before)
+            .await?;
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(order)) {
             Err(NotPayable::Unsendable(name))?;
         }
-        let holder = binding::load_holder(&*self.store, &BindingNote::of(picked)).await;
-        if let Some(holder) = holder.map_err(not_claimed)?
-            && holder != intent.key()
-            && !self
-                .inquiries
-                .has_paid_nothing(&holder)
-                .await
-                .map_err(not_claimed)?
-        {
+        let note = BindingNote::of(picked);
+        let holder = self.inquiries.other_holder(&note, &intent.key()).await;
+        if let Some(holder) = holder.map_err(not_claimed)? {
             return Err(self.already_used(Some(holder)).await.map_err(not_claimed)?);
         }
+        let room = self.inquiries.room_under_bill(order, &intent.key()).await;
+        room.map_err(not_claimed)?
+            .map_err(|full| full_bill(&full))?;
         let verified = self.verify_bill(order, intent).await;
         verified.map_err(not_claimed)?
+    }
+
+    /// Returns the name of a limit that a purchase would exceed now; `None` if there is room.
+    fn exhausted_limit(&self) -> Option<&'static str> {
+        if self.queue.available_permits() == 0 || self.unfinished.reserve().is_none() {
+            Some("limits.queue")
+        } else if self.ledger.admit_waiter().is_none() {
+            Some("limits.waiters")
+        } else {
+            None
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     store::{Claim, StoreError, claim},
     transaction::{
         Arming, AttemptToken, BillGuards, Contents, Guards, Intent, Labels, Order, ReferenceCode,
-        Transaction,
+        Transaction, reference_to_send,
     },
 };
 
@@ -46,6 +46,8 @@ impl Sales {
             trace: None,
         };
         let upstream = self.upstreams.get(&made.account);
+        let omits_hyphens = upstream.is_some_and(|upstream| upstream.client.omits_hyphens());
+        let sent_as = &reference_to_send(&made.reference_code, omits_hyphens);
         let mut epoch = self.failover.epoch().await?;
         let mut stored: Option<Arc<Transaction>> = None;
         for _ in 0..CLAIM_TRIES_MAX {
@@ -54,11 +56,13 @@ impl Sales {
                 at: (self.ambient.now)(),
                 is_quarantined: false,
                 expire_at: None,
-                omits_hyphens: upstream.is_some_and(|upstream| upstream.client.omits_hyphens()),
+                omits_hyphens,
             };
             let (rules, schedule) = (self.rules, &self.schedule);
             let change = match &stored {
                 None => Transaction::begin(intent.clone(), order.clone(), arming, rules, schedule),
+                // Its checks would name another form than the inquiry did.
+                Some(stored) if stored.sent_reference_code() != *sent_as => return Ok(None),
                 Some(stored) => match stored.arm_again(order.clone(), arming, schedule) {
                     Ok(change) => change,
                     Err(_) => return Ok(None),

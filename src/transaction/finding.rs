@@ -133,12 +133,12 @@ pub enum NotSent {
     /// The gateway abandoned the attempt before the POST: no sending slot in time, or its own
     /// deadline to send passed.
     Overloaded,
-    /// The caller's `expire_time` passed before the POST.
+    /// The caller's `expire_time` passed before the POST. Never stored, so that an earlier release
+    /// can read the record: it is [`Self::Overloaded`] after the `expire_time` of the attempt.
+    #[serde(skip)]
     Expired,
-    /// OKEBAYAR may have sold the product in response to an inquiry while the attempt was queued,
-    /// or that could not be ruled out. An earlier release stores [`Self::Overloaded`] instead.
-    SaleSuspected,
-    /// The claim could not be confirmed in the store, so it was abandoned.
+    /// The claim was abandoned: the store did not confirm it, or a condition of the purchase no
+    /// longer held after it.
     ClaimLost,
     /// The attempt was quarantined, and OKEBAYAR reports that it never received the reference code.
     #[serde(rename = "held_back")]

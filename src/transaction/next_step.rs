@@ -103,11 +103,9 @@ impl NotSent {
     /// Returns the next step after an attempt that sent nothing.
     fn next_step(self) -> NextStep {
         match self {
-            Self::Unreachable
-            | Self::Overloaded
-            | Self::ClaimLost
-            | Self::Quarantined
-            | Self::SaleSuspected => NextStep::RetrySameReference,
+            Self::Unreachable | Self::Overloaded | Self::ClaimLost | Self::Quarantined => {
+                NextStep::RetrySameReference
+            }
             Self::Expired => NextStep::BuyAgain,
         }
     }

@@ -16,6 +16,16 @@ impl LatestAttempt {
         self.number == 1 || at >= self.armed_at
     }
 
+    /// Returns the reason of an attempt that was not sent in time, as a caller distinguishes it: by
+    /// then the caller's own limit had passed, or only the gateway's.
+    fn given_expiry(self, why: NotSent, seen_at: Timestamp) -> NotSent {
+        let is_expired = self.expire_at.is_some_and(|expire_at| seen_at >= expire_at);
+        match why {
+            NotSent::Overloaded if is_expired => NotSent::Expired,
+            why => why,
+        }
+    }
+
     /// Returns the attempt as not quarantined once a gateway has reported a POST with an unknown
     /// outcome under its reference code: "never received" must not free the reference code then.
     pub(super) fn given(self, evidence: &EvidenceSet) -> Self {
@@ -114,7 +124,7 @@ pub(super) fn unsent(
         Finding::NotSent {
             attempt: number,
             why,
-        } => (number == attempt.number).then_some(why),
+        } => (number == attempt.number).then(|| attempt.given_expiry(why, seen.first)),
         Finding::NotReceived if attempt.is_quarantined => {
             was_never_received(seen, attempt, rules).then_some(NotSent::Quarantined)
         }

@@ -273,6 +273,7 @@ impl Transaction {
             number: self.attempt.number,
             armed_at: self.attempt.armed_at,
             is_quarantined: self.is_quarantined(),
+            expire_at: self.attempt.expire_at,
         }
     }
 

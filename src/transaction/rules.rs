@@ -40,4 +40,6 @@ pub struct LatestAttempt {
     /// The attempt is quarantined, so it was not sent. An earlier one may have been sent, of
     /// which nothing is known.
     pub is_quarantined: bool,
+    /// The time after which the caller wants nothing to be sent, if it stated one.
+    pub expire_at: Option<Timestamp>,
 }

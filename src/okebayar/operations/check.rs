@@ -8,7 +8,7 @@ use crate::{
         subject::Subject,
         verdict::{self, Ignored, ReferenceStatus},
     },
-    transaction::{InquiriesMade, ReferenceCode, Statement, Transaction},
+    transaction::{InquiriesMade, Statement, Transaction},
 };
 
 impl Client {
@@ -49,16 +49,16 @@ impl Client {
         }
     }
 
-    /// Checks the status of a reference code that the store does not know.
+    /// Checks the status of a reference code that the store does not know, in exactly this form.
     ///
     /// # Errors
     /// [`AnswerError`] when there is no answer, or it is about something else.
     pub async fn check_unknown(
         &self,
-        reference_code: &ReferenceCode,
+        reference_code: &str,
     ) -> Result<ReferenceStatus, AnswerError> {
-        let body = requests::check_unknown(&self.account, reference_code.as_str());
+        let body = requests::check_unknown(&self.account, reference_code);
         let answer = self.ask(body).await?;
-        Ok(verdict::of_unknown(&answer, reference_code.as_str())?)
+        Ok(verdict::of_unknown(&answer, reference_code)?)
     }
 }

@@ -41,7 +41,7 @@ impl Client {
             }
             Err(AnswerError::NoAnswer(error)) => (
                 Source::Gateway,
-                unsent_or_unknown(&error, &wanted, send_by.reason_when_past()),
+                unsent_or_unknown(&error, &wanted),
                 error.to_string(),
             ),
             Err(AnswerError::HttpStatus(status)) => (
@@ -63,7 +63,7 @@ impl Client {
 }
 
 /// Derives the finding of a transport error: NOT_SENT only where that is provable.
-fn unsent_or_unknown(error: &TransportError, wanted: &Transaction, too_late: NotSent) -> Finding {
+fn unsent_or_unknown(error: &TransportError, wanted: &Transaction) -> Finding {
     match error {
         TransportError::NotSent(_) => Finding::NotSent {
             attempt: wanted.attempt(),
@@ -71,7 +71,7 @@ fn unsent_or_unknown(error: &TransportError, wanted: &Transaction, too_late: Not
         },
         TransportError::TooLate => Finding::NotSent {
             attempt: wanted.attempt(),
-            why: too_late,
+            why: NotSent::Overloaded,
         },
         TransportError::TimedOut => Finding::Unknown(UnknownCause::TimedOut),
         TransportError::Broken(_) => Finding::Unknown(UnknownCause::Broken),

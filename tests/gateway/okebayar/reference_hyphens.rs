@@ -2,10 +2,13 @@
 //! form of its first attempt whatever the configuration says later: OKEBAYAR may take another form
 //! for another purchase.
 
-use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, TransactionState, WaitUntil};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, PurchasePrepaidRequest, Transaction, TransactionState, WaitUntil,
+};
 use tonic::Code;
 
 use crate::support::{
+    failover::assert_quarantined,
     on_both_stores,
     process::PATIENCE,
     world::{
@@ -66,19 +69,19 @@ async fn open_transaction_keeps_its_form_over_a_change_of_configuration(kind: St
     for (before, after) in [("keep", "omit"), ("omit", "keep")] {
         let mut world = World::new(kind).await;
         world.set(SETTING, before).check_rarely();
-        let gateway = world.start_gateway().await;
+        let mut gateway = world.start_gateway().await;
         let code = reference();
         let mut client = gateway.client().await;
         let open = buy(&mut client, &code, CALLBACK_LOST).await;
         assert_eq!(open.state(), TransactionState::Pending);
-        drop(gateway);
+        gateway.process.kill().await;
         world.set(SETTING, after);
         world.set("checks.pending_first", "50ms");
         let gateway = world.start_gateway().await;
         let mut client = gateway.client().await;
         let settled = async {
             loop {
-                let request = okebayar_gateway::grpc::v1::CheckTransactionRequest {
+                let request = CheckTransactionRequest {
                     reference_code: code.clone(),
                     ..Default::default()
                 };
@@ -104,12 +107,12 @@ async fn open_transaction_keeps_its_form_over_a_change_of_configuration(kind: St
 async fn armed_again_transaction_keeps_its_form(kind: StoreKind) {
     let mut world = World::without_sandbox(kind).await;
     world.set(SETTING, "keep");
-    let gateway = world.start_gateway().await;
+    let mut gateway = world.start_gateway().await;
     let code = reference();
     let mut client = gateway.client().await;
     let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
     assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
-    drop(gateway);
+    gateway.process.kill().await;
     world.start_sandbox().await;
     world.set(SETTING, "omit");
     let gateway = world.start_gateway().await;
@@ -126,3 +129,40 @@ on_both_stores!(
     open_transaction_keeps_its_form_over_a_change_of_configuration,
     armed_again_transaction_keeps_its_form,
 );
+
+/// After a loss of the record nothing tells in which form the purchase was sent.
+#[tokio::test]
+async fn denial_of_one_form_does_not_release_quarantined_purchase_of_the_other() {
+    for (before, after) in [("keep", "omit"), ("omit", "keep")] {
+        let mut world = World::new(StoreKind::Redis).await;
+        world
+            .set(SETTING, before)
+            .set("accounts.main.not_received_codes", "400")
+            .set("limits.queue_timeout", "500ms")
+            .set("store.timeout", "2s");
+        let mut gateway = world.start_gateway().await;
+        let (paid, unknown) = (reference(), reference());
+        let mut client = gateway.client().await;
+        assert_succeeded(&buy(&mut client, &paid, PLAIN).await);
+        gateway.process.kill().await;
+        world.set(SETTING, after);
+        let gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        world.flush_redis().await;
+        for code in [&paid, &unknown] {
+            assert_quarantined(&buy(&mut client, code, PLAIN).await);
+        }
+        let is_unsent = |one: &Transaction| one.state() == TransactionState::NotSent;
+        gateway.until(&unknown, is_unsent).await;
+        // The other one is checked as often, in both forms, and stays quarantined.
+        let checks = world.ledger(&unknown).await.checks;
+        let at_least = format!("checks={}", checks + 2);
+        for form in [paid.clone(), bare(&paid)] {
+            world.ledger_when(&form, &at_least).await;
+        }
+        let held = buy(&mut client, &paid, PLAIN).await;
+        assert_eq!(held.state(), TransactionState::Confirming, "{before}");
+        let (given, bare) = (world.ledger(&paid).await, world.ledger(&bare(&paid)).await);
+        assert_eq!(given.received + bare.received, 1, "{before}");
+    }
+}

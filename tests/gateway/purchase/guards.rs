@@ -18,11 +18,12 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     bench::{bench, buy as buy_at, intent},
-    failover::assert_quarantined,
+    failover::{assert_quarantined, buy_until_sent},
     on_both_stores,
     world::{
         Client, PLAIN, PRODUCT_PRICE, SLOW, StoreKind, WATER, World, assert_refused,
-        assert_succeeded, bought, buy, get, order, payment, reference, rupiah, start_purchase,
+        assert_succeeded, bought, buy, get, minted, order, payment, reference, rupiah,
+        start_purchase,
     },
 };
 
@@ -135,9 +136,17 @@ async fn request_that_expires_in_queue_is_not_sent(kind: StoreKind) {
     assert_succeeded(&bought(first.await.unwrap().unwrap().into_inner()));
     assert_eq!(world.ledger(&queued).await.received, 0);
 
-    // Arming it again takes the new call's expire_time, or none.
-    let again = bought(call(&mut client, order(&queued, PLAIN)).await.unwrap());
-    assert_eq!(again.expire_time, None);
+    // Its caller may have bought under another code: a call that only repeats sends nothing.
+    for request in [order(&queued, PLAIN), expiring(&queued, -MINUTE)] {
+        let refused = call(&mut client, request).await;
+        assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
+    }
+    assert_eq!(world.ledger(&queued).await.received, 0);
+    // A call with a later expire_time arms it again, and replaces that of the first call.
+    let later = expiring(&queued, MINUTE);
+    let expire_time = later.expire_time;
+    let again = bought(call(&mut client, later).await.unwrap());
+    assert_eq!(again.expire_time, expire_time);
     assert_eq!(world.ledger(&queued).await.received, 1);
 }
 
@@ -216,6 +225,55 @@ async fn last_price_above_max_price_is_refused(kind: StoreKind) {
     assert_succeeded(&bought(call(&mut client, account).await.unwrap()));
 }
 
+/// A clock of another gateway may be behind: until it is past the `expire_time` as well, that gateway
+/// may send a call in flight, so its caller must not buy under another code.
+#[tokio::test]
+async fn expired_request_is_repeated_until_every_clock_is_past_it() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.set("store.clock_skew", "30s");
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = reference();
+    for (span, step) in [
+        (SignedDuration::from_secs(-5), "RETRY_SAME_REFERENCE"),
+        (-MINUTE, "BUY_AGAIN"),
+    ] {
+        let refused = call(&mut client, expiring(&code, span)).await;
+        let refused = assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
+        assert_eq!(metadata(&refused, "next_step"), step);
+    }
+    assert_unknown(&mut client, &code).await;
+}
+
+/// A NOT_SENT transaction is paid by its own account, so its price counts, whatever account the
+/// repeated call would get.
+#[tokio::test]
+async fn armed_again_transaction_is_priced_by_its_own_account() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    let second = world.add_account("second").await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let at_second = |code: &str| PurchasePrepaidRequest {
+        account: "second".into(),
+        ..order(code, PLAIN)
+    };
+    let taught = call(&mut client, at_second(&reference())).await;
+    assert_succeeded(&bought(taught.unwrap()));
+    drop(second);
+    let code = reference();
+    let refused = call(&mut client, at_second(&code)).await;
+    assert_refused(refused, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    // The price of the default account is unknown, that of the second one is not.
+    for validate_only in [true, false] {
+        let request = PurchasePrepaidRequest {
+            validate_only,
+            ..priced(&code, PRODUCT_PRICE - 1)
+        };
+        let refused = call(&mut client, request).await;
+        assert_refused(refused, Code::FailedPrecondition, "PRICE_TOO_HIGH", "no");
+    }
+}
+
 #[tokio::test]
 async fn strict_account_refuses_max_price_while_price_is_unknown() {
     let mut world = World::new(StoreKind::Embedded).await;
@@ -252,7 +310,7 @@ async fn armed_again_transaction_keeps_max_price_of_first_call(kind: StoreKind) 
     assert_eq!(stored.max_price, rupiah(PRODUCT_PRICE - 1));
 }
 
-/// Returns a bench whose store holds a price from this many minutes ago.
+/// Buys on a bench whose store holds a price from this many minutes ago, or ahead.
 async fn price_known_since(minutes: i64) -> Result<(), PurchaseError> {
     let bench = bench(&[], &[]).await;
     let ago = from_now(SignedDuration::from_mins(-minutes)).unwrap();
@@ -266,7 +324,7 @@ async fn price_known_since(minutes: i64) -> Result<(), PurchaseError> {
     let stored = bench
         .store
         .inner
-        .put_note("price:main:PULSA10", None, &note, expiry);
+        .put_note("price:main:pulsa10", None, &note, expiry);
     stored.await.unwrap();
     let guards = Guards {
         max_price: Amount::parse("10499").ok(),
@@ -285,6 +343,13 @@ async fn price_older_than_a_day_counts_as_unknown() {
         "{refused}"
     );
     price_known_since(24 * 60 + 1).await.unwrap();
+    // A clock that is far ahead must not pin a price.
+    let refused = price_known_since(-1).await.unwrap_err();
+    assert!(
+        matches!(refused, PurchaseError::PriceTooHigh { .. }),
+        "{refused}"
+    );
+    price_known_since(-60).await.unwrap();
 }
 
 async fn labels_are_returned_and_never_compared_or_sent(kind: StoreKind) {
@@ -463,7 +528,7 @@ async fn stored_intent_is_returned_before_okebayar_answers(kind: StoreKind) {
 }
 
 #[tokio::test]
-async fn expired_request_never_advises_second_purchase_after_loss() {
+async fn guards_do_not_refuse_a_request_that_store_may_have_lost() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let gateway = world.start_gateway().await;
@@ -474,10 +539,15 @@ async fn expired_request_never_advises_second_purchase_after_loss() {
     // The first purchase after the loss detects it.
     assert_quarantined(&buy(&mut client, &reference(), PLAIN).await);
 
-    // The caller lost the answer, and its purchase has expired since.
-    let refused = call(&mut client, expiring(&code, -MINUTE)).await;
-    let refused = assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "maybe");
-    assert_eq!(metadata(&refused, "next_step"), "RETRY_SAME_REFERENCE");
+    // The caller lost the answer; its purchase has expired, and costs more, since.
+    buy_until_sent(&world, &mut client, || minted(0)).await;
+    let repeated = PurchasePrepaidRequest {
+        max_price: rupiah(1),
+        ..expiring(&code, -MINUTE)
+    };
+    let found = bought(call(&mut client, repeated).await.unwrap());
+    assert_quarantined(&found);
+    assert_eq!(found.next_step(), NextStep::Wait);
     assert_eq!(world.ledger(&code).await.received, 1);
 }
 

@@ -489,7 +489,7 @@ async fn queued_purchase_is_not_sent_after_sale() {
         tokio::join!(buying, claimed).0
     };
     let (_, bought) = tokio::join!(inquiring, buying);
-    assert_refused(bought, Code::Unavailable, "SALE_SUSPECTED", "no");
+    assert_refused(bought, Code::Unavailable, "CLAIM_ABANDONED", "no");
     let mut client = gateway.client().await;
     assert_buys_nothing(&mut client, &waiting, PLAIN, &sold).await;
 }

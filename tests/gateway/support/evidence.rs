@@ -19,11 +19,13 @@ pub const ABOUT: LatestAttempt = LatestAttempt {
     number: ATTEMPT,
     armed_at: Timestamp::constant(1_800_000_000, 0),
     is_quarantined: false,
+    expire_at: None,
 };
 
 /// The same attempt, quarantined.
 pub const QUARANTINED: LatestAttempt = LatestAttempt {
     is_quarantined: true,
+    expire_at: None,
     ..ABOUT
 };
 

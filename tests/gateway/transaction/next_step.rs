@@ -83,7 +83,6 @@ fn table() -> Vec<(State, NextStep, bool, bool)> {
         failed(FailureReason::AlreadyPaid, NextStep::DoNotBuyAgain),
         unsent(NotSent::Unreachable, NextStep::RetrySameReference),
         unsent(NotSent::Overloaded, NextStep::RetrySameReference),
-        unsent(NotSent::SaleSuspected, NextStep::RetrySameReference),
         unsent(NotSent::ClaimLost, NextStep::RetrySameReference),
         unsent(NotSent::Quarantined, NextStep::RetrySameReference),
         unsent(NotSent::Expired, NextStep::BuyAgain),
@@ -142,9 +141,8 @@ fn table_has_every_failure_reason_and_every_reason_of_not_sent() {
         NotSent::Unreachable
         | NotSent::Overloaded
         | NotSent::Expired
-        | NotSent::SaleSuspected
         | NotSent::ClaimLost
-        | NotSent::Quarantined => 6,
+        | NotSent::Quarantined => 5,
     };
     let table = table();
     let states = table.iter().map(|(state, ..)| state);
