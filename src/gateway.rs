@@ -14,7 +14,7 @@ use crate::{
     failover::{FailoverGuard, GuardSettings},
     inquiries::InquiryRecords,
     ledger::{
-        Ledger, LedgerLimits,
+        Ledger, LedgerLimits, WatchTimes,
         hub::{Hub, Pace},
     },
     purchase::{ClaimsInFlight, PurchaseSettings, Purchases, Unfinished},
@@ -110,6 +110,10 @@ impl SharedParts {
         ));
         let ledger_limits = LedgerLimits {
             watchers: limits.watchers,
+            watch_times: WatchTimes {
+                heartbeat: limits.watch_heartbeat,
+                age: limits.watch_age,
+            },
             waiters: limits.waiters,
             pace: Pace {
                 disconnected: settings.poll_interval,

@@ -26,12 +26,16 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// The interval of HTTP/2 keep-alive pings on an idle connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Serves gRPC until `stopping`.
+/// Serves gRPC until `stopping`. A connection of `connection_age` gets a GOAWAY: the caller opens
+/// another one, perhaps to a new replica, and the calls and watches in flight run to their end on
+/// this one. There is no time after which it is closed regardless: that would abort them without a
+/// GOAWAY.
 pub(super) async fn serve_grpc(
     listener: TcpListener,
     services: GrpcServices,
     health: HealthServer<impl Health>,
     metrics: Metrics,
+    connection_age: Duration,
     stopping: CancellationToken,
 ) -> Result<()> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -53,6 +57,7 @@ pub(super) async fn serve_grpc(
         // Without HTTP/1, a peer that sends nothing delays the shutdown (hyper 4170).
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .max_connection_age(connection_age)
         .add_service(health)
         .add_service(reflection)
         .add_service(transactions)

@@ -105,6 +105,7 @@ impl App {
             services,
             health,
             metrics,
+            settings.limits.connection_age,
             stopping.clone(),
         ));
         let (readiness_sender, readiness) = watch::channel(Readiness::READY);

@@ -176,10 +176,11 @@ async fn buy(address: &str, reference_code: &str) -> Result<()> {
     };
     let mut updates = client.watch_transaction(request).await?.into_inner();
     while let Some(update) = updates.message().await? {
-        latest = update
-            .transaction
-            .context("an update holds no transaction")?;
-        show(&latest);
+        // A heartbeat has none.
+        if let Some(transaction) = update.transaction {
+            show(&transaction);
+            latest = transaction;
+        }
     }
     if latest.state() != v1::TransactionState::Succeeded || !latest.terminal {
         bail!(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use jiff::SignedDuration;
+
+use super::{reader::Reader, streams::StreamTimes};
 
 /// The limits on concurrency and on waiting.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +21,19 @@ pub struct Limits {
     pub checking_max: usize,
     /// The maximum number of open watches, of one transaction or of all.
     pub watchers: usize,
+    /// The time without a message after which a watch sends a heartbeat.
+    pub watch_heartbeat: Duration,
+    /// The mean age at which a watch ends.
+    pub watch_age: Duration,
+    /// The age at which a connection accepts no further calls.
+    pub connection_age: Duration,
     /// The maximum number of calls that wait for an outcome.
     pub waiters: usize,
 }
 
 /// Reads the limits.
-pub(super) fn read_limits(reader: &mut Reader) -> Option<Limits> {
+pub(super) fn read_limits(reader: &mut Reader, times: StreamTimes) -> Option<Limits> {
+    let span = |time: Option<SignedDuration>| time.map(SignedDuration::unsigned_abs);
     let sending = reader.count("limits.sending", "64");
     let queue = reader.count("limits.queue", "1024");
     let queue_timeout = reader.span("limits.queue_timeout", "10s");
@@ -39,6 +48,9 @@ pub(super) fn read_limits(reader: &mut Reader) -> Option<Limits> {
         checking: checking?,
         checking_max: checking_max?,
         watchers: watchers?,
+        watch_heartbeat: span(times.watch_heartbeat)?,
+        watch_age: span(times.watch_age)?,
+        connection_age: span(times.connection_age)?,
         waiters: waiters?,
     })
 }

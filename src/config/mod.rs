@@ -21,6 +21,7 @@ mod settings;
 mod short_times;
 mod shutdown;
 mod store;
+mod streams;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,7 @@ use super::{
     short_times::{self, Times},
     shutdown::read_drain,
     store::read_store,
+    streams::StreamTimes,
 };
 use crate::{
     callbacks::CallbackSettings,
@@ -188,7 +189,12 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let store_timeout = reader.span("store.timeout", "3s");
     let store = read_store(reader, store_timeout);
     let guard = read_guard(reader);
-    let limits = read_limits(reader);
+    let streams = StreamTimes::read(reader);
+    streams.verify(
+        reader,
+        store.as_ref().and_then(StoreSettings::event_retention),
+    );
+    let limits = read_limits(reader, streams);
     let accounts = read_accounts(reader);
     verify_user_ids(reader, &accounts);
     verify_former_names(reader, &accounts);
@@ -211,6 +217,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         doubtful_gap: rules.map(|rules| rules.doubtful_gap),
         clock_skew: guard.map(|guard| guard.clock_skew),
         failover_guard: guard.map(|guard| guard.lasts),
+        streams,
     };
     times.verify(reader, allow_short_times == Some(true));
     let poll_interval = reader.span("checks.poll_interval", "1s");

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use super::{fault::Fault, reader::Reader};
+use super::{fault::Fault, reader::Reader, streams::StreamTimes};
 
 /// The key of the opt-in. It is in no section, so that the `settings` of the chart cannot set it.
 const OPT_IN: &str = "allow_short_times";
@@ -14,6 +14,7 @@ pub(super) struct Times {
     pub(super) doubtful_gap: Option<SignedDuration>,
     pub(super) clock_skew: Option<SignedDuration>,
     pub(super) failover_guard: Option<SignedDuration>,
+    pub(super) streams: StreamTimes,
 }
 
 /// The minimum of a time, and the consequence of a shorter one.
@@ -48,6 +49,24 @@ const FAILOVER_GUARD: Floor = Floor {
     least: SignedDuration::from_hours(1),
     why: "callers that retry a lost purchase later would buy it again",
 };
+/// Ten thousand watches then send ten thousand heartbeats in a second, besides all changes.
+const WATCH_HEARTBEAT: Floor = Floor {
+    key: "limits.watch_heartbeat",
+    least: SignedDuration::from_secs(1),
+    why: "many watchers would be sent little else than heartbeats",
+};
+/// A watch that begins again reads the store.
+const WATCH_AGE: Floor = Floor {
+    key: "limits.watch_age",
+    least: SignedDuration::from_mins(1),
+    why: "many watchers would read the store again all the time",
+};
+/// Each new connection costs a handshake.
+const CONNECTION_AGE: Floor = Floor {
+    key: "limits.connection_age",
+    least: SignedDuration::from_mins(1),
+    why: "callers would connect again all the time",
+};
 
 impl Times {
     /// Records a fault for each time that is too short, unless short times are allowed.
@@ -61,6 +80,9 @@ impl Times {
             (DOUBTFUL_GAP, self.doubtful_gap),
             (CLOCK_SKEW, self.clock_skew),
             (FAILOVER_GUARD, guard),
+            (WATCH_HEARTBEAT, self.streams.watch_heartbeat),
+            (WATCH_AGE, self.streams.watch_age),
+            (CONNECTION_AGE, self.streams.connection_age),
         ] {
             let Floor { key, least, why } = floor;
             if let Some(time) = time.filter(|time| *time < least) {

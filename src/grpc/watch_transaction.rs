@@ -27,10 +27,12 @@ pub(super) async fn handle(
     request: Request<v1::WatchTransactionRequest>,
 ) -> RpcResult<WatchTransactionStream> {
     let caller_deadline = deadline::of(request.metadata());
-    let (named, after) = parse(&request.into_inner())?;
+    let request = request.into_inner();
+    let (named, after) = parse(&request)?;
     let watching = async {
         let key = named.key.clone();
-        match context.gateway.ledger.watch(named, after).await {
+        let ledger = &context.gateway.ledger;
+        match ledger.watch(named, after, request.until_terminal).await {
             Ok(watch) => Ok(watch),
             Err(WatchError::NotFound) => {
                 Err(transaction_lookup::not_found_for(context, &key).await)
@@ -62,11 +64,11 @@ fn stream_of(watch: Watch) -> WatchTransactionStream {
         let mut watch = watch?;
         match watch.next().await {
             Ok(Some(next)) => {
-                let transaction = transaction_message::build(&next);
+                let transaction = next.transaction.as_deref();
                 let response = v1::WatchTransactionResponse {
-                    revision: transaction.revision,
-                    transaction: Some(transaction),
-                    stream_expired: false,
+                    transaction: transaction.map(transaction_message::build),
+                    revision: next.revision.try_into().unwrap_or(i64::MAX),
+                    stream_expired: next.expired,
                 };
                 Some((Ok(response), Some(watch)))
             }

@@ -14,7 +14,11 @@ use super::{
     violations::Violations,
     watch_errors,
 };
-use crate::{ledger::WatchAll, store::Cursor, transaction::AccountName};
+use crate::{
+    ledger::{WatchAll, WatchFilter},
+    store::Cursor,
+    transaction::Labels,
+};
 
 /// The messages of one watch.
 pub(super) type WatchTransactionsStream =
@@ -26,9 +30,9 @@ pub(super) async fn handle(
     request: Request<v1::WatchTransactionsRequest>,
 ) -> RpcResult<WatchTransactionsStream> {
     let caller_deadline = deadline::of(request.metadata());
-    let (accounts, cursor) = parse(context, &request.into_inner())?;
+    let (filter, cursor) = parse(context, request.into_inner())?;
     let watching = async {
-        let watch = context.gateway.ledger.watch_all(accounts, cursor).await;
+        let watch = context.gateway.ledger.watch_all(filter, cursor).await;
         watch.map_err(|error| watch_errors::of_all(&error))
     };
     let watch = deadline::enforce(caller_deadline, watching).await?;
@@ -37,15 +41,15 @@ pub(super) async fn handle(
 
 fn parse(
     context: &RpcContext,
-    request: &v1::WatchTransactionsRequest,
-) -> Result<(Vec<AccountName>, Option<Cursor>), Status> {
+    request: v1::WatchTransactionsRequest,
+) -> Result<(WatchFilter, Option<Cursor>), Status> {
     let mut violations = Violations::default();
     let accounts = account_field::configured_list(context, &request.accounts, &mut violations);
     let cursor = violations.optional("cursor", &request.cursor, Cursor::decode);
-    if violations.is_empty() {
-        Ok((accounts, cursor))
-    } else {
-        Err(violations.into_status())
+    let labels = violations.required("labels", Labels::parse(request.labels));
+    match labels {
+        Some(labels) if violations.is_empty() => Ok((WatchFilter { accounts, labels }, cursor)),
+        _ => Err(violations.into_status()),
     }
 }
 
@@ -56,14 +60,15 @@ fn stream_of(watch: WatchAll, messages: MessageCache) -> WatchTransactionsStream
     Box::pin(stream::unfold(state, |state| async {
         let (mut watch, messages) = state?;
         match watch.next().await {
-            Ok(next) => {
+            Ok(Some(next)) => {
                 let response = v1::WatchTransactionsResponse {
                     transaction: next.transaction.map(|changed| messages.message(&changed)),
                     cursor: next.cursor,
-                    stream_expired: false,
+                    stream_expired: next.expired,
                 };
                 Some((Ok(response), Some((watch, messages))))
             }
+            Ok(None) => None,
             Err(error) => Some((Err(watch_errors::of_all(&error)), None)),
         }
     }))

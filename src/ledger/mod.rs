@@ -11,11 +11,13 @@ mod records;
 mod wait;
 mod watch;
 mod watch_all;
+mod watch_timer;
 
 pub use hub::Subscription;
 pub use list::{ListQuery, Page};
 pub use reader_limits::Waiter;
 pub use records::{Ledger, LedgerLimits};
 pub use wait::{Wait, WaitUntil, Waited, leave_before};
-pub use watch::{Watch, WatchError};
-pub use watch_all::{WatchAll, WatchedAll};
+pub use watch::{Watch, WatchError, Watched};
+pub use watch_all::{WatchAll, WatchFilter, WatchedAll};
+pub use watch_timer::WatchTimes;

@@ -1,6 +1,6 @@
 //! The records of transactions: load, compare-and-set, publish.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +9,7 @@ use tracing::{Instrument, info, info_span, warn};
 use super::{
     feed::Feed,
     hub::{Hub, Pace, Poll, Subscription},
+    watch_timer::WatchTimes,
 };
 use crate::{
     accounts::AccountDirectory,
@@ -26,6 +27,8 @@ use crate::{
 pub struct LedgerLimits {
     /// The most concurrent watches.
     pub watchers: usize,
+    /// The times of each watch.
+    pub watch_times: WatchTimes,
     /// The most concurrent calls that wait for an outcome.
     pub waiters: usize,
     /// The poll intervals of waiters and watchers.
@@ -39,6 +42,9 @@ pub struct Ledger {
     pub(super) hub: Hub,
     pub(super) feed: Feed,
     pub(super) watchers: Arc<Semaphore>,
+    pub(super) watch_times: WatchTimes,
+    /// The number of watches begun so far, which spreads their ends.
+    pub(super) watches_begun: AtomicU32,
     pub(super) waiters: Semaphore,
     pub(super) metrics: Metrics,
     pub(super) ambient: Ambient,
@@ -66,6 +72,8 @@ impl Ledger {
             hub,
             feed: Feed::default(),
             watchers: Arc::new(Semaphore::new(limits.watchers)),
+            watch_times: limits.watch_times,
+            watches_begun: AtomicU32::new(0),
             waiters: Semaphore::new(limits.waiters),
             metrics,
             ambient,

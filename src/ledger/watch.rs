@@ -14,10 +14,11 @@ use crate::{
     ledger::{
         hub::{Poll, Subscription},
         records::Ledger,
+        watch_timer::WatchTimer,
     },
     store::{History, StoreError},
     telemetry::link,
-    transaction::{Transaction, TransactionKey, TransactionRef},
+    transaction::{State, Transaction, TransactionKey, TransactionRef},
 };
 
 /// The reason why a watch ends early.
@@ -61,13 +62,28 @@ pub struct Watch {
     last_sent: Option<Arc<Transaction>>,
     /// The revisions to return next.
     pending: VecDeque<Arc<Transaction>>,
+    /// NEEDS_REVIEW does not end the watch.
+    until_terminal: bool,
+    timer: WatchTimer,
     ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
+/// A result of the watch of one transaction.
+#[derive(Debug)]
+pub struct Watched {
+    /// The next revision; `None` in a heartbeat and at the end by age.
+    pub transaction: Option<Arc<Transaction>>,
+    /// The last revision returned, after which to resume.
+    pub revision: u64,
+    /// The watch has reached its age, and ends with this result.
+    pub expired: bool,
+}
+
 impl Ledger {
     /// Watches a transaction: from its current revision when `after` is 0, else from the revision
-    /// after `after`. A state that ends a watch is returned in any case.
+    /// after `after`. A state that ends the watch is returned in any case; with `until_terminal`,
+    /// NEEDS_REVIEW is no such state.
     ///
     /// # Errors
     /// [`WatchError`] when there is no such transaction or revision, or too many watches are open.
@@ -75,6 +91,7 @@ impl Ledger {
         self: &Arc<Self>,
         named: TransactionRef,
         after: u64,
+        until_terminal: bool,
     ) -> Result<Watch, WatchError> {
         let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
         // Subscribes before the read, so that no change is lost in between.
@@ -90,6 +107,8 @@ impl Ledger {
             seen: after,
             last_sent: None,
             pending: VecDeque::new(),
+            until_terminal,
+            timer: self.watch_timer(),
             ended: false,
             _permit: permit,
         };
@@ -98,7 +117,7 @@ impl Ledger {
                 "after_revision is newer than the transaction",
             ));
         }
-        if after == 0 || after == current.revision() && ends_watch(&current) {
+        if after == 0 || after == current.revision() && watch.is_ended_by(&current) {
             watch.pending.push_back(current);
         } else {
             watch.catch_up(&current).await?;
@@ -111,24 +130,35 @@ impl Ledger {
 }
 
 impl Watch {
-    /// Returns the next revision, and waits for one; `None` when the watch has ended.
+    /// Returns the next revision, and waits for one; a heartbeat when none comes; `None` when the
+    /// watch has ended.
     ///
     /// # Errors
     /// [`WatchError`] when the watch cannot continue; watch again from the last revision received.
-    pub async fn next(&mut self) -> Result<Option<Arc<Transaction>>, WatchError> {
+    pub async fn next(&mut self) -> Result<Option<Watched>, WatchError> {
+        self.timer.await_result();
         loop {
-            if let Some(next) = self.pending.pop_front() {
-                self.seen = next.revision();
-                self.ended = self.pending.is_empty() && ends_watch(&next);
-                self.last_sent = Some(Arc::clone(&next));
-                return Ok(Some(next));
-            }
             if self.ended {
                 return Ok(None);
+            }
+            if self.timer.is_over() {
+                // Pending revisions are left to the watch that resumes.
+                self.ended = true;
+                return Ok(Some(self.result(None)));
+            }
+            if let Some(next) = self.pending.pop_front() {
+                self.seen = next.revision();
+                self.ended = self.pending.is_empty() && self.is_ended_by(&next);
+                self.last_sent = Some(Arc::clone(&next));
+                return Ok(Some(self.result(Some(next))));
+            }
+            if self.timer.is_heartbeat_due() {
+                return Ok(Some(self.result(None)));
             }
             let committed = tokio::select! {
                 committed = self.updates.changed() => committed,
                 () = self.poll.due() => None,
+                () = self.timer.due() => continue,
                 () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
             if let Some(committed) = committed
@@ -146,6 +176,22 @@ impl Watch {
             let stored = stored.ok_or(WatchError::Lost)?;
             self.catch_up(&stored).await?;
         }
+    }
+
+    /// Builds a result after which to resume from the last revision returned.
+    fn result(&self, transaction: Option<Arc<Transaction>>) -> Watched {
+        Watched {
+            expired: self.ended && transaction.is_none(),
+            revision: self.seen,
+            transaction,
+        }
+    }
+
+    /// Returns true when the state of a transaction ends this watch.
+    fn is_ended_by(&self, transaction: &Transaction) -> bool {
+        let state = transaction.status().state;
+        let awaits_operator = self.until_terminal && matches!(state, State::NeedsReview { .. });
+        state.ends_watch() && !awaits_operator
     }
 
     /// Queues every revision after the last one returned, up to `newest`, which the store holds.
@@ -198,9 +244,4 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.ledger.metrics.watcher("one", -1);
     }
-}
-
-/// Returns true when the state of a transaction ends its watch.
-fn ends_watch(transaction: &Transaction) -> bool {
-    transaction.status().state.ends_watch()
 }

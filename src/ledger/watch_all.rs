@@ -4,6 +4,10 @@
 //! and then receives events from the feed ([`super::feed`]). Each event carries its number in its
 //! partition, so the watcher recognizes duplicates and gaps, whatever the order of the two sources.
 //! A watcher that falls behind the bounded feed reads the store again from its cursor.
+//!
+//! The cursor of a watcher advances with every event that it considers, those that its filter
+//! excludes included. A heartbeat carries it, so that a watcher of few events resumes after those
+//! of others, which may be trimmed by then.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,37 +17,52 @@ use super::{
     feed::{FeedEvent, FeedMessage, FeedSubscription},
     records::Ledger,
     watch::WatchError,
+    watch_timer::WatchTimer,
 };
 use crate::{
     store::{Cursor, Event, Events},
-    transaction::{AccountName, Transaction},
+    transaction::{AccountName, Labels, Transaction},
 };
+
+/// The transactions that a watcher of all selects.
+#[derive(Debug, Default)]
+pub struct WatchFilter {
+    /// The accounts of the transactions; empty for all.
+    pub accounts: Vec<AccountName>,
+    /// The labels that each transaction has. They never change after its first call, so either all
+    /// events of a transaction are selected or none.
+    pub labels: Labels,
+}
 
 /// The watch of all transactions by one caller.
 pub struct WatchAll {
     ledger: Arc<Ledger>,
-    /// The accounts to watch; empty for all.
-    accounts: Vec<AccountName>,
+    filter: WatchFilter,
     /// The subscription to the feed of all events.
     feed: FeedSubscription,
-    /// The position after the last returned event.
+    /// The position after the last considered event.
     cursor: Cursor,
     /// Events that this watcher has read from the store itself.
     pending: VecDeque<Event>,
     /// The position up to which this watcher reads the store itself.
     target: Option<Cursor>,
-    /// The next result is the cursor alone.
+    /// The first result is the cursor alone.
     cursor_due: bool,
+    timer: WatchTimer,
+    ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 /// A result of the watch of all transactions.
 #[derive(Debug)]
 pub struct WatchedAll {
-    /// The changed transaction; `None` when only the cursor is new.
+    /// The changed transaction; `None` in the first result of a watch from now on, in a heartbeat
+    /// and at the end by age.
     pub transaction: Option<Arc<Transaction>>,
     /// The cursor from which to resume after this result.
     pub cursor: String,
+    /// The watch has reached its age, and ends with this result.
+    pub expired: bool,
 }
 
 const OUT_OF_RANGE: WatchError = WatchError::OutOfRange(
@@ -59,7 +78,7 @@ impl Ledger {
     /// kept, or too many watches are open.
     pub async fn watch_all(
         self: &Arc<Self>,
-        accounts: Vec<AccountName>,
+        filter: WatchFilter,
         from: Option<Cursor>,
     ) -> Result<WatchAll, WatchError> {
         let permit = self.admit_watcher().ok_or(WatchError::TooMany)?;
@@ -76,12 +95,14 @@ impl Ledger {
         self.metrics.watcher("all", 1);
         let mut watch = WatchAll {
             ledger: Arc::clone(self),
-            accounts,
+            filter,
             target: feed.position.clone(),
             feed,
             cursor,
             pending: VecDeque::new(),
             cursor_due,
+            timer: self.watch_timer(),
+            ended: false,
             _permit: permit,
         };
         // Reads now, to refuse a cursor that cannot be resumed from.
@@ -91,23 +112,29 @@ impl Ledger {
 }
 
 impl WatchAll {
-    /// Returns the next change of any transaction, and waits for one.
+    /// Returns the next change of any selected transaction, and waits for one; a heartbeat when
+    /// none comes; `None` when the watch has ended by age.
     ///
     /// # Errors
     /// [`WatchError`] when the watch cannot continue; watch again from the last cursor.
-    pub async fn next(&mut self) -> Result<WatchedAll, WatchError> {
+    pub async fn next(&mut self) -> Result<Option<WatchedAll>, WatchError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.timer.await_result();
         loop {
-            if std::mem::take(&mut self.cursor_due) {
-                return Ok(self.with_cursor(None));
+            if self.timer.is_over() {
+                // Pending events are left to the watch that resumes.
+                self.ended = true;
+                return Ok(Some(self.with_cursor(None)));
+            }
+            if std::mem::take(&mut self.cursor_due) || self.timer.is_heartbeat_due() {
+                return Ok(Some(self.with_cursor(None)));
             }
             if let Some(event) = self.pending.pop_front() {
                 self.cursor.advance(&event);
-                // A watcher of few accounts must receive cursors too: otherwise the events after
-                // its last one may be trimmed.
-                self.cursor_due = self.pending.is_empty();
                 if self.is_selected(&event) {
-                    self.cursor_due = false;
-                    return Ok(self.with_cursor(Some(event.transaction)));
+                    return Ok(Some(self.with_cursor(Some(event.transaction))));
                 }
                 continue;
             }
@@ -117,12 +144,13 @@ impl WatchAll {
             }
             let message = tokio::select! {
                 message = self.feed.messages.recv() => message,
+                () = self.timer.due() => continue,
                 () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
             };
             match message.as_deref() {
                 Ok(FeedMessage::Event(next)) => {
                     if let Some(watched) = self.accept(next).await? {
-                        return Ok(watched);
+                        return Ok(Some(watched));
                     }
                 }
                 Ok(FeedMessage::Started(position)) => {
@@ -160,7 +188,6 @@ impl WatchAll {
         }
         self.cursor.advance(event);
         if !self.is_selected(event) {
-            self.cursor_due = self.feed.messages.is_empty();
             return Ok(None);
         }
         let cursor = if self.cursor == *after {
@@ -171,19 +198,19 @@ impl WatchAll {
         Ok(Some(WatchedAll {
             transaction: Some(Arc::clone(&event.transaction)),
             cursor,
+            expired: false,
         }))
     }
 
-    /// Records the lag of an event, and returns true when the watcher selects its account.
+    /// Records the lag of an event, and returns true when the filter selects its transaction.
     fn is_selected(&self, event: &Event) -> bool {
+        let transaction = &event.transaction;
         let now = (self.ledger.ambient.now)();
-        let since = now.duration_since(event.transaction.updated_at());
+        let since = now.duration_since(transaction.updated_at());
         self.ledger.metrics.watch_lag(since.as_secs_f64());
-        let account = self
-            .ledger
-            .accounts
-            .present_name(event.transaction.account());
-        self.accounts.is_empty() || self.accounts.contains(account)
+        let WatchFilter { accounts, labels } = &self.filter;
+        let account = self.ledger.accounts.present_name(transaction.account());
+        (accounts.is_empty() || accounts.contains(account)) && transaction.labels().include(labels)
     }
 
     /// Returns true while this watcher must read the store, up to the target.
@@ -232,6 +259,7 @@ impl WatchAll {
         WatchedAll {
             transaction,
             cursor: self.cursor.encode(),
+            expired: self.ended,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
 use super::{redb::RedbSettings, redis::RedisSettings};
 
 /// The kind and the settings of the store of transactions.
@@ -19,6 +21,15 @@ pub enum StoreSettings {
 }
 
 impl StoreSettings {
+    /// Returns the time for which events are kept; `None` when they are kept for ever.
+    #[must_use]
+    pub fn event_retention(&self) -> Option<SignedDuration> {
+        match self {
+            Self::Embedded { .. } => None,
+            Self::Redis(settings) => Some(settings.event_retention),
+        }
+    }
+
     /// Returns the settings for a command. Its time-out for an embedded store is longer than that
     /// of a gateway, which has waiting callers.
     #[must_use]

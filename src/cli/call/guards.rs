@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use clap::{Args, ValueHint};
 use jiff::Timestamp;
+use tonic::Status;
 
-use super::label::parse_label;
+use super::label::{labels_by_key, parse_label};
 
 /// The guards and the labels of a purchase or payment.
 #[derive(Args)]
@@ -36,7 +37,10 @@ impl GuardArguments {
     }
 
     /// Returns the labels by key.
-    pub(super) fn labels(&self) -> HashMap<String, String> {
-        self.labels.iter().cloned().collect()
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when a key is given twice.
+    pub(super) fn labels(&self) -> Result<HashMap<String, String>, Status> {
+        labels_by_key(self.labels.clone())
     }
 }

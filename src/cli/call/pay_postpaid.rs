@@ -51,7 +51,7 @@ impl PayPostpaidArguments {
             account_number: self.account_number,
             acknowledged_open_reference_codes: self.acknowledged_open_reference_codes,
             expire_time: self.guards.expire_time(),
-            labels: self.guards.labels(),
+            labels: self.guards.labels()?,
             validate_only: self.guards.validate_only,
         });
         let answer = client

@@ -46,7 +46,7 @@ impl PurchasePrepaidArguments {
             inquiry_code: self.inquiry_code,
             expire_time: self.guards.expire_time(),
             max_price: self.max_price,
-            labels: self.guards.labels(),
+            labels: self.guards.labels()?,
             validate_only: self.guards.validate_only,
         });
         let answer = client

@@ -1,4 +1,4 @@
-//! Retries of an interrupted watch, with a constant backoff.
+//! The end of a watch's stream, and retries of an interrupted watch, with a constant backoff.
 
 use std::{error::Error, time::Duration};
 
@@ -6,6 +6,16 @@ use backon::{BackoffBuilder, ConstantBackoff, ConstantBuilder};
 use tonic::{Code, Status};
 
 use super::progress::with_progress;
+
+/// The way in which the gateway ended the stream of a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamEnd {
+    /// The watch is done.
+    Done,
+    /// The stream reached its age: the watch continues at once with another one. That is no
+    /// interruption.
+    Expired,
+}
 
 /// The pause before an interrupted watch is opened again, and the most retries in a row without
 /// an update.

@@ -3,7 +3,11 @@
 use clap::{Args, ValueHint};
 use tonic::Status;
 
-use super::{exit_outcome::ExitOutcome, gateway_client::GatewayClient, watch_retry::WatchRetry};
+use super::{
+    exit_outcome::ExitOutcome,
+    gateway_client::GatewayClient,
+    watch_retry::{StreamEnd, WatchRetry},
+};
 use crate::grpc::v1;
 
 /// The transaction to watch.
@@ -15,6 +19,9 @@ pub struct WatchTransactionArguments {
     /// Print the changes after this revision; 0 begins with the current state.
     #[arg(long, default_value_t = 0, value_hint = ValueHint::Other)]
     after_revision: i64,
+    /// Watch on at NEEDS_REVIEW, until an operator has resolved the transaction.
+    #[arg(long)]
+    until_terminal: bool,
 }
 
 impl WatchTransactionArguments {
@@ -25,7 +32,7 @@ impl WatchTransactionArguments {
                 account: client.account(),
                 reference_code: self.reference_code,
                 after_revision: self.after_revision,
-                until_terminal: false,
+                until_terminal: self.until_terminal,
             },
             outcome: ExitOutcome::Done,
             printed_revision: None,
@@ -63,7 +70,7 @@ pub(super) async fn follow(
     watch.run(client).await
 }
 
-/// A watch of one transaction that survives interruptions.
+/// A watch of one transaction that survives interruptions and its end by age.
 struct TransactionWatch {
     /// Resumes after the last revision received.
     request: v1::WatchTransactionRequest,
@@ -76,17 +83,20 @@ struct TransactionWatch {
 
 impl TransactionWatch {
     async fn run(mut self, client: &GatewayClient) -> Result<ExitOutcome, Status> {
-        while let Err(error) = self.print_updates(client).await {
-            self.retry.pause_after(error).await?;
+        loop {
+            match self.print_updates(client).await {
+                Ok(StreamEnd::Done) => return Ok(self.outcome),
+                Ok(StreamEnd::Expired) => {}
+                Err(error) => self.retry.pause_after(error).await?,
+            }
         }
-        Ok(self.outcome)
     }
 
-    /// Prints updates until the gateway ends the watch.
+    /// Prints updates until the gateway ends the stream.
     ///
     /// # Errors
     /// The error that interrupted the watch.
-    async fn print_updates(&mut self, client: &GatewayClient) -> Result<(), Status> {
+    async fn print_updates(&mut self, client: &GatewayClient) -> Result<StreamEnd, Status> {
         let opened = client
             .transaction_service()
             .watch_transaction(self.request.clone())
@@ -94,14 +104,20 @@ impl TransactionWatch {
         let mut updates = opened.into_inner();
         while let Some(update) = client.next(&mut updates).await? {
             self.retry = WatchRetry::full();
-            let transaction = update.transaction.clone().unwrap_or_default();
-            self.request.after_revision = transaction.revision;
-            self.outcome = ExitOutcome::of(&transaction);
+            self.request.after_revision = update.revision;
+            if update.stream_expired {
+                return Ok(StreamEnd::Expired);
+            }
+            // A heartbeat has none.
+            let Some(transaction) = &update.transaction else {
+                continue;
+            };
+            self.outcome = ExitOutcome::of(transaction);
             let printed = self.printed_revision.replace(transaction.revision);
             if printed != Some(transaction.revision) {
                 client.printer.print(&update);
             }
         }
-        Ok(())
+        Ok(StreamEnd::Done)
     }
 }

@@ -3,7 +3,12 @@
 use clap::{Args, ValueHint};
 use tonic::Status;
 
-use super::{exit_outcome::ExitOutcome, gateway_client::GatewayClient, watch_retry::WatchRetry};
+use super::{
+    exit_outcome::ExitOutcome,
+    gateway_client::GatewayClient,
+    label::LabelArguments,
+    watch_retry::{StreamEnd, WatchRetry},
+};
 use crate::grpc::v1;
 
 /// The beginning of a watch of everything.
@@ -12,6 +17,8 @@ pub struct WatchTransactionsArguments {
     /// Resume after the message with this cursor; without it, begin now.
     #[arg(long, default_value = "", value_hint = ValueHint::Other)]
     cursor: String,
+    #[command(flatten)]
+    labels: LabelArguments,
 }
 
 impl WatchTransactionsArguments {
@@ -21,18 +28,21 @@ impl WatchTransactionsArguments {
             request: v1::WatchTransactionsRequest {
                 accounts: client.accounts(),
                 cursor: self.cursor,
-                ..v1::WatchTransactionsRequest::default()
+                labels: self.labels.by_key()?,
             },
             retry: WatchRetry::none(),
         };
-        while let Err(error) = watch.print_updates(client).await {
-            watch.retry.pause_after(error).await?;
+        loop {
+            match watch.print_updates(client).await {
+                Ok(StreamEnd::Done) => return Ok(ExitOutcome::Done),
+                Ok(StreamEnd::Expired) => {}
+                Err(error) => watch.retry.pause_after(error).await?,
+            }
         }
-        Ok(ExitOutcome::Done)
     }
 }
 
-/// A watch of every transaction that survives interruptions.
+/// A watch of every transaction that survives interruptions and its end by age.
 struct TransactionsWatch {
     /// Resumes after the last cursor received.
     request: v1::WatchTransactionsRequest,
@@ -40,11 +50,12 @@ struct TransactionsWatch {
 }
 
 impl TransactionsWatch {
-    /// Prints updates until the gateway ends the watch.
+    /// Prints updates until the gateway ends the stream. The first cursor is printed too, but no
+    /// heartbeat.
     ///
     /// # Errors
     /// The error that interrupted the watch.
-    async fn print_updates(&mut self, client: &GatewayClient) -> Result<(), Status> {
+    async fn print_updates(&mut self, client: &GatewayClient) -> Result<StreamEnd, Status> {
         let opened = client
             .transaction_service()
             .watch_transactions(self.request.clone())
@@ -52,9 +63,15 @@ impl TransactionsWatch {
         let mut updates = opened.into_inner();
         while let Some(update) = client.next(&mut updates).await? {
             self.retry = WatchRetry::full();
+            let is_first = self.request.cursor.is_empty();
             self.request.cursor.clone_from(&update.cursor);
-            client.printer.print(&update);
+            if update.stream_expired {
+                return Ok(StreamEnd::Expired);
+            }
+            if is_first || update.transaction.is_some() {
+                client.printer.print(&update);
+            }
         }
-        Ok(())
+        Ok(StreamEnd::Done)
     }
 }
