@@ -152,14 +152,17 @@ impl Watch {
                 self.last_sent = Some(Arc::clone(&next));
                 return Ok(Some(self.result(Some(next))));
             }
-            if self.timer.is_heartbeat_due() {
-                return Ok(Some(self.result(None)));
-            }
             let committed = tokio::select! {
+                biased;
+                () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
                 committed = self.updates.changed() => committed,
                 () = self.poll.due() => None,
-                () = self.timer.due() => continue,
-                () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
+                () = self.timer.due() => {
+                    if self.timer.is_over() {
+                        continue;
+                    }
+                    return Ok(Some(self.result(None)));
+                }
             };
             if let Some(committed) = committed
                 && self.is_continued_by(&committed)

@@ -128,7 +128,7 @@ impl WatchAll {
                 self.ended = true;
                 return Ok(Some(self.with_cursor(None)));
             }
-            if std::mem::take(&mut self.cursor_due) || self.timer.is_heartbeat_due() {
+            if std::mem::take(&mut self.cursor_due) {
                 return Ok(Some(self.with_cursor(None)));
             }
             if let Some(event) = self.pending.pop_front() {
@@ -136,37 +136,44 @@ impl WatchAll {
                 if self.is_selected(&event) {
                     return Ok(Some(self.with_cursor(Some(event.transaction))));
                 }
-                continue;
-            }
-            if self.is_behind() {
+            } else if self.is_behind() {
                 self.read().await?;
                 continue;
+            } else if let Some(watched) = self.receive().await? {
+                return Ok(Some(watched));
             }
-            let message = tokio::select! {
-                message = self.feed.messages.recv() => message,
-                () = self.timer.due() => continue,
-                () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
-            };
-            match message.as_deref() {
-                Ok(FeedMessage::Event(next)) => {
-                    if let Some(watched) = self.accept(next).await? {
-                        return Ok(Some(watched));
-                    }
-                }
-                Ok(FeedMessage::Started(position)) => {
-                    self.target = Some(position.clone());
-                    // The reader may have restarted because the store was rolled back.
-                    self.read().await?;
-                }
-                Ok(FeedMessage::Failed(error)) => return Err(WatchError::Store(error.clone())),
-                Err(RecvError::Lagged(_)) => {
-                    self.feed = self.ledger.feed.subscribe();
-                    self.target.clone_from(&self.feed.position);
-                }
-                // Unreachable: the sender lives as long as the ledger.
-                Err(RecvError::Closed) => return Err(WatchError::Stopping),
+            // Each call considers an event before it returns a heartbeat, if there is one: so
+            // heartbeats never keep a watcher from its events.
+            if self.timer.is_heartbeat_due() {
+                return Ok(Some(self.with_cursor(None)));
             }
         }
+    }
+
+    /// Receives a message of the feed; `None` when it selects no event, and when the timer is due.
+    async fn receive(&mut self) -> Result<Option<WatchedAll>, WatchError> {
+        let message = tokio::select! {
+            biased;
+            () = self.ledger.stopping.cancelled() => return Err(WatchError::Stopping),
+            message = self.feed.messages.recv() => message,
+            () = self.timer.due() => return Ok(None),
+        };
+        match message.as_deref() {
+            Ok(FeedMessage::Event(next)) => return self.accept(next).await,
+            Ok(FeedMessage::Started(position)) => {
+                self.target = Some(position.clone());
+                // The reader may have restarted because the store was rolled back.
+                self.read().await?;
+            }
+            Ok(FeedMessage::Failed(error)) => return Err(WatchError::Store(error.clone())),
+            Err(RecvError::Lagged(_)) => {
+                self.feed = self.ledger.feed.subscribe();
+                self.target.clone_from(&self.feed.position);
+            }
+            // Unreachable: the sender lives as long as the ledger.
+            Err(RecvError::Closed) => return Err(WatchError::Stopping),
+        }
+        Ok(None)
     }
 
     /// Accepts an event from the feed, if it is the next one of its partition.

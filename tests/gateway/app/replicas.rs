@@ -52,7 +52,11 @@ async fn watch_with_cuts(mut client: Client, code: &str, seed: usize) -> Vec<i64
         for _ in 0..=take {
             match updates.message().await.unwrap() {
                 Some(update) => {
-                    let revision = update.transaction.unwrap().revision;
+                    // A heartbeat has none.
+                    let Some(transaction) = update.transaction else {
+                        continue;
+                    };
+                    let revision = transaction.revision;
                     if revisions.last() == Some(&revision) {
                         // A watch resumed at the end returns the final state again.
                         return revisions;
@@ -144,7 +148,7 @@ async fn missed_wake_up_is_found_by_polling() {
     let settled = async {
         let mut last = None;
         while let Some(update) = updates.message().await.unwrap() {
-            last = update.transaction;
+            last = update.transaction.or(last);
         }
         last.unwrap()
     };

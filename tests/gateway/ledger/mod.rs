@@ -1,8 +1,9 @@
-//! The ledger as callers read it: watch, watch all, list, their limits, and a rolled back store.
+//! The ledger as callers read it: watch, watch all, list, their limits and times, and a rolled back store.
 
 pub mod lists;
 pub mod store_rollback;
 pub mod watch;
 pub mod watch_all;
 pub mod watch_load;
+pub mod watch_times;
 pub mod watcher_limits;

@@ -100,8 +100,13 @@ async fn next<T: std::fmt::Debug>(updates: &mut Streaming<T>) -> Result<Option<T
 }
 
 async fn next_transaction(updates: &mut Streaming<WatchTransactionResponse>) -> Transaction {
-    let update = next(updates).await.unwrap().expect("the stream ended");
-    update.transaction.unwrap()
+    loop {
+        let update = next(updates).await.unwrap().expect("the stream ended");
+        // A heartbeat has none.
+        if let Some(transaction) = update.transaction {
+            return transaction;
+        }
+    }
 }
 
 #[tokio::test]

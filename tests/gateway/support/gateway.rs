@@ -118,7 +118,10 @@ impl Gateway {
                 .into_inner();
             let mut last = None;
             while let Some(update) = updates.message().await.unwrap() {
-                let transaction = update.transaction.unwrap();
+                // A heartbeat has none.
+                let Some(transaction) = update.transaction else {
+                    continue;
+                };
                 if wanted(&transaction) {
                     return transaction;
                 }

@@ -51,7 +51,8 @@ pub async fn watch(
         .into_inner();
     let mut seen = Vec::new();
     while let Some(update) = updates.message().await? {
-        seen.push(update.transaction.unwrap());
+        // A heartbeat has none.
+        seen.extend(update.transaction);
     }
     Ok(seen)
 }
