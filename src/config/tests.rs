@@ -210,3 +210,37 @@ fn a_secret_in_the_toml_file_is_refused_without_being_shown() {
     );
     assert!(!faults.contains("hush-hush"));
 }
+
+#[test]
+fn times_of_watches_and_connections_are_bounded() {
+    let limits = with(&[]).unwrap().limits;
+    assert_eq!(limits.watch_heartbeat, Duration::from_secs(20));
+    assert_eq!(limits.watch_age, Duration::from_mins(30));
+    assert_eq!(limits.connection_age, Duration::from_mins(25));
+    let all = faults(&[
+        ("limits.watchers", "0"),
+        ("limits.watch_heartbeat", "601s"),
+        ("limits.watch_age", "25h"),
+        ("limits.connection_age", "0s"),
+    ]);
+    for part in [
+        "\n  limits.watchers: ",
+        "\n  limits.watch_heartbeat: 10m 1s is too long; use at most 10m",
+        "\n  limits.watch_age: 25h is too long; use at most 24h",
+        "\n  limits.connection_age: invalid value",
+    ] {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let late = faults(&[("limits.watch_age", "1m"), ("limits.watch_heartbeat", "1m")]);
+    assert!(late.contains("use less than limits.watch_age"), "{late}");
+    let retained = |retention: &'static str| {
+        with(&[
+            ("store.kind", "redis"),
+            ("store.url", "redis://localhost"),
+            ("store.event_retention", retention),
+        ])
+    };
+    assert!(retained("40s").is_ok());
+    let late = retained("39s").err().unwrap().to_string();
+    assert!(late.contains("half of store.event_retention"), "{late}");
+}

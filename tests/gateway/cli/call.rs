@@ -7,11 +7,11 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::support::{
-    ports,
+    metrics, ports,
     process::{CANARY_PIN, PATIENCE, Process},
     world::{
         BINARY, CALLBACK_LOST, CONTACT, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN,
-        PRODUCT, SLOW, StoreKind, TWO_BILLS, WATER, World, reference,
+        PRODUCT, SLOW, StoreKind, TWO_BILLS, WATER, World, order, reference,
     },
 };
 
@@ -614,6 +614,106 @@ async fn watch_of_everything_prints_every_change() {
     assert_ne!(last["cursor"], first["cursor"]);
     watcher.signal("-TERM");
     watcher.ended().await;
+}
+
+/// Waits until this many streams of a method have ended with OK.
+async fn ended_streams(gateway: &Gateway, method: &str, count: f64) {
+    let name = "rpc_server_call_duration_seconds_count";
+    let label = format!("TransactionService/{method}\",rpc_response_status_code=\"OK\"");
+    metrics::until(gateway, name, &label, |ended| ended >= count).await;
+}
+
+#[tokio::test]
+async fn watch_of_everything_continues_over_ends_of_streams_without_a_word() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .set("limits.watch_heartbeat", "50ms")
+        .set("limits.watch_age", "300ms");
+    let gateway = world.start_gateway().await;
+    let address = format!("http://{}", gateway.grpc);
+    let arguments = [
+        "call",
+        "--address",
+        &address,
+        "--json",
+        "watch-transactions",
+    ];
+    let arguments = [&arguments[..], &["--label", "shop=a=b"]].concat();
+    let mut watcher = Process::start(BINARY, &arguments, &[], world.path());
+    let first: Value = watcher.line(|line| serde_json::from_str(line).ok()).await;
+    assert!(first["transaction"].is_null());
+    ended_streams(&gateway, "WatchTransactions", 2.0).await;
+    let mut client = gateway.client().await;
+    for shop in ["a", "a=b"] {
+        let mut order = order(&reference(), PLAIN);
+        order.labels = [("shop".to_owned(), shop.to_owned())].into();
+        client.purchase_prepaid(order).await.unwrap();
+    }
+    watcher
+        .line(|line| line.contains("_SUCCEEDED").then_some(()))
+        .await;
+    ended_streams(&gateway, "WatchTransactions", 4.0).await;
+    let printed = watcher.output();
+    let shops: Vec<Value> = printed
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|told: Value| told["transaction"]["labels"]["shop"].clone())
+        .collect();
+    assert_eq!(shops, [Value::Null, "a=b".into(), "a=b".into()]);
+    watcher.signal("-TERM");
+    watcher.ended().await;
+    let twice = ["watch-transactions", "--label", "a=1", "--label", "a=2"];
+    let twice = call(&gateway, &twice).await;
+    assert_eq!(twice.code, 1, "{}", twice.err);
+    assert!(twice.err.contains("a key is given twice"), "{}", twice.err);
+}
+
+#[tokio::test]
+async fn watch_until_terminal_prints_review_once_and_waits_for_resolution() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world
+        .set("checks.give_up_after", "300ms")
+        .set("limits.watch_heartbeat", "50ms")
+        .set("limits.watch_age", "300ms");
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    let purchase = ["purchase-prepaid", &code, PRODUCT, PENDING_FOR_EVER];
+    // The streams of this watch end by age too, before NEEDS_REVIEW ends it.
+    let bought = call(&gateway, &[&purchase[..], &["--watch"]].concat()).await;
+    assert_eq!(bought.code, 5, "{}", bought.err);
+    let open = call(&gateway, &["--json", "get-transaction", &code]).await;
+    let revision = open.json()["transaction"]["revision"].clone();
+    let address = format!("http://{}", gateway.grpc);
+    let arguments = ["call", "--address", &address, "--json", "watch-transaction"];
+    let arguments = [&arguments[..], &[&code, "--until-terminal"]].concat();
+    let mut watcher = Process::start(BINARY, &arguments, &[], world.path());
+    let review = "TRANSACTION_STATE_NEEDS_REVIEW";
+    watcher
+        .line(|line| line.contains(review).then_some(()))
+        .await;
+    let name = "rpc_server_call_duration_seconds_count";
+    let label = "TransactionService/WatchTransaction\",rpc_response_status_code=\"OK\"";
+    let before = metrics::sum(&metrics::metrics(&gateway).await, name, label);
+    ended_streams(&gateway, "WatchTransaction", before + 2.0).await;
+    let ruling = [
+        "resolve-transaction",
+        &code,
+        "--revision",
+        revision.as_str().unwrap(),
+        "--resolution",
+        "failed",
+        "--operator",
+        "siti",
+        "--note",
+        "ticket 4711",
+    ];
+    let resolved = call(&gateway, &ruling).await;
+    assert_eq!(resolved.code, 3, "{}", resolved.err);
+    let status = watcher.ended().await;
+    assert_eq!(status.code(), Some(3), "{}", watcher.text());
+    let printed = watcher.output();
+    assert_eq!(printed.len(), 2, "{printed:#?}");
+    assert!(printed[0].contains(review) && printed[1].contains("TRANSACTION_STATE_FAILED"));
 }
 
 /// A Python program that runs a command on a new terminal and copies the terminal's output.

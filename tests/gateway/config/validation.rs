@@ -246,6 +246,9 @@ async fn time_below_safe_minimum_requires_opt_in() {
         ("checks.doubtful_gap", "59s", "1m"),
         ("store.clock_skew", "999ms", "1s"),
         ("store.failover_guard", "59m", "1h"),
+        ("limits.watch_heartbeat", "999ms", "1s"),
+        ("limits.watch_age", "59s", "1m"),
+        ("limits.connection_age", "59s", "1m"),
     ];
     for (key, _, enough) in floored {
         world.set(key, enough);
