@@ -93,7 +93,7 @@ mod tests {
         ages.sort_unstable();
         assert!(ages[0] >= Duration::from_mins(27), "{:?}", ages[0]);
         assert!(ages[999] <= Duration::from_mins(33), "{:?}", ages[999]);
-        let closest_ten = ages.windows(10).map(|ten| ten[9] - ten[0]).min();
+        let closest_ten = ages.windows(10).map(|ten| ten[9].abs_diff(ten[0])).min();
         // A thousand ages in 360 s: ten of them take 3.2 s if they are spread evenly.
         assert!(
             closest_ten > Some(Duration::from_secs(2)),
