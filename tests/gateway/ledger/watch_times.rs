@@ -13,7 +13,7 @@ use okebayar_gateway::{
         WatchTransactionRequest, WatchTransactionResponse, WatchTransactionsRequest,
         WatchTransactionsResponse,
     },
-    ledger::{Ledger, LedgerLimits, WatchFilter, WatchTimes, hub::Pace},
+    ledger::{Ledger, LedgerLimits, WatchError, WatchFilter, WatchTimes, hub::Pace},
     store::{Cursor, Store},
     telemetry::Metrics,
     transaction::{Labels, TransactionRef},
@@ -465,13 +465,19 @@ async fn bought(bench: &Bench) -> Cursor {
     start
 }
 
+/// Awaits the next result of a watch in this process.
+async fn result<T>(next: impl Future<Output = Result<Option<T>, WatchError>>) -> Option<T> {
+    let next = tokio::time::timeout(PATIENCE, next).await;
+    next.expect("the watch has no result").unwrap()
+}
+
 /// Returns the reference code and the revision of the first change after a cursor.
 async fn first_after(ledger: &Arc<Ledger>, cursor: Cursor) -> (String, u64) {
     let mut watch = ledger
         .watch_all(WatchFilter::default(), Some(cursor))
         .await
         .unwrap();
-    let change = watch.next().await.unwrap().unwrap().transaction.unwrap();
+    let change = result(watch.next()).await.unwrap().transaction.unwrap();
     (change.reference_code().to_string(), change.revision())
 }
 
@@ -493,13 +499,13 @@ async fn heartbeat_in_backlog_is_position_after_last_considered_event() {
         .unwrap();
     let mut few = hasty.watch_all(filter, Some(start)).await.unwrap();
     for _ in 0..EVENTS {
-        let event = all.next().await.unwrap().unwrap();
+        let event = result(all.next()).await.unwrap();
         assert!(event.transaction.is_some());
-        let heartbeat = few.next().await.unwrap().unwrap();
+        let heartbeat = result(few.next()).await.unwrap();
         assert!(heartbeat.transaction.is_none() && !heartbeat.expired);
         assert_eq!(heartbeat.cursor, event.cursor);
     }
-    let last = few.next().await.unwrap().unwrap();
+    let last = result(few.next()).await.unwrap();
     assert!(last.transaction.is_none(), "the backlog is read");
 }
 
@@ -513,7 +519,7 @@ async fn heartbeats_that_are_always_due_delay_no_event() {
         .await
         .unwrap();
     for _ in 0..EVENTS {
-        assert!(all.next().await.unwrap().unwrap().transaction.is_some());
+        assert!(result(all.next()).await.unwrap().transaction.is_some());
     }
 }
 
@@ -528,9 +534,9 @@ async fn watch_that_expires_before_pending_events_leaves_them_to_the_next() {
         .watch_all(WatchFilter::default(), Some(start))
         .await
         .unwrap();
-    let end = all.next().await.unwrap().unwrap();
+    let end = result(all.next()).await.unwrap();
     assert!(end.expired && end.transaction.is_none());
-    assert!(all.next().await.unwrap().is_none());
+    assert!(result(all.next()).await.is_none());
     let cursor = Cursor::decode(&end.cursor).unwrap();
     assert_eq!(first_after(&calm, cursor).await, expected);
 
@@ -541,15 +547,15 @@ async fn watch_that_expires_before_pending_events_leaves_them_to_the_next() {
     // From the start, and before the final revision.
     for after in [0, 1] {
         let mut one = expired.watch(named(), after, false).await.unwrap();
-        let end = one.next().await.unwrap().unwrap();
+        let end = result(one.next()).await.unwrap();
         assert!(end.expired && end.transaction.is_none());
         assert_eq!(end.revision, after);
-        assert!(one.next().await.unwrap().is_none());
+        assert!(result(one.next()).await.is_none());
         let mut resumed = calm.watch(named(), end.revision, false).await.unwrap();
-        let change = resumed.next().await.unwrap().unwrap();
+        let change = result(resumed.next()).await.unwrap();
         assert_eq!((change.revision, change.expired), (2, false));
         assert_eq!(change.transaction.unwrap().revision(), 2);
-        assert!(resumed.next().await.unwrap().is_none());
+        assert!(result(resumed.next()).await.is_none());
     }
 }
 
