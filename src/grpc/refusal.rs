@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use super::contract::v1::ErrorReason;
-use super::{deadline, status::status};
+use super::{deadline, status::StatusBuilder};
 use crate::purchase::Sent;
 
 /// A layer that adds the `ErrorInfo` to the server's own refusals.
@@ -120,7 +120,12 @@ fn to_status(refusal: &Status) -> Status {
         "" => remedy.to_owned(),
         problem => format!("{remedy} ({problem})"),
     };
-    status(code, reason, Sent::Maybe, message)
+    let builder = StatusBuilder::new(code, reason, Sent::Maybe, message);
+    if reason == ErrorReason::RequestTooLarge {
+        // Retry policies repeat RESOURCE_EXHAUSTED.
+        return builder.not_retryable().build();
+    }
+    builder.build()
 }
 
 #[cfg(test)]

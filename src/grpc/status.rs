@@ -10,7 +10,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{
+    Code, Status,
+    metadata::{Ascii, MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::{contract::v1::ErrorReason, error_reason, next_step_message};
@@ -19,8 +22,12 @@ use crate::{purchase::Sent, transaction::NextStep};
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
 
-/// The retry delay in `RetryInfo`.
+/// The retry delay in `RetryInfo` and in the pushback.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The trailer by which a server directs the retry policy of a gRPC client (gRFC A6): a delay in
+/// milliseconds, or a negative number that forbids the retry.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// A status under construction, always with an `ErrorInfo` that holds its reason and `sent`.
 pub(super) struct StatusBuilder {
@@ -29,6 +36,7 @@ pub(super) struct StatusBuilder {
     message: String,
     details: ErrorDetails,
     metadata: HashMap<String, String>,
+    pushback: Option<MetadataValue<Ascii>>,
 }
 
 impl StatusBuilder {
@@ -56,6 +64,7 @@ impl StatusBuilder {
             message: message.into(),
             details: ErrorDetails::new(),
             metadata,
+            pushback: None,
         }
     }
 
@@ -82,9 +91,19 @@ impl StatusBuilder {
         self
     }
 
-    /// Adds a `RetryInfo`.
+    /// Adds a `RetryInfo`, and a pushback of the same delay: a gRPC client with a retry policy waits
+    /// for it instead of its own backoff.
     pub(super) fn retryable(mut self) -> Self {
         self.details.set_retry_info(Some(RETRY_AFTER));
+        let delay_ms = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
+        self.pushback = Some(delay_ms.into());
+        self
+    }
+
+    /// Forbids the retry policy of a gRPC client to repeat the call, although its code is one that
+    /// policies repeat.
+    pub(super) fn not_retryable(mut self) -> Self {
+        self.pushback = Some(MetadataValue::from_static("-1"));
         self
     }
 
@@ -95,7 +114,11 @@ impl StatusBuilder {
         debug_assert_eq!(has_delay, published, "{:?}", self.reason);
         self.details
             .set_error_info(error_reason::name(self.reason), ERROR_DOMAIN, self.metadata);
-        Status::with_error_details(self.code, self.message, self.details)
+        let mut trailers = MetadataMap::new();
+        if let Some(pushback) = self.pushback {
+            trailers.insert(PUSHBACK, pushback);
+        }
+        Status::with_error_details_and_metadata(self.code, self.message, self.details, trailers)
     }
 }
 

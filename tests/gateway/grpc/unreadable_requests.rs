@@ -14,7 +14,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::support::world::{
-    Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, order, reference,
+    Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, order, pushback_ms,
+    reference,
 };
 
 /// A malformed request: its reference code is not UTF-8.
@@ -44,7 +45,9 @@ async fn oversized_request_is_resource_exhausted() {
     request.product_code = "x".repeat(70 * 1024);
     let refused = client.purchase_prepaid(request).await;
     let reason = "REQUEST_TOO_LARGE";
-    assert_refused(refused, Code::ResourceExhausted, reason, "maybe");
+    let refused = assert_refused(refused, Code::ResourceExhausted, reason, "maybe");
+    // A retry policy that repeats RESOURCE_EXHAUSTED does not repeat this.
+    assert_eq!(pushback_ms(&refused), Some(-1));
     // A watcher reads OUT_OF_RANGE as "these changes are no longer kept".
     let request = WatchTransactionsRequest {
         cursor: "x".repeat(70 * 1024),

@@ -214,6 +214,18 @@ pub fn error_info(status: &Status) -> (String, String) {
     )
 }
 
+/// Returns the trailer that directs the retry policy of a gRPC client: milliseconds, or -1 for never.
+pub fn pushback_ms(status: &Status) -> Option<i64> {
+    let pushback = status.metadata().get("grpc-retry-pushback-ms")?;
+    Some(pushback.to_str().unwrap().parse().unwrap())
+}
+
+/// Returns the delay of an error's `RetryInfo` in milliseconds.
+pub fn retry_delay_ms(status: &Status) -> Option<i64> {
+    let delay = status.get_details_retry_info()?.retry_delay?;
+    Some(delay.as_millis().try_into().unwrap())
+}
+
 /// Asserts the gRPC code, the reason and `sent` of a rejected call.
 pub fn assert_refused<T: std::fmt::Debug>(
     result: Result<T, Status>,
