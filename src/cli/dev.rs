@@ -197,7 +197,7 @@ fn show(transaction: &v1::Transaction) {
     let state = transaction
         .state()
         .as_str_name()
-        .trim_start_matches("STATE_");
+        .trim_start_matches("TRANSACTION_STATE_");
     let mut facts = vec![format!(
         "{} {}",
         transaction.status_code, transaction.status_meaning
