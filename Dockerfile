@@ -16,7 +16,7 @@ COPY proto proto
 COPY src src
 # Named in Cargo.toml, so they must be there.
 COPY benches benches
-COPY tests/upgrade.rs tests/upgrade.rs
+COPY tests/examples.rs tests/upgrade.rs tests/
 # Cargo.lock fixes every dependency; the paths of this builder stay out of the binary.
 ENV RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo"
 RUN cargo build --locked --release --bin okebayar-gateway \

@@ -6,7 +6,7 @@ TEST_LOG := target/test-output.log
 BUF := target/tools/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
 
-.PHONY: help dev tools lint docs baseline test image upgrade full
+.PHONY: help dev tools lint docs baseline test image upgrade examples full
 
 help: ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -51,7 +51,10 @@ upgrade: ## run release N-1 (EARLIER, a commit) and N together on one Redis, und
 	cargo build --locked --manifest-path target/earlier/Cargo.toml --target-dir target/earlier/target
 	OKEBAYAR_EARLIER=$(CURDIR)/target/earlier/target/debug/okebayar-gateway cargo test --locked --test upgrade
 
-full: test upgrade ## also run the long checks: release build, tests at full size, licences and sources, tests three more times
+examples: tools ## compile and run the callers in Go and Java, with Debian's packages
+	cargo test --locked --test examples
+
+full: test upgrade examples ## also run the long checks: release build, tests at full size, licences and sources, tests three more times
 	cargo build --locked --release
 	OKEBAYAR_FULL=1 cargo test --locked --release --test gateway
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

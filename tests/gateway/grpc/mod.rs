@@ -1,5 +1,6 @@
-//! The gRPC surface: requests that no handler sees, and callers in other languages.
+//! The gRPC surface: requests that no handler sees, what a client repeats, and callers in other
+//! languages.
 
-pub mod readme_clients;
+pub mod callers;
 pub mod service_config;
 pub mod unreadable_requests;

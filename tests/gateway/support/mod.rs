@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod bench;
 pub mod bills;
 pub mod callbacks;
+pub mod callers;
 pub mod calls;
 pub mod core;
 pub mod dice;
