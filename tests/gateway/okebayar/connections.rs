@@ -205,7 +205,7 @@ async fn purchase_is_sent_once_over_connections_closed_at_any_moment() {
         match (transaction.state(), transaction.reason()) {
             (TransactionState::Succeeded, _) => assert!(received, "{transaction:#?}"),
             (TransactionState::Failed, TransactionReason::NotReceived) => {
-                assert!(!received, "{transaction:#?}")
+                assert!(!received, "{transaction:#?}");
             }
             _ => panic!("{transaction:#?}"),
         }

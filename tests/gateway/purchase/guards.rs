@@ -32,6 +32,7 @@ use crate::support::{
     clippy::disallowed_methods,
     reason = "a test may read the machine's clock"
 )]
+#[expect(clippy::unnecessary_wraps, reason = "as the messages have it")]
 fn from_now(span: SignedDuration) -> Option<prost_types::Timestamp> {
     let time = Timestamp::now().checked_add(span).unwrap();
     Some(prost_types::Timestamp {
