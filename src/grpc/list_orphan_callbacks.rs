@@ -1,14 +1,13 @@
 //! `ListOrphanCallbacks`: lists the callbacks about unknown reference codes.
 
-use futures::{TryFutureExt, future::try_join_all};
-use tonic::{Request, Response, Status};
+use futures::future::try_join_all;
+use tonic::{Request, Response};
 
 use super::{
     context::{RpcContext, RpcResult},
     contract::v1,
     deadline,
-    offset_page::OffsetPage,
-    page::Scope,
+    list_page::RequestedPage,
     store_errors,
     value_messages::timestamp,
 };
@@ -24,44 +23,25 @@ pub(super) async fn handle(
     request: Request<v1::ListOrphanCallbacksRequest>,
 ) -> RpcResult<v1::ListOrphanCallbacksResponse> {
     let caller_deadline = deadline::of(request.metadata());
-    let page = parse(context, &request.into_inner())?;
+    let request = request.into_inner();
+    let page = (request.page_size, request.page_token.as_str());
+    let page = RequestedPage::parse(context, "orphans", request.accounts, page)?;
     let store = &*context.gateway.store;
     let reading = async {
-        let read = |start, limit| orphans::orphans(store, start, limit);
-        let page = page.read(read, context.gateway.accounts.names(), |orphan| {
-            &orphan.account
-        });
-        let (orphans, next_page_token) = page.await?;
+        let (orphans, next_page_token) = page.read::<Orphan>(context).await?;
         let checked = orphans.into_iter().map(async |orphan| {
             let check = orphans::orphan_check(store, &orphan).await?;
             Ok(message(orphan, check))
         });
-        let orphan_callbacks = try_join_all(checked).await?;
+        let checked: Result<_, StoreError> = try_join_all(checked).await;
         Ok(v1::ListOrphanCallbacksResponse {
-            orphan_callbacks,
+            orphan_callbacks: checked.map_err(|error| store_errors::to_status(&error))?,
             next_page_token,
         })
     };
-    let reading = reading.map_err(|error: StoreError| store_errors::to_status(&error));
     Ok(Response::new(
         deadline::enforce(caller_deadline, reading).await?,
     ))
-}
-
-fn parse(
-    context: &RpcContext,
-    request: &v1::ListOrphanCallbacksRequest,
-) -> Result<OffsetPage, Status> {
-    let scope = Scope::of(
-        "orphans",
-        &v1::ListOrphanCallbacksRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        },
-    );
-    let page = (request.page_size, request.page_token.as_str());
-    OffsetPage::parse(context, &request.accounts, page, scope)
 }
 
 fn message(orphan: Orphan, check: Option<OrphanCheck>) -> v1::OrphanCallback {

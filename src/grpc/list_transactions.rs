@@ -1,5 +1,6 @@
-//! `ListTransactions`: lists transactions by account, state and time.
+//! `ListTransactions`: lists transactions by contents, state and times.
 
+use prost::{Message, encoding::encoded_len_varint};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -8,11 +9,23 @@ use super::{
     contract::v1,
     deadline,
     page::{self, Scope},
-    store_errors, transaction_message,
+    reason_message, store_errors, transaction_message,
     value_messages::time,
     violations::Violations,
 };
-use crate::{ledger::ListQuery, transaction::State};
+use crate::{
+    ledger::{ListQuery, Page},
+    transaction::{AccountName, AccountNumber, Labels, ProductCode, State, TransactionStatus},
+};
+
+/// The most product codes of one request.
+const PRODUCT_CODES_MAX: usize = 100;
+/// The largest response, in bytes: what a gRPC client accepts by default. A single transaction
+/// fits: it takes less than 3 MiB ([`super::timeline_message`] bounds the only part that grows;
+/// the texts of an answer that it quotes take at most 768 KiB, all else less than 64 KiB).
+const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The bytes reserved for `next_page_token`, which names one reference code.
+const TOKEN_BYTES_MAX: usize = 1024;
 
 /// Handles the call.
 pub(super) async fn handle(
@@ -20,64 +33,174 @@ pub(super) async fn handle(
     request: Request<v1::ListTransactionsRequest>,
 ) -> RpcResult<v1::ListTransactionsResponse> {
     let caller_deadline = deadline::of(request.metadata());
-    let (query, scope) = parse(context, &request.into_inner())?;
+    let list = ParsedList::parse(context, request.into_inner())?;
     let listing = async {
-        let page = context.gateway.ledger.list(&query).await;
-        page.map_err(|error| store_errors::to_status(&error))
+        let ledger = &context.gateway.ledger;
+        let page = ledger.list(&list.query, |status| list.has_reason(status));
+        page.await.map_err(|error| store_errors::to_status(&error))
     };
     let page = deadline::enforce(caller_deadline, listing).await?;
-    let transactions = page.transactions.iter();
-    let next = page.next.as_ref();
-    Ok(Response::new(v1::ListTransactionsResponse {
-        transactions: transactions
-            .map(|found| transaction_message::build(found))
-            .collect(),
-        next_page_token: next
-            .map(|next| page::encode_token(&scope, next))
-            .unwrap_or_default(),
-        watch_cursor: String::new(),
-    }))
+    Ok(Response::new(list.respond(page)))
 }
 
-fn parse(
-    context: &RpcContext,
-    request: &v1::ListTransactionsRequest,
-) -> Result<(ListQuery, Scope), Status> {
-    let mut violations = Violations::default();
-    let scope = Scope::of(
-        "transactions",
-        &v1::ListTransactionsRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        },
-    );
-    let query = ListQuery {
-        accounts: account_field::configured_list(context, &request.accounts, &mut violations),
-        states: parse_states(&request.states, &mut violations),
-        from: time("start_time", request.start_time.as_ref(), &mut violations),
-        to: time("end_time", request.end_time.as_ref(), &mut violations),
-        page_size: page::parse_size(request.page_size, &mut violations),
-        after: page::parse_token(&scope, &request.page_token, &mut violations),
-    };
-    if violations.is_empty() {
-        Ok((query, scope))
-    } else {
-        Err(violations.into_status())
+/// A parsed request.
+struct ParsedList {
+    query: ListQuery,
+    /// The reasons to list; empty for all.
+    reasons: Vec<v1::TransactionReason>,
+    view: v1::TransactionView,
+    /// The scope of page tokens.
+    scope: Scope,
+}
+
+impl ParsedList {
+    fn parse(
+        context: &RpcContext,
+        mut request: v1::ListTransactionsRequest,
+    ) -> Result<Self, Status> {
+        let mut violations = Violations::default();
+        let scope = scope_of(&request);
+        let labels = Labels::parse(std::mem::take(&mut request.labels));
+        let view = v1::TransactionView::try_from(request.view);
+        let view = view.map_err(|_| "it is not a view; give a value of TransactionView");
+        let number = request.account_number.as_str();
+        let query = ListQuery {
+            accounts: accounts(context, &request.accounts, &mut violations),
+            states: states(&request.states, &mut violations),
+            from: time("start_time", request.start_time.as_ref(), &mut violations),
+            to: time("end_time", request.end_time.as_ref(), &mut violations),
+            product_codes: product_codes(&request.product_codes, &mut violations),
+            account_number: violations.optional("account_number", number, |number| {
+                AccountNumber::parse(number)
+            }),
+            labels: violations.required("labels", labels).unwrap_or_default(),
+            updated_from: time(
+                "update_start_time",
+                request.update_start_time.as_ref(),
+                &mut violations,
+            ),
+            updated_to: time(
+                "update_end_time",
+                request.update_end_time.as_ref(),
+                &mut violations,
+            ),
+            page_size: page::parse_size(request.page_size, &mut violations),
+            after: page::parse_token(&scope, &request.page_token, &mut violations),
+        };
+        let reasons = reasons(&request.reasons, &mut violations);
+        match violations.required("view", view) {
+            Some(view) if violations.is_empty() => Ok(Self {
+                query,
+                reasons,
+                view,
+                scope,
+            }),
+            _ => Err(violations.into_status()),
+        }
+    }
+
+    fn has_reason(&self, status: &TransactionStatus) -> bool {
+        self.reasons.is_empty() || self.reasons.contains(&reason_message::build(status))
+    }
+
+    /// Builds the response: as much of the page as fits, and at least one transaction.
+    fn respond(&self, page: Page) -> v1::ListTransactionsResponse {
+        let watch_cursor = page.head.map(|head| head.encode()).unwrap_or_default();
+        let mut left = RESPONSE_BYTES_MAX - TOKEN_BYTES_MAX;
+        left = left.saturating_sub(field_len(watch_cursor.len()));
+        let (mut transactions, mut last, mut next) = (Vec::new(), None, page.next);
+        for listed in page.transactions {
+            let message = transaction_message::view(&listed.transaction, self.view);
+            let size = field_len(message.encoded_len());
+            if size > left && !transactions.is_empty() {
+                next = last;
+                break;
+            }
+            left = left.saturating_sub(size);
+            transactions.push(message);
+            last = Some(listed.entry);
+        }
+        v1::ListTransactionsResponse {
+            transactions,
+            next_page_token: next
+                .map(|next| page::encode_token(&self.scope, &next))
+                .unwrap_or_default(),
+            watch_cursor,
+        }
     }
 }
 
-fn parse_states(states: &[i32], violations: &mut Violations) -> Vec<&'static str> {
+/// Returns the bytes of a field of the response whose contents have `len` bytes: its tag is one
+/// byte.
+fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
+
+fn scope_of(request: &v1::ListTransactionsRequest) -> Scope {
+    let others = v1::ListTransactionsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        labels: [].into(),
+        ..request.clone()
+    };
+    Scope::of_labelled("transactions", &others, &request.labels)
+}
+
+fn accounts(
+    context: &RpcContext,
+    names: &[String],
+    violations: &mut Violations,
+) -> Vec<AccountName> {
+    let mut found = account_field::configured_list(context, names, violations);
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn states(states: &[i32], violations: &mut Violations) -> Vec<&'static str> {
     let mut found = Vec::new();
     for state in states {
-        let name = v1::TransactionState::try_from(*state)
-            .map(|state| state.as_str_name().trim_start_matches("STATE_"));
-        let known = State::NAMES.into_iter().find(|known| Ok(*known) == name);
-        if known.is_none() {
-            let problem = format!("{state} is not a state; give values of State");
-            violations.add("states", problem);
+        let known = v1::TransactionState::try_from(*state).ok();
+        let name = known.and_then(|known| known.as_str_name().strip_prefix("TRANSACTION_STATE_"));
+        let known = State::NAMES
+            .into_iter()
+            .find(|known| Some(*known) == name);
+        match known {
+            Some(known) if found.contains(&known) => {}
+            Some(known) => found.push(known),
+            None => violations.add(
+                "states",
+                format!("{state} is not a state; give values of TransactionState"),
+            ),
         }
-        found.extend(known);
     }
     found
+}
+
+fn reasons(reasons: &[i32], violations: &mut Violations) -> Vec<v1::TransactionReason> {
+    let mut found = Vec::new();
+    for reason in reasons {
+        match v1::TransactionReason::try_from(*reason) {
+            Ok(known) if found.contains(&known) => {}
+            Ok(known) if known != v1::TransactionReason::Unspecified => found.push(known),
+            _ => violations.add(
+                "reasons",
+                format!("{reason} is not a reason; give values of TransactionReason"),
+            ),
+        }
+    }
+    found
+}
+
+fn product_codes(codes: &[String], violations: &mut Violations) -> Vec<ProductCode> {
+    if codes.len() > PRODUCT_CODES_MAX {
+        let count = codes.len();
+        let problem = format!("it has {count} entries; give at most {PRODUCT_CODES_MAX}");
+        violations.add("product_codes", problem);
+        return Vec::new();
+    }
+    let parsed = codes.iter().map(ProductCode::parse);
+    parsed
+        .filter_map(|code| violations.required("product_codes", code))
+        .collect()
 }

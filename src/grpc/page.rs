@@ -1,5 +1,7 @@
 //! Page sizes and page tokens (AIP-158). A token is opaque and bound to its query.
 
+use std::collections::{BTreeMap, HashMap};
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -21,17 +23,40 @@ struct PageToken {
     name: String,
 }
 
+/// The field `labels` of a list request, in the order of the keys.
+#[derive(Message)]
+struct SortedLabels {
+    #[prost(btree_map = "string, string", tag = "10")]
+    labels: BTreeMap<String, String>,
+}
+
 /// The identity of a query without its page.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scope(Vec<u8>);
 
 impl Scope {
     /// Hashes a list request whose page fields were cleared. The name of the list is part of
     /// the hash, because requests of two lists may have the same encoding.
     pub(super) fn of(list: &str, request: &impl Message) -> Self {
+        Self::of_labelled(list, request, &HashMap::new())
+    }
+
+    /// Hashes a list request whose page fields and labels were cleared, and its labels: the
+    /// encoding of a map has no fixed order.
+    pub(super) fn of_labelled(
+        list: &str,
+        request: &impl Message,
+        labels: &HashMap<String, String>,
+    ) -> Self {
+        let own = |(key, value): (&String, &String)| (key.clone(), value.clone());
+        let labels = SortedLabels {
+            labels: labels.iter().map(own).collect(),
+        };
         let digest = Sha256::new()
             .chain_update(list)
             .chain_update([0])
             .chain_update(request.encode_to_vec())
+            .chain_update(labels.encode_to_vec())
             .finalize();
         Self(digest[..8].to_vec())
     }
@@ -82,5 +107,67 @@ pub(super) fn parse_size(size: i32, violations: &mut Violations) -> usize {
             );
             PAGE_SIZE_DEFAULT
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::v1::ListTransactionsRequest;
+
+    fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn scope(labels: &HashMap<String, String>) -> Scope {
+        Scope::of_labelled("list", &ListTransactionsRequest::default(), labels)
+    }
+
+    #[test]
+    fn scope_is_independent_of_label_order() {
+        let keys: Vec<String> = (0..16).map(|number| number.to_string()).collect();
+        let pairs: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+        let expected = scope(&labels(&pairs));
+        let mut encodings = std::collections::BTreeSet::new();
+        // Each map hashes by a seed of its own, so that their orders differ.
+        for _ in 0..50 {
+            let labels = labels(&pairs);
+            assert_eq!(scope(&labels), expected);
+            let request = ListTransactionsRequest {
+                labels,
+                ..ListTransactionsRequest::default()
+            };
+            encodings.insert(request.encode_to_vec());
+        }
+        assert!(encodings.len() > 1, "the maps have one order");
+    }
+
+    #[test]
+    fn scope_depends_on_every_label() {
+        let scopes = [
+            &[][..],
+            &[("a", "b")],
+            &[("a", "c")],
+            &[("b", "a")],
+            &[("a", "b"), ("c", "")],
+            &[("a", ""), ("c", "b")],
+        ]
+        .map(|pairs| scope(&labels(pairs)));
+        for (at, one) in scopes.iter().enumerate() {
+            assert!(scopes[..at].iter().all(|other| other != one), "{at}");
+        }
+    }
+
+    #[test]
+    fn scope_without_labels_is_that_of_earlier_releases() {
+        let request = ListTransactionsRequest {
+            accounts: vec!["main".into()],
+            ..ListTransactionsRequest::default()
+        };
+        let digest = Sha256::digest([b"list\0".as_slice(), &request.encode_to_vec()].concat());
+        assert_eq!(Scope::of("list", &request).0, digest[..8]);
     }
 }

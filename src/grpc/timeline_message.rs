@@ -1,5 +1,7 @@
 //! The message of a timeline, and the descriptions of its entries.
 
+use prost::Message;
+
 use super::{
     contract::v1,
     value_messages::{text_or_empty, timestamp},
@@ -8,6 +10,11 @@ use crate::transaction::{
     Finding, NotSent, Occurrences, QuarantinedAttempt, Source, Statement, Transaction,
     UnknownCause, Verdict,
 };
+
+/// The limit on the bytes of a timeline, so that one transaction fits in a response. Only statements
+/// that decide nothing are bounded in number: each further attempt that sent nothing, and each check
+/// that finds another serial number, is an entry.
+const TIMELINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Builds the timeline of a transaction, oldest entry first.
 pub(super) fn build(transaction: &Transaction) -> Vec<v1::Evidence> {
@@ -19,7 +26,46 @@ pub(super) fn build(transaction: &Transaction) -> Vec<v1::Evidence> {
         .collect();
     entries.extend(statements);
     entries.sort_by_key(|entry| entry.first_time.map(|time| (time.seconds, time.nanos)));
-    entries
+    bounded(entries, TIMELINE_BYTES_MAX)
+}
+
+/// Replaces the middle of a timeline that exceeds a limit by one entry: its beginning and its end
+/// explain the transaction best.
+fn bounded(entries: Vec<v1::Evidence>, bytes_max: usize) -> Vec<v1::Evidence> {
+    // An entry adds its two-byte tag and its length to its own bytes.
+    let size = |entry: &v1::Evidence| entry.encoded_len() + 8;
+    if entries.iter().map(size).sum::<usize>() <= bytes_max {
+        return entries;
+    }
+    let fitting = |entries: &mut dyn Iterator<Item = &v1::Evidence>| {
+        let mut left = bytes_max / 2;
+        let fits = |entry: &&v1::Evidence| match left.checked_sub(size(entry)) {
+            Some(less) => {
+                left = less;
+                true
+            }
+            None => false,
+        };
+        entries.take_while(fits).count()
+    };
+    let oldest = fitting(&mut entries.iter());
+    let newest = entries.len() - fitting(&mut entries.iter().rev());
+    let (Some(first), Some(last)) = (entries.get(oldest), entries.get(newest - 1)) else {
+        return entries;
+    };
+    let omitted = newest - oldest;
+    let gap = v1::Evidence {
+        source: v1::EvidenceSource::Gateway.into(),
+        description: format!("{omitted} entries are omitted: the timeline is too long"),
+        first_time: first.first_time,
+        last_time: last.last_time,
+        count: i32::try_from(omitted).unwrap_or(i32::MAX),
+        believed: true,
+        ..v1::Evidence::default()
+    };
+    let mut shown = entries;
+    shown.splice(oldest..newest, [gap]);
+    shown
 }
 
 fn quarantined(attempt: &QuarantinedAttempt) -> v1::Evidence {
@@ -150,5 +196,54 @@ fn unknown_text(why: UnknownCause) -> String {
         UnknownCause::AboutInquiry => "the answer belongs to an inquiry".to_owned(),
         UnknownCause::Inconclusive => "the status proves no outcome".to_owned(),
         UnknownCause::SenderLost => "the sending process recorded no outcome in time".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(count: i32) -> Vec<v1::Evidence> {
+        let entry = |number: i32| v1::Evidence {
+            description: format!("entry {number:04}"),
+            first_time: Some(prost_types::Timestamp {
+                seconds: number.into(),
+                nanos: 0,
+            }),
+            last_time: Some(prost_types::Timestamp {
+                seconds: i64::from(number) + 1,
+                nanos: 0,
+            }),
+            count: 1,
+            ..v1::Evidence::default()
+        };
+        (1..=count).map(entry).collect()
+    }
+
+    #[test]
+    fn long_timeline_keeps_both_ends_and_counts_the_rest() {
+        let all = entries(1000);
+        let shown = bounded(all.clone(), 4000);
+        let size: usize = shown.iter().map(|entry| entry.encoded_len() + 8).sum();
+        assert!((3500..4500).contains(&size), "{size}");
+        let gap = shown.iter().position(|entry| entry.count > 1).unwrap();
+        let omitted = all.len() + 1 - shown.len();
+        assert_eq!(usize::try_from(shown[gap].count), Ok(omitted));
+        assert_eq!(shown[gap].first_time, all[gap].first_time);
+        assert_eq!(shown[gap].last_time, all[gap + omitted - 1].last_time);
+        assert_eq!(shown[..gap], all[..gap]);
+        assert_eq!(shown[gap + 1..], all[gap + omitted..]);
+        assert!(gap > 10 && shown.len() - gap > 10, "{gap}");
+    }
+
+    #[test]
+    fn timeline_within_the_limit_is_unchanged() {
+        let all = entries(100);
+        let size: usize = all.iter().map(|entry| entry.encoded_len() + 8).sum();
+        assert_eq!(bounded(all.clone(), size), all);
+        assert_eq!(bounded(all.clone(), size - 1).len(), 100);
+        assert_ne!(bounded(all.clone(), size - 1), all);
+        // Nothing fits.
+        assert_eq!(bounded(all, 0).len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of transactions by state and time, newest first.
+//! Lists of transactions by their contents, state and times, newest first.
 
 use std::sync::Arc;
 
@@ -7,11 +7,14 @@ use jiff::Timestamp;
 
 use crate::{
     ledger::records::Ledger,
-    store::{Listing, ListingEntry, StoreError},
-    transaction::{AccountName, State, Transaction},
+    store::{Cursor, Listing, ListingEntry, StoreError},
+    transaction::{
+        AccountName, AccountNumber, Labels, ProductCode, State, Transaction, TransactionStatus,
+    },
 };
 
-/// The criteria and the position of a listing.
+/// The criteria and the position of a listing. A transaction is listed if it matches every
+/// criterion.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     /// The states to list, by [`State::name`]; empty for all.
@@ -22,6 +25,16 @@ pub struct ListQuery {
     pub from: Option<Timestamp>,
     /// The latest time of acceptance, exclusive.
     pub to: Option<Timestamp>,
+    /// The product codes to list; empty for all.
+    pub product_codes: Vec<ProductCode>,
+    /// The account number to list.
+    pub account_number: Option<AccountNumber>,
+    /// The labels that a listed transaction has.
+    pub labels: Labels,
+    /// The earliest time of the latest revision, inclusive.
+    pub updated_from: Option<Timestamp>,
+    /// The latest time of the latest revision, exclusive.
+    pub updated_to: Option<Timestamp>,
     /// The largest number of transactions to return.
     pub page_size: usize,
     /// The entry after which the page begins.
@@ -32,30 +45,68 @@ pub struct ListQuery {
 #[derive(Debug)]
 pub struct Page {
     /// The transactions, newest first.
-    pub transactions: Vec<Arc<Transaction>>,
+    pub transactions: Vec<ListedTransaction>,
     /// The entry after which the next page begins; `None` at the end.
     pub next: Option<ListingEntry>,
+    /// In the first page: a cursor before every change that the listing may have missed.
+    pub head: Option<Cursor>,
 }
 
-/// The most reads for one page, when most entries belong to other accounts.
+/// A transaction of a page.
+#[derive(Debug)]
+pub struct ListedTransaction {
+    /// The transaction.
+    pub transaction: Arc<Transaction>,
+    /// Its entry, after which a page that ends with it continues.
+    pub entry: ListingEntry,
+}
+
+/// The most reads for one page, when the criteria exclude most entries.
 const READS_PER_PAGE_MAX: usize = 16;
+/// The most entries of one read.
+const READ_SIZE_MAX: usize = 200;
 
 impl Ledger {
-    /// Returns one page of a listing. A transaction whose state changes meanwhile may be missing;
-    /// it is never returned in a state that it has left.
+    /// Returns one page of a listing, of the transactions whose status `is_wanted` accepts. A
+    /// transaction whose state changes meanwhile may be missing; it is never returned in a state
+    /// that it has left.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer.
-    pub async fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
+    pub async fn list(
+        &self,
+        query: &ListQuery,
+        is_wanted: impl Fn(&TransactionStatus) -> bool + Send + Sync,
+    ) -> Result<Page, StoreError> {
+        // SUBTLE: the head is read before the first entry. Read afterwards, it would lose a change:
+        //
+        // 1. the listing reads the state that a transaction is about to enter, and does not find it;
+        // 2. the transaction changes its state, which is an event;
+        // 3. the listing reads the state that it has left, and does not find it either;
+        // 4. the head is read after that event: neither the list nor the watch shows the transaction.
+        let head = match query.after {
+            None => Some(self.store.events_head().await?),
+            Some(_) => None,
+        };
+        let (transactions, next) = self.scan(query, is_wanted).await?;
+        Ok(Page {
+            transactions,
+            next,
+            head,
+        })
+    }
+
+    /// Reads entries until the page is full, the listing ends, or enough was read. A read that
+    /// does not fill the page is followed by a longer one: the criteria exclude many entries.
+    async fn scan(
+        &self,
+        query: &ListQuery,
+        is_wanted: impl Fn(&TransactionStatus) -> bool,
+    ) -> Result<(Vec<ListedTransaction>, Option<ListingEntry>), StoreError> {
         let states = if query.states.is_empty() {
             &State::NAMES[..]
         } else {
             &query.states
-        };
-        let wanted = |transaction: &Transaction| {
-            let is_account = |account| self.accounts.is_meant(transaction.account(), Some(account));
-            states.contains(&transaction.status().state.name())
-                && (query.accounts.is_empty() || query.accounts.iter().any(is_account))
         };
         let to_ms = query
             .to
@@ -64,37 +115,50 @@ impl Ledger {
             created_ms: to_ms.clamp(0, ListingEntry::MS_MAX),
             name: String::new(),
         });
-        let mut transactions: Vec<Arc<Transaction>> = Vec::new();
+        let (mut listed, mut limit) = (Vec::new(), query.page_size.min(READ_SIZE_MAX));
         for _ in 0..READS_PER_PAGE_MAX {
-            let found = self.newest(states, query, &after).await?;
-            let is_end = found.len() < query.page_size;
+            let found = self.newest(states, query, &after, limit).await?;
+            let is_end = found.len() < limit;
             let loads = found
                 .iter()
                 .map(async |entry| self.store.load(&entry.key()?).await);
             let loaded = try_join_all(loads).await?;
             for (entry, loaded) in found.into_iter().zip(loaded) {
-                after = entry;
-                if let Some(transaction) = loaded.filter(|loaded| wanted(loaded)) {
-                    transactions.push(transaction);
+                after = entry.clone();
+                let matching = loaded.filter(|loaded| {
+                    let status = loaded.status();
+                    states.contains(&status.state.name())
+                        && is_wanted(&status)
+                        && self.matches(query, loaded)
+                });
+                if let Some(transaction) = matching {
+                    listed.push(ListedTransaction { transaction, entry });
                 }
-                if transactions.len() == query.page_size {
-                    return Ok(Page {
-                        transactions,
-                        next: Some(after),
-                    });
+                if listed.len() == query.page_size {
+                    return Ok((listed, Some(after)));
                 }
             }
             if is_end {
-                return Ok(Page {
-                    transactions,
-                    next: None,
-                });
+                return Ok((listed, None));
             }
+            limit = limit.saturating_mul(2).min(READ_SIZE_MAX);
         }
-        Ok(Page {
-            transactions,
-            next: Some(after),
-        })
+        Ok((listed, Some(after)))
+    }
+
+    /// Returns true when a transaction matches the criteria besides its state and its time of
+    /// acceptance, which the index has.
+    fn matches(&self, query: &ListQuery, transaction: &Transaction) -> bool {
+        let order = transaction.order();
+        let updated = transaction.updated_at();
+        let is_account = |account| self.accounts.is_meant(transaction.account(), Some(account));
+        let is_number = |number: &AccountNumber| order.account_number == *number;
+        (query.accounts.is_empty() || query.accounts.iter().any(is_account))
+            && (query.product_codes.is_empty() || query.product_codes.contains(&order.product_code))
+            && query.account_number.as_ref().is_none_or(is_number)
+            && query.updated_from.is_none_or(|from| updated >= from)
+            && query.updated_to.is_none_or(|to| updated < to)
+            && transaction.labels().include(&query.labels)
     }
 
     /// Returns the newest entries of these states after `after`, each transaction once.
@@ -103,13 +167,14 @@ impl Ledger {
         states: &[&'static str],
         query: &ListQuery,
         after: &ListingEntry,
+        limit: usize,
     ) -> Result<Vec<ListingEntry>, StoreError> {
         let of_state = |state: &&'static str| {
             let listing = Listing {
                 state,
                 from: query.from.unwrap_or(Timestamp::UNIX_EPOCH),
                 after: after.clone(),
-                limit: query.page_size,
+                limit,
             };
             async move { self.store.list(&listing).await }
         };
@@ -117,7 +182,7 @@ impl Ledger {
         let mut found: Vec<ListingEntry> = found.into_iter().flatten().collect();
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.dedup();
-        found.truncate(query.page_size);
+        found.truncate(limit);
         Ok(found)
     }
 }

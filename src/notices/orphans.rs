@@ -5,7 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::item::{from_json, to_json};
+use super::{
+    item::{from_json, to_json},
+    pages::ListItem,
+};
 use crate::store::{BoundedList, CasResult, Expiry, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
@@ -21,6 +24,18 @@ pub struct Orphan {
     pub status: String,
     /// The time of receipt.
     pub at: Timestamp,
+}
+
+impl ListItem for Orphan {
+    const LIST: BoundedList = BoundedList::Orphans;
+
+    fn account(&self) -> &AccountName {
+        &self.account
+    }
+
+    fn arrived_at(&self) -> Timestamp {
+        self.at
+    }
 }
 
 /// Stores an orphan.

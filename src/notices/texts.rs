@@ -11,7 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::item::{from_json, to_json};
+use super::{
+    item::{from_json, to_json},
+    pages::ListItem,
+};
 use crate::{
     store::{BoundedList, CasResult, Expiry, Store, StoreError},
     transaction::AccountName,
@@ -30,6 +33,18 @@ pub struct Notice {
     pub last: Timestamp,
     /// The approximate number of receipts: simultaneous ones may count as one.
     pub count: u64,
+}
+
+impl ListItem for Notice {
+    const LIST: BoundedList = BoundedList::Notices;
+
+    fn account(&self) -> &AccountName {
+        &self.account
+    }
+
+    fn arrived_at(&self) -> Timestamp {
+        self.first
+    }
 }
 
 /// The last receipt and the number of receipts of a text: the part of a notice that changes.

@@ -1,0 +1,231 @@
+//! Pages of the lists of notices and orphans, newest first.
+//!
+//! The items of a list have no numbers that every store keeps. So a position names the item before
+//! it, by a hash of its stored text, and the page continues after that item, wherever it is by then:
+//! items that arrive move it towards the end, and an eviction removes it only together with every
+//! item after it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::item::from_json;
+use crate::{
+    store::{BoundedList, Store, StoreError},
+    transaction::AccountName,
+};
+
+/// The most items that one page passes when most are not wanted.
+const PASSED_MAX: usize = 400;
+/// The items of each further read of a page, when the first one did not fill it.
+const READ_SIZE: usize = 100;
+
+/// An item of a list.
+pub trait ListItem: DeserializeOwned {
+    /// The list that holds the item.
+    const LIST: BoundedList;
+    /// Returns the account that received it.
+    fn account(&self) -> &AccountName;
+    /// Returns the time of its arrival.
+    fn arrived_at(&self) -> Timestamp;
+}
+
+/// A position in a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPosition {
+    /// The number of items before it when it was made. By now there may be more, or fewer in a
+    /// store that lost items.
+    pub passed: usize,
+    /// The item before it. `None` at the start, and in the positions of earlier releases.
+    pub anchor: Option<Anchor>,
+}
+
+/// The item before a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    arrived_ms: i64,
+    hash: String,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct ListPage<T> {
+    /// The wanted items, newest first.
+    pub items: Vec<T>,
+    /// The position of the next page; `None` at the end.
+    pub next: Option<ListPosition>,
+}
+
+/// The error of a page that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store lost the item before the page, and older items may remain.
+    #[error("the store lost the item before the page")]
+    Lost,
+}
+
+/// Reads up to `size` wanted items after a position. A page with fewer items may have a next one.
+///
+/// # Errors
+/// [`PageError`] when the store does not answer, or lost the item before the position.
+pub async fn read_page<T: ListItem>(
+    store: &dyn Store,
+    after: ListPosition,
+    size: usize,
+    is_wanted: impl Fn(&T) -> bool,
+) -> Result<ListPage<T>, PageError> {
+    let mut reader = ListReader {
+        store,
+        list: T::LIST,
+        position: after,
+    };
+    let (mut items, mut passed) = (Vec::new(), 0);
+    // One extra item shows that there is another page.
+    let mut limit = size.saturating_add(1);
+    loop {
+        let window = reader.read::<T>(limit).await?;
+        limit = READ_SIZE;
+        for text in window.texts {
+            if items.len() == size || passed == PASSED_MAX {
+                let next = Some(reader.position);
+                return Ok(ListPage { items, next });
+            }
+            if reader.is_anchor(&text) {
+                // A push with an indeterminate result was repeated: one item, stored twice.
+                reader.position.passed += 1;
+                continue;
+            }
+            let item: T = from_json(&text)?;
+            reader.pass(&text, item.arrived_at());
+            passed += 1;
+            items.extend(Some(item).filter(&is_wanted));
+        }
+        if window.is_last {
+            return Ok(ListPage { items, next: None });
+        }
+    }
+}
+
+/// The next items of a list, as stored.
+struct Window {
+    texts: Vec<String>,
+    /// The list ends with these.
+    is_last: bool,
+}
+
+/// A reader of one list. It finds its place anew for each read, because items arrive in between.
+struct ListReader<'a> {
+    store: &'a dyn Store,
+    list: BoundedList,
+    position: ListPosition,
+}
+
+impl ListReader<'_> {
+    /// Reads about `limit` items after the position.
+    async fn read<T: ListItem>(&mut self, limit: usize) -> Result<Window, PageError> {
+        if self.position.anchor.is_none() {
+            let texts = self.items(self.position.passed, limit).await?;
+            let is_last = texts.len() < limit;
+            return Ok(Window { texts, is_last });
+        }
+        // The anchor was the last one passed, and can only be further back.
+        let expected = self.position.passed.saturating_sub(1);
+        if let Some(window) = self.find(expected, limit).await? {
+            return Ok(window);
+        }
+        // A store that lost its newest items has the anchor further to the front.
+        if let Some(window) = self.find(0, limit).await? {
+            return Ok(window);
+        }
+        let Some(text) = self.oldest().await? else {
+            return Ok(Window::END);
+        };
+        let oldest: T = from_json(&text)?;
+        if self.is_before_anchor(oldest.arrived_at()) {
+            return Err(PageError::Lost);
+        }
+        // The anchor was evicted, and every older item before it.
+        Ok(Window::END)
+    }
+
+    /// Finds the anchor at `start` or after it, and returns the items after it.
+    async fn find(&mut self, mut start: usize, limit: usize) -> Result<Option<Window>, StoreError> {
+        let mut limit = limit + 1;
+        loop {
+            let mut texts = self.items(start, limit).await?;
+            let is_last = texts.len() < limit;
+            if let Some(at) = texts.iter().position(|text| self.is_anchor(text)) {
+                self.position.passed = start + at + 1;
+                let texts = texts.split_off(at + 1);
+                return Ok(Some(Window { texts, is_last }));
+            }
+            if is_last {
+                return Ok(None);
+            }
+            start += limit;
+            limit = READ_SIZE;
+        }
+    }
+
+    async fn items(&self, start: usize, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.store.items_from(self.list, start, limit).await
+    }
+
+    async fn oldest(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.store.items(self.list).await?.pop())
+    }
+
+    fn is_anchor(&self, text: &str) -> bool {
+        let anchor = self.position.anchor.as_ref();
+        anchor.is_some_and(|anchor| anchor.hash == hash_of(text))
+    }
+
+    fn is_before_anchor(&self, arrived: Timestamp) -> bool {
+        let anchor = self.position.anchor.as_ref();
+        anchor.is_some_and(|anchor| arrived.as_millisecond() < anchor.arrived_ms)
+    }
+
+    /// Moves the position after an item.
+    fn pass(&mut self, text: &str, arrived: Timestamp) {
+        self.position.passed += 1;
+        self.position.anchor = Some(Anchor {
+            arrived_ms: arrived.as_millisecond(),
+            hash: hash_of(text),
+        });
+    }
+}
+
+impl Window {
+    const END: Self = Self {
+        texts: Vec::new(),
+        is_last: true,
+    };
+}
+
+/// Returns the hash of a stored item. Its text never changes.
+fn hash_of(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..8])
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.arrived_ms, self.hash)
+    }
+}
+
+impl Anchor {
+    /// Parses the text that `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (arrived_ms, hash) = text.split_once(' ')?;
+        Some(Self {
+            arrived_ms: arrived_ms.parse().ok()?,
+            hash: hash.to_owned(),
+        })
+    }
+}
