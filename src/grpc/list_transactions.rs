@@ -108,18 +108,12 @@ impl ParsedList {
         let watch_cursor = page.head.map(|head| head.encode()).unwrap_or_default();
         let mut left = RESPONSE_BYTES_MAX - TOKEN_BYTES_MAX;
         left = left.saturating_sub(field_len(watch_cursor.len()));
-        let (mut transactions, mut last, mut next) = (Vec::new(), None, page.next);
-        for listed in page.transactions {
+        let found = page.transactions.into_iter().map(|listed| {
             let message = transaction_message::view(&listed.transaction, self.view);
-            let size = field_len(message.encoded_len());
-            if size > left && !transactions.is_empty() {
-                next = last;
-                break;
-            }
-            left = left.saturating_sub(size);
-            transactions.push(message);
-            last = Some(listed.entry);
-        }
+            (message, listed.entry)
+        });
+        let (transactions, cut) = fitting(found, left);
+        let next = cut.or(page.next);
         v1::ListTransactionsResponse {
             transactions,
             next_page_token: next
@@ -128,6 +122,25 @@ impl ParsedList {
             watch_cursor,
         }
     }
+}
+
+/// Takes as many transactions as fit in `left` bytes, and at least one. If that leaves any out,
+/// also returns the position of the last one taken.
+fn fitting<P>(
+    found: impl Iterator<Item = (v1::Transaction, P)>,
+    mut left: usize,
+) -> (Vec<v1::Transaction>, Option<P>) {
+    let (mut taken, mut last) = (Vec::new(), None);
+    for (transaction, position) in found {
+        let size = field_len(transaction.encoded_len());
+        if size > left && !taken.is_empty() {
+            return (taken, last);
+        }
+        left = left.saturating_sub(size);
+        taken.push(transaction);
+        last = Some(position);
+    }
+    (taken, None)
 }
 
 /// Returns the bytes of a field of the response whose contents have `len` bytes: its tag is one
@@ -203,4 +216,46 @@ fn product_codes(codes: &[String], violations: &mut Violations) -> Vec<ProductCo
     parsed
         .filter_map(|code| violations.required("product_codes", code))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transaction(info: usize) -> v1::Transaction {
+        v1::Transaction {
+            info: "x".repeat(info),
+            ..v1::Transaction::default()
+        }
+    }
+
+    fn taken(infos: &[usize], left: usize) -> (usize, Option<usize>) {
+        let found = infos.iter().map(|info| transaction(*info)).zip(1..);
+        let (taken, last) = fitting(found, left);
+        (taken.len(), last)
+    }
+
+    #[test]
+    fn page_ends_before_the_response_is_too_long() {
+        let response = |infos: &[usize]| v1::ListTransactionsResponse {
+            transactions: infos.iter().map(|info| transaction(*info)).collect(),
+            ..v1::ListTransactionsResponse::default()
+        };
+        let infos = [3, 200, 20_000, 1];
+        for count in 1..=infos.len() {
+            let size = response(&infos[..count]).encoded_len();
+            let more = (count < infos.len()).then_some(count);
+            assert_eq!(taken(&infos, size), (count, more));
+            if count > 1 {
+                assert_eq!(taken(&infos, size - 1), (count - 1, Some(count - 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn page_holds_one_transaction_of_any_size() {
+        assert_eq!(taken(&[1000, 1], 10), (1, Some(1)));
+        assert_eq!(taken(&[1000], 10), (1, None));
+        assert_eq!(taken(&[], 10), (0, None));
+    }
 }

@@ -57,7 +57,7 @@ pub enum CallCommand {
     WatchTransaction(WatchTransactionArguments),
     /// Print every change of every transaction until interrupted.
     WatchTransactions(WatchTransactionsArguments),
-    /// List transactions by state and time, newest first.
+    /// List transactions by contents, state and times, newest first.
     ListTransactions(ListTransactionsArguments),
     /// Resolve a transaction in NEEDS_REVIEW, or reverse one that is SUCCEEDED.
     ResolveTransaction(ResolveTransactionArguments),

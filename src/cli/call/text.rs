@@ -1,9 +1,9 @@
 //! Messages as text for people: one field on each line, indented by depth.
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 use jiff::Timestamp;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
 
 use super::money::format_money;
 use crate::grpc::v1;
@@ -28,10 +28,27 @@ fn show(text: &mut String, message: &DynamicMessage, depth: usize) {
     }
 }
 
+/// Appends the entries of a map, one on each line, in the order of their keys.
+fn show_map(text: &mut String, name: &str, entries: &HashMap<MapKey, Value>, depth: usize) {
+    let mut lines: Vec<String> = entries
+        .iter()
+        .filter_map(|(key, value)| {
+            let (key, value) = (key.as_str()?, value.as_str()?);
+            Some(format!("{} = {}", one_line(key), one_line(value)))
+        })
+        .collect();
+    lines.sort_unstable();
+    for line in lines {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "{}{name}: {line}", "  ".repeat(depth));
+    }
+}
+
 fn show_field(text: &mut String, field: &FieldDescriptor, value: &Value, depth: usize) {
     let (indent, name) = ("  ".repeat(depth), field.name());
     // Writing to a `String` cannot fail.
     let _ = match (value, field.kind()) {
+        (Value::Map(entries), _) => return show_map(text, name, entries, depth),
         (Value::Message(message), _) => {
             let Some(short) = short(message) else {
                 let _ = writeln!(text, "{indent}{name}:");
@@ -147,6 +164,9 @@ mod tests {
                     name: "billingperiod".into(),
                     value: "202610".into(),
                 }],
+                labels: [("till", "4\n2"), ("shop", "a b")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
                 ..v1::Transaction::default()
             }),
             replayed: true,
@@ -154,8 +174,8 @@ mod tests {
         assert_eq!(
             shown(&message),
             "transaction:\n  reference_code: order-1\n  state: NEEDS_REVIEW\n  price: IDR 10500\n  \
-             balance: IDR -0.5\n  create_time: 2027-01-15T08:00:00Z\n  fields: billingperiod = 202610\n\
-             replayed: true\n"
+             balance: IDR -0.5\n  create_time: 2027-01-15T08:00:00Z\n  fields: billingperiod = 202610\n  \
+             labels: shop = a b\n  labels: till = 4\\n2\nreplayed: true\n"
         );
     }
 
