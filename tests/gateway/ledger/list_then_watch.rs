@@ -124,7 +124,7 @@ impl Follower {
     async fn watch_from(&mut self, mut cursor: String, wanted: usize) -> Result<(), Status> {
         while self.ended() < wanted {
             let mut updates = watch(&mut self.client().await, &cursor).await?;
-            for _ in 0..self.dice.roll(100) {
+            for _ in 0..self.dice.roll(250) {
                 if self.ended() == wanted {
                     return Ok(());
                 }
@@ -236,7 +236,7 @@ async fn trim_events(redis: &Redis) {
 }
 
 async fn list_then_watch_misses_nothing(kind: StoreKind) {
-    const FOLLOWERS: usize = 4;
+    const FOLLOWERS: usize = 3;
     // Each purchase waits for the disk in the embedded store.
     let count = match kind {
         StoreKind::Redis => 2000,
