@@ -25,7 +25,9 @@ pub(super) async fn handle(
     let store = &*context.gateway.store;
     let reading = async {
         let (notices, next_page_token) = page.read(context).await?;
-        let counted = notices.into_iter().map(|notice| texts::counted(store, notice));
+        let counted = notices
+            .into_iter()
+            .map(|notice| texts::counted(store, notice));
         let counted = try_join_all(counted).await;
         let counted = counted.map_err(|error| store_errors::to_status(&error))?;
         Ok(v1::ListNoticesResponse {

@@ -175,9 +175,7 @@ fn states(states: &[i32], violations: &mut Violations) -> Vec<&'static str> {
     for state in states {
         let known = v1::TransactionState::try_from(*state).ok();
         let name = known.and_then(|known| known.as_str_name().strip_prefix("TRANSACTION_STATE_"));
-        let known = State::NAMES
-            .into_iter()
-            .find(|known| Some(*known) == name);
+        let known = State::NAMES.into_iter().find(|known| Some(*known) == name);
         match known {
             Some(known) if found.contains(&known) => {}
             Some(known) => found.push(known),

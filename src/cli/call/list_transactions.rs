@@ -98,7 +98,9 @@ static REASONS: LazyLock<Vec<(String, v1::TransactionReason)>> = LazyLock::new(|
     let known = (1..=REASON_MAX).filter_map(|number| v1::TransactionReason::try_from(number).ok());
     known
         .map(|reason| {
-            let name = reason.as_str_name().trim_start_matches("TRANSACTION_REASON_");
+            let name = reason
+                .as_str_name()
+                .trim_start_matches("TRANSACTION_REASON_");
             (name.to_ascii_lowercase().replace('_', "-"), reason)
         })
         .collect()

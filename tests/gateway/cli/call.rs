@@ -529,7 +529,8 @@ async fn subcommand_of_every_other_rpc_calls_it() {
     let listed = call(&gateway, &listed).await.json();
     assert_eq!(listed["transactions"].as_array().unwrap().len(), 1);
     let none = call(&gateway, &["list-transactions", "--state", "needs-review"]).await;
-    assert_eq!((none.code, none.out.trim()), (0, ""));
+    assert_eq!((none.code, none.out.lines().count()), (0, 1));
+    assert!(none.out.starts_with("watch_cursor: "), "{}", none.out);
     let balance = call(&gateway, &["get-balance", "--account", "main"]).await;
     assert!(
         balance.out.starts_with("balance: IDR 999979750\n"),
@@ -551,6 +552,93 @@ async fn subcommand_of_every_other_rpc_calls_it() {
     let error: Value = serde_json::from_str(&unknown.err).unwrap();
     assert_eq!(error["reason"], "TRANSACTION_NOT_FOUND");
     assert_eq!(error["metadata"]["sent"], "no");
+}
+
+#[tokio::test]
+async fn list_transactions_has_flag_for_every_filter() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut bought = Vec::new();
+    for (number, shop) in [
+        (PLAIN, "a b"),
+        (PENDING_FOR_EVER, "c=d"),
+        ("080000009204", "e"),
+    ] {
+        let mut request = order(&reference(), number);
+        request.labels = [("shop".into(), shop.into()), ("till".into(), "1".into())].into();
+        let answer = client.purchase_prepaid(request).await.unwrap();
+        bought.push(answer.into_inner().transaction.unwrap());
+    }
+    let time = bought[1].update_time.unwrap();
+    let time = jiff::Timestamp::new(time.seconds, time.nanos).unwrap();
+    let (time, since) = (time.to_string(), "2026-01-01T00:00:00Z");
+    let cases = [
+        (&["--label", "till=1"][..], &[2, 1, 0][..]),
+        (&["--label", "till=1", "--label", "shop=c=d"], &[1]),
+        (&["--label", "shop=a"], &[]),
+        (&["--account-number", PLAIN], &[0]),
+        (
+            &["--product-code", "NONE", "--product-code", PRODUCT],
+            &[2, 1, 0],
+        ),
+        (&["--product-code", "NONE"], &[]),
+        (&["--reason", "wrong-account-number"], &[2]),
+        (
+            &["--reason", "cancelled", "--reason", "wrong-account-number"],
+            &[2],
+        ),
+        (&["--reason", "cancelled"], &[]),
+        (&["--update-start-time", &time, "--state", "pending"], &[1]),
+        (&["--update-end-time", &time, "--state", "pending"], &[]),
+        (
+            &["--update-start-time", since, "--update-end-time", since],
+            &[],
+        ),
+    ];
+    for (flags, expected) in cases {
+        let listed = call(
+            &gateway,
+            &[&["--json", "list-transactions"], flags].concat(),
+        )
+        .await;
+        let listed = listed.json();
+        let found = listed["transactions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let codes: Vec<&str> = found
+            .iter()
+            .map(|one| one["referenceCode"].as_str().unwrap())
+            .collect();
+        let expected: Vec<&str> = expected
+            .iter()
+            .map(|number: &usize| bought[*number].reference_code.as_str())
+            .collect();
+        assert_eq!(codes, expected, "{flags:?}");
+        assert!(found.iter().all(|one| one.get("timeline").is_none()));
+        assert!(listed["watchCursor"].is_string(), "{listed}");
+    }
+    let of_plain = ["list-transactions", "--account-number", PLAIN];
+    let basic = call(&gateway, &of_plain).await;
+    assert!(
+        basic
+            .out
+            .contains("\n  labels: shop = a b\n  labels: till = 1\n")
+    );
+    assert!(!basic.out.contains("  timeline:"), "{}", basic.out);
+    assert!(basic.out.contains("\nwatch_cursor: "), "{}", basic.out);
+    let full = call(&gateway, &[&of_plain[..], &["--full"]].concat()).await;
+    assert!(full.out.contains("  timeline:"), "{}", full.out);
+    for (flag, wrong) in [("--label", "shop"), ("--reason", "unspecified")] {
+        let called = call(&gateway, &["list-transactions", flag, wrong]).await;
+        assert_eq!(called.code, 2, "{flag}: {}", called.out);
+    }
+    // The gateway reports what the program does not check.
+    let called = call(&gateway, &["list-transactions", "--label", "=1"]).await;
+    assert_eq!(called.code, 1);
+    assert!(called.err.contains("labels: "), "{}", called.err);
 }
 
 /// Returns the subcommand of a method: `purchase-prepaid` of `PurchasePrepaid`.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use clap::{CommandFactory, ValueHint};
-use okebayar_gateway::cli::Cli;
+use okebayar_gateway::{cli::Cli, grpc::v1::TransactionReason};
 use tokio::process::Command;
 
 use crate::support::world::BINARY;
@@ -88,8 +88,9 @@ async fn bash_completes_every_subcommand_every_flag_and_every_enumerated_value()
             }
         }
     }
-    // States, resolutions and the methods of callbacks.
-    assert_eq!(values_seen, 8 + 3 + 2);
+    // States, resolutions and the methods of callbacks; reasons, without the unspecified one.
+    let reasons = (1..1000).filter(|number| TransactionReason::try_from(*number).is_ok());
+    assert_eq!(values_seen, 8 + 3 + 2 + reasons.count());
     let shells = completed_by_bash(&script, &["completions", ""]).await;
     for shell in ["bash", "zsh", "fish"] {
         assert!(shells.contains(shell), "{shells:?}");

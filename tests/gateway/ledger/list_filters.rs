@@ -105,7 +105,10 @@ async fn filters_select_and_combine(kind: StoreKind) {
         (all(), &[0, 1, 2, 3, 4][..]),
         (products(&["PULSA10"]), &[0, 2, 3]),
         (products(&[OTHER_PRODUCT]), &[1, 4]),
-        (products(&[OTHER_PRODUCT, "PULSA10", OTHER_PRODUCT]), &[0, 1, 2, 3, 4]),
+        (
+            products(&[OTHER_PRODUCT, "PULSA10", OTHER_PRODUCT]),
+            &[0, 1, 2, 3, 4],
+        ),
         (products(&["NONE"]), &[]),
         (number(PLAIN), &[0, 1]),
         (number(WRONG_NUMBER), &[3]),
@@ -190,12 +193,13 @@ async fn filters_select_and_combine(kind: StoreKind) {
     };
     let only = updated(Some(middle), Some(next));
     assert_eq!(listed(&mut client, only).await, codes(&[2]));
-    assert!(listed(&mut client, updated(Some(middle), Some(middle))).await.is_empty());
-
-    let report = format!(
-        "{}?referencecode={oldest}&status=204",
-        world.callback_url()
+    assert!(
+        listed(&mut client, updated(Some(middle), Some(middle)))
+            .await
+            .is_empty()
     );
+
+    let report = format!("{}?referencecode={oldest}&status=204", world.callback_url());
     let pending = &made[2].reference_code;
     let report_pending = report.replace(oldest, pending);
     assert_eq!(reqwest::get(report_pending).await.unwrap().status(), 200);
@@ -254,7 +258,9 @@ async fn invalid_filters_are_reported_together() {
         ..all()
     };
     let too_many_labels = ListTransactionsRequest {
-        labels: (0..17).map(|key| (key.to_string(), String::new())).collect(),
+        labels: (0..17)
+            .map(|key| (key.to_string(), String::new()))
+            .collect(),
         ..all()
     };
     for (request, problem) in [
@@ -348,7 +354,9 @@ async fn pages(client: &mut Client, view: TransactionView) -> Pages {
         let page = page.into_inner();
         pages.sizes.push(page.encoded_len());
         let codes = page.transactions.iter();
-        pages.codes.extend(codes.map(|one| one.reference_code.clone()));
+        pages
+            .codes
+            .extend(codes.map(|one| one.reference_code.clone()));
         pages.transactions.extend(page.transactions);
         if page.next_page_token.is_empty() {
             return pages;
@@ -398,12 +406,19 @@ async fn page_of_full_view_fits_default_limit_of_clients(kind: StoreKind) {
     let unchanging = tokio::time::timeout(PATIENCE, unchanging).await;
     let full = unchanging.expect("the transactions never came to rest");
     assert_eq!(full.codes.len(), COUNT);
-    assert_eq!(full.codes.iter().cloned().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(
+        full.codes.iter().cloned().collect::<BTreeSet<_>>(),
+        expected
+    );
     assert!(full.sizes.iter().all(|size| *size <= MESSAGE_BYTES_MAX));
     let total: usize = full.sizes.iter().sum();
     // A page of 200 of them would be too long, so that the first page ends at its last that fits.
     assert!(total / COUNT * 200 > MESSAGE_BYTES_MAX, "{:?}", full.sizes);
-    assert!(full.sizes[0] > MESSAGE_BYTES_MAX - 2 * (total / COUNT), "{:?}", full.sizes);
+    assert!(
+        full.sizes[0] > MESSAGE_BYTES_MAX - 2 * (total / COUNT),
+        "{:?}",
+        full.sizes
+    );
     for (one, code) in full.transactions.iter().zip(&full.codes).take(3) {
         assert_eq!(*one, get(&mut client, code).await.unwrap());
         assert!(!one.timeline.is_empty() && !one.fields.is_empty());
@@ -445,7 +460,10 @@ async fn page_of_long_bills_fits_default_limit_of_clients() {
     for view in [TransactionView::Basic, TransactionView::Full] {
         let pages = pages(&mut client, view).await;
         assert_eq!(pages.codes.len(), COUNT);
-        assert_eq!(pages.codes.iter().cloned().collect::<BTreeSet<_>>(), expected);
+        assert_eq!(
+            pages.codes.iter().cloned().collect::<BTreeSet<_>>(),
+            expected
+        );
         assert!(pages.sizes.len() > 1);
         assert!(pages.sizes.iter().all(|size| *size <= MESSAGE_BYTES_MAX));
     }

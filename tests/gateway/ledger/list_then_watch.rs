@@ -213,7 +213,9 @@ impl Buyers {
                 let code = reference();
                 buy(&mut client, &code, kinds[number % kinds.len()]).await;
                 let answered = 1 + buyers.answered.fetch_add(1, Ordering::Relaxed);
-                buyers.progress.send_modify(|known| *known = (*known).max(answered));
+                buyers
+                    .progress
+                    .send_modify(|known| *known = (*known).max(answered));
                 code
             })
         });
@@ -267,7 +269,10 @@ async fn list_then_watch_misses_nothing(kind: StoreKind) {
     for number in 0..FOLLOWERS {
         // One after another, so that each lists while others watch.
         let begin = count * number / (FOLLOWERS + 1);
-        answered.wait_for(|answered| *answered >= begin).await.unwrap();
+        answered
+            .wait_for(|answered| *answered >= begin)
+            .await
+            .unwrap();
         let follower = Follower::new(followed, 1000 + number as u64);
         // The first one is slow: it watches after the changes since its cursor are gone.
         let ready = if number == 0 { &after_trim } else { &ready };
@@ -294,7 +299,11 @@ async fn list_then_watch_misses_nothing(kind: StoreKind) {
         follower.assert_misses_nothing(&codes, &now);
     }
     let is_trimmed = kind == StoreKind::Redis;
-    assert_eq!(followers[0].restarts > 0, is_trimmed, "the first must list again");
+    assert_eq!(
+        followers[0].restarts > 0,
+        is_trimmed,
+        "the first must list again"
+    );
 }
 
 /// A change between the first page and the watch, and one between two pages.
@@ -314,7 +323,11 @@ async fn watch_from_first_page_reports_changes_since_listing_began(kind: StoreKi
     let (between, after) = (reference(), reference());
     buy(&mut client, &between, PLAIN).await;
     request.page_token = first.next_page_token;
-    let second = client.list_transactions(request).await.unwrap().into_inner();
+    let second = client
+        .list_transactions(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(second.watch_cursor, "");
     assert_eq!(second.transactions[0].reference_code, early);
     let mut labelled = order(&after, PLAIN);

@@ -112,7 +112,10 @@ async fn each_item_is_listed_once_while_items_arrive_and_are_evicted(kind: Store
             let wanted = |number: &&usize| !only_second || is_second(**number);
             // Newest first, without those that arrived meanwhile.
             let order: Vec<usize> = before.iter().filter(wanted).copied().collect();
-            assert!(listed.windows(2).all(|pair| pair[0] > pair[1]), "{listed:?}");
+            assert!(
+                listed.windows(2).all(|pair| pair[0] > pair[1]),
+                "{listed:?}"
+            );
             assert_eq!(listed, order[..listed.len()], "{arrivals_max}");
             // All that were not evicted before the listing came to them.
             let still_held = order.iter().filter(|number| model.held.contains(number));
@@ -139,7 +142,9 @@ async fn item_stored_twice_is_listed_once(kind: StoreKind) {
     for size in 1..7 {
         let (mut listed, mut after) = (Vec::new(), ListPosition::default());
         loop {
-            let page = read_page::<Orphan>(store, after, size, |_| true).await.unwrap();
+            let page = read_page::<Orphan>(store, after, size, |_| true)
+                .await
+                .unwrap();
             listed.extend(page.items);
             let Some(next) = page.next else { break };
             after = next;
@@ -157,7 +162,8 @@ async fn anchor_of_another_store_is_lost(kind: StoreKind) {
     let page = read_page::<Orphan>(&*first.store, ListPosition::default(), 2, |_| true).await;
     let after = page.unwrap().next.unwrap();
     // An emptied store holds nothing older.
-    let read = async |store: &dyn Store| read_page::<Orphan>(store, after.clone(), 2, |_| true).await;
+    let read =
+        async |store: &dyn Store| read_page::<Orphan>(store, after.clone(), 2, |_| true).await;
     let empty = read(&*second.store).await.unwrap();
     assert!(empty.items.is_empty() && empty.next.is_none());
     // A backup does.

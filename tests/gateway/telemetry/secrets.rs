@@ -1,9 +1,12 @@
 //! Promise 15 against an OKEBAYAR that quotes the request: PIN and signature reach no caller,
 //! notice, store or log, and all other text stays unchanged.
 
+use std::collections::HashMap;
+
 use md5::{Digest, Md5};
 use okebayar_gateway::grpc::v1::{
-    ListNoticesRequest, TransactionState, WaitUntil, notice_service_client::NoticeServiceClient,
+    ListNoticesRequest, ListTransactionsRequest, TransactionState, WaitUntil,
+    notice_service_client::NoticeServiceClient,
 };
 use serde_json::json;
 
@@ -243,6 +246,46 @@ async fn secret_under_respelled_field_name_is_redacted() {
         let stored = std::fs::read(world.store_file()).unwrap();
         assert_clean("the store", &String::from_utf8_lossy(&stored), &[&code]);
     }
+}
+
+/// Labels are the caller's own data: returned to callers, and to nobody else.
+#[tokio::test]
+async fn label_is_returned_and_neither_logged_nor_sent() {
+    const KEY: &str = "canary-key-3a9f";
+    const VALUE: &str = "canary-value-77c1";
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.variables.push(("RUST_LOG".into(), "debug".into()));
+    let mut gateway = world.start_gateway().await;
+    gateway.process.add_secret(KEY.to_owned());
+    gateway.process.add_secret(VALUE.to_owned());
+    let mut client = gateway.client().await;
+    let code = reference();
+    let labels: HashMap<String, String> = [(KEY.to_owned(), VALUE.to_owned())].into();
+    let mut request = order(&code, PENDING_THEN_SUCCESS);
+    request.labels.clone_from(&labels);
+    request.set_wait_until(WaitUntil::Terminal);
+    client.purchase_prepaid(request).await.unwrap();
+    let request = ListTransactionsRequest {
+        labels: labels.clone(),
+        ..ListTransactionsRequest::default()
+    };
+    let listed = client.list_transactions(request.clone()).await.unwrap();
+    let listed = listed.into_inner().transactions;
+    assert_eq!((listed.len(), &listed[0].labels), (1, &labels));
+    let too_long = [(KEY.to_owned(), VALUE.repeat(4))].into();
+    let refused = ListTransactionsRequest {
+        labels: too_long,
+        page_token: "x".into(),
+        ..request
+    };
+    let status = client.list_transactions(refused).await.unwrap_err();
+    assert!(status.message().contains("labels: "), "{status}");
+    assert!(!format!("{status:?}").contains("canary"), "{status:?}");
+    let sent = world.ledger(&code).await.parameters.to_string();
+    assert!(!sent.contains("canary"), "{sent}");
+    // The output is searched when it is complete.
+    gateway.process.signal("-TERM");
+    assert!(gateway.process.ended().await.success());
 }
 
 /// A PIN of realistic length.
