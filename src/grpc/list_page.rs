@@ -54,7 +54,7 @@ impl RequestedPage {
         Ok(Self {
             accounts: named,
             size,
-            after: after.map(position_of).unwrap_or_default(),
+            after: after.as_ref().map(position_of).unwrap_or_default(),
             scope,
         })
     }
@@ -85,7 +85,7 @@ const LOST: &str =
     "the store lost the end of the previous page; leave it empty to begin at the first page";
 
 /// Reads a position from a token. A token of an earlier release holds only the number of items.
-fn position_of(token: ListingEntry) -> ListPosition {
+fn position_of(token: &ListingEntry) -> ListPosition {
     ListPosition {
         passed: usize::try_from(token.created_ms).unwrap_or(usize::MAX),
         anchor: Anchor::parse(&token.name),

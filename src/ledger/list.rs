@@ -108,6 +108,10 @@ impl Ledger {
         } else {
             &query.states
         };
+        let is_listed = |found: &Arc<Transaction>| {
+            let now = found.status();
+            states.contains(&now.state.name()) && is_wanted(&now) && self.matches(query, found)
+        };
         let to_ms = query
             .to
             .map_or(ListingEntry::MS_MAX, Timestamp::as_millisecond);
@@ -125,13 +129,7 @@ impl Ledger {
             let loaded = try_join_all(loads).await?;
             for (entry, loaded) in found.into_iter().zip(loaded) {
                 after = entry.clone();
-                let matching = loaded.filter(|loaded| {
-                    let status = loaded.status();
-                    states.contains(&status.state.name())
-                        && is_wanted(&status)
-                        && self.matches(query, loaded)
-                });
-                if let Some(transaction) = matching {
+                if let Some(transaction) = loaded.filter(is_listed) {
                     listed.push(ListedTransaction { transaction, entry });
                 }
                 if listed.len() == query.page_size {

@@ -631,14 +631,18 @@ async fn list_transactions_has_flag_for_every_filter() {
     assert!(basic.out.contains("\nwatch_cursor: "), "{}", basic.out);
     let full = call(&gateway, &[&of_plain[..], &["--full"]].concat()).await;
     assert!(full.out.contains("  timeline:"), "{}", full.out);
-    for (flag, wrong) in [("--label", "shop"), ("--reason", "unspecified")] {
+    for (flag, wrong) in [
+        ("--label", "shop"),
+        ("--label", "=1"),
+        ("--reason", "unspecified"),
+    ] {
         let called = call(&gateway, &["list-transactions", flag, wrong]).await;
         assert_eq!(called.code, 2, "{flag}: {}", called.out);
     }
     // The gateway reports what the program does not check.
-    let called = call(&gateway, &["list-transactions", "--label", "=1"]).await;
+    let called = call(&gateway, &["list-transactions", "--account-number", "1 2"]).await;
     assert_eq!(called.code, 1);
-    assert!(called.err.contains("labels: "), "{}", called.err);
+    assert!(called.err.contains("account_number: "), "{}", called.err);
 }
 
 /// Returns the subcommand of a method: `purchase-prepaid` of `PurchasePrepaid`.

@@ -1,22 +1,16 @@
-//! The filters of `ListTransactions`, its views and the size of its pages.
+//! The filters of `ListTransactions`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use okebayar_gateway::grpc::v1::{
-    ListTransactionsRequest, PurchasePrepaidRequest, Transaction, TransactionReason,
-    TransactionState, TransactionView,
+    ListTransactionsRequest, PurchasePrepaidRequest, TransactionReason, TransactionState,
+    TransactionView,
 };
-use prost::Message;
-use serde_json::json;
 use tonic::Code;
 
 use crate::support::{
     on_both_stores,
-    process::PATIENCE,
-    world::{
-        Client, PENDING_FOR_EVER, PLAIN, StoreKind, WATER, World, bought, get, order, pay,
-        reference,
-    },
+    world::{Client, PENDING_FOR_EVER, PLAIN, StoreKind, World, bought, order, reference},
 };
 
 /// Rejected by OKEBAYAR with code 204.
@@ -35,6 +29,34 @@ fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 /// A request for all transactions, as a base of filters.
 fn all() -> ListTransactionsRequest {
     ListTransactionsRequest::default()
+}
+
+fn products(products: &[&str]) -> ListTransactionsRequest {
+    ListTransactionsRequest {
+        product_codes: products.iter().map(|code| (*code).to_owned()).collect(),
+        ..all()
+    }
+}
+
+fn number(number: &str) -> ListTransactionsRequest {
+    ListTransactionsRequest {
+        account_number: number.into(),
+        ..all()
+    }
+}
+
+fn reasons(reasons: &[TransactionReason]) -> ListTransactionsRequest {
+    ListTransactionsRequest {
+        reasons: reasons.iter().map(|reason| (*reason).into()).collect(),
+        ..all()
+    }
+}
+
+fn with(pairs: &[(&str, &str)]) -> ListTransactionsRequest {
+    ListTransactionsRequest {
+        labels: labels(pairs),
+        ..all()
+    }
 }
 
 /// Returns the codes of every page, in the order of the listing.
@@ -68,11 +90,11 @@ async fn filters_select_and_combine(kind: StoreKind) {
         (UNAVAILABLE, OTHER_PRODUCT, &[]),
     ];
     let mut made = Vec::new();
-    for (number, product, with) in purchases {
+    for (account_number, product, own) in purchases {
         let request = PurchasePrepaidRequest {
             product_code: product.into(),
-            labels: labels(with),
-            ..order(&reference(), number)
+            labels: labels(own),
+            ..order(&reference(), account_number)
         };
         let answer = client.purchase_prepaid(request).await.unwrap();
         made.push(bought(answer.into_inner()));
@@ -82,22 +104,6 @@ async fn filters_select_and_combine(kind: StoreKind) {
         newest_first
             .map(|number| made[*number].reference_code.clone())
             .collect()
-    };
-    let products = |products: &[&str]| ListTransactionsRequest {
-        product_codes: products.iter().map(|code| (*code).to_owned()).collect(),
-        ..all()
-    };
-    let number = |number: &str| ListTransactionsRequest {
-        account_number: number.into(),
-        ..all()
-    };
-    let reasons = |reasons: &[TransactionReason]| ListTransactionsRequest {
-        reasons: reasons.iter().map(|reason| (*reason).into()).collect(),
-        ..all()
-    };
-    let with = |pairs: &[(&str, &str)]| ListTransactionsRequest {
-        labels: labels(pairs),
-        ..all()
     };
     let wrong = TransactionReason::WrongAccountNumber;
     let unavailable = TransactionReason::ProductUnavailable;
@@ -165,51 +171,66 @@ async fn filters_select_and_combine(kind: StoreKind) {
         let found = listed(&mut client, request.clone()).await;
         assert_eq!(found, codes(expected), "{request:?}");
     }
+}
 
-    // A change after the creation of all of them: the oldest one was updated last.
-    let oldest = &made[0].reference_code;
-    let middle = made[2].update_time.unwrap();
+async fn update_times_are_those_of_the_latest_revision(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        let request = order(&reference(), PENDING_FOR_EVER);
+        let answer = client.purchase_prepaid(request).await.unwrap();
+        made.push(bought(answer.into_inner()));
+    }
+    let codes = |numbers: &[usize]| -> Vec<String> {
+        let numbers = numbers.iter();
+        numbers
+            .map(|number| made[*number].reference_code.clone())
+            .collect()
+    };
     let updated = |from, to| ListTransactionsRequest {
         update_start_time: from,
         update_end_time: to,
         ..all()
     };
-    let time = |one: &Transaction| one.update_time.map(|time| (time.seconds, time.nanos));
-    let split = time(&made[2]);
-    let (before, after): (Vec<_>, Vec<_>) = made.iter().rev().partition(|one| time(one) < split);
-    let codes_of = |found: Vec<&Transaction>| -> Vec<String> {
-        found.iter().map(|one| one.reference_code.clone()).collect()
-    };
-    let later = updated(Some(middle), None);
-    assert_eq!(listed(&mut client, later.clone()).await, codes_of(after));
-    let earlier = updated(None, Some(middle));
-    let found = listed(&mut client, earlier.clone()).await;
-    assert_eq!(found, codes_of(before));
-    assert!(found.contains(oldest));
-    // The start is inclusive, to the nanosecond.
+    let middle = made[1].update_time.unwrap();
+    let (since, before) = (updated(Some(middle), None), updated(None, Some(middle)));
+    assert_eq!(listed(&mut client, since.clone()).await, codes(&[3, 2, 1]));
+    assert_eq!(listed(&mut client, before.clone()).await, codes(&[0]));
+    // The start is inclusive and the end exclusive, to the nanosecond.
     let next = prost_types::Timestamp {
         nanos: middle.nanos + 1,
         ..middle
     };
-    let only = updated(Some(middle), Some(next));
-    assert_eq!(listed(&mut client, only).await, codes(&[2]));
-    assert!(
-        listed(&mut client, updated(Some(middle), Some(middle)))
-            .await
-            .is_empty()
-    );
+    for (from, to, expected) in [
+        (middle, next, &[1][..]),
+        (middle, middle, &[]),
+        (next, next, &[]),
+    ] {
+        let found = listed(&mut client, updated(Some(from), Some(to))).await;
+        assert_eq!(found, codes(expected), "{from} {to}");
+    }
 
-    let report = format!("{}?referencecode={oldest}&status=204", world.callback_url());
-    let pending = &made[2].reference_code;
-    let report_pending = report.replace(oldest, pending);
-    assert_eq!(reqwest::get(report_pending).await.unwrap().status(), 200);
+    // The oldest one changes last.
+    let oldest = &made[0];
+    let code = &oldest.reference_code;
+    let report = format!("{}?referencecode={code}&status=204", world.callback_url());
+    assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
     let changed = gateway
-        .until(pending, |one| one.revision > made[2].revision)
+        .until(code, |one| one.revision > oldest.revision)
         .await;
-    let changed = updated(changed.update_time, None);
-    assert_eq!(listed(&mut client, changed).await, codes(&[2]));
-    assert!(!listed(&mut client, earlier).await.contains(pending));
-    assert!(listed(&mut client, later).await.contains(pending));
+    let since_change = updated(changed.update_time, None);
+    assert_eq!(listed(&mut client, since_change).await, codes(&[0]));
+    assert_eq!(listed(&mut client, since).await, codes(&[3, 2, 1, 0]));
+    assert!(listed(&mut client, before).await.is_empty());
+    // Both kinds of times apply.
+    let both = ListTransactionsRequest {
+        start_time: made[3].create_time,
+        ..updated(Some(middle), None)
+    };
+    assert_eq!(listed(&mut client, both).await[0], codes(&[3])[0]);
 }
 
 #[tokio::test]
@@ -330,146 +351,7 @@ async fn page_token_is_bound_to_filters_and_view() {
     }
 }
 
-/// Pages of large transactions, in the order of the listing.
-struct Pages {
-    codes: Vec<String>,
-    sizes: Vec<usize>,
-    transactions: Vec<Transaction>,
-}
-
-/// Reads every page by a client with the default limits of a message: 4 MiB.
-async fn pages(client: &mut Client, view: TransactionView) -> Pages {
-    let mut request = ListTransactionsRequest {
-        view: view.into(),
-        page_size: 200,
-        ..all()
-    };
-    let mut pages = Pages {
-        codes: Vec::new(),
-        sizes: Vec::new(),
-        transactions: Vec::new(),
-    };
-    loop {
-        let page = client.list_transactions(request.clone()).await.unwrap();
-        let page = page.into_inner();
-        pages.sizes.push(page.encoded_len());
-        let codes = page.transactions.iter();
-        pages
-            .codes
-            .extend(codes.map(|one| one.reference_code.clone()));
-        pages.transactions.extend(page.transactions);
-        if page.next_page_token.is_empty() {
-            return pages;
-        }
-        request.page_token = page.next_page_token;
-    }
-}
-
-const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-async fn page_of_full_view_fits_default_limit_of_clients(kind: StoreKind) {
-    const COUNT: usize = 210;
-    let mut world = World::new(kind).await;
-    world.check_rarely();
-    let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
-    // As many bytes as a record keeps of one answer, of characters of four bytes.
-    let fields = json!({
-        "info": "\u{1f4e3}".repeat(1024),
-        "serialnumber": "\u{20000}".repeat(512),
-        "additionaldata": format!("<a>{}</a>", "\u{1f9fe}".repeat(250)).repeat(16),
-    });
-    world.misprint(PLAIN, fields.to_string()).await;
-    let with: HashMap<String, String> = (0..16)
-        .map(|number| (format!("{number:064}"), "v".repeat(64)))
-        .collect();
-    let mut expected = BTreeSet::new();
-    for _ in 0..COUNT {
-        let request = PurchasePrepaidRequest {
-            labels: with.clone(),
-            ..order(&reference(), PLAIN)
-        };
-        let answer = client.purchase_prepaid(request).await.unwrap();
-        expected.insert(bought(answer.into_inner()).reference_code);
-    }
-    // Callbacks arrive shortly after the answers.
-    let unchanging = async {
-        let mut last = pages(&mut client, TransactionView::Full).await;
-        loop {
-            let full = pages(&mut client, TransactionView::Full).await;
-            if full.transactions == last.transactions {
-                return full;
-            }
-            last = full;
-        }
-    };
-    let unchanging = tokio::time::timeout(PATIENCE, unchanging).await;
-    let full = unchanging.expect("the transactions never came to rest");
-    assert_eq!(full.codes.len(), COUNT);
-    assert_eq!(
-        full.codes.iter().cloned().collect::<BTreeSet<_>>(),
-        expected
-    );
-    assert!(full.sizes.iter().all(|size| *size <= MESSAGE_BYTES_MAX));
-    let total: usize = full.sizes.iter().sum();
-    // A page of 200 of them would be too long, so that the first page ends at its last that fits.
-    assert!(total / COUNT * 200 > MESSAGE_BYTES_MAX, "{:?}", full.sizes);
-    assert!(
-        full.sizes[0] > MESSAGE_BYTES_MAX - 2 * (total / COUNT),
-        "{:?}",
-        full.sizes
-    );
-    for (one, code) in full.transactions.iter().zip(&full.codes).take(3) {
-        assert_eq!(*one, get(&mut client, code).await.unwrap());
-        assert!(!one.timeline.is_empty() && !one.fields.is_empty());
-    }
-
-    // The default is BASIC, whose page of 200 fits.
-    for view in [TransactionView::Unspecified, TransactionView::Basic] {
-        let basic = pages(&mut client, view).await;
-        assert_eq!((basic.codes.len(), basic.sizes.len()), (COUNT, 2));
-        for (one, in_full) in basic.transactions.into_iter().zip(&full.transactions) {
-            let without = Transaction {
-                timeline: Vec::new(),
-                fields: Vec::new(),
-                ..in_full.clone()
-            };
-            assert_eq!(one, without);
-        }
-    }
-}
-
-/// Bills in which OKEBAYAR answers a number of any length: the gateway sends it back, and returns
-/// it in every view.
-#[tokio::test]
-async fn page_of_long_bills_fits_default_limit_of_clients() {
-    const COUNT: usize = 25;
-    let world = World::new(StoreKind::Embedded).await;
-    let gateway = world.start_gateway().await;
-    let mut client = gateway.client().await;
-    let fields = json!({ "contactnumber": "9".repeat(200 * 1024) });
-    let mut expected = BTreeSet::new();
-    for number in 0..COUNT {
-        let customer = format!("71000{number:02}");
-        world.misprint(&customer, fields.to_string()).await;
-        let inquiry = gateway.bill(WATER, &customer).await;
-        let code = reference();
-        pay(&mut client, &code, &inquiry).await.unwrap();
-        expected.insert(code);
-    }
-    for view in [TransactionView::Basic, TransactionView::Full] {
-        let pages = pages(&mut client, view).await;
-        assert_eq!(pages.codes.len(), COUNT);
-        assert_eq!(
-            pages.codes.iter().cloned().collect::<BTreeSet<_>>(),
-            expected
-        );
-        assert!(pages.sizes.len() > 1);
-        assert!(pages.sizes.iter().all(|size| *size <= MESSAGE_BYTES_MAX));
-    }
-}
-
 on_both_stores!(
     filters_select_and_combine,
-    page_of_full_view_fits_default_limit_of_clients,
+    update_times_are_those_of_the_latest_revision,
 );

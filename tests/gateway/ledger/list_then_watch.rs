@@ -255,7 +255,7 @@ async fn list_then_watch_misses_nothing(kind: StoreKind) {
         StoreKind::Redis => Some(world.start_replica().await),
         StoreKind::Embedded => None,
     };
-    let followed = replica.as_ref().unwrap_or(&gateway);
+    let source = replica.as_ref().unwrap_or(&gateway);
     let (progress, mut answered) = watch::channel(0);
     let buyers = Buyers {
         answered: Arc::default(),
@@ -273,7 +273,7 @@ async fn list_then_watch_misses_nothing(kind: StoreKind) {
             .wait_for(|answered| *answered >= begin)
             .await
             .unwrap();
-        let follower = Follower::new(followed, 1000 + number as u64);
+        let follower = Follower::new(source, 1000 + number as u64);
         // The first one is slow: it watches after the changes since its cursor are gone.
         let ready = if number == 0 { &after_trim } else { &ready };
         following.push(tokio::spawn(follower.follow(count, ready.clone())));

@@ -1,6 +1,7 @@
 //! The ledger as callers read it: watch, watch all, list, their limits and times, and a rolled back store.
 
 pub mod list_filters;
+pub mod list_pages;
 pub mod list_then_watch;
 pub mod lists;
 pub mod store_rollback;
