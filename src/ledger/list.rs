@@ -45,7 +45,7 @@ pub struct ListQuery {
 #[derive(Debug)]
 pub struct Page {
     /// The transactions, newest first.
-    pub transactions: Vec<ListedTransaction>,
+    pub transactions: Vec<FoundTransaction>,
     /// The entry after which the next page begins; `None` at the end.
     pub next: Option<ListingEntry>,
     /// In the first page: a cursor before every change that the listing may have missed.
@@ -54,7 +54,7 @@ pub struct Page {
 
 /// A transaction of a page.
 #[derive(Debug)]
-pub struct ListedTransaction {
+pub struct FoundTransaction {
     /// The transaction.
     pub transaction: Arc<Transaction>,
     /// Its entry, after which a page that ends with it continues.
@@ -102,7 +102,7 @@ impl Ledger {
         &self,
         query: &ListQuery,
         is_wanted: impl Fn(&TransactionStatus) -> bool,
-    ) -> Result<(Vec<ListedTransaction>, Option<ListingEntry>), StoreError> {
+    ) -> Result<(Vec<FoundTransaction>, Option<ListingEntry>), StoreError> {
         let states = if query.states.is_empty() {
             &State::NAMES[..]
         } else {
@@ -130,7 +130,7 @@ impl Ledger {
             for (entry, loaded) in found.into_iter().zip(loaded) {
                 after = entry.clone();
                 if let Some(transaction) = loaded.filter(is_listed) {
-                    listed.push(ListedTransaction { transaction, entry });
+                    listed.push(FoundTransaction { transaction, entry });
                 }
                 if listed.len() == query.page_size {
                     return Ok((listed, Some(after)));

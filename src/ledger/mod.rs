@@ -14,7 +14,7 @@ mod watch_all;
 mod watch_timer;
 
 pub use hub::Subscription;
-pub use list::{ListQuery, ListedTransaction, Page};
+pub use list::{FoundTransaction, ListQuery, Page};
 pub use reader_limits::Waiter;
 pub use records::{Ledger, LedgerLimits};
 pub use wait::{Wait, WaitUntil, Waited, leave_before};

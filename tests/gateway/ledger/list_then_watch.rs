@@ -129,8 +129,9 @@ impl Follower {
                     return Ok(());
                 }
                 let next = tokio::time::timeout(PATIENCE, updates.message()).await;
-                let next = next.expect("no update arrived")?;
-                let next = next.expect("the stream ended");
+                let Some(next) = next.expect("no update arrived")? else {
+                    break;
+                };
                 cursor = next.cursor;
                 if let Some(transaction) = next.transaction {
                     self.note(transaction);
