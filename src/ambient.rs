@@ -48,3 +48,11 @@ impl Ambient {
         (self.random)().to_string()
     }
 }
+
+/// Returns the phase of the n-th of any number of things that should not happen together: from 0 to
+/// 1. Multiples of the golden ratio are spread evenly, whatever their number
+/// (docs/decisions/0005-jitter-without-chance.md).
+#[must_use]
+pub fn phase_of(number: u32) -> f64 {
+    f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX)
+}

@@ -8,7 +8,11 @@
 //! Debug builds, and so all tests, assert that each status is what docs/ERRORS.md publishes of its
 //! reason.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use tonic::{
     Code, Status,
@@ -17,13 +21,22 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::{contract::v1::ErrorReason, error_reason, next_step_message};
-use crate::{purchase::Sent, transaction::NextStep};
+use crate::{ambient::phase_of, purchase::Sent, transaction::NextStep};
 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "gateway.okebayar";
 
-/// The retry delay in `RetryInfo` and in the pushback.
+/// The least retry delay in `RetryInfo` and in the pushback.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The range over which the delays of a pushback are spread.
+const RETRY_SPREAD: Duration = Duration::from_secs(2);
+
+/// Returns the phase of the next pushback.
+fn next_phase() -> f64 {
+    static ERRORS: AtomicU32 = AtomicU32::new(0);
+    phase_of(ERRORS.fetch_add(1, Ordering::Relaxed))
+}
 
 /// The trailer by which a server directs the retry policy of a gRPC client (gRFC A6): a delay in
 /// milliseconds, or a negative number that forbids the retry.
@@ -91,11 +104,19 @@ impl StatusBuilder {
         self
     }
 
-    /// Adds a `RetryInfo`, and a pushback of the same delay: a gRPC client with a retry policy waits
-    /// for it instead of its own backoff.
+    /// Adds a `RetryInfo`. The backoff of a gRPC client with a retry policy stays as configured.
     pub(super) fn retryable(mut self) -> Self {
         self.details.set_retry_info(Some(RETRY_AFTER));
-        let delay_ms = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Adds a `RetryInfo`, and a pushback of the same delay: a gRPC client with a retry policy waits
+    /// for it instead of its own backoff. The delays of successive errors are spread, so that the
+    /// calls that one overload refused do not return together.
+    pub(super) fn retryable_after_pushback(mut self) -> Self {
+        let delay = RETRY_AFTER + RETRY_SPREAD.mul_f64(next_phase());
+        self.details.set_retry_info(Some(delay));
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.pushback = Some(delay_ms.into());
         self
     }
@@ -141,7 +162,7 @@ fn resource_exhausted(
 ) -> Status {
     StatusBuilder::new(Code::ResourceExhausted, reason, sent, message)
         .metadata("limit", limit)
-        .retryable()
+        .retryable_after_pushback()
         .build()
 }
 

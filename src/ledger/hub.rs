@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
+    ambient::phase_of,
     store::{LISTEN_AGAIN_AFTER, Notification, Store},
     transaction::{Transaction, TransactionKey},
 };
@@ -118,8 +119,7 @@ impl Hub {
     #[must_use]
     pub fn poll(&self, pace: Pace) -> Poll {
         let number = self.polls.fetch_add(1, Ordering::Relaxed);
-        // Multiples of the golden ratio are spread evenly, whatever their number.
-        let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
+        let phase = phase_of(number);
         let listening = self.listening.subscribe();
         let first = if *listening.borrow() {
             pace.connected

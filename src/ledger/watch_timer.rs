@@ -7,6 +7,8 @@ use std::{pin::Pin, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::ambient::phase_of;
+
 /// The times of a watch.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchTimes {
@@ -77,8 +79,7 @@ const JITTER: f64 = 0.1;
 /// Returns an age with a jitter of up to 10 % either way, computed from the number of the watch, so
 /// that watches that began together, as after a rollout, do not all start again at once.
 fn jittered(age: Duration, number: u32) -> Duration {
-    // Multiples of the golden ratio are spread evenly, whatever their number.
-    let phase = f64::from(number.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
+    let phase = phase_of(number);
     age.mul_f64(1.0 - JITTER + 2.0 * JITTER * phase)
 }
 

@@ -57,7 +57,8 @@ impl WatchRetry {
 
     fn next_pause(&mut self, error: Status) -> Result<Duration, Status> {
         let is_interruption = match error.code() {
-            Code::Unavailable | Code::Cancelled | Code::Unknown => true,
+            // A place that the gateway gave to another watch may be free again soon.
+            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::ResourceExhausted => true,
             // An HTTP/2 error of the connection has a source; a status of the gateway has none.
             Code::Internal => error.source().is_some(),
             _ => false,

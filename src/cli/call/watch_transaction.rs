@@ -104,7 +104,9 @@ impl TransactionWatch {
         let mut updates = opened.into_inner();
         while let Some(update) = client.next(&mut updates).await? {
             self.retry = WatchRetry::full();
-            self.request.after_revision = update.revision;
+            // A gateway of an earlier release sends the revision of the transaction only.
+            let sent = update.transaction.as_ref().map(|known| known.revision);
+            self.request.after_revision = sent.unwrap_or(update.revision);
             if update.stream_expired {
                 return Ok(StreamEnd::Expired);
             }

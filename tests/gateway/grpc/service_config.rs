@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use tonic::Code;
 
-use crate::repository::documents::document;
+use crate::repository::{contract::idempotency, documents::document};
 
 /// The unary methods that no client repeats by itself: an inquiry without an answer may have been
 /// sold.
@@ -80,6 +80,11 @@ fn service_config_repeats_every_unary_method_but_inquiries() {
         .filter(|(_, method)| !method.is_server_streaming() && !method.is_client_streaming())
         .map(|(name, _)| name.as_str());
     let never: BTreeSet<&str> = NEVER_REPEATED.into();
+    // The contract says the same of a method as its configuration: proxies go by the level.
+    for (name, method) in &contract {
+        let is_repeatable = idempotency(method) != "IDEMPOTENCY_UNKNOWN";
+        assert_eq!(is_repeatable, !never.contains(name.as_str()), "{name}");
+    }
     assert!(never.iter().all(|name| contract.contains_key(*name)));
     let expected: BTreeSet<&str> = unary.filter(|name| !never.contains(name)).collect();
     let config = config();

@@ -1,14 +1,22 @@
 //! The views of `ListTransactions` and the size of its pages.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use okebayar_gateway::grpc::v1::{
-    ListTransactionsRequest, PurchasePrepaidRequest, Transaction, TransactionView,
+use okebayar_gateway::{
+    grpc::v1::{ListTransactionsRequest, PurchasePrepaidRequest, Transaction, TransactionView},
+    ledger::ListQuery,
+    transaction::Labels,
 };
 use prost::Message;
 use serde_json::json;
 
 use crate::support::{
+    bench::{bench, buy as buy_at},
+    core::wish,
     on_both_stores,
     process::PATIENCE,
     world::{Client, PLAIN, StoreKind, WATER, World, bought, get, order, pay, reference},
@@ -154,3 +162,52 @@ async fn page_of_long_bills_fits_default_limit_of_clients() {
 }
 
 on_both_stores!(page_of_full_view_fits_default_limit_of_clients);
+
+/// A caller with a short deadline must receive the token of what a slow store has read, or every
+/// retry would read the same entries again.
+#[tokio::test]
+async fn page_of_slow_store_ends_with_token_of_what_was_read() {
+    let bench = bench(&[], &[]).await;
+    for number in 0..3 {
+        buy_at(
+            &bench.gateway,
+            wish(&format!("reference-{number}"), "PULSA10").0,
+        )
+        .await
+        .unwrap();
+    }
+    bench.settle().await;
+    let query = |after| ListQuery {
+        states: Vec::new(),
+        accounts: Vec::new(),
+        from: None,
+        to: None,
+        product_codes: Vec::new(),
+        account_number: None,
+        labels: Labels::default(),
+        updated_from: None,
+        updated_to: None,
+        page_size: 1,
+        after,
+    };
+    *bench.store.late.lock().unwrap() = Some("load");
+    let ledger = Arc::clone(&bench.gateway.ledger);
+    let listing = tokio::spawn(async move { ledger.list(&query(None), |_| false).await });
+    bench.store.waiting.notified().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(1)).await;
+    tokio::time::resume();
+    bench.store.go_on.notify_one();
+    let page = listing.await.unwrap().unwrap();
+    assert!(page.transactions.is_empty());
+    let next = page.next.expect("the rest was not read");
+    // The next page begins after what was read, and a fast store reads all of it.
+    let rest = bench
+        .gateway
+        .ledger
+        .list(&query(Some(next)), |_| true)
+        .await;
+    assert_eq!(rest.unwrap().transactions.len(), 1);
+    let rest = bench.gateway.ledger.list(&query(None), |_| false).await;
+    assert!(rest.unwrap().next.is_none());
+}

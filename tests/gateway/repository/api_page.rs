@@ -32,8 +32,8 @@ them. [ERRORS.md](ERRORS.md) lists the errors and the next step after each outco
   reported at once, in a `google.rpc.BadRequest`.
 - *Personal or secret* marks a field with the option `debug_redact`: it identifies a person or may
   quote what does, or it is worth money. Never log it.
-- The idempotency level of a method is `NO_SIDE_EFFECTS` (it only reads) or `IDEMPOTENT` (the same
-  request may be sent again).
+- The idempotency level of a method is `NO_SIDE_EFFECTS` (it only reads), `IDEMPOTENT` (the same
+  request may be sent again) or `IDEMPOTENCY_UNKNOWN` (nothing may repeat it by itself).
 ";
 
 /// Renders the page.

@@ -1,7 +1,7 @@
 //! The repository itself: its documents and its sources.
 
 mod api_page;
-mod contract;
+pub mod contract;
 pub mod documents;
 mod errors_page;
 pub mod generated_documents;
