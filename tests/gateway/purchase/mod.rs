@@ -9,3 +9,4 @@ pub mod reference_codes;
 pub mod send_deadline;
 pub mod sent_metadata;
 pub mod store_faults;
+pub mod terms;

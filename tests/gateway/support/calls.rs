@@ -249,3 +249,24 @@ pub fn rupiah(units: i64) -> Option<Money> {
         nanos: 0,
     })
 }
+
+/// Tries to buy.
+pub async fn try_buy(
+    client: &mut Client,
+    request: PurchasePrepaidRequest,
+) -> Result<PurchasePrepaidResponse, Status> {
+    let answer = client.purchase_prepaid(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+/// Returns one entry of the metadata of an error.
+pub fn metadata(status: &Status, key: &str) -> String {
+    let info = status.get_details_error_info().unwrap();
+    info.metadata.get(key).cloned().unwrap_or_default()
+}
+
+/// Asserts that the gateway stores nothing under a reference code.
+pub async fn assert_not_stored(client: &mut Client, code: &str) {
+    let found = get(client, code).await;
+    assert_refused(found, tonic::Code::NotFound, "TRANSACTION_NOT_FOUND", "no");
+}
