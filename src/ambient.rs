@@ -49,8 +49,8 @@ impl Ambient {
     }
 }
 
-/// Returns the phase of the n-th of any number of things that should not happen together: from 0 to
-/// 1. Multiples of the golden ratio are spread evenly, whatever their number
+/// Returns the phase, between 0 and 1, of the n-th of any number of events that should not happen
+/// together. Multiples of the golden ratio are spread evenly, whatever their number
 /// (docs/decisions/0005-jitter-without-chance.md).
 #[must_use]
 pub fn phase_of(number: u32) -> f64 {

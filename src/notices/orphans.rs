@@ -32,10 +32,6 @@ impl ListItem for Orphan {
     fn account(&self) -> &AccountName {
         &self.account
     }
-
-    fn arrived_at(&self) -> Timestamp {
-        self.at
-    }
 }
 
 /// Stores an orphan.

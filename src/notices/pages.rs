@@ -7,13 +7,12 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::item::from_json;
 use crate::{
-    store::{BoundedList, Store, StoreError},
+    store::{BoundedList, LIST_MAX, Store, StoreError},
     transaction::AccountName,
 };
 
@@ -28,8 +27,6 @@ pub trait ListItem: DeserializeOwned {
     const LIST: BoundedList;
     /// Returns the account that received it.
     fn account(&self) -> &AccountName;
-    /// Returns the time of its arrival.
-    fn arrived_at(&self) -> Timestamp;
 }
 
 /// A position in a list.
@@ -45,7 +42,6 @@ pub struct ListPosition {
 /// The item before a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
-    arrived_ms: i64,
     hash: String,
 }
 
@@ -88,7 +84,7 @@ pub async fn read_page<T: ListItem>(
     // One extra item shows that there is another page.
     let mut limit = size.saturating_add(1);
     loop {
-        let window = reader.read::<T>(limit).await?;
+        let window = reader.read(limit).await?;
         limit = READ_SIZE;
         for text in window.texts {
             if items.len() == size || passed == PASSED_MAX {
@@ -101,7 +97,7 @@ pub async fn read_page<T: ListItem>(
                 continue;
             }
             let item: T = from_json(&text)?;
-            reader.pass(&text, item.arrived_at());
+            reader.pass(&text);
             passed += 1;
             items.extend(Some(item).filter(&is_wanted));
         }
@@ -127,7 +123,7 @@ struct ListReader<'a> {
 
 impl ListReader<'_> {
     /// Reads about `limit` items after the position.
-    async fn read<T: ListItem>(&mut self, limit: usize) -> Result<Window, PageError> {
+    async fn read(&mut self, limit: usize) -> Result<Window, PageError> {
         if self.position.anchor.is_none() {
             let texts = self.items(self.position.passed, limit).await?;
             let is_last = texts.len() < limit;
@@ -142,15 +138,12 @@ impl ListReader<'_> {
         if let Some(window) = self.find(0, limit).await? {
             return Ok(window);
         }
-        let Some(text) = self.oldest().await? else {
-            return Ok(Window::END);
-        };
-        let oldest: T = from_json(&text)?;
-        if self.is_before_anchor(oldest.arrived_at()) {
-            return Err(PageError::Lost);
+        // Only a full list evicts items, the oldest first: the anchor was the last to go. The times of
+        // arrival cannot show it, because they come from the clocks of several gateways.
+        match self.store.items(self.list).await?.len() {
+            0 | LIST_MAX.. => Ok(Window::END),
+            _ => Err(PageError::Lost),
         }
-        // The anchor was evicted, and every older item before it.
-        Ok(Window::END)
     }
 
     /// Finds the anchor at `start` or after it, and returns the items after it.
@@ -176,25 +169,15 @@ impl ListReader<'_> {
         self.store.items_from(self.list, start, limit).await
     }
 
-    async fn oldest(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.store.items(self.list).await?.pop())
-    }
-
     fn is_anchor(&self, text: &str) -> bool {
         let anchor = self.position.anchor.as_ref();
         anchor.is_some_and(|anchor| anchor.hash == hash_of(text))
     }
 
-    fn is_before_anchor(&self, arrived: Timestamp) -> bool {
-        let anchor = self.position.anchor.as_ref();
-        anchor.is_some_and(|anchor| arrived.as_millisecond() < anchor.arrived_ms)
-    }
-
     /// Moves the position after an item.
-    fn pass(&mut self, text: &str, arrived: Timestamp) {
+    fn pass(&mut self, text: &str) {
         self.position.passed += 1;
         self.position.anchor = Some(Anchor {
-            arrived_ms: arrived.as_millisecond(),
             hash: hash_of(text),
         });
     }
@@ -207,14 +190,17 @@ impl Window {
     };
 }
 
+/// The hexadecimal digits of the hash of an item.
+const HASH_DIGITS: usize = 16;
+
 /// Returns the hash of a stored item. Its text never changes.
 fn hash_of(text: &str) -> String {
-    hex::encode(&Sha256::digest(text)[..8])
+    hex::encode(&Sha256::digest(text)[..HASH_DIGITS / 2])
 }
 
 impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.arrived_ms, self.hash)
+        f.write_str(&self.hash)
     }
 }
 
@@ -222,10 +208,9 @@ impl Anchor {
     /// Parses the text that `Display` writes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (arrived_ms, hash) = text.split_once(' ')?;
-        Some(Self {
-            arrived_ms: arrived_ms.parse().ok()?,
-            hash: hash.to_owned(),
+        let is_hash = text.len() == HASH_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
+        is_hash.then(|| Self {
+            hash: text.to_owned(),
         })
     }
 }

@@ -41,10 +41,6 @@ impl ListItem for Notice {
     fn account(&self) -> &AccountName {
         &self.account
     }
-
-    fn arrived_at(&self) -> Timestamp {
-        self.first
-    }
 }
 
 /// The last receipt and the number of receipts of a text: the part of a notice that changes.
