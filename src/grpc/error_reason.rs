@@ -63,7 +63,6 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
     use ErrorReason as Why;
     Some(match reason {
         Why::Overloaded
-        | Why::TooManyWaiters
         | Why::GatewayStopping
         | Why::StoreUnavailable
         | Why::ClaimAbandoned
@@ -89,8 +88,7 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
         | Why::InquiryExpired
         | Why::InquiryOutdated
         | Why::TotalMismatch
-        | Why::TotalUnknown
-        | Why::InquiryCodeCrowded => NextStep::InquireAgain,
+        | Why::TotalUnknown => NextStep::InquireAgain,
         Why::Expired => NextStep::BuyAgain,
         Why::RecordCorrupt
         | Why::MayBeForgotten
@@ -123,7 +121,9 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
         | Why::WrongCustomerData
         | Why::InquiryMissing
         | Why::AccountBlacklisted
+        | Why::TooManyWaiters
         | Why::TooManyWatchers
+        | Why::InquiryCodeCrowded
         | Why::RevisionOutOfRange
         | Why::CursorOutOfRange
         | Why::NotResolvable

@@ -1,4 +1,4 @@
-//! What the contract publishes of its errors and outcomes, derived from the code that makes them.
+//! The published facts of errors and outcomes, derived from the code that builds them.
 //! docs/ERRORS.md is rendered from it.
 
 use tonic::Code;

@@ -20,7 +20,7 @@ const PRICE_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// The time by which the clock of another gateway may be ahead.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
-/// The most replacements of a note by other processes until a price is dropped.
+/// The maximum number of attempts to store a price.
 const STORE_TRIES_MAX: u32 = 4;
 
 /// A price, and the time of the purchase that it was deducted for.
@@ -112,7 +112,7 @@ fn price_of(transaction: &Transaction) -> Option<Amount> {
 }
 
 /// Parses a stored price. One that cannot be read, or comes from a clock that is far ahead, counts as
-/// unknown: otherwise it would be compared long after it, whatever later purchases cost.
+/// unknown: otherwise no later price would replace it.
 fn parse_price(text: &str, now: Timestamp) -> Option<SeenPrice> {
     let seen: SeenPrice = serde_json::from_str(text).ok()?;
     (seen.at.duration_since(now) <= AHEAD_MAX).then_some(seen)

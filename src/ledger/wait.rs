@@ -1,4 +1,4 @@
-//! Waits for an answer or a final state. A wait delays neither the purchase nor other callers.
+//! Waits for an answer or a terminal state. A wait delays neither the purchase nor other callers.
 
 use std::{sync::Arc, time::Duration};
 

@@ -56,7 +56,7 @@ pub enum PurchaseError {
     /// Another payment of the bill is open, and the caller does not acknowledge it.
     #[error(
         "another payment of the bill, under the reference code {reference_code}, may be in flight: \
-         its outcome is open; wait until it is final (watch it), then retry under this reference \
+         its outcome is open; wait until it is terminal (watch it), then retry under this reference \
          code if it FAILED. Never pay under a third reference code meanwhile"
     )]
     BillPaymentOpen {
@@ -162,7 +162,7 @@ impl Holder {
     fn advice(self) -> &'static str {
         match self {
             Self::Open => {
-                "its outcome is open: watch it until it is final, and never pay under another \
+                "its outcome is open: watch it until it is terminal, and never pay under another \
                  reference code meanwhile"
             }
             Self::Settled => "read that transaction before you decide anything",

@@ -1,5 +1,5 @@
-//! The guards of a request that are verified against the stored transaction and the last price:
-//! `expire_time` and `max_price`.
+//! The guards of a request, `expire_time` and `max_price`: verified against the clock, the stored
+//! transaction and the last price.
 //!
 //! They are verified right before an attempt is armed, and only for one that would be sent: a
 //! quarantined attempt sends nothing, and a replay is never compared with them (promise 5).

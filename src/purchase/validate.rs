@@ -60,7 +60,7 @@ impl Purchases {
     }
 
     /// Verifies the conditions of a purchase that would be sent. `before` is the NOT_SENT
-    /// transaction of its reference code.
+    /// transaction of its reference code. Guards do not concern a purchase that would be quarantined.
     async fn verify_unsent(
         &self,
         intent: Intent,
@@ -95,8 +95,12 @@ impl Purchases {
                 inquiry_code: None,
                 ..
             } => {
-                self.verify_guards(&intent, &intent.account, product_code, before)
-                    .await
+                let guards = self.verify_guards(&intent, &intent.account, product_code, before);
+                if sent == Sent::No {
+                    guards.await
+                } else {
+                    Ok(())
+                }
             }
             Contents::PurchasePrepaid {
                 inquiry_code: Some(code),
@@ -104,7 +108,7 @@ impl Purchases {
             }
             | Contents::PayPostpaid {
                 inquiry_code: code, ..
-            } => self.verify_inquired(&intent, code, before).await,
+            } => self.verify_inquired(&intent, code, before, sent).await,
         }
     }
 
@@ -114,6 +118,7 @@ impl Purchases {
         intent: &Intent,
         code: &InquiryCode,
         before: Option<&Transaction>,
+        sent: Sent,
     ) -> Result<(), PurchaseError> {
         let not_claimed = PurchaseError::NotClaimed;
         let account = before
@@ -122,8 +127,10 @@ impl Purchases {
         let inquiries = self.find_inquiries(account, code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order((self.ambient.now)())?;
-        self.verify_guards(intent, &picked.inquiry.account, &order.product_code, before)
-            .await?;
+        if sent == Sent::No {
+            let (account, product) = (&picked.inquiry.account, &order.product_code);
+            self.verify_guards(intent, account, product, before).await?;
+        }
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(order)) {
             Err(NotPayable::Unsendable(name))?;

@@ -20,8 +20,8 @@ pub struct HeldInquiry {
 }
 
 impl Queries {
-    /// Loads the inquiries under a code: those of one account, or of all accounts. Returns the
-    /// newest of each account first.
+    /// Loads the inquiries under a code: those of one account, or of all accounts. They are
+    /// grouped by account, the newest of each first.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-/// A day, or a month whose day is unknown.
+/// A day, or a whole month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CalendarDate {
     /// The year.
@@ -52,7 +52,8 @@ fn date(year: &str, month: &str, day: &str) -> Option<Date> {
     Date::new(year, month.parse().ok()?, day.parse().ok()?).ok()
 }
 
-/// Returns the digits of a text that has none but digits, or hyphens at exactly these places.
+/// Returns the digits of a text of digits, without hyphens or with hyphens at exactly these
+/// positions; `None` for any other text.
 fn digits(text: &str, hyphens: &[usize]) -> Option<String> {
     let found: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
     if !found.is_empty() && found != hyphens {

@@ -18,7 +18,7 @@ pub struct Labels(BTreeMap<String, String>);
 /// The error of labels that are not acceptable. It quotes no label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLabels {
-    /// There are too many.
+    /// More labels than the maximum.
     #[error("it has {0} entries; give at most {LABELS_MAX}")]
     TooMany(usize),
     /// A key is empty or too long.
@@ -56,7 +56,7 @@ impl Labels {
         Ok(Self(labels))
     }
 
-    /// Returns true when there are none.
+    /// Returns true when there is no label.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

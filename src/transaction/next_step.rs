@@ -8,7 +8,7 @@ use super::{
 /// The action that a caller takes next. It needs no status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Wait for the outcome: the transaction may still succeed.
+    /// Wait: the outcome or the serial number is open.
     Wait,
     /// Nothing is left to do; after a failure, the account number must not be tried again.
     Nothing,

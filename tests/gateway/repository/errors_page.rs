@@ -45,9 +45,10 @@ An unknown `next_step` is `CONTACT_OPERATOR`. [VERSIONING.md](VERSIONING.md) lis
 added.
 
 The column *repeated by a policy* answers whether a retry policy of a gRPC client, which sends the
-same request again, may do so: *yes* for UNAVAILABLE, *after the delay* where a RetryInfo gives one,
-and otherwise *no*, because the same request fails again, has no time left, or needs a decision
-first. A policy knows only codes, so UNAVAILABLE is the one to list.
+same request again, may do so: *yes* for UNAVAILABLE and a lost race, *after the delay* where a
+RetryInfo gives one, and otherwise *no*, because the same request fails again, has no time left, or
+needs a decision first. The [service config](../proto/okebayar/gateway/v1/README.md) lists the codes
+for each method.
 ";
 
 const OUTCOMES_HEAD: &str = "\
@@ -170,12 +171,13 @@ impl ErrorsPage<'_> {
 /// Returns the answer whether a retry policy may repeat a call that ended with the reason.
 fn repeated(facts: &ErrorReasonFacts) -> String {
     let is_unavailable = |code: &Code| *code == Code::Unavailable;
-    if facts.codes.iter().all(is_unavailable) {
+    let is_race = facts.reason == v1::ErrorReason::ReferenceCodeContended;
+    if facts.has_retry_info {
+        "after the delay".to_owned()
+    } else if is_race || facts.codes.iter().all(is_unavailable) {
         "yes".to_owned()
     } else if facts.codes.iter().any(is_unavailable) {
         "if UNAVAILABLE".to_owned()
-    } else if facts.has_retry_info {
-        "after the delay".to_owned()
     } else {
         "no".to_owned()
     }
