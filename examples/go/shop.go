@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,7 @@ import (
 //go:embed build/service_config.json
 var serviceConfig string
 
-// actions holds what this shop does after each `next_step`.
+// actions holds the actions of this shop, by `next_step`.
 var actions = map[string]string{
 	"WAIT":                             "wait for the outcome",
 	"NONE":                             "done",
@@ -39,7 +40,13 @@ var actions = map[string]string{
 	"CONTACT_OPERATOR":                 "call an operator of the gateway",
 }
 
-// connect returns a connection that repeats interrupted calls as the service config says.
+// callsAgain returns true for a step after which this shop calls again for the same purchase, so that
+// it must not refund it as well.
+func callsAgain(step string) bool {
+	return step == "RETRY_SAME_REFERENCE" || step == "CORRECT_AND_RETRY_SAME_REFERENCE"
+}
+
+// connect returns a connection that repeats interrupted calls by the service config.
 func connect(address string) (*grpc.ClientConn, error) {
 	return grpc.Dial(address,
 		grpc.WithInsecure(),
@@ -72,7 +79,8 @@ func nextStep(transaction *v1.Transaction) string {
 // the last position.
 func interrupted(err error) bool {
 	switch status.Code(err) {
-	case codes.Unavailable, codes.ResourceExhausted, codes.Unknown, codes.Internal, codes.Canceled:
+	case codes.Unavailable, codes.ResourceExhausted, codes.Unknown, codes.Internal, codes.Canceled,
+		codes.Aborted, codes.DeadlineExceeded:
 		return true
 	}
 	return false
@@ -130,6 +138,9 @@ func listAll(gateway v1.TransactionServiceClient) (string, error) {
 			cursor = page.WatchCursor
 		}
 		if page.NextPageToken == "" {
+			if cursor == "" {
+				return "", errors.New("the gateway returns no watch_cursor: finish its upgrade first")
+			}
 			return cursor, nil
 		}
 		request.PageToken = page.NextPageToken
@@ -139,13 +150,17 @@ func listAll(gateway v1.TransactionServiceClient) (string, error) {
 // watchAll shows every change of every transaction, until a watch fails for good.
 func watchAll(gateway v1.TransactionServiceClient, cursor string) error {
 	for {
+		var watch v1.TransactionService_WatchTransactionsClient
+		var err error
 		if cursor == "" {
-			var err error
-			if cursor, err = listAll(gateway); err != nil {
-				return err
+			// Only after the last listed transaction may a watch continue.
+			if cursor, err = listAll(gateway); err == nil {
+				fmt.Println("cursor", cursor)
 			}
 		}
-		watch, err := gateway.WatchTransactions(context.Background(), &v1.WatchTransactionsRequest{Cursor: cursor})
+		if err == nil {
+			watch, err = gateway.WatchTransactions(context.Background(), &v1.WatchTransactionsRequest{Cursor: cursor})
+		}
 		for err == nil {
 			var response *v1.WatchTransactionsResponse
 			if response, err = watch.Recv(); err != nil {
@@ -155,9 +170,9 @@ func watchAll(gateway v1.TransactionServiceClient, cursor string) error {
 			cursor = response.Cursor
 			if response.Transaction != nil {
 				show(response.Transaction)
-				// A real shop stores the cursor together with what it did about the change.
-				fmt.Println("cursor", cursor)
 			}
+			// A real shop stores the cursor together with what it did about the change.
+			fmt.Println("cursor", cursor)
 		}
 		switch {
 		case err == io.EOF:
@@ -221,7 +236,7 @@ func buy(gateway v1.TransactionServiceClient, referenceCode, productCode, accoun
 		serialNumber = "none"
 	}
 	fmt.Println("serial number:", serialNumber)
-	fmt.Println("refund the customer:", transaction.SafeToRefund)
+	fmt.Println("refund the customer:", transaction.SafeToRefund && !callsAgain(nextStep(transaction)))
 	return nil
 }
 

@@ -45,9 +45,11 @@ public final class Shop {
           Status.Code.RESOURCE_EXHAUSTED,
           Status.Code.UNKNOWN,
           Status.Code.INTERNAL,
-          Status.Code.CANCELLED);
+          Status.Code.CANCELLED,
+          Status.Code.ABORTED,
+          Status.Code.DEADLINE_EXCEEDED);
 
-  /** What this shop does after each {@code next_step}. */
+  /** The actions of this shop, by {@code next_step}. */
   private static final Map<String, String> ACTIONS =
       Map.of(
           "WAIT", "wait for the outcome",
@@ -61,13 +63,17 @@ public final class Shop {
           "READ_TRANSACTION", "read the transaction",
           "CONTACT_OPERATOR", "call an operator of the gateway");
 
+  /** After these, this shop calls again for the same purchase, so it must not refund it as well. */
+  private static final Set<String> CALLS_AGAIN =
+      Set.of("RETRY_SAME_REFERENCE", "CORRECT_AND_RETRY_SAME_REFERENCE");
+
   private final TransactionServiceBlockingStub gateway;
 
   private Shop(ManagedChannel channel) {
     gateway = TransactionServiceGrpc.newBlockingStub(channel);
   }
 
-  /** Returns a channel that repeats interrupted calls as the service config says. */
+  /** Returns a channel that repeats interrupted calls by the service config. */
   @SuppressWarnings("unchecked") // The JSON is an object.
   private static ManagedChannel connect(String address) throws java.io.IOException {
     String serviceConfig = Files.readString(SERVICE_CONFIG);
@@ -141,6 +147,10 @@ public final class Shop {
         cursor = page.getWatchCursor();
       }
       if (page.getNextPageToken().isEmpty()) {
+        if (cursor.isEmpty()) {
+          throw new IllegalStateException(
+              "the gateway returns no watch_cursor: finish its upgrade first");
+        }
         return cursor;
       }
       request.setPageToken(page.getNextPageToken());
@@ -150,12 +160,14 @@ public final class Shop {
   /** Shows every change of every transaction, until a watch fails for good. */
   private void watchAll(String cursor) throws InterruptedException {
     while (true) {
-      if (cursor.isEmpty()) {
-        cursor = listAll();
-      }
-      WatchTransactionsRequest request =
-          WatchTransactionsRequest.newBuilder().setCursor(cursor).build();
       try {
+        if (cursor.isEmpty()) {
+          // Only after the last listed transaction may a watch continue.
+          cursor = listAll();
+          System.out.println("cursor " + cursor);
+        }
+        WatchTransactionsRequest request =
+            WatchTransactionsRequest.newBuilder().setCursor(cursor).build();
         Iterator<WatchTransactionsResponse> watch = gateway.watchTransactions(request);
         while (watch.hasNext()) {
           WatchTransactionsResponse response = watch.next();
@@ -163,9 +175,9 @@ public final class Shop {
           cursor = response.getCursor();
           if (response.hasTransaction()) {
             show(response.getTransaction());
-            // A real shop stores the cursor together with what it did about the change.
-            System.out.println("cursor " + cursor);
           }
+          // A real shop stores the cursor together with what it did about the change.
+          System.out.println("cursor " + cursor);
         }
         // The stream ended by age (`stream_expired`).
       } catch (StatusRuntimeException error) {
@@ -225,7 +237,9 @@ public final class Shop {
     Transaction transaction = follow(replay.getTransaction());
     String serialNumber = transaction.getSerialNumber();
     System.out.println("serial number: " + (serialNumber.isEmpty() ? "none" : serialNumber));
-    System.out.println("refund the customer: " + transaction.getSafeToRefund());
+    boolean mayRefund =
+        transaction.getSafeToRefund() && !CALLS_AGAIN.contains(nextStep(transaction));
+    System.out.println("refund the customer: " + mayRefund);
   }
 
   public static void main(String[] arguments) throws Exception {

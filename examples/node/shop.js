@@ -38,9 +38,11 @@ const INTERRUPTIONS = new Set([
   grpc.status.UNKNOWN,
   grpc.status.INTERNAL,
   grpc.status.CANCELLED,
+  grpc.status.ABORTED,
+  grpc.status.DEADLINE_EXCEEDED,
 ]);
 
-// What this shop does after each `next_step`.
+// The actions of this shop, by `next_step`.
 const ACTIONS = new Map(Object.entries({
   WAIT: "wait for the outcome",
   NONE: "done",
@@ -54,7 +56,10 @@ const ACTIONS = new Map(Object.entries({
   CONTACT_OPERATOR: "call an operator of the gateway",
 }));
 
-// Returns a client that repeats interrupted calls as the service config says.
+// After these, this shop calls again for the same purchase, so it must not refund it as well.
+const CALLS_AGAIN = new Set(["RETRY_SAME_REFERENCE", "CORRECT_AND_RETRY_SAME_REFERENCE"]);
+
+// Returns a client that repeats interrupted calls by the service config.
 function connect(address) {
   return new v1.TransactionService(address, grpc.credentials.createInsecure(), {
     "grpc.service_config": fs.readFileSync(path.join(PROTO, VERSION, "service_config.json"), "utf8"),
@@ -121,22 +126,25 @@ async function listAll(gateway) {
     cursor ||= page.watch_cursor;
     page_token = page.next_page_token;
   } while (page_token);
+  if (!cursor) throw new Error("the gateway returns no watch_cursor: finish its upgrade first");
   return { transactions, cursor };
 }
 
-// Yields every change of every transaction and the cursor after it, for ever.
+// Yields every change of every transaction, or null, and the cursor after it, for ever. The
+// transactions of a listing have no cursor: only after the last one may a watch continue.
 async function* watchAll(gateway, cursor) {
   for (;;) {
-    if (!cursor) {
-      const listed = await listAll(gateway);
-      cursor = listed.cursor;
-      for (const transaction of listed.transactions) yield { transaction, cursor };
-    }
     try {
+      if (!cursor) {
+        const listed = await listAll(gateway);
+        for (const transaction of listed.transactions) yield { transaction, cursor: "" };
+        cursor = listed.cursor;
+        yield { transaction: null, cursor };
+      }
       for await (const response of gateway.watchTransactions({ cursor })) {
         // A heartbeat has no transaction, but its cursor counts.
         cursor = response.cursor;
-        if (response.transaction) yield { transaction: response.transaction, cursor };
+        yield { transaction: response.transaction, cursor };
       }
       // The stream ended by age (`stream_expired`).
     } catch (error) {
@@ -176,14 +184,15 @@ async function buy(gateway, reference_code, product_code, account_number) {
   console.log("replayed:", replayed);
   for await (transaction of follow(gateway, transaction)) show(transaction);
   console.log("serial number:", transaction.serial_number || "none");
-  console.log("refund the customer:", transaction.safe_to_refund);
+  const callsAgain = CALLS_AGAIN.has(nextStep(transaction));
+  console.log("refund the customer:", transaction.safe_to_refund && !callsAgain);
 }
 
 async function watch(gateway, start = "") {
   for await (const { transaction, cursor } of watchAll(gateway, start)) {
-    show(transaction);
+    if (transaction) show(transaction);
     // A real shop stores the cursor together with what it did about the change.
-    console.log("cursor", cursor);
+    if (cursor) console.log("cursor", cursor);
   }
 }
 

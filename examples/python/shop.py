@@ -24,9 +24,11 @@ INTERRUPTIONS = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
-# What this shop does after each `next_step`.
+# The actions of this shop, by `next_step`.
 ACTIONS = {
     "WAIT": "wait for the outcome",
     "NONE": "done",
@@ -40,9 +42,12 @@ ACTIONS = {
     "CONTACT_OPERATOR": "call an operator of the gateway",
 }
 
+# After these, this shop calls again for the same purchase, so it must not refund it as well.
+CALLS_AGAIN = {"RETRY_SAME_REFERENCE", "CORRECT_AND_RETRY_SAME_REFERENCE"}
+
 
 def connect(address):
-    """Returns a client that repeats interrupted calls as the service config says."""
+    """Returns a client that repeats interrupted calls by the service config."""
     options = [
         ("grpc.service_config", (PROTO / "service_config.json").read_text()),
         # Notice a dead connection while a watch is silent.
@@ -100,25 +105,32 @@ def list_all(gateway):
         transactions.extend(page.transactions)
         cursor = cursor or page.watch_cursor
         if not page.next_page_token:
+            if not cursor:
+                sys.exit("the gateway returns no watch_cursor: finish its upgrade first")
             return transactions, cursor
         request.page_token = page.next_page_token
 
 
 def watch_all(gateway, cursor):
-    """Yields every change of every transaction and the cursor after it, for ever."""
+    """Yields every change of every transaction, or None, and the cursor after it, for ever.
+
+    The transactions of a listing have no cursor: only after the last one may a watch continue.
+    """
     while True:
-        if not cursor:
-            listed, cursor = list_all(gateway)
-            for transaction in listed:
-                yield transaction, cursor
         try:
+            if not cursor:
+                listed, after = list_all(gateway)
+                for transaction in listed:
+                    yield transaction, ""
+                cursor = after
+                yield None, cursor
             for response in gateway.WatchTransactions(
                 calls.WatchTransactionsRequest(cursor=cursor)
             ):
                 # A heartbeat has no transaction, but its cursor counts.
                 cursor = response.cursor
-                if response.HasField("transaction"):
-                    yield response.transaction, cursor
+                is_change = response.HasField("transaction")
+                yield response.transaction if is_change else None, cursor
             # The stream ended by age (`stream_expired`).
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.OUT_OF_RANGE:
@@ -163,14 +175,17 @@ def buy(gateway, reference_code, product_code, account_number):
     for transaction in follow(gateway, transaction):
         show(transaction)
     print("serial number:", transaction.serial_number or "none")
-    print("refund the customer:", str(transaction.safe_to_refund).lower())
+    may_refund = transaction.safe_to_refund and next_step(transaction) not in CALLS_AGAIN
+    print("refund the customer:", str(may_refund).lower())
 
 
 def watch(gateway, cursor=""):
     for transaction, cursor in watch_all(gateway, cursor):
-        show(transaction)
+        if transaction:
+            show(transaction)
         # A real shop stores the cursor together with what it did about the change.
-        print("cursor", cursor, flush=True)
+        if cursor:
+            print("cursor", cursor, flush=True)
 
 
 def main(command, address, *arguments):
