@@ -92,7 +92,7 @@ async fn request_that_expires_in_queue_is_not_sent(kind: StoreKind) {
     let first = start_purchase(gateway.client().await, order(&busy, SLOW));
     assert_eq!(world.ledger_when(&busy, "received=1").await.received, 1);
     let mut client = gateway.client().await;
-    let refused = try_buy(&mut client, expiring(&queued, SignedDuration::from_secs(1))).await;
+    let refused = try_buy(&mut client, expiring(&queued, SignedDuration::from_secs(2))).await;
     assert_refused(refused, Code::FailedPrecondition, "EXPIRED", "no");
     let stored = get(&mut client, &queued).await.unwrap();
     assert_eq!(
