@@ -18,8 +18,10 @@
 mod support;
 
 use support::callers::{
-    Caller, buys_and_replays, lists_watches_and_resumes, purchase_survives_crash_during_post,
-    purchase_waits_for_gateway, resumes_after_revision,
+    Caller, buys_and_replays, explains_error_without_next_step, lists_watches_and_resumes,
+    purchase_survives_crash_during_post, purchase_waits_for_gateway, refunds_or_calls_again,
+    restarts_from_printed_cursor, resumes_after_revision, watch_stops_without_cursor,
+    watch_survives_interruptions,
 };
 
 async fn masters_every_scenario(language: &str) {
@@ -28,6 +30,11 @@ async fn masters_every_scenario(language: &str) {
         Box::pin(buys_and_replays(&caller)),
         Box::pin(resumes_after_revision(&caller)),
         Box::pin(lists_watches_and_resumes(&caller)),
+        Box::pin(restarts_from_printed_cursor(&caller)),
+        Box::pin(watch_survives_interruptions(&caller)),
+        Box::pin(watch_stops_without_cursor(&caller)),
+        Box::pin(refunds_or_calls_again(&caller)),
+        Box::pin(explains_error_without_next_step(&caller)),
         Box::pin(purchase_waits_for_gateway(&caller)),
         Box::pin(purchase_survives_crash_during_post(&caller)),
     );

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,6 +26,10 @@ import (
 
 //go:embed build/service_config.json
 var serviceConfig string
+
+// errNoCursor ends a watch: without a cursor it would start now, and miss what changed since the
+// listing.
+var errNoCursor = errors.New("the gateway returns no watch_cursor: finish its upgrade first")
 
 // actions holds the actions of this shop, by `next_step`.
 var actions = map[string]string{
@@ -139,7 +144,7 @@ func listAll(gateway v1.TransactionServiceClient) (string, error) {
 		}
 		if page.NextPageToken == "" {
 			if cursor == "" {
-				return "", errors.New("the gateway returns no watch_cursor: finish its upgrade first")
+				return "", errNoCursor
 			}
 			return cursor, nil
 		}
@@ -180,16 +185,22 @@ func watchAll(gateway v1.TransactionServiceClient, cursor string) error {
 			continue
 		case status.Code(err) == codes.OutOfRange:
 			cursor = ""
-		case !interrupted(err):
+		case err == errNoCursor || !interrupted(err):
 			return err
 		}
-		fmt.Println("watch interrupted, resuming from the cursor")
+		position := "the cursor"
+		if cursor == "" {
+			position = "a new listing"
+		}
+		fmt.Println("watch interrupted, resuming from", position)
 		time.Sleep(time.Second)
 	}
 }
 
-// explain returns the reason, `sent` and next step of an error; a proxy's error has no ErrorInfo.
+// explain returns the reason, `sent` and next step of an error, or its gRPC code if it has no next
+// step. A proxy's error has no ErrorInfo.
 func explain(err error) (reason, sent, step string) {
+	codeName := code.Code(status.Code(err)).String()
 	for _, detail := range status.Convert(err).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
 		if !ok || info.Domain != "gateway.okebayar" {
@@ -199,9 +210,12 @@ func explain(err error) (reason, sent, step string) {
 		if info.Metadata["sent"] == "no" {
 			sent = "no"
 		}
+		if info.Metadata["next_step"] == "" {
+			return info.Reason, sent, codeName
+		}
 		return info.Reason, sent, known(info.Metadata["next_step"])
 	}
-	return status.Code(err).String(), "maybe", "RETRY_SAME_REFERENCE"
+	return codeName, "maybe", "RETRY_SAME_REFERENCE"
 }
 
 func show(transaction *v1.Transaction) {
@@ -261,9 +275,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: shop buy ADDRESS REFERENCE_CODE PRODUCT_CODE ACCOUNT_NUMBER\n       shop watch ADDRESS [CURSOR]")
 		os.Exit(2)
 	}
-	if err := run(arguments); err != nil {
-		reason, sent, step := explain(err)
-		fmt.Fprintf(os.Stderr, "error %s, sent=%s, %s: %s\n", reason, sent, step, actions[step])
+	err := run(arguments)
+	if err == nil {
+		return
+	}
+	if err == errNoCursor {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	reason, sent, step := explain(err)
+	action, ok := actions[step]
+	if !ok {
+		action = "act on the gRPC code"
+	}
+	fmt.Fprintf(os.Stderr, "error %s, sent=%s, %s: %s\n", reason, sent, step, action)
+	os.Exit(1)
 }

@@ -187,15 +187,20 @@ public final class Shop {
         } else if (!INTERRUPTIONS.contains(code)) {
           throw error;
         }
-        System.out.println("watch interrupted, resuming from the cursor");
+        String position = cursor.isEmpty() ? "a new listing" : "the cursor";
+        System.out.println("watch interrupted, resuming from " + position);
         Thread.sleep(1000);
       }
     }
   }
 
-  /** Returns reason, {@code sent} and next step of an error; a proxy's error has no ErrorInfo. */
+  /**
+   * Returns reason, {@code sent} and next step of an error, or its gRPC code if it has no next step.
+   * A proxy's error has no ErrorInfo.
+   */
   private static String[] explain(StatusRuntimeException error)
       throws InvalidProtocolBufferException {
+    String code = error.getStatus().getCode().name();
     com.google.rpc.Status status = StatusProto.fromThrowable(error);
     for (com.google.protobuf.Any detail : status.getDetailsList()) {
       if (!detail.is(ErrorInfo.class)) {
@@ -203,14 +208,14 @@ public final class Shop {
       }
       ErrorInfo info = detail.unpack(ErrorInfo.class);
       if (info.getDomain().equals("gateway.okebayar")) {
+        String step = info.getMetadataOrDefault("next_step", "");
         return new String[] {
           info.getReason(),
           info.getMetadataOrDefault("sent", "maybe"),
-          known(info.getMetadataOrDefault("next_step", ""))
+          step.isEmpty() ? code : known(step)
         };
       }
     }
-    String code = error.getStatus().getCode().name();
     return new String[] {code, "maybe", "RETRY_SAME_REFERENCE"};
   }
 
@@ -253,8 +258,8 @@ public final class Shop {
       }
     } catch (StatusRuntimeException error) {
       String[] known = explain(error);
-      System.err.printf(
-          "error %s, sent=%s, %s: %s%n", known[0], known[1], known[2], ACTIONS.get(known[2]));
+      String action = ACTIONS.getOrDefault(known[2], "act on the gRPC code");
+      System.err.printf("error %s, sent=%s, %s: %s%n", known[0], known[1], known[2], action);
       System.exit(1);
     } finally {
       channel.shutdownNow();

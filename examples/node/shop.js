@@ -150,13 +150,14 @@ async function* watchAll(gateway, cursor) {
     } catch (error) {
       if (error.code === grpc.status.OUT_OF_RANGE) cursor = "";
       else if (!INTERRUPTIONS.has(error.code)) throw error;
-      console.log("watch interrupted, resuming from the cursor");
+      console.log("watch interrupted, resuming from", cursor ? "the cursor" : "a new listing");
       await pause(1000);
     }
   }
 }
 
-// Returns reason, `sent` and next step of an error; a proxy's error has no ErrorInfo.
+// Returns reason, `sent` and next step of an error, or its gRPC code if it has no next step. A
+// proxy's error has no ErrorInfo.
 function explain(error) {
   const [bytes] = error.metadata?.get("grpc-status-details-bin") ?? [];
   const details = bytes ? rpc.lookupType("Status").decode(bytes).details : [];
@@ -164,7 +165,8 @@ function explain(error) {
     if (!type_url.endsWith("/google.rpc.ErrorInfo")) continue;
     const { reason, domain, metadata } = rpc.lookupType("ErrorInfo").decode(value);
     if (domain !== "gateway.okebayar") continue;
-    return { reason, sent: metadata.sent ?? "maybe", step: known(metadata.next_step) };
+    const step = metadata.next_step ? known(metadata.next_step) : grpc.status[error.code];
+    return { reason, sent: metadata.sent ?? "maybe", step };
   }
   return { reason: grpc.status[error.code], sent: "maybe", step: "RETRY_SAME_REFERENCE" };
 }
@@ -204,7 +206,8 @@ async function main(command, address, ...rest) {
     // An error without a code is a fault of this program.
     if (error.code === undefined) throw error;
     const { reason, sent, step } = explain(error);
-    console.error(`error ${reason}, sent=${sent}, ${step}: ${ACTIONS.get(step)}`);
+    const action = ACTIONS.get(step) ?? "act on the gRPC code";
+    console.error(`error ${reason}, sent=${sent}, ${step}: ${action}`);
     process.exitCode = 1;
   } finally {
     gateway.close();

@@ -137,18 +137,25 @@ def watch_all(gateway, cursor):
                 cursor = ""
             elif error.code() not in INTERRUPTIONS:
                 raise
-            print("watch interrupted, resuming from the cursor", flush=True)
+            position = "the cursor" if cursor else "a new listing"
+            print("watch interrupted, resuming from", position, flush=True)
             time.sleep(1)
 
 
 def explain(error):
-    """Returns reason, `sent` and next step of an error; a proxy's error has no ErrorInfo."""
+    """Returns reason, `sent` and next step of an error, or its gRPC code if it has no next step.
+
+    A proxy's error has no ErrorInfo.
+    """
     status = rpc_status.from_call(error)
     for detail in status.details if status else []:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == "gateway.okebayar":
             step = info.metadata.get("next_step")
-            step = step if step in ACTIONS else "CONTACT_OPERATOR"
+            if step is None:
+                step = error.code().name
+            elif step not in ACTIONS:
+                step = "CONTACT_OPERATOR"
             return info.reason, info.metadata.get("sent", "maybe"), step
     return error.code().name, "maybe", "RETRY_SAME_REFERENCE"
 
@@ -193,7 +200,8 @@ def main(command, address, *arguments):
         {"buy": buy, "watch": watch}[command](connect(address), *arguments)
     except grpc.RpcError as error:
         reason, sent, step = explain(error)
-        print(f"error {reason}, sent={sent}, {step}: {ACTIONS[step]}", file=sys.stderr)
+        action = ACTIONS.get(step, "act on the gRPC code")
+        print(f"error {reason}, sent={sent}, {step}: {action}", file=sys.stderr)
         sys.exit(1)
 
 

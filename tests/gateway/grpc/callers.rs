@@ -3,9 +3,11 @@
 use crate::{
     repository::documents::document,
     support::callers::{
-        Caller, buys_and_replays, commands, lists_watches_and_resumes,
-        purchase_fails_without_service_config, purchase_survives_crash_during_post,
-        purchase_waits_for_gateway, resumes_after_revision,
+        Caller, buys_and_replays, commands, explains_error_without_next_step,
+        lists_watches_and_resumes, purchase_fails_without_service_config,
+        purchase_survives_crash_during_post, purchase_waits_for_gateway, refunds_or_calls_again,
+        restarts_from_printed_cursor, resumes_after_revision, watch_stops_without_cursor,
+        watch_survives_interruptions,
     },
 };
 
@@ -38,6 +40,31 @@ macro_rules! callers {
             #[tokio::test]
             async fn example_lists_and_watches_over_crash_of_gateway() {
                 lists_watches_and_resumes(&caller().await).await;
+            }
+
+            #[tokio::test]
+            async fn example_restarts_from_cursor_after_listing() {
+                restarts_from_printed_cursor(&caller().await).await;
+            }
+
+            #[tokio::test]
+            async fn example_watches_through_every_interruption() {
+                watch_survives_interruptions(&caller().await).await;
+            }
+
+            #[tokio::test]
+            async fn example_stops_if_gateway_returns_no_cursor() {
+                watch_stops_without_cursor(&caller().await).await;
+            }
+
+            #[tokio::test]
+            async fn example_refunds_only_if_it_does_not_call_again() {
+                refunds_or_calls_again(&caller().await).await;
+            }
+
+            #[tokio::test]
+            async fn example_explains_error_without_next_step_by_code() {
+                explains_error_without_next_step(&caller().await).await;
             }
 
             #[tokio::test]

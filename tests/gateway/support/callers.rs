@@ -1,6 +1,9 @@
 //! The callers in `examples/`, executed by the two commands of their READMEs, and the scenarios that
 //! each of them must master.
 
+mod scripted;
+mod scripted_gateway;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,6 +21,11 @@ use super::{
         ANSWER_AND_CALLBACK_LOST, CALLBACK_LOST, Gateway, PENDING_THEN_SUCCESS, PLAIN, PRODUCT,
         StoreKind, World, buy, get, reference,
     },
+};
+
+pub use scripted::{
+    explains_error_without_next_step, refunds_or_calls_again, watch_stops_without_cursor,
+    watch_survives_interruptions,
 };
 
 /// The folder of the contract.
@@ -126,9 +134,9 @@ impl Caller {
         self.shell(&format!("{} {arguments}", self.program))
     }
 
-    /// Starts the watch of everything.
-    fn watch(&self, address: &str) -> Process {
-        self.shell(&format!("{} watch {address}", self.program))
+    /// Starts the watch of everything, from a cursor if there is one.
+    fn watch(&self, address: &str, cursor: &str) -> Process {
+        self.shell(&format!("{} watch {address} {cursor}", self.program))
     }
 }
 
@@ -238,7 +246,7 @@ pub async fn lists_watches_and_resumes(caller: &Caller) {
         move |line: &str| (line == succeeded).then_some(())
     };
     buy(&mut gateway.client().await, &codes[0], PLAIN).await;
-    let mut program = caller.watch(&address);
+    let mut program = caller.watch(&address, "");
     program.line(bought(&codes[0])).await;
     metrics::until(&gateway, "okebayar_watchers", "", |count| count >= 1.0).await;
     buy(&mut gateway.client().await, &codes[1], PLAIN).await;
@@ -257,6 +265,42 @@ pub async fn lists_watches_and_resumes(caller: &Caller) {
         let found = printed.iter().filter(|line| bought(code)(line).is_some());
         assert_eq!(found.count(), 1, "{printed:#?}");
     }
+}
+
+/// Ends the program after a listing, and starts it again from the cursor that it printed.
+pub async fn restarts_from_printed_cursor(caller: &Caller) {
+    let world = World::new(StoreKind::Embedded).await;
+    let gateway = world.start_gateway().await;
+    let (address, mut client) = (gateway.grpc.to_string(), gateway.client().await);
+    let codes = [reference(), reference(), reference(), reference()];
+    let (last, listed) = codes.split_last().unwrap();
+    for code in listed {
+        buy(&mut client, code, PLAIN).await;
+    }
+    let mut program = caller.watch(&address, "");
+    let cursor = program
+        .line(|line| line.strip_prefix("cursor ").map(str::to_owned))
+        .await;
+    let printed = program.output();
+    program.kill().await;
+    let at = printed.iter().position(|line| line.starts_with("cursor "));
+    for code in listed {
+        let before = &printed[..at.unwrap()];
+        assert!(
+            before.iter().any(|line| line.starts_with(code)),
+            "{printed:#?}"
+        );
+    }
+
+    buy(&mut client, last, PLAIN).await;
+    let mut program = caller.watch(&address, &cursor);
+    let succeeded = format!("{last} SUCCEEDED, NONE: done");
+    program.line(|line| (line == succeeded).then_some(())).await;
+    let printed = program.text();
+    assert!(
+        !listed.iter().any(|code| printed.contains(code.as_str())),
+        "{printed}"
+    );
 }
 
 /// Calls while no gateway runs. The service config alone bridges the start.
