@@ -42,18 +42,8 @@ pub(super) fn name(reason: ErrorReason) -> &'static str {
 /// caller of an expired request, for example, may have lost the answer of the call that was sent.
 pub(super) fn next_step(reason: ErrorReason, sent: Sent) -> Option<NextStep> {
     let step = step_when_unsent(reason)?;
-    let begins_anew = match step {
-        NextStep::BuyAgain | NextStep::CorrectAndBuyAgain | NextStep::InquireAgain => true,
-        NextStep::Wait
-        | NextStep::Nothing
-        | NextStep::ContactOperator
-        | NextStep::RetrySameReference
-        | NextStep::DoNotBuyAgain
-        | NextStep::CorrectAndRetrySameReference
-        | NextStep::ReadTransaction => false,
-    };
     match sent {
-        Sent::Maybe if begins_anew => Some(NextStep::RetrySameReference),
+        Sent::Maybe if step.begins_anew() => Some(NextStep::RetrySameReference),
         Sent::Maybe | Sent::No => Some(step),
     }
 }

@@ -129,7 +129,7 @@ fn not_payable(why: &NotPayable, sent: Sent, message: String) -> Status {
     match why {
         NotPayable::Expired => build(ErrorReason::InquiryExpired),
         NotPayable::OtherContents(field) => {
-            build(ErrorReason::InquiryMismatch).metadata("field", field.replace(' ', "_"))
+            build(ErrorReason::InquiryMismatch).metadata("field", *field)
         }
         NotPayable::TotalUnknown => build(ErrorReason::TotalUnknown),
         NotPayable::Unsendable(field) => {

@@ -178,7 +178,7 @@ mod tests {
             let expected = reason_message::failure(why, Some(code)).as_str_name();
             let expected = expected.trim_start_matches("TRANSACTION_REASON_");
             let (_, reason) = refused(Refusal::Internal, code);
-            let name = super::super::error_reason::name(reason);
+            let name = error_reason::name(reason);
             assert_eq!(name, expected, "{code}");
         }
     }

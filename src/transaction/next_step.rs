@@ -31,22 +31,27 @@ pub enum NextStep {
 }
 
 impl NextStep {
+    /// Returns true when the caller may purchase under another reference code.
+    #[must_use]
+    pub fn begins_anew(self) -> bool {
+        match self {
+            Self::BuyAgain | Self::CorrectAndBuyAgain | Self::InquireAgain => true,
+            Self::Wait
+            | Self::Nothing
+            | Self::ContactOperator
+            | Self::RetrySameReference
+            | Self::DoNotBuyAgain
+            | Self::CorrectAndRetrySameReference
+            | Self::ReadTransaction => false,
+        }
+    }
+
     /// Returns true when the caller may purchase the same product now, under this reference code
     /// or a new one.
     #[must_use]
     pub fn allows_purchase(self) -> bool {
-        match self {
-            Self::RetrySameReference
-            | Self::BuyAgain
-            | Self::CorrectAndBuyAgain
-            | Self::InquireAgain
-            | Self::CorrectAndRetrySameReference => true,
-            Self::Wait
-            | Self::Nothing
-            | Self::ContactOperator
-            | Self::DoNotBuyAgain
-            | Self::ReadTransaction => false,
-        }
+        let repeats = [Self::RetrySameReference, Self::CorrectAndRetrySameReference];
+        self.begins_anew() || repeats.contains(&self)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::support::{
     },
 };
 
-/// What a follower knows of one transaction since it last listed.
+/// The knowledge that a follower has of one transaction since it last listed.
 #[derive(Default)]
 struct Known {
     /// The revision that the list showed.

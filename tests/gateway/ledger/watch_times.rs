@@ -162,7 +162,7 @@ async fn expired_watch_releases_its_place() {
     }
 }
 
-/// What a watcher saw that cut its streams: the revisions of each transaction, and the numbers of
+/// The observations of a watcher that cut its streams: the revisions of each transaction, and the numbers of
 /// streams cut at a heartbeat and of streams that ended by age.
 #[derive(Default)]
 struct Seen {
