@@ -14,6 +14,9 @@ use crate::telemetry::prometheus_text;
 pub struct Readiness {
     /// The problem of the store, if it has one.
     pub store: Option<String>,
+    /// The problems of parts of the store. They do not make the gateway unready: the other parts
+    /// serve their transactions.
+    pub store_parts: Vec<String>,
     /// The gateway is shutting down.
     pub is_stopping: bool,
 }
@@ -22,6 +25,7 @@ impl Readiness {
     /// The readiness of a gateway without problems.
     pub const READY: Self = Self {
         store: None,
+        store_parts: Vec::new(),
         is_stopping: false,
     };
 

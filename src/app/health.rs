@@ -48,7 +48,11 @@ pub(super) async fn report_health(
         let verified = gateway.failover.verify_store().await;
         let is_well = verified.is_ok();
         gateway.metrics.store_healthy(is_well);
-        readiness.send_modify(|readiness| readiness.store = gateway.failover.store_problem());
+        readiness.send_modify(|readiness| {
+            readiness.store = gateway.failover.store_problem();
+            let faults = gateway.failover.part_faults();
+            readiness.store_parts = faults.iter().map(ToString::to_string).collect();
+        });
         if is_well != was_well {
             match verified {
                 Ok(()) => info!("gateway is healthy again"),

@@ -111,7 +111,9 @@ pub(super) fn secrets_in(keys: &FlatKeys) -> Vec<Fault> {
     let fault = |(key, values): (&String, &Vec<String>)| {
         let leaf = key.rsplit('.').next().unwrap_or_default();
         let is_of_account = key.starts_with("accounts.");
-        if is_of_account && ["pin", "callback_secret"].contains(&leaf) {
+        let is_secret = is_of_account && ["pin", "callback_secret"].contains(&leaf)
+            || ["store.password", "store.sentinel_password"].contains(&key.as_str());
+        if is_secret {
             return Some(Fault {
                 key: key.clone(),
                 problem: "secrets are not allowed in the TOML file".to_owned(),
@@ -120,8 +122,11 @@ pub(super) fn secrets_in(keys: &FlatKeys) -> Vec<Fault> {
         }
         let may_hold_password = key == "store.url" || is_of_account && leaf == "proxy";
         let holds_password = || {
-            let url = values.join(",").parse::<reqwest::Url>().ok();
-            url.is_some_and(|url| url.password().is_some())
+            let values = values.join(",");
+            let urls = values
+                .split(',')
+                .map(|url| url.trim().parse::<reqwest::Url>());
+            urls.flatten().any(|url| url.password().is_some())
         };
         (may_hold_password && holds_password()).then(|| Fault {
             key: key.clone(),

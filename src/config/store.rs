@@ -2,8 +2,18 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
-use crate::store::{StoreSettings, redb::RedbSettings, redis::RedisSettings};
+use super::{
+    reader::Reader,
+    secrets::{FaultRecorded, Secret},
+};
+use crate::store::{
+    StoreSettings,
+    redb::RedbSettings,
+    redis::{
+        AcknowledgingReplicas, RedisAccess, RedisCertificates, RedisSettings, RedisTopology,
+        RedisUser,
+    },
+};
 
 /// Reads the settings of the store; `timeout` is `store.timeout`.
 pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {
@@ -24,17 +34,7 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
                 },
             })
         }
-        "redis" => {
-            let url = reader.required("store.url", "use redis://host:6379 or rediss://host:6379");
-            let partitions = reader.count("store.partitions", "64");
-            let event_retention = reader.duration("store.event_retention", "168h");
-            Some(StoreSettings::Redis(RedisSettings {
-                url: url?,
-                partitions: u64::try_from(partitions?).ok()?,
-                timeout: timeout?,
-                event_retention: event_retention?,
-            }))
-        }
+        "redis" => read_redis(reader, timeout).map(StoreSettings::Redis),
         other => {
             reader.fault(
                 "store.kind",
@@ -43,5 +43,174 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
             );
             None
         }
+    }
+}
+
+fn read_redis(reader: &mut Reader, timeout: Option<Duration>) -> Option<RedisSettings> {
+    let url = reader.required("store.url", "use redis://host:6379 or rediss://host:6379");
+    let topology = read_topology(reader);
+    let is_standalone = matches!(topology, Some(RedisTopology::Standalone));
+    if let Some(url) = &url {
+        verify_urls(reader, url, topology.as_ref());
+    }
+    let user = read_user(reader, "store.username", "store.password");
+    let certificates = read_certificates(reader, url.as_deref());
+    let acknowledging = read_acknowledging(reader, is_standalone);
+    let partitions = reader.count("store.partitions", "64");
+    let event_retention = reader.duration("store.event_retention", "168h");
+    Some(RedisSettings {
+        url: url?,
+        topology: topology?,
+        access: RedisAccess {
+            user: user?,
+            certificates: certificates?,
+        },
+        acknowledging: acknowledging?,
+        partitions: u64::try_from(partitions?).ok()?,
+        timeout: timeout?,
+        event_retention: event_retention?,
+    })
+}
+
+fn read_topology(reader: &mut Reader) -> Option<RedisTopology> {
+    match reader.text_or("store.topology", "standalone").as_str() {
+        "standalone" => Some(RedisTopology::Standalone),
+        "sentinel" => {
+            let primary = reader.required(
+                "store.sentinel_primary",
+                "set the name under which the sentinels monitor the primary, such as mymaster",
+            );
+            let user = read_user(reader, "store.sentinel_username", "store.sentinel_password");
+            Some(RedisTopology::Sentinel {
+                primary: primary?,
+                user: user?,
+            })
+        }
+        "cluster" => Some(RedisTopology::Cluster),
+        other => {
+            reader.fault(
+                "store.topology",
+                format!("unknown topology {other:?}"),
+                "use standalone, sentinel or cluster",
+            );
+            None
+        }
+    }
+}
+
+/// Verifies the form of the URLs, without quoting them: they may hold a password.
+fn verify_urls(reader: &mut Reader, url: &str, topology: Option<&RedisTopology>) {
+    let urls: Vec<&str> = url.split(',').map(str::trim).collect();
+    let schemes = ["redis://", "rediss://"];
+    let scheme = |url: &str| schemes.iter().position(|scheme| url.starts_with(scheme));
+    let first = scheme(urls[0]);
+    if first.is_none() || urls.iter().any(|url| scheme(url) != first) {
+        reader.fault(
+            "store.url",
+            "not one scheme",
+            "begin every URL with redis://, or every one with rediss:// for TLS",
+        );
+    }
+    if urls.len() > 1 && matches!(topology, Some(RedisTopology::Standalone)) {
+        reader.fault(
+            "store.url",
+            "several URLs",
+            "set one URL, or store.topology to sentinel or cluster",
+        );
+    }
+}
+
+/// Reads an ACL user and its password.
+fn read_user(reader: &mut Reader, name_key: &str, password_key: &str) -> Option<RedisUser> {
+    let name = reader.text(name_key);
+    let password = match reader.secret(password_key, |_| None) {
+        Secret::Absent => None,
+        Secret::Given(password) => Some(password),
+        Secret::Faulty => return None,
+    };
+    if name.is_some() && password.is_none() {
+        reader.fault(
+            name_key,
+            "set without a password",
+            format!("set {password_key} or {password_key}_file as well"),
+        );
+        return None;
+    }
+    Some(RedisUser { name, password })
+}
+
+fn read_certificates(reader: &mut Reader, url: Option<&str>) -> Option<RedisCertificates> {
+    let authorities = read_pem(reader, "store.tls_ca_file");
+    let certificate = read_pem(reader, "store.tls_cert_file");
+    let key = read_pem(reader, "store.tls_key_file");
+    let (authorities, certificate, key) = (authorities.ok()?, certificate.ok()?, key.ok()?);
+    let is_given = authorities.is_some() || certificate.is_some() || key.is_some();
+    if is_given && url.is_some_and(|url| !url.trim_start().starts_with("rediss://")) {
+        reader.fault(
+            "store.url",
+            "certificates without TLS",
+            "begin it with rediss://, or remove store.tls_ca_file, store.tls_cert_file and \
+             store.tls_key_file",
+        );
+        return None;
+    }
+    let client = match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate.into_bytes(), key.into())),
+        _ => {
+            reader.fault(
+                "store.tls_cert_file",
+                "the certificate and its key are not both set",
+                "set store.tls_cert_file and store.tls_key_file, or neither",
+            );
+            return None;
+        }
+    };
+    Some(RedisCertificates {
+        authorities: authorities.map(String::into_bytes),
+        client,
+    })
+}
+
+/// Reads a PEM file.
+fn read_pem(reader: &mut Reader, key: &str) -> Result<Option<String>, FaultRecorded> {
+    let Some(file) = reader.text(key) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) if text.contains("-----BEGIN ") => Ok(Some(text)),
+        Ok(_) => {
+            let problem = format!("{file:?} holds no PEM block");
+            reader.fault(key, problem, "name a file in PEM form");
+            Err(FaultRecorded)
+        }
+        Err(error) => {
+            let problem = format!("{file:?} cannot be read: {error}");
+            reader.fault(key, problem, "name a readable file in PEM form");
+            Err(FaultRecorded)
+        }
+    }
+}
+
+fn read_acknowledging(reader: &mut Reader, is_standalone: bool) -> Option<AcknowledgingReplicas> {
+    let key = "store.acknowledging_replicas";
+    match reader.text_or(key, "0").as_str() {
+        "all" if is_standalone => {
+            reader.fault(
+                key,
+                "nobody knows the replicas of a standalone server",
+                "set their number, or store.topology to sentinel or cluster",
+            );
+            None
+        }
+        "all" => Some(AcknowledgingReplicas::All),
+        number => match number.parse() {
+            Ok(number) => Some(AcknowledgingReplicas::AtLeast(number)),
+            Err(_) => {
+                let problem = format!("{number:?} is no number of replicas");
+                reader.fault(key, problem, "use all, or a number such as 2");
+                None
+            }
+        },
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ambient::Ambient,
     ledger::hub::Hub,
-    store::{Store, StoreError},
+    store::{PartFault, Store, StoreError},
     telemetry::Metrics,
     transaction::{Intent, Order, ReferenceCode, State, Transaction, TransactionKey},
 };
@@ -33,8 +33,17 @@ pub struct FailoverGuard {
     ambient: Ambient,
     /// The epoch of the last observation.
     known: Mutex<Option<KnownEpoch>>,
-    /// The problem that the last verification of the store found.
-    store_problem: Mutex<Option<String>>,
+    /// The result of the last verification of the store.
+    verification: Mutex<Verification>,
+}
+
+/// The result of a verification of the store.
+#[derive(Default)]
+struct Verification {
+    /// The problem of the whole store.
+    problem: Option<String>,
+    /// The parts that failed while others answered.
+    faults: Vec<PartFault>,
 }
 
 impl FailoverGuard {
@@ -54,7 +63,7 @@ impl FailoverGuard {
             metrics,
             ambient,
             known: Mutex::new(None),
-            store_problem: Mutex::new(None),
+            verification: Mutex::default(),
         }
     }
 
@@ -62,12 +71,19 @@ impl FailoverGuard {
     /// nothing. Keeps the result for [`FailoverGuard::store_problem`].
     ///
     /// # Errors
-    /// [`StoreError`] when a verification fails, or takes longer than [`VERIFY_TIMEOUT`]. A loss is
-    /// not an error: it turns the guard on.
+    /// [`StoreError`] when a verification fails, or takes longer than [`VERIFY_TIMEOUT`]. Neither a
+    /// loss is an error, which turns the guard on, nor a part of the store that fails while others
+    /// answer, which takes no claims.
     pub async fn verify_store(&self) -> Result<(), StoreError> {
         let verifying = async {
-            self.store.verify().await?;
-            self.refresh().await.map(drop)
+            let faults = self.store.verify().await?;
+            match self.refresh().await {
+                // The note may be at the part that fails. Claims name the epoch that is known.
+                Err(error)
+                    if error.is_transient() && !faults.is_empty() && self.known().is_some() => {}
+                refreshed => drop(refreshed?),
+            }
+            Ok(faults)
         };
         let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
         let verified = verified.unwrap_or_else(|_| {
@@ -75,19 +91,41 @@ impl FailoverGuard {
             Err(StoreError::Indeterminate(problem))
         });
         let problem = verified.as_ref().err().map(ToString::to_string);
-        *self
-            .store_problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = problem;
+        let (faults, verified) = match verified {
+            Ok(faults) => (faults, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        *self.verification() = Verification { problem, faults };
         verified
     }
 
-    /// Returns the problem that the last verification of the store found. It is for operators only,
-    /// because it may quote the store's client.
+    /// Returns the problem of the whole store that the last verification found. It is for operators
+    /// only, because it may quote the store's client.
     #[must_use]
     pub fn store_problem(&self) -> Option<String> {
-        let problem = self.store_problem.lock();
-        problem.unwrap_or_else(PoisonError::into_inner).clone()
+        self.verification().problem.clone()
+    }
+
+    /// Returns the parts of the store that failed the last verification while others answered.
+    #[must_use]
+    pub fn part_faults(&self) -> Vec<PartFault> {
+        self.verification().faults.clone()
+    }
+
+    /// Returns true when the part of the store that holds a transaction failed the last verification,
+    /// and takes no claim.
+    #[must_use]
+    pub fn is_unfit_for(&self, key: &TransactionKey) -> bool {
+        let partition = self.store.partition_of(key);
+        let verification = self.verification();
+        let is_there = |fault: &PartFault| fault.partitions.contains(&partition);
+        verification.problem.is_some() || verification.faults.iter().any(is_there)
+    }
+
+    fn verification(&self) -> MutexGuard<'_, Verification> {
+        self.verification
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the epoch of the last observation; observes it the first time.
@@ -161,7 +199,7 @@ impl FailoverGuard {
     pub fn may_be_lost(&self, epoch: &KnownEpoch, key: &TransactionKey) -> bool {
         let reference = ReferenceCode::parse(key.as_str());
         let minted_at = reference.ok().and_then(|reference| reference.minted_at());
-        self.quarantines(epoch, minted_at)
+        self.quarantines(epoch, minted_at, Some(key))
     }
 
     /// Returns true when nothing was sent under the reference code of a stored transaction: it is
@@ -171,7 +209,8 @@ impl FailoverGuard {
             return false;
         }
         let epoch = self.refresh().await;
-        epoch.is_ok_and(|epoch| !self.quarantines(&epoch, stored.not_sent_at()))
+        let key = stored.key();
+        epoch.is_ok_and(|epoch| !self.quarantines(&epoch, stored.not_sent_at(), Some(&key)))
     }
 
     /// Returns true when an attempt must be quarantined. `stored` is the record of its reference
@@ -188,12 +227,22 @@ impl FailoverGuard {
             Some(stored) => stored.not_sent_at(),
             None => unused_at(intent, order),
         };
-        self.quarantines(epoch, unsent_at)
+        // The binding of an inquiry lies in a partition of its own, which may be the lost one.
+        let key = intent.key();
+        let held = order.inquired.is_none().then_some(&key);
+        self.quarantines(epoch, unsent_at, held)
     }
 
-    /// Applies [`KnownEpoch::quarantines`] now.
-    fn quarantines(&self, epoch: &KnownEpoch, unsent_at: Option<Timestamp>) -> bool {
-        epoch.quarantines(unsent_at, &self.settings, (self.ambient.now)())
+    /// Applies [`KnownEpoch::quarantines`] now, for records in the partition of `key`, or in any.
+    fn quarantines(
+        &self,
+        epoch: &KnownEpoch,
+        unsent_at: Option<Timestamp>,
+        key: Option<&TransactionKey>,
+    ) -> bool {
+        let partition = key.map(|key| self.store.partition_of(key));
+        let now = (self.ambient.now)();
+        epoch.quarantines(unsent_at, partition, &self.settings, now)
     }
 
     fn known(&self) -> MutexGuard<'_, Option<KnownEpoch>> {

@@ -1,7 +1,7 @@
 //! A read-only view of the failover guard.
 
 use super::{known_epoch::KnownEpoch, observation::Observation};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, epoch::LostPartitions};
 
 /// The state of the failover guard, read without writing to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,9 @@ fn view_of(observation: &Observation) -> GuardView {
     match observation.noted.clone() {
         None if observation.is_emptied_in_use => GuardView::UndetectedLoss,
         None => GuardView::Unused,
-        Some(noted) if observation.shows_loss_since(&noted) => GuardView::UndetectedLoss,
+        Some(noted) if observation.lost_since(&noted) != LostPartitions::None => {
+            GuardView::UndetectedLoss
+        }
         Some(noted) => GuardView::Known(KnownEpoch::new(noted)),
     }
 }

@@ -1,9 +1,11 @@
 //! The replication epoch of a store as a gateway knows it, and the note that stores it.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, epoch::LostPartitions};
 
 /// The name of the note in the store.
 pub(crate) const NOTE: &str = "guard";
@@ -41,6 +43,43 @@ pub(super) struct EpochNote {
     /// Every part of the store carried the id as its seal.
     #[serde(default)]
     pub(super) is_sealed: bool,
+    /// The partitions that the loss is limited to, each with the time at which a gateway noticed;
+    /// empty when the whole store may have lost records. `loss` holds the latest of these times, so
+    /// that an earlier release quarantines more than it must.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) partitions: BTreeMap<usize, Timestamp>,
+}
+
+impl EpochNote {
+    /// Returns the time since which a partition may have lost records, or any partition for `None`.
+    fn lost_since(&self, partition: Option<usize>) -> Option<Timestamp> {
+        let LossStatus::Since(since) = self.loss else {
+            return None;
+        };
+        match partition {
+            Some(partition) if !self.partitions.is_empty() => {
+                self.partitions.get(&partition).copied()
+            }
+            _ => Some(since),
+        }
+    }
+
+    /// Returns the partitions of a loss that is noticed `now`, after the losses in this note. `count`
+    /// is the number of partitions.
+    pub(super) fn partitions_after(
+        &self,
+        lost: &LostPartitions,
+        count: usize,
+        now: Timestamp,
+    ) -> BTreeMap<usize, Timestamp> {
+        let LostPartitions::Some(lost) = lost else {
+            return BTreeMap::new();
+        };
+        let earlier = |partition: usize| Some((partition, self.lost_since(Some(partition))?));
+        let mut partitions: BTreeMap<usize, Timestamp> = (0..count).filter_map(earlier).collect();
+        partitions.extend(lost.iter().map(|partition| (*partition, now)));
+        partitions
+    }
 }
 
 /// The loss of records that the note reports.
@@ -70,26 +109,43 @@ impl KnownEpoch {
         &self.name
     }
 
-    /// Returns the start and the end of the guard's time, if it is on now.
+    /// Returns the start and the end of the guard's time, if it is on now for any partition.
     #[must_use]
     pub fn on(&self, settings: &GuardSettings, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let LossStatus::Since(since) = self.note.loss else {
-            return None;
-        };
+        self.on_for(None, settings, now)
+    }
+
+    /// Returns the number of partitions that the guard is limited to; `None` when it covers the
+    /// whole store.
+    #[must_use]
+    pub fn lost_partitions(&self) -> Option<usize> {
+        let count = self.note.partitions.len();
+        (count > 0).then_some(count)
+    }
+
+    fn on_for(
+        &self,
+        partition: Option<usize>,
+        settings: &GuardSettings,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let since = self.note.lost_since(partition)?;
         let until = since.checked_add(settings.lasts).unwrap_or(Timestamp::MAX);
         (now < until).then_some((since, until))
     }
 
     /// Returns true when an attempt must not be sent now. `unsent_at` is a time at which its
-    /// reference code provably had not been sent, by any clock.
+    /// reference code provably had not been sent, by any clock. `partition` is that of all records
+    /// that the decision rests on; `None` when they lie in several.
     #[must_use]
     pub fn quarantines(
         &self,
         unsent_at: Option<Timestamp>,
+        partition: Option<usize>,
         settings: &GuardSettings,
         now: Timestamp,
     ) -> bool {
-        let Some((since, _)) = self.on(settings, now) else {
+        let Some((since, _)) = self.on_for(partition, settings, now) else {
             return false;
         };
         // A time in the future comes from a clock that cannot be trusted.
@@ -133,13 +189,55 @@ mod tests {
             loss: since.map_or(LossStatus::NoneKnown, |since| LossStatus::Since(at(since))),
             id: Some("1".to_owned()),
             is_sealed: true,
+            partitions: BTreeMap::new(),
         })
+    }
+
+    #[test]
+    fn loss_of_some_partitions_quarantines_only_theirs() {
+        let (lost, none) = (LostPartitions::Some([1].into()), LostPartitions::None);
+        let before = epoch(None).note;
+        let partitions = before.partitions_after(&lost, 3, at(0));
+        let note = EpochNote {
+            loss: LossStatus::Since(at(0)),
+            partitions,
+            ..before
+        };
+        let is_quarantined = |note: &EpochNote, partition, now| {
+            KnownEpoch::new(note.clone()).quarantines(None, partition, &SETTINGS, at(now))
+        };
+        assert!(is_quarantined(&note, Some(1), 10) && is_quarantined(&note, None, 10));
+        assert!(!is_quarantined(&note, Some(0), 10) && !is_quarantined(&note, Some(2), 10));
+        // A later loss of another partition does not extend that of the first.
+        let day = 24 * 3600;
+        let later = EpochNote {
+            loss: LossStatus::Since(at(day / 2)),
+            partitions: note.partitions_after(&LostPartitions::Some([2].into()), 3, at(day / 2)),
+            ..note.clone()
+        };
+        assert!(is_quarantined(&later, Some(1), day - 1) && !is_quarantined(&later, Some(1), day));
+        assert!(is_quarantined(&later, Some(2), day) && !is_quarantined(&later, Some(0), 10));
+        // After a loss of the whole store, that of a partition renews its own.
+        let whole = epoch(Some(0)).note;
+        assert!(whole.partitions_after(&none, 3, at(0)).is_empty());
+        let both = EpochNote {
+            loss: LossStatus::Since(at(day / 2)),
+            partitions: whole.partitions_after(&LostPartitions::Some([2].into()), 3, at(day / 2)),
+            ..whole
+        };
+        assert!(is_quarantined(&both, Some(0), day - 1) && !is_quarantined(&both, Some(0), day));
+        assert!(is_quarantined(&both, Some(2), day));
+        // An earlier release reads the latest loss, of the whole store.
+        let text = serde_json::to_string(&both).unwrap();
+        let read: Earlier = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.loss, LossStatus::Since(at(day / 2)));
     }
 
     #[test]
     fn guard_quarantines_only_while_it_lasts() {
         let day = 24 * 3600;
-        let is_quarantined = |since, now| epoch(since).quarantines(None, &SETTINGS, at(now));
+        let is_quarantined =
+            |since, now| epoch(since).quarantines(None, Some(0), &SETTINGS, at(now));
         assert!(!is_quarantined(None, 0));
         assert!(is_quarantined(Some(0), 0) && is_quarantined(Some(0), day - 1));
         assert!(!is_quarantined(Some(0), day));
@@ -147,13 +245,13 @@ mod tests {
             lasts: SignedDuration::ZERO,
             ..SETTINGS
         };
-        assert!(!epoch(Some(0)).quarantines(None, &never, at(0)));
+        assert!(!epoch(Some(0)).quarantines(None, None, &never, at(0)));
     }
 
     #[test]
     fn attempt_is_sent_only_if_provably_later_than_loss() {
         let is_quarantined =
-            |unsent, now| epoch(Some(0)).quarantines(Some(at(unsent)), &SETTINGS, at(now));
+            |unsent, now| epoch(Some(0)).quarantines(Some(at(unsent)), None, &SETTINGS, at(now));
         assert!(is_quarantined(-1, 1000) && is_quarantined(0, 1000));
         assert!(
             is_quarantined(60, 1000),

@@ -1,13 +1,16 @@
 //! Observation of a store's replication epoch: its note, its seals, and a possible loss of records.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::known_epoch::{EpochNote, KnownEpoch, LossStatus, NOTE, parse, unreadable};
-use crate::store::{CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError, epoch::Seals};
+use crate::store::{
+    CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError,
+    epoch::{EpochReading, LostPartitions, Seal, Seals},
+};
 
 /// The time for which a store without a note must stay without another gateway before it counts as
 /// new: longer than a running gateway takes to reconnect.
@@ -26,7 +29,7 @@ pub(super) struct Observation {
     /// The seals of the parts of the store.
     pub(super) seals: Seals,
     /// The epoch that the store names.
-    pub(super) epoch: String,
+    pub(super) epoch: EpochReading,
     /// No note exists, although other gateways are connected, which must have had one.
     pub(super) is_emptied_in_use: bool,
     /// No note exists, and no other gateway is connected yet.
@@ -99,50 +102,78 @@ impl Observation {
         Self::read(store, known).await
     }
 
-    /// Returns true when every part of the store carries this seal.
+    /// Returns true when every part of the store that answers carries this seal.
     pub(super) fn is_sealed_with(&self, id: &str) -> bool {
-        self.seals.iter().all(|seal| seal.as_deref() == Some(id))
-    }
-
-    /// Returns true when the epoch differs from the note's, or a part of the store was emptied.
-    pub(super) fn shows_loss_since(&self, noted: &EpochNote) -> bool {
-        let is_torn = || {
-            !noted
-                .id
-                .as_deref()
-                .is_some_and(|id| self.is_sealed_with(id))
+        let is_sealed = |seal: &Seal| match seal {
+            Seal::Carried(seal) => seal == id,
+            Seal::Missing => false,
+            Seal::Unknown => true,
         };
-        noted.epoch != self.epoch || noted.is_sealed && is_torn()
+        self.seals.iter().all(is_sealed)
     }
 
-    /// Returns the loss that this observation proves, and the id to keep.
-    fn assess_loss(
-        &self,
-        known: Option<&KnownEpoch>,
-        now: Timestamp,
-    ) -> (LossStatus, Option<String>) {
+    /// Returns the partitions whose epoch differs from the note's, or that were emptied.
+    pub(super) fn lost_since(&self, noted: &EpochNote) -> LostPartitions {
+        let lost = self.epoch.lost_since(&noted.epoch);
+        if !noted.is_sealed {
+            return lost;
+        }
+        let Some(id) = noted.id.as_deref() else {
+            return LostPartitions::All;
+        };
+        let is_torn = |seal: &Seal| match seal {
+            Seal::Carried(seal) => seal != id,
+            Seal::Missing => true,
+            Seal::Unknown => false,
+        };
+        let torn = (0..).zip(&self.seals).filter(|(_, seal)| is_torn(seal));
+        let count = self.seals.len();
+        lost.and(
+            LostPartitions::of(torn.map(|(partition, _)| partition).collect(), count),
+            count,
+        )
+    }
+
+    /// Returns the loss that this observation proves: the partitions and the loss to note. The note
+    /// keeps its id only without a new loss.
+    fn assess_loss(&self, known: Option<&KnownEpoch>, now: Timestamp) -> Assessment {
         let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
             let is_loss = known.is_some() || self.is_emptied_in_use;
-            let loss = if is_loss {
-                LossStatus::Since(now)
+            return if is_loss {
+                Assessment::lost(now, BTreeMap::new())
             } else {
-                LossStatus::NoneKnown
+                Assessment {
+                    loss: LossStatus::NoneKnown,
+                    partitions: BTreeMap::new(),
+                    id: None,
+                }
             };
-            return (loss, None);
         };
-        if self.shows_loss_since(noted) {
-            return (LossStatus::Since(now), None);
+        let lost = self.lost_since(noted);
+        if lost != LostPartitions::None {
+            let partitions = noted.partitions_after(&lost, self.seals.len(), now);
+            return Assessment::lost(now, partitions);
         }
         let is_forgotten = known.is_some_and(|known| known.id.is_some() && known.id != noted.id);
-        let is_other = known.is_some_and(|known| known.epoch != self.epoch);
+        let lost = known.map_or(LostPartitions::None, |known| {
+            self.epoch.lost_since(&known.epoch)
+        });
         match noted.loss {
-            LossStatus::NoneKnown if is_forgotten || is_other => (LossStatus::Since(now), None),
+            LossStatus::NoneKnown if is_forgotten => Assessment::lost(now, BTreeMap::new()),
+            LossStatus::NoneKnown if lost != LostPartitions::None => {
+                let partitions = noted.partitions_after(&lost, self.seals.len(), now);
+                Assessment::lost(now, partitions)
+            }
             // The operator who ended the guard may have known only of the new note.
-            LossStatus::Cleared if is_forgotten => (LossStatus::Since(now), None),
+            LossStatus::Cleared if is_forgotten => Assessment::lost(now, BTreeMap::new()),
             // The loss was noticed after the note got this id, so after the loss of the id that we
             // remember.
-            loss => (loss, noted.id.clone()),
+            loss => Assessment {
+                loss,
+                partitions: noted.partitions.clone(),
+                id: noted.id.clone(),
+            },
         }
     }
 
@@ -161,16 +192,37 @@ impl Observation {
     }
 }
 
+/// The loss to note after an observation.
+struct Assessment {
+    loss: LossStatus,
+    /// The partitions that the loss is limited to; empty for the whole store.
+    partitions: BTreeMap<usize, Timestamp>,
+    /// The id to keep; `None` after a new loss.
+    id: Option<String>,
+}
+
+impl Assessment {
+    fn lost(now: Timestamp, partitions: BTreeMap<usize, Timestamp>) -> Self {
+        Self {
+            loss: LossStatus::Since(now),
+            partitions,
+            id: None,
+        }
+    }
+}
+
 /// Observes the replication epoch of a store, and stores what it concludes. `known` is the epoch
 /// that the caller last saw; `random` makes the ids.
 ///
 /// It is a loss when
-/// - the store's epoch differs from the epoch of its note, or of `known`;
-/// - the note is gone, or has another id than `known`;
-/// - a part of the store has lost its seal.
+/// - the store's epoch differs from the epoch of its note, or of `known`, in some partitions: the
+///   guard is on for those;
+/// - the note is gone, or has another id than `known`: the guard is on for the whole store;
+/// - a partition has lost its seal: the guard is on for it.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read or written.
+/// [`StoreError`] when the store cannot be read or written, and when it needs other seals after a
+/// loss while a part of it does not answer: the seal of that part could not be replaced.
 pub async fn observe(
     store: &dyn Store,
     known: Option<&KnownEpoch>,
@@ -179,13 +231,19 @@ pub async fn observe(
 ) -> Result<KnownEpoch, StoreError> {
     loop {
         let observation = Observation::read_settled(store, known).await?;
-        let (loss, id) = observation.assess_loss(known, now);
-        let id = id.unwrap_or_else(|| random().to_string());
+        let assessment = observation.assess_loss(known, now);
+        if assessment.id.is_none() && observation.seals.contains(&Seal::Unknown) {
+            return Err(StoreError::Unavailable(
+                "the store may have lost records, and a part of it does not answer".to_owned(),
+            ));
+        }
+        let id = assessment.id.unwrap_or_else(|| random().to_string());
         let note = EpochNote {
-            epoch: observation.epoch.clone(),
-            loss,
+            epoch: observation.epoch.name.clone(),
+            loss: assessment.loss,
             is_sealed: observation.is_sealed_with(&id),
             id: Some(id.clone()),
+            partitions: assessment.partitions,
         };
         let is_noted = observation.noted.as_ref() == Some(&note);
         if !is_noted && !observation.replace(store, &note, now).await? {

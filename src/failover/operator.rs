@@ -1,5 +1,7 @@
 //! An operator's decisions to turn the failover guard on or off.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::{
     known_epoch::{EpochNote, KnownEpoch, LossStatus, unreadable},
     observation::{Observation, observe},
 };
-use crate::store::{BoundedList, Store, StoreError};
+use crate::store::{BoundedList, Store, StoreError, epoch::LostPartitions};
 
 /// Turns the guard on unconditionally: an operator knows that records are lost. From then on the
 /// store rejects the claims of gateways that have not observed it yet.
@@ -23,10 +25,11 @@ pub async fn start(
     loop {
         let observation = Observation::read(store, None).await?;
         let note = EpochNote {
-            epoch: observation.epoch.clone(),
+            epoch: observation.epoch.name.clone(),
             loss: LossStatus::Since(now),
             id: Some(random().to_string()),
             is_sealed: false,
+            partitions: BTreeMap::new(),
         };
         if observation.replace(store, &note, now).await? {
             return observe(store, None, now, random).await;
@@ -56,7 +59,7 @@ pub async fn end(
         let observation = Observation::read_settled(store, None).await?;
         let noted = observation.noted.as_ref();
         if observation.is_emptied_in_use
-            || noted.is_some_and(|noted| observation.shows_loss_since(noted))
+            || noted.is_some_and(|noted| observation.lost_since(noted) != LostPartitions::None)
         {
             return Err(StoreError::Unsuitable(
                 "the store may have lost records, and no gateway has noticed yet: run guard start, \
@@ -70,8 +73,9 @@ pub async fn end(
             .as_ref()
             .and_then(|noted| noted.id.clone());
         let note = EpochNote {
-            epoch: observation.epoch.clone(),
+            epoch: observation.epoch.name.clone(),
             loss: LossStatus::Cleared,
+            partitions: BTreeMap::new(),
             is_sealed: id
                 .as_deref()
                 .is_some_and(|id| observation.is_sealed_with(id)),

@@ -31,6 +31,11 @@ pub(super) fn problem(error: &StoreError) -> (Code, ErrorReason, &'static str) {
             ErrorReason::StoreUnavailable,
             "the store does not answer",
         ),
+        StoreError::Unacknowledged(_) => (
+            Code::Unavailable,
+            ErrorReason::StoreUnavailable,
+            "too few replicas of the store acknowledged the purchase",
+        ),
         StoreError::Unsuitable(_) => (
             Code::Unavailable,
             ErrorReason::StoreUnavailable,

@@ -71,7 +71,7 @@ impl Purchases {
             return self.replay_or(&intent, refusal).await;
         };
         let intent = Intent { account, ..intent };
-        if self.failover.store_problem().is_some() {
+        if self.failover.is_unfit_for(&intent.key()) {
             return self.replay_or(&intent, PurchaseError::StoreUnfit).await;
         }
         let slot = Arc::clone(&self.queue).try_acquire_owned();

@@ -82,7 +82,7 @@ impl Purchases {
                 return known.ok_or(ClaimFault::Refused(PurchaseError::Overtaken));
             };
             // The store may have become unfit while the payment was prepared.
-            if self.failover.store_problem().is_some() {
+            if self.failover.is_unfit_for(&intent.key()) {
                 return self.refuse_unfit(&intent).await;
             }
             let outcome = claim(&*self.store, change, epoch.name()).await;

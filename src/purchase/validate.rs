@@ -76,7 +76,7 @@ impl Purchases {
             return Err(PurchaseError::NoSuchAccount { name, sent });
         };
         let intent = Intent { account, ..intent };
-        if self.failover.store_problem().is_some() {
+        if self.failover.is_unfit_for(&intent.key()) {
             return Err(PurchaseError::StoreUnfit(sent));
         }
         if let Some(limit) = self.exhausted_limit() {

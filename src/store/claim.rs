@@ -50,9 +50,11 @@ pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Cla
     match store.commit(&change, Some(epoch)).await {
         Ok(Commit::Done) => Ok(won(change)),
         Ok(Commit::OtherEpoch) => Ok(Claim::OtherEpoch),
-        Ok(Commit::Conflict(Some(stored))) => Ok(won_or_taken(change, stored)),
+        Ok(Commit::Conflict(Some(stored))) => won_or_taken(store, change, stored).await,
         Ok(Commit::Conflict(None)) => Err(StoreError::Unavailable(NOT_STORED.to_owned())),
         Err(error) if error.is_indeterminate() => read_back(store, change).await,
+        // Stored, but not safe from a failover: a read-back would find it.
+        Err(error @ StoreError::Unacknowledged(_)) => Err(error),
         Err(error) if error.is_transient() => {
             // This claim is not stored. The claim of another call may be, and is replayed.
             claimed_by_another(store, &change).await?.ok_or(error)
@@ -76,7 +78,7 @@ async fn read_back(store: &dyn Store, change: Change) -> Result<Claim, StoreErro
         Some(stored) if change.from == Some(stored.base()) => {
             Err(indeterminate("the result of the claim is indeterminate"))
         }
-        Some(stored) => Ok(won_or_taken(change, stored)),
+        Some(stored) => won_or_taken(store, change, stored).await,
         // The commit may still be in flight.
         None => Err(indeterminate(NOT_STORED_YET)),
     }
@@ -98,13 +100,24 @@ async fn claimed_by_another(
     Ok(stored.filter(is_other).map(Claim::Taken))
 }
 
-/// Compares the stored attempt token with the claim's own.
-fn won_or_taken(change: Change, stored: Arc<Transaction>) -> Claim {
+/// Compares the stored attempt token with the claim's own. A claim that is found like this is not
+/// known to be acknowledged by the replicas, so that is waited for again.
+async fn won_or_taken(
+    store: &dyn Store,
+    change: Change,
+    stored: Arc<Transaction>,
+) -> Result<Claim, StoreError> {
+    let token = change.transaction.token();
+    if stored.token() != token {
+        return Ok(Claim::Taken(stored));
+    }
     // This claim is stored: the reply was lost, or a client library sent the commit twice.
-    if stored.token() == change.transaction.token() {
-        won(change)
+    let acknowledged = store.acknowledge(&stored.key(), token).await;
+    if acknowledged.map_err(StoreError::into_indeterminate)? {
+        Ok(won(change))
     } else {
-        Claim::Taken(stored)
+        let problem = "the claim was stored, and is not any more".to_owned();
+        Err(StoreError::Indeterminate(problem))
     }
 }
 

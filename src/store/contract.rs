@@ -9,15 +9,18 @@ use super::{
     commit::Commit,
     cursor::Cursor,
     due::{Due, DueCheck, Lease, Unindexed},
-    epoch::Seals,
+    epoch::{EpochReading, Seal, Seals},
     error::StoreError,
     events::{Events, History},
     identity::KnownAccounts,
     listing::{Listing, ListingEntry},
     notes::{BoundedList, CasResult, Expiry, LIST_MAX},
     notification::Wake,
+    part_fault::PartFault,
 };
-use crate::transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey};
+use crate::transaction::{
+    AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey,
+};
 
 /// A store of transactions, notes and lists.
 #[async_trait]
@@ -26,8 +29,16 @@ pub trait Store: Send + Sync {
     /// store is in that epoch.
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError>;
 
-    /// Returns the replication epoch. Returns `known` if the store is still in it.
-    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError>;
+    /// Waits until the attempt that is stored for a transaction is as safe from a failover as a
+    /// claim that was committed. Returns false when the stored attempt has another token.
+    async fn acknowledge(
+        &self,
+        key: &TransactionKey,
+        token: AttemptToken,
+    ) -> Result<bool, StoreError>;
+
+    /// Returns the replication epoch. Returns `known` where the store is still in it.
+    async fn epoch(&self, known: Option<&str>) -> Result<EpochReading, StoreError>;
 
     /// Loads a transaction; `None` when there is none.
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError>;
@@ -125,14 +136,9 @@ pub trait Store: Send + Sync {
     async fn seals(&self) -> Result<Seals, StoreError>;
 
     /// Compares and sets the seal of each partition: `id` replaces the seal in `from`. Leaves a
-    /// partition unchanged if another process changed it. Partitions are written one by one, so a
+    /// partition unchanged if another process changed it, or if its seal in `from` is unknown. Partitions are written one by one, so a
     /// failure is indeterminate for a store with several.
-    async fn seal(
-        &self,
-        from: &[Option<String>],
-        id: &str,
-        expiry: Expiry,
-    ) -> Result<(), StoreError>;
+    async fn seal(&self, from: &[Seal], id: &str, expiry: Expiry) -> Result<(), StoreError>;
 
     /// Appends an item to a list, and returns the oldest items, which it removed to keep the list
     /// within [`LIST_MAX`].
@@ -160,6 +166,7 @@ pub trait Store: Send + Sync {
     async fn listeners(&self) -> Result<Option<u64>, StoreError>;
 
     /// Verifies that the store responds, accepts writes and is usable (promise 10). Restores
-    /// missing identity facts.
-    async fn verify(&self) -> Result<(), StoreError>;
+    /// missing identity facts. Returns the parts of a store on several servers that do not, while
+    /// others do.
+    async fn verify(&self) -> Result<Vec<PartFault>, StoreError>;
 }

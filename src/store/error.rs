@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`StoreError::Unavailable`] | determinate: it did not happen | yes |
 //! | [`StoreError::Indeterminate`] | may have happened, or may still happen | after a read-back |
+//! | [`StoreError::Unacknowledged`] | happened, but a failover may lose it | never send it |
 //! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | see below | no |
 //!
 //! A back end returns `Unavailable` only when it is certain: it never sent the call, or the
@@ -25,6 +26,10 @@ pub enum StoreError {
     /// have happened, or may still happen.
     #[error("the store is unavailable: {0}")]
     Indeterminate(String),
+    /// A claim is stored, but too few replicas have it: a failover could lose it. It must not be
+    /// sent.
+    #[error("the store is unavailable: {0}")]
+    Unacknowledged(String),
     /// The stored value of a key is not a valid transaction of this release.
     #[error("the record of {key} is unusable: {problem}")]
     Corrupt {
@@ -42,10 +47,13 @@ impl StoreError {
     /// Returns true for a transient failure, which is worth a retry.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Indeterminate(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Indeterminate(_) | Self::Unacknowledged(_)
+        )
     }
 
-    /// Returns true when the write may have happened: read it back.
+    /// Returns true when the write may have happened, but is not known to: read it back.
     #[must_use]
     pub const fn is_indeterminate(&self) -> bool {
         matches!(self, Self::Indeterminate(_))

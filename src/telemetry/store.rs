@@ -13,10 +13,10 @@ use super::metrics::Metrics;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
-        epoch::Seals,
+        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        epoch::{EpochReading, Seal, Seals},
     },
-    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+    transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
 
 /// A store that measures every call of the store it wraps.
@@ -95,7 +95,8 @@ macro_rules! measured {
 
 measured! {
     fn commit(change: &Change, history: Option<&str>) -> Commit;
-    fn epoch(known: Option<&str>) -> String;
+    fn acknowledge(key: &TransactionKey, token: AttemptToken) -> bool;
+    fn epoch(known: Option<&str>) -> EpochReading;
     fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;
     fn history(key: &TransactionKey, after: u64) -> History;
     fn due(now: Timestamp, accounts: &[AccountName], limit: usize) -> Due;
@@ -110,10 +111,10 @@ measured! {
     fn note(name: &str) -> Option<String>;
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Expiry) -> CasResult;
     fn seals() -> Seals;
-    fn seal(from: &[Option<String>], id: &str, keep: Expiry) -> ();
+    fn seal(from: &[Seal], id: &str, keep: Expiry) -> ();
     fn push(list: BoundedList, item: &str) -> Vec<String>;
     fn items_from(list: BoundedList, start: usize, limit: usize) -> Vec<String>;
     fn account_names() -> KnownAccounts;
     fn listeners() -> Option<u64>;
-    fn verify() -> ();
+    fn verify() -> Vec<PartFault>;
 }

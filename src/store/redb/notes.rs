@@ -7,7 +7,10 @@ use super::{
     store::RedbStore,
     tables::{NOTES, NOTES_END},
 };
-use crate::store::{CasResult, Expiry, StoreError, epoch::Seals};
+use crate::store::{
+    CasResult, Expiry, StoreError,
+    epoch::{Seal, Seals},
+};
 
 /// The note that holds the seal of the only partition; see `store/epoch.rs`.
 pub(super) const SEAL: &str = "seal";
@@ -37,17 +40,21 @@ impl RedbStore {
 
     /// Reads the seal of the only partition.
     pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
-        self.read_note(SEAL).await.map(|seal| vec![seal])
+        let seal = self.read_note(SEAL).await?;
+        Ok(vec![seal.map_or(Seal::Missing, Seal::Carried)])
     }
 
     /// Compares and sets the seal of the only partition.
     pub(super) async fn set_seal(
         &self,
-        from: &[Option<String>],
+        from: &[Seal],
         id: &str,
         expiry: Expiry,
     ) -> Result<(), StoreError> {
-        let from = from.first().and_then(Option::as_deref);
+        let from = match from.first() {
+            Some(Seal::Carried(seal)) => Some(seal.as_str()),
+            _ => None,
+        };
         self.cas_note(SEAL, from, id, expiry).await.map(drop)
     }
 }

@@ -9,10 +9,11 @@ use super::store::{RedbStore, blocking};
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, Notification, Store, StoreError, Unindexed,
-        Wake, epoch::Seals,
+        KnownAccounts, Lease, Listing, ListingEntry, Notification, PartFault, Store, StoreError,
+        Unindexed, Wake,
+        epoch::{EpochReading, Seal, Seals},
     },
-    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+    transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
 
 #[async_trait]
@@ -21,8 +22,17 @@ impl Store for RedbStore {
         self.commit_change(change, epoch).await
     }
 
-    async fn epoch(&self, _known: Option<&str>) -> Result<String, StoreError> {
-        Ok(self.epoch.clone())
+    async fn acknowledge(
+        &self,
+        _key: &TransactionKey,
+        _token: AttemptToken,
+    ) -> Result<bool, StoreError> {
+        // There are no replicas.
+        Ok(true)
+    }
+
+    async fn epoch(&self, _known: Option<&str>) -> Result<EpochReading, StoreError> {
+        Ok(self.epoch.clone().into())
     }
 
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
@@ -131,12 +141,7 @@ impl Store for RedbStore {
         self.read_seals().await
     }
 
-    async fn seal(
-        &self,
-        from: &[Option<String>],
-        id: &str,
-        expiry: Expiry,
-    ) -> Result<(), StoreError> {
+    async fn seal(&self, from: &[Seal], id: &str, expiry: Expiry) -> Result<(), StoreError> {
         self.set_seal(from, id, expiry).await
     }
 
@@ -161,7 +166,7 @@ impl Store for RedbStore {
         Ok(None)
     }
 
-    async fn verify(&self) -> Result<(), StoreError> {
-        self.verify_write().await
+    async fn verify(&self) -> Result<Vec<PartFault>, StoreError> {
+        self.verify_write().await.map(|()| Vec::new())
     }
 }

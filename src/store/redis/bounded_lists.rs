@@ -1,6 +1,6 @@
 //! Bounded lists, newest first.
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 use super::store::RedisStore;
 use crate::store::{BoundedList, LIST_MAX, StoreError};
@@ -17,11 +17,10 @@ impl RedisStore {
         pipeline
             .atomic()
             .lpush(&key, item)
-            .ignore()
             .lrange(&key, list_index(LIST_MAX), -1)
-            .ltrim(&key, 0, list_index(LIST_MAX) - 1)
-            .ignore();
-        let (dropped,) = self.query_all(&pipeline).await?;
+            .ltrim(&key, 0, list_index(LIST_MAX) - 1);
+        let (_, dropped, _): (Value, Vec<String>, Value) =
+            self.query_atomically(&key, &pipeline).await?;
         Ok(dropped)
     }
 

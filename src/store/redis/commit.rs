@@ -11,7 +11,11 @@ use super::{
     store::RedisStore,
 };
 use crate::{
-    store::{Commit, StoreError, epoch::parts_of, listing, record},
+    store::{
+        Commit, StoreError,
+        epoch::{self, parts_of},
+        listing, record,
+    },
     transaction::Change,
 };
 
@@ -34,7 +38,9 @@ impl RedisStore {
             .updated_at()
             .checked_sub(self.settings.event_retention);
         let (state, entry) = listing::entry_of(transaction);
+        let is_claim = epoch.is_some();
         let (epoch, seal) = parts_of(epoch.unwrap_or_default());
+        let partition = usize::try_from(keys.partition).unwrap_or(usize::MAX);
         let mut call = self.scripts.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)
@@ -51,14 +57,18 @@ impl RedisStore {
             .arg(text(is_event.then(|| transaction.revision())))
             .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
             .arg(listing_member(state, &entry))
-            .arg(epoch)
+            .arg(epoch::of_partition(epoch, partition))
             .arg(text(from.map(|from| from.token)))
             .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
             .arg(text(*releases))
             .arg(seal);
-        let reply: Vec<Value> = self.invoke(&call).await?;
+        let (reply, acknowledged): (Vec<Value>, _) = if is_claim {
+            self.invoke_claim(&call).await?
+        } else {
+            (self.invoke(&call).await?, Ok(()))
+        };
         match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
-            CasReply::Done => Ok(Commit::Done),
+            CasReply::Done => acknowledged.map(|()| Commit::Done),
             CasReply::OtherEpoch => Ok(Commit::OtherEpoch),
             CasReply::Stored(stored) => {
                 let stored = stored.map(|bytes| record::decode(&key, &bytes));

@@ -33,20 +33,17 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisResult, Value,
+    aio::MultiplexedConnection,
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::trouble::{RevealsTrouble, Trouble, trouble_of};
+use super::{
+    sentinel::Locator,
+    trouble::{RevealsTrouble, Trouble, trouble_of},
+};
 
-/// The idle time of a connection before the kernel sends keepalive probes, and the pause
-/// between two of them.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which a failure to connect is returned to further calls, so that a server that
 /// rejects the password does not get a new connection for each of them.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
@@ -58,7 +55,7 @@ const REFUSAL_GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Connection(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    locator: Locator,
     config: AsyncConnectionConfig,
     timeout: Duration,
     live: Mutex<Option<Live>>,
@@ -74,37 +71,21 @@ struct Shared {
 #[derive(Clone)]
 struct Live {
     number: u64,
+    client: Client,
     since: Instant,
     connection: MultiplexedConnection,
     /// Counts the replies that arrived on it.
     replies: Arc<AtomicU64>,
 }
 
-/// Builds the client of a URL, with sockets that detect a dead peer.
-///
-/// # Errors
-/// When the URL cannot be read; the error may quote it.
-pub(super) fn client(url: &str, timeout: Duration) -> RedisResult<Client> {
-    let known = Client::open(url)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_INTERVAL);
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let tcp = tcp.set_user_timeout(timeout.max(KEEPALIVE_INTERVAL));
-    Client::open(known.get_connection_info().clone().set_tcp_settings(tcp))
-}
-
 impl Connection {
     /// Builds a connection whose calls take up to `timeout`; the first call connects.
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+    pub(super) fn new(locator: Locator, timeout: Duration) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(timeout));
         Self(Arc::new(Shared {
-            client,
+            locator,
             config,
             timeout,
             live: Mutex::new(None),
@@ -114,14 +95,56 @@ impl Connection {
         }))
     }
 
-    /// Begins a call; the flag is set when the call is handed to an established connection.
-    pub(super) fn begin(&self) -> (RedisCall, SentFlag) {
-        let sent = SentFlag::default();
-        let call = RedisCall {
-            connection: self.clone(),
-            sent: sent.clone(),
+    /// Runs one command. `sent` is set when it is handed to an established connection.
+    pub(super) async fn run(&self, sent: &SentFlag, command: &Cmd) -> RedisResult<Value> {
+        let send = async move |connection: &mut MultiplexedConnection| {
+            connection.send_packed_command(command).await
         };
-        (call, sent)
+        self.call(sent, send).await?.extract_error()
+    }
+
+    /// Runs commands in one round trip, and returns the reply of each, which may be an error of the
+    /// server; for a transaction, only the reply of `EXEC`.
+    pub(super) async fn run_all(
+        &self,
+        sent: &SentFlag,
+        commands: &Pipeline,
+    ) -> RedisResult<Vec<Value>> {
+        let (skipped, count) = if commands.is_transaction() {
+            (commands.len() + 1, 1)
+        } else {
+            (0, commands.len())
+        };
+        let send = async move |connection: &mut MultiplexedConnection| {
+            connection
+                .send_packed_commands(commands, skipped, count)
+                .await
+        };
+        self.call(sent, send).await
+    }
+
+    /// Returns the client of the server that a new connection would reach.
+    pub(super) async fn locate(&self) -> RedisResult<Client> {
+        self.0.locator.locate().await
+    }
+
+    /// Returns the number of replicas of the server that the sentinels know.
+    ///
+    /// # Errors
+    /// When no sentinel has answered yet, or there is none.
+    pub(super) async fn replicas(&self) -> RedisResult<usize> {
+        self.0.locator.replicas().await
+    }
+
+    /// Discards the connection if it is to another server than `client`.
+    pub(super) fn leave_other_than(&self, client: &Client) {
+        let current = self.0.current();
+        if let Some(live) = current
+            && live.client.get_connection_info().addr() != client.get_connection_info().addr()
+            && self.0.discard(live.number)
+        {
+            self.0.discarded.send_modify(|count| *count += 1);
+        }
     }
 
     async fn call<T: RevealsTrouble>(
@@ -134,6 +157,7 @@ impl Connection {
             since,
             mut connection,
             replies,
+            ..
         } = self.0.live().await?;
         // Dropped with this future when its caller times out.
         let waiting = Waiting {
@@ -191,11 +215,14 @@ impl Shared {
         {
             return Err(error.clone());
         }
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&self.config);
-        let connection = match connecting.await {
-            Ok(connection) => connection,
+        let connecting = async {
+            let client = self.locator.locate().await?;
+            let connecting = client.get_multiplexed_async_connection_with_config(&self.config);
+            let connection = connecting.await?;
+            RedisResult::Ok((client, connection))
+        };
+        let (client, connection) = match connecting.await {
+            Ok(connected) => connected,
             Err(error) => {
                 *failed = Some((Instant::now(), error.clone()));
                 return Err(error);
@@ -203,6 +230,7 @@ impl Shared {
         };
         let live = Live {
             number: self.made.fetch_add(1, Ordering::SeqCst),
+            client,
             since: Instant::now(),
             connection,
             replies: Arc::default(),
@@ -248,51 +276,18 @@ impl Drop for Waiting<'_> {
 pub(super) struct SentFlag(Arc<AtomicBool>);
 
 impl SentFlag {
-    /// Sets the flag permanently.
+    /// Sets the flag.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Returns true once the flag is set.
+    /// Clears the flag: the server answered that it did not execute the call.
+    pub(super) fn clear(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    /// Returns true while the flag is set.
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// One call on the connection.
-pub(super) struct RedisCall {
-    connection: Connection,
-    sent: SentFlag,
-}
-
-impl ConnectionLike for RedisCall {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let send = async move |connection: &mut MultiplexedConnection| {
-            connection.send_packed_command(command).await
-        };
-        async move { self.connection.call(&self.sent, send).await }.boxed()
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        let send = async move |connection: &mut MultiplexedConnection| {
-            connection
-                .send_packed_commands(pipeline, offset, count)
-                .await
-        };
-        async move { self.connection.call(&self.sent, send).await }.boxed()
-    }
-
-    fn get_db(&self) -> i64 {
-        self.connection
-            .0
-            .client
-            .get_connection_info()
-            .redis_settings()
-            .db()
     }
 }

@@ -1,5 +1,6 @@
 //! The events of one transaction, and of all.
 
+use futures::future::join_all;
 use redis::{
     FromRedisValue, Pipeline, RedisResult, Value,
     streams::{StreamId, StreamRangeReply},
@@ -12,7 +13,7 @@ use super::{
     store::RedisStore,
 };
 use crate::{
-    store::{Cursor, Event, Events, History, Position, StoreError, key, record},
+    store::{Cursor, Event, Events, History, Position, StoreError, epoch, key, record},
     transaction::TransactionKey,
 };
 
@@ -20,8 +21,14 @@ use crate::{
 const EVENTS_MAX: usize = 256;
 const PARTITION_EVENTS_MIN: usize = 8;
 
-/// The number of a partition's last event, and some of its events.
-type PartitionEvents = (u64, Vec<StreamId>);
+/// Some events of a partition.
+struct PartitionEvents {
+    /// The replication id of its server.
+    epoch: String,
+    /// The number of its last event.
+    number: u64,
+    events: Vec<StreamId>,
+}
 
 impl RedisStore {
     /// Reads the events of a transaction after a revision.
@@ -60,21 +67,27 @@ impl RedisStore {
     /// Reads the last event of each partition. Reads its number first, so that an event added in
     /// between is not mistaken for a gap.
     pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
-        let mut pipeline = pipeline();
-        for partition in 0..self.settings.partitions {
-            pipeline
-                .get(number_key(partition))
-                .xrevrange_count(events_key(partition), "+", "-", 1);
-        }
-        let (epoch, partitions) = self.read_partitions(pipeline).await?;
-        let position = |(number, events): PartitionEvents| match events.first() {
-            Some(event) => read_position(event),
-            None => Ok(Position { id: (0, 0), number }),
+        let all: Vec<usize> = (0..self.partitions()).collect();
+        let newest = |pipeline: &mut Pipeline, partition: usize| {
+            pipeline.xrevrange_count(events_key(partition as u64), "+", "-", 1);
         };
-        let positions = partitions.into_iter().map(position);
+        let mut epochs = Vec::new();
+        let mut positions = Vec::new();
+        for partition in self.read_partitions(&all, newest).await? {
+            let PartitionEvents {
+                epoch,
+                number,
+                events,
+            } = partition?;
+            epochs.push(epoch);
+            positions.push(match events.first() {
+                Some(event) => read_position(event)?,
+                None => Position { id: (0, 0), number },
+            });
+        }
         Ok(Cursor {
-            epoch,
-            positions: positions.collect::<Result<_, _>>()?,
+            epoch: epoch_name(&epochs),
+            positions,
         })
     }
 
@@ -95,23 +108,37 @@ impl RedisStore {
         if partitions.is_empty() {
             return Ok(Events::Next(Vec::new()));
         }
-        let count = (EVENTS_MAX / partitions.len()).max(PARTITION_EVENTS_MIN);
-        let mut pipeline = pipeline();
-        for &partition in partitions {
-            let (ms, sequence) = cursor.positions[partition].id;
-            pipeline.get(number_key(partition as u64)).xrange_count(
-                events_key(partition as u64),
-                format!("({ms}-{sequence}"),
-                "+",
-                count,
-            );
-        }
-        let (epoch, found) = self.read_partitions(pipeline).await?;
-        if epoch != cursor.epoch {
+        let Some(epochs) = cursor.epoch.strip_prefix(&epoch_prefix()) else {
             return Ok(Events::OutOfRange);
-        }
+        };
+        let count = (EVENTS_MAX / partitions.len()).max(PARTITION_EVENTS_MIN);
+        let next = |pipeline: &mut Pipeline, partition: usize| {
+            let (ms, sequence) = cursor.positions[partition].id;
+            let after = format!("({ms}-{sequence}");
+            pipeline.xrange_count(events_key(partition as u64), after, "+", count);
+        };
         let mut events = Vec::new();
-        for (&partition, (number, found)) in partitions.iter().zip(found) {
+        let (mut problem, mut has_answer) = (None, false);
+        for (&partition, found) in partitions
+            .iter()
+            .zip(self.read_partitions(partitions, next).await?)
+        {
+            let PartitionEvents {
+                epoch,
+                number,
+                events: found,
+            } = match found {
+                Ok(found) => found,
+                // Its events stay after the cursor. Those of the other servers are not delayed.
+                Err(error) => {
+                    problem = Some(error);
+                    continue;
+                }
+            };
+            has_answer = true;
+            if epoch != epoch::of_partition(epochs, partition) {
+                return Ok(Events::OutOfRange);
+            }
             let seen = cursor.positions[partition].number;
             if number < seen || found.is_empty() && number > seen {
                 return Ok(Events::OutOfRange);
@@ -123,6 +150,11 @@ impl RedisStore {
                 }
                 events.push((position, partition, event));
             }
+        }
+        if let Some(problem) = problem
+            && !has_answer
+        {
+            return Err(problem);
         }
         // The ids of a partition ascend, so only the last events of a partition are cut off.
         events.sort_by_key(|(position, ..)| position.id);
@@ -141,36 +173,76 @@ impl RedisStore {
         Ok(Events::Next(events.collect::<Result<_, StoreError>>()?))
     }
 
-    /// Returns the epoch and, for each partition, the number of its last event and some events.
+    /// Reads some events of partitions: those of each server in one round trip, after its
+    /// replication id, because a promoted replica may lack events, and reports another id. `read`
+    /// adds the command that reads the events of a partition.
     async fn read_partitions(
         &self,
-        pipeline: Pipeline,
-    ) -> Result<(String, Vec<PartitionEvents>), StoreError> {
-        let replies: Vec<Value> = self.query_all(&pipeline).await?;
-        read_replies(replies).map_err(|error| unreadable_reply(&error))
+        partitions: &[usize],
+        read: impl Fn(&mut Pipeline, usize),
+    ) -> Result<Vec<Result<PartitionEvents, StoreError>>, StoreError> {
+        let groups = self.by_server(partitions).await?;
+        let reading = groups.into_iter().map(async |(server, indexes)| {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("INFO").arg("replication");
+            for &index in &indexes {
+                pipeline.get(number_key(partitions[index] as u64));
+                read(&mut pipeline, partitions[index]);
+            }
+            let replies: Result<Vec<Value>, _> = match server {
+                Ok(server) => self.query_server(&server, &pipeline).await,
+                Err(error) => Err(error),
+            };
+            let events = replies.and_then(|replies| {
+                read_replies(replies).map_err(|error| unreadable_reply(&error))
+            });
+            (indexes, events)
+        });
+        let mut found: Vec<Option<Result<PartitionEvents, StoreError>>> = Vec::new();
+        found.resize_with(partitions.len(), || None);
+        for (indexes, events) in join_all(reading).await {
+            match events {
+                Ok(events) => {
+                    for (index, events) in indexes.into_iter().zip(events) {
+                        found[index] = Some(Ok(events));
+                    }
+                }
+                Err(error) => {
+                    for index in indexes {
+                        found[index] = Some(Err(error.clone()));
+                    }
+                }
+            }
+        }
+        let missing = || StoreError::Unavailable("a reply is missing".to_owned());
+        let complete = |found: Option<_>| found.unwrap_or_else(|| Err(missing()));
+        Ok(found.into_iter().map(complete).collect())
     }
 }
 
-/// Returns a pipeline that reads the replication id first: a promoted replica may lack
-/// events, and reports another id.
-fn pipeline() -> Pipeline {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("INFO").arg("replication");
-    pipeline
+/// Returns the schema in front of the epochs in a cursor: a cursor of another schema refers to other
+/// partitions.
+fn epoch_prefix() -> String {
+    format!("{}:", record::SCHEMA)
 }
 
-fn read_replies(replies: Vec<Value>) -> RedisResult<(String, Vec<PartitionEvents>)> {
+fn epoch_name(epochs: &[String]) -> String {
+    format!("{}{}", epoch_prefix(), epoch::join(epochs, &[]))
+}
+
+fn read_replies(replies: Vec<Value>) -> RedisResult<Vec<PartitionEvents>> {
     let mut replies = replies.into_iter();
     let answer = replies.next().map(String::from_redis_value).transpose()?;
-    let replication_id = info(&answer.unwrap_or_default(), "master_replid").to_owned();
-    // A cursor of another schema refers to other partitions, so the schema is part of the epoch.
-    let epoch = format!("{}:{replication_id}", record::SCHEMA);
+    let epoch = info(&answer.unwrap_or_default(), "master_replid").to_owned();
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
-        let number = Option::<u64>::from_redis_value(number)?.unwrap_or_default();
-        partitions.push((number, StreamRangeReply::from_redis_value(events)?.ids));
+        partitions.push(PartitionEvents {
+            epoch: epoch.clone(),
+            number: Option::<u64>::from_redis_value(number)?.unwrap_or_default(),
+            events: StreamRangeReply::from_redis_value(events)?.ids,
+        });
     }
-    Ok((epoch, partitions))
+    Ok(partitions)
 }
 
 fn read_position(event: &StreamId) -> Result<Position, StoreError> {

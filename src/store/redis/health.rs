@@ -1,20 +1,34 @@
-//! Health checks of Redis, and the number of subscribers.
+//! Health checks of the servers, and the number of subscribers.
 
 use std::time::Duration;
 
-use super::{server_info::info, store::RedisStore, subscription::WAKE_CHANNEL};
-use crate::store::StoreError;
+use futures::future::join_all;
+use redis::Value;
+
+use super::{
+    connection::SentFlag, server::Server, server_info::info, servers::Servers, store::RedisStore,
+    subscription::WAKE_CHANNEL,
+};
+use crate::store::{PartFault, StoreError};
 
 /// The key that each verification writes, and its lifetime.
 const VERIFY_KEY: &str = "okb:verify";
 const VERIFY_KEPT: Duration = Duration::from_mins(1);
 
 impl RedisStore {
-    /// Verifies that Redis never evicts a key.
+    /// Verifies that no server evicts a key.
     pub(super) async fn verify_policy(&self) -> Result<(), StoreError> {
-        let mut ask = redis::cmd("INFO");
-        ask.arg("memory");
-        let memory: String = self.query(&ask).await?;
+        for server in self.all_servers().await? {
+            self.verify_policy_of(&server).await?;
+        }
+        Ok(())
+    }
+
+    /// Verifies that one server never evicts a key.
+    async fn verify_policy_of(&self, server: &Server) -> Result<(), StoreError> {
+        let mut ask = redis::pipe();
+        ask.cmd("INFO").arg("memory");
+        let (memory,): (String,) = self.query_server(server, &ask).await?;
         match info(&memory, "maxmemory_policy") {
             "noeviction" => Ok(()),
             policy => Err(StoreError::Unsuitable(format!(
@@ -24,26 +38,112 @@ impl RedisStore {
         }
     }
 
-    /// Verifies the policy, the identity, and that the server accepts writes.
-    pub(super) async fn verify_all(&self) -> Result<(), StoreError> {
-        self.verify_policy().await?;
-        self.restore_identity().await?;
-        // Only a write detects a read-only replica, a full disk or memory, or too few replicas.
+    /// Verifies the policy, the identity, and that each server accepts writes. Returns the servers
+    /// of a cluster that fail while others answer.
+    pub(super) async fn verify_all(&self) -> Result<Vec<PartFault>, StoreError> {
+        if let Servers::One(server) = &self.servers {
+            // Where no sentinel answers, the primary that is connected may.
+            let _ = self.refresh_servers().await;
+            self.verify_policy_of(server).await?;
+            self.restore_identity().await?;
+            return self
+                .verify_write(VERIFY_KEY.to_owned())
+                .await
+                .map(|()| Vec::new());
+        }
+        self.refresh_servers().await?;
+        let servers = self.all_servers().await?;
+        let verifying = servers.iter().map(|server| self.verify_server(server));
+        let mut faults: Vec<PartFault> = Vec::new();
+        for (server, verified) in servers.iter().zip(join_all(verifying).await) {
+            match verified {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => faults.push(PartFault {
+                    server: server.address.to_string(),
+                    partitions: self.partitions_at(server),
+                    problem: error.to_string(),
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+        let unserved = self.unserved_partitions();
+        if !unserved.is_empty() {
+            faults.push(PartFault {
+                server: "no server".to_owned(),
+                partitions: unserved,
+                problem: "the cluster serves no slot of these partitions".to_owned(),
+            });
+        }
+        if faults.len() < servers.len() {
+            match self.restore_identity().await {
+                // Its server is among those that fail.
+                Err(error) if error.is_transient() && !faults.is_empty() => {}
+                restored => restored?,
+            }
+            return Ok(faults);
+        }
+        let problem = faults.into_iter().next().map(|fault| fault.problem);
+        Err(StoreError::Unavailable(problem.unwrap_or_default()))
+    }
+
+    /// Verifies one server of a cluster.
+    async fn verify_server(&self, server: &Server) -> Result<(), StoreError> {
+        self.verify_policy_of(server).await?;
+        match self.partitions_at(server).first() {
+            Some(partition) => {
+                self.verify_write(format!("okb:{{{partition}}}:verify"))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Verifies that the server of a key accepts writes: only a write detects a read-only replica, a
+    /// full disk or memory, or too few replicas.
+    async fn verify_write(&self, key: String) -> Result<(), StoreError> {
         let mut set = redis::cmd("SET");
-        set.arg(VERIFY_KEY)
+        set.arg(key)
             .arg(1)
             .arg("PX")
             .arg(VERIFY_KEPT.as_millis().to_string());
-        let written = self.query(&set).await;
+        let written = self.query::<Value>(&set).await;
         // The write of the identity may have happened.
-        written.map_err(StoreError::into_indeterminate)
+        written.map(drop).map_err(StoreError::into_indeterminate)
     }
 
-    /// Counts the subscribers to changes.
+    /// Returns the partitions that a server of a cluster holds.
+    fn partitions_at(&self, server: &Server) -> Vec<usize> {
+        let is_here =
+            |partition: &usize| self.owner_now(*partition).as_ref() == Some(&server.address);
+        (0..self.partitions()).filter(is_here).collect()
+    }
+
+    /// Returns the partitions whose slot no server of a cluster serves.
+    fn unserved_partitions(&self) -> Vec<usize> {
+        let is_unserved = |partition: &usize| self.owner_now(*partition).is_none();
+        (0..self.partitions()).filter(is_unserved).collect()
+    }
+
+    /// Counts the subscribers to changes at all servers.
     pub(super) async fn count_listeners(&self) -> Result<Option<u64>, StoreError> {
-        let mut count = redis::cmd("PUBSUB");
-        count.arg("NUMSUB").arg(WAKE_CHANNEL);
-        let (_, count): (String, u64) = self.query(&count).await?;
-        Ok(Some(count))
+        let mut count = redis::pipe();
+        count.cmd("PUBSUB").arg("NUMSUB").arg(WAKE_CHANNEL);
+        let mut listeners = 0;
+        for server in self.all_servers().await? {
+            let ((_, at_server),): ((String, u64),) = self.query_server(&server, &count).await?;
+            listeners += at_server;
+        }
+        Ok(Some(listeners))
+    }
+
+    /// Returns the servers that hold a part of the store.
+    pub(super) async fn all_servers(&self) -> Result<Vec<std::sync::Arc<Server>>, StoreError> {
+        let sent = SentFlag::default();
+        self.within(&sent, self.servers.all())
+            .await
+            .map_err(|error| match error {
+                StoreError::Indeterminate(problem) => StoreError::Unavailable(problem),
+                other => other,
+            })
     }
 }

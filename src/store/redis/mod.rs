@@ -71,8 +71,13 @@
 //! is connected looks new, and both sides of a network partition may serve the same reference
 //! code.
 
+mod access;
+mod acknowledgement;
+mod address;
 mod bounded_lists;
 mod cas_reply;
+mod claim_connections;
+mod cluster;
 mod commit;
 mod connection;
 mod due;
@@ -86,12 +91,20 @@ mod listing;
 mod notes;
 mod open;
 mod records;
+mod script;
+mod sentinel;
+mod server;
 mod server_info;
+mod servers;
 mod settings;
+mod slot;
 mod store;
 mod store_impl;
 mod subscription;
+mod topology;
 mod trouble;
 
+pub use access::{RedisCertificates, RedisUser};
 pub use settings::RedisSettings;
 pub use store::RedisStore;
+pub use topology::{AcknowledgingReplicas, RedisAccess, RedisTopology};

@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// The address and the layout of a shared store.
+use super::topology::{AcknowledgingReplicas, RedisAccess, RedisTopology};
+
+/// The servers and the layout of a shared store.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS.
+    /// `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS; several URLs are separated
+    /// by commas.
     pub url: String,
+    /// The topology of the servers.
+    pub topology: RedisTopology,
+    /// The user and the certificates.
+    pub access: RedisAccess,
+    /// The number of replicas that must acknowledge a claim.
+    pub acknowledging: AcknowledgingReplicas,
     /// The number of partitions of the keys; fixed when the store is created.
     pub partitions: u64,
     /// The time-out of one call, including a reconnection.
@@ -18,9 +27,11 @@ pub struct RedisSettings {
 }
 
 impl std::fmt::Debug for RedisSettings {
-    /// Formats without the URL, which may hold a password.
+    /// Formats without the URL, which may hold a password, and without the access.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisSettings")
+            .field("topology", &self.topology.name())
+            .field("acknowledging", &self.acknowledging)
             .field("partitions", &self.partitions)
             .field("timeout", &self.timeout)
             .field("event_retention", &self.event_retention)

@@ -2,22 +2,28 @@
 
 use std::{
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Script, ScriptInvocation};
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+};
 
 use super::{
-    connection::{self, Connection, SentFlag},
-    error::{failure, timed_out},
+    connection::SentFlag,
+    error::{failure, timed_out, unreadable_reply},
+    keys::events_key,
+    script::{Script, ScriptCall},
+    server::Server,
+    servers::Servers,
     settings::RedisSettings,
 };
 use crate::store::{StoreError, identity::SeenIdentity};
 
 /// The shared store.
 pub struct RedisStore {
-    pub(super) client: redis::Client,
-    pub(super) connection: Connection,
+    pub(super) servers: Servers,
     pub(super) settings: RedisSettings,
     /// `None` when opened for inspection.
     seen: Mutex<Option<SeenIdentity>>,
@@ -39,13 +45,8 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unsuitable`] when the URL cannot be read.
     pub fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
-        // Errors of the client can quote its URL, which may hold a password.
-        let client = connection::client(&settings.url, settings.timeout)
-            .map_err(|_| StoreError::Unsuitable("the Redis URL cannot be read".to_owned()))?;
-        let connection = Connection::new(client.clone(), settings.timeout);
         Ok(Self {
-            client,
-            connection,
+            servers: Servers::new(&settings)?,
             settings,
             seen: Mutex::new(None),
             scripts: Scripts {
@@ -62,28 +63,119 @@ impl RedisStore {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one command.
+    /// Runs one command, whose first argument is its key.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let (mut call, sent) = self.connection.begin();
-        self.within(&sent, command.query_async(&mut call)).await
+        let sent = SentFlag::default();
+        let reply = self.within(&sent, self.servers.run(&sent, command)).await?;
+        read_reply(reply)
     }
 
-    /// Runs the commands of a pipeline in one round trip.
+    /// Runs independent commands, those of each server in one round trip. The first argument of
+    /// each is its key.
     pub(super) async fn query_all<T: FromRedisValue>(
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, StoreError> {
-        let (mut call, sent) = self.connection.begin();
-        self.within(&sent, pipeline.query_async(&mut call)).await
+        let replies = self.query_each(pipeline).await;
+        let replies = replies.into_iter().collect::<Result<Vec<_>, _>>()?;
+        read_reply(Value::Array(replies))
+    }
+
+    /// Runs independent commands like [`Self::query_all`], and returns the result of each: a server
+    /// that is down fails its own commands only.
+    pub(super) async fn query_each(&self, pipeline: &Pipeline) -> Vec<Result<Value, StoreError>> {
+        let sent = SentFlag::default();
+        let results = self
+            .servers
+            .run_each(&sent, pipeline, self.settings.timeout);
+        let failed = |error| failure(&error, &sent);
+        let results = results.await.into_iter();
+        results.map(|result| result.map_err(failed)).collect()
+    }
+
+    /// Runs commands of one slot as one transaction; `key` is any of their keys.
+    pub(super) async fn query_atomically<T: FromRedisValue>(
+        &self,
+        key: &str,
+        transaction: &Pipeline,
+    ) -> Result<T, StoreError> {
+        let sent = SentFlag::default();
+        let running = async {
+            let mut route = self.servers.route(key.as_bytes()).await?;
+            loop {
+                let replies = route.server().connection.run_all(&sent, transaction).await;
+                let reply = replies.and_then(|replies| {
+                    let reply = replies.into_iter().next().unwrap_or(Value::Nil);
+                    reply.extract_error()
+                });
+                if let ControlFlow::Break(reply) = route.follow(&sent, reply).await? {
+                    return reply;
+                }
+            }
+        };
+        read_reply(self.within(&sent, running).await?)
+    }
+
+    /// Runs commands that name no key at one server, in one round trip.
+    pub(super) async fn query_server<T: FromRedisValue>(
+        &self,
+        server: &Server,
+        pipeline: &Pipeline,
+    ) -> Result<T, StoreError> {
+        let sent = SentFlag::default();
+        let running = async {
+            let replies = server.connection.run_all(&sent, pipeline).await?;
+            let replies = replies.into_iter().map(Value::extract_error);
+            replies.collect::<RedisResult<Vec<_>>>()
+        };
+        let replies = self.within(&sent, running).await;
+        let replies = replies.inspect_err(|_| self.servers.suspect())?;
+        read_reply(Value::Array(replies))
+    }
+
+    /// Groups partitions by the server that holds them; each group has the indexes of its
+    /// partitions.
+    pub(super) async fn by_server(
+        &self,
+        partitions: &[usize],
+    ) -> Result<Vec<(Result<Arc<Server>, StoreError>, Vec<usize>)>, StoreError> {
+        let sent = SentFlag::default();
+        let grouping = async {
+            let mut groups: Vec<(Result<Arc<Server>, StoreError>, Vec<usize>)> = Vec::new();
+            for (index, partition) in partitions.iter().enumerate() {
+                let key = events_key(*partition as u64);
+                let holder = self.servers.holder_of(key.as_bytes()).await;
+                let holder = holder.map_err(|error| failure(&error, &sent));
+                let group = groups.iter_mut().find(|(known, _)| match (known, &holder) {
+                    (Ok(known), Ok(holder)) => Arc::ptr_eq(known, holder),
+                    _ => false,
+                });
+                match group {
+                    Some((_, indexes)) => indexes.push(index),
+                    None => groups.push((holder, vec![index])),
+                }
+            }
+            Ok(groups)
+        };
+        self.within(&sent, grouping).await
     }
 
     /// Runs a script.
     pub(super) async fn invoke<T: FromRedisValue>(
         &self,
-        script: &ScriptInvocation<'_>,
+        script: &ScriptCall<'_>,
     ) -> Result<T, StoreError> {
-        let (mut call, sent) = self.connection.begin();
-        self.within(&sent, script.invoke_async(&mut call)).await
+        let sent = SentFlag::default();
+        let running = async {
+            match self.servers.run(&sent, &script.by_hash()).await {
+                Err(error) if is_unknown_script(&error) => {
+                    sent.clear();
+                    self.servers.run(&sent, &script.by_text()).await
+                }
+                done => done,
+            }
+        };
+        read_reply(self.within(&sent, running).await?)
     }
 
     /// Bounds a call by the time-out of the store. A failure is determinate while `sent` is
@@ -99,4 +191,15 @@ impl RedisStore {
             Err(_) => Err(timed_out(timeout, sent)),
         }
     }
+}
+
+/// Returns true when a server did not execute a script because it does not know its hash.
+pub(super) fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Reads the reply to a call that was executed.
+fn read_reply<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
+    let reply = T::from_redis_value(reply).map_err(RedisError::from);
+    reply.map_err(|error| unreadable_reply(&error))
 }

@@ -9,10 +9,10 @@ use super::store::RedisStore;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
-        epoch::Seals,
+        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        epoch::{EpochReading, Seal, Seals},
     },
-    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+    transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
 
 #[async_trait]
@@ -21,7 +21,15 @@ impl Store for RedisStore {
         self.commit_change(change, epoch).await
     }
 
-    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+    async fn acknowledge(
+        &self,
+        key: &TransactionKey,
+        token: AttemptToken,
+    ) -> Result<bool, StoreError> {
+        self.acknowledge_attempt(key, token).await
+    }
+
+    async fn epoch(&self, known: Option<&str>) -> Result<EpochReading, StoreError> {
         self.read_epoch(known).await
     }
 
@@ -124,12 +132,7 @@ impl Store for RedisStore {
         self.read_seals().await
     }
 
-    async fn seal(
-        &self,
-        from: &[Option<String>],
-        id: &str,
-        expiry: Expiry,
-    ) -> Result<(), StoreError> {
+    async fn seal(&self, from: &[Seal], id: &str, expiry: Expiry) -> Result<(), StoreError> {
         self.set_seals(from, id, expiry).await
     }
 
@@ -154,7 +157,7 @@ impl Store for RedisStore {
         self.count_listeners().await
     }
 
-    async fn verify(&self) -> Result<(), StoreError> {
+    async fn verify(&self) -> Result<Vec<PartFault>, StoreError> {
         self.verify_all().await
     }
 }

@@ -18,11 +18,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 impl RedisStore {
     /// Subscribes to the changes of all gateways, until the connection breaks.
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
-        // Counted before connecting: the new connection may reach the discarded server.
-        let discarded = self.connection.discarded();
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
-        let mut pubsub = self.within(&sent, self.client.get_async_pubsub()).await?;
+        let (mut pubsub, discarded) = self.within(&sent, self.open_subscription()).await?;
         self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
         wake(Notification::Listening);
         let receive = |message: &redis::Msg| {
@@ -38,6 +36,23 @@ impl RedisStore {
         };
         let received = receive_all(pubsub, self.settings.timeout, discarded, receive).await;
         received.map_err(|error| failure(&error, &sent))
+    }
+
+    /// Connects to any server: each one receives what is published at any of them. Returns the
+    /// connection, and the number of replaced connections of that server.
+    async fn open_subscription(&self) -> RedisResult<(PubSub, watch::Receiver<u64>)> {
+        let mut problem = None;
+        for server in self.servers.all().await? {
+            // Counted before connecting: the new connection may reach the discarded server.
+            let discarded = server.connection.discarded();
+            let opening = async { server.connection.locate().await?.get_async_pubsub().await };
+            match opening.await {
+                Ok(pubsub) => return Ok((pubsub, discarded)),
+                Err(error) => problem = Some(error),
+            }
+        }
+        let none = || RedisError::from((ErrorKind::Io, "no server to subscribe at"));
+        Err(problem.unwrap_or_else(none))
     }
 }
 

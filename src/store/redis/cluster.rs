@@ -1,0 +1,326 @@
+//! The map of a Redis Cluster: the primary of each slot.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use redis::{ErrorKind, RedisError, RedisResult};
+use tokio::time::Instant;
+
+use super::{
+    access::Access, address::Address, connection::SentFlag, sentinel::Locator, server::Server,
+    server_info::info, slot::SLOTS,
+};
+
+/// The time for which a map is used before a failed call has it read again.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The servers of a cluster.
+pub(super) struct Cluster {
+    seeds: Vec<Address>,
+    access: Access,
+    timeout: Duration,
+    servers: Mutex<HashMap<Address, Arc<Server>>>,
+    map: RwLock<Arc<SlotMap>>,
+    /// A call failed since the map was read.
+    is_suspect: AtomicBool,
+    /// Held by the one call that reads the map; holds the time of the last reading.
+    refreshing: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// The primaries and their slots.
+#[derive(Default)]
+pub(super) struct SlotMap {
+    owners: BTreeMap<u16, (u16, Arc<Server>)>,
+    /// The number of replicas of each primary, those that are down included.
+    replicas: HashMap<Address, usize>,
+    /// The primaries that serve no slot.
+    without_slots: Vec<Arc<Server>>,
+}
+
+impl SlotMap {
+    /// Returns the primary of a slot; `None` when no server serves it.
+    pub(super) fn owner(&self, slot: u16) -> Option<&Arc<Server>> {
+        let (_, (end, server)) = self.owners.range(..=slot).next_back()?;
+        (slot <= *end).then_some(server)
+    }
+
+    /// Returns every primary that serves slots, once.
+    pub(super) fn primaries(&self) -> Vec<Arc<Server>> {
+        let mut found: Vec<Arc<Server>> = Vec::new();
+        for (_, server) in self.owners.values() {
+            if !found.iter().any(|known| Arc::ptr_eq(known, server)) {
+                found.push(Arc::clone(server));
+            }
+        }
+        found
+    }
+
+    /// Returns the number of replicas of a primary.
+    pub(super) fn replicas_of(&self, primary: &Address) -> usize {
+        self.replicas.get(primary).copied().unwrap_or(0)
+    }
+}
+
+impl Cluster {
+    /// Builds a cluster that is found through `seeds` at the first call.
+    pub(super) fn new(seeds: Vec<Address>, access: Access, timeout: Duration) -> Self {
+        Self {
+            seeds,
+            access,
+            timeout,
+            servers: Mutex::default(),
+            map: RwLock::default(),
+            is_suspect: AtomicBool::new(false),
+            refreshing: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// Returns the current map.
+    pub(super) fn map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the map read again before the next call.
+    pub(super) fn suspect(&self) {
+        self.is_suspect.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns the primary of a slot. Reads the map first if a call failed since it was read, or if
+    /// it names none.
+    ///
+    /// # Errors
+    /// When no server answers, or none serves the slot.
+    pub(super) async fn owner(&self, slot: u16) -> RedisResult<Arc<Server>> {
+        let known = self.map().owner(slot).cloned();
+        match known {
+            Some(server) if !self.is_suspect.load(Ordering::SeqCst) => return Ok(server),
+            // Without a new map, the known owner may still be the right one.
+            Some(server) if self.refresh().await.is_err() => return Ok(server),
+            Some(_) => {}
+            None => self.refresh().await?,
+        }
+        let owner = self.map().owner(slot).cloned();
+        owner.ok_or_else(|| {
+            RedisError::from((
+                ErrorKind::ClusterConnectionNotFound,
+                "no server of the cluster serves the slot",
+                slot.to_string(),
+            ))
+        })
+    }
+
+    /// Returns the server at an address.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub(super) fn server(&self, address: &Address) -> RedisResult<Arc<Server>> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = servers.get(address) {
+            return Ok(Arc::clone(server));
+        }
+        let client = self.access.client(address)?;
+        let server = Server::new(address.clone(), Locator::Fixed(client), self.timeout);
+        servers.insert(address.clone(), Arc::clone(&server));
+        Ok(server)
+    }
+
+    /// Reads the map again, unless another call has just done so.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub(super) async fn refresh(&self) -> RedisResult<()> {
+        let mut read_at = self.refreshing.lock().await;
+        if read_at.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL) {
+            return Ok(());
+        }
+        self.is_suspect.store(false, Ordering::SeqCst);
+        let map = self.read_map().await.inspect_err(|_| self.suspect())?;
+        *read_at = Some(Instant::now());
+        self.forget_others(&map);
+        *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+        Ok(())
+    }
+
+    /// Asks all known servers. Believes the first answer from the healthy part of the cluster, or
+    /// else the first one.
+    async fn read_map(&self) -> RedisResult<SlotMap> {
+        let candidates = self.candidates();
+        let mut asking: FuturesUnordered<_> = candidates
+            .iter()
+            .map(|address| self.read_from(address))
+            .collect();
+        let mut fallback = None;
+        let mut problem = RedisError::from((
+            ErrorKind::ClusterConnectionNotFound,
+            "no server of the cluster answers",
+        ));
+        while let Some(answer) = asking.next().await {
+            match answer {
+                Ok((map, true)) => return Ok(map),
+                Ok((map, false)) => fallback = fallback.or(Some(map)),
+                Err(error) => problem = error,
+            }
+        }
+        fallback.ok_or(problem)
+    }
+
+    /// Returns the servers to ask: the known primaries, then the configured ones.
+    fn candidates(&self) -> Vec<Address> {
+        let known = self.map().primaries();
+        let known = known.iter().map(|server| server.address.clone());
+        let mut candidates: Vec<Address> = Vec::new();
+        for address in known.chain(self.seeds.iter().cloned()) {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
+        candidates
+    }
+
+    /// Reads the map of one server, and whether its part of the cluster is healthy.
+    async fn read_from(&self, address: &Address) -> RedisResult<(SlotMap, bool)> {
+        let server = self.server(address)?;
+        let mut questions = redis::pipe();
+        questions.cmd("CLUSTER").arg("INFO");
+        questions.cmd("CLUSTER").arg("NODES");
+        let sent = SentFlag::default();
+        let asking = server.connection.run_all(&sent, &questions);
+        let silent = |_| RedisError::from((ErrorKind::Io, "no answer of a server of the cluster"));
+        let replies = tokio::time::timeout(self.timeout / 2, asking)
+            .await
+            .map_err(silent)??;
+        let replies = replies.into_iter().map(redis::Value::extract_error);
+        let replies = replies.collect::<RedisResult<Vec<_>>>()?;
+        let (state, nodes): (String, String) =
+            redis::FromRedisValue::from_redis_value(redis::Value::Array(replies))?;
+        let map = self.parse(&nodes, address)?;
+        Ok((map, info(&state, "cluster_state") == "ok"))
+    }
+
+    /// Parses `CLUSTER NODES`.
+    fn parse(&self, nodes: &str, asked: &Address) -> RedisResult<SlotMap> {
+        let mut map = SlotMap::default();
+        for primary in Node::parse_all(nodes, &asked.host) {
+            if !primary.is_primary {
+                continue;
+            }
+            let server = self.server(&primary.address)?;
+            if primary.slots.is_empty() {
+                map.without_slots.push(server);
+                continue;
+            }
+            for (start, end) in primary.slots {
+                map.owners.insert(start, (end, Arc::clone(&server)));
+            }
+            let replicas = Node::parse_all(nodes, &asked.host)
+                .filter(|node| node.primary_id == primary.id)
+                .count();
+            map.replicas.insert(primary.address, replicas);
+        }
+        Ok(map)
+    }
+
+    /// Returns every primary of the present map, those without slots included.
+    pub(super) fn all_primaries(&self) -> Vec<Arc<Server>> {
+        let map = self.map();
+        let mut primaries = map.primaries();
+        primaries.extend(map.without_slots.iter().cloned());
+        primaries
+    }
+
+    /// Forgets the servers that are neither in the map nor configured.
+    fn forget_others(&self, map: &SlotMap) {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut primaries = map.primaries();
+        primaries.extend(map.without_slots.iter().cloned());
+        servers.retain(|address, _| {
+            self.seeds.contains(address)
+                || primaries.iter().any(|server| server.address == *address)
+        });
+    }
+}
+
+/// A line of `CLUSTER NODES`.
+struct Node<'a> {
+    id: &'a str,
+    address: Address,
+    is_primary: bool,
+    primary_id: &'a str,
+    slots: Vec<(u16, u16)>,
+}
+
+impl<'a> Node<'a> {
+    /// Parses all lines; omits those of servers without an address.
+    fn parse_all(nodes: &'a str, asked: &'a str) -> impl Iterator<Item = Self> {
+        nodes
+            .lines()
+            .filter_map(move |line| Self::parse(line, asked))
+    }
+
+    fn parse(line: &'a str, asked: &str) -> Option<Self> {
+        let mut fields = line.split(' ');
+        let id = fields.next()?;
+        // `host:port@bus-port[,hostname]`
+        let address = fields.next()?.split('@').next()?;
+        let flags = fields.next()?;
+        let primary_id = fields.next()?;
+        let slots = fields.skip(4).filter_map(slot_range);
+        Some(Self {
+            id,
+            address: Address::parse(address, asked)?,
+            is_primary: flags.split(',').any(|flag| flag == "master"),
+            primary_id,
+            slots: slots.collect(),
+        })
+    }
+}
+
+/// Parses `5` or `5-9`; a slot that is being moved, `[5->-id]`, is listed at its owner as well.
+fn slot_range(text: &str) -> Option<(u16, u16)> {
+    let (start, end) = text.split_once('-').unwrap_or((text, text));
+    let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+    (start <= end && end < SLOTS).then_some((start, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: &str = "\
+a 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-5460 5462 [93->-b] [77-<-c]
+b 10.0.0.2:7000@17000,host master - 0 1 2 connected 5461 5463-16383
+c 10.0.0.3:7000@17000 slave,fail a 0 1 1 disconnected
+d :0@0 slave,noaddr a 0 1 1 disconnected
+e 10.0.0.5:7000@17000 slave b 0 1 2 connected
+";
+
+    fn cluster() -> Cluster {
+        let (user, certificates) = Default::default();
+        let timeout = Duration::from_secs(1);
+        let access = Access::new("redis://127.0.0.1", &user, &certificates, timeout).unwrap();
+        Cluster::new(Vec::new(), access, timeout)
+    }
+
+    #[test]
+    fn nodes_are_parsed_with_replicas_that_are_down() {
+        let asked = Address::parse("127.0.0.1:7000", "").unwrap();
+        let map = cluster().parse(NODES, &asked).unwrap();
+        let owner = |slot| map.owner(slot).map(|server| server.address.to_string());
+        for slot in [0, 93, 5460, 5462] {
+            assert_eq!(owner(slot).as_deref(), Some("10.0.0.1:7000"), "{slot}");
+        }
+        for slot in [5461, 5463, 16_383] {
+            assert_eq!(owner(slot).as_deref(), Some("10.0.0.2:7000"), "{slot}");
+        }
+        let replicas = |host: &str| map.replicas_of(&Address::parse(host, "").unwrap());
+        assert_eq!(replicas("10.0.0.1:7000"), 2);
+        assert_eq!(replicas("10.0.0.2:7000"), 1);
+    }
+}
