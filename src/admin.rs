@@ -29,6 +29,14 @@ impl Readiness {
         is_stopping: false,
     };
 
+    /// Returns the text of a gateway that is ready: the parts of the store that are not, one to a
+    /// line.
+    fn ready_text(&self) -> String {
+        let parts = self.store_parts.iter();
+        let parts = parts.map(|problem| format!("store: {problem}\n"));
+        std::iter::once("ready\n".to_owned()).chain(parts).collect()
+    }
+
     /// Returns the problems, one to a line; `None` when the gateway is ready.
     fn problem(&self) -> Option<String> {
         let store = self
@@ -63,8 +71,9 @@ pub fn router(readiness: watch::Receiver<Readiness>, registry: Registry) -> Rout
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
-    match admin.readiness.borrow().problem() {
-        None => (StatusCode::OK, "ready\n".to_owned()),
+    let readiness = admin.readiness.borrow();
+    match readiness.problem() {
+        None => (StatusCode::OK, readiness.ready_text()),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
     }
 }

@@ -55,7 +55,7 @@ impl RedisStore {
         if accounts.is_empty() {
             return Ok(Due::default());
         }
-        let replies: Vec<Value> = self.query_all(&pipeline).await?;
+        let replies = of_answering(self.query_each(&pipeline).await)?;
         let of_account = replies.len() / accounts.len();
         let mut entries = DueEntries::default();
         for (account, replies) in accounts.iter().zip(replies.chunks(of_account)) {
@@ -81,7 +81,13 @@ impl RedisStore {
             read.arg("-inf").arg(now_ms);
             read.arg("LIMIT").arg(page * PAGE).arg(PAGE);
         }
-        let found: Vec<Vec<String>> = self.query_all(&pipeline).await?;
+        let found = of_answering(self.query_each(&pipeline).await)?.into_iter();
+        let members = |reply| {
+            let members = Option::<Vec<String>>::from_redis_value(reply);
+            members.map(Option::unwrap_or_default)
+        };
+        let found: Result<Vec<Vec<String>>, _> = found.map(members).collect();
+        let found = found.map_err(|error| unreadable_reply(&error.into()))?;
         let is_last = found.iter().all(|members| members.len() < PAGE);
         let mut pipeline = redis::pipe();
         let mut asked = Vec::new();
@@ -140,6 +146,19 @@ impl RedisStore {
     }
 }
 
+/// Returns the replies, empty for those of a server that does not answer: the checks of the others
+/// are not delayed.
+///
+/// # Errors
+/// [`StoreError`] when no server answers.
+fn of_answering(results: Vec<Result<Value, StoreError>>) -> Result<Vec<Value>, StoreError> {
+    if results.iter().all(Result::is_err) {
+        return results.into_iter().collect();
+    }
+    let reply = |result: Result<Value, StoreError>| result.unwrap_or(Value::Nil);
+    Ok(results.into_iter().map(reply).collect())
+}
+
 /// The entries of the due indexes, in the order of their times.
 #[derive(Default)]
 struct DueEntries {
@@ -155,9 +174,11 @@ impl DueEntries {
         let mut kinds: [ScoredMembers; 2] = [Vec::new(), Vec::new()];
         for of_partition in replies.chunks_exact(3) {
             for (kind, reply) in kinds.iter_mut().zip(of_partition) {
-                kind.extend(ScoredMembers::from_redis_value(reply.clone())?);
+                kind.extend(
+                    Option::<ScoredMembers>::from_redis_value(reply.clone())?.unwrap_or_default(),
+                );
             }
-            self.count += u64::from_redis_value(of_partition[2].clone())?;
+            self.count += Option::<u64>::from_redis_value(of_partition[2].clone())?.unwrap_or(0);
         }
         let [asked, scheduled] = kinds.map(|mut members| {
             members.sort_by(|one, other| one.1.total_cmp(&other.1));

@@ -157,6 +157,9 @@ async fn fill(world: &World, count: u32) {
         Some(redis) => {
             let settings = RedisSettings {
                 url: redis.url.clone(),
+                topology: Default::default(),
+                access: Default::default(),
+                acknowledging: Default::default(),
                 partitions: 64,
                 timeout: Duration::from_secs(30),
                 event_retention: SignedDuration::from_hours(168),

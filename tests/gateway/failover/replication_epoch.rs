@@ -35,9 +35,9 @@ fn random() -> uuid::Uuid {
 async fn commit_is_rejected_in_another_epoch(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.epoch(None).await.unwrap();
-    assert_eq!(store.epoch(Some(&history)).await.unwrap(), history);
-    assert_eq!(store.epoch(Some("other")).await.unwrap(), history);
+    let history = store.epoch(None).await.unwrap().name;
+    assert_eq!(store.epoch(Some(&history)).await.unwrap().name, history);
+    assert_eq!(store.epoch(Some("other")).await.unwrap().name, history);
     let first = begin(1);
     let refused = store.commit(&first, Some("other:1")).await.unwrap();
     assert!(matches!(refused, Commit::OtherEpoch), "{refused:?}");
@@ -50,7 +50,7 @@ async fn commit_is_rejected_in_another_epoch(kind: StoreKind) {
 
 async fn quarantined_attempt_is_stored_without_send_permit(kind: StoreKind) {
     let opened = open(kind).await;
-    let history = opened.store.epoch(None).await.unwrap();
+    let history = opened.store.epoch(None).await.unwrap().name;
     let (intent, order) = wish("reference-1", "PULSA10");
     let held = Arming {
         is_quarantined: true,
@@ -179,7 +179,7 @@ async fn commit_is_rejected_under_unknown_seal(kind: StoreKind) {
 async fn guard_note_without_id_gets_one_and_is_loss_to_others(kind: StoreKind) {
     let opened = open(kind).await;
     let store = &*opened.store;
-    let history = store.epoch(None).await.unwrap();
+    let history = store.epoch(None).await.unwrap().name;
     let earlier = format!(r#"{{"history":"{history}","loss":"none_known"}}"#);
     let keep = Expiry {
         now: at(0),

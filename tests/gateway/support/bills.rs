@@ -73,6 +73,9 @@ pub async fn assert_open(
 pub async fn store_of(world: &World) -> RedisStore {
     let settings = RedisSettings {
         url: world.redis.as_ref().unwrap().url.clone(),
+        topology: Default::default(),
+        access: Default::default(),
+        acknowledging: Default::default(),
         partitions: 64,
         timeout: PATIENCE,
         event_retention: SignedDuration::from_hours(1),

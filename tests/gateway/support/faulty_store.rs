@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use okebayar_gateway::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, Store, StoreError, Unindexed, Wake,
-        epoch::Seals, redb::RedbStore,
+        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        epoch::{EpochReading, Seal, Seals},
+        redb::RedbStore,
     },
-    transaction::{AccountName, Change, TraceCode, Transaction, TransactionKey},
+    transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
 use tokio::sync::Notify;
 
@@ -77,7 +78,15 @@ pub fn lost() -> StoreError {
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn epoch(&self, known: Option<&str>) -> Result<String, StoreError> {
+    async fn acknowledge(
+        &self,
+        key: &TransactionKey,
+        token: AttemptToken,
+    ) -> Result<bool, StoreError> {
+        self.inner.acknowledge(key, token).await
+    }
+
+    async fn epoch(&self, known: Option<&str>) -> Result<EpochReading, StoreError> {
         self.wait_if_late("epoch").await;
         self.inner.epoch(known).await
     }
@@ -188,12 +197,7 @@ impl Store for FaultyStore {
     async fn seals(&self) -> Result<Seals, StoreError> {
         self.inner.seals().await
     }
-    async fn seal(
-        &self,
-        from: &[Option<String>],
-        id: &str,
-        keep: Expiry,
-    ) -> Result<(), StoreError> {
+    async fn seal(&self, from: &[Seal], id: &str, keep: Expiry) -> Result<(), StoreError> {
         self.inner.seal(from, id, keep).await
     }
     async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError> {
@@ -213,7 +217,7 @@ impl Store for FaultyStore {
     async fn listeners(&self) -> Result<Option<u64>, StoreError> {
         self.inner.listeners().await
     }
-    async fn verify(&self) -> Result<(), StoreError> {
+    async fn verify(&self) -> Result<Vec<PartFault>, StoreError> {
         if self.is_unfit.load(Ordering::SeqCst) {
             return Err(lost());
         }

@@ -64,7 +64,7 @@ async fn one_of_many_concurrent_claims_wins(kind: StoreKind) {
         let token = AttemptToken::new(uuid::Uuid::from_u128(100 + number));
         let change = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
         tokio::spawn(async move {
-            let history = store.epoch(None).await.unwrap();
+            let history = store.epoch(None).await.unwrap().name;
             (token, claim(&*store, change, &history).await.unwrap())
         })
     });

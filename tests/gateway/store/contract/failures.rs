@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::store::{
     Expiry, Store, StoreError, claim,
+    epoch::Seal,
     redis::{RedisSettings, RedisStore},
 };
 
@@ -19,6 +20,9 @@ use crate::support::{
 fn settings(url: String, timeout: Duration) -> RedisSettings {
     RedisSettings {
         url,
+        topology: Default::default(),
+        access: Default::default(),
+        acknowledging: Default::default(),
         partitions: 8,
         timeout,
         event_retention: SignedDuration::from_hours(1),
@@ -42,7 +46,7 @@ async fn claim_is_determinate_when_the_server_refuses_it() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
-    let epoch = store.epoch(None).await.unwrap();
+    let epoch = store.epoch(None).await.unwrap().name;
     let refuse = ["CONFIG", "SET", "min-replicas-to-write", "1"];
     redis.command(&refuse).await;
     let error = claim(&store, begin(1), &epoch).await.unwrap_err();
@@ -64,7 +68,7 @@ async fn claim_is_indeterminate_when_its_commit_times_out_after_it_was_sent() {
     let redis = Redis::start(folder.path()).await;
     let settings = settings(redis.url.clone(), Duration::from_secs(3));
     let store = RedisStore::open(settings, &identity()).await.unwrap();
-    let epoch = store.epoch(None).await.unwrap();
+    let epoch = store.epoch(None).await.unwrap().name;
     redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
     let error = store.commit(&begin(1), None).await.unwrap_err();
     assert!(matches!(error, StoreError::Indeterminate(_)), "{error:?}");
@@ -82,7 +86,7 @@ async fn claim_is_indeterminate_when_its_read_back_fails() {
     let folder = tempfile::tempdir().unwrap();
     let mut redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
-    let epoch = store.epoch(None).await.unwrap();
+    let epoch = store.epoch(None).await.unwrap().name;
     redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
     let claiming = tokio::spawn(async move { claim(&store, begin(1), &epoch).await });
     let is_sent = async {
@@ -110,7 +114,7 @@ async fn call_of_several_writes_is_indeterminate_when_one_is_refused() {
         now: at(0),
         until: Timestamp::MAX,
     };
-    let sealed = store.seal(&vec![None; 8], "id", expiry).await;
+    let sealed = store.seal(&vec![Seal::Missing; 8], "id", expiry).await;
     assert!(sealed.unwrap_err().is_indeterminate());
     assert!(store.verify().await.unwrap_err().is_indeterminate());
     let noted = store.put_note("n", None, "text", expiry).await;

@@ -43,6 +43,9 @@ pub fn account() -> AccountName {
 pub async fn open_redis(url: &str, event_retention: SignedDuration) -> RedisStore {
     let settings = RedisSettings {
         url: url.to_owned(),
+        topology: Default::default(),
+        access: Default::default(),
+        acknowledging: Default::default(),
         partitions: 8,
         timeout: Duration::from_secs(30),
         event_retention,
