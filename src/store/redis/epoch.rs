@@ -145,25 +145,6 @@ impl RedisStore {
             .map_err(timed_out)?
     }
 
-    /// Returns the server that holds a partition by the present map of a cluster.
-    pub(super) fn owner_now(&self, partition: usize) -> Option<Address> {
-        match &self.servers {
-            Servers::One(server) => Some(server.address.clone()),
-            Servers::Cluster(cluster) => {
-                let slot = super::slot::slot_of(seal_key(partition as u64).as_bytes());
-                cluster
-                    .map()
-                    .owner(slot)
-                    .map(|server| server.address.clone())
-            }
-        }
-    }
-
-    /// Returns the number of partitions.
-    pub(super) fn partitions(&self) -> usize {
-        usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)
-    }
-
     /// Reads the seal of each partition.
     pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
         let mut pipeline = redis::pipe();

@@ -111,19 +111,6 @@ impl RedisStore {
         written.map(drop).map_err(StoreError::into_indeterminate)
     }
 
-    /// Returns the partitions that a server of a cluster holds.
-    fn partitions_at(&self, server: &Server) -> Vec<usize> {
-        let is_here =
-            |partition: &usize| self.owner_now(*partition).as_ref() == Some(&server.address);
-        (0..self.partitions()).filter(is_here).collect()
-    }
-
-    /// Returns the partitions whose slot no server of a cluster serves.
-    fn unserved_partitions(&self) -> Vec<usize> {
-        let is_unserved = |partition: &usize| self.owner_now(*partition).is_none();
-        (0..self.partitions()).filter(is_unserved).collect()
-    }
-
     /// Counts the subscribers to changes at all servers.
     pub(super) async fn count_listeners(&self) -> Result<Option<u64>, StoreError> {
         let mut count = redis::pipe();

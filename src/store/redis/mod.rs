@@ -90,6 +90,7 @@ mod keys;
 mod listing;
 mod notes;
 mod open;
+mod partitions;
 mod records;
 mod script;
 mod sentinel;

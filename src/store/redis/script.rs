@@ -3,9 +3,9 @@
 use redis::{Cmd, ToRedisArgs};
 
 /// A script, which a server knows by its hash once it has executed it.
-pub(super) struct Script(redis::Script, &'static str);
+pub(super) struct LuaScript(redis::Script, &'static str);
 
-impl Script {
+impl LuaScript {
     /// Builds the script of a text.
     pub(super) fn new(text: &'static str) -> Self {
         Self(redis::Script::new(text), text)
@@ -23,7 +23,7 @@ impl Script {
 
 /// One invocation of a script. All its keys lie in one slot.
 pub(super) struct ScriptCall<'a> {
-    script: &'a Script,
+    script: &'a LuaScript,
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
 }

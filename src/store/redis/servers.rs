@@ -17,6 +17,7 @@ use futures::future::join_all;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::{
+    access::Access,
     address::Address,
     cluster::Cluster,
     connection::SentFlag,
@@ -26,7 +27,7 @@ use super::{
     slot::slot_of,
     topology::{RedisTopology, unreadable_url},
 };
-use crate::store::{StoreError, redis::access::Access};
+use crate::store::StoreError;
 
 /// The pause before a call is repeated whose slot is being moved.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     ops::ControlFlow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use redis::{
@@ -13,8 +13,7 @@ use redis::{
 use super::{
     connection::SentFlag,
     error::{failure, timed_out, unreadable_reply},
-    keys::events_key,
-    script::{Script, ScriptCall},
+    script::{LuaScript, ScriptCall},
     server::Server,
     servers::Servers,
     settings::RedisSettings,
@@ -32,10 +31,10 @@ pub struct RedisStore {
 
 /// The scripts that compare and set.
 pub(super) struct Scripts {
-    pub(super) commit: Script,
-    pub(super) lease: Script,
-    pub(super) put_note: Script,
-    pub(super) identity: Script,
+    pub(super) commit: LuaScript,
+    pub(super) lease: LuaScript,
+    pub(super) put_note: LuaScript,
+    pub(super) identity: LuaScript,
 }
 
 impl RedisStore {
@@ -50,10 +49,10 @@ impl RedisStore {
             settings,
             seen: Mutex::new(None),
             scripts: Scripts {
-                commit: Script::new(include_str!("commit.lua")),
-                lease: Script::new(include_str!("lease.lua")),
-                put_note: Script::new(include_str!("put_note.lua")),
-                identity: Script::new(include_str!("identity.lua")),
+                commit: LuaScript::new(include_str!("commit.lua")),
+                lease: LuaScript::new(include_str!("lease.lua")),
+                put_note: LuaScript::new(include_str!("put_note.lua")),
+                identity: LuaScript::new(include_str!("identity.lua")),
             },
         })
     }
@@ -131,33 +130,6 @@ impl RedisStore {
         let replies = self.within(&sent, running).await;
         let replies = replies.inspect_err(|_| self.servers.suspect())?;
         read_reply(Value::Array(replies))
-    }
-
-    /// Groups partitions by the server that holds them; each group has the indexes of its
-    /// partitions.
-    pub(super) async fn by_server(
-        &self,
-        partitions: &[usize],
-    ) -> Result<Vec<(Result<Arc<Server>, StoreError>, Vec<usize>)>, StoreError> {
-        let sent = SentFlag::default();
-        let grouping = async {
-            let mut groups: Vec<(Result<Arc<Server>, StoreError>, Vec<usize>)> = Vec::new();
-            for (index, partition) in partitions.iter().enumerate() {
-                let key = events_key(*partition as u64);
-                let holder = self.servers.holder_of(key.as_bytes()).await;
-                let holder = holder.map_err(|error| failure(&error, &sent));
-                let group = groups.iter_mut().find(|(known, _)| match (known, &holder) {
-                    (Ok(known), Ok(holder)) => Arc::ptr_eq(known, holder),
-                    _ => false,
-                });
-                match group {
-                    Some((_, indexes)) => indexes.push(index),
-                    None => groups.push((holder, vec![index])),
-                }
-            }
-            Ok(groups)
-        };
-        self.within(&sent, grouping).await
     }
 
     /// Runs a script.

@@ -1,0 +1,79 @@
+//! The partitions, and the servers that hold them.
+
+use std::sync::Arc;
+
+use super::{
+    address::Address,
+    connection::SentFlag,
+    error::failure,
+    keys::{events_key, seal_key},
+    server::Server,
+    servers::Servers,
+    slot::slot_of,
+    store::RedisStore,
+};
+use crate::store::StoreError;
+
+/// A server that holds partitions, and the indexes of these among the asked ones.
+pub(super) type ServerPartitions = (Result<Arc<Server>, StoreError>, Vec<usize>);
+
+impl RedisStore {
+    /// Returns the server that holds a partition by the present map of a cluster.
+    pub(super) fn owner_now(&self, partition: usize) -> Option<Address> {
+        match &self.servers {
+            Servers::One(server) => Some(server.address.clone()),
+            Servers::Cluster(cluster) => {
+                let slot = slot_of(seal_key(partition as u64).as_bytes());
+                cluster
+                    .map()
+                    .owner(slot)
+                    .map(|server| server.address.clone())
+            }
+        }
+    }
+
+    /// Returns the number of partitions.
+    pub(super) fn partitions(&self) -> usize {
+        usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the partitions that a server of a cluster holds.
+    pub(super) fn partitions_at(&self, server: &Server) -> Vec<usize> {
+        let is_here =
+            |partition: &usize| self.owner_now(*partition).as_ref() == Some(&server.address);
+        (0..self.partitions()).filter(is_here).collect()
+    }
+
+    /// Returns the partitions whose slot no server of a cluster serves.
+    pub(super) fn unserved_partitions(&self) -> Vec<usize> {
+        let is_unserved = |partition: &usize| self.owner_now(*partition).is_none();
+        (0..self.partitions()).filter(is_unserved).collect()
+    }
+
+    /// Groups partitions by the server that holds them; each group has the indexes of its
+    /// partitions.
+    pub(super) async fn by_server(
+        &self,
+        partitions: &[usize],
+    ) -> Result<Vec<ServerPartitions>, StoreError> {
+        let sent = SentFlag::default();
+        let grouping = async {
+            let mut groups: Vec<ServerPartitions> = Vec::new();
+            for (index, partition) in partitions.iter().enumerate() {
+                let key = events_key(*partition as u64);
+                let holder = self.servers.holder_of(key.as_bytes()).await;
+                let holder = holder.map_err(|error| failure(&error, &sent));
+                let group = groups.iter_mut().find(|(known, _)| match (known, &holder) {
+                    (Ok(known), Ok(holder)) => Arc::ptr_eq(known, holder),
+                    _ => false,
+                });
+                match group {
+                    Some((_, indexes)) => indexes.push(index),
+                    None => groups.push((holder, vec![index])),
+                }
+            }
+            Ok(groups)
+        };
+        self.within(&sent, grouping).await
+    }
+}
