@@ -5,3 +5,4 @@ pub mod embedded_file;
 pub mod redis_connection;
 pub mod rolling_upgrade;
 pub mod schema;
+pub mod servers;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use redis::{AsyncConnectionConfig, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection,
+};
 
 use super::{
     ports,
@@ -23,7 +25,12 @@ impl Redis {
     }
 
     pub async fn start_with(folder: &Path, options: &[&str]) -> Self {
-        let port = ports::free().to_string();
+        Self::start_on(ports::free(), folder, options).await
+    }
+
+    /// Starts a server on a port.
+    pub async fn start_on(port: u16, folder: &Path, options: &[&str]) -> Self {
+        let port = port.to_string();
         let fixed = ["--port", &port, "--bind", "127.0.0.1", "--save", ""];
         let arguments: Vec<String> = fixed
             .iter()
@@ -100,6 +107,11 @@ impl Redis {
         let _: Value = asked.query_async(&mut connection).await.unwrap();
     }
 
+    /// Runs a command, which may fail.
+    pub async fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        ask(&self.url, command).await
+    }
+
     /// Returns the number of subscribers of a channel.
     pub async fn subscribers(&self, channel: &str) -> u64 {
         let mut asked = redis::cmd("PUBSUB");
@@ -110,10 +122,7 @@ impl Redis {
     }
 
     pub async fn connection(&self) -> MultiplexedConnection {
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
-        connecting.await.unwrap()
+        connect(&self.url).await.unwrap()
     }
 
     pub fn port(&self) -> u16 {
@@ -146,6 +155,21 @@ impl Redis {
     pub fn thaw(&self) {
         self.process.signal("-CONT");
     }
+}
+
+async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let client = redis::Client::open(url)?;
+    client
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await
+}
+
+/// Runs a command on a connection of its own; the server may be gone.
+pub async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> RedisResult<T> {
+    let mut asked = redis::cmd(command[0]);
+    asked.arg(&command[1..]);
+    asked.query_async(&mut connect(url).await?).await
 }
 
 async fn launch(arguments: &[String], folder: &Path) -> Process {
