@@ -7,10 +7,9 @@ use okebayar_gateway::{
     transaction::{AttemptToken, Transaction},
 };
 
-use super::{done, open, pending};
+use super::{done, on_each_store, open, pending};
 use crate::support::{
     core::{RULES, arming, at, begin, schedule, wish},
-    on_both_stores,
     world::StoreKind,
 };
 
@@ -83,7 +82,7 @@ async fn one_of_many_concurrent_claims_wins(kind: StoreKind) {
     assert!(taken.iter().all(|token| *token == won[0]));
 }
 
-on_both_stores!(
+on_each_store!(
     commit_requires_version_it_was_made_from,
     commit_requires_same_attempt,
     one_of_many_concurrent_claims_wins,

@@ -8,10 +8,9 @@ use okebayar_gateway::{
     transaction::{AccountName, Change, FailureReason, Finding, Source, Statement},
 };
 
-use super::{LONG, account, check_of, done, due, lease, open, open_redis, pending};
+use super::{LONG, account, check_of, done, due, lease, on_each_store, open, open_redis, pending};
 use crate::support::{
     core::{at, begin, schedule},
-    on_both_stores,
     process::PATIENCE,
     redis::Redis,
     world::StoreKind,
@@ -234,7 +233,7 @@ async fn records_and_leases_of_earlier_release_are_found() {
     assert_eq!(unindexed.keys, [], "the lease counts again");
 }
 
-on_both_stores!(
+on_each_store!(
     due_lists_only_due_unleased_checks,
     lease_ends_only_by_its_holder_or_by_expiry,
     requested_checks_are_due_before_scheduled_ones,

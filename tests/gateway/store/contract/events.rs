@@ -8,10 +8,9 @@ use okebayar_gateway::{
     transaction::{Change, Finding, Source, Statement},
 };
 
-use super::{done, next, open, open_redis, pending};
+use super::{done, next, on_each_store, open, open_redis, pending};
 use crate::support::{
     core::{at, begin, schedule},
-    on_both_stores,
     redis::Redis,
     world::StoreKind,
 };
@@ -225,7 +224,7 @@ async fn cursor_of_old_partitioning_is_out_of_range() {
     assert!(matches!(read, Events::OutOfRange));
 }
 
-on_both_stores!(
+on_each_store!(
     transaction_history_is_complete_and_ordered,
     cursor_sees_every_event_once_in_order_per_transaction,
     events_are_read_from_requested_partitions_only,

@@ -5,10 +5,9 @@ use okebayar_gateway::{
     transaction::{AccountName, AttemptToken, TraceCode, Transaction},
 };
 
-use super::{account, done, open, pending};
+use super::{account, done, on_each_store, open, pending};
 use crate::support::{
     core::{RULES, arming, at, begin, schedule, wish},
-    on_both_stores,
     world::StoreKind,
 };
 
@@ -91,7 +90,7 @@ async fn list_returns_every_transaction_of_state_newest_first(kind: StoreKind) {
     assert_eq!(listed(store, "FAILED", 0).await, Vec::<String>::new());
 }
 
-on_both_stores!(
+on_each_store!(
     trace_code_finds_its_transaction,
     list_returns_every_transaction_of_state_newest_first,
 );

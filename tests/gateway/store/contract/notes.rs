@@ -9,8 +9,8 @@ use okebayar_gateway::{
     transaction::ReferenceCode,
 };
 
-use super::{account, open, open_redb};
-use crate::support::{core::at, on_both_stores, world::StoreKind};
+use super::{account, on_each_store, open, open_redb};
+use crate::support::{core::at, world::StoreKind};
 
 async fn orphan_list_is_bounded_newest_first(kind: StoreKind) {
     let opened = open(kind).await;
@@ -149,7 +149,7 @@ async fn expired_notes_are_evicted_from_embedded_store() {
     assert_eq!(store.note("new").await.unwrap().as_deref(), Some("b"));
 }
 
-on_both_stores!(
+on_each_store!(
     orphan_list_is_bounded_newest_first,
     note_requires_value_it_was_read_from,
     orphan_check_is_leased_once_and_retried_only_without_result,

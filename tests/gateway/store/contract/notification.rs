@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Instant};
 use jiff::SignedDuration;
 use okebayar_gateway::store::{Notification, Store};
 
-use super::{done, open, open_redis};
-use crate::support::{
-    core::begin, on_both_stores, process::PATIENCE, redis::Redis, world::StoreKind,
-};
+use super::{done, on_each_store, open, open_redis};
+use crate::support::{core::begin, process::PATIENCE, redis::Redis, world::StoreKind};
 
 async fn subscription_is_reported_before_first_change(kind: StoreKind) {
     let opened = open(kind).await;
@@ -81,4 +79,4 @@ async fn write_rejecting_server_is_left_at_most_once_per_second() {
     store.verify().await.unwrap();
 }
 
-on_both_stores!(subscription_is_reported_before_first_change,);
+on_each_store!(subscription_is_reported_before_first_change,);

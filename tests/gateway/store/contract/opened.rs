@@ -7,7 +7,7 @@ use okebayar_gateway::{
     store::{
         Commit, Cursor, DueCheck, Event, Events, Identity, Lease, Store,
         redb::RedbStore,
-        redis::{RedisSettings, RedisStore},
+        redis::{RedisSettings, RedisStore, RedisTopology},
     },
     transaction::{
         AccountName, AccountNames, Change, Finding, LeaseToken, Source, Statement, Transaction,
@@ -18,6 +18,7 @@ use okebayar_gateway::{
 use crate::support::{
     core::{at, schedule},
     redis::Redis,
+    redis_cluster::RedisCluster,
     world::StoreKind,
 };
 
@@ -26,6 +27,17 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     _folder: tempfile::TempDir,
     _redis: Option<Redis>,
+    _cluster: Option<RedisCluster>,
+}
+
+tokio::task_local! {
+    /// Set where a store of the kind Redis is to be a cluster.
+    static CLUSTERED: ();
+}
+
+/// Runs a test whose store of the kind Redis is a cluster.
+pub async fn on_a_cluster(test: impl Future<Output = ()>) {
+    CLUSTERED.scope((), test).await;
 }
 
 pub fn identity() -> Identity {
@@ -41,9 +53,17 @@ pub fn account() -> AccountName {
 }
 
 pub async fn open_redis(url: &str, event_retention: SignedDuration) -> RedisStore {
+    open_servers(url, RedisTopology::Standalone, event_retention).await
+}
+
+async fn open_servers(
+    url: &str,
+    topology: RedisTopology,
+    event_retention: SignedDuration,
+) -> RedisStore {
     let settings = RedisSettings {
         url: url.to_owned(),
-        topology: Default::default(),
+        topology,
         access: Default::default(),
         acknowledging: Default::default(),
         partitions: 8,
@@ -68,6 +88,18 @@ pub async fn open(kind: StoreKind) -> Opened {
                 store,
                 _folder: folder,
                 _redis: None,
+                _cluster: None,
+            }
+        }
+        StoreKind::Redis if CLUSTERED.try_with(|()| ()).is_ok() => {
+            let cluster = RedisCluster::start(folder.path(), 3, 0).await;
+            let retention = SignedDuration::from_hours(1_000_000);
+            let store = open_servers(&cluster.urls(), RedisTopology::Cluster, retention).await;
+            Opened {
+                store: Arc::new(store),
+                _folder: folder,
+                _redis: None,
+                _cluster: Some(cluster),
             }
         }
         StoreKind::Redis => {
@@ -78,6 +110,7 @@ pub async fn open(kind: StoreKind) -> Opened {
                 store,
                 _folder: folder,
                 _redis: Some(redis),
+                _cluster: None,
             }
         }
     }
