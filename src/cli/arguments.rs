@@ -28,9 +28,13 @@ pub enum CliCommand {
         /// docs/CONFIGURATION.md.
         #[arg(long, value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
-        /// Verify the configuration, print every fault and warning, and exit.
+        /// Verify the configuration and the store, print every fault and warning, and exit. Connects
+        /// to the servers of a shared store, and writes nothing.
         #[arg(long)]
         check: bool,
+        /// With --check, do not connect to the store.
+        #[arg(long, requires = "check")]
+        offline: bool,
     },
     /// Show or change the failover guard.
     ///

@@ -23,10 +23,17 @@ pub async fn run(command: CliCommand) -> Result<ExitCode> {
     process::install_tls_provider()?;
     let ambient = Ambient::system();
     match command {
-        CliCommand::Serve { config, check } => {
+        CliCommand::Serve {
+            config,
+            check,
+            offline,
+        } => {
             let settings = Settings::load(config.as_deref())?;
             if check {
                 serve::print_warnings(&settings);
+                if !offline {
+                    serve::print_store(&settings, &ambient).await?;
+                }
             } else {
                 serve::run(settings, ambient).await?;
             }

@@ -62,6 +62,18 @@ impl OpenedStore {
         }
     }
 
+    /// Connects to the servers of a shared store, verifies without writing that a gateway of
+    /// `identity` can use it, and returns what it found, one line for each fact.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a server does not answer, or the store cannot be used.
+    pub async fn describe(&self, identity: &Identity) -> Result<Vec<String>, StoreError> {
+        match &self.0 {
+            Backend::Embedded(_) => Ok(vec!["embedded".to_owned()]),
+            Backend::Redis(store) => store.describe(identity).await,
+        }
+    }
+
     /// Changes the user id of an account, and returns what the store held before. Without
     /// `is_confirmed` nothing is written.
     ///

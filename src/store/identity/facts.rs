@@ -8,7 +8,7 @@ use crate::{store::record, transaction::AccountName};
 pub(in crate::store) type Facts = BTreeMap<String, String>;
 
 /// The fact that holds the version of the stored form.
-pub(super) const SCHEMA_FACT: &str = "schema";
+pub(in crate::store) const SCHEMA_FACT: &str = "schema";
 /// The prefix of the facts of account names.
 pub(super) const ACCOUNT: &str = "account:";
 /// The prefix of the facts of user ids.

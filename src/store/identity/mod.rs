@@ -37,6 +37,6 @@ mod tests;
 
 pub use accounts::{Identity, KnownAccounts};
 pub(in crate::store) use adopt::adopt;
-pub(in crate::store) use facts::{Facts, account_names};
+pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names};
 pub(in crate::store) use seen::SeenIdentity;
 pub use user_id::{UserIdBefore, UserIdChange};

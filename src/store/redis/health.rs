@@ -25,7 +25,7 @@ impl RedisStore {
     }
 
     /// Verifies that one server never evicts a key.
-    async fn verify_policy_of(&self, server: &Server) -> Result<(), StoreError> {
+    pub(super) async fn verify_policy_of(&self, server: &Server) -> Result<(), StoreError> {
         let mut ask = redis::pipe();
         ask.cmd("INFO").arg("memory");
         let (memory,): (String,) = self.query_server(server, &ask).await?;

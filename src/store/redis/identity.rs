@@ -83,7 +83,7 @@ impl RedisStore {
         }
     }
 
-    async fn read_identity(&self) -> Result<Facts, StoreError> {
+    pub(super) async fn read_identity(&self) -> Result<Facts, StoreError> {
         self.query(&Cmd::hgetall(IDENTITY_KEY)).await
     }
 

@@ -1,4 +1,18 @@
-//! The shared store: one Redis for any number of gateways.
+//! The shared store: one Redis, a primary with replicas, or a cluster, for any number of gateways.
+//!
+//! # Servers
+//!
+//! `servers.rs` finds the server of each call by its key:
+//!
+//! | topology | servers | found by |
+//! | --- | --- | --- |
+//! | standalone | one | its URL |
+//! | sentinel | the primary | the sentinels, at each connection and each verification (`sentinel.rs`) |
+//! | cluster | the primary of each slot | `CLUSTER NODES`, read again after `MOVED` and after a call without a reply (`cluster.rs`) |
+//!
+//! Calls that span partitions go to each server once, in one pipeline. A server that is down fails
+//! its own partitions: due checks and events of the others are read on, and claims of the others are
+//! stored. Listings and counts, which would be incomplete, fail.
 //!
 //! # Keys
 //!
@@ -67,9 +81,18 @@
 //! epoch or seal; the failover guard then quarantines what may have been sent already. A cursor
 //! of another epoch is out of range. This needs no gateway to detect the failover first.
 //!
-//! Two losses are not covered (docs/RELIABILITY.md): a Redis that is emptied while no gateway
-//! is connected looks new, and both sides of a network partition may serve the same reference
-//! code.
+//! In a cluster each partition has the epoch of its server, so a promotion quarantines the reference
+//! codes of that server only. A partition that moves between servers keeps its records: it is no loss
+//! while the server that it came from runs unchanged, and the one that it moved to was known before
+//! (`epoch.rs`).
+//!
+//! During a network partition the old primary still accepts claims, and the promoted replica does as
+//! well. With `store.acknowledging_replicas` a claim is sent only after that many replicas have it
+//! (`acknowledgement.rs`): the old primary, cut off from its replicas, gets no acknowledgement.
+//!
+//! Two losses are not covered (docs/RELIABILITY.md): a Redis that is emptied while no gateway is
+//! connected looks new, and, where claims wait for fewer replicas than may be promoted, both sides of
+//! a network partition may serve the same reference code.
 
 mod access;
 mod acknowledgement;
@@ -80,6 +103,7 @@ mod claim_connections;
 mod cluster;
 mod commit;
 mod connection;
+mod description;
 mod due;
 mod epoch;
 mod error;

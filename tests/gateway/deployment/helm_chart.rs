@@ -316,7 +316,9 @@ async fn rendered_configuration_passes_check() {
         let callback = folder.path().join("callback");
         std::fs::write(&callback, "0123456789abcdef\n").unwrap();
         let mut command = Command::new(BINARY);
-        command.args(["serve", "--check", "--config"]).arg(&config);
+        command
+            .args(["serve", "--check", "--offline", "--config"])
+            .arg(&config);
         command.env("OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__PIN_FILE", &secret);
         if values != "dev" {
             command.env("OKEBAYAR_GATEWAY__STORE__URL", "redis://localhost");
