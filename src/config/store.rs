@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
+
 use super::{
     reader::Reader,
     secrets::{FaultRecorded, Secret},
@@ -111,12 +113,26 @@ fn verify_urls(reader: &mut Reader, url: &str, topology: Option<&RedisTopology>)
             "begin every URL with redis://, or every one with rediss:// for TLS",
         );
     }
-    if urls.len() > 1 && matches!(topology, Some(RedisTopology::Standalone)) {
-        reader.fault(
+    let parsed = urls.iter().filter_map(|url| url.parse::<Url>().ok());
+    let mut parsed = parsed.collect::<Vec<_>>().into_iter();
+    match topology {
+        Some(RedisTopology::Standalone) if urls.len() > 1 => reader.fault(
             "store.url",
             "several URLs",
             "set one URL, or store.topology to sentinel or cluster",
-        );
+        ),
+        Some(RedisTopology::Sentinel { .. }) if parsed.any(|url| url.port().is_none()) => reader
+            .fault(
+                "store.url",
+                "a sentinel without a port",
+                "name the port of each sentinel, usually 26379",
+            ),
+        Some(RedisTopology::Cluster) if parsed.any(|url| url.path().len() > 1) => reader.fault(
+            "store.url",
+            "a database of a cluster",
+            "remove the path: a cluster has one database",
+        ),
+        _ => {}
     }
 }
 

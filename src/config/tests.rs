@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::{Faults, Settings};
-use crate::store::StoreSettings;
+use crate::store::{StoreSettings, redis::AcknowledgingReplicas};
 use crate::transaction::AccountName;
 
 const GOOD: [(&str, &str); 3] = [
@@ -243,4 +243,57 @@ fn times_of_watches_and_connections_are_bounded() {
     assert!(retained("40s").is_ok());
     let late = retained("39s").err().unwrap().to_string();
     assert!(late.contains("half of store.event_retention"), "{late}");
+}
+
+#[test]
+fn each_topology_of_redis_requires_its_own_urls() {
+    let redis = |changes: &[(&'static str, &'static str)]| {
+        let kind = [("store.kind", "redis")];
+        let all: Vec<_> = kind.iter().chain(changes).copied().collect();
+        with(&all).map(|settings| match settings.store {
+            StoreSettings::Redis(settings) => settings,
+            StoreSettings::Embedded { .. } => panic!("it is not configured"),
+        })
+    };
+    let refused = |changes: &[(&'static str, &'static str)], part: &str| {
+        let refused = redis(changes).unwrap_err().to_string();
+        assert!(refused.contains(part), "{part} in {refused}");
+        assert!(!refused.contains("hush"), "{refused}");
+    };
+    let sentinels = "redis://a:26379, redis://b:26379";
+    let topology = |name| ("store.topology", name);
+    let url = |url| ("store.url", url);
+    let primary = ("store.sentinel_primary", "mymaster");
+    let settings = redis(&[topology("sentinel"), url(sentinels), primary]).unwrap();
+    assert_eq!(settings.topology.name(), "sentinel");
+    assert_eq!(settings.acknowledging, AcknowledgingReplicas::AtLeast(0));
+    let all = ("store.acknowledging_replicas", "all");
+    let settings = redis(&[topology("cluster"), url("rediss://a:1,rediss://b:2"), all]).unwrap();
+    assert_eq!(settings.acknowledging, AcknowledgingReplicas::All);
+
+    refused(&[url(sentinels)], "store.url: several URLs");
+    refused(&[url("redis://:hush@a:1,rediss://b:2")], "not one scheme");
+    refused(
+        &[topology("sentinel"), url(sentinels)],
+        "store.sentinel_primary: ",
+    );
+    let without_port = [topology("sentinel"), url("redis://a"), primary];
+    refused(&without_port, "usually 26379");
+    refused(
+        &[topology("cluster"), url("redis://a:1/3")],
+        "a cluster has one database",
+    );
+    refused(
+        &[topology("ring"), url("redis://a")],
+        "use standalone, sentinel or cluster",
+    );
+    refused(&[url("redis://a"), all], "set their number");
+    let some = ("store.acknowledging_replicas", "some");
+    refused(&[url("redis://a"), some], "use all, or a number");
+    refused(
+        &[url("redis://a"), ("store.username", "u")],
+        "set store.password",
+    );
+    let missing = ("store.tls_ca_file", "/nowhere/ca.pem");
+    refused(&[url("rediss://a"), missing], "store.tls_ca_file: ");
 }

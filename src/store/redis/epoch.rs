@@ -99,7 +99,9 @@ impl RedisStore {
             }
             names.push(now);
         }
-        let others: Vec<String> = epochs.values().map(name_now).collect();
+        // Sorted, so that every gateway gives the epoch the same name.
+        let mut others: Vec<String> = epochs.values().map(name_now).collect();
+        others.sort_unstable();
         Ok(EpochReading {
             name: epoch::join(&names, &others),
             moved,
