@@ -7,10 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checks::{
-        reconciler::{self, Concurrency},
-        unconfigured,
-    },
+    checks::{Concurrency, reconciler, unconfigured},
     config::Settings,
     gateway::Gateway,
     ledger::{gauges, hub},

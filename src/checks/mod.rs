@@ -4,6 +4,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | [`reconciler`] | the loop that finds due checks and makes them |
+//! | `slots` | the slots of concurrent checks |
 //! | `lease` | the due checks, and the leases on them |
 //! | `status_check` | one status check |
 //! | `other_accounts` | checks of a quarantined reference code at the other accounts |
@@ -20,6 +21,7 @@ mod other_accounts;
 pub mod reconciler;
 mod resolution;
 mod skipped;
+mod slots;
 mod status_check;
 pub mod unconfigured;
 
@@ -28,3 +30,4 @@ pub use lease::LeasedCheck;
 pub use on_request::{CheckError, CheckedTransaction};
 pub use resolution::ResolveError;
 pub use skipped::SkippedChecks;
+pub use slots::Concurrency;
