@@ -23,6 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::commits_in_flight::CommitsInFlight;
 use crate::{
     ambient::phase_of,
     store::{LISTEN_AGAIN_AFTER, Notification, Store},
@@ -54,6 +55,7 @@ struct ChangedPartitions {
 pub struct Hub {
     store: Arc<dyn Store>,
     topics: Topics,
+    commits: CommitsInFlight,
     changes: Arc<ChangedPartitions>,
     /// True while notifications from other processes arrive.
     listening: watch::Sender<bool>,
@@ -68,6 +70,7 @@ impl Hub {
         Self {
             store,
             topics: Topics::default(),
+            commits: CommitsInFlight::default(),
             changes: Arc::default(),
             listening: watch::Sender::new(false),
             polls: Arc::default(),
@@ -83,15 +86,33 @@ impl Hub {
         self.notify(&transaction.key(), latest);
     }
 
-    /// Notifies subscribers of a version that another process committed.
+    /// Registers a commit of this process, until the returned value is dropped: after
+    /// [`Self::publish`], if the version is stored.
+    #[must_use]
+    pub fn committing(&self, transaction: &Transaction) -> CommitInFlight {
+        let version = (transaction.key(), transaction.version());
+        self.commits.begin(&version);
+        CommitInFlight {
+            hub: self.clone(),
+            version,
+        }
+    }
+
+    /// Notifies subscribers of a version that a process committed: this one too, while its own
+    /// commit is in flight. The notification then waits for the end of that commit.
     pub fn publish_remote(&self, key: &TransactionKey, version: u64) {
-        self.notify(
-            key,
-            Latest {
-                version,
-                transaction: None,
-            },
-        );
+        let version = (key.clone(), version);
+        if !self.commits.defer(&version) {
+            self.notify_remote(&version);
+        }
+    }
+
+    fn notify_remote(&self, (key, version): &(TransactionKey, u64)) {
+        let latest = Latest {
+            version: *version,
+            transaction: None,
+        };
+        self.notify(key, latest);
     }
 
     /// Makes every subscriber poll the store soon: it may have changed without a notification.
@@ -166,6 +187,21 @@ impl Hub {
             key: key.clone(),
             receiver,
             topics: Arc::clone(&self.topics),
+        }
+    }
+}
+
+/// A commit of this process that is in flight.
+pub struct CommitInFlight {
+    hub: Hub,
+    version: (TransactionKey, u64),
+}
+
+impl Drop for CommitInFlight {
+    fn drop(&mut self) {
+        if self.hub.commits.end(&self.version) {
+            // Subscribers already know the version if this process published it.
+            self.hub.notify_remote(&self.version);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The stored transactions: load, compare-and-set, waits, watches and lists.
 
+mod commits_in_flight;
 mod event_reader;
 mod feed;
 pub mod gauges;

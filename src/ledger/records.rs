@@ -8,7 +8,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::{
     feed::Feed,
-    hub::{Hub, Pace, Poll, Subscription},
+    hub::{CommitInFlight, Hub, Pace, Poll, Subscription},
     watch_timer::WatchTimes,
 };
 use crate::{
@@ -173,6 +173,7 @@ impl Ledger {
             okebayar.state.before = before.state.name(),
             okebayar.state.after = after.state.name(),
         );
+        let _committing = self.committing(&next.transaction);
         let saving = async {
             let indexing = self.index_trace(current, &before, &after);
             let pricing = self.remember_price(current, &next.transaction);
@@ -183,6 +184,7 @@ impl Ledger {
         if matches!(committed, Commit::Conflict(None)) {
             warn!(key = %current.key(), "store has lost a record; rewriting it");
             let anew = next.rewritten();
+            let _committing = self.committing(&anew.transaction);
             committed = self.store.commit(&anew, None).await?;
             if matches!(committed, Commit::Done) {
                 self.announce(current, &anew, (&before, &after));
@@ -200,6 +202,13 @@ impl Ledger {
                 problem: "the record repeatedly appears and disappears".to_owned(),
             }),
         }
+    }
+
+    /// Registers a commit that does not pass through [`Self::commit`], until the returned value is
+    /// dropped: after [`Self::publish`], if it is stored.
+    #[must_use]
+    pub fn committing(&self, transaction: &Transaction) -> CommitInFlight {
+        self.hub.committing(transaction)
     }
 
     /// Notifies subscribers of a version that this process committed.

@@ -11,7 +11,7 @@ use super::{
     purchases::Purchases,
 };
 use crate::{
-    store::{Claim, SendPermit, claim},
+    store::{Claim, SendPermit, StoreError, claim},
     transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
 };
 
@@ -85,14 +85,13 @@ impl Purchases {
             if self.failover.is_unfit_for(&intent.key()) {
                 return self.refuse_unfit(&intent).await;
             }
-            let outcome = claim(&*self.store, change, epoch.name()).await;
+            let outcome = self.claim_and_publish(change, epoch.name()).await;
             match outcome.map_err(not_claimed)? {
                 Claim::Won(permit) => {
                     let confirmed = self.confirm(permit, &new_order, &intent).await;
                     return confirmed.map(Claimed::Won).map_err(unconfirmed);
                 }
                 Claim::Quarantined(transaction) => {
-                    self.ledger.publish(&transaction);
                     warn!(key = %intent.key(), "purchase quarantined by the failover guard; status checks settle it");
                     return Ok(Claimed::Quarantined(transaction));
                 }
@@ -119,15 +118,25 @@ impl Purchases {
         }
     }
 
-    /// Publishes a claimed transaction, and returns its permit if the conditions of its admission
-    /// still hold.
+    /// Claims an attempt, and publishes it once it is stored.
+    async fn claim_and_publish(&self, change: Change, epoch: &str) -> Result<Claim, StoreError> {
+        let _committing = self.ledger.committing(&change.transaction);
+        let claimed = claim(&*self.store, change, epoch).await?;
+        match &claimed {
+            Claim::Won(permit) => self.ledger.publish(permit.transaction()),
+            Claim::Quarantined(transaction) => self.ledger.publish(transaction),
+            Claim::Taken(_) | Claim::OtherEpoch => {}
+        }
+        Ok(claimed)
+    }
+
+    /// Returns the permit of a claimed transaction if the conditions of its admission still hold.
     async fn confirm(
         &self,
         permit: SendPermit,
         new_order: &NewOrder,
         intent: &Intent,
     ) -> Result<SendPermit, PurchaseError> {
-        self.ledger.publish(permit.transaction());
         self.verify_claimed(permit.transaction(), new_order, intent)
             .await
             .map_err(PurchaseError::NotClaimed)??;

@@ -4,6 +4,7 @@ pub mod list_filters;
 pub mod list_pages;
 pub mod list_then_watch;
 pub mod lists;
+pub mod own_notifications;
 pub mod store_rollback;
 pub mod watch;
 pub mod watch_all;
