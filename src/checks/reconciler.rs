@@ -1,13 +1,22 @@
 //! The reconciler: it finds due status checks and makes them, including those of a process that has
 //! died (promise 11).
 //!
+//! It reads the due indexes every poll interval. Meanwhile it begins the checks that commits of its
+//! own process make due, at their times, without reading the indexes; so the process that receives
+//! a callback or a caller's request makes that check at once.
+//!
 //! It leases only as many checks as it has slots, whose number grows with the number of due checks.
 //! Checks requested by callbacks and callers come first. But each kind of check leaves some slots
 //! to the other, and each account leaves some to the other accounts, so that neither a flood of
 //! requests nor a slow OKEBAYAR starves the rest.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -28,6 +37,12 @@ const POLL_PAUSE_MIN: Duration = Duration::from_millis(50);
 const POLL_PAUSE_FACTOR: u32 = 4;
 /// The number of transactions outside the accounts' indexes that are loaded in one poll.
 const UNINDEXED_MAX: usize = 64;
+/// The number of poll intervals for which checks that become due are kept between two polls. The
+/// next poll may take place a little later than one interval from now.
+const POLLS_AHEAD: u32 = 2;
+/// The most checks that are kept until they are due, and the most that wait for a slot without
+/// another poll.
+const KEPT_MAX: usize = 1024;
 
 /// The state of the reconciler's loop.
 struct Reconciler {
@@ -39,6 +54,8 @@ struct Reconciler {
     slots_now: usize,
     /// The due checks that have no slot yet.
     waiting: VecDeque<DueCheck>,
+    /// The checks that become due before the next poll, by time.
+    soon: BTreeMap<(Timestamp, TransactionKey), DueCheck>,
     /// More checks are due than `waiting` holds.
     is_more_due: bool,
     /// The due transactions that no index of this gateway's accounts holds.
@@ -64,6 +81,7 @@ pub async fn run(
         slots: Arc::default(),
         slots_now: concurrency.least,
         waiting: VecDeque::new(),
+        soon: BTreeMap::new(),
         is_more_due: false,
         unindexed: VecDeque::new(),
         unindexed_page: 0,
@@ -83,6 +101,9 @@ pub async fn run(
 impl Reconciler {
     /// Finds the checks that are due now.
     async fn find_due(&mut self) -> Result<(), StoreError> {
+        // SUBTLE: a check that becomes due by a commit after this read is missing from it. So the
+        // commits of this process are followed from before the read.
+        self.follow_commits();
         self.waiting.clear();
         self.is_more_due = false;
         let due = self.checks.due(self.concurrency.most).await?;
@@ -91,7 +112,57 @@ impl Reconciler {
         self.waiting.extend(due.checks);
         let running = self.slots.running().count();
         self.checks.metrics.checks_at_work(due.count, running);
-        self.find_unindexed().await
+        if due.is_any_due {
+            return self.find_unindexed().await;
+        }
+        self.unindexed.clear();
+        self.unindexed_page = 0;
+        Ok(())
+    }
+
+    /// Takes over the checks that commits of this process make due before the next poll, and moves
+    /// those that are due now to the waiting checks.
+    fn follow_commits(&mut self) {
+        let now = (self.checks.ambient.now)();
+        let ahead = self.poll_interval.saturating_mul(POLLS_AHEAD);
+        let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
+        for (at, check) in self.checks.ledger.take_due_soon(until) {
+            self.soon.insert((at, check.key.clone()), check);
+            if self.soon.len() > KEPT_MAX {
+                self.soon.pop_last();
+            }
+        }
+        while let Some(first) = self.soon.first_entry()
+            && first.key().0 <= now
+        {
+            let check = first.remove();
+            self.add_waiting(check);
+        }
+    }
+
+    /// Adds a check to those that wait for a slot: a requested one after the requested ones, before
+    /// the others.
+    fn add_waiting(&mut self, check: DueCheck) {
+        if self.waiting.iter().any(|waiting| waiting.key == check.key) {
+            return;
+        }
+        if self.waiting.len() >= KEPT_MAX {
+            self.is_more_due = true;
+            return;
+        }
+        let is_before = |waiting: &DueCheck| waiting.is_asked || !check.is_asked;
+        let index = self.waiting.iter().take_while(|one| is_before(one)).count();
+        self.waiting.insert(index, check);
+    }
+
+    /// Returns the time at which the next one of the kept checks is due, or `latest` if that is
+    /// earlier.
+    fn next_due(&self, latest: Instant) -> Instant {
+        let Some((at, _)) = self.soon.keys().next() else {
+            return latest;
+        };
+        let left = at.duration_since((self.checks.ambient.now)());
+        latest.min(Instant::now() + Duration::try_from(left).unwrap_or_default())
     }
 
     /// Loads some of the due transactions that no index of this gateway's accounts holds, once in
@@ -136,19 +207,23 @@ impl Reconciler {
         self.store_answers = found.is_ok();
     }
 
-    /// Begins waiting checks as slots become free, until the next poll: at `earliest` if more
-    /// checks may be due, otherwise after the poll interval.
+    /// Begins waiting checks as slots become free, and those that become due meanwhile, until the
+    /// next poll: at `earliest` if more checks may be due, otherwise after the poll interval.
     async fn run_waiting(&mut self, earliest: Instant) {
         let latest = earliest.max(Instant::now() + self.poll_interval);
         let mut is_poll_wanted = false;
         loop {
+            self.follow_commits();
             self.begin_checks().await;
             is_poll_wanted |= self.waiting.is_empty() && self.is_more_due;
-            let until = if is_poll_wanted { earliest } else { latest };
+            let poll_at = if is_poll_wanted { earliest } else { latest };
+            if Instant::now() >= poll_at {
+                return;
+            }
             tokio::select! {
                 () = self.stopping.cancelled() => return,
-                () = tokio::time::sleep_until(until) => return,
-                () = self.checks.ledger.due_changed(), if !is_poll_wanted => is_poll_wanted = true,
+                () = tokio::time::sleep_until(self.next_due(poll_at)) => {}
+                () = self.checks.ledger.due_soon_added() => {}
                 () = self.slots.freed.notified(), if !self.waiting.is_empty() => {}
             }
         }

@@ -1,6 +1,7 @@
 //! The stored transactions: load, compare-and-set, waits, watches and lists.
 
 mod commits_in_flight;
+mod due_soon;
 mod event_reader;
 mod feed;
 pub mod gauges;

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, atomic::AtomicU32};
 
-use tokio::sync::{Notify, Semaphore};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::{
+    due_soon::DueSoon,
     feed::Feed,
     hub::{CommitInFlight, Hub, Pace, Poll, Subscription},
     watch_timer::WatchTimes,
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     accounts::AccountDirectory,
     ambient::Ambient,
-    store::{Commit, Store, StoreError},
+    store::{Commit, DueCheck, Store, StoreError},
     telemetry::Metrics,
     transaction::{
         AccountName, Change, TraceCode, Transaction, TransactionKey, TransactionRef,
@@ -50,8 +52,7 @@ pub struct Ledger {
     pub(super) ambient: Ambient,
     pub(super) stopping: CancellationToken,
     pace: Pace,
-    /// Notified when the due time of a status check changes.
-    due_changed: Notify,
+    due_soon: DueSoon,
 }
 
 impl Ledger {
@@ -79,7 +80,7 @@ impl Ledger {
             ambient,
             stopping,
             pace: limits.pace,
-            due_changed: Notify::new(),
+            due_soon: DueSoon::default(),
         }
     }
 
@@ -222,9 +223,16 @@ impl Ledger {
         self.hub.subscribe(key)
     }
 
-    /// Waits until the due time of a status check has changed.
-    pub async fn due_changed(&self) {
-        self.due_changed.notified().await;
+    /// Takes the status checks that commits of this process made due soon, with the times at which
+    /// they are due. From now on, those that are due by `until` are kept for the next call.
+    #[must_use]
+    pub fn take_due_soon(&self, until: Timestamp) -> Vec<(Timestamp, DueCheck)> {
+        self.due_soon.take(until)
+    }
+
+    /// Waits until a commit of this process has made a status check due soon.
+    pub async fn due_soon_added(&self) {
+        self.due_soon.added().await;
     }
 
     /// Starts the poll timer of one subscriber.
@@ -276,7 +284,7 @@ impl Ledger {
             );
         }
         if transaction.due_at() != from.due_at() {
-            self.due_changed.notify_one();
+            self.due_soon.add(transaction);
         }
     }
 }

@@ -47,7 +47,7 @@ pub trait Store: Send + Sync {
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError>;
 
     /// Returns the checks of these accounts that are due at `now`: up to about `limit` requested
-    /// and `limit` scheduled ones for each account.
+    /// and `limit` scheduled ones for each account. Cheap while nothing is due.
     async fn due(
         &self,
         now: Timestamp,

@@ -22,6 +22,9 @@ pub struct Due {
     pub checks: Vec<DueCheck>,
     /// The approximate number of due checks: a store may stop counting at some thousands.
     pub count: u64,
+    /// A transaction of any account is due. If false, [`Store::unindexed`](super::Store::unindexed)
+    /// would find none.
+    pub is_any_due: bool,
 }
 
 /// Due transactions that are missing from the indexes of some accounts.

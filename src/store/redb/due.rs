@@ -109,10 +109,18 @@ fn due(
     let is_asked = |check: &DueCheck| asked.iter().any(|(_, asked)| asked.key == check.key);
     scheduled.retain(|(_, check)| !is_asked(check));
     let checks = asked.into_iter().chain(scheduled);
+    let all = read.open_table(DUE).map_err(failure)?;
+    let first = all.range(..past(now)).map_err(failure)?.next();
     Ok(Due {
         checks: checks.map(|(_, check)| check).collect(),
         count,
+        is_any_due: first.is_some(),
     })
+}
+
+/// Returns the end of the range of [`DUE`] up to and including a time.
+fn past(now: i64) -> (i64, &'static str) {
+    (now.saturating_add(1), "")
 }
 
 /// Returns the range of an index up to and including a time.
@@ -162,9 +170,8 @@ fn unindexed(
 ) -> Result<Unindexed, StoreError> {
     let table = read.open_table(DUE).map_err(failure)?;
     let indexed_of = read.open_table(INDEXED_OF).map_err(failure)?;
-    let past_now = (now.as_millisecond().saturating_add(1), "");
     let (mut keys, mut seen) = (Vec::new(), 0);
-    let range = table.range(..past_now).map_err(failure)?;
+    let range = table.range(..past(now.as_millisecond())).map_err(failure)?;
     for entry in range.skip(page * PAGE).take(PAGE) {
         let (entry, _) = entry.map_err(failure)?;
         let (at, name) = entry.value();

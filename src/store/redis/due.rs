@@ -3,6 +3,9 @@
 //! The due index of a partition is complete. Each account also has an index of its own, so that
 //! the backlog of one account never hides the checks of another, and a gateway never reads the
 //! checks of an account that it does not have. An earlier release writes the complete index only.
+//!
+//! Mostly nothing is due. So the complete indexes are counted first, and those of the accounts are
+//! read only in partitions where something is due.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -22,8 +25,8 @@ use crate::{
 
 /// The entries of each partition in one page of [`RedisStore::read_unindexed`].
 const PAGE: usize = 16;
-/// The number of even shares of the limit that are read from each partition: checks are not spread
-/// evenly.
+/// The number of even shares of the limit that are read from each partition with due checks: they
+/// are not spread evenly.
 const SHARES_OF_PARTITION: usize = 4;
 
 /// Members of a due index, with their times.
@@ -37,23 +40,26 @@ impl RedisStore {
         accounts: &[AccountName],
         limit: usize,
     ) -> Result<Due, StoreError> {
-        let partitions = usize::try_from(self.settings.partitions).unwrap_or(usize::MAX);
-        let limit_each = (limit.div_ceil(partitions) * SHARES_OF_PARTITION).min(limit);
         let now = now.as_millisecond();
+        let partitions = self.partitions_with_due(now).await?;
+        if accounts.is_empty() || partitions.is_empty() {
+            return Ok(Due {
+                is_any_due: !partitions.is_empty(),
+                ..Due::default()
+            });
+        }
+        let limit_each = (limit.div_ceil(partitions.len()) * SHARES_OF_PARTITION).min(limit);
         let mut pipeline = redis::pipe();
         for account in accounts {
-            for partition in 0..self.settings.partitions {
-                let due = account_due_key(partition, account);
-                for index in [&account_asked_key(partition, account), &due] {
+            for partition in &partitions {
+                let due = account_due_key(*partition, account);
+                for index in [&account_asked_key(*partition, account), &due] {
                     let read = pipeline.cmd("ZRANGEBYSCORE").arg(index);
                     read.arg("-inf").arg(now).arg("WITHSCORES");
                     read.arg("LIMIT").arg(0).arg(limit_each);
                 }
                 pipeline.cmd("ZCOUNT").arg(due).arg("-inf").arg(now);
             }
-        }
-        if accounts.is_empty() {
-            return Ok(Due::default());
         }
         let replies = of_answering(self.query_each(&pipeline).await)?;
         let of_account = replies.len() / accounts.len();
@@ -64,6 +70,24 @@ impl RedisStore {
                 .map_err(|error| unreadable_reply(&error))?;
         }
         entries.into_due()
+    }
+
+    /// Returns the partitions in which a transaction of any account is due; none of a server that
+    /// does not answer.
+    async fn partitions_with_due(&self, now_ms: i64) -> Result<Vec<u64>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for partition in 0..self.settings.partitions {
+            let count = pipeline.cmd("ZCOUNT").arg(due_key(partition));
+            count.arg("-inf").arg(now_ms);
+        }
+        let counts = of_answering(self.query_each(&pipeline).await)?.into_iter();
+        let counts: Result<Vec<Option<u64>>, _> =
+            counts.map(FromRedisValue::from_redis_value).collect();
+        let counts = counts.map_err(|error| unreadable_reply(&error.into()))?;
+        let with_due = (0..)
+            .zip(counts)
+            .filter(|(_, count)| count.is_some_and(|count| count > 0));
+        Ok(with_due.map(|(partition, _)| partition).collect())
     }
 
     /// Reads a page of due transactions that are missing from the indexes of some accounts.
@@ -213,6 +237,7 @@ impl DueEntries {
         Ok(Due {
             checks,
             count: self.count,
+            is_any_due: true,
         })
     }
 }

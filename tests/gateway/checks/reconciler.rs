@@ -25,8 +25,9 @@ use crate::support::{
     on_both_stores, ports,
     process::{CANARY_PIN, PATIENCE, Process},
     world::{
-        CALLBACK_LOST, Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, StoreKind, USER_ID,
-        World, assert_succeeded, buy, order, reference,
+        CALLBACK_LOST, Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS,
+        RESET_AND_CALLBACK_LOST, StoreKind, USER_ID, World, assert_succeeded, buy, order,
+        reference,
     },
 };
 
@@ -126,6 +127,54 @@ async fn callback_during_check_schedules_another_check(kind: StoreKind) {
     assert_succeeded(&gateway.until_final(&code).await);
     let entry = world.ask_sandbox(&format!("ledger/{code}")).await;
     assert_eq!(entry["checks_at_once"], 1, "{entry}");
+}
+
+/// Disables the poll in effect: the reconciler reads the due indexes only when it starts.
+fn never_poll(world: &mut World) {
+    world.set("checks.poll_interval", "1h");
+}
+
+async fn requested_check_starts_without_poll(kind: StoreKind) {
+    // Callbacks reach the first gateway, and the purchase is made by the last one.
+    let mut world = World::new(kind).await;
+    world.check_rarely();
+    never_poll(&mut world);
+    let mut gateways = vec![world.start_gateway().await];
+    if kind == StoreKind::Redis {
+        gateways.push(world.start_replica().await);
+    }
+    let buyer = gateways.last().unwrap();
+    let code = reference();
+    buy(&mut buyer.client().await, &code, PENDING_THEN_SUCCESS).await;
+    assert_succeeded(&buyer.until_final(&code).await);
+}
+
+async fn requested_check_starts_without_poll_when_running_one_ends(kind: StoreKind) {
+    let times = ["--check-delay", "5s", "--settle-after", "3s"];
+    let mut world = slow_checks(kind, &times).await;
+    world.check_rarely();
+    never_poll(&mut world);
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    buy(&mut gateway.client().await, &code, PENDING_THEN_SUCCESS).await;
+    let forged = format!("{}?referencecode={code}&status=000", world.callback_url());
+    assert_eq!(reqwest::get(&forged).await.unwrap().status(), 200);
+    assert_succeeded(&gateway.until_final(&code).await);
+}
+
+async fn scheduled_checks_start_without_poll(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    never_poll(&mut world);
+    let gateway = world.start_gateway().await;
+    let mut codes = Vec::new();
+    for account_number in [RESET_AND_CALLBACK_LOST, CALLBACK_LOST] {
+        let code = reference();
+        buy(&mut gateway.client().await, &code, account_number).await;
+        codes.push(code);
+    }
+    for code in codes {
+        assert_succeeded(&gateway.until_final(&code).await);
+    }
 }
 
 fn is_full() -> bool {
@@ -366,5 +415,8 @@ fn check_of_earlier_attempt_does_not_affect_next_attempt() {
 on_both_stores!(
     callback_flood_runs_one_check_at_a_time,
     callback_during_check_schedules_another_check,
+    requested_check_starts_without_poll,
+    requested_check_starts_without_poll_when_running_one_ends,
+    scheduled_checks_start_without_poll,
     fresh_callback_is_confirmed_within_5_s_despite_backlog,
 );

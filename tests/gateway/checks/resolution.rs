@@ -179,7 +179,10 @@ async fn only_success_can_be_reversed(kind: StoreKind) {
 #[tokio::test]
 async fn newer_proof_against_resolution_reopens_transaction() {
     let mut world = World::new(StoreKind::Embedded).await;
-    world.set("checks.give_up_after", "300ms");
+    // The schedule ends with the third check, whenever the machine makes the others.
+    world
+        .set("checks.give_up_after", "300ms")
+        .set("checks.delays", "200ms,400ms");
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();

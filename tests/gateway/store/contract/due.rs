@@ -32,8 +32,12 @@ async fn due_lists_only_due_unleased_checks(kind: StoreKind) {
     assert_eq!((few.checks.len(), few.count), (7, 20));
     assert!(few.checks.iter().all(|check| !check.is_asked));
     let other = AccountName::parse("other").unwrap();
-    assert_eq!(store.due(due_at, &[other], 7).await.unwrap().count, 0);
-    assert_eq!(store.due(due_at, &[], 7).await.unwrap().count, 0);
+    let others = store.due(due_at, &[other], 7).await.unwrap();
+    assert_eq!((others.count, others.is_any_due), (0, true));
+    let of_none = store.due(due_at, &[], 7).await.unwrap();
+    assert_eq!((of_none.count, of_none.is_any_due), (0, true));
+    assert!(few.is_any_due);
+    assert!(!store.due(before, &[account()], 7).await.unwrap().is_any_due);
 
     let acquire = async |now, lease| store.lease_check(&check, now, lease).await.unwrap();
     assert!(acquire(before, lease(1, LONG)).await.is_none(), "not due");
