@@ -1,5 +1,7 @@
 //! The contract of the listing and the trace index.
 
+use std::collections::BTreeSet;
+
 use okebayar_gateway::{
     store::{Listing, ListingEntry, Store},
     transaction::{AccountName, AttemptToken, TraceCode, Transaction},
@@ -90,7 +92,61 @@ async fn list_returns_every_transaction_of_state_newest_first(kind: StoreKind) {
     assert_eq!(listed(store, "FAILED", 0).await, Vec::<String>::new());
 }
 
+/// Begins transactions, `count` of them in one partition of the store and one in each other one,
+/// which is the oldest of all, and returns their names, newest first.
+async fn skewed(store: &dyn Store, count: usize) -> Vec<String> {
+    let (mut full, mut others, mut number) = (0, BTreeSet::new(), 0_u32);
+    let mut names = Vec::new();
+    // Of a store with one partition, all are in the full one.
+    while full < count || number < 400 {
+        let (intent, order) = wish(&format!("skewed-{number:06}"), "PULSA10");
+        number += 1;
+        let partition = store.partition_of(&intent.key());
+        let is_wanted = if partition == 0 {
+            full += 1;
+            full <= count
+        } else {
+            others.insert(partition)
+        };
+        if is_wanted {
+            let seconds = if partition == 0 { 100 } else { 0 } + i64::from(number % 3);
+            let token = AttemptToken::new(uuid::Uuid::from_u128(u128::from(number)));
+            let arming = arming(token, seconds);
+            let begun = Transaction::begin(intent, order, arming, RULES, &schedule());
+            done(store, &begun).await;
+            names.push((
+                begun.transaction.created_at(),
+                begun.transaction.key().to_string(),
+            ));
+        }
+    }
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    names.into_iter().map(|(_, name)| name).collect()
+}
+
+async fn list_keeps_order_when_one_partition_has_most(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let all = skewed(store, 150).await;
+    assert_eq!(listed(store, "SENDING", 0).await, all);
+    for limit in [1, 2, 7, 8, 149, 150, 151, 1000] {
+        let listing = Listing {
+            state: "SENDING",
+            from: at(0),
+            after: ListingEntry {
+                created_ms: ListingEntry::MS_MAX,
+                name: String::new(),
+            },
+            limit,
+        };
+        let found = store.list(&listing).await.unwrap();
+        let found: Vec<String> = found.into_iter().map(|entry| entry.name).collect();
+        assert_eq!(found, all[..limit.min(all.len())], "{limit}");
+    }
+}
+
 on_each_store!(
+    list_keeps_order_when_one_partition_has_most,
     trace_code_finds_its_transaction,
     list_returns_every_transaction_of_state_newest_first,
 );
