@@ -40,25 +40,41 @@ impl Ledger {
     pub async fn record_open(&self) -> Result<(), StoreError> {
         let not_sent = self.store.count(NOT_SENT, 0, ListingEntry::MS_MAX).await?;
         self.metrics.open(NOT_SENT, not_sent);
-        let mut open = [0; UNRESOLVED.len()];
+        let mut by_age = [0; AGES.len()];
+        for state in UNRESOLVED {
+            let open = self.store.count(state, 0, ListingEntry::MS_MAX).await?;
+            self.metrics.open(state, open);
+            self.add_by_age(state, open, &mut by_age).await?;
+        }
+        for ((_, name), unresolved) in AGES.into_iter().zip(by_age) {
+            self.metrics.unresolved(name, unresolved);
+        }
+        Ok(())
+    }
+
+    /// Adds the `open` transactions of a state to the count of each age range. Each count costs a
+    /// command for each partition, so none is made for what the others leave.
+    async fn add_by_age(
+        &self,
+        state: &'static str,
+        open: u64,
+        by_age: &mut [u64; AGES.len()],
+    ) -> Result<(), StoreError> {
         let now_ms = (self.ambient.now)().as_millisecond();
-        let mut to_ms = ListingEntry::MS_MAX;
-        // The age ranges are contiguous and cover all of time.
-        for (age_seconds, name) in AGES {
+        let (mut left, mut to_ms) = (open, ListingEntry::MS_MAX);
+        // The age ranges are contiguous and cover all of time, the newest first.
+        for (index, (age_seconds, _)) in AGES.into_iter().enumerate() {
             let from_ms = now_ms
                 .saturating_sub(age_seconds.saturating_mul(1000))
                 .max(0);
-            let mut unresolved = 0;
-            for (state, open) in UNRESOLVED.into_iter().zip(&mut open) {
-                let count = self.store.count(state, from_ms, to_ms).await?;
-                unresolved += count;
-                *open += count;
-            }
-            self.metrics.unresolved(name, unresolved);
+            let count = if left == 0 || from_ms == 0 {
+                left
+            } else {
+                self.store.count(state, from_ms, to_ms).await?.min(left)
+            };
+            by_age[index] += count;
+            left -= count;
             to_ms = from_ms;
-        }
-        for (state, open) in UNRESOLVED.into_iter().zip(open) {
-            self.metrics.open(state, open);
         }
         Ok(())
     }
