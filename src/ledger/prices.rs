@@ -3,9 +3,20 @@
 //!
 //! The prices are best effort: a price that is not stored counts as unknown, or an earlier one is
 //! returned. They are kept in the store, because another replica may have made the last purchase.
+//!
+//! A process remembers each price note as it was last stored or read here. So it compares and sets
+//! the note without reading it first, and stores a price again only after [`STORED_AGAIN_AFTER`]:
+//! many purchases of one product have the same price.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::records::Ledger;
@@ -22,6 +33,47 @@ const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The maximum number of attempts to store a price.
 const STORE_TRIES_MAX: u32 = 4;
+
+/// The time within which a price that the store is known to hold is not stored again.
+const STORED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The number of notes that are remembered; beyond it all are forgotten.
+const REMEMBERED_MAX: usize = 4096;
+
+/// The price notes, by name, as this process last stored or read them.
+#[derive(Default)]
+pub(super) struct PriceNotes(Mutex<HashMap<String, SeenNote>>);
+
+/// A note, and the time at which the store held it.
+#[derive(Clone)]
+struct SeenNote {
+    text: String,
+    at: Instant,
+}
+
+impl PriceNotes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SeenNote>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a note.
+    fn get(&self, name: &str) -> Option<SeenNote> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Remembers that the store holds a note since `at` at the latest, or none.
+    fn set(&self, name: &str, text: Option<String>, at: Instant) {
+        let mut notes = self.lock();
+        let Some(text) = text else {
+            notes.remove(name);
+            return;
+        };
+        if notes.len() >= REMEMBERED_MAX && !notes.contains_key(name) {
+            notes.clear();
+        }
+        notes.insert(name.to_owned(), SeenNote { text, at });
+    }
+}
 
 /// A price, and the time of the purchase that it was deducted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,21 +130,36 @@ impl Ledger {
             return Ok(());
         }
         let to = serde_json::to_string(&seen).unwrap_or_default();
-        let mut from = self.store.note(name).await?;
+        let mut held = self.price_notes.get(name);
         for _ in 0..STORE_TRIES_MAX {
-            let known = from.as_deref().and_then(|text| parse_price(text, now));
-            if known.is_some_and(|known| known.at > seen.at) {
+            if held.as_ref().is_some_and(|held| covers(held, seen, now)) {
                 return Ok(());
             }
+            let from = held.as_ref().map(|held| held.text.as_str());
             let expiry = Expiry { now, until };
-            let put = self.store.put_note(name, from.as_deref(), &to, expiry);
-            match put.await? {
-                CasResult::Done => return Ok(()),
-                CasResult::Conflict(stored) => from = stored,
+            let began = Instant::now();
+            let put = self.store.put_note(name, from, &to, expiry).await;
+            let text = match put {
+                Ok(CasResult::Done) => Some(to.clone()),
+                Ok(CasResult::Conflict(ref stored)) => stored.clone(),
+                Err(_) => None,
+            };
+            self.price_notes.set(name, text, began);
+            if put? == CasResult::Done {
+                return Ok(());
             }
+            held = self.price_notes.get(name);
         }
         Ok(())
     }
+}
+
+/// Returns true when a price need not be stored: the store holds that of a later purchase, or has
+/// held the same one a moment ago.
+fn covers(held: &SeenNote, seen: SeenPrice, now: Timestamp) -> bool {
+    let is_fresh = held.at.elapsed() < STORED_AGAIN_AFTER;
+    let known = parse_price(&held.text, now);
+    known.is_some_and(|known| known.at > seen.at || is_fresh && known.price == seen.price)
 }
 
 /// Returns the later one of two prices.

@@ -11,6 +11,7 @@ use super::{
     due_soon::DueSoon,
     feed::Feed,
     hub::{CommitInFlight, Hub, Pace, Poll, Subscription},
+    prices::PriceNotes,
     watch_timer::WatchTimes,
 };
 use crate::{
@@ -52,6 +53,7 @@ pub struct Ledger {
     pub(super) ambient: Ambient,
     pub(super) stopping: CancellationToken,
     pace: Pace,
+    pub(super) price_notes: PriceNotes,
     due_soon: DueSoon,
 }
 
@@ -80,6 +82,7 @@ impl Ledger {
             ambient,
             stopping,
             pace: limits.pace,
+            price_notes: PriceNotes::default(),
             due_soon: DueSoon::default(),
         }
     }

@@ -110,15 +110,18 @@ impl Purchases {
         &self,
         intent: &Intent,
     ) -> Result<AdmittedOrder, PurchaseError> {
-        if let Some(taken) = self.verify_not_sold(intent).await? {
-            return Ok(taken);
-        }
         let inquiry_code = match &intent.contents {
             Contents::PurchasePrepaid {
                 product_code,
                 account_number,
                 inquiry_code: None,
             } => {
+                let selling = self.verify_not_sold(intent);
+                let pricing = self.read_price(intent, product_code);
+                let (taken, last_price) = tokio::join!(selling, pricing);
+                if let Some(taken) = taken? {
+                    return Ok(taken);
+                }
                 let order = Order {
                     product_code: product_code.clone(),
                     account_number: account_number.clone(),
@@ -128,6 +131,7 @@ impl Purchases {
                     account: intent.account.clone(),
                     order,
                     binding: None,
+                    last_price,
                 })));
             }
             Contents::PurchasePrepaid {
@@ -138,7 +142,12 @@ impl Purchases {
                 inquiry_code: code, ..
             } => code,
         };
-        let stored = self.ledger.load(&intent.key()).await;
+        let key = intent.key();
+        let loading = self.ledger.load(&key);
+        let (taken, stored) = tokio::join!(self.verify_not_sold(intent), loading);
+        if let Some(taken) = taken? {
+            return Ok(taken);
+        }
         let stored = stored.map_err(PurchaseError::NotClaimed)?;
         if let Some(stored) = &stored {
             self.verify_same(stored, intent).await?;
@@ -166,10 +175,13 @@ impl Purchases {
         let inquiries = self.find_inquiries(account, inquiry_code).await?;
         let picked = inquiries.pick(&meant(intent, before.map(Transaction::order)))?;
         let order = picked.inquiry.order((self.ambient.now)())?.clone();
-        if !self.failover.may_have_forgotten(&key).await {
-            // Before the inquiry is bound, so that a refused call does not keep it.
-            let (account, product) = (&picked.inquiry.account, &order.product_code);
-            self.verify_guards(intent, account, product, before).await?;
+        // Before the inquiry is bound, so that a refused call does not keep it.
+        let (account, product) = (&picked.inquiry.account, &order.product_code);
+        let guarded = self.verify_guards(intent, account, product, before, None);
+        if let Err(refusal) = guarded.await
+            && !self.failover.may_have_forgotten(&key).await
+        {
+            return Err(refusal);
         }
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(&order)) {
@@ -195,6 +207,7 @@ impl Purchases {
             account: picked.inquiry.account.clone(),
             order,
             binding: Some(note),
+            last_price: None,
         })
     }
 

@@ -168,7 +168,10 @@ impl Purchases {
         }
         let account = stored.map_or(&new_order.account, Transaction::account);
         let product = &new_order.order.product_code;
-        self.verify_guards(intent, account, product, stored).await
+        // A further try reads the price again.
+        let last_price = new_order.last_price.filter(|_| stored.is_none());
+        self.verify_guards(intent, account, product, stored, last_price)
+            .await
     }
 
     /// Builds the change that begins a transaction, or arms a NOT_SENT one again; `None` when the

@@ -4,7 +4,7 @@
 //! They are verified right before an attempt is armed, and only for one that would be sent: a
 //! quarantined attempt sends nothing, and a replay is never compared with them (promise 5).
 
-use super::{error::PurchaseError, purchases::Purchases};
+use super::{error::PurchaseError, order::LastPrice, purchases::Purchases};
 use crate::transaction::{AccountName, Amount, Intent, NotSent, ProductCode, State, Transaction};
 
 impl Purchases {
@@ -27,8 +27,20 @@ impl Purchases {
         PurchaseError::Expired { is_everywhere }
     }
 
+    /// Reads the last price of a product for a request that limits it; `None` for any other, and
+    /// when the store cannot be read: then [`Self::verify_guards`] reads it.
+    pub(super) async fn read_price(
+        &self,
+        intent: &Intent,
+        product: &ProductCode,
+    ) -> Option<LastPrice> {
+        intent.guards.max_price?;
+        let read = self.ledger.last_price(&intent.account, product).await;
+        read.ok()
+    }
+
     /// Verifies the guards of an attempt that `account` would pay. `before` is the NOT_SENT
-    /// transaction of its reference code.
+    /// transaction of its reference code, and `last_price` the price if it was just read.
     ///
     /// # Errors
     /// [`PurchaseError::Expired`], [`PurchaseError::PriceTooHigh`],
@@ -40,33 +52,39 @@ impl Purchases {
         account: &AccountName,
         product: &ProductCode,
         before: Option<&Transaction>,
+        last_price: Option<LastPrice>,
     ) -> Result<(), PurchaseError> {
         if self.is_expired(intent) || before.is_some_and(|before| !outlives(intent, before)) {
             return Err(self.expired(intent));
         }
-        for max_price in [
-            intent.guards.max_price,
-            before.and_then(Transaction::max_price),
-        ] {
-            self.verify_price(max_price, account, product).await?;
+        let before = before.and_then(Transaction::max_price);
+        let limits = [intent.guards.max_price, before];
+        if limits.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let last_price = match last_price {
+            Some(known) => known,
+            None => {
+                let read = self.ledger.last_price(account, product).await;
+                read.map_err(PurchaseError::NotClaimed)?
+            }
+        };
+        for max_price in limits.into_iter().flatten() {
+            self.verify_price(last_price, max_price, account)?;
         }
         Ok(())
     }
 
     /// Refuses a purchase whose product costs more than the caller accepts, by the last price that
     /// the gateway saw. An unknown price is accepted, unless the account refuses it.
-    async fn verify_price(
+    fn verify_price(
         &self,
-        max_price: Option<Amount>,
+        last_price: LastPrice,
+        max_price: Amount,
         account: &AccountName,
-        product: &ProductCode,
     ) -> Result<(), PurchaseError> {
-        let Some(max_price) = max_price else {
-            return Ok(());
-        };
-        let price = self.ledger.last_price(account, product).await;
         let upstream = self.upstreams.get(account);
-        match price.map_err(PurchaseError::NotClaimed)? {
+        match last_price {
             Some(price) if price > max_price => {
                 Err(PurchaseError::PriceTooHigh { price, max_price })
             }

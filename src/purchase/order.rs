@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
+
 use super::{
     error::{Holder, PurchaseError},
     purchases::Purchases,
@@ -11,8 +13,8 @@ use crate::{
     inquiries::{binding::BindingNote, stored},
     store::StoreError,
     transaction::{
-        AccountName, Contents, InquiriesUnderCode, InquiryCode, InquirySelector, Intent, Order,
-        Transaction, TransactionKey,
+        AccountName, Amount, Contents, InquiriesUnderCode, InquiryCode, InquirySelector, Intent,
+        Order, Transaction, TransactionKey,
     },
 };
 
@@ -32,7 +34,12 @@ pub(super) struct NewOrder {
     pub(super) order: Order,
     /// The binding of its inquiry to the reference code, if it has an inquiry.
     pub(super) binding: Option<BindingNote>,
+    /// The last price of the product, where it was read together with the admission.
+    pub(super) last_price: Option<LastPrice>,
 }
+
+/// The last price that OKEBAYAR deducted for a product; `None` when it is unknown.
+pub(super) type LastPrice = Option<Amount>;
 
 /// Returns the criteria by which a request selects its inquiry; `before` is the order of an earlier
 /// attempt under the reference code.
@@ -62,16 +69,18 @@ impl Purchases {
         account: Option<&AccountName>,
         code: &InquiryCode,
     ) -> Result<InquiriesUnderCode, PurchaseError> {
-        let mut found = None;
-        for name in self.accounts.names_of(account) {
-            let loaded = stored::load(&*self.store, name, code).await;
-            if let Some(inquiries) = loaded.map_err(PurchaseError::NotClaimed)?
-                && found.replace(inquiries).is_some()
-            {
-                return Err(PurchaseError::AmbiguousInquiry);
-            }
+        let names = self.accounts.names_of(account);
+        let loads = names.map(|name| stored::load(&*self.store, name, code));
+        let loaded = try_join_all(loads).await;
+        let mut found = loaded
+            .map_err(PurchaseError::NotClaimed)?
+            .into_iter()
+            .flatten();
+        let inquiries = found.next().ok_or(PurchaseError::NoSuchInquiry)?;
+        match found.next() {
+            Some(_) => Err(PurchaseError::AmbiguousInquiry),
+            None => Ok(inquiries),
         }
-        found.ok_or(PurchaseError::NoSuchInquiry)
     }
 
     /// Builds the refusal of a call whose inquiry another transaction holds.

@@ -95,7 +95,8 @@ impl Purchases {
                 inquiry_code: None,
                 ..
             } => {
-                let guards = self.verify_guards(&intent, &intent.account, product_code, before);
+                let guards =
+                    self.verify_guards(&intent, &intent.account, product_code, before, None);
                 if sent == Sent::No {
                     guards.await
                 } else {
@@ -129,7 +130,8 @@ impl Purchases {
         let order = picked.inquiry.order((self.ambient.now)())?;
         if sent == Sent::No {
             let (account, product) = (&picked.inquiry.account, &order.product_code);
-            self.verify_guards(intent, account, product, before).await?;
+            self.verify_guards(intent, account, product, before, None)
+                .await?;
         }
         let upstream = self.upstreams.get(&picked.inquiry.account);
         if let Some(name) = upstream.and_then(|upstream| upstream.client.unsendable(order)) {
