@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod embedded_file;
 pub mod redis_connection;
+pub mod redis_rights;
 pub mod rolling_upgrade;
 pub mod schema;
 pub mod servers;

@@ -1,6 +1,7 @@
 //! Helpers for all tests: processes, ports, the world around a gateway, and calls.
 
 pub mod accounts;
+pub mod acl;
 pub mod bench;
 pub mod bills;
 pub mod callbacks;

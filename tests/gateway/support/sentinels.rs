@@ -21,8 +21,10 @@ pub const PRIMARY: &str = "okebayar";
 const SENTINELS: usize = 3;
 
 /// Times in ms that let a failover take two seconds, on a machine that is busy for longer than the
-/// usual limit of TILT.
-const TIMES: [&str; 10] = [
+/// usual limit of TILT. A Sentinel also waits for a ping period before it reconnects.
+const TIMES: [&str; 12] = [
+    "PING-PERIOD",
+    "100",
     "INFO-PERIOD",
     "200",
     "ASK-PERIOD",
@@ -96,6 +98,13 @@ impl Sentinels {
         started
     }
 
+    /// Returns the URLs of the servers and of the Sentinels, for their administrators.
+    pub fn administrators_urls(&self) -> Vec<&str> {
+        let servers = self.servers.iter().map(|server| server.redis.url.as_str());
+        let monitors = self.monitors.iter().map(|sentinel| sentinel.url.as_str());
+        servers.chain(monitors).collect()
+    }
+
     /// Returns the URLs of the Sentinels, as `store.url` has them.
     pub fn urls(&self) -> String {
         let addresses = self.monitors.iter();
@@ -143,15 +152,15 @@ impl Sentinels {
     /// Waits until every server that is not absent replicates the primary, and every Sentinel
     /// would promote each of them.
     pub async fn await_replicas(&self) {
-        let primary = self.primary().await;
-        let replicas: Vec<u16> = self
-            .servers
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != primary && !self.absent.contains(index))
-            .map(|(_, server)| server.link.port)
-            .collect();
         until("every replica at every Sentinel", async || {
+            let primary = self.primary().await;
+            let replicas: Vec<u16> = self
+                .servers
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != primary && !self.absent.contains(index))
+                .map(|(_, server)| server.link.port)
+                .collect();
             for sentinel in &self.monitors {
                 let known = replicas_of(sentinel).await;
                 let is_promotable = |port: &u16| {

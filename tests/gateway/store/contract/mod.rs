@@ -27,5 +27,6 @@ macro_rules! on_each_store {
 use on_each_store;
 
 pub use opened::{
-    LONG, account, check_of, done, due, identity, lease, next, open, open_redb, open_redis, pending,
+    LONG, account, check_of, done, due, identity, lease, next, open, open_redb, open_redis,
+    pending, redis_settings,
 };

@@ -61,7 +61,16 @@ async fn open_servers(
     topology: RedisTopology,
     event_retention: SignedDuration,
 ) -> RedisStore {
-    let settings = RedisSettings {
+    let settings = redis_settings(url, topology, event_retention);
+    RedisStore::open(settings, &identity()).await.unwrap()
+}
+
+pub fn redis_settings(
+    url: &str,
+    topology: RedisTopology,
+    event_retention: SignedDuration,
+) -> RedisSettings {
+    RedisSettings {
         url: url.to_owned(),
         topology,
         access: Default::default(),
@@ -69,8 +78,7 @@ async fn open_servers(
         partitions: 8,
         timeout: Duration::from_secs(30),
         event_retention,
-    };
-    RedisStore::open(settings, &identity()).await.unwrap()
+    }
 }
 
 pub async fn open_redb(folder: &Path) -> RedbStore {

@@ -2,16 +2,20 @@
 
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use crate::support::{poll::until, sentinels::Sentinels};
+use crate::support::{
+    acl,
+    poll::until,
+    sentinels::{PRIMARY, SentinelOptions, Sentinels},
+};
 
-/// A write, and how many replicas acknowledged it within 300 ms, on one connection.
-async fn write_and_wait(sentinels: &Sentinels, server: usize, key: &str) -> (String, u64) {
-    let mut connection = sentinels.redis(server).connection().await;
+/// Writes on one connection; returns the reply, and whether a replica acknowledged it in time.
+async fn write_and_wait(sentinels: &Sentinels, key: &str, wait_ms: u64) -> (String, u64) {
+    let mut connection = sentinels.redis(0).connection().await;
     redis::pipe()
         .set(key, "1")
         .cmd("WAIT")
         .arg(1)
-        .arg(300)
+        .arg(wait_ms)
         .query_async(&mut connection)
         .await
         .unwrap()
@@ -26,18 +30,18 @@ async fn has(sentinels: &Sentinels, server: usize, key: &str) -> bool {
 async fn stalled_write_is_lost_by_promotion_and_refused_by_wait() {
     let folder = tempfile::tempdir().unwrap();
     let sentinels = Sentinels::start(folder.path(), 1).await;
-    let former = sentinels.primary().await;
+    let former = 0;
     let required = ["CONFIG", "SET", "min-replicas-to-write", "1"];
     sentinels.redis(former).command(&required).await;
     let ok = "OK".to_owned();
     assert_eq!(
-        write_and_wait(&sentinels, former, "kept").await,
+        write_and_wait(&sentinels, "kept", 20_000).await,
         (ok.clone(), 1)
     );
 
     sentinels.stall_replication(former);
     // The primary counts a replica whose link looks well: `min-replicas-to-write` accepts the write.
-    assert_eq!(write_and_wait(&sentinels, former, "lost").await, (ok, 0));
+    assert_eq!(write_and_wait(&sentinels, "lost", 300).await, (ok, 0));
     let replication = sentinels.redis(1).ask(&["INFO", "replication"]);
     let replication: String = replication.await.unwrap();
     assert!(
@@ -117,4 +121,50 @@ async fn client_of_a_stalled_server_is_served() {
     })
     .await;
     let _: Value = Cmd::get("key").query_async(&mut connection).await.unwrap();
+}
+
+/// The rights that docs/redis-users.acl and docs/redis-sentinel-users.acl give to the replicas and
+/// the Sentinels.
+#[tokio::test]
+async fn documented_rights_suffice_for_a_failover() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = acl::write_users(folder.path(), "redis-users.acl");
+    let sentinel_users = acl::write_users(folder.path(), "redis-sentinel-users.acl");
+    let (users, sentinel_users) = (users.to_str().unwrap(), sentinel_users.to_str().unwrap());
+    let password = acl::PASSWORD;
+    let mut sentinels = Sentinels::start_with(
+        folder.path(),
+        SentinelOptions {
+            replicas: 2,
+            server: &[
+                "--aclfile",
+                users,
+                "--masteruser",
+                "replica",
+                "--masterauth",
+                password,
+            ],
+            sentinel: &[
+                &format!("sentinel auth-user {PRIMARY} sentinel"),
+                &format!("sentinel auth-pass {PRIMARY} {password}"),
+                "sentinel sentinel-user sentinel",
+                &format!("sentinel sentinel-pass {password}"),
+                &format!("aclfile {sentinel_users}"),
+            ],
+            administrator: &acl::administrator(),
+            sentinel_administrator: &acl::administrator(),
+        },
+    )
+    .await;
+    let second = sentinels.fail_over().await;
+    sentinels.await_replicas().await;
+    sentinels.kill(second).await;
+    let third = sentinels.await_failover(second).await;
+    sentinels.await_replicas().await;
+    assert_ne!(third, second);
+    for url in sentinels.administrators_urls() {
+        if !url.ends_with(&sentinels.redis(second).port().to_string()) {
+            assert_eq!(acl::denials(url).await, Vec::<String>::new(), "{url}");
+        }
+    }
 }
