@@ -75,6 +75,63 @@ capabilities:
 {{- if kindIs "bool" $set }}{{ $set }}{{ else }}{{ .Release.IsUpgrade }}{{ end -}}
 {{- end -}}
 
+{{/* The keys of a store in Redis; secrets are mounted. */}}
+{{- define "okebayar.redis" -}}
+{{- $isSentinel := eq .topology "sentinel" }}
+{{- if ne .topology "standalone" }}
+topology = {{ .topology | quote }}
+{{- end }}
+{{- with .url }}
+url = {{ . | quote }}
+{{- end }}
+{{- if $isSentinel }}
+sentinel_primary = {{ .sentinelPrimary | quote }}
+{{- end }}
+{{- with .username }}
+username = {{ . | quote }}
+{{- end }}
+{{- if .passwordSecret.name }}
+password_file = "/run/secrets/redis/password/value"
+{{- end }}
+{{- if and $isSentinel .sentinelUsername }}
+sentinel_username = {{ .sentinelUsername | quote }}
+{{- end }}
+{{- if and $isSentinel .sentinelPasswordSecret.name }}
+sentinel_password_file = "/run/secrets/redis/sentinel-password/value"
+{{- end }}
+{{- if .tls.caSecret.name }}
+tls_ca_file = "/run/secrets/redis/ca/ca.crt"
+{{- end }}
+{{- if .tls.clientSecret.name }}
+tls_cert_file = "/run/secrets/redis/client/tls.crt"
+tls_key_file = "/run/secrets/redis/client/tls.key"
+{{- end }}
+{{- if ne (toString .acknowledgingReplicas) "0" }}
+acknowledging_replicas = {{ include "okebayar.toml" .acknowledgingReplicas }}
+{{- end }}
+partitions = {{ int64 .partitions }}
+{{- end -}}
+
+{{/* The Secrets of a store in Redis that are mounted: for each its volume, its name and its items. */}}
+{{- define "okebayar.redisSecrets" -}}
+{{- $store := .Values.store }}
+{{- if eq $store.kind "redis" }}
+{{- $redis := $store.redis }}
+{{- with $redis.passwordSecret }}{{ if .name }}
+- {volume: password, secret: {{ .name }}, items: [{key: {{ .key }}, path: value}]}
+{{- end }}{{ end }}
+{{- with $redis.sentinelPasswordSecret }}{{ if and .name (eq $redis.topology "sentinel") }}
+- {volume: sentinel-password, secret: {{ .name }}, items: [{key: {{ .key }}, path: value}]}
+{{- end }}{{ end }}
+{{- with $redis.tls.caSecret }}{{ if .name }}
+- {volume: ca, secret: {{ .name }}, items: [{key: {{ .key }}, path: ca.crt}]}
+{{- end }}{{ end }}
+{{- with $redis.tls.clientSecret }}{{ if .name }}
+- {volume: client, secret: {{ .name }}, items: [{key: {{ .certificateKey }}, path: tls.crt}, {key: {{ .privateKeyKey }}, path: tls.key}]}
+{{- end }}{{ end }}
+{{- end }}
+{{- end -}}
+
 {{- define "okebayar.config" -}}
 {{- $settings := .Values.settings -}}
 {{- if .Values.defaultAccount }}
@@ -100,7 +157,7 @@ kind = {{ .Values.store.kind | quote }}
 path = "/data/gateway.redb"
 must_exist = {{ include "okebayar.mustExist" . }}
 {{- else }}
-partitions = {{ int64 .Values.store.redis.partitions }}
+{{- include "okebayar.redis" .Values.store.redis }}
 {{- end }}
 {{- include "okebayar.keys" (get $settings "store") }}
 {{- range $section := list "limits" "checks" "events" "telemetry" }}
@@ -187,7 +244,7 @@ spec:
         - {name: callbacks, containerPort: 8080}
         - {name: admin, containerPort: 9464}
       env:
-        {{- if eq .Values.store.kind "redis" }}
+        {{- if and (eq .Values.store.kind "redis") .Values.store.redis.urlSecret.name }}
         - name: OKEBAYAR_GATEWAY__STORE__URL
           valueFrom:
             secretKeyRef:
@@ -227,6 +284,9 @@ spec:
         - {name: callback-{{ $name }}, mountPath: /run/secrets/okebayar/{{ $name }}/callback, readOnly: true}
         {{- end }}
         {{- end }}
+        {{- range (include "okebayar.redisSecrets" . | fromYamlArray) }}
+        - {name: redis-{{ .volume }}, mountPath: /run/secrets/redis/{{ .volume }}, readOnly: true}
+        {{- end }}
         {{- if eq .Values.store.kind "embedded" }}
         - {name: data, mountPath: /data}
         {{- end }}
@@ -250,6 +310,13 @@ spec:
         items:
           - {key: {{ .key }}, path: value}
     {{- end }}
+    {{- end }}
+    {{- range (include "okebayar.redisSecrets" . | fromYamlArray) }}
+    - name: redis-{{ .volume }}
+      secret:
+        secretName: {{ .secret }}
+        items:
+          {{- toYaml .items | nindent 10 }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}

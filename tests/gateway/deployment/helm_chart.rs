@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Renders the chart with one of its value sets and changes; returns the error if it is rejected.
-async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
+pub(super) async fn render(values: &str, changes: &Value) -> Result<Vec<Value>, String> {
     render_as(&[], values, changes).await
 }
 
@@ -49,7 +49,11 @@ async fn render_as(options: &[&str], values: &str, changes: &Value) -> Result<Ve
 }
 
 /// Renders the chart and returns its documents and notes.
-async fn render_all(options: &[&str], values: &str, changes: &Value) -> Result<Value, String> {
+pub(super) async fn render_all(
+    options: &[&str],
+    values: &str,
+    changes: &Value,
+) -> Result<Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let over = folder.path().join("over.json");
     std::fs::write(&over, changes.to_string()).unwrap();
@@ -71,7 +75,7 @@ async fn render_all(options: &[&str], values: &str, changes: &Value) -> Result<V
 }
 
 /// Returns the only document of a kind, selected by name if there are several.
-fn find<'a>(documents: &'a [Value], kind: &str, name_end: &str) -> &'a Value {
+pub(super) fn find<'a>(documents: &'a [Value], kind: &str, name_end: &str) -> &'a Value {
     let mut found = documents.iter().filter(|document| {
         let name = document["metadata"]["name"].as_str().unwrap();
         document["kind"] == kind && name.ends_with(name_end)
@@ -132,6 +136,8 @@ async fn value_sets_render_valid_and_restricted() {
         ("dev", "StatefulSet", 10),
         ("staging", "Deployment", 11),
         ("production", "Deployment", 14),
+        ("sentinel", "Deployment", 14),
+        ("cluster", "Deployment", 14),
     ] {
         let documents = render(values, &json!({})).await.unwrap();
         assert_eq!(documents.len(), count, "{values}: {:?}", kinds(&documents));
@@ -248,6 +254,31 @@ async fn contradictory_chart_values_are_rejected() {
             "staging",
             json!({ "store": { "redis": { "urlSecret": { "name": "" } } } }),
             "name",
+        ),
+        (
+            "staging",
+            json!({ "store": { "redis": { "url": "redis://other:6379" } } }),
+            "url",
+        ),
+        (
+            "sentinel",
+            json!({ "store": { "redis": { "url": "redis://:password@host:6379" } } }),
+            "url",
+        ),
+        (
+            "sentinel",
+            json!({ "store": { "redis": { "sentinelPrimary": "" } } }),
+            "sentinelPrimary",
+        ),
+        (
+            "staging",
+            json!({ "store": { "redis": { "topology": "replicated" } } }),
+            "topology",
+        ),
+        (
+            "staging",
+            json!({ "store": { "redis": { "acknowledgingReplicas": "all" } } }),
+            "acknowledgingReplicas",
         ),
         (
             "staging",
