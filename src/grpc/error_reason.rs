@@ -80,6 +80,8 @@ fn step_when_unsent(reason: ErrorReason) -> Option<NextStep> {
         | Why::TotalMismatch
         | Why::TotalUnknown => NextStep::InquireAgain,
         Why::Expired => NextStep::BuyAgain,
+        // The transaction has ended, and its state is in the metadata.
+        Why::ReferenceRetired => NextStep::Nothing,
         Why::RecordCorrupt
         | Why::MayBeForgotten
         | Why::InquiryUnsendable
@@ -192,7 +194,8 @@ pub(super) fn codes(reason: ErrorReason) -> &'static [Code] {
         | Why::BillPaidOrInvalid
         | Why::InquiryMissing
         | Why::AccountBlacklisted
-        | Why::NotResolvable => &[Code::FailedPrecondition],
+        | Why::NotResolvable
+        | Why::ReferenceRetired => &[Code::FailedPrecondition],
         Why::InquiryMismatch => &[Code::FailedPrecondition, Code::Internal],
         Why::UnexpectedAnswer | Why::RequestExpired | Why::Cancelled => &[Code::Internal],
         Why::Unidentified => &[Code::Unavailable, Code::Internal],
@@ -213,7 +216,7 @@ pub(super) fn metadata(reason: ErrorReason) -> &'static [&'static str] {
         }
         Why::InquiryAnsweredAsPurchase => &["other_reference_code", "price", "status_code"],
         Why::TotalMismatch => &["total"],
-        Why::NotResolvable => &["state"],
+        Why::NotResolvable | Why::ReferenceRetired => &["state"],
         Why::RevisionChanged => &["revision"],
         Why::ReferenceCodeRefused
         | Why::InquiryExpired

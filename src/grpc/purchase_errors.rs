@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     purchase::{Holder, PurchaseError, Sent},
+    store::StoreError,
     transaction::{NextStep, NotPayable, NotSent},
 };
 
@@ -94,6 +95,9 @@ pub(super) fn to_status(error: &PurchaseError) -> Status {
         }
         PurchaseError::NothingSent(why) => nothing_sent(*why, sent, message),
         PurchaseError::StoreUnfit(_) => unavailable(ErrorReason::StoreUnavailable, sent, &message),
+        PurchaseError::NotClaimed(StoreError::Retired(tombstone)) => {
+            store_errors::retired(tombstone)
+        }
         PurchaseError::NotClaimed(error) => {
             let (code, reason, problem) = store_errors::problem(error);
             let message = format!("{problem}; call again with the same reference code");

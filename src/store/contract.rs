@@ -13,10 +13,11 @@ use super::{
     error::StoreError,
     events::{Events, History},
     identity::KnownAccounts,
-    listing::{Listing, ListingEntry},
+    listing::{Listing, ListingEntry, OldestListing},
     notes::{BoundedList, CasResult, Expiry, LIST_MAX},
     notification::Wake,
     part_fault::PartFault,
+    tombstone::{Retirement, SweptTombstones, Tombstone},
 };
 use crate::transaction::{
     AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey,
@@ -95,9 +96,20 @@ pub trait Store: Send + Sync {
         trace_code: &TraceCode,
     ) -> Result<Option<TransactionKey>, StoreError>;
 
+    /// Removes the entry of a trace code, if it names this transaction.
+    async fn unindex_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError>;
+
     /// Lists the newest transactions of one state from an index. The index may be stale: verify
     /// each entry against its record.
     async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError>;
+
+    /// Lists the oldest transactions of one state in one partition from the same index.
+    async fn oldest(&self, listing: &OldestListing) -> Result<Vec<ListingEntry>, StoreError>;
 
     /// Counts the transactions in a state by the same index, accepted at or after `from_ms`
     /// and before `to_ms`, in Unix milliseconds.
@@ -119,6 +131,34 @@ pub trait Store: Send + Sync {
 
     /// Returns the partition of a transaction's events, as an index of [`Cursor::positions`].
     fn partition_of(&self, key: &TransactionKey) -> usize;
+
+    /// Returns the number of partitions.
+    fn partitions(&self) -> usize;
+
+    /// Returns true when records may end in this store: every release that may use it knows
+    /// tombstones, so none of them buys under a retired reference code.
+    fn ends_records(&self) -> bool;
+
+    /// Returns the time of the clock of the server that holds a partition; `None` for a store
+    /// whose only clock is the one of this machine.
+    async fn clock(&self, partition: usize) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Deletes a record, if the stored version is `last`, and stores its tombstone if there is one.
+    /// Safe to retry.
+    async fn retire(
+        &self,
+        last: &Transaction,
+        tombstone: Option<&Tombstone>,
+    ) -> Result<Retirement, StoreError>;
+
+    /// Removes the tombstones of transactions that changed for the last time before a day, counted
+    /// from 1970, in a part of the store that takes little time. `from` is the place to continue
+    /// at, from the last result.
+    async fn sweep_tombstones(
+        &self,
+        before_day: i64,
+        from: Option<&str>,
+    ) -> Result<SweptTombstones, StoreError>;
 
     /// Reads a note.
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
@@ -156,6 +196,12 @@ pub trait Store: Send + Sync {
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
+
+    /// Returns the oldest item of a list.
+    async fn oldest_item(&self, list: BoundedList) -> Result<Option<String>, StoreError>;
+
+    /// Removes the oldest item of a list, if it is this one. Returns true when it was removed.
+    async fn remove_oldest(&self, list: BoundedList, item: &str) -> Result<bool, StoreError>;
 
     /// Returns every account name that the store has been used with.
     async fn account_names(&self) -> Result<KnownAccounts, StoreError>;

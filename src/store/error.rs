@@ -6,6 +6,7 @@
 //! | [`StoreError::Indeterminate`] | may have happened, or may still happen | after a read-back |
 //! | [`StoreError::Unacknowledged`] | happened, but a failover may lose it | never send it |
 //! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | see below | no |
+//! | [`StoreError::Retired`] | determinate: it did not happen, and never will | no |
 //!
 //! A back end returns `Unavailable` only when it is certain: it never sent the call, or the
 //! server rejected the call before it executed anything. Every other failure is indeterminate. A
@@ -14,6 +15,8 @@
 //! `Corrupt` and `Unsuitable` are determinate from `commit` and `put_note`. A call that reads after
 //! it wrote (the lease on a status check, the read-back of a claim) may return them although the
 //! write happened.
+
+use super::tombstone::Tombstone;
 
 /// A failure of a store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -41,6 +44,10 @@ pub enum StoreError {
     /// The store must not be used as it is; the text names the remedy.
     #[error("the store cannot be used: {0}")]
     Unsuitable(String),
+    /// The transaction has ended and was retired: only its tombstone is left. It is no fault of
+    /// the store.
+    #[error("the transaction was retired in its final state {}", .0.state.name())]
+    Retired(Tombstone),
 }
 
 impl StoreError {
@@ -57,6 +64,15 @@ impl StoreError {
     #[must_use]
     pub const fn is_indeterminate(&self) -> bool {
         matches!(self, Self::Indeterminate(_))
+    }
+
+    /// Returns the tombstone, if the transaction was retired.
+    #[must_use]
+    pub const fn tombstone(&self) -> Option<&Tombstone> {
+        match self {
+            Self::Retired(tombstone) => Some(tombstone),
+            _ => None,
+        }
     }
 
     /// Turns a determinate failure into an indeterminate one: another write of the same call may

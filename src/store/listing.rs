@@ -18,6 +18,21 @@ pub struct Listing {
     pub limit: usize,
 }
 
+/// A query for the oldest transactions of one state in one partition.
+#[derive(Debug, Clone)]
+pub struct OldestListing {
+    /// The partition, as [`crate::store::Store::partition_of`] gives it.
+    pub partition: usize,
+    /// The state, by [`crate::transaction::State::name`].
+    pub state: &'static str,
+    /// Only entries after this one, oldest first; `None` for the first ones.
+    pub after: Option<ListingEntry>,
+    /// Only transactions accepted before this time.
+    pub to: Timestamp,
+    /// The maximum number of entries to return.
+    pub limit: usize,
+}
+
 /// One entry of the listing. Greater is newer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListingEntry {

@@ -16,7 +16,11 @@
 //! 4. [`Store::due`] returns the checks that are due and not leased. A lease ends by the commit
 //!    that names it, or by expiry; no other commit makes the check due. It excludes other
 //!    replicas from the check and never grants the right to send.
-//! 5. A record that is not final is never deleted (promise 10).
+//! 5. A record that is not final is never deleted (promise 10), except NOT_SENT.
+//!    [`Store::retire`] deletes a record with its entries in the listing and the due indexes, and
+//!    stores its tombstone, atomically, if the stored version is the given one. From then on every
+//!    `load`, `commit` and `history` of its key is [`StoreError::Retired`], the commit of a first
+//!    version too, until [`Store::sweep_tombstones`] removes the tombstone.
 //! 6. [`Store::events_after`] returns every event after a cursor, those of one transaction in
 //!    order and without gaps, or reports that the cursor is out of range.
 //! 7. A store has a replication epoch, which changes when committed records may be lost. A commit
@@ -51,6 +55,7 @@ mod record;
 pub mod redb;
 pub mod redis;
 mod settings;
+mod tombstone;
 pub mod unresolved;
 
 pub use claim::{Claim, SendPermit, claim};
@@ -62,7 +67,7 @@ pub use error::StoreError;
 pub use events::{Event, Events, History, Position};
 pub use identity::{Identity, KnownAccounts, UserIdBefore, UserIdChange};
 pub use key_list::KeyList;
-pub use listing::{Listing, ListingEntry};
+pub use listing::{Listing, ListingEntry, OldestListing};
 pub use notes::{BoundedList, CasResult, Expiry, LIST_MAX};
 pub(crate) use notification::LISTEN_AGAIN_AFTER;
 pub use notification::{Notification, Wake};
@@ -70,3 +75,4 @@ pub use open::{OpenError, OpenedStore, open};
 pub use open_mode::{OpenMode, RecordLoss};
 pub use part_fault::PartFault;
 pub use settings::StoreSettings;
+pub use tombstone::{RetiredState, Retirement, SweptTombstones, Tombstone, first_day_kept};

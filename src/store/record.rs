@@ -10,6 +10,10 @@ use crate::transaction::{Transaction, TransactionKey, Unrecognized};
 /// The version of the stored form; a store records the one that it was created with.
 pub const SCHEMA: u32 = 3;
 
+/// Records may end in a store of this release. Release N-1 knows no tombstones: where it may share
+/// the store (a store of schema 3), no record may end.
+pub const ENDS_RECORDS: bool = true;
+
 #[derive(Serialize)]
 struct Written<'a> {
     schema: u32,

@@ -87,7 +87,11 @@ async fn load(
     store: &dyn Store,
     entry: &ListingEntry,
 ) -> Result<Option<(AccountName, &'static str)>, StoreError> {
-    let transaction = store.load(&entry.key()?).await?;
+    let transaction = match store.load(&entry.key()?).await {
+        // Settled and retired since it was listed.
+        Err(StoreError::Retired(_)) => None,
+        loaded => loaded?,
+    };
     Ok(transaction.map(|transaction| {
         let account = transaction.account().clone();
         (account, transaction.status().state.name())

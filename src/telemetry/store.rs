@@ -13,7 +13,8 @@ use super::metrics::Metrics;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
+        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
     },
     transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
@@ -73,16 +74,26 @@ macro_rules! measured {
                 let operation = label(stringify!($name));
                 let span = self.span(operation);
                 let done = self.inner.$name($($argument),*).instrument(span.clone()).await;
-                if done.is_err() {
+                // That a transaction was retired is an answer of the store, not a failure.
+                let is_ok = done.as_ref().map_or_else(|error| error.tombstone().is_some(), |_| true);
+                if !is_ok {
                     span.record(ERROR_TYPE, "store");
                     span.record(OTEL_STATUS_CODE, "ERROR");
                 }
-                self.metrics.store(operation, done.is_ok(), began.elapsed());
+                self.metrics.store(operation, is_ok, began.elapsed());
                 done
             })*
 
             fn partition_of(&self, key: &TransactionKey) -> usize {
                 self.inner.partition_of(key)
+            }
+
+            fn partitions(&self) -> usize {
+                self.inner.partitions()
+            }
+
+            fn ends_records(&self) -> bool {
+                self.inner.ends_records()
             }
 
             // Not measured: it lasts as long as its connection.
@@ -104,16 +115,23 @@ measured! {
     fn lease_check(check: &DueCheck, now: Timestamp, lease: Lease) -> Option<Arc<Transaction>>;
     fn index_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
+    fn unindex_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn list(listing: &Listing) -> Vec<ListingEntry>;
+    fn oldest(listing: &OldestListing) -> Vec<ListingEntry>;
     fn count(state: &'static str, from_ms: i64, to_ms: i64) -> u64;
     fn events_head() -> Cursor;
     fn events_in(cursor: &Cursor, partitions: &[usize]) -> Events;
+    fn clock(partition: usize) -> Option<Timestamp>;
+    fn retire(last: &Transaction, tombstone: Option<&Tombstone>) -> Retirement;
+    fn sweep_tombstones(before_day: i64, from: Option<&str>) -> SweptTombstones;
     fn note(name: &str) -> Option<String>;
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Expiry) -> CasResult;
     fn seals() -> Seals;
     fn seal(from: &[Seal], id: &str, keep: Expiry) -> ();
     fn push(list: BoundedList, item: &str) -> Vec<String>;
     fn items_from(list: BoundedList, start: usize, limit: usize) -> Vec<String>;
+    fn oldest_item(list: BoundedList) -> Option<String>;
+    fn remove_oldest(list: BoundedList, item: &str) -> bool;
     fn account_names() -> KnownAccounts;
     fn listeners() -> Option<u64>;
     fn verify() -> Vec<PartFault>;

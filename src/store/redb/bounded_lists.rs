@@ -17,6 +17,32 @@ impl RedbStore {
             .await
     }
 
+    /// Reads the oldest item.
+    pub(super) async fn read_oldest_item(
+        &self,
+        list: BoundedList,
+    ) -> Result<Option<String>, StoreError> {
+        self.read(move |read| {
+            let lists = read.open_table(LISTS).map_err(failure)?;
+            let all = (list.name(), 0)..=(list.name(), u64::MAX);
+            let oldest = lists.range(all).map_err(failure)?.next();
+            let oldest = oldest.transpose().map_err(failure)?;
+            Ok(oldest.map(|(_, item)| item.value().to_owned()))
+        })
+        .await
+    }
+
+    /// Removes the oldest item, if it is this one.
+    pub(super) async fn pop_oldest(
+        &self,
+        list: BoundedList,
+        item: &str,
+    ) -> Result<bool, StoreError> {
+        let item = item.to_owned();
+        self.write(move |write| pop(write, list, &item).map_err(failure))
+            .await
+    }
+
     /// Reads items, newest first.
     pub(super) async fn read_items(
         &self,
@@ -50,6 +76,19 @@ fn push(
         dropped.extend(item.map(|item| item.value().to_owned()));
     }
     Ok(dropped)
+}
+
+/// Removes the oldest item, if it is this one.
+fn pop(write: &WriteTransaction, list: BoundedList, item: &str) -> Result<bool, redb::Error> {
+    let mut lists = write.open_table(LISTS)?;
+    let all = (list.name(), 0)..=(list.name(), u64::MAX);
+    let oldest = lists.range(all)?.next().transpose()?;
+    let oldest = oldest.filter(|(_, oldest)| oldest.value() == item);
+    let Some(number) = oldest.map(|(key, _)| key.value().1) else {
+        return Ok(false);
+    };
+    lists.remove((list.name(), number))?;
+    Ok(true)
 }
 
 /// Reads items, newest first.

@@ -8,6 +8,7 @@ use super::{
     notes,
     store::RedbStore,
     tables::{EVENTS, LISTING, LOG, RECORDS},
+    tombstones::tombstone_in,
 };
 use crate::{
     store::{Commit, StoreError, epoch::parts_of, listing, record},
@@ -61,6 +62,11 @@ fn compare_and_save(
             .map(|bytes| record::decode(&key, bytes.value()))
             .transpose()?
     };
+    if stored.is_none()
+        && let Some(tombstone) = tombstone_in(write, &key)?
+    {
+        return Err(StoreError::Retired(tombstone));
+    }
     if stored.as_ref().map(|stored| stored.base()) != change.from {
         return Ok(Commit::Conflict(stored));
     }

@@ -61,6 +61,25 @@ pub(super) fn set_due(
     let due = transaction.due_at().map(Timestamp::as_millisecond);
     let asked = transaction.asked_at().map(Timestamp::as_millisecond);
     let account = transaction.account().as_str();
+    clear_due(write, key)?;
+    let mut due_of = write.open_table(DUE_OF)?;
+    let mut index = write.open_table(DUE)?;
+    let mut indexed_of = write.open_table(INDEXED_OF)?;
+    let mut indexed = write.open_table(INDEXED)?;
+    if let Some(due) = due {
+        due_of.insert(key, due)?;
+        index.insert((due, key), ())?;
+        indexed_of.insert(key, (account, due, asked))?;
+        indexed.insert((account, EVERY, due, key), ())?;
+        if let Some(asked) = asked {
+            indexed.insert((account, ASKED, asked, key), ())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the entries of a transaction from the due indexes.
+pub(super) fn clear_due(write: &WriteTransaction, key: &str) -> Result<(), redb::Error> {
     let mut due_of = write.open_table(DUE_OF)?;
     let mut index = write.open_table(DUE)?;
     if let Some(old) = due_of.remove(key)? {
@@ -73,15 +92,6 @@ pub(super) fn set_due(
         indexed.remove((account, EVERY, due, key))?;
         if let Some(asked) = asked {
             indexed.remove((account, ASKED, asked, key))?;
-        }
-    }
-    if let Some(due) = due {
-        due_of.insert(key, due)?;
-        index.insert((due, key), ())?;
-        indexed_of.insert(key, (account, due, asked))?;
-        indexed.insert((account, EVERY, due, key), ())?;
-        if let Some(asked) = asked {
-            indexed.insert((account, ASKED, asked, key), ())?;
         }
     }
     Ok(())

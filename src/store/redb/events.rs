@@ -5,7 +5,8 @@ use redb::ReadableTable;
 use super::{
     error::failure,
     store::RedbStore,
-    tables::{EVENTS, LOG},
+    tables::{EVENTS, LOG, RECORDS},
+    tombstones::read_tombstone,
 };
 use crate::{
     store::{Cursor, Event, Events, History, Position, StoreError, key::parse_key, record},
@@ -31,6 +32,13 @@ impl RedbStore {
             for entry in table.range(range).map_err(failure)? {
                 let (_, bytes) = entry.map_err(failure)?;
                 events.push(record::decode(&key, bytes.value())?);
+            }
+            if events.is_empty() {
+                let records = read.open_table(RECORDS).map_err(failure)?;
+                let is_stored = records.get(name.as_str()).map_err(failure)?.is_some();
+                if !is_stored && let Some(tombstone) = read_tombstone(read, &key)? {
+                    return Err(StoreError::Retired(tombstone));
+                }
             }
             Ok(History::Complete(events))
         })

@@ -1,7 +1,9 @@
 //! The listing: one table, ordered by state, time and key.
 
+use std::ops::Bound;
+
 use super::{error::failure, store::RedbStore, tables::LISTING};
-use crate::store::{Listing, ListingEntry, StoreError};
+use crate::store::{Listing, ListingEntry, OldestListing, StoreError};
 
 impl RedbStore {
     /// Reads the newest entries of one state.
@@ -21,6 +23,36 @@ impl RedbStore {
             let mut found = Vec::new();
             let range = table.range(from..to).map_err(failure)?;
             for entry in range.rev().take(listing.limit) {
+                let (entry, _) = entry.map_err(failure)?;
+                let (_, created_ms, name) = entry.value();
+                let name = name.to_owned();
+                found.push(ListingEntry { created_ms, name });
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Reads the oldest entries of one state.
+    pub(super) async fn read_oldest(
+        &self,
+        listing: &OldestListing,
+    ) -> Result<Vec<ListingEntry>, StoreError> {
+        let listing = listing.clone();
+        self.read(move |read| {
+            let table = read.open_table(LISTING).map_err(failure)?;
+            let from = match &listing.after {
+                Some(after) => (listing.state, after.created_ms, after.name.as_str()),
+                None => (listing.state, i64::MIN, ""),
+            };
+            let to = (listing.state, listing.to.as_millisecond(), "");
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let bounds = (Bound::Excluded(from), Bound::Excluded(to));
+            let mut found = Vec::new();
+            let range = table.range::<(&str, i64, &str)>(bounds).map_err(failure)?;
+            for entry in range.take(listing.limit) {
                 let (entry, _) = entry.map_err(failure)?;
                 let (_, created_ms, name) = entry.value();
                 let name = name.to_owned();

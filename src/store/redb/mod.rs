@@ -14,6 +14,7 @@
 //! | `traces` | `account:trace code` | reference |
 //! | `notes`, `notes_end` | name; expiry and name | text and expiry; nothing |
 //! | `lists` | list, number in order of arrival | item |
+//! | `tombstones` | 16 bytes of the hash of a reference | the tombstone |
 //! | `identity` | fact | value; the fact `epoch` is the replication epoch |
 //! | `verified` | `count` | the number of verifications |
 //!
@@ -26,6 +27,8 @@
 //!
 //! - a commit: the comparison of seal, version and attempt token, the record, its event and the
 //!   event's number, its entry in the listing and its due indexes (`commit.rs`);
+//! - the retirement of a record: the comparison, the removal of the record, its events and its
+//!   entries, and its tombstone (`tombstones.rs`);
 //! - a compare-and-set of a note, with the removal of some notes that expired (`notes.rs`);
 //! - an item of a list, with the removal of the oldest one (`bounded_lists.rs`);
 //! - a change of the identity, all facts or none (`identity.rs`).
@@ -85,6 +88,7 @@ mod source;
 mod store;
 mod store_impl;
 mod tables;
+mod tombstones;
 mod verify;
 
 #[cfg(test)]

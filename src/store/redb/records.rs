@@ -6,6 +6,7 @@ use super::{
     error::failure,
     store::RedbStore,
     tables::{RECORDS, TRACES},
+    tombstones::read_tombstone,
 };
 use crate::{
     store::{StoreError, key::parse_key, record},
@@ -22,9 +23,13 @@ impl RedbStore {
         self.read(move |read| {
             let table = read.open_table(RECORDS).map_err(failure)?;
             let bytes = table.get(key.to_string().as_str()).map_err(failure)?;
-            bytes
-                .map(|bytes| record::decode(&key, bytes.value()))
-                .transpose()
+            match bytes {
+                Some(bytes) => record::decode(&key, bytes.value()).map(Some),
+                None => match read_tombstone(read, &key)? {
+                    Some(tombstone) => Err(StoreError::Retired(tombstone)),
+                    None => Ok(None),
+                },
+            }
         })
         .await
     }
@@ -42,6 +47,25 @@ impl RedbStore {
             table
                 .insert(trace.as_str(), key.as_str())
                 .map_err(failure)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the entry of a trace code, if it names this transaction.
+    pub(super) async fn remove_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        if self.get_trace(account, trace_code).await?.as_ref() != Some(key) {
+            return Ok(());
+        }
+        let trace = format!("{account}:{trace_code}");
+        self.write(move |write| {
+            let mut table = write.open_table(TRACES).map_err(failure)?;
+            table.remove(trace.as_str()).map_err(failure)?;
             Ok(())
         })
         .await

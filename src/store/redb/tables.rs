@@ -29,6 +29,8 @@ pub(super) const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::ne
 pub(super) const VERIFIED: TableDefinition<'_, &str, u64> = TableDefinition::new("verified");
 /// Name -> (text, expiry in Unix milliseconds).
 pub(super) const NOTES: TableDefinition<'_, &str, (&str, i64)> = TableDefinition::new("notes");
+/// A part of the hash of a reference -> tombstone.
+pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("tombstones");
 /// (expiry, name).
 pub(super) const NOTES_END: TableDefinition<'_, (i64, &str), ()> =
     TableDefinition::new("notes_end");
@@ -50,5 +52,6 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
     write.open_table(NOTES)?;
     write.open_table(NOTES_END)?;
     write.open_table(LISTS)?;
+    write.open_table(TOMBSTONES)?;
     Ok(())
 }

@@ -24,6 +24,25 @@ impl RedisStore {
         Ok(dropped)
     }
 
+    /// Reads the oldest item.
+    pub(super) async fn read_oldest_item(
+        &self,
+        list: BoundedList,
+    ) -> Result<Option<String>, StoreError> {
+        self.query(&Cmd::lindex(list_key(list), -1)).await
+    }
+
+    /// Removes the oldest item, if it is this one.
+    pub(super) async fn pop_oldest(
+        &self,
+        list: BoundedList,
+        item: &str,
+    ) -> Result<bool, StoreError> {
+        let mut call = self.scripts.remove_oldest.key(list_key(list));
+        call.arg(item);
+        self.invoke(&call).await
+    }
+
     /// Reads items, newest first.
     pub(super) async fn read_items(
         &self,

@@ -3,15 +3,16 @@
 --
 -- KEYS: 1 record, 2 due index, 3 event stream, 4 listing, 5 number of events,
 --       6 due index of the account, 7 index of requested checks of the account,
---       8 seal of the partition
+--       8 seal of the partition, 9 bucket of the tombstone
 -- ARGV: 1 base version ('' = nothing may be stored), 2 new version,
 --       3 record, 4 member, 5 due time in ms ('' = never), 6 revision ('' = no event),
 --       7 stream id below which events may be trimmed, 8 entry in the listing,
 --       9 the epoch that the store must have ('' = any): run id and replication id,
 --       10 attempt token of the base version,
 --       11 due time of a requested check in ms ('' = none), 12 the lease to release ('' = none),
---       13 the seal that the partition must carry ('' = any)
--- Returns {1}, or {0, stored record or false}, or {-1} in another epoch.
+--       13 the seal that the partition must carry ('' = any), 14 field of the tombstone
+-- Returns {1}, or {0, stored record or false}, or {-1} in another epoch, or {-2, tombstone} when
+-- the record was retired.
 if ARGV[9] ~= '' then
   local run, id = string.match(ARGV[9], '^(.*):(.*)$')
   local server, replication = redis.call('INFO', 'server'), redis.call('INFO', 'replication')
@@ -33,6 +34,14 @@ if ARGV[13] ~= '' and redis.call('GET', KEYS[8]) ~= ARGV[13] then
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
 local version, body = stored[1] or '', stored[2]
+-- Nothing is stored under a retired reference code, and nothing ever will be, whichever version the
+-- change is made from (retire.lua).
+if version == '' then
+  local tombstone = redis.call('HGET', KEYS[9], ARGV[14])
+  if tombstone then
+    return {-2, tombstone}
+  end
+end
 -- SUBTLE: after a loss the same version may be of another attempt, so the token is compared
 -- as well. The record is JSON without blanks (record.rs), and only its attempt has a token.
 if version ~= ARGV[1]

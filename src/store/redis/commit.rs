@@ -9,10 +9,11 @@ use super::{
     keys::{account_asked_key, account_due_key},
     listing::listing_member,
     store::RedisStore,
+    tombstones::place_of,
 };
 use crate::{
     store::{
-        Commit, StoreError,
+        Commit, StoreError, Tombstone,
         epoch::{self, parts_of},
         listing, record,
     },
@@ -41,6 +42,7 @@ impl RedisStore {
         let is_claim = epoch.is_some();
         let (epoch, seal) = parts_of(epoch.unwrap_or_default());
         let partition = usize::try_from(keys.partition).unwrap_or(usize::MAX);
+        let tombstone = place_of(&key, keys.partition);
         let mut call = self.scripts.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)
@@ -49,6 +51,7 @@ impl RedisStore {
             .key(account_due_key(keys.partition, transaction.account()))
             .key(account_asked_key(keys.partition, transaction.account()))
             .key(keys.seal)
+            .key(tombstone.bucket)
             .arg(text(from.map(|from| from.version)))
             .arg(transaction.version())
             .arg(record::encode(transaction)?)
@@ -61,7 +64,8 @@ impl RedisStore {
             .arg(text(from.map(|from| from.token)))
             .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
             .arg(text(*releases))
-            .arg(seal);
+            .arg(seal)
+            .arg(tombstone.field);
         let (reply, acknowledged): (Vec<Value>, _) = if is_claim {
             self.invoke_claim(&call).await?
         } else {
@@ -70,6 +74,10 @@ impl RedisStore {
         match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Done => acknowledged.map(|()| Commit::Done),
             CasReply::OtherEpoch => Ok(Commit::OtherEpoch),
+            CasReply::Retired(text) => {
+                let text = String::from_utf8_lossy(&text);
+                Err(StoreError::Retired(Tombstone::decode(&key, &text)?))
+            }
             CasReply::Stored(stored) => {
                 let stored = stored.map(|bytes| record::decode(&key, &bytes));
                 Ok(Commit::Conflict(stored.transpose()?))

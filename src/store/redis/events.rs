@@ -41,6 +41,11 @@ impl RedisStore {
         let mut get = redis::cmd("HGETALL");
         get.arg(&keys.record);
         let fields: Vec<(String, Vec<u8>)> = self.query(&get).await?;
+        if fields.is_empty()
+            && let Some(tombstone) = self.read_tombstone(key).await?
+        {
+            return Err(StoreError::Retired(tombstone));
+        }
         let events = ids_after(&fields, after);
         if events.is_empty() {
             // The client rejects an empty pipeline.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use redis::Value;
 
 use super::{
@@ -109,6 +110,17 @@ impl RedisStore {
         let written = self.query::<Value>(&set).await;
         // The write of the identity may have happened.
         written.map(drop).map_err(StoreError::into_indeterminate)
+    }
+
+    /// Reads the clock of the server that holds a partition.
+    pub(super) async fn read_clock(&self, partition: usize) -> Result<Timestamp, StoreError> {
+        let server = self.server_of(partition).await?;
+        let mut ask = redis::pipe();
+        ask.cmd("TIME");
+        let ((seconds, micros),): ((i64, i64),) = self.query_server(&server, &ask).await?;
+        let micros = seconds.saturating_mul(1_000_000).saturating_add(micros);
+        let unreadable = |_| StoreError::Unavailable("the clock of Redis is out of range".into());
+        Timestamp::from_microsecond(micros).map_err(unreadable)
     }
 
     /// Counts the subscribers to changes at all servers.

@@ -85,6 +85,11 @@ pub(super) fn number_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:number")
 }
 
+/// Returns the key of a bucket of tombstones.
+pub(super) fn tombstones_key(partition: u64, bucket: u64) -> String {
+    format!("okb:{{{partition}}}:gone:{bucket:03x}")
+}
+
 /// Returns the key of the seal of a partition.
 pub(super) fn seal_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:seal")

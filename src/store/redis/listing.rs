@@ -1,7 +1,7 @@
 //! The listing: one sorted set per partition, ordered by the text of its members.
 
 use super::{keys::listing_key, store::RedisStore};
-use crate::store::{Listing, ListingEntry, StoreError};
+use crate::store::{Listing, ListingEntry, OldestListing, StoreError};
 
 /// The number of even shares of a page that are read from each partition first: transactions are
 /// spread by a hash, about evenly.
@@ -89,6 +89,36 @@ impl RedisStore {
             partition.is_end |= partition.found.len() == before;
         }
         Ok(())
+    }
+
+    /// Reads the oldest entries of one state in one partition.
+    pub(super) async fn read_oldest(
+        &self,
+        listing: &OldestListing,
+    ) -> Result<Vec<ListingEntry>, StoreError> {
+        let bound = |created_ms: i64, name: &str| {
+            let entry = ListingEntry {
+                created_ms: created_ms.clamp(0, ListingEntry::MS_MAX),
+                name: name.to_owned(),
+            };
+            listing_member(listing.state, &entry)
+        };
+        let from = match &listing.after {
+            Some(after) => format!("({}", bound(after.created_ms, &after.name)),
+            None => format!("[{}", bound(0, "")),
+        };
+        let mut read = redis::cmd("ZRANGEBYLEX");
+        read.arg(listing_key(listing.partition as u64))
+            .arg(from)
+            .arg(format!("({}", bound(listing.to.as_millisecond(), "")))
+            .arg("LIMIT")
+            .arg(0)
+            .arg(listing.limit);
+        let found: Vec<String> = self.query(&read).await?;
+        let entries = found
+            .iter()
+            .filter_map(|member| read_listing_member(member));
+        Ok(entries.collect())
     }
 
     /// Counts the entries of one state that were accepted in a time range.

@@ -32,6 +32,7 @@
 //! | `okb:{p}:number` | string | the number of the last event |
 //! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
 //! | `okb:{p}:note:<name>` | string | a note; `p` is the name's own |
+//! | `okb:{p}:gone:<bucket>` | hash | tombstones, by a part of the hash of their reference |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
@@ -45,6 +46,9 @@
 //!   entry in the listing, its due indexes, the end of its lease, its event and the event's
 //!   number, and publishes the notification. It writes all of it or, on a mismatch, nothing.
 //! - `lease.lua` writes the lease of one check and moves its entries in the due indexes.
+//! - `retire.lua` compares version and attempt token, then deletes the record with its entries in
+//!   the listing and the due indexes, and writes its tombstone, or does nothing. `sweep.lua` removes
+//!   ended tombstones.
 //! - `put_note.lua` compares and sets one note or one seal. The seals of all partitions are
 //!   set one by one: a crash leaves some of them set, and the next gateway sets the rest.
 //! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
@@ -126,6 +130,7 @@ mod slot;
 mod store;
 mod store_impl;
 mod subscription;
+mod tombstones;
 mod topology;
 mod trouble;
 

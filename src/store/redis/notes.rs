@@ -28,7 +28,7 @@ impl RedisStore {
         match CasReply::read(reply).map_err(|error| unreadable_reply(&error))? {
             CasReply::Done => Ok(CasResult::Done),
             CasReply::Stored(stored) => Ok(CasResult::Conflict(stored)),
-            CasReply::OtherEpoch => Err(StoreError::Indeterminate(
+            CasReply::OtherEpoch | CasReply::Retired(_) => Err(StoreError::Indeterminate(
                 "unexpected reply of put_note.lua".to_owned(),
             )),
         }

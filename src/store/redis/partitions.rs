@@ -76,4 +76,15 @@ impl RedisStore {
         };
         self.within(&sent, grouping).await
     }
+
+    /// Returns the server that holds a partition.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no server does.
+    pub(super) async fn server_of(&self, partition: usize) -> Result<Arc<Server>, StoreError> {
+        let sent = SentFlag::default();
+        let key = seal_key(partition as u64);
+        self.within(&sent, self.servers.holder_of(key.as_bytes()))
+            .await
+    }
 }

@@ -18,7 +18,15 @@ impl RedisStore {
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let get = Cmd::hget(self.keys(key).record, "body");
         let bytes: Option<Vec<u8>> = self.query(&get).await?;
-        bytes.map(|bytes| record::decode(key, &bytes)).transpose()
+        match bytes {
+            Some(bytes) => record::decode(key, &bytes).map(Some),
+            // A second call, so that what has a record, the usual case, costs none. Records are
+            // never stored again under a tombstone, so the order of the two reads does not matter.
+            None => match self.read_tombstone(key).await? {
+                Some(tombstone) => Err(StoreError::Retired(tombstone)),
+                None => Ok(None),
+            },
+        }
     }
 
     /// Writes the entry of a trace code.
@@ -30,6 +38,20 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let set = Cmd::set(self.trace_key(account, trace_code), key.to_string());
         self.query(&set).await
+    }
+
+    /// Removes the entry of a trace code, if it names this transaction.
+    pub(super) async fn remove_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        if self.get_trace(account, trace_code).await?.as_ref() != Some(key) {
+            return Ok(());
+        }
+        let delete = Cmd::del(self.trace_key(account, trace_code));
+        self.query(&delete).await
     }
 
     /// Reads the entry of a trace code.

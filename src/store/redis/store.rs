@@ -35,6 +35,9 @@ pub(super) struct Scripts {
     pub(super) lease: LuaScript,
     pub(super) put_note: LuaScript,
     pub(super) identity: LuaScript,
+    pub(super) retire: LuaScript,
+    pub(super) sweep: LuaScript,
+    pub(super) remove_oldest: LuaScript,
 }
 
 impl RedisStore {
@@ -53,6 +56,9 @@ impl RedisStore {
                 lease: LuaScript::new(include_str!("lease.lua")),
                 put_note: LuaScript::new(include_str!("put_note.lua")),
                 identity: LuaScript::new(include_str!("identity.lua")),
+                retire: LuaScript::new(include_str!("retire.lua")),
+                sweep: LuaScript::new(include_str!("sweep.lua")),
+                remove_oldest: LuaScript::new(include_str!("remove_oldest.lua")),
             },
         })
     }

@@ -9,8 +9,10 @@ use super::store::RedisStore;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
+        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
+        record,
     },
     transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -89,8 +91,21 @@ impl Store for RedisStore {
         self.get_trace(account, trace_code).await
     }
 
+    async fn unindex_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace_code: &TraceCode,
+    ) -> Result<(), StoreError> {
+        self.remove_trace(key, account, trace_code).await
+    }
+
     async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
         self.read_listing(listing).await
+    }
+
+    async fn oldest(&self, listing: &OldestListing) -> Result<Vec<ListingEntry>, StoreError> {
+        self.read_oldest(listing).await
     }
 
     async fn count(
@@ -112,6 +127,34 @@ impl Store for RedisStore {
 
     fn partition_of(&self, key: &TransactionKey) -> usize {
         usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
+    }
+
+    fn partitions(&self) -> usize {
+        usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)
+    }
+
+    fn ends_records(&self) -> bool {
+        record::ENDS_RECORDS
+    }
+
+    async fn clock(&self, partition: usize) -> Result<Option<Timestamp>, StoreError> {
+        self.read_clock(partition).await.map(Some)
+    }
+
+    async fn retire(
+        &self,
+        last: &Transaction,
+        tombstone: Option<&Tombstone>,
+    ) -> Result<Retirement, StoreError> {
+        self.retire_record(last, tombstone).await
+    }
+
+    async fn sweep_tombstones(
+        &self,
+        before_day: i64,
+        from: Option<&str>,
+    ) -> Result<SweptTombstones, StoreError> {
+        self.sweep_buckets(before_day, from).await
     }
 
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -147,6 +190,14 @@ impl Store for RedisStore {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         self.read_items(list, start, limit).await
+    }
+
+    async fn oldest_item(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
+        self.read_oldest_item(list).await
+    }
+
+    async fn remove_oldest(&self, list: BoundedList, item: &str) -> Result<bool, StoreError> {
+        self.pop_oldest(list, item).await
     }
 
     async fn account_names(&self) -> Result<KnownAccounts, StoreError> {

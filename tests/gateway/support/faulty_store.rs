@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use okebayar_gateway::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, PartFault, Store, StoreError, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
+        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
         redb::RedbStore,
     },
@@ -160,6 +161,47 @@ impl Store for FaultyStore {
         trace: &TraceCode,
     ) -> Result<Option<TransactionKey>, StoreError> {
         self.inner.find_by_trace(account, trace).await
+    }
+    async fn unindex_trace(
+        &self,
+        key: &TransactionKey,
+        account: &AccountName,
+        trace: &TraceCode,
+    ) -> Result<(), StoreError> {
+        self.inner.unindex_trace(key, account, trace).await
+    }
+    async fn oldest(&self, listing: &OldestListing) -> Result<Vec<ListingEntry>, StoreError> {
+        self.inner.oldest(listing).await
+    }
+    fn partitions(&self) -> usize {
+        self.inner.partitions()
+    }
+    fn ends_records(&self) -> bool {
+        self.inner.ends_records()
+    }
+    async fn clock(&self, partition: usize) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.clock(partition).await
+    }
+    async fn retire(
+        &self,
+        last: &Transaction,
+        tombstone: Option<&Tombstone>,
+    ) -> Result<Retirement, StoreError> {
+        self.wait_if_late("retire").await;
+        self.inner.retire(last, tombstone).await
+    }
+    async fn sweep_tombstones(
+        &self,
+        before_day: i64,
+        from: Option<&str>,
+    ) -> Result<SweptTombstones, StoreError> {
+        self.inner.sweep_tombstones(before_day, from).await
+    }
+    async fn oldest_item(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
+        self.inner.oldest_item(list).await
+    }
+    async fn remove_oldest(&self, list: BoundedList, item: &str) -> Result<bool, StoreError> {
+        self.inner.remove_oldest(list, item).await
     }
     async fn list(&self, listing: &Listing) -> Result<Vec<ListingEntry>, StoreError> {
         self.inner.list(listing).await

@@ -10,6 +10,7 @@ mod listing;
 mod notes;
 mod notification;
 mod opened;
+mod retirement;
 
 /// Runs tests on every kind of store: the embedded one, one Redis, and a cluster of three servers.
 macro_rules! on_each_store {
