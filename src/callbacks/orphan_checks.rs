@@ -89,10 +89,13 @@ impl CallbackRecorder {
         };
         let key = TransactionKey::new(reference);
         let store = &*self.store;
-        if store.load(&key).await?.is_some() {
+        match store.load(&key).await {
             // It was stored again meanwhile, or belongs to another account.
-            return Ok(false);
-        }
+            Ok(Some(_)) => return Ok(false),
+            // The store has not lost it.
+            Err(StoreError::Retired(_)) => return Ok(false),
+            loaded => loaded?,
+        };
         let Some(claim) = orphans::claim_orphan_check(store, account, reference, now).await? else {
             return Ok(false);
         };

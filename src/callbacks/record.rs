@@ -27,7 +27,8 @@ use crate::{
 pub enum CallbackOutcome {
     /// The callback is in the timeline of its transaction.
     Matched,
-    /// The reference code is unknown; the callback is stored as an orphan.
+    /// The reference code is unknown, or its transaction was retired; the callback is stored as an
+    /// orphan.
     Orphan,
 }
 
@@ -65,16 +66,15 @@ impl CallbackRecorder {
                     key: TransactionKey::new(&reference),
                     account: Some(account.clone()),
                 };
-                self.ledger.find(&named).await?
+                match self.ledger.find(&named).await {
+                    Err(StoreError::Retired(_)) => None,
+                    found => found?,
+                }
             }
             Err(_) => None,
         };
         let (Some(transaction), Some(upstream)) = (known, self.upstreams.get(account)) else {
-            let orphan = self.orphan(account, report);
-            orphans::add_orphan(&*self.store, &orphan).await?;
-            self.enqueue_orphan_check(&orphan);
-            info!(%account, "callback for unknown reference code; stored as orphan");
-            return Ok(CallbackOutcome::Orphan);
+            return self.receive_orphan(account, report).await;
         };
         let span = info_span!(
             "callback",
@@ -85,8 +85,24 @@ impl CallbackRecorder {
         link(&Span::current(), transaction.trace());
         link(&span, transaction.trace());
         let receiving = self.receive_known(transaction, upstream, report);
-        receiving.instrument(span).await?;
-        Ok(CallbackOutcome::Matched)
+        match receiving.instrument(span).await {
+            // It was retired since it was found.
+            Err(StoreError::Retired(_)) => self.receive_orphan(account, report).await,
+            received => received.map(|()| CallbackOutcome::Matched),
+        }
+    }
+
+    /// Stores a callback about a reference code that is unknown, or whose transaction was retired.
+    async fn receive_orphan(
+        &self,
+        account: &AccountName,
+        report: &Answer,
+    ) -> Result<CallbackOutcome, StoreError> {
+        let orphan = self.orphan(account, report);
+        orphans::add_orphan(&*self.store, &orphan).await?;
+        self.enqueue_orphan_check(&orphan);
+        info!(%account, "callback for unknown reference code; stored as orphan");
+        Ok(CallbackOutcome::Orphan)
     }
 
     /// Adds a callback to the timeline of its transaction.

@@ -69,7 +69,12 @@ impl Checks {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn load_due(&self, key: &TransactionKey) -> Result<Option<DueCheck>, StoreError> {
-        let Some(due) = self.ledger.load(key).await? else {
+        let loaded = match self.ledger.load(key).await {
+            // No check of it is due any more.
+            Err(StoreError::Retired(_)) => None,
+            loaded => loaded?,
+        };
+        let Some(due) = loaded else {
             return Ok(None);
         };
         if self.upstreams.get(due.account()).is_none() {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{failover_guard::FailoverGuard, known_epoch::KnownEpoch};
 use crate::{
-    store::StoreError,
+    store::{RetiredState, StoreError, Tombstone},
     transaction::{State, Transaction, TransactionKey},
 };
 
@@ -12,8 +14,10 @@ use crate::{
 pub struct ListedTransaction {
     /// The key of the transaction.
     pub key: TransactionKey,
-    /// Its record; `None` when it was never claimed, is about to be claimed, or was lost.
+    /// Its record; `None` when it was never claimed, is about to be claimed, was lost, or has ended.
     pub record: Option<Arc<Transaction>>,
+    /// What is left of its record, if the transaction was retired.
+    pub retired: Option<Tombstone>,
     /// The store may have lost its record.
     may_be_lost: bool,
 }
@@ -25,7 +29,20 @@ impl ListedTransaction {
     pub fn is_open(&self) -> bool {
         match &self.record {
             Some(record) => is_open(record),
-            None => self.may_be_lost,
+            None => self.retired.is_none() && self.may_be_lost,
+        }
+    }
+
+    /// Returns a time by which the gateway knew of its success; `None` when it did not succeed, or
+    /// the success was reversed.
+    #[must_use]
+    pub fn succeeded_at(&self) -> Option<Timestamp> {
+        match (&self.record, &self.retired) {
+            (Some(record), _) => record.succeeded_at(),
+            (None, Some(retired)) if retired.state == RetiredState::Succeeded => {
+                Some(retired.changed_before())
+            }
+            (None, _) => None,
         }
     }
 
@@ -55,19 +72,25 @@ impl FailoverGuard {
         &self,
         keys: &[TransactionKey],
     ) -> Result<Vec<ListedTransaction>, StoreError> {
-        let records = keys.iter().map(|key| self.store.load(key));
-        let records = futures::future::try_join_all(records).await?;
-        let epoch: Option<KnownEpoch> = if records.iter().any(Option::is_none) {
+        let load = async |key| match self.store.load(key).await {
+            Err(StoreError::Retired(tombstone)) => Ok((None, Some(tombstone))),
+            loaded => loaded.map(|record| (record, None)),
+        };
+        let records = futures::future::try_join_all(keys.iter().map(load)).await?;
+        let is_missing =
+            |(record, retired): &(Option<_>, Option<_>)| record.is_none() && retired.is_none();
+        let epoch: Option<KnownEpoch> = if records.iter().any(is_missing) {
             Some(self.refresh().await?)
         } else {
             None
         };
-        let listed = keys.iter().zip(records).map(|(key, record)| {
+        let listed = keys.iter().zip(records).map(|(key, (record, retired))| {
             let epoch = epoch.as_ref();
             ListedTransaction {
                 key: key.clone(),
                 may_be_lost: epoch.is_some_and(|epoch| self.may_be_lost(epoch, key)),
                 record,
+                retired,
             }
         });
         Ok(listed.collect())

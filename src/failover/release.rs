@@ -69,7 +69,8 @@ pub(crate) async fn release(
     for entry in entries {
         match release_one(store, schedule, by, ambient, &entry, &called_back).await {
             Ok(Ok(())) => released.count += 1,
-            Ok(Err(NotReleased::NotQuarantined)) => {}
+            // One that was settled meanwhile, and retired.
+            Ok(Err(NotReleased::NotQuarantined)) | Err(StoreError::Retired(_)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
             Err(error @ StoreError::Corrupt { .. }) => {
                 released.kept.push((entry.name, error.to_string()));

@@ -151,10 +151,7 @@ impl InquiryRecords {
     ) -> Result<Result<TransactionKey, FullBill>, StoreError> {
         let mut listed = self.failover.load_listed(list.keys()).await?;
         listed.pop();
-        let paid = |listed: &&ListedTransaction| {
-            let record = listed.record.as_ref();
-            record.is_some_and(|record| record.succeeded_at().is_some())
-        };
+        let paid = |listed: &&ListedTransaction| listed.succeeded_at().is_some();
         let settled: Vec<&ListedTransaction> = listed.iter().filter(|one| !one.is_open()).collect();
         let evicted = settled.iter().find(|one| !paid(one)).or(settled.first());
         if let Some(evicted) = evicted {

@@ -186,7 +186,10 @@ impl InquiryRecords {
 
     /// Returns true when a transaction provably paid nothing: it is FAILED or NOT_SENT.
     async fn has_paid_nothing(&self, key: &TransactionKey) -> Result<bool, StoreError> {
-        let holder = self.store.load(key).await?;
+        let holder = match self.store.load(key).await {
+            Err(StoreError::Retired(tombstone)) => return Ok(tombstone.has_paid_nothing()),
+            loaded => loaded?,
+        };
         Ok(holder.is_some_and(|holder| {
             matches!(holder.status().state, State::Failed(_) | State::NotSent(_))
         }))

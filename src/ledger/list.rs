@@ -131,9 +131,14 @@ impl Ledger {
             }
             let found = self.newest(states, query, &after, limit).await?;
             let is_end = found.len() < limit;
-            let loads = found
-                .iter()
-                .map(async |entry| self.store.load(&entry.key()?).await);
+            let loads =
+                found
+                    .iter()
+                    .map(async |entry| match self.store.load(&entry.key()?).await {
+                        // Retired since it was listed.
+                        Err(StoreError::Retired(_)) => Ok(None),
+                        loaded => loaded,
+                    });
             let loaded = try_join_all(loads).await?;
             for (entry, loaded) in found.into_iter().zip(loaded) {
                 after = entry.clone();

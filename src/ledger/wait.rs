@@ -101,7 +101,8 @@ impl Ledger {
     /// sender then stores the outcome, whatever the store holds.
     ///
     /// # Errors
-    /// [`StoreError`] at the deadline, when the last read of the store failed.
+    /// [`StoreError`] at the deadline, when the last read of the store failed; at once when the
+    /// transaction was retired.
     pub async fn wait_until(
         &self,
         updates: &mut Subscription,
@@ -147,6 +148,7 @@ impl Ledger {
                     ));
                 }
                 Ok(read) => return Ok(Waited::RolledBack(read)),
+                Err(error @ StoreError::Retired(_)) => return Err(error),
                 Err(error) => problem = Some(error),
             }
         }

@@ -109,7 +109,12 @@ impl Purchases {
         key: &TransactionKey,
         token: AttemptToken,
     ) -> Result<Abandoned, StoreError> {
-        let Some(stored) = self.ledger.load(key).await? else {
+        let loaded = match self.ledger.load(key).await {
+            // Nothing is stored under a retired reference code any more.
+            Err(StoreError::Retired(_)) => return Ok(Abandoned::Done),
+            loaded => loaded?,
+        };
+        let Some(stored) = loaded else {
             return Ok(Abandoned::Absent);
         };
         if stored.token() != token {

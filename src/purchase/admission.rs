@@ -43,6 +43,7 @@ use super::{
 };
 use crate::{
     inquiries::binding::BindingNote,
+    store::StoreError,
     transaction::{Contents, InquiryCode, Intent, NotPayable, Order, State, Transaction},
 };
 
@@ -290,6 +291,7 @@ impl Purchases {
                 !is_being_claimed && self.failover.is_unsent(&stored).await
             }
             Ok(None) => !is_being_claimed && !self.failover.may_have_forgotten(&key).await,
+            Err(error @ StoreError::Retired(_)) => return Err(PurchaseError::NotClaimed(error)),
             Err(_) => false,
         };
         let sent = if is_unsent { Sent::No } else { Sent::Maybe };

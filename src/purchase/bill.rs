@@ -66,10 +66,7 @@ impl Purchases {
         }
         let skew = self.failover.clock_skew();
         for other in &listed {
-            let succeeded_at = other
-                .record
-                .as_ref()
-                .and_then(|record| record.succeeded_at());
+            let succeeded_at = other.succeeded_at();
             let is_newer = |at| {
                 inquired
                     .at

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{admission::Admission, error::PurchaseError, purchases::Purchases};
 use crate::{
     ledger::{Subscription, Wait, Waited},
+    store::StoreError,
     transaction::{Intent, State, Transaction},
 };
 
@@ -78,6 +79,7 @@ impl Purchases {
             Ok(Waited::RolledBack(_)) => Err(PurchaseError::OutcomeUnreadable(
                 "the store has lost the transaction".to_owned(),
             )),
+            Err(error @ StoreError::Retired(_)) => Err(PurchaseError::NotClaimed(error)),
             Err(error) => Err(PurchaseError::OutcomeUnreadable(error.to_string())),
         }
     }

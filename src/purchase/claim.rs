@@ -86,7 +86,11 @@ impl Purchases {
                 return self.refuse_unfit(&intent).await;
             }
             let outcome = self.claim_and_publish(change, epoch.name()).await;
-            match outcome.map_err(not_claimed)? {
+            match outcome.map_err(|error| match error {
+                // The reference code is retired, so this claim is not stored, and never will be.
+                StoreError::Retired(_) => unread(error),
+                error => not_claimed(error),
+            })? {
                 Claim::Won(permit) => {
                     let confirmed = self.confirm(permit, &new_order, &intent).await;
                     return confirmed.map(Claimed::Won).map_err(unconfirmed);

@@ -91,10 +91,14 @@ impl Purchases {
         let Some(key) = holder else {
             return Ok(PurchaseError::NoSuchInquiry);
         };
-        let record = self.ledger.load(&key).await?;
+        let (record, is_retired) = match self.ledger.load(&key).await {
+            Err(StoreError::Retired(_)) => (None, true),
+            loaded => (loaded?, false),
+        };
         let holder = match &record {
             Some(record) if is_open(record) => Holder::Open,
             Some(_) => Holder::Settled,
+            None if is_retired => Holder::Settled,
             None if self.failover.may_have_forgotten(&key).await => Holder::Open,
             None => Holder::Unclaimed,
         };

@@ -5,7 +5,10 @@ use super::{
     error::{PurchaseError, Sent},
     purchases::Purchases,
 };
-use crate::transaction::{Intent, State, Transaction, TransactionKey};
+use crate::{
+    store::StoreError,
+    transaction::{Intent, State, Transaction, TransactionKey},
+};
 
 impl Purchases {
     /// Returns true when a reference code may have been sent although there is no transaction for
@@ -77,6 +80,7 @@ impl Purchases {
                     .map_err(ClaimFault::Refused)?;
                 return Ok(Claimed::Taken(stored));
             }
+            Err(error @ StoreError::Retired(_)) => PurchaseError::NotClaimed(error),
             _ if is_contended => PurchaseError::Overtaken,
             Ok(Some(stored)) if self.failover.is_unsent(&stored).await => refusal,
             Ok(None) if !self.failover.may_have_forgotten(&key).await => refusal,

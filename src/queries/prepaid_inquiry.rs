@@ -17,6 +17,7 @@ use crate::{
         transport::TransportError,
     },
     sales::{Sales, SentPrepaidInquiry, UnstoredSale},
+    store::StoreError,
     transaction::{
         AccountName, AccountNumber, ProductCode, ReferenceCode, State, StatusCode, TransactionKey,
     },
@@ -87,6 +88,10 @@ impl Queries {
         let key = TransactionKey::new(&shared);
         let id = self.ambient.reference_code();
         let store = &*self.store;
+        // Nothing can be purchased under a retired reference code. Any other result decides nothing.
+        if let Err(error @ StoreError::Retired(_)) = store.load(&key).await {
+            return Err(QueryFailure::StoreUnavailable(error));
+        }
         let in_flight = self.in_flight.begin(&key);
         marks::note_inquired(store, &key, &id, (self.ambient.now)())
             .await
@@ -144,10 +149,13 @@ impl Queries {
         let store = &*self.store;
         // It may be a duplicate of an inquiry in flight.
         self.in_flight.wait_for_end(key, upstream.timeout).await;
-        let has_purchase = store.load(key).await.is_ok_and(|stored| {
-            let state = stored.map(|stored| stored.status().state);
-            state.is_some_and(|state| !matches!(state, State::NotSent(_)))
-        });
+        let has_purchase = match store.load(key).await {
+            Ok(stored) => {
+                let state = stored.map(|stored| stored.status().state);
+                state.is_some_and(|state| !matches!(state, State::NotSent(_)))
+            }
+            Err(error) => error.tombstone().is_some(),
+        };
         let made = marks::inquired(store, key).await;
         !has_purchase && made.is_ok_and(|made| made.has_unanswered_beside(id))
     }

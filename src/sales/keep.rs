@@ -170,8 +170,8 @@ impl Sales {
     ) -> Result<(SaleKept, String), StoreError> {
         let mut kept_under = made;
         let mut claimed = match self.claim_sale(made, token).await {
-            // The record under that reference code is unreadable.
-            Err(StoreError::Corrupt { .. }) => None,
+            // The record under that reference code is unreadable, or has ended.
+            Err(StoreError::Corrupt { .. } | StoreError::Retired(_)) => None,
             claimed => claimed?,
         };
         if claimed.is_none() {
