@@ -40,6 +40,21 @@ pub async fn list_last(
     read.put_last(store, &name, key, evicted, keep).await
 }
 
+/// Renews the list of a customer's bills, if the transaction is in it.
+///
+/// # Errors
+/// [`StoreError`] when the store fails.
+pub(super) async fn renew(
+    store: &dyn Store,
+    customer: &Verbatim,
+    key: &TransactionKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
+    let list = KeyList::read(store, &name).await?;
+    list.renew(store, &name, key, keep).await
+}
+
 /// Returns the name of a bill's note. A customer has the same number at a biller, whichever product
 /// code or account pays; the hash keeps the number out of the key.
 fn bill_note_name(customer: &Verbatim) -> String {

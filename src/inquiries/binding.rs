@@ -30,7 +30,7 @@ impl Binding {
     }
 
     /// Parses a binding.
-    fn read(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn read(text: &str) -> Result<Self, StoreError> {
         let (holder, previous) = match text.split_once(' ') {
             Some((holder, previous)) => (holder, Some(previous)),
             None => (text, None),
@@ -55,15 +55,33 @@ impl BindingNote {
     #[must_use]
     pub fn of(numbered: &NumberedInquiry) -> Self {
         let inquiry = &numbered.inquiry;
-        let mut name = binding_note_name(&inquiry.account, &inquiry.inquiry_code);
-        if numbered.number > 0 {
+        let (account, code) = (&inquiry.account, &inquiry.inquiry_code);
+        Self::under(account, code, numbered.number, inquiry.expires_at)
+    }
+
+    /// Builds the note of the inquiry with this number under a code.
+    pub(super) fn under(
+        account: &AccountName,
+        code: &InquiryCode,
+        number: u32,
+        expires_at: Timestamp,
+    ) -> Self {
+        let mut name = binding_note_name(account, code);
+        if number > 0 {
             // No code contains a space, so the names cannot collide.
-            name = format!("{name} {}", numbered.number);
+            name = format!("{name} {number}");
         }
-        Self {
-            name,
-            expires_at: inquiry.expires_at,
-        }
+        Self { name, expires_at }
+    }
+
+    /// Returns the name of the note.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the time at which the inquiry expires.
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.expires_at
     }
 }
 

@@ -107,7 +107,8 @@ async fn update_note(
     Ok(())
 }
 
-fn mark_note_name(key: &TransactionKey) -> String {
+/// Returns the name of the mark of a reference code.
+pub(super) fn mark_note_name(key: &TransactionKey) -> String {
     format!("inquired:{key}")
 }
 

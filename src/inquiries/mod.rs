@@ -12,6 +12,7 @@ pub mod binding;
 mod inquiry_records;
 pub mod marks;
 mod notes;
+mod renewal;
 pub mod stored;
 
 pub use inquiry_records::InquiryRecords;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     failover::ListedTransaction,
     store::StoreError,
-    transaction::{AccountNumber, Contents, ProductCode, TransactionKey},
+    transaction::{AccountNumber, Contents, ProductCode, Transaction, TransactionKey},
 };
 
 impl Sales {
@@ -60,6 +60,24 @@ impl Sales {
         let sales = self.failover.load_listed(&others).await?;
         let open = sales.iter().find(|sale| sale.is_open());
         Ok(open.map(ListedTransaction::reference_code))
+    }
+
+    /// Renews the note of the sales of an open transaction's product and recipient, if the
+    /// transaction stands for one of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn renew(&self, about: &Transaction) -> Result<(), StoreError> {
+        let Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } = about.contents()
+        else {
+            return Ok(());
+        };
+        let sold = note::sold(product_code, account_number);
+        note::renew(&*self.store, &sold, &about.key(), (self.ambient.now)()).await
     }
 
     /// Adds the transaction that stands for a sale to the note of its product and recipient.

@@ -49,11 +49,29 @@ pub async fn note(
     evicted: &[TransactionKey],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let keep = Expiry {
+    read.put_last(store, &sold.0, key, evicted, keep(now)).await
+}
+
+/// Renews a note, if a transaction is in it.
+///
+/// # Errors
+/// [`StoreError`] when the store fails.
+pub(super) async fn renew(
+    store: &dyn Store,
+    sold: &Sold,
+    key: &TransactionKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let noted = noted(store, sold).await?;
+    noted.renew(store, &sold.0, key, keep(now)).await
+}
+
+/// Returns the expiry of a note.
+fn keep(now: Timestamp) -> Expiry {
+    Expiry {
         now,
         until: now.checked_add(KEPT).unwrap_or(Timestamp::MAX),
-    };
-    read.put_last(store, &sold.0, key, evicted, keep).await
+    }
 }
 
 /// Normalizes the recipient, and builds the name of its note. Callers write one mobile number in

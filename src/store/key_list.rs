@@ -38,6 +38,26 @@ impl KeyList {
         self.keys.len() >= EVICTION_LENGTH
     }
 
+    /// Gives the note another end, if `key` is in the list. One that has changed since it was read
+    /// has an end of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn renew(
+        &self,
+        store: &dyn Store,
+        name: &str,
+        key: &TransactionKey,
+        keep: Expiry,
+    ) -> Result<(), StoreError> {
+        if let Some(text) = &self.text
+            && self.keys.contains(key)
+        {
+            store.put_note(name, Some(text), text, keep).await?;
+        }
+        Ok(())
+    }
+
     /// Stores the list without `evicted` and with `key` as the last one. Returns false when the
     /// note has changed since it was read.
     ///
