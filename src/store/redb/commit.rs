@@ -32,7 +32,9 @@ impl RedbStore {
         let body = record::encode(&change.transaction)?;
         let change = change.clone();
         let committed = self
-            .write(move |write| compare_and_save(write, &change, &body, &seal))
+            .write_bytes(2 * body.len(), move |write| {
+                compare_and_save(write, &change, &body, &seal)
+            })
             .await?;
         if let (Commit::Done, Some(lease)) = (&committed, releases) {
             self.leases.release(&name, lease);

@@ -1,6 +1,6 @@
 //! Failures of redb as failures of the store: determinate or indeterminate.
 
-use tokio::task::JoinError;
+use std::fmt::Display;
 
 use crate::store::StoreError;
 
@@ -15,7 +15,7 @@ pub(super) fn commit_failure(error: redb::CommitError) -> StoreError {
 }
 
 /// Maps the panic of a blocking call, which may have been in its commit.
-pub(super) fn panic_failure(error: &JoinError) -> StoreError {
+pub(super) fn panic_failure(error: &dyn Display) -> StoreError {
     StoreError::Indeterminate(error.to_string())
 }
 

@@ -23,7 +23,7 @@
 //! # Updates
 //!
 //! redb has one writer at a time, and a write transaction is atomic and synced when it is
-//! committed. One transaction holds each of:
+//! committed. One transaction holds all of each of these writes:
 //!
 //! - a commit: the comparison of seal, version and attempt token, the record, its event and the
 //!   event's number, its entry in the listing and its due indexes (`commit.rs`);
@@ -33,12 +33,26 @@
 //! - an item of a list, with the removal of the oldest one (`bounded_lists.rs`);
 //! - a change of the identity, all facts or none (`identity.rs`).
 //!
+//! # Group commit
+//!
+//! A sync takes far longer than a write, so the writes that wait for the writer share its next
+//! transaction (`group_commit.rs`):
+//!
+//! - Each caller is answered after the sync of the transaction that holds its write.
+//! - Writes run one after the other, in the order of arrival; each sees those before it. A
+//!   transaction holds what waits when it begins, bounded in number and bytes, so no write waits for
+//!   later ones, and a lone write is committed at once.
+//! - A transaction is committed only if all its writes succeed. A write that fails or panics is
+//!   answered with its own failure, and the other writes run again without it. A write may therefore
+//!   run twice, but only once in a transaction that is committed.
+//! - If a commit fails, its result is indeterminate for every write in it.
+//!
 //! # Time-outs
 //!
 //! A call that blocks in the file system cannot be aborted: when it times out, its thread
-//! continues. One write runs at a time. A write that times out while it waits for its turn never
-//! runs, which is a determinate failure. A write that times out later has an indeterminate
-//! result.
+//! continues. A write that times out while it waits for its turn, which is the begin of its
+//! transaction, never runs: that is a determinate failure. A write that times out later has an
+//! indeterminate result, with every other write of its transaction that times out.
 //!
 //! SUBTLE: the read-back of such a write must not overtake it:
 //!
@@ -46,7 +60,8 @@
 //! 2. the read-back finds nothing, and the gateway treats the claim as not stored;
 //! 3. the commit succeeds: a stored claim is never abandoned.
 //!
-//! So every read that begins after step 1 waits for the end of that write, or fails as well.
+//! So every read that begins after step 1 waits for the end of that write's transaction, or fails as
+//! well.
 //!
 //! # What survives a crash
 //!
@@ -73,6 +88,7 @@ mod due;
 mod error;
 mod events;
 mod file;
+mod group_commit;
 mod identity;
 mod keeper;
 mod leases;

@@ -6,9 +6,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    error::{commit_failure, failure, panic_failure},
-    leases::Leases,
-    source::DatabaseSource,
+    error::panic_failure, group_commit::WriteQueue, leases::Leases, source::DatabaseSource,
 };
 use crate::store::StoreError;
 
@@ -21,8 +19,8 @@ pub struct RedbStore {
     pub(super) epoch: String,
     pub(super) timeout: Duration,
     reading: Arc<Semaphore>,
-    /// redb has one writer: further writes wait here and can be cancelled.
-    writing: Arc<Semaphore>,
+    /// redb has one writer: further writes wait here and can be withdrawn.
+    writing: Arc<WriteQueue>,
     /// The number of writes that timed out and are still running.
     late: watch::Sender<usize>,
     pub(super) leases: Arc<Leases>,
@@ -36,7 +34,7 @@ impl RedbStore {
             epoch,
             timeout,
             reading: Arc::new(Semaphore::new(READS_MAX)),
-            writing: Arc::new(Semaphore::new(1)),
+            writing: Arc::default(),
             late: watch::Sender::new(0),
             leases: Arc::default(),
         }
@@ -62,35 +60,34 @@ impl RedbStore {
         self.within(reading).await
     }
 
-    /// Runs `work` in one transaction, committed and synced when it returns `Ok`. A failure is
-    /// determinate until the transaction has begun, or when it fails before its commit.
+    /// Runs `work` in a transaction with other writes, committed and synced before this returns
+    /// `Ok`. A failure is determinate until the turn of the write has begun, or when `work` fails.
+    /// `work` may run twice, the first time in a transaction that is not committed.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ends = tokio::time::Instant::now() + self.timeout;
-        let turn = Arc::clone(&self.writing).acquire_owned();
-        let Ok(turn) = tokio::time::timeout_at(ends, turn).await else {
+        self.write_bytes(0, work).await
+    }
+
+    /// Runs `work` like [`RedbStore::write`]; it writes about `bytes`.
+    pub(super) async fn write_bytes<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl Fn(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut queued = self.writing.add(&self.source, bytes, work);
+        if let Ok(answer) = tokio::time::timeout(self.timeout, &mut queued.answer).await {
+            return answer.unwrap_or_else(|error| Err(panic_failure(&error)));
+        }
+        if queued.withdraw() {
             return Err(StoreError::Unavailable(self.timed_out()));
-        };
-        let source = Arc::clone(&self.source);
-        let mut writing = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            source.with(|database| {
-                let write = database.begin_write().map_err(failure)?;
-                let done = work(&write)?;
-                write.commit().map_err(commit_failure)?;
-                Ok(done)
-            })
-        });
-        if let Ok(done) = tokio::time::timeout_at(ends, &mut writing).await {
-            return done.unwrap_or_else(|error| Err(panic_failure(&error)));
         }
         // Counted before the caller receives the time-out: see SUBTLE in [`super`].
         self.late.send_modify(|late| *late += 1);
         let late = self.late.clone();
         tokio::spawn(async move {
-            drop(writing.await);
+            let _ = (&mut queued.answer).await;
             late.send_modify(|late| *late -= 1);
         });
         Err(StoreError::Indeterminate(self.timed_out()))

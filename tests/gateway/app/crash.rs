@@ -355,6 +355,58 @@ async fn purchase_happens_once_when_gateway_is_killed_at_any_moment(kind: StoreK
     assert_succeeded(&buy_new(&gateway).await);
 }
 
+/// The callers of the load, and the answers after which the gateway is killed.
+const CALLERS: usize = 48;
+const ANSWERS: usize = 300;
+
+/// Buys from many callers at once until the gateway is killed, and returns what they received.
+async fn buy_under_load(gateway: &mut Gateway) -> Vec<Transaction> {
+    let (answer, mut answers) = mpsc::unbounded_channel();
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        let (mut client, answer) = (gateway.client().await, answer.clone());
+        callers.push(tokio::spawn(async move {
+            while let Ok(done) = client.purchase_prepaid(order(&reference(), PLAIN)).await {
+                answer.send(bought(done.into_inner())).unwrap();
+            }
+        }));
+    }
+    drop(answer);
+    let mut received = Vec::new();
+    while received.len() < ANSWERS {
+        let next = tokio::time::timeout(PATIENCE, answers.recv()).await;
+        received.extend(next.expect("the purchases stopped"));
+    }
+    gateway.process.kill().await;
+    while let Some(last) = answers.recv().await {
+        received.push(last);
+    }
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    received
+}
+
+async fn every_answer_survives_a_kill_under_load(kind: StoreKind) {
+    let (world, _gate) = durable_world(kind).await;
+    let mut gateway = world.start_gateway().await;
+    for _ in 0..2 {
+        let received = buy_under_load(&mut gateway).await;
+        gateway = world.start_gateway().await;
+        let mut client = gateway.client().await;
+        for before in received {
+            let code = &before.reference_code;
+            let after = get(&mut client, code).await.unwrap();
+            assert!(after.revision >= before.revision, "{after:#?}");
+            assert_eq!(after.create_time, before.create_time, "{after:#?}");
+            assert_eq!(after.trace_code, before.trace_code, "{after:#?}");
+            assert_succeeded(&gateway.until_final(code).await);
+            let ledger = world.ledger(code).await;
+            assert_eq!((ledger.received, ledger.executed), (1, 1), "{code}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn purchase_happens_once_under_guard_when_redis_is_killed_at_any_moment() {
     assert_crashes_turn_the_guard_on(Victim::Store).await;
@@ -375,6 +427,7 @@ async fn purchase_happens_once_without_guard_when_redis_and_gateway_are_killed()
 }
 
 on_both_stores!(
+    every_answer_survives_a_kill_under_load,
     killed_gateway_settles_sent_purchase_after_restart,
     purchase_happens_once_when_gateway_is_killed_at_any_moment,
 );
