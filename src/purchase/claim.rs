@@ -9,9 +9,11 @@ use super::{
     error::PurchaseError,
     order::{AdmittedOrder, NewOrder},
     purchases::Purchases,
+    recheck::ReadLookup,
 };
 use crate::{
-    store::{Claim, SendPermit, StoreError, claim},
+    sales::SaleLookup,
+    store::{Claim, NoteTexts, SendPermit, StoreError, claim_and_read},
     transaction::{Arming, AttemptToken, Change, Intent, State, Transaction},
 };
 
@@ -85,14 +87,19 @@ impl Purchases {
             if self.failover.is_unfit_for(&intent.key()) {
                 return self.refuse_unfit(&intent).await;
             }
-            let outcome = self.claim_and_publish(change, epoch.name()).await;
-            match outcome.map_err(|error| match error {
+            let lookup = self.sales.begin_lookup(change.transaction.contents());
+            let outcome = self
+                .claim_and_publish(change, epoch.name(), lookup.as_ref())
+                .await;
+            let (claimed, sold) = outcome.map_err(|error| match error {
                 // The reference code is retired, so this claim is not stored, and never will be.
                 StoreError::Retired(_) => unread(error),
                 error => not_claimed(error),
-            })? {
+            })?;
+            match claimed {
                 Claim::Won(permit) => {
-                    let confirmed = self.confirm(permit, &new_order, &intent).await;
+                    let lookup = lookup.map(|lookup| (lookup, sold));
+                    let confirmed = self.confirm(permit, &new_order, &intent, lookup).await;
                     return confirmed.map(Claimed::Won).map_err(unconfirmed);
                 }
                 Claim::Quarantined(transaction) => {
@@ -122,16 +129,27 @@ impl Purchases {
         }
     }
 
-    /// Claims an attempt, and publishes it once it is stored.
-    async fn claim_and_publish(&self, change: Change, epoch: &str) -> Result<Claim, StoreError> {
+    /// Claims an attempt, and publishes it once it is stored. Returns the note of `lookup` as it is
+    /// after the claim, if it was read.
+    async fn claim_and_publish(
+        &self,
+        change: Change,
+        epoch: &str,
+        lookup: Option<&SaleLookup>,
+    ) -> Result<(Claim, Option<NoteTexts>), StoreError> {
         let _committing = self.ledger.committing(&change.transaction);
-        let claimed = claim(&*self.store, change, epoch).await?;
+        let notes: Vec<String> = lookup
+            .map(|lookup| lookup.note_name().to_owned())
+            .into_iter()
+            .collect();
+        let claiming = claim_and_read(&*self.store, change, epoch, &notes);
+        let (claimed, texts) = claiming.await?;
         match &claimed {
             Claim::Won(permit) => self.ledger.publish(permit.transaction()),
             Claim::Quarantined(transaction) => self.ledger.publish(transaction),
             Claim::Taken(_) | Claim::OtherEpoch => {}
         }
-        Ok(claimed)
+        Ok((claimed, texts))
     }
 
     /// Returns the permit of a claimed transaction if the conditions of its admission still hold.
@@ -140,8 +158,9 @@ impl Purchases {
         permit: SendPermit,
         new_order: &NewOrder,
         intent: &Intent,
+        lookup: Option<ReadLookup>,
     ) -> Result<SendPermit, PurchaseError> {
-        self.verify_claimed(permit.transaction(), new_order, intent)
+        self.verify_claimed(permit.transaction(), new_order, intent, lookup)
             .await
             .map_err(PurchaseError::NotClaimed)??;
         Ok(permit)

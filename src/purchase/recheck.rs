@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     inquiries::binding,
-    store::StoreError,
+    sales::SaleLookup,
+    store::{NoteTexts, StoreError},
     transaction::{Intent, Transaction},
 };
 
@@ -18,6 +19,10 @@ use crate::{
 const BILL_READS_MAX: u32 = 40;
 /// The time between two of these reads.
 const BILL_READ_INTERVAL: Duration = Duration::from_millis(25);
+
+/// A look-up of sales from before a claim, and its note as it is after the claim, if it was read
+/// together with it.
+pub(super) type ReadLookup = (SaleLookup, Option<NoteTexts>);
 
 impl Purchases {
     /// Verifies the conditions of a claim, after the claim and before the POST: the inquiry is
@@ -28,10 +33,14 @@ impl Purchases {
         claimed: &Transaction,
         new_order: &NewOrder,
         intent: &Intent,
+        lookup: Option<ReadLookup>,
     ) -> Result<Result<(), PurchaseError>, StoreError> {
-        let key = claimed.key();
-        if let Some(reference_code) = self.sales.open_sale_of(claimed.contents(), &key).await? {
-            return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
+        let (key, contents) = (claimed.key(), claimed.contents());
+        if let Some((lookup, read)) = lookup {
+            let sold = self.sales.open_sale_since(&lookup, read, contents, &key);
+            if let Some(reference_code) = sold.await? {
+                return Ok(Err(PurchaseError::SoldByInquiry { reference_code }));
+            }
         }
         if let Some(note) = &new_order.binding {
             let holder = binding::load_holder(&*self.store, note).await?;

@@ -5,8 +5,8 @@
 //! 2. The sale is stored.
 //! 3. The purchase is claimed and sent.
 //!
-//! So a purchase reads the sales again after its claim, and once more after waiting for a slot. In
-//! this process a sale counts from its answer on, even while the store is unavailable.
+//! So a purchase reads the sales again after its claim, in the same round trip where the store
+//! allows it, and once more after waiting for a slot. In this process a sale counts from its answer on, even while the store is unavailable.
 
 use super::{
     note::{self, Sold},
@@ -15,9 +15,38 @@ use super::{
 };
 use crate::{
     failover::ListedTransaction,
-    store::StoreError,
+    store::{KeyList, NoteTexts, StoreError},
     transaction::{AccountNumber, Contents, ProductCode, Transaction, TransactionKey},
 };
+
+/// A look-up of sales from before a claim, whose note is read together with the claim.
+pub struct SaleLookup {
+    note: String,
+    /// The number of sales that this process had registered.
+    begun: u64,
+    /// A sale of the product and recipient was registered and not stored yet.
+    was_found: bool,
+}
+
+impl SaleLookup {
+    /// Returns the name of the note to read.
+    #[must_use]
+    pub fn note_name(&self) -> &str {
+        &self.note
+    }
+}
+
+/// Returns what a prepaid purchase buys.
+fn bought_by(contents: &Contents) -> Option<Sold> {
+    match contents {
+        Contents::PurchasePrepaid {
+            product_code,
+            account_number,
+            ..
+        } => Some(note::sold(product_code, account_number)),
+        Contents::PayPostpaid { .. } => None,
+    }
+}
 
 impl Sales {
     /// Registers a sale in this process. Purchases of the same product and recipient are refused
@@ -40,20 +69,60 @@ impl Sales {
         contents: &Contents,
         key: &TransactionKey,
     ) -> Result<Option<String>, StoreError> {
-        let Contents::PurchasePrepaid {
-            product_code,
-            account_number,
-            ..
-        } = contents
-        else {
+        let Some(bought) = bought_by(contents) else {
             return Ok(None);
         };
-        let bought = note::sold(product_code, account_number);
         // Read before the store, so that a sale that is stored in between is found there.
         if let Some(reference_code) = self.unstored.find(&bought) {
             return Ok(Some(reference_code));
         }
         let noted = note::noted(&*self.store, &bought).await?;
+        self.open_sale_among(&noted, key).await
+    }
+
+    /// Begins a look-up whose note is read together with the claim of a prepaid purchase; `None`
+    /// for any other transaction.
+    #[must_use]
+    pub fn begin_lookup(&self, contents: &Contents) -> Option<SaleLookup> {
+        let bought = bought_by(contents)?;
+        Some(SaleLookup {
+            begun: self.unstored.begun(),
+            note: bought.note_name().to_owned(),
+            was_found: self.unstored.find(&bought).is_some(),
+        })
+    }
+
+    /// Returns the same as [`Self::open_sale_of`] after a claim, from the note that was read after
+    /// it; reads the note where that does not suffice.
+    ///
+    /// SUBTLE: a sale of this process may end between two reads:
+    /// 1. the note is read after the claim, without the sale;
+    /// 2. the sale is stored, and is no longer registered here;
+    /// 3. the reply to the claim arrives, and no sale is registered.
+    ///
+    /// So the sales are also compared with those from before the claim. If none was registered then
+    /// or since, every earlier sale was stored before the claim, and the note has it.
+    pub async fn open_sale_since(
+        &self,
+        lookup: &SaleLookup,
+        read: Option<NoteTexts>,
+        contents: &Contents,
+        key: &TransactionKey,
+    ) -> Result<Option<String>, StoreError> {
+        match read.and_then(|texts| texts.into_iter().next()) {
+            Some(text) if !lookup.was_found && lookup.begun == self.unstored.begun() => {
+                self.open_sale_among(&KeyList::parse(text)?, key).await
+            }
+            _ => self.open_sale_of(contents, key).await,
+        }
+    }
+
+    /// Returns the reference code of the first open sale in a note, except the purchase's own record.
+    async fn open_sale_among(
+        &self,
+        noted: &KeyList,
+        key: &TransactionKey,
+    ) -> Result<Option<String>, StoreError> {
         // The claim finds the own record of the purchase.
         let others = noted.keys().iter().filter(|sale| *sale != key);
         let others: Vec<TransactionKey> = others.cloned().collect();

@@ -17,6 +17,7 @@ mod report;
 mod sales;
 mod unstored;
 
+pub use lookup::SaleLookup;
 pub use report::{Sale, SaleKept, SentPrepaidInquiry};
 pub use sales::Sales;
 pub use unstored::{UnstoredSale, UnstoredSales};

@@ -26,6 +26,12 @@ impl Sold {
         let digest = Sha256::digest(about.to_ascii_lowercase());
         Self(format!("sold:{}", hex::encode(&digest[..16])))
     }
+
+    /// Returns the name of the note.
+    #[must_use]
+    pub fn note_name(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Reads the transactions in a note.

@@ -48,6 +48,11 @@ impl UnstoredSales {
         found.map(|sale| sale.reference_code.clone())
     }
 
+    /// Returns the number of sales that were registered so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.lock().0
+    }
+
     /// Locks the last number and the entries.
     fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Entry>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

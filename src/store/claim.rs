@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{commit::Commit, contract::Store, error::StoreError};
+use super::{commit::Commit, contract::Store, error::StoreError, notes::NoteTexts};
 use crate::transaction::{Change, Transaction};
 
 /// The right to send one attempt, once. Not `Clone`; only [`claim`] creates one, and
@@ -47,7 +47,37 @@ pub enum Claim {
 /// [`StoreError`] when the claim is not stored, or its result is indeterminate. Nothing was sent.
 /// The caller must abandon the attempt.
 pub async fn claim(store: &dyn Store, change: Change, epoch: &str) -> Result<Claim, StoreError> {
-    match store.commit(&change, Some(epoch)).await {
+    let (claimed, _) = claim_and_read(store, change, epoch, &[]).await?;
+    Ok(claimed)
+}
+
+/// Claims like [`claim`], and returns notes as they are after the claim was stored; `None` when they
+/// were not read.
+///
+/// # Errors
+/// As [`claim`].
+pub async fn claim_and_read(
+    store: &dyn Store,
+    change: Change,
+    epoch: &str,
+    notes: &[String],
+) -> Result<(Claim, Option<NoteTexts>), StoreError> {
+    let committed = store.commit_and_read(&change, Some(epoch), notes).await;
+    let (committed, texts) = match committed {
+        Ok((committed, texts)) => (Ok(committed), texts),
+        Err(error) => (Err(error), None),
+    };
+    let claimed = claimed(store, change, committed).await?;
+    Ok((claimed, texts))
+}
+
+/// Returns the claim that the result of its commit stands for.
+async fn claimed(
+    store: &dyn Store,
+    change: Change,
+    committed: Result<Commit, StoreError>,
+) -> Result<Claim, StoreError> {
+    match committed {
         Ok(Commit::Done) => Ok(won(change)),
         Ok(Commit::OtherEpoch) => Ok(Claim::OtherEpoch),
         Ok(Commit::Conflict(Some(stored))) => won_or_taken(store, change, stored).await,

@@ -14,7 +14,7 @@ use super::{
     events::{Events, History},
     identity::KnownAccounts,
     listing::{Listing, ListingEntry, OldestListing},
-    notes::{BoundedList, CasResult, Expiry, LIST_MAX},
+    notes::{BoundedList, CasResult, Expiry, LIST_MAX, NoteTexts},
     notification::Wake,
     part_fault::PartFault,
     tombstone::{Retirement, SweptTombstones, Tombstone},
@@ -29,6 +29,18 @@ pub trait Store: Send + Sync {
     /// Commits a change if the stored version is its base version and, when `epoch` is given, the
     /// store is in that epoch.
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError>;
+
+    /// Commits a change like [`Store::commit`], and reads notes as they are after the commit took
+    /// effect, without a further round trip. `None` where this store, or the fault of a read, does
+    /// not allow that: read the notes then. An error is one of the commit.
+    async fn commit_and_read(
+        &self,
+        change: &Change,
+        epoch: Option<&str>,
+        _notes: &[String],
+    ) -> Result<(Commit, Option<NoteTexts>), StoreError> {
+        Ok((self.commit(change, epoch).await?, None))
+    }
 
     /// Waits until the attempt that is stored for a transaction is as safe from a failover as a
     /// claim that was committed. Returns false when the stored attempt has another token.

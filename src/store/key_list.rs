@@ -19,7 +19,14 @@ impl KeyList {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn read(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
-        let text = store.note(name).await?;
+        Self::parse(store.note(name).await?)
+    }
+
+    /// Parses the list in the text of a note.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is malformed.
+    pub fn parse(text: Option<String>) -> Result<Self, StoreError> {
         let listed = text.as_deref().unwrap_or_default().split(' ');
         let keys = listed.filter(|key| !key.is_empty());
         let keys = keys.map(key::parse_key).collect::<Result<_, _>>()?;

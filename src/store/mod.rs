@@ -58,7 +58,7 @@ mod settings;
 mod tombstone;
 pub mod unresolved;
 
-pub use claim::{Claim, SendPermit, claim};
+pub use claim::{Claim, SendPermit, claim, claim_and_read};
 pub use commit::Commit;
 pub use contract::Store;
 pub use cursor::{BadCursor, Cursor};
@@ -68,7 +68,7 @@ pub use events::{Event, Events, History, Position};
 pub use identity::{Identity, KnownAccounts, UserIdBefore, UserIdChange};
 pub use key_list::KeyList;
 pub use listing::{Listing, ListingEntry, OldestListing};
-pub use notes::{BoundedList, CasResult, Expiry, LIST_MAX};
+pub use notes::{BoundedList, CasResult, Expiry, LIST_MAX, NoteTexts};
 pub(crate) use notification::LISTEN_AGAIN_AFTER;
 pub use notification::{Notification, Wake};
 pub use open::{OpenError, OpenedStore, open};

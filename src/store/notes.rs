@@ -42,5 +42,8 @@ impl BoundedList {
     }
 }
 
+/// The texts of several notes, in the order of their names; `None` stands for no note.
+pub type NoteTexts = Vec<Option<String>>;
+
 /// The maximum length of a list, beyond which its oldest items are removed.
 pub const LIST_MAX: usize = 1000;

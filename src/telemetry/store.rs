@@ -13,8 +13,8 @@ use super::metrics::Metrics;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
-        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
+        Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
     },
     transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
@@ -57,10 +57,11 @@ impl MeasuredStore {
 }
 
 /// Returns the metric label of a method. Labels are stable: `epoch` keeps its former label,
-/// `history_name`.
+/// `history_name`, and a commit has one label.
 const fn label(method: &'static str) -> &'static str {
     match method.as_bytes() {
         b"epoch" => "history_name",
+        b"commit_and_read" => "commit",
         _ => method,
     }
 }
@@ -106,6 +107,7 @@ macro_rules! measured {
 
 measured! {
     fn commit(change: &Change, history: Option<&str>) -> Commit;
+    fn commit_and_read(change: &Change, history: Option<&str>, notes: &[String]) -> (Commit, Option<NoteTexts>);
     fn acknowledge(key: &TransactionKey, token: AttemptToken) -> bool;
     fn epoch(known: Option<&str>) -> EpochReading;
     fn load(key: &TransactionKey) -> Option<Arc<Transaction>>;

@@ -28,13 +28,18 @@ use crate::{
 const PROBE_KEPT: Duration = Duration::from_mins(1);
 
 impl RedisStore {
+    /// Returns true when replicas must acknowledge claims.
+    pub(super) fn requires_replicas(&self) -> bool {
+        self.settings.acknowledging != AcknowledgingReplicas::AtLeast(0)
+    }
+
     /// Runs a script that claims, and waits until the configured number of replicas has what it
     /// wrote. Returns its reply, and [`StoreError::Unacknowledged`] when too few have it in time.
     pub(super) async fn invoke_claim<T: FromRedisValue>(
         &self,
         script: &ScriptCall<'_>,
     ) -> Result<(T, Result<(), StoreError>), StoreError> {
-        if self.settings.acknowledging == AcknowledgingReplicas::AtLeast(0) {
+        if !self.requires_replicas() {
             return Ok((self.invoke(script).await?, Ok(())));
         }
         let sent = SentFlag::default();
@@ -62,7 +67,7 @@ impl RedisStore {
         key: &TransactionKey,
         token: AttemptToken,
     ) -> Result<bool, StoreError> {
-        if self.settings.acknowledging == AcknowledgingReplicas::AtLeast(0) {
+        if !self.requires_replicas() {
             return Ok(true);
         }
         let sent = SentFlag::default();

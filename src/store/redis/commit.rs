@@ -1,7 +1,7 @@
 //! The commit: the arguments of `commit.lua`, and its reply.
 
 use jiff::Timestamp;
-use redis::Value;
+use redis::{Cmd, Value};
 
 use super::{
     cas_reply::CasReply,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     store::{
-        Commit, StoreError, Tombstone,
+        Commit, NoteTexts, StoreError, Tombstone,
         epoch::{self, parts_of},
         listing, record,
     },
@@ -21,12 +21,14 @@ use crate::{
 };
 
 impl RedisStore {
-    /// Commits a change by compare-and-set.
+    /// Commits a change by compare-and-set, and reads notes after it, where that takes no further
+    /// round trip: at a store of one server, unless replicas must acknowledge the commit.
     pub(super) async fn commit_change(
         &self,
         change: &Change,
         epoch: Option<&str>,
-    ) -> Result<Commit, StoreError> {
+        notes: &[String],
+    ) -> Result<(Commit, Option<NoteTexts>), StoreError> {
         let Change {
             transaction,
             from,
@@ -66,23 +68,32 @@ impl RedisStore {
             .arg(text(*releases))
             .arg(seal)
             .arg(tombstone.field);
-        let (reply, acknowledged): (Vec<Value>, _) = if is_claim {
+        let mut texts = None;
+        let (reply, acknowledged): (Vec<Value>, _) = if is_claim && self.requires_replicas() {
             self.invoke_claim(&call).await?
         } else {
-            (self.invoke(&call).await?, Ok(()))
+            let reads: Vec<Cmd> = notes
+                .iter()
+                .map(|name| Cmd::get(self.note_key(name)))
+                .collect();
+            let (reply, read) = self.invoke_and_read(&call, &reads).await?;
+            texts = read;
+            (reply, Ok(()))
         };
-        match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
-            CasReply::Done => acknowledged.map(|()| Commit::Done),
-            CasReply::OtherEpoch => Ok(Commit::OtherEpoch),
-            CasReply::Retired(text) => {
-                let text = String::from_utf8_lossy(&text);
-                Err(StoreError::Retired(Tombstone::decode(&key, &text)?))
-            }
-            CasReply::Stored(stored) => {
-                let stored = stored.map(|bytes| record::decode(&key, &bytes));
-                Ok(Commit::Conflict(stored.transpose()?))
-            }
-        }
+        let committed =
+            match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
+                CasReply::Done => acknowledged.map(|()| Commit::Done)?,
+                CasReply::OtherEpoch => Commit::OtherEpoch,
+                CasReply::Retired(text) => {
+                    let text = String::from_utf8_lossy(&text);
+                    return Err(StoreError::Retired(Tombstone::decode(&key, &text)?));
+                }
+                CasReply::Stored(stored) => {
+                    let stored = stored.map(|bytes| record::decode(&key, &bytes));
+                    Commit::Conflict(stored.transpose()?)
+                }
+            };
+        Ok((committed, texts))
     }
 }
 

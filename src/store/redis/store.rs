@@ -156,6 +156,52 @@ impl RedisStore {
         read_reply(self.within(&sent, running).await?)
     }
 
+    /// Runs a script, and reads behind it in the same round trip. The reads are `None` if there are
+    /// none, if several servers hold the store, or if one of them fails: the result of the script
+    /// stands.
+    ///
+    /// SUBTLE: a server executes the commands of one connection in their order, so each read is of a
+    /// time after the script. A script that the server does not know is sent again with its text;
+    /// the reads behind the first try came before it and are dropped.
+    pub(super) async fn invoke_and_read<T: FromRedisValue, R: FromRedisValue>(
+        &self,
+        script: &ScriptCall<'_>,
+        reads: &[Cmd],
+    ) -> Result<(T, Option<R>), StoreError> {
+        let Servers::One(server) = &self.servers else {
+            return Ok((self.invoke(script).await?, None));
+        };
+        if reads.is_empty() {
+            return Ok((self.invoke(script).await?, None));
+        }
+        let sent = SentFlag::default();
+        let run = async |script: Cmd| {
+            let mut pipeline = Pipeline::with_capacity(reads.len() + 1);
+            pipeline.add_command(script);
+            for read in reads {
+                pipeline.add_command(read.clone());
+            }
+            let mut replies = server.connection.run_all(&sent, &pipeline).await?;
+            let read = replies.split_off(1.min(replies.len()));
+            let reply = replies.pop().unwrap_or(Value::Nil).extract_error()?;
+            Ok((reply, read))
+        };
+        let running = async {
+            match run(script.by_hash()).await {
+                Err(error) if is_unknown_script(&error) => {
+                    sent.clear();
+                    run(script.by_text()).await
+                }
+                done => done,
+            }
+        };
+        let (reply, read) = self.within(&sent, running).await?;
+        let read = read.into_iter().map(Value::extract_error);
+        let read = read.collect::<RedisResult<Vec<_>>>().ok();
+        let read = read.and_then(|read| R::from_redis_value(Value::Array(read)).ok());
+        Ok((read_reply(reply)?, read))
+    }
+
     /// Bounds a call by the time-out of the store. A failure is determinate while `sent` is
     /// not set.
     pub(super) async fn within<T>(

@@ -9,8 +9,8 @@ use super::store::RedisStore;
 use crate::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
-        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
+        Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
         record,
     },
@@ -20,7 +20,17 @@ use crate::{
 #[async_trait]
 impl Store for RedisStore {
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError> {
-        self.commit_change(change, epoch).await
+        let (committed, _) = self.commit_change(change, epoch, &[]).await?;
+        Ok(committed)
+    }
+
+    async fn commit_and_read(
+        &self,
+        change: &Change,
+        epoch: Option<&str>,
+        notes: &[String],
+    ) -> Result<(Commit, Option<NoteTexts>), StoreError> {
+        self.commit_change(change, epoch, notes).await
     }
 
     async fn acknowledge(

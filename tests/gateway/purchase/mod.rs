@@ -6,6 +6,7 @@ pub mod guards;
 pub mod not_sent;
 pub mod prepaid;
 pub mod reference_codes;
+pub mod round_trips;
 pub mod send_deadline;
 pub mod sent_metadata;
 pub mod store_faults;

@@ -121,3 +121,18 @@ async fn purchase_is_not_sent_when_sale_is_stored_after_its_lookup() {
     let ours = bench.stored().await.unwrap();
     assert!(matches!(ours.status().state, State::NotSent(_)));
 }
+
+#[tokio::test]
+async fn purchase_is_not_sent_when_sale_of_same_process_is_stored_during_its_claim() {
+    let bench = bench(&[], &[]).await;
+    let other = wish("reference-2", "PULSA10").0;
+    // The claim is stored, and the sales were read after it; the reply is on its way.
+    let buying = bench.begin_late("commit_and_read", other).await;
+    // A sale begins, and is stored.
+    inquire(&bench.gateway).await;
+    bench.store.go_on.notify_one();
+    let refused = buying.await.unwrap();
+    assert!(is_refused_as_sold(&refused, "reference-1"), "{refused:?}");
+    bench.settle().await;
+    assert_eq!(bench.posts(), 1, "the inquiry");
+}

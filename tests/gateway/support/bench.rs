@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     core::{RULES, schedule, wish},
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{Fault, FaultyStore, RoundTrips},
     process::PATIENCE,
 };
 
@@ -55,6 +55,7 @@ impl Transport for CountingTransport {
             "tracecode": "t1",
             "transactionstatus": "000",
             "serialnumber": "123",
+            "price": "10500",
             "referencecode": asked["referencecode"],
         });
         Ok(HttpAnswer {
@@ -86,6 +87,7 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
         inner: RedbStore::open(&folder.path().join("store.redb"), &identity)
             .await
             .unwrap(),
+        round_trips: RoundTrips::default(),
         commits: Mutex::new(commits.iter().copied().collect()),
         loads: Mutex::new(loads.iter().copied().collect()),
         go_on: Notify::new(),

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use okebayar_gateway::{
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
-        KnownAccounts, Lease, Listing, ListingEntry, OldestListing, PartFault, Retirement, Store,
-        StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
+        KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
+        Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
         redb::RedbStore,
     },
@@ -41,8 +41,43 @@ pub enum Fault {
     Delayed,
 }
 
+/// Counts round trips: calls that began before any of them had ended are one.
+#[derive(Default)]
+pub struct RoundTrips(Mutex<(usize, usize)>);
+
+impl RoundTrips {
+    /// Begins a call, and returns the number of its round trip.
+    fn begin(&self) -> usize {
+        let mut state = self.0.lock().unwrap();
+        let number = state.0 + 1;
+        state.1 = state.1.max(number);
+        number
+    }
+
+    /// Ends a call: those that begin later are of a later round trip.
+    fn end(&self, number: usize) {
+        let mut state = self.0.lock().unwrap();
+        state.0 = state.0.max(number);
+    }
+
+    /// Runs a call.
+    async fn count<T>(&self, call: impl Future<Output = T>) -> T {
+        let number = self.begin();
+        let done = call.await;
+        self.end(number);
+        done
+    }
+
+    /// Returns the number of round trips since the last call.
+    pub fn take(&self) -> usize {
+        std::mem::take(&mut *self.0.lock().unwrap()).1
+    }
+}
+
 pub struct FaultyStore {
     pub inner: RedbStore,
+    /// The round trips of the calls that a purchase makes.
+    pub round_trips: RoundTrips,
     pub commits: Mutex<VecDeque<Fault>>,
     pub loads: Mutex<VecDeque<Fault>>,
     /// Releases late calls.
@@ -58,6 +93,45 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
+    /// Commits, or fails as the test wants.
+    async fn commit_or_fail(
+        &self,
+        change: &Change,
+        history: Option<&str>,
+    ) -> Result<Commit, StoreError> {
+        let fault = self.commits.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::ReplyLost) => self.inner.commit(change, history).await.and(Err(lost())),
+            Some(Fault::Late) => {
+                self.go_on.notified().await;
+                self.inner.commit(change, history).await
+            }
+            None | Some(Fault::None) => self.inner.commit(change, history).await,
+            Some(Fault::Delayed) => {
+                *self.delayed.lock().unwrap() = Some(change.clone());
+                Err(lost())
+            }
+            Some(Fault::Refused) => Err(StoreError::Unavailable("the test refuses it".to_owned())),
+            Some(_) => Err(lost()),
+        }
+    }
+
+    /// Commits, and reads notes after that, as a store does that needs no further round trip for it.
+    async fn commit_then_read(
+        &self,
+        change: &Change,
+        history: Option<&str>,
+        notes: &[String],
+    ) -> Result<(Commit, Option<NoteTexts>), StoreError> {
+        let committed = self.commit_or_fail(change, history).await?;
+        let mut texts = Vec::new();
+        for name in notes {
+            texts.push(self.inner.note(name).await?);
+        }
+        self.wait_if_late("commit_and_read").await;
+        Ok((committed, Some(texts)))
+    }
+
     /// Waits, once, if the test made this method late.
     pub async fn wait_if_late(&self, method: &'static str) {
         let is_late = self
@@ -89,24 +163,20 @@ impl Store for FaultyStore {
 
     async fn epoch(&self, known: Option<&str>) -> Result<EpochReading, StoreError> {
         self.wait_if_late("epoch").await;
-        self.inner.epoch(known).await
+        self.round_trips.count(self.inner.epoch(known)).await
     }
     async fn commit(&self, change: &Change, history: Option<&str>) -> Result<Commit, StoreError> {
-        let fault = self.commits.lock().unwrap().pop_front();
-        match fault {
-            Some(Fault::ReplyLost) => self.inner.commit(change, history).await.and(Err(lost())),
-            Some(Fault::Late) => {
-                self.go_on.notified().await;
-                self.inner.commit(change, history).await
-            }
-            None | Some(Fault::None) => self.inner.commit(change, history).await,
-            Some(Fault::Delayed) => {
-                *self.delayed.lock().unwrap() = Some(change.clone());
-                Err(lost())
-            }
-            Some(Fault::Refused) => Err(StoreError::Unavailable("the test refuses it".to_owned())),
-            Some(_) => Err(lost()),
-        }
+        let committing = self.commit_or_fail(change, history);
+        self.round_trips.count(committing).await
+    }
+    async fn commit_and_read(
+        &self,
+        change: &Change,
+        history: Option<&str>,
+        notes: &[String],
+    ) -> Result<(Commit, Option<NoteTexts>), StoreError> {
+        let committing = self.commit_then_read(change, history, notes);
+        self.round_trips.count(committing).await
     }
     async fn load(&self, key: &TransactionKey) -> Result<Option<Arc<Transaction>>, StoreError> {
         self.wait_if_late("load").await;
@@ -114,7 +184,7 @@ impl Store for FaultyStore {
         if fault.is_some() {
             Err(lost())
         } else {
-            self.inner.load(key).await
+            self.round_trips.count(self.inner.load(key)).await
         }
     }
     async fn history(&self, key: &TransactionKey, after: u64) -> Result<History, StoreError> {
@@ -153,7 +223,8 @@ impl Store for FaultyStore {
         account: &AccountName,
         trace: &TraceCode,
     ) -> Result<(), StoreError> {
-        self.inner.index_trace(key, account, trace).await
+        let indexing = self.inner.index_trace(key, account, trace);
+        self.round_trips.count(indexing).await
     }
     async fn find_by_trace(
         &self,
@@ -225,7 +296,7 @@ impl Store for FaultyStore {
     }
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.wait_if_late("note").await;
-        self.inner.note(name).await
+        self.round_trips.count(self.inner.note(name)).await
     }
     async fn put_note(
         &self,
@@ -234,7 +305,8 @@ impl Store for FaultyStore {
         to: &str,
         keep: Expiry,
     ) -> Result<CasResult, StoreError> {
-        self.inner.put_note(name, from, to, keep).await
+        let putting = self.inner.put_note(name, from, to, keep);
+        self.round_trips.count(putting).await
     }
     async fn seals(&self) -> Result<Seals, StoreError> {
         self.inner.seals().await

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use okebayar_gateway::{
-    store::{Claim, Commit, claim},
+    store::{CasResult, Claim, Commit, Expiry, NoteTexts, claim},
     transaction::{AttemptToken, Transaction},
 };
 
@@ -82,7 +83,39 @@ async fn one_of_many_concurrent_claims_wins(kind: StoreKind) {
     assert!(taken.iter().all(|token| *token == won[0]));
 }
 
+async fn notes_behind_commit_are_read_after_it_or_not_at_all(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let expiry = Expiry {
+        now: at(0),
+        until: Timestamp::MAX,
+    };
+    let put = store.put_note("one", None, "text", expiry).await.unwrap();
+    assert_eq!(put, CasResult::Done);
+    let names = ["one".to_owned(), "none".to_owned()];
+    let texts = vec![Some("text".to_owned()), None];
+    let is_right = |read: Option<NoteTexts>| read.is_none_or(|read| read == texts);
+
+    let first = begin(1);
+    let (committed, read) = store.commit_and_read(&first, None, &names).await.unwrap();
+    assert!(matches!(committed, Commit::Done) && is_right(read));
+    let (again, read) = store.commit_and_read(&first, None, &names).await.unwrap();
+    assert!(matches!(again, Commit::Conflict(Some(_))) && is_right(read));
+    let second = begin(2);
+    let elsewhere = store.commit_and_read(&second, Some("other:epoch"), &names);
+    let (elsewhere, read) = elsewhere.await.unwrap();
+    assert!(matches!(elsewhere, Commit::OtherEpoch) && is_right(read));
+    assert!(
+        store
+            .load(&begin(2).transaction.key())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
 on_each_store!(
+    notes_behind_commit_are_read_after_it_or_not_at_all,
     commit_requires_version_it_was_made_from,
     commit_requires_same_attempt,
     one_of_many_concurrent_claims_wins,
