@@ -7,3 +7,4 @@ pub mod redis_rights;
 pub mod rolling_upgrade;
 pub mod schema;
 pub mod servers;
+pub mod traffic;
