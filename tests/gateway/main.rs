@@ -29,4 +29,5 @@ mod sales;
 mod sandbox;
 mod store;
 mod telemetry;
+mod topologies;
 mod transaction;

@@ -27,6 +27,7 @@ pub mod samples;
 pub mod scripted_okebayar;
 pub mod sentinels;
 pub mod tls;
+pub mod topologies;
 pub mod verdicts;
 pub mod watch;
 pub mod world;

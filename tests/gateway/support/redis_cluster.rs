@@ -287,13 +287,6 @@ impl RedisCluster {
         moving
     }
 
-    /// Moves a slot with all its keys.
-    pub async fn move_slot(&self, slot: u16, to: usize) {
-        let moving = self.begin_move(slot, to).await;
-        while moving.step(100).await > 0 {}
-        moving.finish().await;
-    }
-
     /// Kills a node, as a crash does.
     pub async fn kill(&mut self, node: usize) {
         self.nodes[node].redis.kill().await;

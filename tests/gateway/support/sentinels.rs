@@ -21,7 +21,8 @@ pub const PRIMARY: &str = "okebayar";
 const SENTINELS: usize = 3;
 
 /// Times in ms that let a failover take two seconds, on a machine that is busy for longer than the
-/// usual limit of TILT. A Sentinel also waits for a ping period before it reconnects.
+/// usual limit of TILT. A Sentinel also waits for a ping period before it reconnects, and for four
+/// publish periods before it makes a server a replica again that another one may be promoting.
 const TIMES: [&str; 12] = [
     "PING-PERIOD",
     "100",
@@ -30,7 +31,7 @@ const TIMES: [&str; 12] = [
     "ASK-PERIOD",
     "100",
     "PUBLISH-PERIOD",
-    "500",
+    "1000",
     "TILT-PERIOD",
     "500",
     "ELECTION-TIMEOUT",
@@ -110,6 +111,18 @@ impl Sentinels {
         let addresses = self.monitors.iter();
         let urls = addresses.map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port));
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    pub fn sentinel_port(&self, sentinel: usize) -> u16 {
+        self.monitors[sentinel].port
+    }
+
+    /// Makes the Sentinels forget the replicas that they do not reach.
+    pub async fn forget_absent(&self) {
+        for sentinel in &self.monitors {
+            let command = ["SENTINEL", "RESET", PRIMARY];
+            let _: u64 = ask(&sentinel.url, &command).await.unwrap();
+        }
     }
 
     pub fn redis(&self, server: usize) -> &Redis {
@@ -209,6 +222,16 @@ impl Sentinels {
         })
         .await;
         self.await_failover(former).await
+    }
+
+    /// Makes a former primary a replica, as the Sentinels do some seconds later.
+    pub async fn demote(&self, former: usize, promoted: usize) {
+        let port = self.servers[promoted].link.port.to_string();
+        let redis = self.redis(former);
+        redis.command(&["REPLICAOF", "127.0.0.1", &port]).await;
+        for kind in ["normal", "pubsub"] {
+            redis.command(&["CLIENT", "KILL", "TYPE", kind]).await;
+        }
     }
 
     /// Kills a server, as a crash does.

@@ -1,0 +1,152 @@
+//! Promises 1 and 3 on a Redis Cluster: a slot that moves, a master that dies, a shard that is down.
+
+use okebayar_gateway::grpc::v1::TransactionState;
+use tonic::Code;
+
+use crate::support::{
+    poll::until,
+    redis_cluster::RedisCluster,
+    topologies::{Customers, assert_bought_once, code_at, tag_of, use_cluster},
+    world::{
+        PLAIN, StoreKind, World, assert_refused, assert_succeeded, buy, buy_until_taken, get,
+        minted, order,
+    },
+};
+
+#[tokio::test]
+async fn purchases_go_on_while_a_slot_moves_and_a_master_dies() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = RedisCluster::start(folder.path(), 3, 1).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    world.set("store.acknowledging_replicas", "all");
+    let gateways = [world.start_gateway().await, world.start_replica().await];
+    let customers = Customers::start(&gateways.each_ref().map(|gateway| gateway.grpc), 3);
+    customers.await_answers(30).await;
+
+    let newcomer = cluster.add_master().await;
+    let slot = cluster.slot_of("{7}").await;
+    let moving = cluster.begin_move(slot, newcomer).await;
+    // Half of the keys, or one fewer, stay behind for a while.
+    let left = moving.step(1).await;
+    moving.step(usize::try_from(left / 2).unwrap()).await;
+    customers.await_answers(30).await;
+    while moving.step(100).await > 0 {}
+    moving.finish().await;
+    customers.await_answers(30).await;
+
+    let killed = cluster.owner(cluster.slot_of("{8}").await).await;
+    cluster.kill(killed).await;
+    cluster.await_well().await;
+    customers.await_answers(60).await;
+
+    let all = customers.end().await;
+    let received = assert_bought_once(&world, &all).await;
+    let refused = all.iter().filter(|bought| bought.refused > 0).count();
+    println!(
+        "{received} of {} were bought, {refused} after a refusal",
+        all.len()
+    );
+    assert!(received > 120, "only {received} of {}", all.len());
+    // A replay finds each of them, whatever moved or died.
+    let mut client = gateways[1].client().await;
+    for bought in &all {
+        let replayed = buy_until_taken(&mut client, &bought.code, PLAIN).await;
+        if bought.state == TransactionState::Succeeded {
+            assert_succeeded(&replayed);
+        }
+    }
+    assert_bought_once(&world, &all).await;
+    // Every partition serves again, the moved one included.
+    for number in [0, 1, 2, newcomer] {
+        if number != killed {
+            let code = code_at(&cluster, number).await;
+            assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+        }
+    }
+}
+
+/// A commit takes several keys, and a half-moved slot has them all at neither server.
+#[tokio::test]
+async fn half_moved_slot_refuses_its_references_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = RedisCluster::start(folder.path(), 2, 0).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let bought = minted(0);
+    assert_succeeded(&buy(&mut client, &bought, PLAIN).await);
+    let tag = tag_of(&bought);
+    let slot = cluster.slot_of(&tag).await;
+    let from = cluster.owner(slot).await;
+    let moving = cluster.begin_move(slot, 1 - from).await;
+    moving.step(1).await;
+
+    // What is stored is read wherever it is.
+    assert_succeeded(&get(&mut client, &bought).await.unwrap());
+    let (mut here, mut elsewhere) = (minted(0), minted(0));
+    while tag_of(&here) != tag {
+        here = minted(0);
+    }
+    while tag_of(&elsewhere) == tag {
+        elsewhere = minted(0);
+    }
+    let refused = client.purchase_prepaid(order(&here, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+    assert_eq!(world.ledger(&here).await.received, 0);
+    assert_succeeded(&buy(&mut client, &elsewhere, PLAIN).await);
+
+    while moving.step(100).await > 0 {}
+    moving.finish().await;
+    assert_succeeded(&buy_until_taken(&mut client, &here, PLAIN).await);
+    for code in [&bought, &here, &elsewhere] {
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+}
+
+#[tokio::test]
+async fn shard_that_is_down_refuses_its_references_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = RedisCluster::start(folder.path(), 3, 0).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let codes = [
+        code_at(&cluster, 0).await,
+        code_at(&cluster, 1).await,
+        code_at(&cluster, 2).await,
+    ];
+    assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
+    let address = format!("127.0.0.1:{}", cluster.nodes[0].redis.port());
+    let (at_first, at_second) = (code_at(&cluster, 0).await, code_at(&cluster, 1).await);
+    cluster.freeze(0);
+    until("a report of the shard", async || {
+        let url = format!("http://{}/readyz", gateway.admin);
+        let answer = reqwest::get(url).await.unwrap();
+        // The other shards are served.
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap().contains(&address)
+    })
+    .await;
+    let refused = client.purchase_prepaid(order(&at_first, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+    let unread = get(&mut client, &codes[0]).await;
+    assert_eq!(unread.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(world.ledger(&at_first).await.received, 0);
+    for code in [&codes[1], &codes[2], &at_second] {
+        assert_succeeded(&buy(&mut client, code, PLAIN).await);
+    }
+
+    cluster.thaw(0);
+    assert_succeeded(&buy_until_taken(&mut client, &at_first, PLAIN).await);
+    assert_succeeded(&get(&mut client, &codes[0]).await.unwrap());
+    for code in codes.iter().chain([&at_first, &at_second]) {
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    until("no report of the shard", async || {
+        !gateway.readiness(200).await.contains(&address)
+    })
+    .await;
+}

@@ -1,0 +1,5 @@
+//! The gateway on Redis as it is run in production: under Sentinels, as a cluster, with TLS.
+
+mod cluster;
+mod sentinel;
+mod tls;
