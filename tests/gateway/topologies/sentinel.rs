@@ -16,7 +16,7 @@ use crate::support::{
     topologies::use_sentinels,
     world::{
         Client, Gateway, PLAIN, StoreKind, World, assert_refused, assert_succeeded, bought, buy,
-        get, minted, order, try_buy,
+        minted, order, try_buy,
     },
 };
 
