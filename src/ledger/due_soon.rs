@@ -23,12 +23,13 @@ const CHECKS_MAX: usize = 1024;
 
 /// The checks that become due before the next poll of the reconciler.
 pub(super) struct DueSoon {
-    state: Mutex<State>,
+    checks: Mutex<ChecksDueSoon>,
     /// Notified of each check.
     added: Notify,
 }
 
-struct State {
+/// The checks, and the time by which they are due.
+struct ChecksDueSoon {
     /// Checks that are due later are left to the poll.
     until: Timestamp,
     /// The due times and accounts of the checks.
@@ -38,7 +39,7 @@ struct State {
 impl Default for DueSoon {
     fn default() -> Self {
         Self {
-            state: Mutex::new(State {
+            checks: Mutex::new(ChecksDueSoon {
                 until: Timestamp::MIN,
                 checks: HashMap::new(),
             }),
@@ -53,10 +54,10 @@ impl DueSoon {
         let Some(at) = transaction.due_at() else {
             return;
         };
-        let mut state = self.state();
+        let mut soon = self.lock();
         let key = transaction.key();
-        let has_room = state.checks.len() < CHECKS_MAX || state.checks.contains_key(&key);
-        if at > state.until || !has_room {
+        let has_room = soon.checks.len() < CHECKS_MAX || soon.checks.contains_key(&key);
+        if at > soon.until || !has_room {
             return;
         }
         let check = DueCheck {
@@ -65,17 +66,17 @@ impl DueSoon {
             // The earlier one of its two times is due first.
             is_asked: transaction.asked_at().is_some_and(|asked| asked <= at),
         };
-        state.checks.insert(key, (at, check));
-        drop(state);
+        soon.checks.insert(key, (at, check));
+        drop(soon);
         self.added.notify_one();
     }
 
     /// Takes the checks, with the times at which they are due, and accepts those that are due by
     /// `until` from now on.
     pub(super) fn take(&self, until: Timestamp) -> Vec<(Timestamp, DueCheck)> {
-        let mut state = self.state();
-        state.until = until;
-        std::mem::take(&mut state.checks).into_values().collect()
+        let mut soon = self.lock();
+        soon.until = until;
+        std::mem::take(&mut soon.checks).into_values().collect()
     }
 
     /// Waits until a check is added.
@@ -84,7 +85,7 @@ impl DueSoon {
     }
 
     /// Locks the checks.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ChecksDueSoon> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

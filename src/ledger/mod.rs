@@ -7,6 +7,7 @@ mod feed;
 pub mod gauges;
 pub mod hub;
 mod list;
+mod price_notes;
 mod prices;
 mod reader_limits;
 mod records;

@@ -8,18 +8,14 @@
 //! the note without reading it first, and stores a price again only after [`STORED_AGAIN_AFTER`]:
 //! many purchases of one product have the same price.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::records::Ledger;
+use super::{price_notes::SeenNote, records::Ledger};
 use crate::{
     store::{CasResult, Expiry, StoreError},
     transaction::{AccountName, Amount, ProductCode, State, Transaction},
@@ -36,44 +32,6 @@ const STORE_TRIES_MAX: u32 = 4;
 
 /// The time within which a price that the store is known to hold is not stored again.
 const STORED_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// The number of notes that are remembered; beyond it all are forgotten.
-const REMEMBERED_MAX: usize = 4096;
-
-/// The price notes, by name, as this process last stored or read them.
-#[derive(Default)]
-pub(super) struct PriceNotes(Mutex<HashMap<String, SeenNote>>);
-
-/// A note, and the time at which the store held it.
-#[derive(Clone)]
-struct SeenNote {
-    text: String,
-    at: Instant,
-}
-
-impl PriceNotes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, SeenNote>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns a note.
-    fn get(&self, name: &str) -> Option<SeenNote> {
-        self.lock().get(name).cloned()
-    }
-
-    /// Remembers that the store holds a note since `at` at the latest, or none.
-    fn set(&self, name: &str, text: Option<String>, at: Instant) {
-        let mut notes = self.lock();
-        let Some(text) = text else {
-            notes.remove(name);
-            return;
-        };
-        if notes.len() >= REMEMBERED_MAX && !notes.contains_key(name) {
-            notes.clear();
-        }
-        notes.insert(name.to_owned(), SeenNote { text, at });
-    }
-}
 
 /// A price, and the time of the purchase that it was deducted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::{
     due_soon::DueSoon,
     feed::Feed,
     hub::{CommitInFlight, Hub, Pace, Poll, Subscription},
-    prices::PriceNotes,
+    price_notes::PriceNotes,
     watch_timer::WatchTimes,
 };
 use crate::{

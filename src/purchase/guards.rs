@@ -62,12 +62,11 @@ impl Purchases {
         if limits.iter().all(Option::is_none) {
             return Ok(());
         }
-        let last_price = match last_price {
-            Some(known) => known,
-            None => {
-                let read = self.ledger.last_price(account, product).await;
-                read.map_err(PurchaseError::NotClaimed)?
-            }
+        let last_price = if let Some(known) = last_price {
+            known
+        } else {
+            let read = self.ledger.last_price(account, product).await;
+            read.map_err(PurchaseError::NotClaimed)?
         };
         for max_price in limits.into_iter().flatten() {
             self.verify_price(last_price, max_price, account)?;
