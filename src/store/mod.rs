@@ -56,6 +56,7 @@ pub mod redb;
 pub mod redis;
 mod settings;
 mod tombstone;
+mod tombstone_form;
 pub mod unresolved;
 
 pub use claim::{Claim, SendPermit, claim, claim_and_read};

@@ -2,8 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::error::StoreError;
-use crate::transaction::{State, Transaction, TransactionKey};
+use crate::transaction::{State, Transaction};
 
 const DAY_SECONDS: i64 = 24 * 3600;
 
@@ -24,20 +23,11 @@ impl RetiredState {
 
     /// Returns the name of the state, as [`State::name`] gives it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",
             Self::Reversed => "REVERSED",
-        }
-    }
-
-    /// Returns the letter of the state in a stored tombstone.
-    fn letter(self) -> char {
-        match self {
-            Self::Succeeded => 'S',
-            Self::Failed => 'F',
-            Self::Reversed => 'R',
         }
     }
 }
@@ -89,39 +79,6 @@ impl Tombstone {
         let next_day = self.changed_on.saturating_add(1);
         Timestamp::from_second(next_day.saturating_mul(DAY_SECONDS)).unwrap_or(Timestamp::MAX)
     }
-
-    /// Encodes the tombstone: the day, the letter of the state, and the owner.
-    pub(super) fn encode(&self) -> String {
-        format!("{}{}{}", self.changed_on, self.state.letter(), self.owner)
-    }
-
-    /// Decodes the tombstone of a transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when the text is not a tombstone of this release: the reference code
-    /// then counts neither as unused nor as retired.
-    pub(super) fn decode(key: &TransactionKey, text: &str) -> Result<Self, StoreError> {
-        Self::parse(text).ok_or_else(|| StoreError::Corrupt {
-            key: key.to_string(),
-            problem: "its tombstone cannot be read".to_owned(),
-        })
-    }
-
-    /// Parses a stored tombstone; returns `None` when it is malformed.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let at = text.find(|c: char| c.is_ascii_uppercase())?;
-        let (day, rest) = text.split_at(at);
-        let mut rest = rest.chars();
-        let letter = rest.next()?;
-        let state = RetiredState::ALL
-            .into_iter()
-            .find(|state| state.letter() == letter)?;
-        Some(Self {
-            state,
-            changed_on: day.parse().ok()?,
-            owner: rest.as_str().to_owned(),
-        })
-    }
 }
 
 /// Returns the day of a time in UTC, counted from 1970.
@@ -158,31 +115,6 @@ pub enum Retirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transaction::ReferenceCode;
-
-    fn key() -> TransactionKey {
-        TransactionKey::new(&ReferenceCode::parse("reference-1").unwrap())
-    }
-
-    #[test]
-    fn tombstone_reads_back_as_written_and_nothing_else_is_one() {
-        for state in RetiredState::ALL {
-            for owner in ["", "shop", "S"] {
-                let tombstone = Tombstone {
-                    state,
-                    changed_on: 20_747,
-                    owner: owner.to_owned(),
-                };
-                let text = tombstone.encode();
-                assert_eq!(Tombstone::decode(&key(), &text).unwrap(), tombstone);
-            }
-        }
-        // Text of a later release is never mistaken for "nothing stored".
-        for text in ["", "S", "20747", "20747X", "a20747S", "20747 S"] {
-            let refused = Tombstone::decode(&key(), text);
-            assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{text}");
-        }
-    }
 
     #[test]
     fn tombstone_is_kept_for_whole_days_after_last_change() {

@@ -10,7 +10,7 @@ use super::{
     tables::{EVENTS, LISTING, RECORDS, TOMBSTONES},
 };
 use crate::{
-    store::{Retirement, StoreError, SweptTombstones, Tombstone, listing, record},
+    store::{Retirement, StoreError, SweptTombstones, Tombstone, listing, record, tombstone_form},
     transaction::{BaseVersion, Transaction, TransactionKey},
 };
 
@@ -27,7 +27,7 @@ impl RedbStore {
         tombstone: Option<&Tombstone>,
     ) -> Result<Retirement, StoreError> {
         let (key, base) = (last.key(), last.base());
-        let tombstone = tombstone.map(Tombstone::encode);
+        let tombstone = tombstone.map(tombstone_form::encode);
         self.write(move |write| retire(write, &key, base, tombstone.as_deref()))
             .await
     }
@@ -79,7 +79,7 @@ fn find(
     key: &TransactionKey,
 ) -> Result<Option<Tombstone>, StoreError> {
     let text = table.get(hash_of(key).as_slice()).map_err(failure)?;
-    text.map(|text| Tombstone::decode(key, text.value()))
+    text.map(|text| tombstone_form::decode(key, text.value()))
         .transpose()
 }
 
@@ -175,5 +175,5 @@ fn remove(write: &WriteTransaction, ended: &[Vec<u8>], before_day: i64) -> Resul
 /// Returns true when a tombstone has ended. One that cannot be read has not: its reference code must
 /// not be sent again.
 fn has_ended(text: &str, before_day: i64) -> bool {
-    Tombstone::parse(text).is_some_and(|tombstone| tombstone.changed_on < before_day)
+    tombstone_form::parse(text).is_some_and(|tombstone| tombstone.changed_on < before_day)
 }

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     store::{
-        Commit, NoteTexts, StoreError, Tombstone,
+        Commit, NoteTexts, StoreError,
         epoch::{self, parts_of},
-        listing, record,
+        listing, record, tombstone_form,
     },
     transaction::Change,
 };
@@ -86,7 +86,7 @@ impl RedisStore {
                 CasReply::OtherEpoch => Commit::OtherEpoch,
                 CasReply::Retired(text) => {
                     let text = String::from_utf8_lossy(&text);
-                    return Err(StoreError::Retired(Tombstone::decode(&key, &text)?));
+                    return Err(StoreError::Retired(tombstone_form::decode(&key, &text)?));
                 }
                 CasReply::Stored(stored) => {
                     let stored = stored.map(|bytes| record::decode(&key, &bytes));

@@ -15,7 +15,7 @@ use super::{
     store::RedisStore,
 };
 use crate::{
-    store::{Retirement, StoreError, SweptTombstones, Tombstone},
+    store::{Retirement, StoreError, SweptTombstones, Tombstone, tombstone_form},
     transaction::{Transaction, TransactionKey},
 };
 
@@ -51,7 +51,8 @@ impl RedisStore {
         let place = place_of(key, self.keys(key).partition);
         let get = Cmd::hget(place.bucket, place.field);
         let text: Option<String> = self.query(&get).await?;
-        text.map(|text| Tombstone::decode(key, &text)).transpose()
+        text.map(|text| tombstone_form::decode(key, &text))
+            .transpose()
     }
 
     /// Retires a record by compare-and-delete.
@@ -73,7 +74,7 @@ impl RedisStore {
             .arg(last.token().to_string())
             .arg(key.to_string())
             .arg(place.field)
-            .arg(tombstone.map_or_else(String::new, Tombstone::encode));
+            .arg(tombstone.map_or_else(String::new, tombstone_form::encode));
         let retired: u64 = self.invoke(&call).await?;
         Ok(if retired == 1 {
             Retirement::Done
