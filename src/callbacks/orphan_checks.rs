@@ -91,9 +91,8 @@ impl CallbackRecorder {
         let store = &*self.store;
         match store.load(&key).await {
             // It was stored again meanwhile, or belongs to another account.
-            Ok(Some(_)) => return Ok(false),
             // The store has not lost it.
-            Err(StoreError::Retired(_)) => return Ok(false),
+            Ok(Some(_)) | Err(StoreError::Retired(_)) => return Ok(false),
             loaded => loaded?,
         };
         let Some(claim) = orphans::claim_orphan_check(store, account, reference, now).await? else {

@@ -220,13 +220,13 @@ fn read_acknowledging(reader: &mut Reader, is_standalone: bool) -> Option<Acknow
             None
         }
         "all" => Some(AcknowledgingReplicas::All),
-        number => match number.parse() {
-            Ok(number) => Some(AcknowledgingReplicas::AtLeast(number)),
-            Err(_) => {
-                let problem = format!("{number:?} is no number of replicas");
-                reader.fault(key, problem, "use all, or a number such as 2");
-                None
+        number => {
+            if let Ok(number) = number.parse() {
+                return Some(AcknowledgingReplicas::AtLeast(number));
             }
-        },
+            let problem = format!("{number:?} is no number of replicas");
+            reader.fault(key, problem, "use all, or a number such as 2");
+            None
+        }
     }
 }

@@ -195,31 +195,31 @@ mod tests {
 
     #[test]
     fn loss_of_some_partitions_quarantines_only_theirs() {
-        let (lost, none) = (LostPartitions::Some([1].into()), LostPartitions::None);
+        let (lost, nothing) = (LostPartitions::Some([1].into()), LostPartitions::None);
         let before = epoch(None).note;
         let partitions = before.partitions_after(&lost, 3, at(0));
-        let note = EpochNote {
+        let noted = EpochNote {
             loss: LossStatus::Since(at(0)),
             partitions,
             ..before
         };
-        let is_quarantined = |note: &EpochNote, partition, now| {
-            KnownEpoch::new(note.clone()).quarantines(None, partition, &SETTINGS, at(now))
+        let is_quarantined = |noted: &EpochNote, partition, now| {
+            KnownEpoch::new(noted.clone()).quarantines(None, partition, &SETTINGS, at(now))
         };
-        assert!(is_quarantined(&note, Some(1), 10) && is_quarantined(&note, None, 10));
-        assert!(!is_quarantined(&note, Some(0), 10) && !is_quarantined(&note, Some(2), 10));
+        assert!(is_quarantined(&noted, Some(1), 10) && is_quarantined(&noted, None, 10));
+        assert!(!is_quarantined(&noted, Some(0), 10) && !is_quarantined(&noted, Some(2), 10));
         // A later loss of another partition does not extend that of the first.
         let day = 24 * 3600;
         let later = EpochNote {
             loss: LossStatus::Since(at(day / 2)),
-            partitions: note.partitions_after(&LostPartitions::Some([2].into()), 3, at(day / 2)),
-            ..note.clone()
+            partitions: noted.partitions_after(&LostPartitions::Some([2].into()), 3, at(day / 2)),
+            ..noted.clone()
         };
         assert!(is_quarantined(&later, Some(1), day - 1) && !is_quarantined(&later, Some(1), day));
         assert!(is_quarantined(&later, Some(2), day) && !is_quarantined(&later, Some(0), 10));
         // After a loss of the whole store, that of a partition renews its own.
         let whole = epoch(Some(0)).note;
-        assert!(whole.partitions_after(&none, 3, at(0)).is_empty());
+        assert!(whole.partitions_after(&nothing, 3, at(0)).is_empty());
         let both = EpochNote {
             loss: LossStatus::Since(at(day / 2)),
             partitions: whole.partitions_after(&LostPartitions::Some([2].into()), 3, at(day / 2)),

@@ -160,17 +160,18 @@ impl Observation {
             self.epoch.lost_since(&known.epoch)
         });
         match noted.loss {
-            LossStatus::NoneKnown if is_forgotten => Assessment::lost(now, BTreeMap::new()),
+            // The operator who ended the guard may have known only of the new note.
+            LossStatus::NoneKnown | LossStatus::Cleared if is_forgotten => {
+                Assessment::lost(now, BTreeMap::new())
+            }
             LossStatus::NoneKnown if lost != LostPartitions::None => {
                 let partitions = noted.partitions_after(&lost, self.seals.len(), now);
                 Assessment::lost(now, partitions)
             }
-            // The operator who ended the guard may have known only of the new note.
-            LossStatus::Cleared if is_forgotten => Assessment::lost(now, BTreeMap::new()),
             // The loss was noticed after the note got this id, so after the loss of the id that we
             // remember.
-            loss => Assessment {
-                loss,
+            known_loss => Assessment {
+                loss: known_loss,
                 partitions: noted.partitions.clone(),
                 id: noted.id.clone(),
             },

@@ -97,10 +97,10 @@ impl Connection {
 
     /// Runs one command. `sent` is set when it is handed to an established connection.
     pub(super) async fn run(&self, sent: &SentFlag, command: &Cmd) -> RedisResult<Value> {
-        let send = async move |connection: &mut MultiplexedConnection| {
+        let call = async move |connection: &mut MultiplexedConnection| {
             connection.send_packed_command(command).await
         };
-        self.call(sent, send).await?.extract_error()
+        self.call(sent, call).await?.extract_error()
     }
 
     /// Runs commands in one round trip, and returns the reply of each, which may be an error of the
@@ -115,12 +115,12 @@ impl Connection {
         } else {
             (0, commands.len())
         };
-        let send = async move |connection: &mut MultiplexedConnection| {
+        let call = async move |connection: &mut MultiplexedConnection| {
             connection
                 .send_packed_commands(commands, skipped, count)
                 .await
         };
-        self.call(sent, send).await
+        self.call(sent, call).await
     }
 
     /// Returns the client of the server that a new connection would reach.

@@ -162,11 +162,10 @@ impl RedisStore {
             };
         }
         let seal = |reply: Result<Value, StoreError>| match reply {
-            Ok(Value::Nil) => Seal::Missing,
             Ok(Value::BulkString(text)) => {
                 Seal::Carried(String::from_utf8_lossy(&text).into_owned())
             }
-            // An unexpected reply is no seal that this gateway wrote.
+            // An unexpected reply is no seal that a gateway wrote.
             Ok(_) => Seal::Missing,
             Err(_) => Seal::Unknown,
         };

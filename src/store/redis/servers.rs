@@ -37,7 +37,7 @@ pub(super) enum Servers {
     /// One server, or the primary that sentinels name.
     One(Arc<Server>),
     /// The primaries of a cluster.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Servers {
@@ -75,7 +75,9 @@ impl Servers {
                     access: servers,
                 })
             }
-            RedisTopology::Cluster => Self::Cluster(Cluster::new(addresses, servers, timeout)),
+            RedisTopology::Cluster => {
+                Self::Cluster(Box::new(Cluster::new(addresses, servers, timeout)))
+            }
         })
     }
 

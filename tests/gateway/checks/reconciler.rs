@@ -206,9 +206,9 @@ async fn fill(world: &World, count: u32) {
         Some(redis) => {
             let settings = RedisSettings {
                 url: redis.url.clone(),
-                topology: Default::default(),
-                access: Default::default(),
-                acknowledging: Default::default(),
+                topology: okebayar_gateway::store::redis::RedisTopology::default(),
+                access: okebayar_gateway::store::redis::RedisAccess::default(),
+                acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
                 partitions: 64,
                 timeout: Duration::from_secs(30),
                 event_retention: SignedDuration::from_hours(168),

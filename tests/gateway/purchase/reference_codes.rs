@@ -242,9 +242,9 @@ async fn inquiry_code_known_to_two_accounts_requires_account() {
     // The OKEBAYAR of the other account issued the same code.
     let settings = RedisSettings {
         url: world.redis.as_ref().unwrap().url.clone(),
-        topology: Default::default(),
-        access: Default::default(),
-        acknowledging: Default::default(),
+        topology: okebayar_gateway::store::redis::RedisTopology::default(),
+        access: okebayar_gateway::store::redis::RedisAccess::default(),
+        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 64,
         timeout: PATIENCE,
         event_retention: SignedDuration::from_hours(1),

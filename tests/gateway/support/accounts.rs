@@ -55,9 +55,9 @@ pub fn identity(account: &str, hash: &str) -> Identity {
 pub fn redis_settings(redis: &Redis) -> RedisSettings {
     RedisSettings {
         url: redis.url.clone(),
-        topology: Default::default(),
-        access: Default::default(),
-        acknowledging: Default::default(),
+        topology: okebayar_gateway::store::redis::RedisTopology::default(),
+        access: okebayar_gateway::store::redis::RedisAccess::default(),
+        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 8,
         timeout: std::time::Duration::from_secs(30),
         event_retention: SignedDuration::from_hours(1),

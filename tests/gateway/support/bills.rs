@@ -73,9 +73,9 @@ pub async fn assert_open(
 pub async fn store_of(world: &World) -> RedisStore {
     let settings = RedisSettings {
         url: world.redis.as_ref().unwrap().url.clone(),
-        topology: Default::default(),
-        access: Default::default(),
-        acknowledging: Default::default(),
+        topology: okebayar_gateway::store::redis::RedisTopology::default(),
+        access: okebayar_gateway::store::redis::RedisAccess::default(),
+        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 64,
         timeout: PATIENCE,
         event_retention: SignedDuration::from_hours(1),

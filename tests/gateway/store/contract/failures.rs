@@ -20,9 +20,9 @@ use crate::support::{
 fn settings(url: String, timeout: Duration) -> RedisSettings {
     RedisSettings {
         url,
-        topology: Default::default(),
-        access: Default::default(),
-        acknowledging: Default::default(),
+        topology: okebayar_gateway::store::redis::RedisTopology::default(),
+        access: okebayar_gateway::store::redis::RedisAccess::default(),
+        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 8,
         timeout,
         event_retention: SignedDuration::from_hours(1),
