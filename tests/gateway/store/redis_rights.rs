@@ -60,7 +60,7 @@ async fn use_store(settings: RedisSettings) -> Result<(), StoreError> {
 
 async fn use_notes(store: &dyn Store) -> Result<(), StoreError> {
     let expiry = Expiry {
-        now: Timestamp::now(),
+        now: Timestamp::UNIX_EPOCH,
         until: Timestamp::MAX,
     };
     let seals = store.seals().await?;

@@ -73,8 +73,8 @@ pub fn redis_settings(
     RedisSettings {
         url: url.to_owned(),
         topology,
-        access: Default::default(),
-        acknowledging: Default::default(),
+        access: okebayar_gateway::store::redis::RedisAccess::default(),
+        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 8,
         timeout: Duration::from_secs(30),
         event_retention,
