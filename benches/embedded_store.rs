@@ -10,10 +10,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +26,11 @@ use okebayar_gateway::{
         Rules, Schedule, SerialNumber, Source, Statement, StatusCode, TraceCode, Transaction,
     },
 };
+
+#[path = "support/running.rs"]
+mod running;
+
+use running::Running;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 const CALLERS: [usize; 2] = [1, 256];
@@ -67,62 +69,6 @@ fn account() -> AccountName {
     AccountName::parse("main").expect("a name")
 }
 
-/// A child process that is killed when this is dropped.
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a binary, and waits for the log line with its address in `address_field`.
-fn start(
-    binary: &str,
-    arguments: &[&str],
-    variables: &[(&str, String)],
-    address_field: &str,
-) -> Running {
-    let mut command = Command::new(binary);
-    command
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null());
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    let mut child = command.spawn().expect("the binary starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-    let address = loop {
-        let line = lines
-            .next()
-            .expect("the process logs its address")
-            .expect("text");
-        let line: serde_json::Value = serde_json::from_str(&line).expect("lines are JSON");
-        if let Some(address) = line[address_field].as_str() {
-            break address.to_owned();
-        }
-    };
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    Running { child, address }
-}
-
-/// Returns the CPU time of a process, in seconds.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
-    // User and system time, in ticks of 1/100 s.
-    (ticks(11) + ticks(12)) / 100.0
-}
-
 fn start_sandbox() -> Running {
     let arguments = [
         "sandbox",
@@ -134,7 +80,7 @@ fn start_sandbox() -> Running {
         "1000000000000",
     ];
     let pin = [("OKEBAYAR_SANDBOX_PIN", "1234".to_owned())];
-    start(BINARY, &arguments, &pin, "sandbox")
+    Running::start(BINARY, &arguments, &pin, "sandbox", |_| {})
 }
 
 fn start_gateway(binary: &str, sandbox: &str, folder: &Path) -> Running {
@@ -155,7 +101,7 @@ fn start_gateway(binary: &str, sandbox: &str, folder: &Path) -> Running {
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()))
         .collect();
-    start(binary, &["serve"], &variables, "grpc")
+    Running::start(binary, &["serve"], &variables, "grpc", |_| {})
 }
 
 /// Returns the purchases per second, and the CPU time of the gateway for one in microseconds.
@@ -168,7 +114,7 @@ async fn measure_purchases(binary: &str, callers: usize) -> (f64, f64) {
         let client = TransactionServiceClient::connect(format!("http://{}", gateway.address)).await;
         clients.push(client.expect("it serves"));
     }
-    let cpu = cpu_seconds(gateway.child.id());
+    let cpu = gateway.cpu_seconds();
     let began = Instant::now();
     let calling = (0..callers).map(|caller| {
         let mut client = clients[caller % CONNECTIONS].clone();
@@ -194,7 +140,7 @@ async fn measure_purchases(binary: &str, callers: usize) -> (f64, f64) {
         .map(|bought| bought.expect("no call panics"))
         .sum();
     let seconds = began.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(gateway.child.id()) - cpu;
+    let cpu = gateway.cpu_seconds() - cpu;
     let bought = f64::from(bought);
     (bought / seconds, cpu / bought * 1e6)
 }

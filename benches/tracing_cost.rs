@@ -7,10 +7,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
     net::TcpListener,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -25,6 +22,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     trace_service_server::{TraceService, TraceServiceServer},
 };
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+
+#[path = "support/running.rs"]
+mod running;
+
+use running::Running;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 const WARM_UP: u32 = 200;
@@ -44,68 +46,6 @@ impl TraceService for Sink {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
-}
-
-/// A child process that is killed when this is dropped, and the number of bytes it logged.
-struct Running {
-    child: Child,
-    address: String,
-    written: Arc<AtomicUsize>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts the binary, and waits for the log line with its address in `address_field`.
-fn start(arguments: &[&str], variables: &[(&str, String)], address_field: &str) -> Running {
-    let mut command = Command::new(BINARY);
-    command
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null());
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    let mut child = command.spawn().expect("the binary starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-    let address = loop {
-        let line = lines
-            .next()
-            .expect("the process logs its address")
-            .expect("text");
-        let line: serde_json::Value = serde_json::from_str(&line).expect("lines are JSON");
-        if let Some(address) = line[address_field].as_str() {
-            break address.to_owned();
-        }
-    };
-    let written = Arc::new(AtomicUsize::new(0));
-    let counting = Arc::clone(&written);
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            counting.fetch_add(line.len() + 1, Ordering::Relaxed);
-        }
-    });
-    Running {
-        child,
-        address,
-        written,
-    }
-}
-
-/// Returns the CPU time of a process, in seconds.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
-    // User and system time, in ticks of 1/100 s.
-    (ticks(11) + ticks(12)) / 100.0
 }
 
 /// Returns the CPU time in microseconds and the bytes of log for each purchase.
@@ -138,7 +78,12 @@ async fn measure(sampler: Option<&str>, sandbox: &str, collector: &str, store: &
             ("OTEL_TRACES_SAMPLER_ARG", ratio.to_owned()),
         ]),
     }
-    let gateway = start(&["serve"], &variables, "grpc");
+    let logged = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&logged);
+    let count = move |line: &str| {
+        counting.fetch_add(line.len() + 1, Ordering::Relaxed);
+    };
+    let gateway = Running::start(BINARY, &["serve"], &variables, "grpc", count);
     let url = format!("http://{}", gateway.address);
     let mut client = TransactionServiceClient::connect(url)
         .await
@@ -146,8 +91,8 @@ async fn measure(sampler: Option<&str>, sandbox: &str, collector: &str, store: &
     let (mut cpu, mut written) = (0.0, 0);
     for number in 0..WARM_UP + CALLS {
         if number == WARM_UP {
-            cpu = cpu_seconds(gateway.child.id());
-            written = gateway.written.load(Ordering::Relaxed);
+            cpu = gateway.cpu_seconds();
+            written = logged.load(Ordering::Relaxed);
         }
         let request = PurchasePrepaidRequest {
             reference_code: format!("bench-{number:08}"),
@@ -161,8 +106,8 @@ async fn measure(sampler: Option<&str>, sandbox: &str, collector: &str, store: &
             .expect("it is bought");
     }
     let calls = f64::from(CALLS);
-    let cpu = cpu_seconds(gateway.child.id()) - cpu;
-    let written = gateway.written.load(Ordering::Relaxed) - written;
+    let cpu = gateway.cpu_seconds() - cpu;
+    let written = logged.load(Ordering::Relaxed) - written;
     #[expect(clippy::cast_precision_loss, reason = "a count of bytes")]
     let bytes = written as f64 / calls;
     (cpu / calls * 1e6, bytes)
@@ -192,7 +137,7 @@ async fn main() {
                 "1000000000",
             ];
             let pin = [("OKEBAYAR_SANDBOX_PIN", "1234".to_owned())];
-            let sandbox = start(&arguments, &pin, "sandbox");
+            let sandbox = Running::start(BINARY, &arguments, &pin, "sandbox", |_| {});
             let store = folder.path().join("store.redb").display().to_string();
             let (cpu, bytes) = measure(*sampler, &sandbox.address, &collector, &store).await;
             if cpu < least[number].0 {
