@@ -16,7 +16,7 @@ pub struct ListedTransaction {
     pub key: TransactionKey,
     /// Its record; `None` when it was never claimed, is about to be claimed, was lost, or has ended.
     pub record: Option<Arc<Transaction>>,
-    /// What is left of its record, if the transaction was retired.
+    /// The tombstone of a transaction that was retired.
     pub retired: Option<Tombstone>,
     /// The store may have lost its record.
     may_be_lost: bool,

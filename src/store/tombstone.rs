@@ -1,4 +1,4 @@
-//! What a store keeps of a retired transaction, so that its reference code is never sent again.
+//! Tombstones of retired transactions, so that their reference codes are never sent again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,7 +32,7 @@ impl RetiredState {
     }
 }
 
-/// What remains of a final transaction whose record has ended. Something was sent under its
+/// The remainder of a final transaction whose record has ended. Something was sent under its
 /// reference code, or may have been: what provably was not sent leaves no tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tombstone {

@@ -21,6 +21,7 @@ use okebayar_gateway::{
 use tokio::time::Instant;
 
 use crate::support::{
+    accounts::redis_settings,
     core::{RULES, arming, at, begin, schedule, wish},
     on_both_stores, ports,
     process::{CANARY_PIN, PATIENCE, Process},
@@ -205,13 +206,9 @@ async fn fill(world: &World, count: u32) {
         }
         Some(redis) => {
             let settings = RedisSettings {
-                url: redis.url.clone(),
-                topology: okebayar_gateway::store::redis::RedisTopology::default(),
-                access: okebayar_gateway::store::redis::RedisAccess::default(),
-                acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
                 partitions: 64,
-                timeout: Duration::from_secs(30),
                 event_retention: SignedDuration::from_hours(168),
+                ..redis_settings(redis)
             };
             Arc::new(RedisStore::open(settings, &identity).await.unwrap())
         }

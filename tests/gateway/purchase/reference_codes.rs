@@ -1,26 +1,20 @@
 //! A reference code is unique in the whole store: it is bought once under any default account and
 //! in any spelling (promises 1 and 5).
 
-use std::collections::BTreeMap;
-
-use jiff::SignedDuration;
 use okebayar_gateway::{
     grpc::v1::{
         CheckTransactionRequest, GetTransactionRequest, PurchasePrepaidRequest, TransactionState,
         WaitUntil, WatchTransactionRequest, get_transaction_request::Code as Named,
     },
     inquiries::stored,
-    store::{
-        Identity,
-        redis::{RedisSettings, RedisStore},
-    },
-    transaction::{AccountName, AccountNames, Inquiry, InquiryCode},
+    transaction::{AccountName, Inquiry, InquiryCode},
 };
 use tonic::Code;
 
 use crate::support::{
+    bills::store_of,
     on_both_stores, ports,
-    process::{CANARY_PIN, PATIENCE, Process},
+    process::{CANARY_PIN, Process},
     world::{
         Client, Gateway, PENDING_THEN_SUCCESS, PLAIN, StoreKind, WATER, World, assert_refused,
         assert_succeeded, bought, buy, get, order, pay, payment, question, reference,
@@ -240,21 +234,7 @@ async fn inquiry_code_known_to_two_accounts_requires_account() {
     let gateway = world.start_gateway().await;
     let bill = gateway.bill(WATER, "2000000001").await;
     // The OKEBAYAR of the other account issued the same code.
-    let settings = RedisSettings {
-        url: world.redis.as_ref().unwrap().url.clone(),
-        topology: okebayar_gateway::store::redis::RedisTopology::default(),
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
-        partitions: 64,
-        timeout: PATIENCE,
-        event_retention: SignedDuration::from_hours(1),
-    };
-    let identity = Identity {
-        accounts: BTreeMap::new(),
-        names: AccountNames::default(),
-        epoch: uuid::Uuid::nil(),
-    };
-    let store = RedisStore::open(settings, &identity).await.unwrap();
+    let store = store_of(&world).await;
     let account = |name| AccountName::parse(name).unwrap();
     let code = InquiryCode::parse(bill.inquiry_code.as_str()).unwrap();
     let known = stored::load(&store, &account("main"), &code).await;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use okebayar_gateway::{
     grpc::v1::Transaction,
-    store::{Identity, redis::RedisSettings},
+    store::{
+        Identity,
+        redis::{AcknowledgingReplicas, RedisAccess, RedisSettings, RedisTopology},
+    },
     transaction::{AccountName, AccountNames},
 };
 
@@ -53,11 +56,16 @@ pub fn identity(account: &str, hash: &str) -> Identity {
 }
 
 pub fn redis_settings(redis: &Redis) -> RedisSettings {
+    redis_settings_at(&redis.url)
+}
+
+/// Returns the settings of a store on one server.
+pub fn redis_settings_at(url: &str) -> RedisSettings {
     RedisSettings {
-        url: redis.url.clone(),
-        topology: okebayar_gateway::store::redis::RedisTopology::default(),
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
+        url: url.to_owned(),
+        topology: RedisTopology::default(),
+        access: RedisAccess::default(),
+        acknowledging: AcknowledgingReplicas::default(),
         partitions: 8,
         timeout: std::time::Duration::from_secs(30),
         event_retention: SignedDuration::from_hours(1),

@@ -1,6 +1,5 @@
 //! Bills, the customers who owe them, and payments beside an open one.
 
-use jiff::SignedDuration;
 use okebayar_gateway::{
     grpc::v1::{Inquiry, PayPostpaidRequest, Transaction},
     inquiries::bill_list,
@@ -15,6 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::{
+    accounts::redis_settings,
     process::PATIENCE,
     world::{Client, StoreKind, World, assert_refused, get, payment},
 };
@@ -72,13 +72,9 @@ pub async fn assert_open(
 /// Opens the store of a world as a second gateway does.
 pub async fn store_of(world: &World) -> RedisStore {
     let settings = RedisSettings {
-        url: world.redis.as_ref().unwrap().url.clone(),
-        topology: okebayar_gateway::store::redis::RedisTopology::default(),
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 64,
         timeout: PATIENCE,
-        event_retention: SignedDuration::from_hours(1),
+        ..redis_settings(world.redis.as_ref().unwrap())
     };
     let identity = Identity {
         accounts: std::collections::BTreeMap::new(),

@@ -121,7 +121,7 @@ async fn pump(
     }
 }
 
-/// What is known so far of the client of a connection.
+/// The client of a connection, as far as it is known.
 #[derive(Default)]
 struct KnownPeer(AtomicUsize);
 

@@ -43,7 +43,7 @@ pub struct ClusterNode {
     is_absent: bool,
 }
 
-/// What one node says of another.
+/// A node as another one reports it.
 struct SeenNode {
     id: String,
     flags: String,

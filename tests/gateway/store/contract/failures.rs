@@ -11,28 +11,24 @@ use okebayar_gateway::store::{
 
 use super::{identity, open_redis};
 use crate::support::{
+    accounts::redis_settings_at,
     core::{at, begin},
     ports,
     process::PATIENCE,
     redis::Redis,
 };
 
-fn settings(url: String, timeout: Duration) -> RedisSettings {
+fn settings(url: &str, timeout: Duration) -> RedisSettings {
     RedisSettings {
-        url,
-        topology: okebayar_gateway::store::redis::RedisTopology::default(),
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
-        partitions: 8,
         timeout,
-        event_retention: SignedDuration::from_hours(1),
+        ..redis_settings_at(url)
     }
 }
 
 #[tokio::test]
 async fn commit_is_determinate_when_the_connection_is_refused() {
     let url = format!("redis://127.0.0.1:{}", ports::free());
-    let store = RedisStore::connect(settings(url, Duration::from_secs(30))).unwrap();
+    let store = RedisStore::connect(settings(&url, Duration::from_secs(30))).unwrap();
     let error = store.commit(&begin(1), None).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     let error = claim(&store, begin(1), "run:replication x").await;
@@ -66,7 +62,7 @@ async fn claim_is_determinate_when_the_server_refuses_it() {
 async fn claim_is_indeterminate_when_its_commit_times_out_after_it_was_sent() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
-    let settings = settings(redis.url.clone(), Duration::from_secs(3));
+    let settings = settings(&redis.url, Duration::from_secs(3));
     let store = RedisStore::open(settings, &identity()).await.unwrap();
     let epoch = store.epoch(None).await.unwrap().name;
     redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;

@@ -16,6 +16,7 @@ use okebayar_gateway::{
 };
 
 use crate::support::{
+    accounts::redis_settings_at,
     core::{at, schedule},
     redis::Redis,
     redis_cluster::RedisCluster,
@@ -71,13 +72,9 @@ pub fn redis_settings(
     event_retention: SignedDuration,
 ) -> RedisSettings {
     RedisSettings {
-        url: url.to_owned(),
         topology,
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
-        partitions: 8,
-        timeout: Duration::from_secs(30),
         event_retention,
+        ..redis_settings_at(url)
     }
 }
 

@@ -398,7 +398,7 @@ async fn oldest_item_is_removed_only_if_it_is_the_one_that_was_read(kind: StoreK
     assert_eq!(store.items(list).await.unwrap(), ["d"]);
 }
 
-/// What a later release may write must never make a reference code look unused.
+/// A tombstone of a later release must never make a reference code look unused.
 #[tokio::test]
 async fn unreadable_tombstone_keeps_reference_unusable() {
     let folder = tempfile::tempdir().unwrap();
