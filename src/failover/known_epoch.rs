@@ -115,14 +115,6 @@ impl KnownEpoch {
         self.on_for(None, settings, now)
     }
 
-    /// Returns the number of partitions that the guard is limited to; `None` when it covers the
-    /// whole store.
-    #[must_use]
-    pub fn lost_partitions(&self) -> Option<usize> {
-        let count = self.note.partitions.len();
-        (count > 0).then_some(count)
-    }
-
     fn on_for(
         &self,
         partition: Option<usize>,

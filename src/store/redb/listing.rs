@@ -2,8 +2,16 @@
 
 use std::ops::Bound;
 
+use redb::{AccessGuard, StorageError};
+
 use super::{error::failure, store::RedbStore, tables::LISTING};
 use crate::store::{Listing, ListingEntry, OldestListing, StoreError};
+
+/// An entry of the table as redb returns it.
+type StoredEntry<'a> = (
+    AccessGuard<'a, (&'static str, i64, &'static str)>,
+    AccessGuard<'a, ()>,
+);
 
 impl RedbStore {
     /// Reads the newest entries of one state.
@@ -20,15 +28,8 @@ impl RedbStore {
             if from >= to {
                 return Ok(Vec::new());
             }
-            let mut found = Vec::new();
             let range = table.range(from..to).map_err(failure)?;
-            for entry in range.rev().take(listing.limit) {
-                let (entry, _) = entry.map_err(failure)?;
-                let (_, created_ms, name) = entry.value();
-                let name = name.to_owned();
-                found.push(ListingEntry { created_ms, name });
-            }
-            Ok(found)
+            range.rev().take(listing.limit).map(read_entry).collect()
         })
         .await
     }
@@ -50,15 +51,8 @@ impl RedbStore {
                 return Ok(Vec::new());
             }
             let bounds = (Bound::Excluded(from), Bound::Excluded(to));
-            let mut found = Vec::new();
             let range = table.range::<(&str, i64, &str)>(bounds).map_err(failure)?;
-            for entry in range.take(listing.limit) {
-                let (entry, _) = entry.map_err(failure)?;
-                let (_, created_ms, name) = entry.value();
-                let name = name.to_owned();
-                found.push(ListingEntry { created_ms, name });
-            }
-            Ok(found)
+            range.take(listing.limit).map(read_entry).collect()
         })
         .await
     }
@@ -82,4 +76,12 @@ impl RedbStore {
         })
         .await
     }
+}
+
+/// Reads one entry of the table.
+fn read_entry(entry: Result<StoredEntry<'_>, StorageError>) -> Result<ListingEntry, StoreError> {
+    let (entry, _) = entry.map_err(failure)?;
+    let (_, created_ms, name) = entry.value();
+    let name = name.to_owned();
+    Ok(ListingEntry { created_ms, name })
 }

@@ -39,9 +39,6 @@ impl RedisStore {
         &self,
         script: &ScriptCall<'_>,
     ) -> Result<(T, Result<(), StoreError>), StoreError> {
-        if !self.requires_replicas() {
-            return Ok((self.invoke(script).await?, Ok(())));
-        }
         let sent = SentFlag::default();
         let running = async {
             let mut route = self.servers.route(script.first_key().as_bytes()).await?;

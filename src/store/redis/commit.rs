@@ -43,7 +43,7 @@ impl RedisStore {
         let (state, entry) = listing::entry_of(transaction);
         let is_claim = epoch.is_some();
         let (epoch, seal) = parts_of(epoch.unwrap_or_default());
-        let partition = usize::try_from(keys.partition).unwrap_or(usize::MAX);
+        let partition = keys.partition_index();
         let tombstone = place_of(&key, keys.partition);
         let mut call = self.scripts.commit.key(keys.record);
         call.key(keys.due)

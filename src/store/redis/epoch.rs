@@ -24,7 +24,7 @@ use crate::store::{
 /// The second replication id of a server that was never a replica.
 const NO_REPLICATION_ID: &str = "0000000000000000000000000000000000000000";
 
-/// What a server says of itself.
+/// The epoch that a server reports of itself.
 struct ServerEpoch {
     run_id: String,
     replication_id: String,
@@ -81,7 +81,7 @@ impl RedisStore {
         };
         let mut names = Vec::new();
         let mut moved = Vec::new();
-        for partition in 0..self.partitions() {
+        for partition in 0..self.partition_count() {
             let known = known.map(|known| epoch::of_partition(known, partition));
             let owner = self.owner_now(partition);
             let (now, known) = match (owner.and_then(|owner| epochs.get(&owner)), known) {

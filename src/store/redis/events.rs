@@ -72,7 +72,7 @@ impl RedisStore {
     /// Reads the last event of each partition. Reads its number first, so that an event added in
     /// between is not mistaken for a gap.
     pub(super) async fn read_head(&self) -> Result<Cursor, StoreError> {
-        let all: Vec<usize> = (0..self.partitions()).collect();
+        let all: Vec<usize> = (0..self.partition_count()).collect();
         let newest = |pipeline: &mut Pipeline, partition: usize| {
             pipeline.xrevrange_count(events_key(partition as u64), "+", "-", 1);
         };

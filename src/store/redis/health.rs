@@ -137,12 +137,8 @@ impl RedisStore {
 
     /// Returns the servers that hold a part of the store.
     pub(super) async fn all_servers(&self) -> Result<Vec<std::sync::Arc<Server>>, StoreError> {
+        // Nothing that is sent here is a write, so a failure is determinate: `sent` stays unset.
         let sent = SentFlag::default();
-        self.within(&sent, self.servers.all())
-            .await
-            .map_err(|error| match error {
-                StoreError::Indeterminate(problem) => StoreError::Unavailable(problem),
-                other => other,
-            })
+        self.within(&sent, self.servers.all()).await
     }
 }

@@ -45,6 +45,13 @@ pub(super) struct Keys {
     pub(super) seal: String,
 }
 
+impl Keys {
+    /// Returns the partition as an index of lists of partitions.
+    pub(super) fn partition_index(&self) -> usize {
+        usize::try_from(self.partition).unwrap_or(usize::MAX)
+    }
+}
+
 /// Returns the partition of a text: its hash modulo the number of partitions.
 fn partition_of(parts: &[&str], partitions: u64) -> u64 {
     let digest = Sha256::digest(parts.concat());

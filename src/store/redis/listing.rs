@@ -31,7 +31,7 @@ impl RedisStore {
         &self,
         listing: &Listing,
     ) -> Result<Vec<ListingEntry>, StoreError> {
-        let count = usize::try_from(self.settings.partitions).unwrap_or(usize::MAX);
+        let count = self.partition_count();
         let mut partitions: Vec<PartitionEntries> = Vec::new();
         partitions.resize_with(count, PartitionEntries::default);
         let mut share = listing.limit.div_ceil(count) * SHARES_OF_PARTITION;

@@ -33,7 +33,7 @@ impl RedisStore {
     }
 
     /// Returns the number of partitions.
-    pub(super) fn partitions(&self) -> usize {
+    pub(super) fn partition_count(&self) -> usize {
         usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)
     }
 
@@ -41,13 +41,13 @@ impl RedisStore {
     pub(super) fn partitions_at(&self, server: &Server) -> Vec<usize> {
         let is_here =
             |partition: &usize| self.owner_now(*partition).as_ref() == Some(&server.address);
-        (0..self.partitions()).filter(is_here).collect()
+        (0..self.partition_count()).filter(is_here).collect()
     }
 
     /// Returns the partitions whose slot no server of a cluster serves.
     pub(super) fn unserved_partitions(&self) -> Vec<usize> {
         let is_unserved = |partition: &usize| self.owner_now(*partition).is_none();
-        (0..self.partitions()).filter(is_unserved).collect()
+        (0..self.partition_count()).filter(is_unserved).collect()
     }
 
     /// Groups partitions by the server that holds them; each group has the indexes of its
@@ -57,24 +57,17 @@ impl RedisStore {
         partitions: &[usize],
     ) -> Result<Vec<ServerPartitions>, StoreError> {
         let sent = SentFlag::default();
-        let grouping = async {
-            let mut groups: Vec<ServerPartitions> = Vec::new();
-            for (index, partition) in partitions.iter().enumerate() {
-                let key = events_key(*partition as u64);
-                let holder = self.servers.holder_of(key.as_bytes()).await;
-                let holder = holder.map_err(|error| failure(&error, &sent));
-                let group = groups.iter_mut().find(|(known, _)| match (known, &holder) {
-                    (Ok(known), Ok(holder)) => Arc::ptr_eq(known, holder),
-                    _ => false,
-                });
-                match group {
-                    Some((_, indexes)) => indexes.push(index),
-                    None => groups.push((holder, vec![index])),
-                }
-            }
-            Ok(groups)
-        };
-        self.within(&sent, grouping).await
+        let keys: Vec<String> = partitions
+            .iter()
+            .map(|partition| events_key(*partition as u64))
+            .collect();
+        let grouping = async { Ok(self.servers.group(keys.iter().map(String::as_bytes)).await) };
+        let groups = self.within(&sent, grouping).await?.into_iter();
+        let groups = groups.map(|(server, indexes)| {
+            let server = server.map_err(|error| failure(&error, &sent));
+            (server, indexes)
+        });
+        Ok(groups.collect())
     }
 
     /// Returns the server that holds a partition.

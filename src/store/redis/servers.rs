@@ -11,7 +11,7 @@
 //!
 //! Each of them leaves the call unsent. Nothing else is ever repeated: see `connection.rs`.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
@@ -127,13 +127,33 @@ impl Servers {
     ///
     /// # Errors
     /// When no server of a cluster answers, or none holds the slot.
-    pub(super) async fn route(&self, key: &[u8]) -> RedisResult<Route<'_>> {
+    pub(super) async fn route<'a>(&'a self, key: &'a [u8]) -> RedisResult<Route<'a>> {
         Ok(Route {
-            slot: slot_of(key),
+            key,
             server: self.holder_of(key).await?,
             is_asking: false,
             suspicion: self.suspicion(),
         })
+    }
+
+    /// Groups keys by the server that holds them; each group has the indexes of its keys.
+    pub(super) async fn group<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Vec<(RedisResult<Arc<Server>>, Vec<usize>)> {
+        let mut groups: Vec<(RedisResult<Arc<Server>>, Vec<usize>)> = Vec::new();
+        for (index, key) in keys.enumerate() {
+            let holder = self.holder_of(key).await;
+            let group = groups.iter_mut().find(|(known, _)| match (known, &holder) {
+                (Ok(known), Ok(holder)) => Arc::ptr_eq(known, holder),
+                _ => false,
+            });
+            match group {
+                Some((_, indexes)) => indexes.push(index),
+                None => groups.push((holder, vec![index])),
+            }
+        }
+        groups
     }
 
     /// Runs independent commands, those of each server in one round trip of at most `timeout`, and
@@ -144,41 +164,42 @@ impl Servers {
         commands: &Pipeline,
         timeout: Duration,
     ) -> Vec<RedisResult<Value>> {
+        if let Self::One(server) = self {
+            return self.run_within(sent, server, commands, timeout).await;
+        }
         let commands: Vec<&Cmd> = commands.cmd_iter().collect();
-        let mut results: Vec<Option<RedisResult<Value>>> = Vec::new();
-        results.resize_with(commands.len(), || None);
-        let mut of_servers: BTreeMap<Address, (Arc<Server>, Vec<usize>)> = BTreeMap::new();
-        for (index, command) in commands.iter().enumerate() {
-            match self.holder_of(key_of(command)).await {
+        let groups = self.group(commands.iter().map(|command| key_of(command)));
+        let running = groups.await.into_iter().map(async |(server, indexes)| {
+            let results = match server {
                 Ok(server) => {
-                    let address = server.address.clone();
-                    let (_, indexes) = of_servers
-                        .entry(address)
-                        .or_insert_with(|| (server, Vec::new()));
-                    indexes.push(index);
+                    let mut of_server = Pipeline::with_capacity(indexes.len());
+                    for index in &indexes {
+                        of_server.add_command(commands[*index].clone());
+                    }
+                    self.run_within(sent, &server, &of_server, timeout).await
                 }
-                Err(error) => results[index] = Some(Err(error)),
-            }
-        }
-        let running = of_servers.into_values().map(async |(server, indexes)| {
-            let of_server: Vec<&Cmd> = indexes.iter().map(|index| commands[*index]).collect();
-            let running = self.run_at(sent, &server, &of_server);
-            let silent = |_| {
-                let error = RedisError::from((ErrorKind::Io, "no reply in time"));
-                indexes.iter().map(|_| Err(error.clone())).collect()
+                Err(error) => vec![Err(error); indexes.len()],
             };
-            let replies = tokio::time::timeout(timeout, running).await;
-            let replies = replies.unwrap_or_else(silent);
-            (indexes, replies)
+            indexes.into_iter().zip(results)
         });
-        for (indexes, replies) in join_all(running).await {
-            for (index, reply) in indexes.into_iter().zip(replies) {
-                results[index] = Some(reply);
-            }
-        }
-        let missing = || RedisError::from((ErrorKind::Client, "a reply is missing"));
-        let complete = |result: Option<_>| result.unwrap_or_else(|| Err(missing()));
-        results.into_iter().map(complete).collect()
+        let mut results: Vec<_> = join_all(running).await.into_iter().flatten().collect();
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Runs commands at one server like [`Self::run_at`], in at most `timeout`.
+    async fn run_within(
+        &self,
+        sent: &SentFlag,
+        server: &Server,
+        commands: &Pipeline,
+        timeout: Duration,
+    ) -> Vec<RedisResult<Value>> {
+        let running = tokio::time::timeout(timeout, self.run_at(sent, server, commands));
+        running.await.unwrap_or_else(|_| {
+            let error = RedisError::from((ErrorKind::Io, "no reply in time"));
+            vec![Err(error); commands.len()]
+        })
     }
 
     /// Runs commands at one server in one round trip; those that it does not execute, because it
@@ -187,21 +208,20 @@ impl Servers {
         &self,
         sent: &SentFlag,
         server: &Server,
-        commands: &[&Cmd],
+        commands: &Pipeline,
     ) -> Vec<RedisResult<Value>> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command((*command).clone());
-        }
         let suspicion = self.suspicion();
-        let replies = match server.connection.run_all(sent, &pipeline).await {
+        let replies = match server.connection.run_all(sent, commands).await {
             Ok(replies) => replies,
-            Err(error) => return commands.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); commands.len()],
         };
         suspicion.clear();
-        let mut results = Vec::new();
-        for (command, reply) in commands.iter().zip(replies) {
-            let result = reply.extract_error();
+        let mut replies = replies.into_iter();
+        let mut results = Vec::with_capacity(commands.len());
+        for command in commands.cmd_iter() {
+            let missing = || RedisError::from((ErrorKind::Client, "a reply is missing"));
+            let reply = replies.next().ok_or_else(missing);
+            let result = reply.and_then(Value::extract_error);
             let redirection = |error| Redirection::of(error, &server.address);
             results.push(if result.as_ref().err().and_then(redirection).is_some() {
                 self.run(sent, command).await
@@ -275,7 +295,7 @@ impl Drop for Suspicion<'_> {
 
 /// The route of one call: the servers that name each other as the holder of its key.
 pub(super) struct Route<'a> {
-    slot: u16,
+    key: &'a [u8],
     server: Arc<Server>,
     is_asking: bool,
     suspicion: Suspicion<'a>,
@@ -326,7 +346,7 @@ impl Route<'_> {
             Redirection::TryAgain => {
                 cluster.suspect();
                 tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                cluster.owner(self.slot).await?
+                cluster.owner(slot_of(self.key)).await?
             }
         };
         Ok(ControlFlow::Continue(()))

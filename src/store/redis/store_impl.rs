@@ -136,11 +136,11 @@ impl Store for RedisStore {
     }
 
     fn partition_of(&self, key: &TransactionKey) -> usize {
-        usize::try_from(self.keys(key).partition).unwrap_or(usize::MAX)
+        self.keys(key).partition_index()
     }
 
     fn partitions(&self) -> usize {
-        usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)
+        self.partition_count()
     }
 
     fn ends_records(&self) -> bool {
