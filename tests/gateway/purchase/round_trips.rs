@@ -1,10 +1,12 @@
 //! The round trips to the store that a purchase waits for: calls that begin together are one, and so
 //! are a claim and the reads behind it.
 
+use std::time::Duration;
+
 use okebayar_gateway::transaction::{Amount, Guards, Intent};
 
 use crate::support::{
-    bench::{Bench, bench, buy},
+    bench::{Bench, bench_that_polls, buy},
     core::wish,
 };
 
@@ -18,7 +20,8 @@ async fn round_trips(bench: &Bench, intent: Intent) -> usize {
 
 #[tokio::test]
 async fn prepaid_purchase_waits_for_three_round_trips() {
-    let bench = bench(&[], &[]).await;
+    // The poll of a waiting caller is no part of its purchase.
+    let bench = bench_that_polls(&[], &[], Duration::from_secs(60)).await;
     // It observes the epoch of the store.
     bench.buy().await.unwrap();
     let plain = |number: u32| wish(&format!("plain-{number:04}"), "PULSA10").0;

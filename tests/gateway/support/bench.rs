@@ -77,6 +77,11 @@ pub fn account() -> AccountName {
 }
 
 pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
+    bench_that_polls(commits, loads, Duration::from_millis(20)).await
+}
+
+/// Starts a gateway whose waiting callers read the store at this interval.
+pub async fn bench_that_polls(commits: &[Fault], loads: &[Fault], interval: Duration) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity {
         accounts: BTreeMap::from([(account(), String::new())]),
@@ -148,8 +153,8 @@ pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         },
-        poll_interval: Duration::from_millis(20),
-        safety_poll_interval: Duration::from_millis(20),
+        poll_interval: interval,
+        safety_poll_interval: interval,
         metrics: Metrics::default(),
     };
     let gateway = Gateway::new(
