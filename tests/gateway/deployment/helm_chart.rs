@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::support::{
     process::PATIENCE,
+    tls::Authority,
     world::{BINARY, StoreKind, World},
 };
 
@@ -333,7 +334,7 @@ async fn contradictory_chart_values_are_rejected() {
 #[tokio::test]
 async fn rendered_configuration_passes_check() {
     let renamed = json!({ "accounts": { "main": { "formerly": ["old", "older"] } } });
-    for values in ["dev", "staging", "production"] {
+    for values in ["dev", "staging", "production", "sentinel", "cluster"] {
         let documents = render(values, &renamed).await.unwrap();
         let map = find(&documents, "ConfigMap", "gateway");
         let toml = map["data"]["gateway.toml"].as_str().unwrap();
@@ -346,13 +347,29 @@ async fn rendered_configuration_passes_check() {
         std::fs::write(&secret, "1234").unwrap();
         let callback = folder.path().join("callback");
         std::fs::write(&callback, "0123456789abcdef\n").unwrap();
+        let authority = Authority::create(folder.path(), "authority");
+        let pem = authority.file();
         let mut command = Command::new(BINARY);
         command
             .args(["serve", "--check", "--offline", "--config"])
             .arg(&config);
         command.env("OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__PIN_FILE", &secret);
-        if values != "dev" {
+        for (key, file) in [
+            ("password", &secret),
+            ("sentinel_password", &secret),
+            ("tls_ca", &pem),
+            ("tls_cert", &pem),
+            ("tls_key", &pem),
+        ] {
+            if toml.contains(&format!("\n{key}_file = ")) {
+                let variable = format!("OKEBAYAR_GATEWAY__STORE__{}_FILE", key.to_uppercase());
+                command.env(variable, file);
+            }
+        }
+        if ["staging", "production"].contains(&values) {
             command.env("OKEBAYAR_GATEWAY__STORE__URL", "redis://localhost");
+        }
+        if values != "dev" {
             command.env(
                 "OKEBAYAR_GATEWAY__ACCOUNTS__MAIN__CALLBACK_SECRET_FILE",
                 &callback,

@@ -5,6 +5,7 @@ pub mod concurrent_duplicates;
 pub mod guards;
 pub mod not_sent;
 pub mod prepaid;
+pub mod redis_faults;
 pub mod reference_codes;
 pub mod round_trips;
 pub mod send_deadline;

@@ -131,7 +131,7 @@ async fn stall_and_promote(acknowledging: &str) -> (usize, usize, usize) {
             assert_eq!(world.ledger(code).await.received, 0, "{code}; seed {seed}");
         }
         let shown = guard(&world, "show").await;
-        assert!(shown.contains("on"), "{shown}");
+        assert!(shown.contains("the failover guard is on since"), "{shown}");
         all.succeeded.extend(told.succeeded);
         all.refused.extend(told.refused);
     }
