@@ -25,6 +25,9 @@ pub(super) struct Sentinels {
     replicas: Mutex<Option<usize>>,
 }
 
+/// What a sentinel says of one server, by name.
+type SentinelFields = HashMap<String, String>;
+
 /// The replies of one sentinel.
 struct View {
     primary: Address,
@@ -110,21 +113,28 @@ impl Sentinels {
         sentinel: &Address,
     ) -> RedisResult<View> {
         let mut pipeline = redis::pipe();
-        pipeline.cmd("SENTINEL").arg("MASTER").arg(&self.name);
-        pipeline.cmd("SENTINEL").arg("REPLICAS").arg(&self.name);
-        let (primary, replicas): (HashMap<String, String>, Vec<HashMap<String, String>>) =
-            pipeline.query_async(connection).await?;
-        let text = |name: &str| primary.get(name).map(String::as_str).unwrap_or_default();
-        let address = format!("{}:{}", text("ip"), text("port"));
+        // SUBTLE: until the other replicas follow the promoted one, the sentinel that leads a failover
+        // reports the former primary in SENTINEL MASTER, with the configuration epoch of the new one.
+        let questions = ["MASTER", "GET-MASTER-ADDR-BY-NAME", "REPLICAS"];
+        for question in questions {
+            pipeline.cmd("SENTINEL").arg(question).arg(&self.name);
+        }
+        let (primary, (host, port), replicas): (
+            SentinelFields,
+            (String, String),
+            Vec<SentinelFields>,
+        ) = pipeline.query_async(connection).await?;
+        let epoch = primary.get("config-epoch");
+        let address = format!("{host}:{port}");
         let unreadable = || {
             RedisError::from((
                 ErrorKind::UnexpectedReturnType,
-                "unreadable SENTINEL MASTER",
+                "unreadable address of a sentinel's primary",
             ))
         };
         Ok(View {
             primary: Address::parse(&address, &sentinel.host).ok_or_else(unreadable)?,
-            epoch: text("config-epoch").parse().unwrap_or(0),
+            epoch: epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
             replicas: replicas.len(),
         })
     }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::redis::{Redis, ask};
+use super::{
+    redis::{Redis, ask},
+    sentinels::{PRIMARY, SentinelOptions, Sentinels},
+};
 
 /// The password of every user; it must not appear in any output.
 pub const PASSWORD: &str = "CANARY-redis-7d0b41";
@@ -67,6 +70,27 @@ pub fn server_arguments(folder: &Path) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
+}
+
+/// Starts a primary with replicas and Sentinels, all with these users.
+pub async fn start_sentinels(folder: &Path, replicas: usize) -> Sentinels {
+    let server = server_arguments(folder);
+    let server: Vec<&str> = server.iter().map(String::as_str).collect();
+    let users = write_users(folder, "redis-sentinel-users.acl");
+    let options = SentinelOptions {
+        replicas,
+        server: &server,
+        sentinel: &[
+            &format!("sentinel auth-user {PRIMARY} sentinel"),
+            &format!("sentinel auth-pass {PRIMARY} {PASSWORD}"),
+            "sentinel sentinel-user sentinel",
+            &format!("sentinel sentinel-pass {PASSWORD}"),
+            &format!("aclfile {}", users.display()),
+        ],
+        administrator: &administrator(),
+        sentinel_administrator: &administrator(),
+    };
+    Sentinels::start_with(folder, options).await
 }
 
 /// Returns what a server, or a Sentinel, denied to its users.

@@ -8,6 +8,7 @@ use std::{
 use redis::{RedisResult, Value};
 
 use super::{
+    acl,
     link::{Direction, Link, Peer},
     poll::{until, until_some},
     ports,
@@ -99,11 +100,17 @@ impl Sentinels {
         started
     }
 
-    /// Returns the URLs of the servers and of the Sentinels, for their administrators.
-    pub fn administrators_urls(&self) -> Vec<&str> {
-        let servers = self.servers.iter().map(|server| server.redis.url.as_str());
+    /// Returns what the present servers and the Sentinels denied to their users.
+    pub async fn denials(&self) -> Vec<String> {
+        let present = self.servers.iter().enumerate();
+        let present = present.filter(|(index, _)| !self.absent.contains(index));
+        let servers = present.map(|(_, server)| server.redis.url.as_str());
         let monitors = self.monitors.iter().map(|sentinel| sentinel.url.as_str());
-        servers.chain(monitors).collect()
+        let mut denied = Vec::new();
+        for url in servers.chain(monitors) {
+            denied.extend(acl::denials(url).await);
+        }
+        denied
     }
 
     /// Returns the URLs of the Sentinels, as `store.url` has them.
@@ -115,6 +122,29 @@ impl Sentinels {
 
     pub fn sentinel_port(&self, sentinel: usize) -> u16 {
         self.monitors[sentinel].port
+    }
+
+    /// Sets an option of the monitored primary at every Sentinel.
+    pub async fn set_option(&self, option: &str, value: &str) {
+        for sentinel in &self.monitors {
+            let command = ["SENTINEL", "SET", PRIMARY, option, value];
+            let _: String = ask(&sentinel.url, &command).await.unwrap();
+        }
+    }
+
+    /// Returns the URL of the Sentinel that leads the failover in progress.
+    pub async fn leader_url(&self) -> String {
+        until_some("a failover in progress", async || {
+            for sentinel in &self.monitors {
+                let command = ["SENTINEL", "MASTER", PRIMARY];
+                let known: BTreeMap<String, String> = ask(&sentinel.url, &command).await.ok()?;
+                if known["flags"].contains("failover_in_progress") {
+                    return Some(format!("redis://127.0.0.1:{}", sentinel.port));
+                }
+            }
+            None
+        })
+        .await
     }
 
     /// Makes the Sentinels forget the replicas that they do not reach.

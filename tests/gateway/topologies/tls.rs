@@ -5,7 +5,10 @@ use crate::support::{
     process::Process,
     redis::Redis,
     tls::{Authority, TlsPort},
-    world::{BINARY, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
+    topologies::use_sentinels,
+    world::{
+        BINARY, PLAIN, StoreKind, World, assert_succeeded, buy, buy_until_taken, minted, reference,
+    },
 };
 
 /// A world on a server that requires a certificate of each client, and the files of the gateway.
@@ -41,6 +44,38 @@ async fn purchase_succeeds_over_tls_with_client_certificate_and_user() {
     let mut client = gateway.client().await;
     assert_succeeded(&buy(&mut client, &code, PLAIN).await);
     assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+/// docs/redis-users.acl and docs/redis-sentinel-users.acl.
+#[tokio::test]
+async fn users_of_servers_and_sentinels_suffice_over_a_failover() {
+    let folder = tempfile::tempdir().unwrap();
+    let sentinels = acl::start_sentinels(folder.path(), 1).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_sentinels(&mut world, &sentinels);
+    for (key, value) in [
+        ("store.acknowledging_replicas", "all"),
+        ("store.username", "okebayar"),
+        ("store.password", acl::PASSWORD),
+        ("store.sentinel_username", "okebayar"),
+        ("store.sentinel_password", acl::PASSWORD),
+    ] {
+        world.set(key, value);
+    }
+    let mut gateway = world.start_gateway().await;
+    gateway.process.add_secret(acl::PASSWORD.to_owned());
+    let mut client = gateway.client().await;
+    let codes = [minted(0), minted(0)];
+    assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
+    sentinels.fail_over().await;
+    sentinels.await_replicas().await;
+    assert_succeeded(&buy_until_taken(&mut client, &codes[0], PLAIN).await);
+    buy_until_taken(&mut client, &codes[1], PLAIN).await;
+    for code in &codes {
+        assert!(world.ledger(code).await.received <= 1);
+    }
+    gateway.readiness(200).await;
+    assert_eq!(sentinels.denials().await, Vec::<String>::new());
 }
 
 #[tokio::test]

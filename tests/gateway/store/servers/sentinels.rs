@@ -2,11 +2,7 @@
 
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use crate::support::{
-    acl,
-    poll::until,
-    sentinels::{PRIMARY, SentinelOptions, Sentinels},
-};
+use crate::support::{acl, poll::until, sentinels::Sentinels};
 
 /// Writes on one connection; returns the reply, and whether a replica acknowledged it in time.
 async fn write_and_wait(sentinels: &Sentinels, key: &str, wait_ms: u64) -> (String, u64) {
@@ -128,43 +124,12 @@ async fn client_of_a_stalled_server_is_served() {
 #[tokio::test]
 async fn documented_rights_suffice_for_a_failover() {
     let folder = tempfile::tempdir().unwrap();
-    let users = acl::write_users(folder.path(), "redis-users.acl");
-    let sentinel_users = acl::write_users(folder.path(), "redis-sentinel-users.acl");
-    let (users, sentinel_users) = (users.to_str().unwrap(), sentinel_users.to_str().unwrap());
-    let password = acl::PASSWORD;
-    let mut sentinels = Sentinels::start_with(
-        folder.path(),
-        SentinelOptions {
-            replicas: 2,
-            server: &[
-                "--aclfile",
-                users,
-                "--masteruser",
-                "replica",
-                "--masterauth",
-                password,
-            ],
-            sentinel: &[
-                &format!("sentinel auth-user {PRIMARY} sentinel"),
-                &format!("sentinel auth-pass {PRIMARY} {password}"),
-                "sentinel sentinel-user sentinel",
-                &format!("sentinel sentinel-pass {password}"),
-                &format!("aclfile {sentinel_users}"),
-            ],
-            administrator: &acl::administrator(),
-            sentinel_administrator: &acl::administrator(),
-        },
-    )
-    .await;
+    let mut sentinels = acl::start_sentinels(folder.path(), 2).await;
     let second = sentinels.fail_over().await;
     sentinels.await_replicas().await;
     sentinels.kill(second).await;
     let third = sentinels.await_failover(second).await;
     sentinels.await_replicas().await;
     assert_ne!(third, second);
-    for url in sentinels.administrators_urls() {
-        if !url.ends_with(&sentinels.redis(second).port().to_string()) {
-            assert_eq!(acl::denials(url).await, Vec::<String>::new(), "{url}");
-        }
-    }
+    assert_eq!(sentinels.denials().await, Vec::<String>::new());
 }
