@@ -1,17 +1,17 @@
 //! The rights of the gateways' user in Redis: those of docs/redis-users.acl suffice, and each is
 //! needed.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     grpc::v1::TransactionState,
     store::{
-        BoundedList, Claim, Commit, Expiry, Listing, ListingEntry, Notification, Store, StoreError,
-        claim,
+        BoundedList, Claim, Commit, Expiry, Listing, ListingEntry, Notification, OldestListing,
+        Retirement, Store, StoreError, Tombstone, claim,
         redis::{AcknowledgingReplicas, RedisSettings, RedisStore, RedisTopology},
     },
-    transaction::{Change, FailureReason, Finding, Source, Statement, TraceCode},
+    transaction::{Change, FailureReason, Finding, Source, Statement, TraceCode, Transaction},
 };
 
 use super::contract::{LONG, account, check_of, identity, lease, redis_settings};
@@ -69,6 +69,8 @@ async fn use_notes(store: &dyn Store) -> Result<(), StoreError> {
     store.note("name").await?;
     store.push(BoundedList::Orphans, "item").await?;
     store.items_from(BoundedList::Orphans, 0, 1).await?;
+    store.oldest_item(BoundedList::Orphans).await?;
+    assert!(store.remove_oldest(BoundedList::Orphans, "item").await?);
     Ok(())
 }
 
@@ -85,7 +87,8 @@ async fn use_transactions(store: &dyn Store) -> Result<(), StoreError> {
     assert!(leased.is_some());
     let said = Statement::bare(Source::Answer, Finding::Failed(FailureReason::Cancelled));
     let failed = first.observe([said], at(1), &schedule()).unwrap();
-    commit(store, &failed.releasing(lease(1, LONG).token)).await?;
+    let failed = failed.releasing(lease(1, LONG).token);
+    commit(store, &failed).await?;
     store.load(&key).await?;
     store.history(&key, 0).await?;
     let trace_code = TraceCode::parse("trace").unwrap();
@@ -104,6 +107,30 @@ async fn use_transactions(store: &dyn Store) -> Result<(), StoreError> {
     store.count("FAILED", 0, i64::MAX).await?;
     let head = store.events_head().await?;
     store.events_in(&head, &[0]).await?;
+    store.unindex_trace(&key, &account(), &trace_code).await?;
+    retire(store, &failed.transaction).await
+}
+
+/// Ends a record, and then its tombstone.
+async fn retire(store: &dyn Store, last: &Transaction) -> Result<(), StoreError> {
+    let partition = store.partition_of(&last.key());
+    let oldest = OldestListing {
+        partition,
+        state: "FAILED",
+        after: None,
+        to: Timestamp::MAX,
+        limit: 10,
+    };
+    assert_eq!(store.oldest(&oldest).await?.len(), 1);
+    store.clock(partition).await?;
+    let retired = store.retire(last, Tombstone::of(last).as_ref()).await?;
+    assert_eq!(retired, Retirement::Done);
+    let (mut from, mut removed) = (None, 0);
+    while removed == 0 {
+        let swept = store.sweep_tombstones(i64::MAX, from.as_deref()).await?;
+        removed += swept.removed;
+        from = Some(swept.next.expect("the tombstone was not found"));
+    }
     Ok(())
 }
 
@@ -258,6 +285,37 @@ async fn subscription_pings() {
         };
         assert_eq!(denied.len(), count, "{denied:?}");
     }
+}
+
+/// A command that only a later change uses is permitted, too.
+#[test]
+fn every_command_in_the_sources_is_permitted() {
+    let permitted = permissions();
+    let mut commands = BTreeSet::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/redis");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for start in ["redis.call('", "cmd(\"", "Cmd::", "pipeline."] {
+            for rest in text.split(start).skip(1) {
+                let end = rest.find(|c: char| !c.is_ascii_alphabetic());
+                commands.insert(rest[..end.unwrap()].to_ascii_lowercase());
+            }
+        }
+    }
+    // Methods that are no commands, and the commands of the Sentinels.
+    let others = [
+        "", "new", "add", "cmd", "query", "sentinel", "atomic", "arg",
+    ];
+    commands.retain(|command| !others.contains(&command.as_str()));
+    assert!(commands.len() > 25, "{commands:?}");
+    let is_permitted = |command: &&String| {
+        let right = format!("+{command}");
+        let of_subcommand = format!("{right}|");
+        let mut permitted = permitted.iter();
+        permitted.any(|known| *known == right || known.starts_with(&of_subcommand))
+    };
+    let denied: Vec<&String> = commands.iter().filter(|c| !is_permitted(c)).collect();
+    assert_eq!(denied, Vec::<&String>::new());
 }
 
 #[tokio::test]
