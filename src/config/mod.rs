@@ -30,5 +30,5 @@ pub use self::{
     fault::{Fault, Faults},
     flat_keys::ENVIRONMENT_PREFIX,
     limits::Limits,
-    settings::Settings,
+    settings::{Settings, load_target},
 };

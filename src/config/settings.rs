@@ -28,6 +28,9 @@ use crate::{
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
 
+/// The prefix of the environment variables of the target of a copy.
+const TARGET_PREFIX: &str = "OKEBAYAR_TARGET";
+
 /// The whole configuration, validated. Its `Debug` output contains no secret.
 #[derive(Debug)]
 pub struct Settings {
@@ -75,33 +78,7 @@ impl Settings {
     /// # Errors
     /// [`Faults`] with all faults.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        let mut builder = Config::builder();
-        let mut misplaced = Vec::new();
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Faults::one(
-                    "--config",
-                    &format!("{}: {error}", path.display()),
-                    "name a readable TOML file",
-                )
-            })?;
-            let source = File::from_str(&text, FileFormat::Toml);
-            let alone = Config::builder().add_source(source.clone()).build();
-            let alone = alone.map_err(|_| not_toml(path))?;
-            misplaced = secrets_in(&flatten(&alone.cache));
-            builder = builder.add_source(source);
-        }
-        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
-            .prefix_separator("__")
-            .separator("__");
-        let config = builder.add_source(environment).build().map_err(|_| {
-            Faults::one(
-                "the environment",
-                "conflicts with the file",
-                "correct either",
-            )
-        })?;
-        read(Reader::new(flatten(&config.cache), misplaced))
+        read(read_sources("--config", file, ENVIRONMENT_PREFIX)?)
     }
 
     /// Builds the configuration from keys and values, as `dev` does.
@@ -164,11 +141,55 @@ impl Settings {
     }
 }
 
+/// Loads the store of the target of a copy from a file, and overrides it by the environment variables
+/// that begin with [`TARGET_PREFIX`].
+///
+/// # Errors
+/// [`Faults`] with all faults.
+pub fn load_target(file: &Path) -> Result<StoreSettings, Faults> {
+    let mut reader = read_sources("--to", Some(file), TARGET_PREFIX)?;
+    let timeout = reader.span("store.timeout", "3s");
+    let store = read_store(&mut reader, timeout);
+    reader.finish(store)
+}
+
+/// Reads a file, if one is given, and the environment variables with a prefix. `argument` names the
+/// file in faults.
+fn read_sources(argument: &str, file: Option<&Path>, prefix: &str) -> Result<Reader, Faults> {
+    let mut builder = Config::builder();
+    let mut misplaced = Vec::new();
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Faults::one(
+                argument,
+                &format!("{}: {error}", path.display()),
+                "name a readable TOML file",
+            )
+        })?;
+        let source = File::from_str(&text, FileFormat::Toml);
+        let alone = Config::builder().add_source(source.clone()).build();
+        let alone = alone.map_err(|_| not_toml(argument, path))?;
+        misplaced = secrets_in(&flatten(&alone.cache));
+        builder = builder.add_source(source);
+    }
+    let environment = Environment::with_prefix(prefix)
+        .prefix_separator("__")
+        .separator("__");
+    let config = builder.add_source(environment).build().map_err(|_| {
+        Faults::one(
+            "the environment",
+            "conflicts with the file",
+            "correct either",
+        )
+    })?;
+    Ok(Reader::new(flatten(&config.cache), misplaced))
+}
+
 /// Builds the fault for a file that is not TOML. The message of the parser is dropped: it quotes
 /// the line, which may contain a misplaced secret.
-fn not_toml(path: &Path) -> Faults {
+fn not_toml(argument: &str, path: &Path) -> Faults {
     Faults::one(
-        "--config",
+        argument,
         &format!("{} is not TOML", path.display()),
         "correct the file",
     )

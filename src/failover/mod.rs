@@ -38,11 +38,13 @@
 //! | [`known_epoch`] | the epoch and the note |
 //! | [`observation`] | reading the epoch, and detecting a loss |
 //! | [`failover_guard`] | the guard of one process |
+//! | [`carried`] | the state that a copied store takes over, and the seals of its source |
 //! | [`operator`] | turning the guard on and off by hand |
 //! | [`guard_view`] | the state of the guard, read without writing |
 //! | `possibly_lost` | transactions by key, and whether the store may have lost their records |
 //! | [`release`] | the release of quarantined transactions |
 
+pub mod carried;
 pub mod failover_guard;
 pub mod guard_view;
 pub mod known_epoch;

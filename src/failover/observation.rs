@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::known_epoch::{EpochNote, KnownEpoch, LossStatus, NOTE, parse, unreadable};
 use crate::store::{
     CasResult, Expiry, LISTEN_AGAIN_AFTER, Store, StoreError,
-    epoch::{EpochReading, LostPartitions, Seal, Seals},
+    epoch::{EpochReading, LostPartitions, Seal, Seals, refuse_moved},
 };
 
 /// The time for which a store without a note must stay without another gateway before it counts as
@@ -50,6 +50,7 @@ impl Observation {
         let text = store.note(NOTE).await?;
         let noted = text.as_deref().map(parse).transpose()?;
         let seals = store.seals().await?;
+        refuse_moved(&seals)?;
         let seen = noted.as_ref().or(known.map(|known| &known.note));
         let epoch = store.epoch(seen.map(|seen| seen.epoch.as_str())).await?;
         // SUBTLE: a gateway subscribes only after its first observation wrote the note:
@@ -258,7 +259,7 @@ pub async fn observe(
 }
 
 /// Returns the expiry of the note.
-fn keep(now: Timestamp) -> Expiry {
+pub(super) fn keep(now: Timestamp) -> Expiry {
     Expiry {
         now,
         until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),

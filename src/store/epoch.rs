@@ -11,6 +11,8 @@
 
 use std::collections::BTreeSet;
 
+use super::error::StoreError;
+
 /// The seal of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seal {
@@ -24,6 +26,34 @@ pub enum Seal {
 
 /// The seal of each partition of a store.
 pub type Seals = Vec<Seal>;
+
+/// Before the name of the store that the records were moved to, in a seal that no claim names.
+/// `commit.lua` knows it too.
+const MOVED: &str = "moved:";
+
+/// Returns the seal of a partition whose records are moved to another store.
+#[must_use]
+pub fn moved_seal(peer: &str) -> String {
+    format!("{MOVED}{peer}")
+}
+
+/// Verifies that no partition is, or was, moved to another store.
+///
+/// # Errors
+/// [`StoreError::Unsuitable`] with the remedy, when one is.
+pub fn refuse_moved(seals: &Seals) -> Result<(), StoreError> {
+    let peer = |seal: &Seal| match seal {
+        Seal::Carried(seal) => seal.strip_prefix(MOVED).map(str::to_owned),
+        Seal::Missing | Seal::Unknown => None,
+    };
+    match seals.iter().find_map(peer) {
+        Some(peer) => Err(StoreError::Unsuitable(format!(
+            "it was moved to {peer}, or is being moved there: configure that store, or, if the move \
+             is not finished, return to this one with okebayar-gateway store copy --cancel"
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// Splits the name that a claim gives into the epoch and the seal; the seal is empty when the
 /// name has none.

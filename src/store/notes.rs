@@ -32,6 +32,9 @@ pub enum BoundedList {
 }
 
 impl BoundedList {
+    /// Every list.
+    pub const ALL: [Self; 3] = [Self::Orphans, Self::Notices, Self::GuardEndings];
+
     /// Returns the name under which the list is stored.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -35,10 +35,10 @@ pub enum OpenError {
 
 /// A store that was opened.
 #[derive(Clone)]
-pub struct OpenedStore(Backend);
+pub struct OpenedStore(pub(super) Backend);
 
 #[derive(Clone)]
-enum Backend {
+pub(super) enum Backend {
     Embedded(Arc<RedbStore>),
     Redis(Arc<RedisStore>),
 }
@@ -134,11 +134,13 @@ async fn open_embedded(
             let opened = RedbStore::open_with(path, identity, settings).await;
             return opened.map_err(failed("store.path"));
         }
-        OpenMode::Existing | OpenMode::Inspect if !path.exists() => {
+        OpenMode::Existing | OpenMode::Inspect | OpenMode::Source if !path.exists() => {
             return Err(OpenError::Missing(path.to_owned()));
         }
         OpenMode::Existing => RedbStore::open_with(path, identity, must_exist(true)).await,
         OpenMode::Inspect => RedbStore::open_read_only(path).await,
+        OpenMode::Source => RedbStore::open_for_copy(path, None).await,
+        OpenMode::Target => RedbStore::open_for_copy(path, Some(identity.epoch)).await,
         OpenMode::Lost if path.exists() => RedbStore::open_restored(path, identity).await,
         OpenMode::Lost => RedbStore::open_with(path, identity, must_exist(false)).await,
     };
@@ -151,7 +153,8 @@ async fn open_redis(
     mode: OpenMode<'_>,
 ) -> Result<RedisStore, StoreError> {
     match mode {
-        OpenMode::Inspect => RedisStore::connect(settings),
+        OpenMode::Inspect | OpenMode::Source => RedisStore::connect(settings),
+        OpenMode::Target => RedisStore::open_target(settings).await,
         OpenMode::Serve { .. } | OpenMode::Existing | OpenMode::Lost => {
             RedisStore::open(settings, identity).await
         }

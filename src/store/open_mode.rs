@@ -25,4 +25,11 @@ pub enum OpenMode<'a> {
     /// Inspect an existing store without writing: a write may hide a loss from running gateways.
     /// The identity is not adopted.
     Inspect,
+    /// Copy an existing store to another. The identity is not adopted, and a mark of an earlier copy
+    /// is no error.
+    Source,
+    /// Copy another store to this one, which is created if it does not exist. The identity is not
+    /// adopted, and a mark of an earlier copy is no error. A new embedded store gets the epoch of the
+    /// identity.
+    Target,
 }

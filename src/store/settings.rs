@@ -30,6 +30,18 @@ impl StoreSettings {
         }
     }
 
+    /// Returns the kind and the place of the store, without credentials.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Embedded { path, .. } => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("embedded {}", path.display())
+            }
+            Self::Redis(settings) => format!("redis {}", settings.addresses()),
+        }
+    }
+
     /// Returns the settings for a command. Its time-out for an embedded store is longer than that
     /// of a gateway, which has waiting callers.
     #[must_use]

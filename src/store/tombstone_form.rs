@@ -7,6 +7,18 @@ use super::{
 };
 use crate::transaction::TransactionKey;
 
+/// The length of the part of the hash of a reference code under which a tombstone is stored.
+pub(super) const HASH_BYTES: usize = 16;
+
+/// Returns the problem of a stored tombstone and its hash.
+#[must_use]
+pub fn tombstone_fault(hash: &[u8], text: &str) -> Option<&'static str> {
+    if hash.len() != HASH_BYTES {
+        return Some("it has no hash of a reference code");
+    }
+    parse(text).is_none().then_some("it cannot be read")
+}
+
 /// Encodes a tombstone.
 pub(super) fn encode(tombstone: &Tombstone) -> String {
     let Tombstone {

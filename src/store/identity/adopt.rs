@@ -2,6 +2,7 @@
 
 use super::{
     accounts::Identity,
+    copy_mark::refuse_marked,
     facts::{ACCOUNT, Facts, SCHEMA_FACT, USER_ID, account_fact, store_facts, user_id_fact},
 };
 use crate::{store::error::StoreError, transaction::AccountName};
@@ -21,6 +22,7 @@ pub(in crate::store) fn adopt(
             "there is no store yet; the first gateway that starts creates it".to_owned(),
         ));
     }
+    refuse_marked(stored)?;
     let mut facts = stored.clone();
     for (fact, ours) in store_facts(partitions) {
         match stored.get(&fact) {

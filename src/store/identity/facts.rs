@@ -9,6 +9,8 @@ pub(in crate::store) type Facts = BTreeMap<String, String>;
 
 /// The fact that holds the version of the stored form.
 pub(in crate::store) const SCHEMA_FACT: &str = "schema";
+/// The fact that holds the number of partitions.
+pub(super) const PARTITIONS_FACT: &str = "partitions";
 /// The prefix of the facts of account names.
 pub(super) const ACCOUNT: &str = "account:";
 /// The prefix of the facts of user ids.
@@ -27,7 +29,7 @@ pub(super) fn user_id_fact(hash: &str) -> String {
 /// Returns the facts of the store itself, by name; only Redis has `partitions`.
 pub(super) fn store_facts(partitions: Option<u64>) -> Vec<(String, String)> {
     let mut facts = vec![(SCHEMA_FACT.to_owned(), record::SCHEMA.to_string())];
-    facts.extend(partitions.map(|count| ("partitions".to_owned(), count.to_string())));
+    facts.extend(partitions.map(|count| (PARTITIONS_FACT.to_owned(), count.to_string())));
     facts
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | fact | value |
 //! | --- | --- |
-//! | `schema` | the version of the stored form |
+//! | `schema` | the version of the stored form; another text marks a store that is copied (`copy_mark.rs`) |
+//! | `copy:schema`, `copy:id`, `copy:peer` | of a store that is copied: its schema, the copy, the other store |
 //! | `partitions` | Redis: the number of partitions |
 //! | `account:<name>` | the SHA-256 of the account's user id; former names are kept, with the present hash |
 //! | `userid:<SHA-256>` | the present name of the account; user ids that it had before are kept |
@@ -28,7 +29,9 @@
 
 mod accounts;
 mod adopt;
+mod copy_mark;
 mod facts;
+mod faults;
 mod seen;
 mod user_id;
 
@@ -37,6 +40,9 @@ mod tests;
 
 pub use accounts::{Identity, KnownAccounts};
 pub(in crate::store) use adopt::adopt;
+pub(in crate::store) use copy_mark::refuse_marked;
+pub use copy_mark::{CopyMark, CopyRole};
 pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names};
+pub(in crate::store) use faults::faults;
 pub(in crate::store) use seen::SeenIdentity;
 pub use user_id::{UserIdBefore, UserIdChange};

@@ -3,6 +3,7 @@
 use super::{
     accounts::Identity,
     adopt::identity_mismatch,
+    copy_mark::refuse_marked,
     facts::{Facts, account_fact, store_facts, user_id_fact},
 };
 use crate::{
@@ -35,6 +36,7 @@ impl SeenIdentity {
         partitions: Option<u64>,
         stored: &Facts,
     ) -> Result<Facts, StoreError> {
+        refuse_marked(stored)?;
         for (fact, ours) in store_facts(partitions) {
             if let Some(stored) = stored.get(&fact)
                 && *stored != ours

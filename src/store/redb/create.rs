@@ -10,19 +10,40 @@ use std::{
     path::Path,
 };
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
 
 use super::{
     error::{commit_failure, failure},
     file::{beside, folder_of, remove_leftover, sync_folder, unusable},
-    identity::{adopt_identity, set_epoch},
+    identity::{adopt_identity, set_epoch, write_identity},
     tables::create_tables,
 };
-use crate::store::{Identity, StoreError};
+use crate::store::{CopyMark, CopyRole, Identity, StoreError, identity::Facts};
 
 /// Creates a store atomically. A crash leaves no file or a complete store; the next attempt
 /// removes the temporary file.
 pub(super) fn create(file: &Path, identity: &Identity, epoch: &str) -> Result<(), StoreError> {
+    create_with(file, epoch, &|write| adopt_identity(write, identity))
+}
+
+/// Creates the target of a copy, which no gateway may use before the copy is finished.
+pub(super) fn create_target(file: &Path, epoch: &str) -> Result<(), StoreError> {
+    let created = CopyMark {
+        role: CopyRole::Copying,
+        id: String::new(),
+        peer: "another store".to_owned(),
+    };
+    let facts = created.facts(&Facts::new());
+    create_with(file, epoch, &|write| {
+        write_identity(write, &facts).map_err(failure)
+    })
+}
+
+fn create_with(
+    file: &Path,
+    epoch: &str,
+    identify: &dyn Fn(&WriteTransaction) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let problem =
         |error: &dyn std::fmt::Display| unusable(file, &format!("cannot be created: {error}"));
     let folder = folder_of(file);
@@ -39,7 +60,7 @@ pub(super) fn create(file: &Path, identity: &Identity, epoch: &str) -> Result<()
         let database = Database::create(&making).map_err(|error| problem(&error))?;
         let write = database.begin_write().map_err(failure)?;
         create_tables(&write).map_err(failure)?;
-        adopt_identity(&write, identity)?;
+        identify(&write)?;
         set_epoch(&write, epoch, false).map_err(failure)?;
         write.commit().map_err(commit_failure)?;
     }

@@ -53,11 +53,11 @@ pub(super) fn adopt_identity(
     write_identity(write, &facts).map_err(failure)
 }
 
-fn read_identity(write: &WriteTransaction) -> Result<Facts, redb::Error> {
+pub(super) fn read_identity(write: &WriteTransaction) -> Result<Facts, redb::Error> {
     read_facts(&write.open_table(IDENTITY)?)
 }
 
-fn read_facts(
+pub(super) fn read_facts(
     table: &impl ReadableTable<&'static str, &'static str>,
 ) -> Result<Facts, redb::Error> {
     let mut facts = Facts::new();
@@ -68,7 +68,7 @@ fn read_facts(
     Ok(facts)
 }
 
-fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::Error> {
+pub(super) fn write_identity(write: &WriteTransaction, facts: &Facts) -> Result<(), redb::Error> {
     let mut table = write.open_table(IDENTITY)?;
     for (fact, value) in facts {
         table.insert(fact.as_str(), value.as_str())?;

@@ -90,6 +90,7 @@ mod events;
 mod file;
 mod group_commit;
 mod identity;
+mod inspection;
 mod keeper;
 mod leases;
 mod listing;
@@ -106,6 +107,7 @@ mod store_impl;
 mod tables;
 mod tombstones;
 mod verify;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
+use uuid::Uuid;
 
 use super::{
-    create::create,
+    create::{create, create_target},
     error::{commit_failure, failure},
     file::{beside, damaged, is_damage, missing, remove_leftover, require_whole, unusable},
     identity::{adopt_identity, set_epoch},
@@ -52,6 +53,39 @@ impl RedbStore {
         Self::open_as(file, identity, settings, true).await
     }
 
+    /// Opens a store that takes part in a copy, whatever its identity. With `epoch`, creates it if it
+    /// does not exist.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`]; and without `epoch`, when the store does not exist.
+    pub(in crate::store) async fn open_for_copy(
+        file: &Path,
+        epoch: Option<Uuid>,
+    ) -> Result<Self, StoreError> {
+        let path = file.to_owned();
+        let opening = tokio::task::spawn_blocking(move || {
+            if let Some(epoch) = epoch
+                && !path.try_exists().map_err(|error| unusable(&path, &error))?
+            {
+                create_target(&path, &epoch.to_string())?;
+            }
+            let keeper = open_keeper(&path)?;
+            let epoch = keeper.with(|database| {
+                require_identity(database, &path)?;
+                let write = database.begin_write().map_err(failure)?;
+                create_tables(&write).map_err(failure)?;
+                let epoch = set_epoch(&write, "", false).map_err(failure)?;
+                write.commit().map_err(commit_failure)?;
+                Ok(epoch)
+            })?;
+            let timeout = RedbSettings::default().timeout;
+            Ok(Self::new(DatabaseSource::Kept(keeper), epoch, timeout))
+        });
+        // redb panics on some kinds of damage.
+        let opened = opening.await;
+        opened.unwrap_or_else(|_| Err(damaged(file, &"it cannot be read")))
+    }
+
     async fn open_as(
         file: &Path,
         identity: &Identity,
@@ -67,16 +101,7 @@ impl RedbStore {
                 }
                 create(&path, &identity, &ours)?;
             }
-            require_whole(&path)?;
-            let keeper = Keeper::open(&path).map_err(|error| match &error {
-                DatabaseError::Storage(StorageError::Io(cause)) if !is_damage(cause) => {
-                    unusable(&path, &error)
-                }
-                DatabaseError::Storage(_) => damaged(&path, &error),
-                _ => unusable(&path, &error),
-            })?;
-            // The temporary name of the store, left by a creator that crashed.
-            remove_leftover(&beside(&path, ".making")).map_err(|error| unusable(&path, &error))?;
+            let keeper = open_keeper(&path)?;
             let epoch = keeper.with(|database| {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(failure)?;
@@ -96,6 +121,21 @@ impl RedbStore {
         let opened = opening.await;
         opened.unwrap_or_else(|_| Err(damaged(file, &"it cannot be read")))
     }
+}
+
+/// Opens the database in an existing file.
+fn open_keeper(path: &Path) -> Result<Keeper, StoreError> {
+    require_whole(path)?;
+    let keeper = Keeper::open(path).map_err(|error| match &error {
+        DatabaseError::Storage(StorageError::Io(cause)) if !is_damage(cause) => {
+            unusable(path, &error)
+        }
+        DatabaseError::Storage(_) => damaged(path, &error),
+        _ => unusable(path, &error),
+    })?;
+    // The temporary name of the store, left by a creator that crashed.
+    remove_leftover(&beside(path, ".making")).map_err(|error| unusable(path, &error))?;
+    Ok(keeper)
 }
 
 /// Verifies that an open database is the store of a gateway. An empty database must not become

@@ -10,14 +10,15 @@ use super::{
     tables::{EVENTS, LISTING, RECORDS, TOMBSTONES},
 };
 use crate::{
-    store::{Retirement, StoreError, SweptTombstones, Tombstone, listing, record, tombstone_form},
+    store::{
+        Retirement, StoreError, SweptTombstones, Tombstone, listing, record,
+        tombstone_form::{self, HASH_BYTES},
+    },
     transaction::{BaseVersion, Transaction, TransactionKey},
 };
 
 /// The number of tombstones that one sweep reads.
 const SWEPT_AT_ONCE: usize = 256;
-/// The length of the part of the hash, in bytes.
-const HASH_BYTES: usize = 16;
 
 impl RedbStore {
     /// Retires a record by compare-and-delete, in one write transaction.

@@ -29,8 +29,13 @@ if ARGV[9] ~= '' then
   end
 end
 -- A Redis that is emptied while it runs keeps its ids, but loses the seal.
-if ARGV[13] ~= '' and redis.call('GET', KEYS[8]) ~= ARGV[13] then
+local seal = redis.call('GET', KEYS[8])
+if ARGV[13] ~= '' and seal ~= ARGV[13] then
   return {-1}
+end
+-- A gateway that was cut off while the records were moved to another store changes none of them.
+if seal and string.sub(seal, 1, 6) == 'moved:' then
+  return redis.error_reply('OKBMOVED the records were moved to another store: ' .. string.sub(seal, 7))
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body')
 local version, body = stored[1] or '', stored[2]

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 ///
 /// `NOPERM` is not one of them: the server verifies permissions at each command of a script, so a
 /// script without permission to publish fails after it wrote.
-const REFUSED_CODES: [&str; 8] = [
+const REFUSED_CODES: [&str; 9] = [
     "READONLY",
     "MASTERDOWN",
     "NOAUTH",
@@ -22,6 +22,8 @@ const REFUSED_CODES: [&str; 8] = [
     "OOM",
     "CLUSTERDOWN",
     "LOADING",
+    // commit.lua, before its first write.
+    "OKBMOVED",
 ];
 
 /// Maps a failure of the client or the server to a determinate failure when the call was not

@@ -12,9 +12,11 @@ use super::{
 };
 use crate::store::{PartFault, StoreError};
 
-/// The key that each verification writes, and its lifetime.
+/// The key that a verification writes which is not that of a gateway.
 const VERIFY_KEY: &str = "okb:verify";
-const VERIFY_KEPT: Duration = Duration::from_mins(1);
+/// The lifetime of what a verification writes, such as the presence of a gateway: longer than two
+/// verifications and their time-outs.
+const VERIFY_KEPT: Duration = Duration::from_secs(20);
 
 impl RedisStore {
     /// Verifies that no server evicts a key.
@@ -47,10 +49,9 @@ impl RedisStore {
             let _ = self.refresh_servers().await;
             self.verify_policy_of(server).await?;
             self.restore_identity().await?;
-            return self
-                .verify_write(VERIFY_KEY.to_owned())
-                .await
-                .map(|()| Vec::new());
+            let key = self.presence_key();
+            let key = key.unwrap_or_else(|| VERIFY_KEY.to_owned());
+            return self.verify_write(key).await.map(|()| Vec::new());
         }
         self.refresh_servers().await?;
         let servers = self.all_servers().await?;
@@ -76,7 +77,11 @@ impl RedisStore {
             });
         }
         if faults.len() < servers.len() {
-            match self.restore_identity().await {
+            let restored = match self.restore_identity().await {
+                Ok(()) => self.verify_presence().await,
+                failed => failed,
+            };
+            match restored {
                 // Its server is among those that fail.
                 Err(error) if error.is_transient() && !faults.is_empty() => {}
                 restored => restored?,
@@ -85,6 +90,14 @@ impl RedisStore {
         }
         let problem = faults.into_iter().next().map(|fault| fault.problem);
         Err(StoreError::Unavailable(problem.unwrap_or_default()))
+    }
+
+    /// Writes the presence of this gateway.
+    async fn verify_presence(&self) -> Result<(), StoreError> {
+        match self.presence_key() {
+            Some(key) => self.verify_write(key).await,
+            None => Ok(()),
+        }
     }
 
     /// Verifies one server of a cluster.

@@ -62,7 +62,7 @@ impl RedisStore {
 
     /// Writes the facts that `amend` derives from the stored ones; retries while another gateway
     /// writes first.
-    async fn amend_identity<T>(
+    pub(in crate::store) async fn amend_identity<T>(
         &self,
         amend: impl Fn(&Facts) -> Result<(T, Facts), StoreError>,
     ) -> Result<T, StoreError> {
@@ -83,7 +83,7 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn read_identity(&self) -> Result<Facts, StoreError> {
+    pub(in crate::store) async fn read_identity(&self) -> Result<Facts, StoreError> {
         self.query(&Cmd::hgetall(IDENTITY_KEY)).await
     }
 

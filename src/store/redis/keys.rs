@@ -54,12 +54,13 @@ impl Keys {
 
 /// Returns the partition of a text: its hash modulo the number of partitions.
 fn partition_of(parts: &[&str], partitions: u64) -> u64 {
-    let digest = Sha256::digest(parts.concat());
-    let first = digest
-        .iter()
-        .take(8)
-        .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-    first % partitions
+    partition_of_digest(&Sha256::digest(parts.concat())) % partitions
+}
+
+/// Returns the number that determines the partition: the first 8 bytes of a hash.
+pub(super) fn partition_of_digest(digest: &[u8]) -> u64 {
+    let first = digest.iter().take(8);
+    first.fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
 }
 
 /// Returns the key of the due index of a partition.

@@ -164,7 +164,7 @@ pub(super) fn listing_member(state: &str, entry: &ListingEntry) -> String {
 }
 
 /// Parses a member of the listing; returns `None` when it is malformed.
-fn read_listing_member(member: &str) -> Option<ListingEntry> {
+pub(super) fn read_listing_member(member: &str) -> Option<ListingEntry> {
     let mut parts = member.splitn(3, ' ').skip(1);
     Some(ListingEntry {
         created_ms: parts.next()?.parse().ok()?,

@@ -36,7 +36,8 @@
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
-//! | `okb:verify` | string | a constant; each verification writes it, and it expires |
+//! | `okb:gateway:<id>` | string | a constant; the presence of a gateway (`presence.rs`): each verification writes it, and it expires |
+//! | `okb:verify`, `okb:{p}:verify` | string | a constant; other verifications write it, and it expires |
 //!
 //! # Updates
 //!
@@ -114,11 +115,13 @@ mod error;
 mod events;
 mod health;
 mod identity;
+mod inspection;
 mod keys;
 mod listing;
 mod notes;
 mod open;
 mod partitions;
+mod presence;
 mod records;
 mod script;
 mod sentinel;
@@ -133,6 +136,7 @@ mod subscription;
 mod tombstones;
 mod topology;
 mod trouble;
+mod walk;
 
 pub use access::{RedisCertificates, RedisUser};
 pub use settings::RedisSettings;

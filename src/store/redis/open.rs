@@ -15,4 +15,14 @@ impl RedisStore {
         store.adopt_identity(identity).await?;
         Ok(store)
     }
+
+    /// Connects to the target of a copy, and verifies that it never evicts keys.
+    ///
+    /// # Errors
+    /// As [`RedisStore::open`].
+    pub(in crate::store) async fn open_target(settings: RedisSettings) -> Result<Self, StoreError> {
+        let store = Self::connect(settings)?;
+        store.verify_policy().await?;
+        Ok(store)
+    }
 }

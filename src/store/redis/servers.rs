@@ -373,7 +373,8 @@ impl Redirection {
     }
 }
 
-/// Returns the key of a command: its first argument; that of a script follows the number of keys.
+/// Returns the key of a command: its first argument; that of a script follows the number of keys,
+/// and that of `MEMORY` its subcommand.
 fn key_of(command: &Cmd) -> &[u8] {
     let mut arguments = command.args_iter().map(|argument| match argument {
         Arg::Simple(bytes) => bytes,
@@ -381,6 +382,7 @@ fn key_of(command: &Cmd) -> &[u8] {
     });
     let position = match arguments.next() {
         Some(b"EVALSHA" | b"EVAL") => 2,
+        Some(b"MEMORY") => 1,
         _ => 0,
     };
     arguments.nth(position).unwrap_or_default()

@@ -26,6 +26,21 @@ pub struct RedisSettings {
     pub event_retention: SignedDuration,
 }
 
+impl RedisSettings {
+    /// Returns the addresses in the URLs, without credentials.
+    #[must_use]
+    pub fn addresses(&self) -> String {
+        let address = |url: &str| {
+            let rest = url.trim().split_once("://").map_or(url, |(_, rest)| rest);
+            let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+            let address = rest.split('?').next().unwrap_or_default();
+            address.trim_end_matches('/').to_owned()
+        };
+        let addresses: Vec<String> = self.url.split(',').map(address).collect();
+        addresses.join(",")
+    }
+}
+
 impl std::fmt::Debug for RedisSettings {
     /// Formats without the URL, which may hold a password, and without the access.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -63,6 +63,11 @@ impl RedisStore {
         })
     }
 
+    /// Returns the settings.
+    pub(in crate::store) fn settings(&self) -> &RedisSettings {
+        &self.settings
+    }
+
     /// Locks and returns the identity that this process has seen.
     pub(super) fn seen(&self) -> MutexGuard<'_, Option<SeenIdentity>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,9 +1,9 @@
 //! Tombstones, in small hashes that Redis stores compactly; `retire.lua` writes them, and
 //! `commit.lua` reads them.
 //!
-//! A partition has [`BUCKETS`] hashes. The bucket of a reference code, and its field there, come
-//! from the hash of the reference code: other bytes than the partition, so that they spread evenly.
-//! A field is 16 bytes, and its value a few, so an entry of a hash that is stored as a list pack
+//! A partition has [`BUCKETS`] hashes. The field of a reference code is the first 16 bytes of its hash,
+//! from which the partition follows as well, so that tombstones can be copied to another store. The
+//! bucket comes from other bytes than the partition, so that they spread evenly. A field is 16 bytes, and its value a few, so an entry of a hash that is stored as a list pack
 //! takes about 30 bytes. Redis keeps a hash of up to `hash-max-listpack-entries` (512) entries so:
 //! with 64 partitions, 134 million tombstones.
 
@@ -11,16 +11,19 @@ use redis::Cmd;
 use sha2::{Digest, Sha256};
 
 use super::{
-    keys::{account_asked_key, account_due_key, tombstones_key},
+    keys::{account_asked_key, account_due_key, partition_of_digest, tombstones_key},
     store::RedisStore,
 };
 use crate::{
-    store::{Retirement, StoreError, SweptTombstones, Tombstone, tombstone_form},
+    store::{
+        Retirement, StoreError, SweptTombstones, Tombstone,
+        tombstone_form::{self, HASH_BYTES},
+    },
     transaction::{Transaction, TransactionKey},
 };
 
 /// The number of buckets of each partition.
-const BUCKETS: u64 = 4096;
+pub(super) const BUCKETS: u64 = 4096;
 /// The number of buckets in one call of `sweep.lua`.
 const SWEPT_AT_ONCE: u64 = 16;
 
@@ -35,10 +38,21 @@ pub(super) struct TombstonePlace {
 /// Returns the place of the tombstone of a reference code.
 pub(super) fn place_of(key: &TransactionKey, partition: u64) -> TombstonePlace {
     let digest = Sha256::digest(key.as_str());
+    place_in(partition, &digest)
+}
+
+/// Returns the place of a tombstone by the first 16 bytes of the hash of its reference code; `None`
+/// for another number of bytes.
+pub(super) fn place_of_hash(hash: &[u8], partitions: u64) -> Option<TombstonePlace> {
+    let partition = partition_of_digest(hash) % partitions;
+    (hash.len() == HASH_BYTES).then(|| place_in(partition, hash))
+}
+
+fn place_in(partition: u64, digest: &[u8]) -> TombstonePlace {
     let number = u64::from(digest[8]) << 8 | u64::from(digest[9]);
     TombstonePlace {
         bucket: tombstones_key(partition, number % BUCKETS),
-        field: digest[16..32].to_vec(),
+        field: digest[..HASH_BYTES].to_vec(),
     }
 }
 

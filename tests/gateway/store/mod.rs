@@ -1,10 +1,13 @@
 //! The back ends of the store.
 
 pub mod contract;
+pub mod copy;
 pub mod embedded_file;
 pub mod redis_connection;
 pub mod redis_rights;
 pub mod rolling_upgrade;
 pub mod schema;
 pub mod servers;
+pub mod stats;
 pub mod traffic;
+pub mod verify;

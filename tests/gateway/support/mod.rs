@@ -26,6 +26,7 @@ pub mod redis_cluster;
 pub mod samples;
 pub mod scripted_okebayar;
 pub mod sentinels;
+pub mod store_command;
 pub mod tls;
 pub mod topologies;
 pub mod verdicts;

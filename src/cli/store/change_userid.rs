@@ -1,71 +1,52 @@
-//! `store`: changes what the store records about accounts, by order of an operator.
+//! `store change-userid`: changes the user id of an account in the store.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
-};
+use std::{collections::BTreeSet, fmt::Write};
 
 use anyhow::{Result, bail, ensure};
-use clap::{Subcommand, ValueHint};
+use clap::{Args, ValueHint};
 
+use super::opening::open;
 use crate::{
     ambient::Ambient,
     config::{AccountSettings, Settings},
     store::{
-        self, Identity, OpenError, OpenMode, OpenedStore, StoreSettings, UserIdBefore,
-        UserIdChange,
+        OpenMode, UserIdBefore, UserIdChange,
         unresolved::{self, UNRESOLVED, Unresolved},
     },
-    transaction::{AccountName, AccountNames},
+    transaction::AccountName,
 };
 
-/// A change of the store.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum StoreAction {
-    /// Change the user id of an account in the store to the configured one
-    ///
-    /// Use this when OKEBAYAR assigned another member id to the same contract. Without --yes,
-    /// nothing is changed.
-    ChangeUserid {
-        /// Change the user id of this configured account.
-        #[arg(long, value_hint = ValueHint::Other)]
-        account: String,
-        /// Apply the change; without it, only show what would change.
-        #[arg(long)]
-        yes: bool,
-        /// Apply the change although a check under the new user id may go wrong: transactions of
-        /// the account are open, or records cannot be read, or the codes in `not_received_codes`
-        /// or `failed_codes` may make a purchase under the old user id FAILED. See
-        /// docs/OPERATIONS.md.
-        #[arg(long)]
-        despite_open: bool,
-    },
+/// The arguments of the command.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ChangeUseridArguments {
+    /// Change the user id of this configured account.
+    #[arg(long, value_hint = ValueHint::Other)]
+    account: String,
+    /// Apply the change; without it, only show what would change.
+    #[arg(long)]
+    yes: bool,
+    /// Apply the change although a check under the new user id may go wrong: transactions of
+    /// the account are open, or records cannot be read, or the codes in `not_received_codes`
+    /// or `failed_codes` may make a purchase under the old user id FAILED. See
+    /// docs/OPERATIONS.md.
+    #[arg(long)]
+    despite_open: bool,
 }
 
-/// Opens the store, whichever accounts it belongs to. It must exist.
-async fn open(settings: &StoreSettings, ambient: Ambient) -> Result<OpenedStore, OpenError> {
-    let any = Identity {
-        accounts: BTreeMap::default(),
-        names: AccountNames::default(),
-        epoch: (ambient.random)(),
-    };
-    store::open(&settings.of_command(), &any, OpenMode::Existing).await
-}
-
-/// Runs the command, and returns the text that reports what it did.
+/// Changes the user id, and returns the text that reports it.
 ///
 /// # Errors
 /// When the store cannot be opened, or the change is refused or not confirmed.
 pub(super) async fn run(
-    action: StoreAction,
+    arguments: ChangeUseridArguments,
     settings: &Settings,
     ambient: Ambient,
 ) -> Result<String> {
-    let StoreAction::ChangeUserid {
+    let ChangeUseridArguments {
         account,
         yes,
         despite_open,
-    } = action;
+    } = arguments;
     let account = AccountName::parse(account)
         .map_err(|error| anyhow::anyhow!("--account: the name is invalid: {error}"))?;
     let Some(configured) = settings.accounts.get(&account) else {
@@ -75,7 +56,7 @@ pub(super) async fn run(
         to: configured.user_id_hash(),
         account,
     };
-    let opened = open(&settings.store, ambient).await?;
+    let opened = open(&settings.store, ambient, OpenMode::Existing).await?;
     let before = opened.change_user_id(&change, false).await?;
     let UserIdChange { account, to } = &change;
     if before.hash == *to {

@@ -1,0 +1,10 @@
+//! `store`: inspects and changes the store by order of an operator, one file for each subcommand.
+
+mod action;
+mod change_userid;
+mod copy;
+mod opening;
+mod stats;
+mod verify;
+
+pub(super) use action::{StoreAction, run};
