@@ -142,7 +142,7 @@ impl Settings {
 }
 
 /// Loads the store of the target of a copy from a file, and overrides it by the environment variables
-/// that begin with [`TARGET_PREFIX`].
+/// that begin with `OKEBAYAR_TARGET__`.
 ///
 /// # Errors
 /// [`Faults`] with all faults.

@@ -9,13 +9,14 @@ use okebayar_gateway::{
         Commit, Expiry, Identity, Retirement, Store, StoreError, Tombstone,
         epoch::moved_seal,
         redb::RedbStore,
-        redis::{AcknowledgingReplicas, RedisAccess, RedisSettings, RedisStore, RedisTopology},
+        redis::{RedisSettings, RedisStore},
     },
     transaction::{self as domain, AccountNames, FailureReason, Finding, Source, Statement},
 };
 
 use super::contract::{done, open_redis, pending};
 use crate::support::{
+    accounts::redis_settings,
     core::{at, begin, schedule},
     failover::{self, guard, proxy_redis, short_skew, stop},
     process::PATIENCE,
@@ -472,13 +473,8 @@ async fn tombstones_move_in_both_directions() {
     assert!(copied.contains("40 tombstones"), "{copied}");
     target.configure(&mut world);
     let settings = RedisSettings {
-        url: redis.url.clone(),
-        topology: RedisTopology::Standalone,
-        access: RedisAccess::default(),
-        acknowledging: AcknowledgingReplicas::AtLeast(0),
         partitions: 16,
-        timeout: PATIENCE,
-        event_retention: SignedDuration::from_hours(1),
+        ..redis_settings(&redis)
     };
     let store = RedisStore::connect(settings).unwrap();
     assert_retired(&store, &retired).await;
