@@ -6,7 +6,7 @@ TEST_LOG := target/test-output.log
 BUF := target/tools/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
 
-.PHONY: help dev tools lint docs baseline test image upgrade examples full
+.PHONY: help dev tools lint docs baseline test image upgrade dictionary examples full
 
 help: ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,6 +50,9 @@ upgrade: ## run release N-1 (EARLIER, a commit) and N together on one Redis, und
 	git worktree add --force --detach target/earlier $(EARLIER)
 	cargo build --locked --manifest-path target/earlier/Cargo.toml --target-dir target/earlier/target
 	OKEBAYAR_EARLIER=$(CURDIR)/target/earlier/target/debug/okebayar-gateway cargo test --locked --test upgrade
+
+dictionary: ## train the next dictionary of compact records (src/store/record/dictionary.rs)
+	cargo test --locked --test dictionary -- --nocapture
 
 examples: tools ## compile and run the callers in Go and Java, with Debian's packages
 	cargo test --locked --test examples

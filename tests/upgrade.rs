@@ -26,6 +26,7 @@ use support::world::{
     PENDING_THEN_SUCCESS, PLAIN, SLOW, StoreKind, WATER, World, assert_succeeded, bought, buy, get,
     order, pay, reference,
 };
+use support::{accounts::refused, process::Process};
 use tokio::sync::Semaphore;
 
 const PURCHASES: usize = 600;
@@ -131,6 +132,7 @@ async fn purchase_quarantined_by_later_release_is_settled_by_earlier_one() {
     let mut world = World::new(StoreKind::Redis).await;
     // Long enough that the later release does not settle the purchase itself.
     world.set("checks.unknown_first", "8s");
+    world.redis.as_ref().unwrap().use_schema_3().await;
     let mut gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();
@@ -175,4 +177,61 @@ async fn bill_inquired_by_one_release_is_paid_by_the_other() {
         let ledger = world.ledger(&code).await;
         assert_eq!((ledger.received, ledger.executed), (1, 1));
     }
+}
+
+/// The upgrade of the store is refused while release N-1 is connected. One that was not seen refuses
+/// the store by itself: at its next verification, and at its next start.
+#[tokio::test]
+async fn earlier_release_is_seen_by_upgrade_and_refuses_upgraded_store() {
+    let earlier = std::env::var("OKEBAYAR_EARLIER").expect("run `make upgrade`");
+    let world = World::new(StoreKind::Redis).await;
+    let mut before = world.start_release(&earlier).await;
+    let code = reference();
+    assert_succeeded(&buy(&mut before.client().await, &code, PLAIN).await);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+    let output = refused(&world, &["store", "upgrade", "--yes"]).await;
+    assert!(
+        output.contains("1 gateways of an earlier release"),
+        "{output}"
+    );
+
+    // As if it had been unreachable for a moment.
+    let redis = world.redis.as_ref().unwrap();
+    redis
+        .command(&["HSET", "okb:identity", "schema", "4"])
+        .await;
+    before.readiness(503).await;
+    let new = order(&reference(), PLAIN);
+    let refusal = before.client().await.purchase_prepaid(new).await;
+    assert_eq!(refusal.unwrap_err().code(), tonic::Code::Unavailable);
+    let upgraded = async {
+        loop {
+            let made = buy(&mut client, &reference(), PLAIN).await;
+            assert_succeeded(&made);
+            // It cannot read what is compact.
+            let read = get(&mut before.client().await, &made.reference_code).await;
+            if read.is_err() {
+                break made;
+            }
+        }
+    };
+    let made = tokio::time::timeout(support::process::PATIENCE, upgraded).await;
+    let made = made.expect("the later release never wrote a compact record");
+    let again = order(&made.reference_code, PLAIN);
+    let refusal = before.client().await.purchase_prepaid(again).await;
+    assert!(refusal.is_err(), "{refusal:?}");
+    assert_eq!(world.ledger(&made.reference_code).await.received, 1);
+    assert_succeeded(&get(&mut client, &made.reference_code).await.unwrap());
+    before.process.kill().await;
+    let mut environment = world.environment();
+    environment.retain(|(name, _)| !name.ends_with("CALLBACKS__LISTEN"));
+    let mut process = Process::start(&earlier, &["serve"], &environment, world.path());
+    assert!(!process.ended().await.success());
+    assert!(
+        process.text().contains("it has schema 4"),
+        "{}",
+        process.text()
+    );
 }

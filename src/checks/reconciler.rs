@@ -190,7 +190,7 @@ impl Reconciler {
                 Ok(Some(check)) if check.is_asked => self.waiting.push_front(check),
                 Ok(Some(check)) => self.waiting.push_back(check),
                 Ok(None) => {}
-                Err(error @ StoreError::Corrupt { .. }) => {
+                Err(error) if error.is_of_record() => {
                     warn!(%key, %error, "due transaction unreadable");
                 }
                 Err(error) => return Err(error),
@@ -255,7 +255,7 @@ impl Reconciler {
                 Ok(Some(leased)) => self.spawn(slot, leased),
                 // Another replica holds the lease, or it is no longer due.
                 Ok(None) => {}
-                Err(error @ StoreError::Corrupt { .. }) => {
+                Err(error) if error.is_of_record() => {
                     warn!(key = %slot.check.key, %error, "due transaction unreadable");
                 }
                 failed @ Err(_) => {

@@ -48,7 +48,7 @@ pub enum CliCommand {
         #[arg(long, global = true, value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
     },
-    /// Change what the store records about accounts.
+    /// Change the store: what it records about accounts, its schema, personal data.
     ///
     /// Stop the gateway of an embedded store first; on Redis, gateways may run.
     Store {

@@ -211,10 +211,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let store = read_store(reader, store_timeout);
     let guard = read_guard(reader);
     let streams = StreamTimes::read(reader);
-    streams.verify(
-        reader,
-        store.as_ref().and_then(StoreSettings::event_retention),
-    );
+    streams.verify(reader, store.as_ref().map(StoreSettings::event_retention));
     let limits = read_limits(reader, streams);
     let accounts = read_accounts(reader);
     verify_user_ids(reader, &accounts);

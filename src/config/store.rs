@@ -1,15 +1,17 @@
 //! The section `[store]`: the kind of store and its settings.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use reqwest::Url;
+use zeroize::Zeroizing;
 
 use super::{
     reader::Reader,
     secrets::{FaultRecorded, Secret},
 };
 use crate::store::{
-    StoreSettings,
+    EncryptionKey, EncryptionKeys, StoreSettings,
     redb::RedbSettings,
     redis::{
         AcknowledgingReplicas, RedisAccess, RedisCertificates, RedisSettings, RedisTopology,
@@ -19,6 +21,8 @@ use crate::store::{
 
 /// Reads the settings of the store; `timeout` is `store.timeout`.
 pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Option<StoreSettings> {
+    let event_retention = reader.duration("store.event_retention", "168h");
+    let keys = read_encryption_keys(reader);
     match reader.text_or("store.kind", "embedded").as_str() {
         "embedded" => {
             let path = reader.read(
@@ -33,10 +37,15 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
                 settings: RedbSettings {
                     timeout: timeout?,
                     must_exist: must_exist?,
+                    event_retention: event_retention?,
+                    keys: keys?,
                 },
             })
         }
-        "redis" => read_redis(reader, timeout).map(StoreSettings::Redis),
+        "redis" => {
+            let redis = read_redis(reader, timeout, event_retention, keys);
+            redis.map(StoreSettings::Redis)
+        }
         other => {
             reader.fault(
                 "store.kind",
@@ -48,7 +57,12 @@ pub(super) fn read_store(reader: &mut Reader, timeout: Option<Duration>) -> Opti
     }
 }
 
-fn read_redis(reader: &mut Reader, timeout: Option<Duration>) -> Option<RedisSettings> {
+fn read_redis(
+    reader: &mut Reader,
+    timeout: Option<Duration>,
+    event_retention: Option<SignedDuration>,
+    keys: Option<Arc<EncryptionKeys>>,
+) -> Option<RedisSettings> {
     let url = reader.required("store.url", "use redis://host:6379 or rediss://host:6379");
     let topology = read_topology(reader);
     let is_standalone = matches!(topology, Some(RedisTopology::Standalone));
@@ -59,7 +73,6 @@ fn read_redis(reader: &mut Reader, timeout: Option<Duration>) -> Option<RedisSet
     let certificates = read_certificates(reader, url.as_deref());
     let acknowledging = read_acknowledging(reader, is_standalone);
     let partitions = reader.count("store.partitions", "64");
-    let event_retention = reader.duration("store.event_retention", "168h");
     Some(RedisSettings {
         url: url?,
         topology: topology?,
@@ -71,6 +84,7 @@ fn read_redis(reader: &mut Reader, timeout: Option<Duration>) -> Option<RedisSet
         partitions: u64::try_from(partitions?).ok()?,
         timeout: timeout?,
         event_retention: event_retention?,
+        keys: keys?,
     })
 }
 
@@ -229,4 +243,56 @@ fn read_acknowledging(reader: &mut Reader, is_standalone: bool) -> Option<Acknow
             None
         }
     }
+}
+
+/// The key of the files of encryption keys.
+const KEY_FILES: &str = "store.encryption_key_files";
+
+/// Reads the keys of encryption at rest, each from a file of its own: `<id>:<file>`. The first one
+/// encrypts.
+fn read_encryption_keys(reader: &mut Reader) -> Option<Arc<EncryptionKeys>> {
+    let is_set = reader.has(KEY_FILES);
+    let listed = reader.text_or(KEY_FILES, "");
+    let (mut keys, mut is_faulty) = (Vec::<EncryptionKey>::new(), false);
+    for entry in listed
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+    {
+        let read = read_encryption_key(entry).and_then(|key| {
+            let is_new = keys.iter().all(|known| known.id() != key.id());
+            is_new
+                .then_some(key)
+                .ok_or_else(|| format!("{entry:?}: the id is named twice"))
+        });
+        match read {
+            Ok(key) => keys.push(key),
+            Err(problem) => {
+                is_faulty = true;
+                let remedy = "use <id>:<file>, the key that encrypts first; `openssl rand -base64 32` \
+                              writes the contents of a file";
+                reader.fault(KEY_FILES, problem, remedy);
+            }
+        }
+    }
+    if is_set && keys.is_empty() && !is_faulty {
+        // Never taken for "none": records would be written in plain text.
+        reader.fault(
+            KEY_FILES,
+            "names no key",
+            "name a key, or remove it to encrypt nothing",
+        );
+        return None;
+    }
+    (!is_faulty).then(|| Arc::new(EncryptionKeys::new(keys)))
+}
+
+/// Reads one key. Describes the problem without quoting the file.
+fn read_encryption_key(entry: &str) -> Result<EncryptionKey, String> {
+    let (id, file) = entry
+        .split_once(':')
+        .ok_or_else(|| format!("{entry:?} names no id"))?;
+    let text = std::fs::read_to_string(file).map(Zeroizing::new);
+    let text = text.map_err(|error| format!("{file:?} cannot be read: {error}"))?;
+    EncryptionKey::parse(id, &text).map_err(|problem| format!("{entry:?}: {problem}"))
 }

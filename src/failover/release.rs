@@ -72,7 +72,7 @@ pub(crate) async fn release(
             // One that was settled meanwhile, and retired.
             Ok(Err(NotReleased::NotQuarantined)) | Err(StoreError::Retired(_)) => {}
             Ok(Err(kept)) => released.kept.push((entry.name, kept.to_string())),
-            Err(error @ StoreError::Corrupt { .. }) => {
+            Err(error) if error.is_of_record() => {
                 released.kept.push((entry.name, error.to_string()));
             }
             Err(error) => return Err(error),

@@ -60,6 +60,12 @@ pub(super) fn problem(error: &StoreError) -> (Code, ErrorReason, &'static str) {
             ErrorReason::ReferenceRetired,
             "the transaction under this reference code has ended, and its record was deleted",
         ),
+        StoreError::KeyMissing { .. } => (
+            Code::Unavailable,
+            ErrorReason::StoreUnavailable,
+            "the stored record is encrypted with a key that this gateway does not have; an \
+             operator must configure it",
+        ),
         StoreError::Unsuitable(_) => (
             Code::Unavailable,
             ErrorReason::StoreUnavailable,

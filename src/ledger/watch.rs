@@ -228,18 +228,18 @@ impl Watch {
     /// Returns true when `newer` continues the last returned revision, or is the same.
     ///
     /// Evidence is never removed, so a record that lacks some of it comes from a rolled-back store.
-    /// A lost record that its sender rewrites has all of it.
+    /// A lost record that its sender rewrites has all of it, and an erased one has it in another
+    /// form.
     fn is_continued_by(&self, newer: &Transaction) -> bool {
         let Some(last_sent) = &self.last_sent else {
             return newer.revision() >= self.seen;
         };
         if newer.revision() == last_sent.revision() {
-            return newer.token() == last_sent.token()
-                && newer.updated_at() == last_sent.updated_at();
+            return newer.is_same_revision(last_sent);
         }
         newer.revision() > last_sent.revision()
             && newer.created_at() == last_sent.created_at()
-            && newer.evidence().includes(last_sent.evidence())
+            && (newer.erasure().is_some() || newer.evidence().includes(last_sent.evidence()))
     }
 }
 

@@ -37,11 +37,13 @@ pub(super) fn mismatch(
     let ours = about.reference_code().as_str();
     let is_other_reference = other_reference(answer.reference_code.as_ref(), ours);
     let is_other_product = other(answer.product_code.as_ref(), order.product_code.as_str());
-    let is_other_account = other_account(
-        answer.account_number.as_ref(),
-        order.account_number.as_str(),
-        lists.account_numbers,
-    );
+    // The account number of an erased transaction is unknown.
+    let is_other_account = about.erasure().is_none()
+        && other_account(
+            answer.account_number.as_ref(),
+            order.account_number.as_str(),
+            lists.account_numbers,
+        );
     let is_other_inquiry = paid.is_some_and(|ours| other(answer.inquiry_code.as_ref(), ours));
     let [is_other_two, is_other_three] = differ_from_bill(answer, order);
     let found = [

@@ -47,6 +47,9 @@ impl Purchases {
             .is_meant(stored.account(), intent.named_account())
         {
             Some("account")
+        } else if let Some(erasure) = stored.erasure() {
+            // The customer that the caller names is unknown.
+            (!erasure.is_of(&intent.contents)).then_some("contents")
         } else if !is_for(stored, intent) {
             Some("account_number")
         } else {

@@ -171,7 +171,7 @@ impl Sales {
         let mut kept_under = made;
         let mut claimed = match self.claim_sale(made, token).await {
             // The record under that reference code is unreadable, or has ended.
-            Err(StoreError::Corrupt { .. } | StoreError::Retired(_)) => None,
+            Err(error) if error.is_of_record() || error.tombstone().is_some() => None,
             claimed => claimed?,
         };
         if claimed.is_none() {

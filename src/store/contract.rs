@@ -101,6 +101,10 @@ pub trait Store: Send + Sync {
         trace_code: &TraceCode,
     ) -> Result<(), StoreError>;
 
+    /// Replaces the events of an erased transaction by their erased forms, and returns how many it
+    /// replaced. Their revisions, numbers and positions stay. Idempotent: repeat it after a failure.
+    async fn erase_events(&self, of: &Transaction) -> Result<u64, StoreError>;
+
     /// Finds the transaction of a trace code.
     async fn find_by_trace(
         &self,

@@ -5,14 +5,14 @@
 //! | [`StoreError::Unavailable`] | determinate: it did not happen | yes |
 //! | [`StoreError::Indeterminate`] | may have happened, or may still happen | after a read-back |
 //! | [`StoreError::Unacknowledged`] | happened, but a failover may lose it | never send it |
-//! | [`StoreError::Corrupt`], [`StoreError::Unsuitable`] | see below | no |
+//! | [`StoreError::Corrupt`], [`StoreError::KeyMissing`], [`StoreError::Unsuitable`] | see below | no |
 //! | [`StoreError::Retired`] | determinate: it did not happen, and never will | no |
 //!
 //! A back end returns `Unavailable` only when it is certain: it never sent the call, or the
 //! server rejected the call before it executed anything. Every other failure is indeterminate. A
 //! call that writes nothing may return either.
 //!
-//! `Corrupt` and `Unsuitable` are determinate from `commit` and `put_note`. A call that reads after
+//! `Corrupt`, `KeyMissing` and `Unsuitable` are determinate from `commit` and `put_note`. A call that reads after
 //! it wrote (the lease on a status check, the read-back of a claim) may return them although the
 //! write happened.
 
@@ -40,6 +40,18 @@ pub enum StoreError {
         key: String,
         /// The fault of the value.
         problem: String,
+    },
+    /// The stored value of a key is encrypted with a key that is not configured here. Another
+    /// gateway can read it.
+    #[error(
+        "the record of {key} is encrypted with the key {id:?}, which is not configured: add it to \
+         store.encryption_key_files"
+    )]
+    KeyMissing {
+        /// The key under which it is stored.
+        key: String,
+        /// The id of the key of encryption.
+        id: String,
     },
     /// The store must not be used as it is; the text names the remedy.
     #[error("the store cannot be used: {0}")]
@@ -73,6 +85,12 @@ impl StoreError {
             Self::Retired(tombstone) => Some(tombstone),
             _ => None,
         }
+    }
+
+    /// Returns true for a failure of one record: others can be read.
+    #[must_use]
+    pub const fn is_of_record(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::KeyMissing { .. })
     }
 
     /// Turns a determinate failure into an indeterminate one: another write of the same call may

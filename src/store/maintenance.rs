@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     cursor::Cursor,
     error::StoreError,
-    identity::{self, CopyMark, Facts, refuse_marked},
+    identity::{self, CopyMark, Facts, refuse_marked, true_schema},
     open::{Backend, OpenedStore},
     walk::{IndexEntries, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked},
 };
@@ -174,13 +174,29 @@ impl OpenedStore {
                 Ok((true, mark.target_facts(&copied, partitions)))
             }
         };
-        match &self.0 {
+        let is_target = match &self.0 {
             Backend::Embedded(store) => store.amend_facts(become_target(None)).await,
             Backend::Redis(store) => {
                 let partitions = Some(store.settings().partitions);
                 store.amend_identity(become_target(partitions)).await
             }
-        }
+        };
+        self.learn_schema().await?;
+        is_target
+    }
+
+    /// Reads and writes from now on in the form of the store's schema, also while a copy holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer, or has a schema in which nothing is encrypted
+    /// although a key is configured.
+    pub(super) async fn learn_schema(&self) -> Result<(), StoreError> {
+        let facts = self.facts().await?;
+        let Some(schema) = true_schema(&facts).and_then(|schema| schema.parse().ok()) else {
+            return Ok(());
+        };
+        self.codec().learn(schema);
+        self.codec().verify_keys()
     }
 
     /// Verifies that no copy holds the store.

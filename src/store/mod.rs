@@ -28,6 +28,8 @@
 //!    ([`epoch::parts_of`]).
 //! 8. [`Store::put_note`] stores a note if, and only if, it holds what the caller read. Its errors
 //!    mean the same as those of `commit`.
+//! 9. [`Store::erase_events`] replaces the events of an erased transaction in place: what a reader
+//!    sees at each position and revision stays, without personal data.
 //!
 //! # The right to send
 //!
@@ -77,6 +79,7 @@ pub use notification::{Notification, Wake};
 pub use open::{OpenError, OpenedStore, open};
 pub use open_mode::{OpenMode, RecordLoss};
 pub use part_fault::PartFault;
+pub use record::{BadKey, EncryptionKey, EncryptionKeys, SCHEMA, SCHEMA_BEFORE};
 pub use settings::StoreSettings;
 pub use tombstone::{RetiredState, Retirement, SweptTombstones, Tombstone, first_day_kept};
 pub use tombstone_form::tombstone_fault;

@@ -20,6 +20,15 @@ pub struct Expiry {
     pub until: Timestamp,
 }
 
+/// Returns true for a note that may hold data of a customer, which is encrypted when a key is
+/// configured: inquiries, and the hashes of their answers. Other notes hold reference codes, prices
+/// and counts.
+pub(super) fn is_personal(name: &str) -> bool {
+    ["inquiry:", "inquired:"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
 /// The lists of a store, each with the newest [`LIST_MAX`] items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoundedList {
@@ -34,6 +43,15 @@ pub enum BoundedList {
 impl BoundedList {
     /// Every list.
     pub const ALL: [Self; 3] = [Self::Orphans, Self::Notices, Self::GuardEndings];
+
+    /// Returns true when items may name a customer, so that they are encrypted when a key is
+    /// configured: the texts of callbacks and of OKEBAYAR.
+    pub(super) fn is_personal(self) -> bool {
+        match self {
+            Self::Orphans | Self::Notices => true,
+            Self::GuardEndings => false,
+        }
+    }
 
     /// Returns the name under which the list is stored.
     pub(super) fn name(self) -> &'static str {

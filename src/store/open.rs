@@ -12,6 +12,7 @@ use super::{
     error::StoreError,
     identity::{Identity, UserIdBefore, UserIdChange},
     open_mode::OpenMode,
+    record::Codec,
     redb::{RedbSettings, RedbStore},
     redis::{RedisSettings, RedisStore},
     settings::StoreSettings,
@@ -74,6 +75,32 @@ impl OpenedStore {
         }
     }
 
+    /// Returns the schema of the store, as far as this process knows.
+    #[must_use]
+    pub fn schema(&self) -> u32 {
+        self.codec().schema()
+    }
+
+    /// Returns the codec of the store.
+    pub(super) fn codec(&self) -> &Codec {
+        match &self.0 {
+            Backend::Embedded(store) => store.codec(),
+            Backend::Redis(store) => store.codec(),
+        }
+    }
+
+    /// Raises the store to the schema of this release, and returns the schema before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the store has no schema that this release knows.
+    pub async fn upgrade_schema(&self, is_confirmed: bool) -> Result<u32, StoreError> {
+        match &self.0 {
+            Backend::Embedded(store) => store.upgrade_schema(is_confirmed).await,
+            Backend::Redis(store) => store.upgrade_schema(is_confirmed).await,
+        }
+    }
+
     /// Changes the user id of an account, and returns what the store held before. Without
     /// `is_confirmed` nothing is written.
     ///
@@ -101,9 +128,10 @@ pub async fn open(
     identity: &Identity,
     mode: OpenMode<'_>,
 ) -> Result<OpenedStore, OpenError> {
+    let is_of_copy = matches!(mode, OpenMode::Source | OpenMode::Target);
     let backend = match settings {
         StoreSettings::Embedded { path, settings } => {
-            let store = open_embedded(path, *settings, identity, mode).await?;
+            let store = open_embedded(path, settings.clone(), identity, mode).await?;
             Backend::Embedded(Arc::new(store))
         }
         StoreSettings::Redis(settings) => {
@@ -112,7 +140,12 @@ pub async fn open(
             Backend::Redis(Arc::new(store))
         }
     };
-    Ok(OpenedStore(backend))
+    let opened = OpenedStore(backend);
+    if is_of_copy {
+        let learned = opened.learn_schema().await;
+        learned.map_err(failed("store"))?;
+    }
+    Ok(opened)
 }
 
 async fn open_embedded(
@@ -123,25 +156,29 @@ async fn open_embedded(
 ) -> Result<RedbStore, OpenError> {
     let must_exist = |must_exist| RedbSettings {
         must_exist,
-        ..settings
+        ..settings.clone()
     };
     let opened = match mode {
         OpenMode::Serve { record_loss } => {
-            let restored = RedbStore::restore(path, identity, record_loss).await;
+            let restored = RedbStore::restore(path, identity, settings.clone(), record_loss).await;
             if restored.map_err(failed("store.path"))? {
                 warn!(path = %path.display(), "store restored from a backup");
             }
-            let opened = RedbStore::open_with(path, identity, settings).await;
+            let opened = RedbStore::open_with(path, identity, settings.clone()).await;
             return opened.map_err(failed("store.path"));
         }
         OpenMode::Existing | OpenMode::Inspect | OpenMode::Source if !path.exists() => {
             return Err(OpenError::Missing(path.to_owned()));
         }
         OpenMode::Existing => RedbStore::open_with(path, identity, must_exist(true)).await,
-        OpenMode::Inspect => RedbStore::open_read_only(path).await,
-        OpenMode::Source => RedbStore::open_for_copy(path, None).await,
-        OpenMode::Target => RedbStore::open_for_copy(path, Some(identity.epoch)).await,
-        OpenMode::Lost if path.exists() => RedbStore::open_restored(path, identity).await,
+        OpenMode::Inspect => RedbStore::open_read_only(path, settings.clone()).await,
+        OpenMode::Source => RedbStore::open_for_copy(path, None, settings.clone()).await,
+        OpenMode::Target => {
+            RedbStore::open_for_copy(path, Some(identity.epoch), settings.clone()).await
+        }
+        OpenMode::Lost if path.exists() => {
+            RedbStore::open_restored(path, identity, settings.clone()).await
+        }
         OpenMode::Lost => RedbStore::open_with(path, identity, must_exist(false)).await,
     };
     opened.map_err(failed("store.path: stop the gateway first"))

@@ -1,6 +1,6 @@
 //! The settings of a store of either kind.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::SignedDuration;
 
@@ -21,12 +21,12 @@ pub enum StoreSettings {
 }
 
 impl StoreSettings {
-    /// Returns the time for which events are kept; `None` when they are kept for ever.
+    /// Returns the time for which events are kept.
     #[must_use]
-    pub fn event_retention(&self) -> Option<SignedDuration> {
+    pub fn event_retention(&self) -> SignedDuration {
         match self {
-            Self::Embedded { .. } => None,
-            Self::Redis(settings) => Some(settings.event_retention),
+            Self::Embedded { settings, .. } => settings.event_retention,
+            Self::Redis(settings) => settings.event_retention,
         }
     }
 
@@ -42,14 +42,29 @@ impl StoreSettings {
         }
     }
 
+    /// Returns the settings without keys of encryption, to upgrade a store of schema 3 with.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        let mut without = self.clone();
+        match &mut without {
+            Self::Embedded { settings, .. } => settings.keys = Arc::default(),
+            Self::Redis(settings) => settings.keys = Arc::default(),
+        }
+        without
+    }
+
     /// Returns the settings for a command. Its time-out for an embedded store is longer than that
     /// of a gateway, which has waiting callers.
     #[must_use]
     pub fn of_command(&self) -> Self {
         match self {
-            Self::Embedded { path, .. } => Self::Embedded {
+            Self::Embedded { path, settings } => Self::Embedded {
                 path: path.clone(),
-                settings: RedbSettings::default(),
+                settings: RedbSettings {
+                    timeout: RedbSettings::default().timeout,
+                    must_exist: RedbSettings::default().must_exist,
+                    ..settings.clone()
+                },
             },
             Self::Redis(settings) => Self::Redis(settings.clone()),
         }

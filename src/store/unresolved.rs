@@ -61,7 +61,7 @@ pub async fn count(store: &dyn Store) -> Result<Unresolved, StoreError> {
                             counted.by_account.entry(account).or_default()[index] += 1;
                         }
                         Ok(_) => {}
-                        Err(error @ StoreError::Corrupt { .. }) => {
+                        Err(error) if error.is_of_record() => {
                             if counted.unreadable.insert(entry.name.clone()) {
                                 warn!(
                                     key = entry.name, %error,

@@ -116,6 +116,7 @@ measured! {
     fn unindexed(now: Timestamp, accounts: &[AccountName], page: usize) -> Unindexed;
     fn lease_check(check: &DueCheck, now: Timestamp, lease: Lease) -> Option<Arc<Transaction>>;
     fn index_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
+    fn erase_events(of: &Transaction) -> u64;
     fn find_by_trace(account: &AccountName, trace_code: &TraceCode) -> Option<TransactionKey>;
     fn unindex_trace(key: &TransactionKey, account: &AccountName, trace_code: &TraceCode) -> ();
     fn list(listing: &Listing) -> Vec<ListingEntry>;

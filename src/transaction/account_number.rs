@@ -21,6 +21,11 @@ impl fmt::Debug for AccountNumber {
 }
 
 impl AccountNumber {
+    /// Returns the text in the place of an erased number.
+    pub(super) fn erased() -> Self {
+        Self("erased".to_owned())
+    }
+
     /// Returns the last four characters after asterisks, in the form allowed in logs.
     #[must_use]
     pub fn masked(&self) -> String {

@@ -62,6 +62,7 @@ impl Transaction {
                 absent_attempt: None,
                 asks: 0,
             },
+            erased: None,
             revision: 1,
             version: 1,
             unrecognized: Unrecognized::default(),

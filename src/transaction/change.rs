@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     record::Transaction,
     schedule::Schedule,
-    tokens::{BaseVersion, LeaseToken},
+    tokens::{AttemptToken, BaseVersion, LeaseToken},
 };
 
 /// The next version of a transaction.
@@ -51,6 +51,28 @@ impl Change {
 }
 
 impl Transaction {
+    /// Returns the transaction as an event of a compact form: without the attempt token and the
+    /// trace of the call, which no reader of an event sees.
+    #[must_use]
+    pub fn as_event(&self) -> Self {
+        let mut event = self.clone();
+        event.trace = None;
+        event.attempt.token = AttemptToken::NONE;
+        event
+    }
+
+    /// Returns true when both are one revision of one transaction, read from its record or its
+    /// event.
+    #[must_use]
+    pub fn is_same_revision(&self, other: &Self) -> bool {
+        let (one, two) = (self.token(), other.token());
+        let is_same_attempt = one == two || one == AttemptToken::NONE || two == AttemptToken::NONE;
+        is_same_attempt
+            && self.armed_at() == other.armed_at()
+            && self.revision == other.revision
+            && self.updated_at == other.updated_at
+    }
+
     /// Builds the change from one version to this one, and schedules the next check.
     pub(super) fn changed(
         mut self,

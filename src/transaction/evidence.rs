@@ -75,7 +75,7 @@ impl EvidenceSet {
         )
     }
 
-    fn join(&mut self, statement: Statement, seen: Occurrences) -> Added {
+    pub(super) fn join(&mut self, statement: Statement, seen: Occurrences) -> Added {
         let identity = statement.identity();
         if let Some(EvidenceEntry {
             statement: known,

@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | the request | `intent`, `labels`, `order`, `amount`, `code_types`, `reference_code`, `account_names`, `account_number` |
 //! | the transaction | `record`, `attempt`, `tokens`, `change`, `verification`, `unrecognized` |
-//! | its changes | `arming`, `observation`, `check_outcome`, `resolution`, `release` |
+//! | its changes | `arming`, `observation`, `check_outcome`, `resolution`, `release`, `erasure`, `erasure_mark` |
 //! | evidence | `evidence`, `statement`, `finding`, `details`, `serial_number`, `placeholder` |
 //! | its status | `fold`, `proof`, `receipt`, `rules`, `state`, `next_step` |
 //! | status checks | `schedule`, `check_progress`, `check_timing` |
@@ -30,6 +30,8 @@ mod check_progress;
 mod check_timing;
 mod code_types;
 mod details;
+mod erasure;
+mod erasure_mark;
 mod evidence;
 mod finding;
 mod fold;
@@ -67,6 +69,8 @@ pub use calendar_date::CalendarDate;
 pub use change::Change;
 pub use code_types::{BadCode, InquiryCode, ProductCode, StatusCode, TraceCode};
 pub use details::{Details, ExtraFields, ExtraFieldsBuilder};
+pub use erasure::NotErasable;
+pub use erasure_mark::Erasure;
 pub use evidence::{Added, EvidenceSet, Occurrences};
 pub use finding::{FailureReason, Finding, NotSent, Source, UnknownCause, Verdict};
 pub use fold::fold;

@@ -19,7 +19,7 @@ impl Transaction {
         let mut is_event = false;
         let at = self.seen_at(now);
         for statement in statements {
-            let statement = next.evidence.place(statement);
+            let statement = next.evidence.place(self.admit(statement));
             is_event |= next.evidence.add(statement, at) == Added::New;
         }
         is_event |= next.status() != self.status();
@@ -43,7 +43,7 @@ impl Transaction {
             next.add_check_request(now, schedule);
             next.checks.asks += 1;
         }
-        let is_event = next.evidence.add(report, self.seen_at(now)) == Added::New;
+        let is_event = next.evidence.add(self.admit(report), self.seen_at(now)) == Added::New;
         (next != *self).then(|| next.changed(self, now, schedule, is_event))
     }
 }

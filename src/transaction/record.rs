@@ -10,6 +10,7 @@ use super::{
     amount::Amount,
     attempt::{Attempt, QuarantinedAttempt},
     check_progress::CheckProgress,
+    erasure_mark::Erasure,
     evidence::EvidenceSet,
     finding::{Finding, Verdict},
     fold::fold,
@@ -58,6 +59,9 @@ pub struct Transaction {
     pub(super) rules: Rules,
     pub(super) evidence: EvidenceSet,
     pub(super) checks: CheckProgress,
+    /// The personal data is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) erased: Option<Box<Erasure>>,
     /// The number of changes that a reader can see; each is one event.
     pub(super) revision: u64,
     /// The number of saves, those of bookkeeping included.

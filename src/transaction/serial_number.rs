@@ -16,6 +16,11 @@ pub struct SerialNumber(String);
 const SERIAL_NUMBER_CHARS_MAX: usize = 512;
 
 impl SerialNumber {
+    /// Returns the text in the place of an erased number.
+    pub(super) fn erased() -> Self {
+        Self("erased".to_owned())
+    }
+
     /// Parses a serial number; returns `None` when the text is blank or a placeholder, such as `-`,
     /// `0`, `N/A` or `null`.
     #[must_use]

@@ -9,10 +9,19 @@ use uuid::Uuid;
 pub struct AttemptToken(pub(super) Uuid);
 
 impl AttemptToken {
+    /// The token of an event, which does not name its attempt.
+    pub(super) const NONE: Self = Self(Uuid::nil());
+
     /// Builds a token from random bytes.
     #[must_use]
     pub fn new(random: Uuid) -> Self {
         Self(random)
+    }
+
+    /// Returns the bytes of the token.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
     }
 }
 

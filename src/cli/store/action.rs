@@ -6,7 +6,8 @@ use clap::Subcommand;
 use super::{
     change_userid::{self, ChangeUseridArguments},
     copy::{self, CopyArguments},
-    stats, verify,
+    erase::{self, EraseArguments},
+    stats, upgrade, verify,
 };
 use crate::{ambient::Ambient, config::Settings};
 
@@ -29,6 +30,22 @@ pub enum StoreAction {
     /// Stop every gateway first. From the beginning of the copy on, gateways refuse this store; once
     /// it is finished, configure the other one. Run the command again after an interruption.
     Copy(CopyArguments),
+    /// Raise the store to the schema of this release, for ever
+    ///
+    /// Records are then compact, and can be encrypted; an earlier release can no longer use the
+    /// store. Run it when every gateway has this release. On Redis, gateways may run; stop the
+    /// gateway of an embedded store. Without --yes, nothing is changed.
+    Upgrade {
+        /// Upgrade; without it, only show what would change.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Erase the personal data of a final transaction, and keep its outcome
+    ///
+    /// Account numbers, names, contact, serial numbers, texts and labels are erased from its record
+    /// and its events. State, product, price, times and trace code stay, and a repeated call under
+    /// the reference code still sends nothing. Without --yes, nothing is changed.
+    Erase(EraseArguments),
 }
 
 /// Runs the subcommand, and returns the text that reports what it did.
@@ -47,5 +64,7 @@ pub(in crate::cli) async fn run(
         StoreAction::Verify => verify::run(settings, ambient).await,
         StoreAction::Stats => stats::run(settings, ambient).await,
         StoreAction::Copy(arguments) => copy::run(&arguments, settings, ambient).await,
+        StoreAction::Upgrade { yes } => upgrade::run(yes, settings, ambient).await,
+        StoreAction::Erase(arguments) => erase::run(&arguments, settings, ambient).await,
     }
 }

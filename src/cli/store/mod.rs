@@ -3,8 +3,10 @@
 mod action;
 mod change_userid;
 mod copy;
+mod erase;
 mod opening;
 mod stats;
+mod upgrade;
 mod verify;
 
 pub(super) use action::{StoreAction, run};

@@ -3,9 +3,15 @@
 use super::{
     accounts::Identity,
     copy_mark::refuse_marked,
-    facts::{ACCOUNT, Facts, SCHEMA_FACT, USER_ID, account_fact, store_facts, user_id_fact},
+    facts::{
+        ACCOUNT, Facts, SCHEMA_FACT, USER_ID, account_fact, partitions_fact, schema_of,
+        user_id_fact,
+    },
 };
-use crate::{store::error::StoreError, transaction::AccountName};
+use crate::{
+    store::{error::StoreError, record},
+    transaction::AccountName,
+};
 
 /// Returns the facts to write so that the store has `identity`; none when it already has it.
 /// Verifies the whole identity before it returns any fact.
@@ -23,13 +29,12 @@ pub(in crate::store) fn adopt(
         ));
     }
     refuse_marked(stored)?;
+    verify_store(partitions, stored)?;
     let mut facts = stored.clone();
-    for (fact, ours) in store_facts(partitions) {
-        match stored.get(&fact) {
-            Some(stored) if *stored != ours => return Err(identity_mismatch(&fact, stored, &ours)),
-            Some(_) => {}
-            None => drop(facts.insert(fact, ours)),
-        }
+    // A store without a schema is a new one.
+    let schema = (SCHEMA_FACT.to_owned(), record::SCHEMA.to_string());
+    for (fact, ours) in partitions_fact(partitions).into_iter().chain([schema]) {
+        facts.entry(fact).or_insert(ours);
     }
     for (name, hash) in &identity.accounts {
         adopt_account(identity, name, hash, &mut facts)?;
@@ -91,21 +96,48 @@ fn adopt_account(
     Ok(())
 }
 
-/// Builds the identity-mismatch error of a fact of the store itself.
-pub(super) fn identity_mismatch(fact: &str, stored: &str, ours: &str) -> StoreError {
-    if fact == SCHEMA_FACT {
-        return StoreError::Unsuitable(format!(
+/// Verifies the facts of the store itself, as far as they are stored.
+///
+/// # Errors
+/// [`StoreError::Unsuitable`] when the store has a schema that this release does not know, or
+/// another number of partitions.
+pub(super) fn verify_store(partitions: Option<u64>, stored: &Facts) -> Result<(), StoreError> {
+    if let Some(schema) = stored.get(SCHEMA_FACT)
+        && schema_of(stored).is_none()
+    {
+        return Err(unknown_schema(schema));
+    }
+    match partitions_fact(partitions) {
+        Some((fact, ours)) => match stored.get(&fact) {
+            Some(stored) if *stored != ours => Err(StoreError::Unsuitable(format!(
+                "the store has {fact} = {stored}; the configuration has {ours}: configure another \
+                 store, or the value of this one"
+            ))),
+            _ => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+/// Builds the error of a store whose schema this release does not know.
+fn unknown_schema(stored: &str) -> StoreError {
+    let ours = record::SCHEMA;
+    let is_later = stored.parse::<u32>().is_ok_and(|schema| schema > ours);
+    let problem = if is_later {
+        format!(
+            "it has schema {stored}, which a later release upgraded it to; this release knows \
+             schema {ours} at most: start that release"
+        )
+    } else {
+        format!(
             "it has schema {stored}, this release needs schema {ours}: reference codes are \
              unique in the whole store now. Let the former release settle the open transactions, \
              stop every gateway, run `okebayar-gateway guard start` on a new store (it creates \
              one), and only then start this release on the new store, so that reference codes of \
              the old store are not purchased again"
-        ));
-    }
-    StoreError::Unsuitable(format!(
-        "the store has {fact} = {stored}; the configuration has {ours}: configure another store, \
-         or the value of this one"
-    ))
+        )
+    };
+    StoreError::Unsuitable(problem)
 }
 
 /// Builds the error of an account that the store has with another user id.

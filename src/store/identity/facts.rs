@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{store::record, transaction::AccountName};
+use crate::{
+    store::{error::StoreError, record},
+    transaction::AccountName,
+};
 
 /// Fact to value, as stored.
 pub(in crate::store) type Facts = BTreeMap<String, String>;
@@ -26,11 +29,30 @@ pub(super) fn user_id_fact(hash: &str) -> String {
     format!("{USER_ID}{hash}")
 }
 
-/// Returns the facts of the store itself, by name; only Redis has `partitions`.
-pub(super) fn store_facts(partitions: Option<u64>) -> Vec<(String, String)> {
-    let mut facts = vec![(SCHEMA_FACT.to_owned(), record::SCHEMA.to_string())];
-    facts.extend(partitions.map(|count| (PARTITIONS_FACT.to_owned(), count.to_string())));
-    facts
+/// Returns the fact of the number of partitions; only Redis has it.
+pub(super) fn partitions_fact(partitions: Option<u64>) -> Option<(String, String)> {
+    partitions.map(|count| (PARTITIONS_FACT.to_owned(), count.to_string()))
+}
+
+/// Returns the schema of a store, if it has one that this release knows.
+pub(in crate::store) fn schema_of(stored: &Facts) -> Option<u32> {
+    let schema = stored.get(SCHEMA_FACT)?.parse().ok();
+    schema.filter(|schema| (record::SCHEMA_BEFORE..=record::SCHEMA).contains(schema))
+}
+
+/// Returns the fact that raises a store to the schema of this release; none when it has it.
+///
+/// # Errors
+/// [`StoreError::Unsuitable`] when the store has no schema that this release knows.
+pub(in crate::store) fn upgraded(stored: &Facts) -> Result<Facts, StoreError> {
+    let schema = schema_of(stored).ok_or_else(|| {
+        StoreError::Unsuitable("it has no schema that this release can upgrade".to_owned())
+    })?;
+    let mut facts = Facts::new();
+    if schema < record::SCHEMA {
+        facts.insert(SCHEMA_FACT.to_owned(), record::SCHEMA.to_string());
+    }
+    Ok(facts)
 }
 
 /// Returns the account names that a store has ever been used with.

@@ -40,9 +40,9 @@ mod tests;
 
 pub use accounts::{Identity, KnownAccounts};
 pub(in crate::store) use adopt::adopt;
-pub(in crate::store) use copy_mark::refuse_marked;
 pub use copy_mark::{CopyMark, CopyRole};
-pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names};
+pub(in crate::store) use copy_mark::{refuse_marked, true_schema};
+pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names, schema_of, upgraded};
 pub(in crate::store) use faults::faults;
 pub(in crate::store) use seen::SeenIdentity;
 pub use user_id::{UserIdBefore, UserIdChange};

@@ -2,9 +2,9 @@
 
 use super::{
     accounts::Identity,
-    adopt::identity_mismatch,
+    adopt::verify_store,
     copy_mark::refuse_marked,
-    facts::{Facts, account_fact, store_facts, user_id_fact},
+    facts::{Facts, SCHEMA_FACT, account_fact, schema_of, user_id_fact},
 };
 use crate::{
     store::error::StoreError,
@@ -37,13 +37,7 @@ impl SeenIdentity {
         stored: &Facts,
     ) -> Result<Facts, StoreError> {
         refuse_marked(stored)?;
-        for (fact, ours) in store_facts(partitions) {
-            if let Some(stored) = stored.get(&fact)
-                && *stored != ours
-            {
-                return Err(identity_mismatch(&fact, stored, &ours));
-            }
-        }
+        verify_store(partitions, stored)?;
         for (name, hash) in &self.identity.accounts {
             if !may_be_ours(stored, &self.identity.names, name, hash) {
                 return Err(StoreError::Unsuitable(format!(
@@ -56,7 +50,12 @@ impl SeenIdentity {
             }
         }
         let mut gone = self.seen.clone();
-        gone.retain(|fact, _| !stored.contains_key(fact));
+        // A schema is only ever raised: an emptied store may have been adopted by a gateway that
+        // had not learnt of the upgrade.
+        let is_lower = schema_of(stored) < schema_of(&self.seen);
+        gone.retain(|fact, _| {
+            !stored.contains_key(fact) || fact.as_str() == SCHEMA_FACT && is_lower
+        });
         Ok(gone)
     }
 }

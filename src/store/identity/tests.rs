@@ -157,6 +157,31 @@ fn another_identity_in_the_place_of_the_one_that_is_gone_is_refused() {
     assert!(kept.restore(Some(4), &partitions).is_ok());
 }
 
+/// A Redis that is emptied after the upgrade may be adopted by a gateway that had not learnt of it.
+#[test]
+fn a_schema_is_only_ever_raised() {
+    let facts = after(&Facts::new(), &identity(&[("a", "1")], &[])).unwrap();
+    assert!(is(&facts, "schema", "4"));
+    let mut before = facts.clone();
+    before.insert("schema".to_owned(), "3".to_owned());
+    // The release before created it, and this one leaves it as it is.
+    assert_eq!(
+        after(&before, &identity(&[("a", "1")], &[])).unwrap(),
+        before
+    );
+    let upgraded = Facts::from([("schema".to_owned(), "4".to_owned())]);
+    assert_eq!(super::upgraded(&before).unwrap(), upgraded);
+    assert_eq!(super::upgraded(&facts).unwrap(), Facts::new());
+    assert!(super::upgraded(&Facts::new()).is_err());
+    let seen_after = kept(&facts, &[("a", "1")]);
+    assert_eq!(seen_after.restore(None, &before).unwrap(), upgraded);
+    let seen_before = kept(&before, &[("a", "1")]);
+    assert_eq!(seen_before.restore(None, &facts).unwrap(), Facts::new());
+    let later = Facts::from([("schema".to_owned(), "5".to_owned())]);
+    assert!(seen_after.restore(None, &later).is_err());
+    assert!(adopt(&identity(&[("a", "1")], &[]), None, &later).is_err());
+}
+
 #[test]
 fn a_rename_and_another_user_id_do_not_stop_what_runs() {
     let facts = after(&Facts::new(), &identity(&[("old", "1")], &[])).unwrap();

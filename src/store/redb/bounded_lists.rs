@@ -12,9 +12,11 @@ impl RedbStore {
         list: BoundedList,
         item: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let item = item.to_owned();
-        self.write(move |write| push(write, list, &item).map_err(failure))
-            .await
+        let item = self.codec.seal_item(list, item)?;
+        let dropped = self.write(move |write| push(write, list, &item).map_err(failure));
+        let dropped = dropped.await?;
+        // The item is stored, whether or not the removed ones can be read.
+        Ok(self.codec.open_items(list, dropped).unwrap_or_default())
     }
 
     /// Reads the oldest item.
@@ -22,6 +24,13 @@ impl RedbStore {
         &self,
         list: BoundedList,
     ) -> Result<Option<String>, StoreError> {
+        let stored = self.read_stored_oldest(list).await?;
+        stored
+            .map(|item| self.codec.open_item(list, item))
+            .transpose()
+    }
+
+    async fn read_stored_oldest(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
         self.read(move |read| {
             let lists = read.open_table(LISTS).map_err(failure)?;
             let all = (list.name(), 0)..=(list.name(), u64::MAX);
@@ -38,9 +47,17 @@ impl RedbStore {
         list: BoundedList,
         item: &str,
     ) -> Result<bool, StoreError> {
-        let item = item.to_owned();
-        self.write(move |write| pop(write, list, &item).map_err(failure))
-            .await
+        let stored = self.read_stored_oldest(list).await?;
+        let opened = stored
+            .clone()
+            .map(|stored| self.codec.open_item(list, stored));
+        match (stored, opened.transpose()?) {
+            (Some(stored), Some(opened)) if opened == item => {
+                self.write(move |write| pop(write, list, &stored).map_err(failure))
+                    .await
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Reads items, newest first.
@@ -50,8 +67,8 @@ impl RedbStore {
         start: usize,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        self.read(move |read| items(read, list, start, limit).map_err(failure))
-            .await
+        let items = self.read(move |read| items(read, list, start, limit).map_err(failure));
+        self.codec.open_items(list, items.await?)
     }
 }
 

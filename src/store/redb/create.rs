@@ -23,7 +23,9 @@ use crate::store::{CopyMark, CopyRole, Identity, StoreError, identity::Facts};
 /// Creates a store atomically. A crash leaves no file or a complete store; the next attempt
 /// removes the temporary file.
 pub(super) fn create(file: &Path, identity: &Identity, epoch: &str) -> Result<(), StoreError> {
-    create_with(file, epoch, &|write| adopt_identity(write, identity))
+    create_with(file, epoch, &|write| {
+        adopt_identity(write, identity).map(drop)
+    })
 }
 
 /// Creates the target of a copy, which no gateway may use before the copy is finished.

@@ -4,7 +4,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::{error::failure, store::RedbStore, tables::IDENTITY};
 use crate::store::{
-    Identity, KnownAccounts, StoreError, UserIdBefore, UserIdChange,
+    Identity, KnownAccounts, SCHEMA, StoreError, UserIdBefore, UserIdChange,
     identity::{self, Facts},
 };
 
@@ -30,6 +30,28 @@ impl RedbStore {
         .await
     }
 
+    /// Raises the store to the schema of this release, and returns the schema before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the store has no schema that this release knows.
+    pub async fn upgrade_schema(&self, is_confirmed: bool) -> Result<u32, StoreError> {
+        let before = self
+            .write(move |write| {
+                let stored = read_identity(write).map_err(failure)?;
+                let facts = identity::upgraded(&stored)?;
+                if is_confirmed {
+                    write_identity(write, &facts).map_err(failure)?;
+                }
+                Ok(identity::schema_of(&stored).unwrap_or_default())
+            })
+            .await?;
+        if is_confirmed {
+            self.codec.learn(SCHEMA);
+        }
+        Ok(before)
+    }
+
     /// Reads every account name that the store has been used with.
     pub(super) async fn read_account_names(&self) -> Result<KnownAccounts, StoreError> {
         self.read(|read| {
@@ -44,13 +66,15 @@ impl RedbStore {
     }
 }
 
-/// Adopts the store for `identity`.
+/// Adopts the store for `identity`, and returns its schema.
 pub(super) fn adopt_identity(
     write: &WriteTransaction,
     identity: &Identity,
-) -> Result<(), StoreError> {
+) -> Result<Option<u32>, StoreError> {
     let facts = identity::adopt(identity, None, &read_identity(write).map_err(failure)?)?;
-    write_identity(write, &facts).map_err(failure)
+    write_identity(write, &facts).map_err(failure)?;
+    let stored = read_identity(write).map_err(failure)?;
+    Ok(identity::schema_of(&stored))
 }
 
 pub(super) fn read_identity(write: &WriteTransaction) -> Result<Facts, redb::Error> {

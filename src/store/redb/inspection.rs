@@ -6,7 +6,7 @@ use super::{
     error::failure,
     identity::{read_facts, read_identity, write_identity},
     store::RedbStore,
-    tables::{DUE_OF, IDENTITY, LISTING, LOG, TOMBSTONES},
+    tables::{DUE_OF, IDENTITY, LISTING, LOG, SEGMENTS, TOMBSTONES},
 };
 use crate::{
     store::{Cursor, IndexEntries, PartSize, StoreError, StoreSizes, identity::Facts, listing},
@@ -38,9 +38,13 @@ impl RedbStore {
     pub(in crate::store) async fn events_start(&self) -> Result<Cursor, StoreError> {
         let mut cursor = self.read_head().await?;
         let first = self.read(|read| {
+            // Those of schema 3 are older than those in segments.
             let log = read.open_table(LOG).map_err(failure)?;
             let first = log.first().map_err(failure)?;
-            Ok(first.map(|(number, _)| number.value()))
+            let first = first.map(|(number, _)| number.value());
+            let segments = read.open_table(SEGMENTS).map_err(failure)?;
+            let segment = segments.first().map_err(failure)?;
+            Ok(first.or(segment.map(|(number, _)| number.value())))
         });
         if let (Some(first), [position]) = (first.await?, cursor.positions.as_mut_slice()) {
             position.number = first.saturating_sub(1);

@@ -14,10 +14,11 @@ use redb::{Database, ReadableDatabase};
 
 use super::{
     error::failure,
+    stored_record::StoredRecord,
     tables::{DUE_OF, RECORDS},
 };
 use crate::{
-    store::{DueCheck, Lease, StoreError, record},
+    store::{DueCheck, Lease, StoreError, record::Codec},
     transaction::{LeaseToken, Transaction},
 };
 
@@ -49,6 +50,7 @@ impl Leases {
         check: &DueCheck,
         now: Timestamp,
         lease: Lease,
+        codec: &Codec,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let name = check.key.to_string();
         // SUBTLE: the record is read under the lock. 1. a holder commits; 2. it releases; 3. the
@@ -71,6 +73,7 @@ impl Leases {
         };
         // Also for an unreadable record: it is retried when the lease expires.
         leases.insert(name, (lease.token, at + lease.lasts));
-        record::decode(&check.key, body.value()).map(Some)
+        let row = StoredRecord::read(body.value());
+        codec.decode_record(&check.key, row.body).map(Some)
     }
 }

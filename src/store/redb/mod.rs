@@ -5,9 +5,10 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `records` | reference | the record |
-//! | `events` | reference, revision | the record as of that revision |
-//! | `log` | number of the event, from 1 | reference, revision |
+//! | `records` | reference | the record, from schema 4 on with the number of its last event (`stored_record.rs`) |
+//! | `segments` | number of its first event, from 1 | some events (`segments.rs`) |
+//! | `events` | reference, revision | schema 3: the record as of that revision |
+//! | `log` | number of the event, from 1 | schema 3: reference, revision |
 //! | `due`, `due_of` | due time and reference; reference | nothing; due time |
 //! | `due_by_account`, `due_by_account_of` | account, kind, time, reference; reference | nothing; account, due, requested |
 //! | `listing` | state, accepted, reference | nothing |
@@ -85,6 +86,7 @@ mod bounded_lists;
 mod commit;
 mod create;
 mod due;
+mod erasure;
 mod error;
 mod events;
 mod file;
@@ -100,12 +102,16 @@ mod open;
 mod read_only;
 mod records;
 mod restore;
+mod segments;
 mod settings;
 mod source;
 mod store;
 mod store_impl;
+mod stored_record;
 mod tables;
 mod tombstones;
+mod trimming;
+mod varint;
 mod verify;
 mod walk;
 

@@ -1,5 +1,7 @@
 //! Notes, and the seal, which is one of them.
 
+use std::sync::Arc;
+
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::{
@@ -20,9 +22,10 @@ const EXPIRED_MAX: usize = 4;
 impl RedbStore {
     /// Reads a note.
     pub(super) async fn read_note(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let name = name.to_owned();
-        self.read(move |transaction| read(transaction, &name).map_err(failure))
-            .await
+        let owned = name.to_owned();
+        let stored = self.read(move |transaction| read(transaction, &owned).map_err(failure));
+        let open = |text| self.codec.open_note(name, text);
+        stored.await?.map(open).transpose()
     }
 
     /// Compares and sets a note.
@@ -33,9 +36,20 @@ impl RedbStore {
         to: &str,
         expiry: Expiry,
     ) -> Result<CasResult, StoreError> {
-        let (name, from, to) = (name.to_owned(), from.map(str::to_owned), to.to_owned());
-        self.write(move |write| put(write, &name, from.as_deref(), &to, expiry).map_err(failure))
-            .await
+        let to = self.codec.seal_note(name, to)?;
+        let (name, from) = (name.to_owned(), from.map(str::to_owned));
+        let codec = Arc::clone(&self.codec);
+        self.write(move |write| {
+            // An encrypted text has many stored forms, so plain texts are compared.
+            let stored = read_stored(write, &name).map_err(failure)?;
+            let open = |text| codec.open_note(&name, text);
+            let opened = stored.clone().map(open).transpose()?;
+            if opened != from {
+                return Ok(CasResult::Conflict(opened));
+            }
+            put(write, &name, stored.as_deref(), &to, expiry).map_err(failure)
+        })
+        .await
     }
 
     /// Reads the seal of the only partition.
@@ -68,8 +82,12 @@ pub(super) fn read(read: &ReadTransaction, name: &str) -> Result<Option<String>,
 
 /// Reads the seal in a write transaction.
 pub(super) fn read_seal(write: &WriteTransaction) -> Result<Option<String>, redb::Error> {
+    read_stored(write, SEAL)
+}
+
+fn read_stored(write: &WriteTransaction, name: &str) -> Result<Option<String>, redb::Error> {
     let notes = write.open_table(NOTES)?;
-    let note = notes.get(SEAL)?;
+    let note = notes.get(name)?;
     Ok(note.map(|note| note.value().0.to_owned()))
 }
 

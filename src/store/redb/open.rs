@@ -1,6 +1,6 @@
 //! Opens an embedded store.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::{
     store::RedbStore,
     tables::{IDENTITY, create_tables},
 };
-use crate::store::{Identity, StoreError};
+use crate::store::{Identity, StoreError, record::Codec};
 
 impl RedbStore {
     /// Opens the store in `file`; creates it if it does not exist.
@@ -45,10 +45,15 @@ impl RedbStore {
     ///
     /// # Errors
     /// As [`RedbStore::open`]; and when the store does not exist.
-    pub async fn open_restored(file: &Path, identity: &Identity) -> Result<Self, StoreError> {
+    pub async fn open_restored(
+        file: &Path,
+        identity: &Identity,
+        settings: RedbSettings,
+    ) -> Result<Self, StoreError> {
         let settings = RedbSettings {
             must_exist: true,
-            ..RedbSettings::default()
+            timeout: RedbSettings::default().timeout,
+            ..settings
         };
         Self::open_as(file, identity, settings, true).await
     }
@@ -61,6 +66,7 @@ impl RedbStore {
     pub(in crate::store) async fn open_for_copy(
         file: &Path,
         epoch: Option<Uuid>,
+        settings: RedbSettings,
     ) -> Result<Self, StoreError> {
         let path = file.to_owned();
         let opening = tokio::task::spawn_blocking(move || {
@@ -78,8 +84,13 @@ impl RedbStore {
                 write.commit().map_err(commit_failure)?;
                 Ok(epoch)
             })?;
-            let timeout = RedbSettings::default().timeout;
-            Ok(Self::new(DatabaseSource::Kept(keeper), epoch, timeout))
+            let codec = Codec::new(Arc::clone(&settings.keys));
+            Ok(Self::new(
+                DatabaseSource::Kept(keeper),
+                epoch,
+                &settings,
+                codec,
+            ))
         });
         // redb panics on some kinds of damage.
         let opened = opening.await;
@@ -102,11 +113,15 @@ impl RedbStore {
                 create(&path, &identity, &ours)?;
             }
             let keeper = open_keeper(&path)?;
+            let codec = Codec::new(Arc::clone(&settings.keys));
             let epoch = keeper.with(|database| {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(failure)?;
                 create_tables(&write).map_err(failure)?;
-                adopt_identity(&write, &identity)?;
+                if let Some(schema) = adopt_identity(&write, &identity)? {
+                    codec.learn(schema);
+                }
+                codec.verify_keys()?;
                 let epoch = set_epoch(&write, &ours, is_restored).map_err(failure)?;
                 write.commit().map_err(commit_failure)?;
                 Ok(epoch)
@@ -114,7 +129,8 @@ impl RedbStore {
             Ok(Self::new(
                 DatabaseSource::Kept(keeper),
                 epoch,
-                settings.timeout,
+                &settings,
+                codec,
             ))
         });
         // redb panics on some kinds of damage.

@@ -1,6 +1,6 @@
 //! Opens an embedded store read-only.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 
@@ -11,7 +11,7 @@ use super::{
     store::{RedbStore, blocking},
     tables::IDENTITY,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, record::Codec};
 
 impl RedbStore {
     /// Opens the store in `file` read-only. Writes nothing, not even the identity; writes to it
@@ -19,7 +19,7 @@ impl RedbStore {
     ///
     /// # Errors
     /// [`StoreError::Unsuitable`] when another process has it open, or it is not a store.
-    pub async fn open_read_only(file: &Path) -> Result<Self, StoreError> {
+    pub async fn open_read_only(file: &Path, settings: RedbSettings) -> Result<Self, StoreError> {
         let file = file.to_owned();
         blocking(move || {
             let database = ReadOnlyDatabase::open(&file).map_err(|error| {
@@ -35,12 +35,9 @@ impl RedbStore {
             let identity = read.open_table(IDENTITY).map_err(failure)?;
             let epoch = identity.get("epoch").map_err(failure)?;
             let epoch = epoch.map_or_else(String::new, |epoch| epoch.value().to_owned());
-            let timeout = RedbSettings::default().timeout;
-            Ok(Self::new(
-                DatabaseSource::ReadOnly(database),
-                epoch,
-                timeout,
-            ))
+            let codec = Codec::new(Arc::clone(&settings.keys));
+            let source = DatabaseSource::ReadOnly(database);
+            Ok(Self::new(source, epoch, &settings, codec))
         })
         .await
     }

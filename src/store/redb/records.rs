@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::{
     error::failure,
     store::RedbStore,
+    stored_record::StoredRecord,
     tables::{RECORDS, TRACES},
     tombstones::read_tombstone,
 };
 use crate::{
-    store::{StoreError, key::parse_key, record},
+    store::{StoreError, key::parse_key},
     transaction::{AccountName, TraceCode, Transaction, TransactionKey},
 };
 
@@ -19,12 +20,15 @@ impl RedbStore {
         &self,
         key: &TransactionKey,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
-        let key = key.clone();
+        let (key, codec) = (key.clone(), Arc::clone(&self.codec));
         self.read(move |read| {
             let table = read.open_table(RECORDS).map_err(failure)?;
-            let bytes = table.get(key.to_string().as_str()).map_err(failure)?;
-            match bytes {
-                Some(bytes) => record::decode(&key, bytes.value()).map(Some),
+            let row = table.get(key.as_str()).map_err(failure)?;
+            match row {
+                Some(row) => {
+                    let row = StoredRecord::read(row.value());
+                    codec.decode_record(&key, row.body).map(Some)
+                }
                 None => match read_tombstone(read, &key)? {
                     Some(tombstone) => Err(StoreError::Retired(tombstone)),
                     None => Ok(None),

@@ -6,6 +6,7 @@ use redb::DatabaseError;
 
 use super::{
     file::{beside, is_in_use, require_whole, sync_folder},
+    settings::RedbSettings,
     store::{RedbStore, blocking},
 };
 use crate::store::{Identity, RecordLoss, StoreError};
@@ -21,6 +22,7 @@ impl RedbStore {
     pub async fn restore(
         file: &Path,
         identity: &Identity,
+        settings: RedbSettings,
         record_loss: RecordLoss<'_>,
     ) -> Result<bool, StoreError> {
         let (backup, replaced) = (beside(file, ".restore"), beside(file, ".replaced"));
@@ -40,7 +42,7 @@ impl RedbStore {
                 backup.display()
             )));
         }
-        let backed_up = Self::open_restored(&backup, identity).await?;
+        let backed_up = Self::open_restored(&backup, identity, settings).await?;
         record_loss(&backed_up).await?;
         drop(backed_up);
         let file = file.to_owned();

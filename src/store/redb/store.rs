@@ -2,13 +2,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    error::panic_failure, group_commit::WriteQueue, leases::Leases, source::DatabaseSource,
+    error::panic_failure, group_commit::WriteQueue, leases::Leases, settings::RedbSettings,
+    source::DatabaseSource,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, record::Codec};
 
 /// The maximum number of concurrent reads; further ones wait.
 const READS_MAX: usize = 64;
@@ -18,6 +20,8 @@ pub struct RedbStore {
     pub(super) source: Arc<DatabaseSource>,
     pub(super) epoch: String,
     pub(super) timeout: Duration,
+    pub(super) event_retention: SignedDuration,
+    pub(super) codec: Arc<Codec>,
     reading: Arc<Semaphore>,
     /// redb has one writer: further writes wait here and can be withdrawn.
     writing: Arc<WriteQueue>,
@@ -28,16 +32,28 @@ pub struct RedbStore {
 
 impl RedbStore {
     /// Builds a store on an open database.
-    pub(super) fn new(source: DatabaseSource, epoch: String, timeout: Duration) -> Self {
+    pub(super) fn new(
+        source: DatabaseSource,
+        epoch: String,
+        settings: &RedbSettings,
+        codec: Codec,
+    ) -> Self {
         Self {
             source: Arc::new(source),
             epoch,
-            timeout,
+            timeout: settings.timeout,
+            event_retention: settings.event_retention,
+            codec: Arc::new(codec),
             reading: Arc::new(Semaphore::new(READS_MAX)),
             writing: Arc::default(),
             late: watch::Sender::new(0),
             leases: Arc::default(),
         }
+    }
+
+    /// Returns the codec of the store.
+    pub(in crate::store) fn codec(&self) -> &Codec {
+        &self.codec
     }
 
     /// Runs `work` in a read transaction, after every write that timed out before has ended.

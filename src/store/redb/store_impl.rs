@@ -12,7 +12,6 @@ use crate::{
         KnownAccounts, Lease, Listing, ListingEntry, Notification, OldestListing, PartFault,
         Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
-        record,
     },
     transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -69,8 +68,9 @@ impl Store for RedbStore {
         lease: Lease,
     ) -> Result<Option<Arc<Transaction>>, StoreError> {
         let (source, leases) = (Arc::clone(&self.source), Arc::clone(&self.leases));
-        let check = check.clone();
-        let acquire = move || source.with(|database| leases.acquire(database, &check, now, lease));
+        let (check, codec) = (check.clone(), Arc::clone(&self.codec));
+        let acquire =
+            move || source.with(|database| leases.acquire(database, &check, now, lease, &codec));
         let acquired = self.within(blocking(acquire)).await;
         // A call that timed out may still acquire the lease.
         acquired.map_err(StoreError::into_indeterminate)
@@ -89,6 +89,13 @@ impl Store for RedbStore {
         trace_code: &TraceCode,
     ) -> Result<(), StoreError> {
         self.set_trace(key, account, trace_code).await
+    }
+
+    async fn erase_events(&self, of: &Transaction) -> Result<u64, StoreError> {
+        match of.erasure() {
+            Some(erasure) => self.replace_events(of, erasure).await,
+            None => Ok(0),
+        }
     }
 
     async fn find_by_trace(
@@ -142,7 +149,7 @@ impl Store for RedbStore {
     }
 
     fn ends_records(&self) -> bool {
-        record::ENDS_RECORDS
+        self.codec.ends_records()
     }
 
     async fn clock(&self, _partition: usize) -> Result<Option<Timestamp>, StoreError> {

@@ -20,6 +20,8 @@ pub(super) const INDEXED_OF: TableDefinition<'_, &str, (&str, i64, Option<i64>)>
 pub(super) const TRACES: TableDefinition<'_, &str, &str> = TableDefinition::new("traces");
 /// Number of the event, counted from 1 -> (key, revision).
 pub(super) const LOG: TableDefinition<'_, u64, (&str, u64)> = TableDefinition::new("log");
+/// Number of its first event -> a segment of events (`segments.rs`).
+pub(super) const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("segments");
 /// (state, accepted in Unix milliseconds, key).
 pub(super) const LISTING: TableDefinition<'_, (&str, i64, &str), ()> =
     TableDefinition::new("listing");
@@ -47,6 +49,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
     write.open_table(INDEXED_OF)?;
     write.open_table(TRACES)?;
     write.open_table(LOG)?;
+    write.open_table(SEGMENTS)?;
     write.open_table(LISTING)?;
     write.open_table(IDENTITY)?;
     write.open_table(NOTES)?;

@@ -1,5 +1,7 @@
 //! Tombstones, by a part of the hash of their reference codes, and the retirement that writes them.
 
+use std::sync::Arc;
+
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 use sha2::{Digest, Sha256};
 
@@ -7,11 +9,13 @@ use super::{
     due::clear_due,
     error::failure,
     store::RedbStore,
+    stored_record::StoredRecord,
     tables::{EVENTS, LISTING, RECORDS, TOMBSTONES},
 };
 use crate::{
     store::{
-        Retirement, StoreError, SweptTombstones, Tombstone, listing, record,
+        Retirement, StoreError, SweptTombstones, Tombstone, listing,
+        record::Codec,
         tombstone_form::{self, HASH_BYTES},
     },
     transaction::{BaseVersion, Transaction, TransactionKey},
@@ -29,7 +33,8 @@ impl RedbStore {
     ) -> Result<Retirement, StoreError> {
         let (key, base) = (last.key(), last.base());
         let tombstone = tombstone.map(tombstone_form::encode);
-        self.write(move |write| retire(write, &key, base, tombstone.as_deref()))
+        let codec = Arc::clone(&self.codec);
+        self.write(move |write| retire(write, &codec, &key, base, tombstone.as_deref()))
             .await
     }
 
@@ -90,14 +95,15 @@ fn hash_of(key: &TransactionKey) -> Vec<u8> {
 
 fn retire(
     write: &WriteTransaction,
+    codec: &Codec,
     key: &TransactionKey,
     base: BaseVersion,
     tombstone: Option<&str>,
 ) -> Result<Retirement, StoreError> {
     let stored = {
         let table = write.open_table(RECORDS).map_err(failure)?;
-        let bytes = table.get(key.as_str()).map_err(failure)?;
-        let stored = bytes.map(|bytes| record::decode(key, bytes.value()));
+        let row = table.get(key.as_str()).map_err(failure)?;
+        let stored = row.map(|row| codec.decode_record(key, StoredRecord::read(row.value()).body));
         stored.transpose()?
     };
     let Some(stored) = stored.filter(|stored| stored.base() == base) else {
@@ -107,9 +113,10 @@ fn retire(
     Ok(Retirement::Done)
 }
 
-/// Deletes a record with its entries, and inserts its tombstone. Its events go too: a transaction
-/// that begins anew under the reference code counts its revisions from 1, and would mix with them. A
-/// cursor before a deleted event is out of range.
+/// Deletes a record with its entries, and inserts its tombstone. Its events of schema 3
+/// go too: a transaction that begins anew under the reference code counts its revisions from 1, and
+/// would mix with them. A cursor before a deleted event is out of range. Those in segments stay until
+/// they are trimmed: the chain of a new record does not lead to them.
 fn delete(
     write: &WriteTransaction,
     key: &TransactionKey,

@@ -20,7 +20,7 @@ use super::{
     topology::AcknowledgingReplicas,
 };
 use crate::{
-    store::{StoreError, record},
+    store::StoreError,
     transaction::{AttemptToken, TransactionKey},
 };
 
@@ -81,7 +81,9 @@ impl RedisStore {
         let (body, acknowledged) = self.within(&sent, running).await?;
         let body: Option<Vec<u8>> = FromRedisValue::from_redis_value(body)
             .map_err(|error: ParsingError| unreadable_reply(&error.into()))?;
-        let stored = body.map(|body| record::decode(key, &body)).transpose()?;
+        let stored = body
+            .map(|body| self.codec.decode_record(key, &body))
+            .transpose()?;
         if stored.is_none_or(|stored| stored.token() != token) {
             return Ok(false);
         }

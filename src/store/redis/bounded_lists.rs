@@ -12,7 +12,7 @@ impl RedisStore {
         list: BoundedList,
         item: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let key = list_key(list);
+        let (key, item) = (list_key(list), self.codec.seal_item(list, item)?);
         let mut pipeline = redis::pipe();
         pipeline
             .atomic()
@@ -21,7 +21,8 @@ impl RedisStore {
             .ltrim(&key, 0, list_index(LIST_MAX) - 1);
         let (_, dropped, _): (Value, Vec<String>, Value) =
             self.query_atomically(&key, &pipeline).await?;
-        Ok(dropped)
+        // The item is stored, whether or not the removed ones can be read.
+        Ok(self.codec.open_items(list, dropped).unwrap_or_default())
     }
 
     /// Reads the oldest item.
@@ -29,6 +30,13 @@ impl RedisStore {
         &self,
         list: BoundedList,
     ) -> Result<Option<String>, StoreError> {
+        let stored = self.read_stored_oldest(list).await?;
+        stored
+            .map(|item| self.codec.open_item(list, item))
+            .transpose()
+    }
+
+    async fn read_stored_oldest(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
         self.query(&Cmd::lindex(list_key(list), -1)).await
     }
 
@@ -38,9 +46,18 @@ impl RedisStore {
         list: BoundedList,
         item: &str,
     ) -> Result<bool, StoreError> {
-        let mut call = self.scripts.remove_oldest.key(list_key(list));
-        call.arg(item);
-        self.invoke(&call).await
+        let stored = self.read_stored_oldest(list).await?;
+        let opened = stored
+            .clone()
+            .map(|stored| self.codec.open_item(list, stored));
+        match (stored, opened.transpose()?) {
+            (Some(stored), Some(opened)) if opened == item => {
+                let mut call = self.scripts.remove_oldest.key(list_key(list));
+                call.arg(stored);
+                self.invoke(&call).await
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Reads items, newest first.
@@ -56,7 +73,8 @@ impl RedisStore {
         }
         let end = list_index(start.saturating_add(limit)) - 1;
         let range = Cmd::lrange(list_key(list), list_index(start), end);
-        self.query(&range).await
+        let items = self.query(&range).await?;
+        self.codec.open_items(list, items)
     }
 }
 

@@ -7,7 +7,8 @@ use super::{
     cas_reply::CasReply,
     error::unreadable_reply,
     keys::{account_asked_key, account_due_key},
-    listing::listing_member,
+    listing::listing_rest,
+    packed_key,
     store::RedisStore,
     tombstones::place_of,
 };
@@ -15,7 +16,9 @@ use crate::{
     store::{
         Commit, NoteTexts, StoreError,
         epoch::{self, parts_of},
-        listing, record, tombstone_form,
+        listing,
+        record::Form,
+        tombstone_form,
     },
     transaction::Change,
 };
@@ -37,6 +40,8 @@ impl RedisStore {
         } = change;
         let key = transaction.key();
         let keys = self.keys(&key);
+        // Asked once: the parts of a commit have one form.
+        let form = self.codec.form();
         let oldest = transaction
             .updated_at()
             .checked_sub(self.settings.event_retention);
@@ -45,6 +50,11 @@ impl RedisStore {
         let (epoch, seal) = parts_of(epoch.unwrap_or_default());
         let partition = keys.partition_index();
         let tombstone = place_of(&key, keys.partition);
+        let event = match is_event {
+            true => self.codec.encode_event(transaction, form)?,
+            false => None,
+        };
+        let token = transaction.token();
         let mut call = self.scripts.commit.key(keys.record);
         call.key(keys.due)
             .key(keys.events)
@@ -55,18 +65,30 @@ impl RedisStore {
             .key(keys.seal)
             .key(tombstone.bucket)
             .arg(text(from.map(|from| from.version)))
+            .arg(text(from.map(|from| from.token)))
+            .arg(from.map_or(Vec::new(), |from| from.token.as_bytes().to_vec()))
             .arg(transaction.version())
-            .arg(record::encode(transaction)?)
+            .arg(transaction.revision())
+            .arg(text(is_event.then_some(1)))
+            .arg(self.codec.encode_record(transaction, form)?)
+            .arg(event.unwrap_or_default())
             .arg(key.to_string())
             .arg(text(transaction.due_at().map(Timestamp::as_millisecond)))
-            .arg(text(is_event.then(|| transaction.revision())))
-            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
-            .arg(listing_member(state, &entry))
-            .arg(epoch::of_partition(epoch, partition))
-            .arg(text(from.map(|from| from.token)))
             .arg(text(transaction.asked_at().map(Timestamp::as_millisecond)))
             .arg(text(*releases))
+            .arg(state)
+            .arg(listing_rest(&entry))
+            .arg(oldest.map_or(0, |oldest| oldest.as_millisecond().max(0)))
+            .arg(epoch::of_partition(epoch, partition))
             .arg(seal)
+            .arg(match form {
+                Form::Json => &[][..],
+                Form::Compact => token.as_bytes(),
+            })
+            .arg(match form {
+                Form::Json => key.as_str().as_bytes().to_vec(),
+                Form::Compact => packed_key::pack(&key),
+            })
             .arg(tombstone.field);
         let mut texts = None;
         let (reply, acknowledged): (Vec<Value>, _) = if is_claim && self.requires_replicas() {
@@ -77,7 +99,7 @@ impl RedisStore {
                 .map(|name| Cmd::get(self.note_key(name)))
                 .collect();
             let (reply, read) = self.invoke_and_read(&call, &reads).await?;
-            texts = read;
+            texts = read.map(|texts: NoteTexts| self.open_notes(notes, texts));
             (reply, Ok(()))
         };
         let committed =
@@ -89,11 +111,12 @@ impl RedisStore {
                     return Err(StoreError::Retired(tombstone_form::decode(&key, &text)?));
                 }
                 CasReply::Stored(stored) => {
-                    let stored = stored.map(|bytes| record::decode(&key, &bytes));
+                    let stored = stored.map(|bytes| self.codec.decode_record(&key, &bytes));
                     Commit::Conflict(stored.transpose()?)
                 }
             };
-        Ok((committed, texts))
+        // A note that cannot be read is read again by a call of its own, which reports why.
+        Ok((committed, texts.and_then(Result::ok)))
     }
 }
 

@@ -35,6 +35,8 @@ impl RedisStore {
             "no store yet: the first gateway that starts creates it".to_owned()
         } else {
             identity::adopt(identity, Some(self.settings.partitions), &facts)?;
+            self.learn_schema(&facts);
+            self.codec.verify_keys()?;
             let schema = facts.get(identity::SCHEMA_FACT);
             format!(
                 "schema {}, {} partitions",

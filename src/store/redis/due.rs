@@ -19,7 +19,7 @@ use super::{
     store::RedisStore,
 };
 use crate::{
-    store::{Due, DueCheck, Lease, StoreError, Unindexed, key, record},
+    store::{Due, DueCheck, Lease, StoreError, Unindexed, key},
     transaction::{AccountName, Transaction},
 };
 
@@ -164,7 +164,7 @@ impl RedisStore {
             .arg(u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX));
         let reply: Vec<Value> = self.invoke(&call).await?;
         match CasReply::<Vec<u8>>::read(reply).map_err(|error| unreadable_reply(&error))? {
-            CasReply::Stored(Some(bytes)) => record::decode(&check.key, &bytes).map(Some),
+            CasReply::Stored(Some(bytes)) => self.codec.decode_record(&check.key, &bytes).map(Some),
             _ => Ok(None),
         }
     }

@@ -1,5 +1,7 @@
 //! The events of one transaction, and of all.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use futures::future::join_all;
 use redis::{
     FromRedisValue, Pipeline, RedisResult, Value,
@@ -9,12 +11,13 @@ use redis::{
 use super::{
     error::unreadable_reply,
     keys::{events_key, number_key},
+    raw_event::RawEvent,
     server_info::info,
     store::RedisStore,
 };
 use crate::{
-    store::{Cursor, Event, Events, History, Position, StoreError, epoch, key, record},
-    transaction::TransactionKey,
+    store::{Cursor, Event, Events, History, Position, StoreError, epoch},
+    transaction::{Transaction, TransactionKey},
 };
 
 /// The maximum number of events returned at a time, and the least number read of one partition.
@@ -38,35 +41,49 @@ impl RedisStore {
         after: u64,
     ) -> Result<History, StoreError> {
         let keys = self.keys(key);
-        let mut get = redis::cmd("HGETALL");
-        get.arg(&keys.record);
-        let fields: Vec<(String, Vec<u8>)> = self.query(&get).await?;
-        if fields.is_empty()
-            && let Some(tombstone) = self.read_tombstone(key).await?
-        {
-            return Err(StoreError::Retired(tombstone));
-        }
-        let events = ids_after(&fields, after);
-        if events.is_empty() {
+        let Some(known) = self.known_events(key).await? else {
+            return match self.read_tombstone(key).await? {
+                Some(tombstone) => Err(StoreError::Retired(tombstone)),
+                None => Ok(History::Complete(Vec::new())),
+            };
+        };
+        let ids = known.ids_after(after);
+        if ids.is_empty() {
             // The client rejects an empty pipeline.
-            return Ok(History::Complete(Vec::new()));
+            return Ok(known.history(after, Vec::new()));
         }
         let mut pipeline = redis::pipe();
-        for (_, id) in &events {
+        for id in &ids {
             pipeline.xrange(&keys.events, id, id);
         }
         let ranges: Vec<StreamRangeReply> = self.query_all(&pipeline).await?;
-        let bodies = ranges
-            .iter()
-            .map(|range| range.ids.first()?.get::<Vec<u8>>("body"));
-        let Some(bodies) = bodies.collect::<Option<Vec<_>>>() else {
-            return Ok(History::Trimmed);
-        };
-        let transactions = bodies
-            .iter()
-            .map(|body| record::decode(key, body))
-            .collect::<Result<_, _>>()?;
-        Ok(History::Complete(transactions))
+        let mut events = Vec::new();
+        for (id, range) in ids.into_iter().zip(&ranges) {
+            let body = match range.ids.first() {
+                Some(event) => Some(RawEvent::of_stream(event)?.body),
+                None => self.erased_event(key, id).await?,
+            };
+            let Some(body) = body else {
+                return Ok(History::Trimmed);
+            };
+            events.push(self.codec.decode_event(key, &body)?);
+        }
+        Ok(known.history(after, events))
+    }
+
+    /// Returns the stream ids of the events of a transaction, oldest first.
+    pub(super) async fn event_ids(&self, key: &TransactionKey) -> Result<Vec<String>, StoreError> {
+        let known = self.known_events(key).await?;
+        let ids = known.as_ref().map(|known| known.ids_after(0));
+        Ok(ids.into_iter().flatten().cloned().collect())
+    }
+
+    /// Returns the events that a record names; `None` when there is no record.
+    async fn known_events(&self, key: &TransactionKey) -> Result<Option<KnownEvents>, StoreError> {
+        let mut get = redis::cmd("HGETALL");
+        get.arg(&self.keys(key).record);
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.query(&get).await?;
+        Ok((!fields.is_empty()).then(|| KnownEvents::of(&fields)))
     }
 
     /// Reads the last event of each partition. Reads its number first, so that an event added in
@@ -86,7 +103,7 @@ impl RedisStore {
             } = partition?;
             epochs.push(epoch);
             positions.push(match events.first() {
-                Some(event) => read_position(event)?,
+                Some(event) => RawEvent::of_stream(event)?.position,
                 None => Position { id: (0, 0), number },
             });
         }
@@ -144,17 +161,16 @@ impl RedisStore {
             if epoch != epoch::of_partition(epochs, partition) {
                 return Ok(Events::OutOfRange);
             }
-            let seen = cursor.positions[partition].number;
-            if number < seen || found.is_empty() && number > seen {
+            let after = cursor.positions[partition];
+            let found: Result<Vec<_>, _> = found.iter().map(RawEvent::of_stream).collect();
+            let mut found = found?;
+            if !is_next(after, number, &found) {
+                self.add_erased(partition, after, count, &mut found).await?;
+            }
+            if !is_next(after, number, &found) {
                 return Ok(Events::OutOfRange);
             }
-            for (expected, event) in (seen + 1..).zip(found) {
-                let position = read_position(&event)?;
-                if position.number != expected {
-                    return Ok(Events::OutOfRange);
-                }
-                events.push((position, partition, event));
-            }
+            events.extend(found.into_iter().map(|event| (partition, event)));
         }
         if let Some(problem) = problem
             && !has_answer
@@ -162,20 +178,38 @@ impl RedisStore {
             return Err(problem);
         }
         // The ids of a partition ascend, so only the last events of a partition are cut off.
-        events.sort_by_key(|(position, ..)| position.id);
+        events.sort_by_key(|(_, event)| event.position.id);
         events.truncate(EVENTS_MAX);
-        let decode = |(position, partition, event): (Position, usize, StreamId)| {
+        let decode = |(partition, event): (usize, RawEvent)| {
             Ok(Event {
-                transaction: record::decode(
-                    &key::parse_key(&field::<String>(&event, "key")?)?,
-                    &field::<Vec<u8>>(&event, "body")?,
-                )?,
+                transaction: self.codec.decode_event(&event.key, &event.body)?,
                 partition,
-                position,
+                position: event.position,
             })
         };
         let events = events.into_iter().map(decode);
         Ok(Events::Next(events.collect::<Result<_, StoreError>>()?))
+    }
+
+    /// Adds the erased events of a partition to those that its stream has after a position.
+    async fn add_erased(
+        &self,
+        partition: usize,
+        after: Position,
+        count: usize,
+        found: &mut Vec<RawEvent>,
+    ) -> Result<(), StoreError> {
+        // Beyond a full page, the stream may have more.
+        let last = found.last().map(|event| event.position.id);
+        let until = last.filter(|_| found.len() >= count);
+        for erased in self.erased_events(partition as u64).await? {
+            let id = erased.position.id;
+            if id > after.id && until.is_none_or(|until| id < until) {
+                found.push(erased);
+            }
+        }
+        found.sort_by_key(|event| event.position.id);
+        Ok(())
     }
 
     /// Reads some events of partitions: those of each server in one round trip, after its
@@ -225,10 +259,10 @@ impl RedisStore {
     }
 }
 
-/// Returns the schema in front of the epochs in a cursor: a cursor of another schema refers to other
-/// partitions.
+/// Returns the layout of partitions and streams in front of the epochs in a cursor. Schemas 3 and 4
+/// have the same, so that cursors stay valid over an upgrade.
 fn epoch_prefix() -> String {
-    format!("{}:", record::SCHEMA)
+    "3:".to_owned()
 }
 
 fn epoch_name(epochs: &[String]) -> String {
@@ -250,36 +284,86 @@ fn read_replies(replies: Vec<Value>) -> RedisResult<Vec<PartitionEvents>> {
     Ok(partitions)
 }
 
-fn read_position(event: &StreamId) -> Result<Position, StoreError> {
-    let id = event.id.split_once('-');
-    let id = id.and_then(|(ms, sequence)| Some((ms.parse().ok()?, sequence.parse().ok()?)));
-    Ok(Position {
-        id: id.ok_or_else(|| corrupt(event))?,
-        number: field(event, "number")?,
-    })
+/// Returns true when events follow a position without a gap; `last` is the number of the last event
+/// of the partition.
+fn is_next(after: Position, last: u64, events: &[RawEvent]) -> bool {
+    let numbers = events.iter().map(|event| event.position.number);
+    let is_gapless = (after.number + 1..)
+        .zip(numbers)
+        .all(|(expected, number)| number == expected);
+    last >= after.number && is_gapless && (last == after.number || !events.is_empty())
 }
 
-fn field<T: FromRedisValue>(event: &StreamId, name: &str) -> Result<T, StoreError> {
-    event.get(name).ok_or_else(|| corrupt(event))
+/// The events of one transaction, as its record names them.
+struct KnownEvents {
+    /// The revision of the record, if it names it.
+    revision: Option<u64>,
+    /// Revision to stream id.
+    ids: BTreeMap<u64, String>,
 }
 
-fn corrupt(event: &StreamId) -> StoreError {
-    StoreError::Corrupt {
-        key: format!("the event {}", event.id),
-        problem: "it lacks a field".to_owned(),
+impl KnownEvents {
+    /// Reads the events that the fields of a record name: those of schema 3, each in a field of its
+    /// own, and the later ones of schema 4, in the field `version`.
+    fn of(fields: &[(Vec<u8>, Vec<u8>)]) -> Self {
+        let mut known = Self {
+            revision: None,
+            ids: BTreeMap::new(),
+        };
+        for (name, value) in fields {
+            let Ok(name) = std::str::from_utf8(name) else {
+                continue;
+            };
+            if let Some(revision) = name
+                .strip_prefix("event:")
+                .and_then(|text| text.parse().ok())
+            {
+                let id = String::from_utf8_lossy(value).into_owned();
+                known.ids.insert(revision, id);
+            } else if name == "version" {
+                known.read_head(value);
+            }
+        }
+        known
     }
-}
 
-/// Returns the stream ids of the events after a revision, in order.
-fn ids_after(fields: &[(String, Vec<u8>)], after: u64) -> Vec<(u64, String)> {
-    let mut events: Vec<(u64, String)> = fields
-        .iter()
-        .filter_map(|(name, id)| {
-            let revision = name.strip_prefix("event:")?.parse().ok()?;
-            Some((revision, String::from_utf8(id.clone()).ok()?))
-        })
-        .filter(|(revision, _)| *revision > after)
-        .collect();
-    events.sort_unstable();
-    events
+    /// Reads the head of a record: 16 bytes of token, then version, revision, state, kind of index
+    /// and the stream ids of the latest events. In schema 3 it is the version alone.
+    fn read_head(&mut self, head: &[u8]) {
+        let text = head
+            .get(16..)
+            .and_then(|text| std::str::from_utf8(text).ok());
+        let mut words = text.unwrap_or_default().split(' ').skip(1);
+        let revision = words.next().and_then(|text| text.parse::<u64>().ok());
+        let Some(revision) = revision else {
+            return;
+        };
+        self.revision = Some(revision);
+        // Every revision has one event, so the last id is that of the record's revision.
+        let ids: Vec<&str> = words.skip(2).collect();
+        for (id, revision) in ids.into_iter().rev().zip((1..=revision).rev()) {
+            self.ids.insert(revision, id.to_owned());
+        }
+    }
+
+    fn ids_after(&self, after: u64) -> Vec<&String> {
+        let later = self.ids.range(after.saturating_add(1)..);
+        later.map(|(_, id)| id).collect()
+    }
+
+    /// Returns the history after a revision; it is trimmed when the record does not name all of it.
+    fn history(&self, after: u64, events: Vec<Arc<Transaction>>) -> History {
+        let newest = self.revision.unwrap_or_default();
+        let expected = after.saturating_add(1)..;
+        let is_gapless = expected
+            .zip(&events)
+            .all(|(revision, event)| event.revision() == revision);
+        let is_complete =
+            newest <= after || events.last().is_some_and(|last| last.revision() >= newest);
+        if is_gapless && is_complete {
+            History::Complete(events)
+        } else {
+            History::Trimmed
+        }
+    }
 }

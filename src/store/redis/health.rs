@@ -7,8 +7,12 @@ use jiff::Timestamp;
 use redis::Value;
 
 use super::{
-    connection::SentFlag, server::Server, server_info::info, servers::Servers, store::RedisStore,
-    subscription::WAKE_CHANNEL,
+    connection::SentFlag,
+    server::Server,
+    server_info::info,
+    servers::Servers,
+    store::RedisStore,
+    subscription::{READER_CHANNEL, WAKE_CHANNEL},
 };
 use crate::store::{PartFault, StoreError};
 
@@ -153,5 +157,20 @@ impl RedisStore {
         // Nothing that is sent here is a write, so a failure is determinate: `sent` stays unset.
         let sent = SentFlag::default();
         self.within(&sent, self.servers.all()).await
+    }
+
+    /// Counts the subscribers to changes at all servers that cannot read schema 4: gateways of an
+    /// earlier release.
+    pub(super) async fn count_earlier_listeners(&self) -> Result<u64, StoreError> {
+        let mut count = redis::pipe();
+        let channels = count.cmd("PUBSUB").arg("NUMSUB");
+        channels.arg(WAKE_CHANNEL).arg(READER_CHANNEL);
+        let mut earlier = 0;
+        for server in self.all_servers().await? {
+            let ((_, all, _, ours),): ((String, u64, String, u64),) =
+                self.query_server(&server, &count).await?;
+            earlier += all.saturating_sub(ours);
+        }
+        Ok(earlier)
     }
 }

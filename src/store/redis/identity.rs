@@ -19,6 +19,7 @@ impl RedisStore {
             Ok((with(stored, &adopted), adopted))
         };
         let seen = self.amend_identity(adopt).await?;
+        self.learn_schema(&seen);
         *self.seen() = Some(SeenIdentity {
             identity: identity.clone(),
             seen,
@@ -37,10 +38,41 @@ impl RedisStore {
             Ok((with(stored, &gone), gone))
         };
         let stored = self.amend_identity(restore).await?;
+        self.learn_schema(&stored);
         if let Some(seen) = &mut *self.seen() {
             seen.seen.extend(stored);
         }
         Ok(())
+    }
+
+    /// Learns the schema of the store.
+    pub(super) fn learn_schema(&self, stored: &Facts) {
+        if let Some(schema) = identity::schema_of(stored) {
+            self.codec.learn(schema);
+        }
+    }
+
+    /// Raises the store to the schema of this release, and returns the schema before. Without
+    /// `is_confirmed` nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when the store has no schema that this release knows, or a gateway
+    /// of an earlier release is connected.
+    pub async fn upgrade_schema(&self, is_confirmed: bool) -> Result<u32, StoreError> {
+        let earlier = self.count_earlier_listeners().await?;
+        if earlier > 0 {
+            return Err(StoreError::Unsuitable(format!(
+                "{earlier} gateways of an earlier release, or other subscribers of okb:wake, are \
+                 connected to it: they could not read what is written afterwards; finish the \
+                 rollout of this release first"
+            )));
+        }
+        let upgrade = |stored: &Facts| {
+            let facts = identity::upgraded(stored)?;
+            let before = identity::schema_of(stored).unwrap_or_default();
+            Ok((before, if is_confirmed { facts } else { Facts::new() }))
+        };
+        self.amend_identity(upgrade).await
     }
 
     /// Changes the user id of an account, and returns what the store held before. Without

@@ -6,9 +6,11 @@ use super::{
     error::unreadable_reply,
     keys::{due_key, events_key, listing_key},
     listing::listing_member,
+    raw_event::RawEvent,
     server_info::info,
     store::RedisStore,
     tombstones::place_of_hash,
+    traces::is_trace_bucket,
 };
 use crate::{
     store::{
@@ -48,8 +50,13 @@ impl RedisStore {
                 entry,
             } => (index, listing_member(state, entry)),
             Walked::Due { index, name } => (index, name.clone()),
-            Walked::Trace { place, name, .. } => {
-                let named: Option<String> = self.query(&Cmd::get(place)).await?;
+            Walked::Trace { place, trace, name } => {
+                let get = if is_trace_bucket(place) {
+                    Cmd::hget(place, trace)
+                } else {
+                    Cmd::get(place)
+                };
+                let named: Option<String> = self.query(&get).await?;
                 return Ok(named.as_ref() == Some(name));
             }
             _ => return Ok(true),
@@ -68,21 +75,17 @@ impl RedisStore {
         let oldest: Vec<StreamRangeReply> = self.read_each(&read).await?;
         for (position, oldest) in cursor.positions.iter_mut().zip(oldest) {
             let first = oldest.ids.first().and_then(|event| {
-                let (ms, sequence) = event.id.split_once('-')?;
-                let (ms, sequence): (u64, u64) = (ms.parse().ok()?, sequence.parse().ok()?);
-                let before = match sequence.checked_sub(1) {
-                    Some(sequence) => (ms, sequence),
-                    None => (ms.checked_sub(1)?, u64::MAX),
+                let Position { id, number } = RawEvent::of_stream(event).ok()?.position;
+                let before = match id {
+                    (ms, 0) => (ms.checked_sub(1)?, u64::MAX),
+                    (ms, sequence) => (ms, sequence - 1),
                 };
-                let number: u64 = event.get("number")?;
-                Some((before, number))
-            });
-            if let Some((id, number)) = first {
-                *position = Position {
-                    id,
+                Some(Position {
+                    id: before,
                     number: number.saturating_sub(1),
-                };
-            }
+                })
+            });
+            *position = first.unwrap_or(*position);
         }
         Ok(cursor)
     }

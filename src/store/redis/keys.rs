@@ -83,6 +83,11 @@ pub(super) fn events_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:events")
 }
 
+/// Returns the key of the erased events of a partition.
+pub(super) fn erased_key(partition: u64) -> String {
+    format!("okb:{{{partition}}}:erased")
+}
+
 /// Returns the key of the listing of a partition.
 pub(super) fn listing_key(partition: u64) -> String {
     format!("okb:{{{partition}}}:listing")

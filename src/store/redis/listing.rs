@@ -160,7 +160,12 @@ fn newest(partitions: &[PartitionEntries], limit: usize) -> Vec<ListingEntry> {
 /// Formats a member of the listing. Members sort as text by state, then by time: times from 2001
 /// to 2286 have 13 digits.
 pub(super) fn listing_member(state: &str, entry: &ListingEntry) -> String {
-    format!("{state} {:013} {}", entry.created_ms, entry.name)
+    format!("{state}{}", listing_rest(entry))
+}
+
+/// Formats a member of the listing without its state: the part that stays when the state changes.
+pub(super) fn listing_rest(entry: &ListingEntry) -> String {
+    format!(" {:013} {}", entry.created_ms, entry.name)
 }
 
 /// Parses a member of the listing; returns `None` when it is malformed.

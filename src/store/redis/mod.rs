@@ -23,14 +23,16 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `okb:{p}:tx:<reference>` | hash | `version`, `body` (the record), `listed` (its entry in the listing), `event:<revision>` (stream id), `lease`, `lease_ends` and `lease_lasts` (of its check) |
+//! | `okb:{p}:tx:<reference>` | hash | `version` (the head, below), `body` (the record), `lease`, `lease_ends` and `lease_lasts` (of its check) |
 //! | `okb:{p}:due` | sorted set | `<reference>` by due time in ms, or by the end of its lease |
 //! | `okb:{p}:due:<account>` | sorted set | the same for one account; may lack a commit of an earlier release |
 //! | `okb:{p}:asked:<account>` | sorted set | those whose check a callback or a caller requested |
 //! | `okb:{p}:listing` | sorted set | `<state> <accepted, in ms> <reference>`, by that text |
-//! | `okb:{p}:events` | stream | `key`, `number`, `body` of every event |
+//! | `okb:{p}:events` | stream | `key` (`packed_key.rs`), `number`, `body` of every event |
+//! | `okb:{p}:erased` | hash | stream id to `<number> <key> <body>` of an event that was erased, and is deleted from the stream |
 //! | `okb:{p}:number` | string | the number of the last event |
-//! | `okb:{p}:trace:<account>:<trace code>` | string | `<reference>`; `p` is the trace code's own |
+//! | `okb:{p}:traces` | hash | `count` of trace codes, `top` level of their buckets; `p` is the trace code's own |
+//! | `okb:{p}:traces:<level>:<bucket>` | hash | `<account>:<trace code>` to `<reference>` (`index_trace.lua`) |
 //! | `okb:{p}:note:<name>` | string | a note; `p` is the name's own |
 //! | `okb:{p}:gone:<bucket>` | hash | tombstones, by a part of the hash of their reference |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
@@ -38,6 +40,23 @@
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
 //! | `okb:gateway:<id>` | string | a constant; the presence of a gateway (`presence.rs`): each verification writes it, and it expires |
 //! | `okb:verify`, `okb:{p}:verify` | string | a constant; other verifications write it, and it expires |
+//!
+//! The head of a record is 16 bytes of attempt token, then `<version> <revision> <state> <index>` and
+//! the stream ids of its latest events. `<index>` is the due index that holds it: `none`, `due`, or
+//! `asked` for both. So a commit reads no record, and removes nothing that is not there.
+//!
+//! # Schema 3
+//!
+//! The release before this one shares a store of schema 3, so this release writes there what that
+//! one reads: `version` is the version alone, `listed` is the entry in the listing, each
+//! `event:<revision>` is a stream id, `key` of an event is text, and a trace code is a string
+//! `okb:{p}:trace:<account>:<trace code>`. After an upgrade these stay, and are read, until a commit
+//! replaces them or they are trimmed.
+//!
+//! SUBTLE: a gateway of the release before may run for some seconds after the upgrade, until its
+//! next verification. Its script compares `version` with digits or nothing, which a head never
+//! equals, and otherwise returns `body`, which it cannot read: it overwrites no compact record, and
+//! never takes one for a free reference code.
 //!
 //! # Updates
 //!
@@ -52,6 +71,8 @@
 //!   ended tombstones.
 //! - `put_note.lua` compares and sets one note or one seal. The seals of all partitions are
 //!   set one by one: a crash leaves some of them set, and the next gateway sets the rest.
+//! - `index_trace.lua` writes or removes the entry of a trace code.
+//! - `erase_event.lua` replaces one event by its erased form.
 //! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
 //!   none.
 //! - Appending to a list and removing its oldest items is one `MULTI`/`EXEC`.
@@ -111,6 +132,7 @@ mod connection;
 mod description;
 mod due;
 mod epoch;
+mod erasure;
 mod error;
 mod events;
 mod health;
@@ -120,8 +142,10 @@ mod keys;
 mod listing;
 mod notes;
 mod open;
+mod packed_key;
 mod partitions;
 mod presence;
+mod raw_event;
 mod records;
 mod script;
 mod sentinel;
@@ -135,6 +159,7 @@ mod store_impl;
 mod subscription;
 mod tombstones;
 mod topology;
+mod traces;
 mod trouble;
 mod walk;
 

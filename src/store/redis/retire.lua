@@ -4,13 +4,21 @@
 --
 -- KEYS: 1 record, 2 due index, 3 due index of the account, 4 index of requested checks of the
 --       account, 5 listing, 6 bucket of the tombstone
--- ARGV: 1 version, 2 attempt token of that version, 3 member, 4 field of the tombstone,
---       5 tombstone ('' = none)
+-- ARGV: 1 version, 2 attempt token of that version as text, 3 member, 4 field of the tombstone,
+--       5 tombstone ('' = none), 6 the token as 16 bytes, 7 the entry in the listing without state
 -- Returns 1 when retired, 0 when another version or none is stored.
 local stored = redis.call('HMGET', KEYS[1], 'version', 'body', 'listed')
--- The token is compared as in commit.lua.
-if stored[1] ~= ARGV[1]
-  or not string.find(stored[2], '"token":"' .. ARGV[2] .. '"', 1, true) then
+local head, listed, version, is_same = stored[1], stored[3], stored[1], nil
+-- The forms of both schemas are compared as in commit.lua.
+if head and string.find(head, ' ', 17, true) then
+  local state
+  version, state = string.match(head, '^(%d+) %d+ (%S+) ', 17)
+  is_same = string.sub(head, 1, 16) == ARGV[6]
+  listed = state .. ARGV[7]
+elseif head then
+  is_same = string.find(stored[2], '"token":"' .. ARGV[2] .. '"', 1, true)
+end
+if version ~= ARGV[1] or not is_same then
   return 0
 end
 -- The first write is one that a full server accepts, and with it the whole script: retiring makes
@@ -19,8 +27,8 @@ redis.call('DEL', KEYS[1])
 for index = 2, 4 do
   redis.call('ZREM', KEYS[index], ARGV[3])
 end
-if stored[3] then
-  redis.call('ZREM', KEYS[5], stored[3])
+if listed then
+  redis.call('ZREM', KEYS[5], listed)
 end
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])

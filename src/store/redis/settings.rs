@@ -1,10 +1,11 @@
 //! The settings of a shared store.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 
 use super::topology::{AcknowledgingReplicas, RedisAccess, RedisTopology};
+use crate::store::EncryptionKeys;
 
 /// The servers and the layout of a shared store.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// The time for which events are kept for watchers that resume.
     pub event_retention: SignedDuration,
+    /// The keys of encryption at rest.
+    pub keys: Arc<EncryptionKeys>,
 }
 
 impl RedisSettings {
@@ -50,6 +53,7 @@ impl std::fmt::Debug for RedisSettings {
             .field("partitions", &self.partitions)
             .field("timeout", &self.timeout)
             .field("event_retention", &self.event_retention)
+            .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

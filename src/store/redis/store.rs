@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     ops::ControlFlow,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use redis::{
@@ -18,7 +18,7 @@ use super::{
     servers::Servers,
     settings::RedisSettings,
 };
-use crate::store::{StoreError, identity::SeenIdentity};
+use crate::store::{StoreError, identity::SeenIdentity, record::Codec};
 
 /// The shared store.
 pub struct RedisStore {
@@ -27,6 +27,7 @@ pub struct RedisStore {
     /// `None` when opened for inspection.
     seen: Mutex<Option<SeenIdentity>>,
     pub(super) scripts: Scripts,
+    pub(super) codec: Codec,
 }
 
 /// The scripts that compare and set.
@@ -38,6 +39,9 @@ pub(super) struct Scripts {
     pub(super) retire: LuaScript,
     pub(super) sweep: LuaScript,
     pub(super) remove_oldest: LuaScript,
+    pub(super) index_trace: LuaScript,
+    pub(super) find_trace: LuaScript,
+    pub(super) erase_event: LuaScript,
 }
 
 impl RedisStore {
@@ -47,6 +51,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unsuitable`] when the URL cannot be read.
     pub fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
+        let codec = Codec::new(Arc::clone(&settings.keys));
         Ok(Self {
             servers: Servers::new(&settings)?,
             settings,
@@ -59,13 +64,22 @@ impl RedisStore {
                 retire: LuaScript::new(include_str!("retire.lua")),
                 sweep: LuaScript::new(include_str!("sweep.lua")),
                 remove_oldest: LuaScript::new(include_str!("remove_oldest.lua")),
+                index_trace: LuaScript::new(include_str!("index_trace.lua")),
+                find_trace: LuaScript::new(include_str!("find_trace.lua")),
+                erase_event: LuaScript::new(include_str!("erase_event.lua")),
             },
+            codec,
         })
     }
 
     /// Returns the settings.
     pub(in crate::store) fn settings(&self) -> &RedisSettings {
         &self.settings
+    }
+
+    /// Returns the codec of the store.
+    pub(in crate::store) fn codec(&self) -> &Codec {
+        &self.codec
     }
 
     /// Locks and returns the identity that this process has seen.

@@ -12,7 +12,6 @@ use crate::{
         KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
         Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
-        record,
     },
     transaction::{AccountName, AttemptToken, Change, TraceCode, Transaction, TransactionKey},
 };
@@ -93,6 +92,13 @@ impl Store for RedisStore {
         self.set_trace(key, account, trace_code).await
     }
 
+    async fn erase_events(&self, of: &Transaction) -> Result<u64, StoreError> {
+        match of.erasure() {
+            Some(erasure) => self.replace_events(of, erasure).await,
+            None => Ok(0),
+        }
+    }
+
     async fn find_by_trace(
         &self,
         account: &AccountName,
@@ -144,7 +150,7 @@ impl Store for RedisStore {
     }
 
     fn ends_records(&self) -> bool {
-        record::ENDS_RECORDS
+        self.codec.ends_records()
     }
 
     async fn clock(&self, partition: usize) -> Result<Option<Timestamp>, StoreError> {

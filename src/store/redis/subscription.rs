@@ -12,6 +12,10 @@ use crate::store::{Notification, StoreError, Wake, key::parse_key};
 /// The channel to which each commit publishes `<version> <reference>`; `commit.lua` names it
 /// too.
 pub(super) const WAKE_CHANNEL: &str = "okb:wake";
+/// The channel to which every gateway that reads schema 4 is subscribed beside it; nothing is ever
+/// published. An earlier release is subscribed to the first one only, so `store upgrade` can tell
+/// how many such gateways run.
+pub(super) const READER_CHANNEL: &str = "okb:reads:4";
 /// The pause between two pings of a subscription.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -21,7 +25,8 @@ impl RedisStore {
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
         let (mut pubsub, discarded) = self.within(&sent, self.open_subscription()).await?;
-        self.within(&sent, pubsub.subscribe(WAKE_CHANNEL)).await?;
+        self.within(&sent, pubsub.subscribe(&[WAKE_CHANNEL, READER_CHANNEL]))
+            .await?;
         wake(Notification::Listening);
         let receive = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {

@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     keys::{account_asked_key, account_due_key, partition_of_digest, tombstones_key},
+    listing::listing_rest,
     store::RedisStore,
 };
 use crate::{
     store::{
-        Retirement, StoreError, SweptTombstones, Tombstone,
+        Retirement, StoreError, SweptTombstones, Tombstone, listing,
         tombstone_form::{self, HASH_BYTES},
     },
     transaction::{Transaction, TransactionKey},
@@ -88,7 +89,9 @@ impl RedisStore {
             .arg(last.token().to_string())
             .arg(key.to_string())
             .arg(place.field)
-            .arg(tombstone.map_or_else(String::new, tombstone_form::encode));
+            .arg(tombstone.map_or_else(String::new, tombstone_form::encode))
+            .arg(last.token().as_bytes().as_slice())
+            .arg(listing_rest(&listing::entry_of(last).1));
         let retired: u64 = self.invoke(&call).await?;
         Ok(if retired == 1 {
             Retirement::Done

@@ -14,6 +14,8 @@ use crate::store::{StoreError, WalkPage, WalkPart, Walked};
 
 /// The number of keys or members that one page asks for.
 const PAGE: usize = 512;
+/// Before the places among the buckets of trace codes.
+const IN_BUCKETS: &str = "buckets ";
 /// The number of buckets of tombstones in one page.
 const BUCKETS_AT_ONCE: u64 = 256;
 
@@ -76,8 +78,14 @@ impl RedisStore {
         Ok((named.collect(), next))
     }
 
+    /// Reads the trace codes that have a key of their own, and then those in buckets.
     async fn walk_traces(&self, from: Option<&str>) -> Result<WalkPage, StoreError> {
+        if let Some(from) = from.and_then(|from| from.strip_prefix(IN_BUCKETS)) {
+            let from = (!from.is_empty()).then_some(from);
+            return self.walk_trace_buckets(from).await;
+        }
         let (keys, next) = self.scan_keys("trace", from).await?;
+        let next = next.unwrap_or_else(|| IN_BUCKETS.to_owned());
         let mut read = redis::pipe();
         for (key, _) in &keys {
             read.get(key);
@@ -90,8 +98,27 @@ impl RedisStore {
         });
         Ok(WalkPage {
             entries: entries.collect(),
-            next,
+            next: Some(next),
         })
+    }
+
+    async fn walk_trace_buckets(&self, from: Option<&str>) -> Result<WalkPage, StoreError> {
+        let (keys, next) = self.scan_keys("traces", from).await?;
+        let mut read = redis::pipe();
+        for (key, _) in &keys {
+            read.hgetall(key);
+        }
+        let buckets: Vec<Vec<(String, String)>> = self.read_each(&read).await?;
+        let mut entries = Vec::new();
+        for ((place, _), bucket) in keys.into_iter().zip(buckets) {
+            entries.extend(bucket.into_iter().map(|(trace, name)| Walked::Trace {
+                place: place.clone(),
+                trace,
+                name,
+            }));
+        }
+        let next = next.map(|next| format!("{IN_BUCKETS}{next}"));
+        Ok(WalkPage { entries, next })
     }
 
     async fn walk_notes(&self, from: Option<&str>, now: Timestamp) -> Result<WalkPage, StoreError> {

@@ -6,7 +6,8 @@ use okebayar_gateway::{
     failover::{GuardSettings, KnownEpoch, observation, operator},
     store::{
         BoundedList, CasResult, Claim, Commit, Events, Expiry, Identity, RecordLoss, Store, claim,
-        redb::RedbStore, redis::RedisStore,
+        redb::{RedbSettings, RedbStore},
+        redis::RedisStore,
     },
     transaction::{Arming, AttemptToken, Transaction},
 };
@@ -111,7 +112,11 @@ async fn restored_embedded_store_has_new_epoch() {
         epoch: uuid::Uuid::from_u128(2),
         ..identity()
     };
-    drop(RedbStore::open_restored(&file, &identity).await.unwrap());
+    drop(
+        RedbStore::open_restored(&file, &identity, RedbSettings::default())
+            .await
+            .unwrap(),
+    );
     let store = open_redb(folder.path()).await;
     let guard = observation::observe(&store, None, at(5), random)
         .await
@@ -133,7 +138,8 @@ async fn backup_without_epoch_turns_guard_on() {
     let record_loss: RecordLoss<'_> =
         &|store| operator::start(store, at(5), random).map_ok(drop).boxed();
     let restore = async || {
-        let restored = RedbStore::restore(&file, &identity(), record_loss).await;
+        let restored =
+            RedbStore::restore(&file, &identity(), RedbSettings::default(), record_loss).await;
         restored.unwrap()
     };
     assert!(!restore().await, "there is no backup");

@@ -34,6 +34,7 @@ async fn payment_without_total_is_rejected() {
 #[tokio::test]
 async fn stored_payment_without_total_is_replayed() {
     let world = World::new(StoreKind::Redis).await;
+    world.redis.as_ref().unwrap().use_schema_3().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let inquiry = gateway.bill(WATER, ANNA).await;

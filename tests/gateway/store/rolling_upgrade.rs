@@ -1,4 +1,4 @@
-//! Records written by a later release during a rollout in which both share the store.
+//! Records written by a later release during a rollout in which both share a store of schema 3.
 
 use okebayar_gateway::grpc::v1::TransactionState;
 use redis::AsyncTypedCommands;
@@ -32,6 +32,7 @@ async fn put_record(redis: &Redis, key: &str, record: &Value) {
 async fn save_keeps_fields_of_later_release() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
+    world.redis.as_ref().unwrap().use_schema_3().await;
     let gateway = world.start_gateway().await;
     let code = reference();
     buy(&mut gateway.client().await, &code, PENDING_FOR_EVER).await;
@@ -76,6 +77,7 @@ async fn save_keeps_fields_of_later_release() {
 async fn record_with_finding_of_later_release_is_not_sent_again() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
+    world.redis.as_ref().unwrap().use_schema_3().await;
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let code = reference();

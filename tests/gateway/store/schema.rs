@@ -43,7 +43,7 @@ async fn assert_rejected_as_old_schema(world: &World) {
     assert!(!process.ended().await.success());
     let text = process.text();
     assert!(
-        text.contains("it has schema 2, this release needs schema 3"),
+        text.contains("it has schema 2, this release needs schema 4"),
         "{text}"
     );
     assert!(text.contains("okebayar-gateway guard start"), "{text}");

@@ -20,26 +20,29 @@ const PURCHASES: u64 = 300;
 const AT_ONCE: usize = 32;
 
 /// The most calls of each command for one prepaid purchase that succeeds at once: the claim, the
-/// outcome and the price are a script each, whose commands are counted too. There is no other
-/// command.
+/// outcome, the trace code and the price are a script each, whose commands are counted too. There is
+/// no other command.
 const OF_PURCHASE: [(&str, u64); 12] = [
-    ("evalsha", 3),
+    ("evalsha", 4),
     // The sales before and after the claim; the seal, by the claim; the price, by its script.
     ("get", 4),
-    // The former entry in the listing, by both commits; the tombstone, by the claim. The gateway loads
-    // no record.
-    ("hget", 3),
-    ("hmget", 4),
+    // The tombstone, by the claim. The gateway loads no record.
+    ("hget", 1),
+    // The record, by both commits; the number of trace codes.
+    ("hmget", 3),
+    // The record, by both commits; the trace code, and their number.
     ("hset", 4),
     ("incr", 2),
     // The epoch, by the claim.
     ("info", 2),
     ("publish", 2),
-    // The trace code; the price.
-    ("set", 2),
+    // The price.
+    ("set", 1),
     ("xadd", 2),
+    // The listing, by both commits; the due indexes, by the claim.
     ("zadd", 4),
-    ("zrem", 5),
+    // The listing and the due indexes, by the outcome.
+    ("zrem", 3),
 ];
 
 /// The calls for one verification of the store, each of which reads the identity by `HGETALL`.

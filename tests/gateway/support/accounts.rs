@@ -69,5 +69,6 @@ pub fn redis_settings_at(url: &str) -> RedisSettings {
         partitions: 8,
         timeout: std::time::Duration::from_secs(30),
         event_retention: SignedDuration::from_hours(1),
+        keys: std::sync::Arc::default(),
     }
 }

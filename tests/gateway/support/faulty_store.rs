@@ -227,6 +227,9 @@ impl Store for FaultyStore {
         let indexing = self.inner.index_trace(key, account, trace);
         self.round_trips.count(indexing).await
     }
+    async fn erase_events(&self, of: &Transaction) -> Result<u64, StoreError> {
+        self.inner.erase_events(of).await
+    }
     async fn find_by_trace(
         &self,
         account: &AccountName,

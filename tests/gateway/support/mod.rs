@@ -27,6 +27,7 @@ pub mod samples;
 pub mod scripted_okebayar;
 pub mod sentinels;
 pub mod store_command;
+pub mod stored_bytes;
 pub mod tls;
 pub mod topologies;
 pub mod verdicts;

@@ -100,6 +100,13 @@ impl Redis {
         digits.trim().parse().unwrap_or_default()
     }
 
+    /// Makes this empty server a store of schema 3 with 64 partitions, as the release before this
+    /// one creates it.
+    pub async fn use_schema_3(&self) {
+        let facts = ["HSET", "okb:identity", "schema", "3", "partitions", "64"];
+        self.command(&facts).await;
+    }
+
     pub async fn command(&self, command: &[&str]) {
         let mut asked = redis::cmd(command[0]);
         asked.arg(&command[1..]);

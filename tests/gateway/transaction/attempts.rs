@@ -246,3 +246,19 @@ fn only_quarantined_attempt_without_evidence_is_released() {
     let late = released.observe(success, at(600), &schedule()).unwrap();
     assert_eq!(late.transaction.status().state.name(), "NEEDS_REVIEW");
 }
+
+#[test]
+fn event_is_the_same_revision_as_its_record_and_no_other() {
+    let record = transaction(1);
+    let event = record.as_event();
+    assert_ne!(event.token(), record.token());
+    assert!(event.is_same_revision(&record) && record.is_same_revision(&event));
+    let said = [Statement::bare(Source::Answer, Finding::Pending)];
+    let later = record.observe(said, at(1), &schedule()).unwrap();
+    assert!(!later.transaction.is_same_revision(&event));
+    // Another attempt under the reference code, after the store lost this one.
+    let (intent, order) = wish("reference-1", "PULSA10");
+    let token = AttemptToken::new(uuid::Uuid::from_u128(2));
+    let other = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
+    assert!(!other.transaction.is_same_revision(&record));
+}

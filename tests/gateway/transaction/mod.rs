@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod doubtful_checks;
+pub mod erasure;
 pub mod evidence;
 pub mod resolution;
 pub mod schedule;

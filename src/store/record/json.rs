@@ -1,18 +1,16 @@
-//! The stored form of a record. A stored record is input: decoding verifies it.
+//! The JSON form of a record, which the compact form holds as well.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
-use crate::transaction::{Transaction, TransactionKey, Unrecognized};
+use crate::{
+    store::error::StoreError,
+    transaction::{Transaction, TransactionKey, Unrecognized},
+};
 
-/// The version of the stored form; a store records the one that it was created with.
-pub const SCHEMA: u32 = 3;
-
-/// Records may end in a store of this release. Release N-1 knows no tombstones: where it may share
-/// the store (a store of schema 3), no record may end.
-pub const ENDS_RECORDS: bool = true;
+/// The version of the JSON form, which is part of it. Schemas 3 and 4 of a store both hold it.
+const JSON_VERSION: u32 = 3;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -26,12 +24,12 @@ struct Read {
     transaction: Transaction,
 }
 
-/// Encodes a transaction as the bytes to store: the fields that this release knows, and the
+/// Encodes a transaction as JSON without blanks: the fields that this release knows, and the
 /// unrecognized fields of a later release, unchanged.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it cannot be encoded.
-pub fn encode(transaction: &Transaction) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(transaction: &Transaction) -> Result<Vec<u8>, StoreError> {
     let unwritable = |error: serde_json::Error| corrupt(&transaction.key(), &error.to_string());
     let ours = write(transaction).map_err(unwritable)?;
     let unrecognized = transaction.unrecognized();
@@ -45,7 +43,7 @@ pub fn encode(transaction: &Transaction) -> Result<Vec<u8>, StoreError> {
 
 fn write(transaction: &Transaction) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Written {
-        schema: SCHEMA,
+        schema: JSON_VERSION,
         transaction,
     })
 }
@@ -54,13 +52,13 @@ fn write(transaction: &Transaction) -> Result<String, serde_json::Error> {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when the bytes are not a record of that key.
-pub fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, StoreError> {
+pub(super) fn decode(key: &TransactionKey, bytes: &[u8]) -> Result<Arc<Transaction>, StoreError> {
     let unreadable = |error: serde_json::Error| corrupt(key, &unreadable(&error));
     let read: Read = serde_json::from_slice(bytes).map_err(unreadable)?;
-    if read.schema != SCHEMA {
+    if read.schema != JSON_VERSION {
         return Err(corrupt(
             key,
-            &format!("schema {} is not {SCHEMA}", read.schema),
+            &format!("schema {} is not {JSON_VERSION}", read.schema),
         ));
     }
     let transaction = read
@@ -96,7 +94,8 @@ fn unreadable(error: &serde_json::Error) -> String {
     }
 }
 
-fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {
+/// Builds the error of an unusable record.
+pub(super) fn corrupt(key: &TransactionKey, problem: &str) -> StoreError {
     StoreError::Corrupt {
         key: key.to_string(),
         problem: problem.to_owned(),

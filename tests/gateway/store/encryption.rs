@@ -1,0 +1,193 @@
+//! Encryption at rest.
+
+use std::path::PathBuf;
+
+use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, TransactionState};
+use tonic::Code;
+
+use crate::support::{
+    accounts::refused,
+    bills::ANNA,
+    calls::prepaid_question,
+    on_both_stores,
+    process::Process,
+    stored_bytes::{everything, holds},
+    world::{
+        BINARY, PENDING_FOR_EVER, PLAIN, StoreKind, WATER, World, assert_refused, assert_succeeded,
+        bought, buy, get, order, pay, reference,
+    },
+};
+
+/// Writes a file of a key whose bytes are all this one.
+fn key_file(world: &World, id: &str, base64: &str) -> PathBuf {
+    let file = world.path().join(format!("{id}.key"));
+    std::fs::write(&file, format!("{base64}\n")).unwrap();
+    file
+}
+
+const KEY_1: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+const KEY_2: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+fn use_keys(world: &mut World, keys: &[(&str, &str)]) {
+    let named = keys.iter().map(|(id, base64)| {
+        let file = key_file(world, id, base64);
+        format!("{id}:{}", file.display())
+    });
+    let named = named.collect::<Vec<_>>().join(",");
+    world.set("store.encryption_key_files", &named);
+}
+
+/// Returns everything that the store holds.
+async fn stored(world: &World) -> Vec<u8> {
+    match &world.redis {
+        Some(redis) => everything(redis).await,
+        None => std::fs::read(world.store_file()).unwrap(),
+    }
+}
+
+/// Every record, event, note and item: nothing of a customer is readable.
+async fn customer_data_is_encrypted(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let mut gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let recipient = "082233445566";
+    let plain = buy(&mut client, &reference(), recipient).await;
+    let code = reference();
+    let question = prepaid_question(&code, "HPLNPRA20", "512345678901");
+    let inquired = gateway.inquirer().await.inquire_prepaid(question).await;
+    let inquiry = inquired.unwrap().into_inner().inquiry.unwrap();
+    let request = PurchasePrepaidRequest {
+        product_code: "HPLNPRA20".to_owned(),
+        inquiry_code: inquiry.inquiry_code.clone(),
+        ..order(&code, "512345678901")
+    };
+    let token = bought(client.purchase_prepaid(request).await.unwrap().into_inner());
+    let bill = gateway.bill(WATER, ANNA).await;
+    let paid = pay(&mut client, &reference(), &bill).await.unwrap();
+    let orphan = format!(
+        "{}?referencecode=orphan-00001&status=000",
+        world.callback_url()
+    );
+    assert_eq!(reqwest::get(orphan).await.unwrap().status(), 200);
+    for transaction in [&plain, &token, &paid] {
+        assert_eq!(transaction.state(), TransactionState::Succeeded);
+    }
+    assert!(!plain.serial_number.is_empty() && !token.serial_number.is_empty());
+    gateway.process.kill().await;
+
+    let bytes = stored(&world).await;
+    let mut secret = vec![recipient, "512345678901", ANNA, "orphan-00001"];
+    secret.extend([plain.serial_number.as_str(), token.serial_number.as_str()]);
+    for text in secret {
+        assert!(!holds(&bytes, text), "{text} is readable");
+    }
+    assert!(
+        holds(&bytes, "sealed:"),
+        "the notes are not what was searched"
+    );
+    // What it reads again is what it wrote.
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let again = get(&mut client, &token.reference_code).await.unwrap();
+    assert_eq!(again.serial_number, token.serial_number);
+}
+
+async fn record_of_missing_key_is_neither_sent_nor_overwritten(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    world.check_rarely();
+    let mut first = world.start_gateway().await;
+    let (settled, open) = (reference(), reference());
+    buy(&mut first.client().await, &settled, PLAIN).await;
+    buy(&mut first.client().await, &open, PENDING_FOR_EVER).await;
+    first.process.kill().await;
+
+    world.unset("store.encryption_key_files");
+    let mut without = world.start_gateway().await;
+    let mut client = without.client().await;
+    for (code, number) in [(&settled, PLAIN), (&open, PENDING_FOR_EVER)] {
+        let again = client.purchase_prepaid(order(code, number)).await;
+        let status = assert_refused(again, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+        assert!(
+            status.message().contains("encrypted with a key"),
+            "{status}"
+        );
+        let read = get(&mut client, code).await;
+        assert_refused(read, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+        let report = format!("{}?referencecode={code}&status=204", world.callback_url());
+        assert_eq!(reqwest::get(report).await.unwrap().status(), 503);
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    // Others are served.
+    assert_succeeded(&buy(&mut client, &reference(), PLAIN).await);
+    without.process.kill().await;
+    let logged = without.process.text();
+    assert!(logged.contains("k1"), "the log names the key: {logged}");
+
+    // Rotation: the new key writes, the old one reads.
+    use_keys(&mut world, &[("k2", KEY_2), ("k1", KEY_1)]);
+    let mut rotated = world.start_gateway().await;
+    let mut client = rotated.client().await;
+    assert_succeeded(&buy(&mut client, &settled, PLAIN).await);
+    let pending = buy(&mut client, &open, PENDING_FOR_EVER).await;
+    assert_eq!(pending.state(), TransactionState::Pending);
+    let new = reference();
+    assert_succeeded(&buy(&mut client, &new, PLAIN).await);
+    rotated.process.kill().await;
+    use_keys(&mut world, &[("k2", KEY_2)]);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    assert_succeeded(&get(&mut client, &new).await.unwrap());
+    let read = get(&mut client, &settled).await;
+    assert_refused(read, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
+    for code in [&settled, &open, &new] {
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+}
+
+#[tokio::test]
+async fn key_is_rejected_for_store_of_schema_3() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.redis.as_ref().unwrap().use_schema_3().await;
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let output = refused(&world, &["serve"]).await;
+    assert!(
+        output.contains("run okebayar-gateway store upgrade first"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn faulty_keys_are_reported_and_not_quoted() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    let short = "c2hvcnQtc2VjcmV0";
+    let (good, bad) = (key_file(&world, "k1", KEY_1), key_file(&world, "k2", short));
+    let (good, bad) = (good.display(), bad.display());
+    world.set(
+        "store.encryption_key_files",
+        &format!("k1:{good},k1:{good},k2:{bad},K3:{good},/no/id,k4:/no/such/file"),
+    );
+    let arguments = ["serve", "--check"];
+    let mut process = Process::start(BINARY, &arguments, &world.environment(), world.path());
+    assert!(!process.ended().await.success());
+    let output = process.text();
+    for part in [
+        "the id is named twice",
+        "it must hold 32 bytes in base64",
+        "the id must be 1 to 16",
+        "names no id",
+        "\"/no/such/file\" cannot be read",
+    ] {
+        assert!(output.contains(part), "{part} in {output}");
+    }
+    assert!(
+        !output.contains(short) && !output.contains(KEY_1),
+        "{output}"
+    );
+}
+
+on_both_stores!(
+    customer_data_is_encrypted,
+    record_of_missing_key_is_neither_sent_nor_overwritten,
+);
