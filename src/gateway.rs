@@ -19,6 +19,7 @@ use crate::{
     },
     purchase::{ClaimsInFlight, PurchaseSettings, Purchases, Unfinished},
     queries::{InquiriesInFlight, Queries},
+    retention::{Retention, RetentionSettings},
     sales::{Sales, UnstoredSales},
     store::Store,
     telemetry::Metrics,
@@ -38,6 +39,8 @@ pub struct GatewaySettings {
     pub rules: Rules,
     /// The settings of the failover guard.
     pub guard: GuardSettings,
+    /// The settings of retention.
+    pub retention: RetentionSettings,
     /// The poll interval of a subscriber while notifications do not arrive.
     pub poll_interval: Duration,
     /// The poll interval of a subscriber while notifications arrive.
@@ -67,6 +70,8 @@ pub struct Gateway {
     pub callbacks: Arc<CallbackRecorder>,
     /// Queries that move no money.
     pub queries: Arc<Queries>,
+    /// What ends in the store.
+    pub retention: Arc<Retention>,
     /// The instruments.
     pub metrics: Metrics,
     /// The tasks that a shutdown waits for.
@@ -219,6 +224,20 @@ impl SharedParts {
         }
     }
 
+    fn retention(&self, sales: &Arc<Sales>) -> Retention {
+        Retention {
+            store: Arc::clone(&self.store),
+            failover: Arc::clone(&self.failover),
+            inquiries: Arc::clone(&self.inquiries),
+            sales: Arc::clone(sales),
+            settings: self.settings.retention,
+            schedule: self.settings.schedule.clone(),
+            metrics: self.settings.metrics.clone(),
+            ambient: self.ambient,
+            stopping: self.stopping.clone(),
+        }
+    }
+
     fn queries(&self, sales: &Arc<Sales>) -> Queries {
         Queries {
             store: Arc::clone(&self.store),
@@ -249,6 +268,7 @@ impl Gateway {
             checks: Arc::new(shared.checks()),
             callbacks: Arc::new(shared.callbacks()),
             queries: Arc::new(shared.queries(&sales)),
+            retention: Arc::new(shared.retention(&sales)),
             store: shared.store,
             accounts: shared.accounts,
             hub: shared.hub,

@@ -34,6 +34,7 @@
 //! | | [`checks`] | status checks, and resolution by an operator |
 //! | | [`callbacks`] | OKEBAYAR's callbacks |
 //! | | [`queries`] | inquiries, balance, echo |
+//! | | [`retention`] | the records and lists that end, and the notes that must not |
 //! | composition | [`config`], [`gateway`] | settings; the rooms of one gateway |
 //! | edges | [`grpc`] | the contract, one file for each RPC |
 //! | | [`admin`] | the admin port |
@@ -58,6 +59,7 @@ pub mod notices;
 pub mod okebayar;
 pub mod purchase;
 pub mod queries;
+pub mod retention;
 pub mod sales;
 pub mod sandbox;
 pub mod store;

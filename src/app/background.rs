@@ -11,6 +11,7 @@ use crate::{
     config::Settings,
     gateway::Gateway,
     ledger::{gauges, hub},
+    retention,
 };
 
 /// The settings of the background tasks.
@@ -33,8 +34,8 @@ pub(super) fn background(settings: &Settings) -> Background {
 }
 
 /// Starts the background tasks: the relay of notifications, the gauges, the checks of accounts that
-/// are not configured, the reader of all events, the checks of orphan callbacks, and the
-/// reconciler.
+/// are not configured, the reader of all events, the checks of orphan callbacks, the retention, and
+/// the reconciler.
 pub(super) fn start_background(
     servers: &mut JoinSet<Result<()>>,
     gateway: &Gateway,
@@ -56,6 +57,7 @@ pub(super) fn start_background(
     start(servers, async move { ledger.read_events().await });
     let callbacks = Arc::clone(&gateway.callbacks);
     start(servers, async move { callbacks.check_orphans().await });
+    start(servers, retention::run(Arc::clone(&gateway.retention)));
     let Background {
         checks: concurrency,
         poll_interval,

@@ -197,6 +197,7 @@ fn gateway_settings(settings: &Settings, metrics: &Metrics) -> GatewaySettings {
         schedule: settings.schedule.clone(),
         rules: settings.rules,
         guard: settings.guard,
+        retention: settings.retention,
         poll_interval: settings.events_poll_interval,
         safety_poll_interval: settings.events_safety_poll_interval,
         metrics: metrics.clone(),

@@ -90,8 +90,7 @@ impl CallbackRecorder {
         let key = TransactionKey::new(reference);
         let store = &*self.store;
         match store.load(&key).await {
-            // It was stored again meanwhile, or belongs to another account.
-            // The store has not lost it.
+            // It was stored again meanwhile, belongs to another account, or was retired.
             Ok(Some(_)) | Err(StoreError::Retired(_)) => return Ok(false),
             loaded => loaded?,
         };

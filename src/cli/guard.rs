@@ -81,9 +81,16 @@ pub async fn run(action: GuardAction, settings: &Settings, ambient: Ambient) -> 
                 operator: OPERATOR.to_owned(),
                 reason,
             };
-            let released =
-                release::release(&*store, settings.guard, &settings.schedule, &by, ambient).await;
-            let released = released.context(
+            let kept = settings.retention.lists_kept;
+            let released = release::release(
+                &*store,
+                settings.guard,
+                kept,
+                &settings.schedule,
+                &by,
+                ambient,
+            );
+            let released = released.await.context(
                 "the guard is off, but not every quarantined transaction was reviewed; run guard end \
                  again",
             )?;

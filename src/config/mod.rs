@@ -16,6 +16,7 @@ mod fault;
 mod flat_keys;
 mod limits;
 mod reader;
+mod retention;
 mod secrets;
 mod settings;
 mod short_times;

@@ -15,6 +15,7 @@ use super::{
     flat_keys::{ENVIRONMENT_PREFIX, flatten},
     limits::{Limits, read_limits},
     reader::Reader,
+    retention::{Horizons, read_retention},
     secrets::secrets_in,
     short_times::{self, Times},
     shutdown::read_drain,
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     callbacks::CallbackSettings,
     failover::GuardSettings,
+    retention::RetentionSettings,
     store::{Identity, StoreSettings},
     transaction::{AccountName, AccountNames, Rules, Schedule},
 };
@@ -56,6 +58,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// The rules by which evidence is judged.
     pub rules: Rules,
+    /// The times after which records, tombstones and lists end.
+    pub retention: RetentionSettings,
     /// The interval at which the reconciler polls for due checks.
     pub poll_interval: Duration,
     /// The poll interval of a waiter while the store delivers no notifications.
@@ -238,6 +242,13 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         streams,
     };
     times.verify(reader, allow_short_times == Some(true));
+    let horizons = Horizons {
+        schedule: schedule.as_ref(),
+        guard,
+        event_retention: store.as_ref().map(StoreSettings::event_retention),
+        in_flight_max,
+    };
+    let retention = read_retention(reader, horizons, allow_short_times == Some(true));
     let poll_interval = reader.span("checks.poll_interval", "1s");
     let events_poll_interval = reader.span("events.poll_interval", "5s");
     let events_safety_poll_interval = reader.span("events.safety_poll_interval", "60s");
@@ -256,6 +267,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         send_within: send_within?,
         schedule: schedule?,
         rules: rules?,
+        retention: retention?,
         poll_interval: poll_interval?,
         events_poll_interval: events_poll_interval?,
         events_safety_poll_interval: events_safety_poll_interval?,

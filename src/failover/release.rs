@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ambient::Ambient,
@@ -57,14 +57,15 @@ impl fmt::Display for ReleaseReport {
 pub(crate) async fn release(
     store: &dyn Store,
     settings: GuardSettings,
+    orphans_kept: SignedDuration,
     schedule: &Schedule,
     by: &Release,
     ambient: Ambient,
 ) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
     // Read after the listing: a callback about a listed transaction is not an orphan.
-    let called_back =
-        CallbackReferences::of(&orphans::orphans(store, 0, LIST_MAX).await?, settings);
+    let orphans = orphans::orphans(store, 0, LIST_MAX).await?;
+    let called_back = CallbackReferences::of(&orphans, settings, orphans_kept, (ambient.now)());
     let mut released = ReleaseReport::default();
     for entry in entries {
         match release_one(store, schedule, by, ambient, &entry, &called_back).await {
@@ -136,23 +137,30 @@ async fn release_one(
 /// The reference codes of orphan callbacks.
 struct CallbackReferences {
     references: HashSet<String>,
-    /// The time since which the list is complete; `None` while the list is not full, so nothing was
-    /// dropped.
+    /// The time since which the list is complete: a full one has dropped its oldest items, and items
+    /// end. `None` when nothing can be missing.
     complete_since: Option<Timestamp>,
     settings: GuardSettings,
 }
 
 impl CallbackReferences {
-    fn of(orphans: &[Orphan], settings: GuardSettings) -> Self {
+    /// Builds them from the list, whose items may have been removed `kept` after their receipt.
+    fn of(
+        orphans: &[Orphan],
+        settings: GuardSettings,
+        kept: SignedDuration,
+        now: Timestamp,
+    ) -> Self {
         let is_full = orphans.len() >= LIST_MAX;
         let oldest = orphans.iter().map(|orphan| orphan.at).min();
+        let ended = now.checked_sub(kept).ok();
         let references = orphans
             .iter()
             .map(|orphan| normalize(&orphan.reference_code))
             .collect();
         Self {
             references,
-            complete_since: oldest.filter(|_| is_full),
+            complete_since: oldest.filter(|_| is_full).max(ended),
             settings,
         }
     }
@@ -179,8 +187,6 @@ fn normalize(reference: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::transaction::AccountName;
 
@@ -197,12 +203,16 @@ mod tests {
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         };
-        let few = CallbackReferences::of(&[orphan(0)], settings);
-        assert_eq!(few.complete_since, None);
+        let kept = SignedDuration::from_hours(1000);
+        let of = |orphans: &[Orphan], now| CallbackReferences::of(orphans, settings, kept, at(now));
+        let few = of(&[orphan(0)], 10);
+        // Items that have ended may be missing from a list that is not full.
+        assert_eq!(few.complete_since, Some(at(10 - 1000)));
         assert!(few.references.contains("other0"));
         let most = i64::try_from(LIST_MAX).unwrap();
         let orphans: Vec<Orphan> = (5..5 + most).map(orphan).collect();
-        let full = CallbackReferences::of(&orphans, settings);
+        let full = of(&orphans, 1000);
         assert_eq!(full.complete_since, Some(at(5)));
+        assert_eq!(of(&orphans, 1010).complete_since, Some(at(10)));
     }
 }

@@ -58,6 +58,14 @@ pub async fn orphans(
     items.iter().map(|item| from_json(item)).collect()
 }
 
+/// Parses an item of [`BoundedList::Orphans`].
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the item is malformed.
+pub fn parse(item: &str) -> Result<Orphan, StoreError> {
+    from_json(item)
+}
+
 /// The result of a status check of an orphan's reference code. It holds no serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanCheck {

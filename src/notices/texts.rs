@@ -185,8 +185,19 @@ fn word_digest(text: &str) -> String {
     hex::encode(&Sha256::digest(words.join(" "))[..8])
 }
 
-/// Deletes the mentions of a notice that dropped out of the list.
-async fn delete_mentions(
+/// Parses an item of [`BoundedList::Notices`].
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the item is malformed.
+pub fn parse(item: &str) -> Result<Notice, StoreError> {
+    from_json(item)
+}
+
+/// Deletes the mentions of a notice that dropped out of the list: its next receipt is a new notice.
+///
+/// # Errors
+/// [`StoreError`] on an indeterminate result, or when the item is malformed.
+pub async fn delete_mentions(
     store: &dyn Store,
     dropped: &str,
     now: Timestamp,

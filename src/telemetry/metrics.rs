@@ -14,6 +14,7 @@ use opentelemetry_semantic_conventions::{
     metric::RPC_SERVER_CALL_DURATION,
 };
 
+use super::retention_instruments::RetentionInstruments;
 use crate::transaction::{AccountName, Amount, Operation, ReviewCause, State};
 
 /// Buckets for calls: from a cached answer to the longest time-out of OKEBAYAR.
@@ -81,6 +82,8 @@ pub struct Metrics {
     guard: Gauge<u64>,
     queued: Gauge<u64>,
     sending: Gauge<u64>,
+    /// The instruments of the retention.
+    pub retention: RetentionInstruments,
 }
 
 impl Default for Metrics {
@@ -178,6 +181,7 @@ impl Metrics {
             ),
             queued: gauge("okebayar.queue.waiting", "Purchases queued or in flight"),
             sending: gauge("okebayar.queue.sending", "Purchases in flight"),
+            retention: RetentionInstruments::new(meter),
         }
     }
 

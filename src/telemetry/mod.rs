@@ -10,6 +10,7 @@ mod json_lines;
 mod log;
 mod metrics;
 mod providers;
+mod retention_instruments;
 mod rpc;
 mod span_counter;
 mod store;

@@ -37,9 +37,15 @@ impl Transaction {
     /// of one, is known.
     #[must_use]
     pub fn sending_until(&self, schedule: &Schedule) -> Option<Timestamp> {
+        (self.status().state == State::Sending).then(|| self.post_over_at(schedule))
+    }
+
+    /// Returns the time at which the POST of the latest attempt is certainly over, whichever gateway
+    /// armed it.
+    #[must_use]
+    pub fn post_over_at(&self, schedule: &Schedule) -> Timestamp {
         let until = schedule.post_over_at(self.attempt.armed_at, self.rules.clock_skew);
-        let until = until.max(self.attempt.post_over_at.unwrap_or(until));
-        (self.status().state == State::Sending).then_some(until)
+        until.max(self.attempt.post_over_at.unwrap_or(until))
     }
 
     /// Returns the earliest time for a requested check: none may overtake the POST.

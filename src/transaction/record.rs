@@ -1,6 +1,6 @@
 //! The transaction: its record, and what follows from the record alone.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use super::{
     amount::Amount,
     attempt::{Attempt, QuarantinedAttempt},
     check_progress::CheckProgress,
+    code_types::TraceCode,
     erasure_mark::Erasure,
     evidence::EvidenceSet,
     finding::{Finding, Verdict},
@@ -244,6 +245,15 @@ impl Transaction {
     #[must_use]
     pub fn not_sent_at(&self) -> Option<Timestamp> {
         proof::not_sent_at(&self.evidence, self.latest_attempt(), &self.rules)
+    }
+
+    /// Returns every trace code by which the transaction may be indexed.
+    #[must_use]
+    pub fn trace_codes(&self) -> BTreeSet<TraceCode> {
+        let statements = self.evidence.iter().map(|(statement, _)| statement);
+        statements
+            .filter_map(|statement| statement.details.trace_code.clone())
+            .collect()
     }
 
     /// Returns the time by which the gateway knew of the success; `None` in any state but

@@ -25,6 +25,7 @@ mod okebayar;
 mod purchase;
 mod queries;
 mod repository;
+mod retention;
 mod sales;
 mod sandbox;
 mod store;

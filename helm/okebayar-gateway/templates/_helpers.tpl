@@ -160,7 +160,7 @@ must_exist = {{ include "okebayar.mustExist" . }}
 {{- include "okebayar.redis" .Values.store.redis }}
 {{- end }}
 {{- include "okebayar.keys" (get $settings "store") }}
-{{- range $section := list "limits" "checks" "events" "telemetry" }}
+{{- range $section := list "limits" "checks" "events" "retention" "telemetry" }}
 {{- with (get $settings $section) }}
 
 [{{ $section }}]

@@ -21,7 +21,7 @@ async fn round_trips(bench: &Bench, intent: Intent) -> usize {
 #[tokio::test]
 async fn prepaid_purchase_waits_for_three_round_trips() {
     // The poll of a waiting caller is no part of its purchase.
-    let bench = bench_that_polls(&[], &[], Duration::from_mins(1)).await;
+    let bench = bench_that_polls(Duration::from_mins(1)).await;
     // It observes the epoch of the store.
     bench.buy().await.unwrap();
     let plain = |number: u32| wish(&format!("plain-{number:04}"), "PULSA10").0;

@@ -27,6 +27,7 @@ use okebayar_gateway::{
         transport::{HttpAnswer, Transport, TransportError},
     },
     purchase::{Purchase, PurchaseError},
+    retention::RetentionSettings,
     store::{Identity, Store, redb::RedbStore},
     telemetry::Metrics,
     transaction::{AccountName, AccountNames, Intent, Transaction},
@@ -77,11 +78,25 @@ pub fn account() -> AccountName {
 }
 
 pub async fn bench(commits: &[Fault], loads: &[Fault]) -> Bench {
-    bench_that_polls(commits, loads, Duration::from_millis(20)).await
+    build(commits, loads, Duration::from_millis(20), retention()).await
 }
 
-/// Starts a gateway whose waiting callers read the store at this interval.
-pub async fn bench_that_polls(commits: &[Fault], loads: &[Fault], interval: Duration) -> Bench {
+/// Builds a gateway whose waiting callers read the store at this interval.
+pub async fn bench_that_polls(interval: Duration) -> Bench {
+    build(&[], &[], interval, retention()).await
+}
+
+/// Builds a bench without faults, and with this retention.
+pub async fn bench_ending(retention: RetentionSettings) -> Bench {
+    build(&[], &[], Duration::from_millis(20), retention).await
+}
+
+async fn build(
+    commits: &[Fault],
+    loads: &[Fault],
+    interval: Duration,
+    retention: RetentionSettings,
+) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity {
         accounts: BTreeMap::from([(account(), String::new())]),
@@ -100,6 +115,10 @@ pub async fn bench_that_polls(commits: &[Fault], loads: &[Fault], interval: Dura
         late: Mutex::new(None),
         is_unfit: AtomicBool::new(false),
         delayed: Mutex::new(None),
+        clock_ahead: Mutex::new(None),
+        clock_reads: AtomicUsize::new(0),
+        note_reads: AtomicUsize::new(0),
+        ends_records: AtomicBool::new(true),
     });
     let transport = Arc::new(CountingTransport::default());
     let client = Client::new(
@@ -153,6 +172,7 @@ pub async fn bench_that_polls(commits: &[Fault], loads: &[Fault], interval: Dura
             lasts: SignedDuration::from_hours(24),
             clock_skew: SignedDuration::from_mins(1),
         },
+        retention,
         poll_interval: interval,
         safety_poll_interval: interval,
         metrics: Metrics::default(),
@@ -169,6 +189,18 @@ pub async fn bench_that_polls(commits: &[Fault], loads: &[Fault], interval: Dura
         store,
         transport,
         _folder: folder,
+    }
+}
+
+/// Returns the default retention; nothing ends while a test runs.
+pub fn retention() -> RetentionSettings {
+    RetentionSettings {
+        final_kept: SignedDuration::from_hours(35 * 24),
+        tombstones_kept: SignedDuration::from_hours(400 * 24),
+        not_sent_kept: SignedDuration::from_hours(24),
+        lists_kept: SignedDuration::from_hours(400 * 24),
+        renewal_interval: Duration::from_hours(6),
+        interval: Duration::from_millis(20),
     }
 }
 

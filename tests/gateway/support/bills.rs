@@ -72,7 +72,7 @@ pub async fn assert_open(
 /// Opens the store of a world as a second gateway does.
 pub async fn store_of(world: &World) -> RedisStore {
     let settings = RedisSettings {
-        partitions: 64,
+        partitions: world.partitions(),
         timeout: PATIENCE,
         ..redis_settings(world.redis.as_ref().unwrap())
     };

@@ -4,13 +4,14 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
+    ambient::Ambient,
     store::{
         BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
         KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
@@ -91,6 +92,13 @@ pub struct FaultyStore {
     pub is_unfit: AtomicBool,
     /// The delayed commit.
     pub delayed: Mutex<Option<Change>>,
+    /// The time by which the clock of the store is ahead of this machine's; `None` for no clock.
+    pub clock_ahead: Mutex<Option<SignedDuration>>,
+    /// The number of reads of that clock, and of notes.
+    pub clock_reads: AtomicUsize,
+    pub note_reads: AtomicUsize,
+    /// Records may end.
+    pub ends_records: AtomicBool,
 }
 
 impl FaultyStore {
@@ -131,6 +139,11 @@ impl FaultyStore {
         }
         self.wait_if_late("commit_and_read").await;
         Ok((committed, Some(texts)))
+    }
+
+    /// Gives the store a clock that is ahead of this machine's by this time.
+    pub fn set_clock_ahead(&self, ahead: Option<SignedDuration>) {
+        *self.clock_ahead.lock().unwrap() = ahead;
     }
 
     /// Waits, once, if the test made this method late.
@@ -252,10 +265,15 @@ impl Store for FaultyStore {
         self.inner.partitions()
     }
     fn ends_records(&self) -> bool {
-        self.inner.ends_records()
+        self.ends_records.load(Ordering::SeqCst)
     }
     async fn clock(&self, partition: usize) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.clock(partition).await
+        self.clock_reads.fetch_add(1, Ordering::SeqCst);
+        let ahead = *self.clock_ahead.lock().unwrap();
+        match ahead {
+            Some(ahead) => Ok(Some((Ambient::system().now)() + ahead)),
+            None => self.inner.clock(partition).await,
+        }
     }
     async fn retire(
         &self,
@@ -300,6 +318,7 @@ impl Store for FaultyStore {
     }
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.wait_if_late("note").await;
+        self.note_reads.fetch_add(1, Ordering::SeqCst);
         self.round_trips.count(self.inner.note(name)).await
     }
     async fn put_note(

@@ -126,6 +126,12 @@ impl World {
         self
     }
 
+    /// Returns the number of partitions of a Redis.
+    pub fn partitions(&self) -> u64 {
+        let set = self.settings.get("store.partitions");
+        set.map_or(64, |text| text.parse().unwrap())
+    }
+
     /// Returns a setting, which must exist.
     pub fn setting(&self, key: &str) -> String {
         self.settings[key].clone()

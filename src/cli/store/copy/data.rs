@@ -119,15 +119,8 @@ fn is_of_record(error: &StoreError) -> bool {
 
 /// Copies a record with its trace codes. Returns false when the target has it already.
 async fn copy_record(to: &dyn Store, record: &Arc<Transaction>) -> Result<bool, StoreError> {
-    let in_evidence = record
-        .evidence()
-        .iter()
-        .filter_map(|(said, _)| said.details.trace_code.clone());
-    let mut trace_codes: Vec<_> = in_evidence.chain(record.status().trace_code).collect();
-    trace_codes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    trace_codes.dedup();
     let (key, account) = (record.key(), record.account());
-    for trace_code in trace_codes {
+    for trace_code in record.trace_codes() {
         retried(async || to.index_trace(&key, account, &trace_code).await).await?;
     }
     let mut change = Change {

@@ -1,0 +1,100 @@
+//! What remains of ended transactions, and of what was never one: tombstones, and the items of
+//! bounded lists.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{interruption::Interruption, passes::Passes};
+use crate::{
+    failover::operator,
+    notices::{orphans, texts},
+    store::{BoundedList, StoreError, first_day_kept},
+};
+
+/// The number of steps of the removal of tombstones in one pass.
+const SWEEP_STEPS: usize = 256;
+/// The shortest pause after such a step, which reads a few small keys.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+/// The time between two removals of tombstones.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(24);
+/// The number of items that one pass removes from a list.
+const ITEMS: usize = 64;
+
+impl Passes {
+    /// Removes some of what has ended.
+    pub(super) async fn remove_remains(&mut self) -> Result<(), Interruption> {
+        self.sweep_tombstones().await?;
+        for list in BoundedList::ALL {
+            self.shorten(list).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes ended tombstones from some parts of the store. The parts that remain are left to the
+    /// next passes.
+    async fn sweep_tombstones(&mut self) -> Result<(), Interruption> {
+        if self.sweep_from.is_none()
+            && self
+                .swept_at
+                .is_some_and(|at| at.elapsed() < SWEEP_INTERVAL)
+        {
+            return Ok(());
+        }
+        for _ in 0..SWEEP_STEPS {
+            let began = Instant::now();
+            let now = self.may_end(0).await?;
+            let retention = Arc::clone(&self.retention);
+            let first_kept = first_day_kept(now, retention.settings.until_tombstone_ends());
+            let from = self.sweep_from.as_deref();
+            let swept = retention.store.sweep_tombstones(first_kept, from).await?;
+            retention
+                .metrics
+                .retention
+                .tombstones_removed(swept.removed);
+            self.sweep_from = swept.next;
+            if self.sweep_from.is_none() {
+                self.swept_at = Some(Instant::now());
+                return Ok(());
+            }
+            self.pause_at_least(began, SWEEP_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the items of a list that have ended.
+    async fn shorten(&mut self, list: BoundedList) -> Result<(), Interruption> {
+        for _ in 0..ITEMS {
+            let now = self.may_end(0).await?;
+            let retention = Arc::clone(&self.retention);
+            let ended = now.checked_sub(retention.settings.lists_kept);
+            let Some(item) = retention.store.oldest_item(list).await? else {
+                return Ok(());
+            };
+            match time_of(list, &item) {
+                Ok(at) if ended.is_ok_and(|ended| at < ended) => {}
+                Ok(_) => return Ok(()),
+                // A later release may have stored it. The list stays bounded by its length.
+                Err(error) => {
+                    debug!(?list, %error, "oldest item of a list unreadable");
+                    return Ok(());
+                }
+            }
+            if retention.store.remove_oldest(list, &item).await? && list == BoundedList::Notices {
+                texts::delete_mentions(&*retention.store, &item, now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the time at which an item was added.
+fn time_of(list: BoundedList, item: &str) -> Result<Timestamp, StoreError> {
+    match list {
+        BoundedList::Orphans => orphans::parse(item).map(|orphan| orphan.at),
+        BoundedList::Notices => texts::parse(item).map(|notice| notice.first),
+        BoundedList::GuardEndings => operator::parse_ending(item).map(|ending| ending.at),
+    }
+}
