@@ -1,5 +1,5 @@
-//! What remains of ended transactions, and of what was never one: tombstones, and the items of
-//! bounded lists.
+//! What remains of ended transactions, and of what was never one: tombstones, events, and the items
+//! of bounded lists.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +27,7 @@ impl Passes {
     /// Removes some of what has ended.
     pub(super) async fn remove_remains(&mut self) -> Result<(), Interruption> {
         self.sweep_tombstones().await?;
+        self.trim_events().await?;
         for list in BoundedList::ALL {
             self.shorten(list).await?;
         }
@@ -60,6 +61,24 @@ impl Passes {
                 return Ok(());
             }
             self.pause_at_least(began, SWEEP_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the events that have ended.
+    async fn trim_events(&mut self) -> Result<(), Interruption> {
+        let retention = Arc::clone(&self.retention);
+        for partition in 0..retention.store.partitions() {
+            loop {
+                let began = Instant::now();
+                let now = self.may_end(partition).await?;
+                let trimmed = retention.store.trim_events(partition, now).await?;
+                if trimmed == 0 {
+                    break;
+                }
+                retention.metrics.retention.events_trimmed(trimmed);
+                self.pause_at_least(began, SWEEP_PAUSE).await;
+            }
         }
         Ok(())
     }

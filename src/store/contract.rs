@@ -176,6 +176,11 @@ pub trait Store: Send + Sync {
         from: Option<&str>,
     ) -> Result<SweptTombstones, StoreError>;
 
+    /// Removes some of the events of a partition that are older than `store.event_retention` at
+    /// `now`, oldest first, and returns their number; 0 when none of them is left that can be removed.
+    /// Commits remove old events as well, but none comes to a partition that is no longer used.
+    async fn trim_events(&self, partition: usize, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Reads a note.
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
 

@@ -16,6 +16,7 @@ const REASONS: [&str; 4] = ["store", "possible_loss", "clock", "unreadable"];
 pub struct RetentionInstruments {
     retired: Counter<u64>,
     tombstones_removed: Counter<u64>,
+    events_trimmed: Counter<u64>,
     failures: Counter<u64>,
     lag: Gauge<u64>,
 }
@@ -33,6 +34,10 @@ impl RetentionInstruments {
             tombstones_removed: counter(
                 "okebayar.retention.tombstones_removed",
                 "Tombstones that ended",
+            ),
+            events_trimmed: counter(
+                "okebayar.retention.events_trimmed",
+                "Events that ended and that no commit had removed",
             ),
             failures: counter(
                 "okebayar.retention.failures",
@@ -55,6 +60,7 @@ impl RetentionInstruments {
             self.failures.add(0, &[KeyValue::new("reason", reason)]);
         }
         self.tombstones_removed.add(0, &[]);
+        self.events_trimmed.add(0, &[]);
         self.lag.record(0, &[]);
     }
 
@@ -66,6 +72,11 @@ impl RetentionInstruments {
     /// Counts tombstones that ended.
     pub fn tombstones_removed(&self, count: u64) {
         self.tombstones_removed.add(count, &[]);
+    }
+
+    /// Counts events that ended.
+    pub fn events_trimmed(&self, count: u64) {
+        self.events_trimmed.add(count, &[]);
     }
 
     /// Counts an interruption, or a record that cannot be read.

@@ -127,6 +127,7 @@ measured! {
     fn clock(partition: usize) -> Option<Timestamp>;
     fn retire(last: &Transaction, tombstone: Option<&Tombstone>) -> Retirement;
     fn sweep_tombstones(before_day: i64, from: Option<&str>) -> SweptTombstones;
+    fn trim_events(partition: usize, now: Timestamp) -> u64;
     fn note(name: &str) -> Option<String>;
     fn put_note(name: &str, from: Option<&str>, to: &str, keep: Expiry) -> CasResult;
     fn seals() -> Seals;

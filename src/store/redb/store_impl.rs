@@ -172,6 +172,10 @@ impl Store for RedbStore {
         self.sweep_table(before_day, from).await
     }
 
+    async fn trim_events(&self, _partition: usize, now: Timestamp) -> Result<u64, StoreError> {
+        self.trim_old_events(now).await
+    }
+
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.read_note(name).await
     }

@@ -1,11 +1,15 @@
 //! The trimming of events that are older than `store.event_retention`: a little with each commit,
 //! so that no commit waits for a long one.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::{
     error::failure,
     segments::read_segment,
+    store::RedbStore,
     tables::{EVENTS, LOG, SEGMENTS},
 };
 use crate::store::{StoreError, key::parse_key, record::Codec};
@@ -13,34 +17,47 @@ use crate::store::{StoreError, key::parse_key, record::Codec};
 /// The most segments that one commit removes: more than it adds.
 const SEGMENTS_MAX: usize = 2;
 /// The most events of schema 3 that one commit removes.
-const EVENTS_MAX: usize = 4;
+const EVENTS_MAX: u64 = 4;
 
-/// Removes some events from before a time, oldest first. The newest segment stays, because it tells
-/// the number of the last event.
+impl RedbStore {
+    /// Removes some old events, and returns their number.
+    pub(super) async fn trim_old_events(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let before = now.checked_sub(self.event_retention);
+        let before_ms = before.map_or(0, |before| before.as_millisecond());
+        let codec = Arc::clone(&self.codec);
+        self.write(move |write| trim(write, &codec, before_ms))
+            .await
+    }
+}
+
+/// Removes some events from before a time, oldest first, and returns their number. The newest segment
+/// stays, because it tells the number of the last event.
 pub(super) fn trim(
     write: &WriteTransaction,
     codec: &Codec,
     before_ms: i64,
-) -> Result<(), StoreError> {
-    if !trim_log(write, codec, before_ms)? {
-        return Ok(());
+) -> Result<u64, StoreError> {
+    let (mut removed, is_log_empty) = trim_log(write, codec, before_ms)?;
+    if !is_log_empty {
+        return Ok(removed);
     }
     let mut segments = write.open_table(SEGMENTS).map_err(failure)?;
     for _ in 0..SEGMENTS_MAX {
-        let Some(first) = oldest_before(&segments, before_ms)? else {
-            return Ok(());
+        let Some((first, events)) = oldest_before(&segments, before_ms)? else {
+            break;
         };
         segments.remove(first).map_err(failure)?;
+        removed += events;
     }
-    Ok(())
+    Ok(removed)
 }
 
-/// Returns the oldest segment if it is not the newest, and all of its events are from before a
-/// time.
+/// Returns the oldest segment, with the number of its events, if it is not the newest, and all of
+/// its events are from before a time.
 fn oldest_before(
     segments: &impl ReadableTable<u64, &'static [u8]>,
     before_ms: i64,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<Option<(u64, u64)>, StoreError> {
     let mut oldest = segments.iter().map_err(failure)?;
     let (Some(segment), Some(_)) = (oldest.next(), oldest.next()) else {
         return Ok(None);
@@ -48,19 +65,25 @@ fn oldest_before(
     let (first, bytes) = segment.map_err(failure)?;
     let events = read_segment(first.value(), bytes.value())?;
     let is_old = events.iter().all(|event| event.at_ms < before_ms);
-    Ok(is_old.then(|| first.value()))
+    Ok(is_old.then(|| (first.value(), events.len() as u64)))
 }
 
-/// Removes some of the events that were written in schema 3. Returns true when none are left.
-fn trim_log(write: &WriteTransaction, codec: &Codec, before_ms: i64) -> Result<bool, StoreError> {
+/// Removes some of the events that were written in schema 3. Returns their number, and true when none
+/// are left.
+fn trim_log(
+    write: &WriteTransaction,
+    codec: &Codec,
+    before_ms: i64,
+) -> Result<(u64, bool), StoreError> {
     let mut log = write.open_table(LOG).map_err(failure)?;
-    for _ in 0..EVENTS_MAX {
+    let mut removed = 0;
+    while removed < EVENTS_MAX {
         let oldest = log.first().map_err(failure)?.map(|(number, event)| {
             let (name, revision) = event.value();
             (number.value(), name.to_owned(), revision)
         });
         let Some((number, name, revision)) = oldest else {
-            return Ok(true);
+            return Ok((removed, true));
         };
         let mut events = write.open_table(EVENTS).map_err(failure)?;
         let is_old = match events.get((name.as_str(), revision)).map_err(failure)? {
@@ -72,10 +95,11 @@ fn trim_log(write: &WriteTransaction, codec: &Codec, before_ms: i64) -> Result<b
             None => true,
         };
         if !is_old {
-            return Ok(false);
+            return Ok((removed, false));
         }
         events.remove((name.as_str(), revision)).map_err(failure)?;
         log.remove(number).map_err(failure)?;
+        removed += 1;
     }
-    log.is_empty().map_err(failure)
+    Ok((removed, log.is_empty().map_err(failure)?))
 }

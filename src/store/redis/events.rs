@@ -4,16 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 use redis::{
-    FromRedisValue, Pipeline, RedisResult, Value,
+    Pipeline, Value,
     streams::{StreamId, StreamRangeReply},
 };
 
 use super::{
-    error::unreadable_reply,
     keys::{events_key, number_key},
     raw_event::RawEvent,
     server_info::info,
-    store::RedisStore,
+    store::{RedisStore, read_reply},
 };
 use crate::{
     store::{Cursor, Event, Events, History, Position, StoreError, epoch},
@@ -214,7 +213,8 @@ impl RedisStore {
 
     /// Reads some events of partitions: those of each server in one round trip, after its
     /// replication id, because a promoted replica may lack events, and reports another id. `read`
-    /// adds the command that reads the events of a partition.
+    /// adds the command that reads the events of a partition. A partition whose slot is being moved
+    /// fails alone: the epoch, the number and the events must be those of one server.
     async fn read_partitions(
         &self,
         partitions: &[usize],
@@ -228,14 +228,11 @@ impl RedisStore {
                 pipeline.get(number_key(partitions[index] as u64));
                 read(&mut pipeline, partitions[index]);
             }
-            let replies: Result<Vec<Value>, _> = match server {
-                Ok(server) => self.query_server(&server, &pipeline).await,
+            let replies = match server {
+                Ok(server) => self.query_server_each(&server, &pipeline).await,
                 Err(error) => Err(error),
             };
-            let events = replies.and_then(|replies| {
-                read_replies(replies).map_err(|error| unreadable_reply(&error))
-            });
-            (indexes, events)
+            (indexes, replies.and_then(read_replies))
         });
         let mut found: Vec<Option<Result<PartitionEvents, StoreError>>> = Vec::new();
         found.resize_with(partitions.len(), || None);
@@ -243,7 +240,7 @@ impl RedisStore {
             match events {
                 Ok(events) => {
                     for (index, events) in indexes.into_iter().zip(events) {
-                        found[index] = Some(Ok(events));
+                        found[index] = Some(events);
                     }
                 }
                 Err(error) => {
@@ -269,19 +266,33 @@ fn epoch_name(epochs: &[String]) -> String {
     format!("{}{}", epoch_prefix(), epoch::join(epochs, &[]))
 }
 
-fn read_replies(replies: Vec<Value>) -> RedisResult<Vec<PartitionEvents>> {
+/// Reads the replies of one server: its replication id, then the number and the events of each
+/// partition.
+fn read_replies(
+    replies: Vec<Result<Value, StoreError>>,
+) -> Result<Vec<Result<PartitionEvents, StoreError>>, StoreError> {
     let mut replies = replies.into_iter();
-    let answer = replies.next().map(String::from_redis_value).transpose()?;
-    let epoch = info(&answer.unwrap_or_default(), "master_replid").to_owned();
+    let answer: String = read_reply(replies.next().unwrap_or(Ok(Value::Nil))?)?;
+    let epoch = info(&answer, "master_replid");
     let mut partitions = Vec::new();
     while let (Some(number), Some(events)) = (replies.next(), replies.next()) {
-        partitions.push(PartitionEvents {
-            epoch: epoch.clone(),
-            number: Option::<u64>::from_redis_value(number)?.unwrap_or_default(),
-            events: StreamRangeReply::from_redis_value(events)?.ids,
-        });
+        partitions.push(read_partition(epoch, number, events));
     }
     Ok(partitions)
+}
+
+fn read_partition(
+    epoch: &str,
+    number: Result<Value, StoreError>,
+    events: Result<Value, StoreError>,
+) -> Result<PartitionEvents, StoreError> {
+    let number: Option<u64> = read_reply(number?)?;
+    let events: StreamRangeReply = read_reply(events?)?;
+    Ok(PartitionEvents {
+        epoch: epoch.to_owned(),
+        number: number.unwrap_or_default(),
+        events: events.ids,
+    })
 }
 
 /// Returns true when events follow a position without a gap; `last` is the number of the last event

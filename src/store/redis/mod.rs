@@ -72,6 +72,7 @@
 //! - `put_note.lua` compares and sets one note or one seal. The seals of all partitions are
 //!   set one by one: a crash leaves some of them set, and the next gateway sets the rest.
 //! - `index_trace.lua` writes or removes the entry of a trace code.
+//! - `trim_events.lua` removes old events of a partition that receives no commits, which trim as well.
 //! - `erase_event.lua` replaces one event by its erased form.
 //! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
 //!   none.
@@ -160,6 +161,7 @@ mod subscription;
 mod tombstones;
 mod topology;
 mod traces;
+mod trimming;
 mod trouble;
 mod walk;
 

@@ -38,6 +38,7 @@ pub(super) struct Scripts {
     pub(super) identity: LuaScript,
     pub(super) retire: LuaScript,
     pub(super) sweep: LuaScript,
+    pub(super) trim_events: LuaScript,
     pub(super) remove_oldest: LuaScript,
     pub(super) index_trace: LuaScript,
     pub(super) find_trace: LuaScript,
@@ -63,6 +64,7 @@ impl RedisStore {
                 identity: LuaScript::new(include_str!("identity.lua")),
                 retire: LuaScript::new(include_str!("retire.lua")),
                 sweep: LuaScript::new(include_str!("sweep.lua")),
+                trim_events: LuaScript::new(include_str!("trim_events.lua")),
                 remove_oldest: LuaScript::new(include_str!("remove_oldest.lua")),
                 index_trace: LuaScript::new(include_str!("index_trace.lua")),
                 find_trace: LuaScript::new(include_str!("find_trace.lua")),
@@ -146,15 +148,28 @@ impl RedisStore {
         server: &Server,
         pipeline: &Pipeline,
     ) -> Result<T, StoreError> {
+        let replies = self.query_server_each(server, pipeline).await?;
+        let replies = replies.into_iter().collect::<Result<Vec<_>, _>>()?;
+        read_reply(Value::Array(replies))
+    }
+
+    /// Runs commands at one server, in one round trip, and returns the result of each.
+    pub(super) async fn query_server_each(
+        &self,
+        server: &Server,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
         let sent = SentFlag::default();
-        let running = async {
-            let replies = server.connection.run_all(&sent, pipeline).await?;
-            let replies = replies.into_iter().map(Value::extract_error);
-            replies.collect::<RedisResult<Vec<_>>>()
-        };
+        let running = server.connection.run_all(&sent, pipeline);
         let replies = self.within(&sent, running).await;
         let replies = replies.inspect_err(|_| self.servers.suspect())?;
-        read_reply(Value::Array(replies))
+        let replies = replies.into_iter().map(|reply| {
+            let reply = reply
+                .extract_error()
+                .map_err(|error| failure(&error, &sent));
+            reply.inspect_err(|_| self.servers.suspect())
+        });
+        Ok(replies.collect())
     }
 
     /// Runs a script.
@@ -242,7 +257,7 @@ pub(super) fn is_unknown_script(error: &RedisError) -> bool {
 }
 
 /// Reads the reply to a call that was executed.
-fn read_reply<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
+pub(super) fn read_reply<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
     let reply = T::from_redis_value(reply).map_err(RedisError::from);
     reply.map_err(|error| unreadable_reply(&error))
 }

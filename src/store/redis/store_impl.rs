@@ -173,6 +173,10 @@ impl Store for RedisStore {
         self.sweep_buckets(before_day, from).await
     }
 
+    async fn trim_events(&self, partition: usize, now: Timestamp) -> Result<u64, StoreError> {
+        self.trim_stream(partition as u64, now).await
+    }
+
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.read_note(name).await
     }

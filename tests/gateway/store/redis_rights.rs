@@ -137,6 +137,7 @@ async fn retire(store: &dyn Store, last: &Transaction) -> Result<(), StoreError>
     store.clock(partition).await?;
     let retired = store.retire(last, Tombstone::of(last).as_ref()).await?;
     assert_eq!(retired, Retirement::Done);
+    assert!(store.trim_events(partition, at(0)).await? == 0);
     let (mut from, mut removed) = (None, 0);
     while removed == 0 {
         let swept = store.sweep_tombstones(i64::MAX, from.as_deref()).await?;

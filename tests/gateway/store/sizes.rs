@@ -19,9 +19,9 @@ use uuid::Uuid;
 
 use super::contract::identity;
 use crate::support::{
+    accounts::redis_settings,
     core::{RULES, arming, at, schedule, wish},
     dice::Dice,
-    process::PATIENCE,
     redis::Redis,
 };
 
@@ -113,14 +113,10 @@ async fn redis_bytes(keys: Arc<EncryptionKeys>) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let settings = RedisSettings {
-        url: redis.url.clone(),
-        topology: okebayar_gateway::store::redis::RedisTopology::default(),
-        access: okebayar_gateway::store::redis::RedisAccess::default(),
-        acknowledging: okebayar_gateway::store::redis::AcknowledgingReplicas::default(),
         partitions: 64,
-        timeout: PATIENCE,
         event_retention: SignedDuration::from_hours(1_000_000),
         keys,
+        ..redis_settings(&redis)
     };
     let store = RedisStore::open(settings, &identity()).await.unwrap();
     // Scripts and connections are not what a purchase takes.

@@ -290,6 +290,9 @@ impl Store for FaultyStore {
     ) -> Result<SweptTombstones, StoreError> {
         self.inner.sweep_tombstones(before_day, from).await
     }
+    async fn trim_events(&self, partition: usize, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.trim_events(partition, now).await
+    }
     async fn oldest_item(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
         self.inner.oldest_item(list).await
     }

@@ -1,6 +1,8 @@
 //! Promises 1 and 3 on a Redis Cluster: a slot that moves, a master that dies, a shard that is down.
 
-use okebayar_gateway::grpc::v1::TransactionState;
+use okebayar_gateway::grpc::v1::{
+    TransactionState, WatchTransactionsRequest, WatchTransactionsResponse,
+};
 use tonic::Code;
 
 use crate::support::{
@@ -80,6 +82,9 @@ async fn half_moved_slot_refuses_its_references_alone() {
     let tag = tag_of(&bought);
     let slot = cluster.slot_of(&tag).await;
     let from = cluster.owner(slot).await;
+    let watched = client.watch_transactions(WatchTransactionsRequest::default());
+    let mut updates = watched.await.unwrap().into_inner();
+    updates.message().await.unwrap();
     let moving = cluster.begin_move(slot, 1 - from).await;
     moving.step(1).await;
 
@@ -96,6 +101,21 @@ async fn half_moved_slot_refuses_its_references_alone() {
     assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "maybe");
     assert_eq!(world.ledger(&here).await.received, 0);
     assert_succeeded(&buy(&mut client, &elsewhere, PLAIN).await);
+
+    // The events of the other slots at the same server are read as well.
+    while moving.step(1).await > 1 {}
+    let elsewhere_too = loop {
+        let code = code_at(&cluster, from).await;
+        if tag_of(&code) != tag {
+            break code;
+        }
+    };
+    assert_succeeded(&buy(&mut client, &elsewhere_too, PLAIN).await);
+    let is_event = |update: WatchTransactionsResponse| {
+        let changed = update.transaction;
+        changed.is_some_and(|changed| changed.reference_code == elsewhere_too)
+    };
+    while !is_event(updates.message().await.unwrap().unwrap()) {}
 
     while moving.step(100).await > 0 {}
     moving.finish().await;

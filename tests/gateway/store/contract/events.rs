@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     store::{Cursor, Events, History, Store},
     transaction::{Change, Finding, Source, Statement},
@@ -146,6 +146,54 @@ async fn events_are_read_from_requested_partitions_only(kind: StoreKind) {
     assert!(none.is_empty());
 }
 
+/// Trims the events of every partition until none is left to be trimmed, and returns their number.
+async fn trim_all(store: &dyn Store, now: Timestamp) -> u64 {
+    let mut removed = 0;
+    for partition in 0..store.partitions() {
+        loop {
+            match store.trim_events(partition, now).await.unwrap() {
+                0 => break,
+                some => removed += some,
+            }
+        }
+    }
+    removed
+}
+
+async fn old_events_are_trimmed_without_commits(kind: StoreKind) {
+    let opened = open(kind).await;
+    let store = &*opened.store;
+    let start = store.events_head().await.unwrap();
+    for seed in 0..200 {
+        done(store, &begin(seed)).await;
+    }
+    let key = begin(0).transaction.key();
+    assert_eq!(trim_all(store, at(10)).await, 0, "none is old");
+    assert!(matches!(
+        store.history(&key, 0).await.unwrap(),
+        History::Complete(_)
+    ));
+    let centuries = SignedDuration::from_hours(300 * 366 * 24);
+    let removed = trim_all(store, Timestamp::now() + centuries).await;
+    // The embedded store keeps its newest segment.
+    assert!((150..=200).contains(&removed), "{removed}");
+    assert!(matches!(
+        store.history(&key, 0).await.unwrap(),
+        History::Trimmed
+    ));
+    assert!(matches!(
+        store.events_after(&start).await.unwrap(),
+        Events::OutOfRange
+    ));
+    // The numbers go on.
+    let head = store.events_head().await.unwrap();
+    let later = begin(1000);
+    done(store, &later).await;
+    let events = next(store, &head).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].transaction.key(), later.transaction.key());
+}
+
 #[tokio::test]
 async fn cursor_before_retention_is_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
@@ -228,4 +276,5 @@ on_each_store!(
     transaction_history_is_complete_and_ordered,
     cursor_sees_every_event_once_in_order_per_transaction,
     events_are_read_from_requested_partitions_only,
+    old_events_are_trimmed_without_commits,
 );
