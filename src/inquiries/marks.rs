@@ -8,7 +8,7 @@ use super::{
     notes::{MARK_KEPT, corrupt, keep},
 };
 use crate::{
-    store::{CasResult, Expiry, Store, StoreError},
+    store::{CasResult, Expiry, Store, StoreError, mark_name},
     transaction::{Details, InquiriesMade, StatusCode, Transaction, TransactionKey},
 };
 
@@ -62,7 +62,7 @@ async fn update_inquired(
     now: Timestamp,
     change: impl Fn(&mut InquiriesMade),
 ) -> Result<(), StoreError> {
-    let name = mark_note_name(key);
+    let name = mark_name(key);
     update_note(store, &name, keep(now, now, MARK_KEPT), |known| {
         let mut made = parse_inquired(&name, known)?;
         change(&mut made);
@@ -80,7 +80,7 @@ pub async fn inquired(
     store: &dyn Store,
     key: &TransactionKey,
 ) -> Result<InquiriesMade, StoreError> {
-    let name = mark_note_name(key);
+    let name = mark_name(key);
     parse_inquired(&name, store.note(&name).await?.as_deref())
 }
 
@@ -105,11 +105,6 @@ async fn update_note(
         }
     }
     Ok(())
-}
-
-/// Returns the name of the mark of a reference code.
-pub(super) fn mark_note_name(key: &TransactionKey) -> String {
-    format!("inquired:{key}")
 }
 
 impl InquiryRecords {

@@ -13,12 +13,11 @@ use super::{
     bill_list,
     binding::{Binding, BindingNote},
     inquiry_records::InquiryRecords,
-    marks,
     notes::{INQUIRY_KEPT, MARK_KEPT, keep},
     stored,
 };
 use crate::{
-    store::StoreError,
+    store::{StoreError, mark_name},
     transaction::{InquiryCode, Transaction},
 };
 
@@ -37,7 +36,7 @@ impl InquiryRecords {
         }
         let (store, key) = (&*self.store, about.key());
         let now = self.now();
-        let mark = marks::mark_note_name(&key);
+        let mark = mark_name(&key);
         if let Some(text) = store.note(&mark).await? {
             let kept = keep(now, now, MARK_KEPT);
             store.put_note(&mark, Some(&text), &text, kept).await?;

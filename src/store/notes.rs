@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::transaction::TransactionKey;
+
 /// The result of a compare-and-set of a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CasResult {
@@ -24,9 +26,24 @@ pub struct Expiry {
 /// configured: inquiries, and the hashes of their answers. Other notes hold reference codes, prices
 /// and counts.
 pub(super) fn is_personal(name: &str) -> bool {
-    ["inquiry:", "inquired:"]
+    ["inquiry:", MARK]
         .iter()
         .any(|start| name.starts_with(start))
+}
+
+/// The start of the name of a mark: a note that a reference code was used for an inquiry. The key of
+/// the reference code follows.
+const MARK: &str = "inquired:";
+
+/// Returns the name of the mark of a reference code.
+#[must_use]
+pub fn mark_name(key: &TransactionKey) -> String {
+    format!("{MARK}{key}")
+}
+
+/// Returns the key of the reference code that a note marks, as text; `None` when it is no mark.
+pub(super) fn marked_key(name: &str) -> Option<&str> {
+    name.strip_prefix(MARK)
 }
 
 /// The lists of a store, each with the newest [`LIST_MAX`] items.

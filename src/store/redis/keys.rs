@@ -3,7 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::store::RedisStore;
-use crate::transaction::{AccountName, TraceCode, TransactionKey};
+use crate::{
+    store::notes::marked_key,
+    transaction::{AccountName, TraceCode, TransactionKey},
+};
 
 impl RedisStore {
     /// Returns the keys of a transaction.
@@ -20,9 +23,22 @@ impl RedisStore {
         }
     }
 
-    /// Returns the key of a note.
+    /// Returns the key of a note. In a cluster, a mark lies in the partition of its reference code, so
+    /// that whatever has a later claim has the mark as well.
     pub(super) fn note_key(&self, name: &str) -> String {
-        let partition = partition_of(&[name], self.settings.partitions);
+        let marked = self.servers.is_cluster().then(|| marked_key(name));
+        self.note_key_by(marked.flatten().unwrap_or(name), name)
+    }
+
+    /// Returns the key at which a mark lies that was written before the store became a cluster; `None`
+    /// for any other note.
+    pub(super) fn former_note_key(&self, name: &str) -> Option<String> {
+        let is_moved = self.servers.is_cluster() && marked_key(name).is_some();
+        is_moved.then(|| self.note_key_by(name, name))
+    }
+
+    fn note_key_by(&self, hashed: &str, name: &str) -> String {
+        let partition = partition_of(&[hashed], self.settings.partitions);
         format!("okb:{{{partition}}}:note:{name}")
     }
 

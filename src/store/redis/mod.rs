@@ -35,6 +35,7 @@
 //! | `okb:{p}:traces:<level>:<bucket>` | hash | `<account>:<trace code>` to `<reference>` (`index_trace.lua`) |
 //! | `okb:{p}:note:<name>` | string | a note; `p` is the name's own |
 //! | `okb:{p}:gone:<bucket>` | hash | tombstones, by a part of the hash of their reference |
+//! | `okb:{p}:note:inquired:<reference>` | string | in a cluster, a mark lies in the partition of its reference code |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
 //! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |

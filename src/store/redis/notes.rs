@@ -8,14 +8,22 @@ use crate::store::{CasResult, Expiry, NoteTexts, StoreError};
 impl RedisStore {
     /// Reads a note.
     pub(super) async fn read_note(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let stored = self.read_stored_note(name).await?;
-        stored
+        let found = self.find_note(name).await?.text();
+        found
             .map(|text| self.codec.open_note(name, text))
             .transpose()
     }
 
-    async fn read_stored_note(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.query(&Cmd::get(self.note_key(name))).await
+    async fn find_note(&self, name: &str) -> Result<FoundNote, StoreError> {
+        let get = Cmd::get(self.note_key(name));
+        let Some(former) = self.former_note_key(name) else {
+            let here = self.query(&get).await?;
+            return Ok(FoundNote { here, former: None });
+        };
+        let mut read = redis::pipe();
+        read.add_command(get).get(former);
+        let (here, former) = self.query_all(&read).await?;
+        Ok(FoundNote { here, former })
     }
 
     /// Decrypts the texts of notes that were read together, as far as they are encrypted.
@@ -41,16 +49,19 @@ impl RedisStore {
     ) -> Result<CasResult, StoreError> {
         let to = self.codec.seal_note(name, to)?;
         let mut from = from.map(str::to_owned);
-        if from.is_some() && self.codec.seals_note(name) {
+        let is_sealed = from.is_some() && self.codec.seals_note(name);
+        if is_sealed || self.former_note_key(name).is_some() {
             // An encrypted text has many stored forms: the one that is stored now is compared as
-            // plain text here, and as it is stored by the script.
-            let stored = self.read_stored_note(name).await?;
+            // plain text here, and as it is stored by the script. A mark at its former place is
+            // written anew at the present one.
+            let found = self.find_note(name).await?;
+            let here = found.here.clone();
             let open = |text| self.codec.open_note(name, text);
-            let opened = stored.clone().map(open).transpose()?;
+            let opened = found.text().map(open).transpose()?;
             if opened != from {
                 return Ok(CasResult::Conflict(opened));
             }
-            from = stored;
+            from = here;
         }
         let mut call = self.scripts.put_note.key(self.note_key(name));
         call.arg(u8::from(from.is_some()))
@@ -68,5 +79,20 @@ impl RedisStore {
                 "unexpected reply of put_note.lua".to_owned(),
             )),
         }
+    }
+}
+
+/// A note as it is stored.
+struct FoundNote {
+    /// The text at its place.
+    here: Option<String>,
+    /// The text at the place of a mark from before the store became a cluster, where nothing writes
+    /// any more.
+    former: Option<String>,
+}
+
+impl FoundNote {
+    fn text(self) -> Option<String> {
+        self.here.or(self.former)
     }
 }

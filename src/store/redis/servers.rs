@@ -81,6 +81,11 @@ impl Servers {
         })
     }
 
+    /// Returns true for a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     /// Returns the primaries that are known now; reads the map of a cluster first if none is.
     ///
     /// # Errors

@@ -1,17 +1,27 @@
 //! Promises 1 and 3 on a Redis Cluster: a slot that moves, a master that dies, a shard that is down.
 
-use okebayar_gateway::grpc::v1::{
-    TransactionState, WatchTransactionsRequest, WatchTransactionsResponse,
+use jiff::{SignedDuration, Timestamp};
+use okebayar_gateway::{
+    grpc::v1::{TransactionState, WatchTransactionsRequest, WatchTransactionsResponse},
+    store::{
+        CasResult, Expiry, Store, mark_name,
+        redis::{RedisSettings, RedisStore, RedisTopology},
+    },
 };
 use tonic::Code;
 
-use crate::support::{
-    poll::until,
-    redis_cluster::RedisCluster,
-    topologies::{Customers, assert_bought_once, code_at, tag_of, use_cluster},
-    world::{
-        PLAIN, StoreKind, World, assert_refused, assert_succeeded, buy, buy_until_taken, get,
-        minted, order,
+use crate::{
+    store::contract::identity,
+    support::{
+        accounts::redis_settings_at,
+        bills::key,
+        poll::until,
+        redis_cluster::RedisCluster,
+        topologies::{Customers, assert_bought_once, code_at, tag_of, use_cluster},
+        world::{
+            PLAIN, StoreKind, World, assert_refused, assert_succeeded, buy, buy_until_taken, get,
+            minted, order,
+        },
     },
 };
 
@@ -169,4 +179,47 @@ async fn shard_that_is_down_refuses_its_references_alone() {
         !gateway.readiness(200).await.contains(&address)
     })
     .await;
+}
+
+/// A claim that a promoted replica has was made after the mark, so it has the mark as well.
+#[tokio::test]
+async fn mark_of_inquiry_lies_with_the_record_of_its_reference_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = RedisCluster::start(folder.path(), 3, 0).await;
+    let settings = RedisSettings {
+        topology: RedisTopology::Cluster,
+        partitions: 64,
+        ..redis_settings_at(&cluster.urls())
+    };
+    let store = RedisStore::open(settings, &identity()).await.unwrap();
+    let until = Timestamp::now() + SignedDuration::from_hours(1);
+    let keep = Expiry {
+        now: Timestamp::now(),
+        until,
+    };
+    let put = async |name: &str, from: Option<&str>, to: &str| {
+        store.put_note(name, from, to, keep).await.unwrap()
+    };
+    for number in 0..8 {
+        let code = minted(0);
+        let name = mark_name(&key(&code));
+        // A store that was restarted as a cluster has marks by their names.
+        let former = format!("okb:{}:note:{name}", tag_of(&name));
+        let is_old = number % 2 == 0;
+        if is_old {
+            let slot = cluster.slot_of(&former).await;
+            let () = cluster.ask_owner(slot, &["SET", &former, "old"]).await;
+            assert_eq!(store.note(&name).await.unwrap().as_deref(), Some("old"));
+            let conflict = CasResult::Conflict(Some("old".to_owned()));
+            assert_eq!(put(&name, None, "new").await, conflict);
+            assert_eq!(put(&name, Some("other"), "new").await, conflict);
+        }
+        let from = is_old.then_some("old");
+        assert_eq!(put(&name, from, "new").await, CasResult::Done);
+        assert_eq!(store.note(&name).await.unwrap().as_deref(), Some("new"));
+        let present = format!("okb:{}:note:{name}", tag_of(&code));
+        let slot = cluster.slot_of(&present).await;
+        let stored: String = cluster.ask_owner(slot, &["GET", &present]).await;
+        assert_eq!(stored, "new");
+    }
 }
