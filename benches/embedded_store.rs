@@ -10,27 +10,25 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
-    grpc::v1::{PurchasePrepaidRequest, transaction_service_client::TransactionServiceClient},
     store::{Commit, Identity, Store, redb::RedbStore},
-    transaction::{
-        AccountName, AccountNames, AccountNumber, Amount, Arming, AttemptToken, BillGuards, Change,
-        Contents, Details, Finding, Guards, Intent, Labels, Order, ProductCode, ReferenceCode,
-        Rules, Schedule, SerialNumber, Source, Statement, StatusCode, TraceCode, Transaction,
-    },
+    transaction::AccountNames,
 };
 
+#[path = "support/buying.rs"]
+mod buying;
 #[path = "support/running.rs"]
 mod running;
+#[path = "support/settled.rs"]
+mod settled;
 
-use running::Running;
+use buying::{buy, start_gateway, start_sandbox};
+use settled::{account, purchase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_okebayar-gateway");
 const CALLERS: [usize; 2] = [1, 256];
@@ -38,155 +36,17 @@ const CALLERS: [usize; 2] = [1, 256];
 const LASTS: Duration = Duration::from_secs(4);
 /// The number of rounds. The best of each setting counts: other load on the machine only slows it.
 const ROUNDS: usize = 4;
-/// The number of connections of the callers.
-const CONNECTIONS: usize = 8;
-
-const RULES: Rules = Rules {
-    doubtful_gap: SignedDuration::from_mins(5),
-    not_received_after: SignedDuration::from_mins(10),
-    clock_skew: SignedDuration::from_mins(1),
-};
-
-fn schedule() -> Schedule {
-    Schedule {
-        sending: SignedDuration::from_secs(65),
-        unknown_first: SignedDuration::from_secs(10),
-        pending_first: SignedDuration::from_mins(5),
-        delays: vec![SignedDuration::from_mins(1)],
-        day_delay: SignedDuration::from_hours(1),
-        day_ends: SignedDuration::from_hours(24),
-        late_delay: SignedDuration::from_hours(6),
-        give_up_after: SignedDuration::from_hours(72),
-        unconfigured_grace: SignedDuration::from_mins(10),
-        serial_number: vec![SignedDuration::from_mins(1)],
-        interval_min: SignedDuration::from_secs(60),
-        callback_interval_min: SignedDuration::from_secs(5),
-        age_max: SignedDuration::from_hours(720),
-    }
-}
-
-fn account() -> AccountName {
-    AccountName::parse("main").expect("a name")
-}
-
-fn start_sandbox() -> Running {
-    let arguments = [
-        "sandbox",
-        "--listen",
-        "127.0.0.1:0",
-        "--userid",
-        "bench",
-        "--deposit",
-        "1000000000000",
-    ];
-    let pin = [("OKEBAYAR_SANDBOX_PIN", "1234".to_owned())];
-    Running::start(BINARY, &arguments, &pin, "sandbox", |_| {})
-}
-
-fn start_gateway(binary: &str, sandbox: &str, folder: &Path) -> Running {
-    let set = |key: &str, value: &str| (format!("OKEBAYAR_GATEWAY__{key}"), value.to_owned());
-    let store = folder.join("store.redb").display().to_string();
-    let variables = [
-        set("GRPC__LISTEN", "127.0.0.1:0"),
-        set("CALLBACKS__LISTEN", "127.0.0.1:0"),
-        set("ADMIN__LISTEN", "127.0.0.1:0"),
-        set("STORE__PATH", &store),
-        set("LIMITS__SENDING", "512"),
-        set("ACCOUNTS__MAIN__URL", &format!("http://{sandbox}/")),
-        set("ACCOUNTS__MAIN__USERID", "bench"),
-        set("ACCOUNTS__MAIN__PIN", "1234"),
-        ("OTEL_METRICS_EXPORTER".to_owned(), "none".to_owned()),
-    ];
-    let variables: Vec<(&str, String)> = variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
-    Running::start(binary, &["serve"], &variables, "grpc", |_| {})
-}
 
 /// Returns the purchases per second, and the CPU time of the gateway for one in microseconds.
 async fn measure_purchases(binary: &str, callers: usize) -> (f64, f64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let sandbox = start_sandbox();
-    let gateway = start_gateway(binary, &sandbox.address, folder.path());
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let client = TransactionServiceClient::connect(format!("http://{}", gateway.address)).await;
-        clients.push(client.expect("it serves"));
-    }
+    let sandbox = start_sandbox(BINARY);
+    let store = folder.path().join("store.redb").display().to_string();
+    let gateway = start_gateway(binary, &sandbox.address, &[("STORE__PATH", store)]);
     let cpu = gateway.cpu_seconds();
-    let began = Instant::now();
-    let calling = (0..callers).map(|caller| {
-        let mut client = clients[caller % CONNECTIONS].clone();
-        tokio::spawn(async move {
-            let mut bought = 0_u32;
-            while began.elapsed() < LASTS {
-                let request = PurchasePrepaidRequest {
-                    reference_code: format!("bench-{caller:03}-{bought:08}"),
-                    product_code: "PULSA5".to_owned(),
-                    account_number: "081234567890".to_owned(),
-                    ..PurchasePrepaidRequest::default()
-                };
-                let done = client.purchase_prepaid(request).await;
-                done.expect("it is bought");
-                bought += 1;
-            }
-            bought
-        })
-    });
-    let bought: u32 = join_all(calling.collect::<Vec<_>>())
-        .await
-        .into_iter()
-        .map(|bought| bought.expect("no call panics"))
-        .sum();
-    let seconds = began.elapsed().as_secs_f64();
+    let bought = buy(&gateway, callers, LASTS, "0").await;
     let cpu = gateway.cpu_seconds() - cpu;
-    let bought = f64::from(bought);
-    (bought / seconds, cpu / bought * 1e6)
-}
-
-/// Builds a purchase of a caller: its claim, and the change that its answer makes.
-fn purchase(caller: usize, number: u32) -> (Change, Change) {
-    let name = |text: &str| ProductCode::parse(text).expect("a product code");
-    let order = Order {
-        product_code: name("PULSA5"),
-        account_number: AccountNumber::parse("081234567890").expect("a number"),
-        inquired: None,
-    };
-    let code = format!("bench-{caller:03}-{number:08}");
-    let intent = Intent {
-        account: account(),
-        names_account: false,
-        reference_code: ReferenceCode::parse(&code).expect("a reference code"),
-        contents: Contents::PurchasePrepaid {
-            product_code: order.product_code.clone(),
-            account_number: order.account_number.clone(),
-            inquiry_code: None,
-        },
-        bill: BillGuards::default(),
-        guards: Guards::default(),
-        labels: Labels::default(),
-        trace: None,
-    };
-    let arming = Arming {
-        token: AttemptToken::new(uuid::Uuid::from_u128(caller as u128)),
-        at: Timestamp::from_second(1_800_000_000).expect("a time"),
-        is_quarantined: false,
-        expire_at: None,
-        omits_hyphens: false,
-    };
-    let (at, schedule) = (arming.at, schedule());
-    let claim = Transaction::begin(intent, order, arming, RULES, &schedule);
-    let details = Details {
-        serial_number: SerialNumber::read("0123456789"),
-        price: Amount::parse("5500").ok(),
-        trace_code: TraceCode::read(&code),
-        ..Details::default()
-    };
-    let code = StatusCode::read("000");
-    let said = Statement::new(Source::Answer, Finding::Succeeded, code, details);
-    let answered = claim.transaction.observe([said], at, &schedule);
-    (claim, answered.expect("it changes the transaction"))
+    (bought.rate(), cpu / bought.count() * 1e6)
 }
 
 /// Returns the purchases per second that a store holds.
