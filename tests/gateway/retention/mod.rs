@@ -2,6 +2,7 @@
 
 mod config;
 mod guards;
+mod memory;
 mod notes;
 mod records;
 mod replicas;

@@ -3,7 +3,7 @@
 use okebayar_gateway::grpc::v1::{TransactionResolution, TransactionState};
 
 use super::support::{
-    assert_retired, end_at_once, keys, resolve, restart_ending, send_quickly, until_retired,
+    assert_retired, end_at_once, resolve, restart_ending, send_quickly, until_retired,
 };
 use crate::support::{
     failover::stop,
@@ -139,64 +139,6 @@ async fn not_sent_ends_without_tombstone(kind: StoreKind) {
     );
     assert_eq!(bought.reference_code, code);
     assert_eq!(world.ledger(&code).await.received, 1);
-}
-
-/// Of thousands of purchases that have ended, a few bytes each are left.
-#[tokio::test]
-async fn memory_goes_back_to_tombstones() {
-    const COUNT: u32 = 1000;
-    let mut world = World::new(StoreKind::Redis).await;
-    let gateway = world.start_gateway().await;
-    let clean = used_memory(&world).await;
-    let client = gateway.client().await;
-    let codes: Vec<String> = (0..COUNT).map(|_| reference()).collect();
-    futures::StreamExt::for_each_concurrent(futures::stream::iter(&codes), 64, |code| {
-        let mut client = client.clone();
-        async move {
-            assert_succeeded(&buy(&mut client, code, PLAIN).await);
-        }
-    })
-    .await;
-    let full = used_memory(&world).await;
-    let gateway = restart_ending(&mut world, gateway, COUNT).await;
-    let redis = world.redis.as_ref().unwrap();
-    // The events end on their own, by `store.event_retention`.
-    for key in keys(redis, "okb:*:events").await {
-        redis.command(&["XTRIM", &key, "MAXLEN", "0"]).await;
-    }
-    for pattern in ["okb:*:tx:*", "okb:*:trace:*", "okb:*:listing", "okb:*:due*"] {
-        assert_eq!(keys(redis, pattern).await, Vec::<String>::new());
-    }
-    let buckets = keys(redis, "okb:*:gone:*").await;
-    let mut connection = redis.connection().await;
-    let mut bytes = 0;
-    for bucket in &buckets {
-        let mut usage = redis::cmd("MEMORY");
-        usage.arg("USAGE").arg(bucket);
-        let used: u64 = usage.query_async(&mut connection).await.unwrap();
-        bytes += used;
-    }
-    let (each, left) = (bytes / u64::from(COUNT), used_memory(&world).await - clean);
-    println!(
-        "{} bytes a purchase, {each} a tombstone in {} buckets, {} left",
-        (full - clean) / u64::from(COUNT),
-        buckets.len(),
-        left / u64::from(COUNT)
-    );
-    assert!(each <= 150, "{each} bytes each");
-    // Redis shrinks its table of keys later, and keeps empty streams.
-    assert!(left < (full - clean) / 5, "{left} of {}", full - clean);
-    let mut client = gateway.client().await;
-    assert_retired(get(&mut client, &codes[17]).await, "SUCCEEDED");
-}
-
-async fn used_memory(world: &World) -> u64 {
-    world
-        .redis
-        .as_ref()
-        .unwrap()
-        .info("memory", "used_memory")
-        .await
 }
 
 on_both_stores!(

@@ -2,28 +2,15 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use jiff::SignedDuration;
-use okebayar_gateway::{
-    store::{
-        Commit, EncryptionKey, EncryptionKeys, Store,
-        redb::RedbStore,
-        redis::{RedisSettings, RedisStore},
-    },
-    transaction::{
-        AccountNumber, Amount, Arming, AttemptToken, Change, Contents, Details, Finding,
-        ReferenceCode, SerialNumber, Source, Statement, StatusCode, TraceCode, Transaction,
-    },
+use okebayar_gateway::store::{
+    EncryptionKey, EncryptionKeys,
+    redb::RedbStore,
+    redis::{RedisSettings, RedisStore},
 };
-use uuid::Uuid;
 
 use super::contract::identity;
-use crate::support::{
-    accounts::redis_settings,
-    core::{RULES, arming, at, schedule, wish},
-    dice::Dice,
-    redis::Redis,
-};
+use crate::support::{accounts::redis_settings, core::at, redis::Redis, settled::fill};
 
 /// The number of purchases whose bytes are measured.
 const PURCHASES: usize = 10_000;
@@ -31,77 +18,6 @@ const PURCHASES: usize = 10_000;
 const REDIS_BYTES_MAX: u64 = 1200;
 const ENCRYPTED_BYTES_MAX: u64 = 1350;
 const EMBEDDED_BYTES_MAX: u64 = 2000;
-/// The purchases that are written concurrently.
-const AT_ONCE: usize = 64;
-
-/// A settled purchase as OKEBAYAR answers it: the claim, then the success with everything that an
-/// answer holds (docs/OKEBAYAR.md, section 3.1).
-fn purchase(dice: &mut Dice, number: usize) -> (Change, Change, TraceCode) {
-    let mut random = || u128::from(roll(dice)) << 64 | u128::from(roll(dice));
-    let (code, token) = (Uuid::from_u128(random()), Uuid::from_u128(random()));
-    let recipient = format!("08{}", 1_000_000_000 + dice.roll(9_000_000_000));
-    let (mut intent, mut order) = wish("reference-0", "PULSA10");
-    intent.reference_code = ReferenceCode::parse(code.to_string()).unwrap();
-    order.account_number = AccountNumber::parse(recipient).unwrap();
-    intent.contents = Contents::PurchasePrepaid {
-        product_code: order.product_code.clone(),
-        account_number: order.account_number.clone(),
-        inquiry_code: None,
-    };
-    // Ten purchases a second, with times as exact as a clock gives them.
-    let mut within =
-        |nanos: usize| SignedDuration::from_nanos(i64::try_from(dice.roll(nanos)).unwrap());
-    let tenths = i64::try_from(number).unwrap() * 100;
-    let claimed_at = at(0) + SignedDuration::from_millis(tenths) + within(100_000_000);
-    let answered_at = claimed_at + SignedDuration::from_millis(500) + within(2_000_000_000);
-    let armed = Arming {
-        at: claimed_at,
-        ..arming(AttemptToken::new(token), 0)
-    };
-    let claim = Transaction::begin(intent, order, armed, RULES, &schedule());
-    let trace_code = TraceCode::parse(format!("70010000{:08}", number * 3 + 1)).unwrap();
-    let details = Details {
-        trace_code: Some(trace_code.clone()),
-        serial_number: SerialNumber::read(&format!("{:020}", roll(dice))),
-        price: Some(Amount::parse("10500").unwrap()),
-        balance: Some(Amount::parse(&format!("{}", 900_000_000 - number * 10_500)).unwrap()),
-        time: Some(answered_at),
-        ..Details::default()
-    };
-    let said = Statement::new(
-        Source::Answer,
-        Finding::Succeeded,
-        StatusCode::read("000"),
-        details,
-    );
-    let settled = claim
-        .transaction
-        .observe([said], answered_at, &schedule())
-        .unwrap();
-    (claim, settled, trace_code)
-}
-
-fn roll(dice: &mut Dice) -> u64 {
-    dice.roll(usize::MAX) as u64
-}
-
-/// Writes the purchases as the gateway does.
-async fn fill(store: &dyn Store, seed: u64, purchases: usize) {
-    let mut dice = Dice(seed);
-    let all = (0..purchases).map(|number| purchase(&mut dice, number));
-    let all: Vec<_> = all.collect();
-    futures::stream::iter(all)
-        .for_each_concurrent(AT_ONCE, async |(claim, settled, trace_code)| {
-            for change in [&claim, &settled] {
-                let done = store.commit(change, None).await.unwrap();
-                assert!(matches!(done, Commit::Done));
-            }
-            let (of, key) = (&settled.transaction, settled.transaction.key());
-            let indexed = store.index_trace(&key, of.account(), &trace_code);
-            indexed.await.unwrap();
-        })
-        .await;
-}
 
 fn keys() -> Arc<EncryptionKeys> {
     let key = EncryptionKey::parse("2026-11", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
@@ -120,10 +36,10 @@ async fn redis_bytes(keys: Arc<EncryptionKeys>) -> u64 {
     };
     let store = RedisStore::open(settings, &identity()).await.unwrap();
     // Scripts and connections are not what a purchase takes.
-    fill(&store, 1, 1).await;
+    fill(&store, 1, 1, at(0)).await;
     let before = redis.info("memory", "used_memory").await;
     let cpu_before = cpu_micros(&redis).await;
-    fill(&store, 2, PURCHASES).await;
+    fill(&store, 2, PURCHASES, at(0)).await;
     let after = redis.info("memory", "used_memory").await;
     let cpu = (cpu_micros(&redis).await - cpu_before) / 10_000.0;
     println!("redis: {cpu:.1} us of CPU a purchase, without epoch, seal and notes");
@@ -176,7 +92,7 @@ async fn settled_purchase_is_small_in_embedded_file() {
     let store = RedbStore::open(&file, &identity()).await.unwrap();
     let length = || std::fs::metadata(&file).unwrap().len();
     let before = length();
-    fill(&store, 2, PURCHASES).await;
+    fill(&store, 2, PURCHASES, at(0)).await;
     let bytes = (length() - before) / PURCHASES as u64;
     println!("embedded: {bytes} bytes a purchase");
     assert!(bytes <= EMBEDDED_BYTES_MAX, "{bytes}");

@@ -10,6 +10,7 @@ use okebayar_gateway::store::{Commit, Listing, ListingEntry, Store};
 use super::contract::{done, open_redis};
 use crate::support::{
     core::{at, begin},
+    metrics::until,
     redis::Redis,
     world::{Client, PLAIN, StoreKind, World, assert_succeeded, buy, reference},
 };
@@ -106,14 +107,19 @@ async fn reads(redis: &Redis) -> u64 {
     redis.info("stats", "total_reads_processed").await
 }
 
-/// Verifies that purchases cause no other commands, and no more of them. The poll for due checks and
-/// the gauges take place once, when the gateway starts.
+/// Verifies that purchases cause no other commands, and no more of them. The poll for due checks,
+/// the gauges and the pass of the retention take place once, when the gateway starts.
 async fn assert_no_needless_command(at_once: usize) {
     let mut world = World::new(StoreKind::Redis).await;
     world
         .set("checks.poll_interval", "1h")
-        .set("telemetry.census_interval", "1h");
+        .set("telemetry.census_interval", "1h")
+        .set("retention.interval", "1h");
     let gateway = world.start_gateway().await;
+    // The last step of the first pass of the retention reads the oldest item of each list.
+    let name = "okebayar_store_operation_duration_seconds_count";
+    let label = "operation=\"oldest_item\",";
+    until(&gateway, name, label, |count| count >= 3.0).await;
     let client = gateway.client().await;
     let redis = world.redis.as_ref().unwrap();
     // Connections, scripts and epoch are ready after these.

@@ -26,6 +26,7 @@ pub mod redis_cluster;
 pub mod samples;
 pub mod scripted_okebayar;
 pub mod sentinels;
+pub mod settled;
 pub mod store_command;
 pub mod stored_bytes;
 pub mod tls;
