@@ -112,6 +112,11 @@ acknowledging_replicas = {{ include "okebayar.toml" .acknowledgingReplicas }}
 partitions = {{ int64 .partitions }}
 {{- end -}}
 
+{{/* An entry of the keys of encryption. */}}
+{{- define "okebayar.keyFile" -}}
+{{- if eq . "none" }}none{{ else }}{{ . }}:/run/secrets/encryption/{{ . }}{{ end -}}
+{{- end -}}
+
 {{/* The Secrets of a store in Redis that are mounted: for each its volume, its name and its items. */}}
 {{- define "okebayar.redisSecrets" -}}
 {{- $store := .Values.store }}
@@ -158,6 +163,11 @@ path = "/data/gateway.redb"
 must_exist = {{ include "okebayar.mustExist" . }}
 {{- else }}
 {{- include "okebayar.redis" .Values.store.redis }}
+{{- end }}
+{{- with .Values.store.encryption }}
+{{- if .secretName }}
+encryption_key_files = [{{ range $i, $id := .keyIds }}{{ if $i }}, {{ end }}{{ include "okebayar.keyFile" $id | quote }}{{ end }}]
+{{- end }}
 {{- end }}
 {{- include "okebayar.keys" (get $settings "store") }}
 {{- range $section := list "limits" "checks" "events" "retention" "telemetry" }}
@@ -287,6 +297,9 @@ spec:
         {{- range (include "okebayar.redisSecrets" . | fromYamlArray) }}
         - {name: redis-{{ .volume }}, mountPath: /run/secrets/redis/{{ .volume }}, readOnly: true}
         {{- end }}
+        {{- if .Values.store.encryption.secretName }}
+        - {name: encryption, mountPath: /run/secrets/encryption, readOnly: true}
+        {{- end }}
         {{- if eq .Values.store.kind "embedded" }}
         - {name: data, mountPath: /data}
         {{- end }}
@@ -317,6 +330,11 @@ spec:
         secretName: {{ .secret }}
         items:
           {{- toYaml .items | nindent 10 }}
+    {{- end }}
+    {{- with .Values.store.encryption.secretName }}
+    - name: encryption
+      secret:
+        secretName: {{ . }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}

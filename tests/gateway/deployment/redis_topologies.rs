@@ -134,3 +134,24 @@ async fn network_policy_admits_redis_and_its_sentinels_only() {
         assert_eq!(to(16379), None, "{values}");
     }
 }
+
+#[tokio::test]
+async fn keys_of_encryption_are_mounted_and_named_in_order() {
+    let encryption = json!({"secretName": "okebayar-keys", "keyIds": ["none", "k2", "k1"]});
+    let values = json!({"store": {"encryption": encryption}});
+    let documents = render("production", &values).await.unwrap();
+    let files = store_section(&documents).remove("encryption_key_files");
+    assert_eq!(
+        files.unwrap(),
+        r#"["none", "k2:/run/secrets/encryption/k2", "k1:/run/secrets/encryption/k1"]"#
+    );
+    let pod = &find(&documents, "Deployment", "gateway")["spec"]["template"]["spec"];
+    let named = |list: &Value| {
+        let mut entries = list.as_array().unwrap().iter();
+        entries.find(|entry| entry["name"] == "encryption").cloned()
+    };
+    let mount = named(&pod["containers"][0]["volumeMounts"]).unwrap();
+    assert_eq!(mount["mountPath"], "/run/secrets/encryption");
+    let volume = named(&pod["volumes"]).unwrap();
+    assert_eq!(volume["secret"]["secretName"], "okebayar-keys");
+}
