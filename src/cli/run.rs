@@ -17,7 +17,7 @@ use crate::{ambient::Ambient, config::Settings, telemetry::log_to_stderr};
 /// Runs a subcommand, and returns the exit code of the program.
 ///
 /// # Errors
-/// When the subcommand fails; the exit code is then 1.
+/// When the subcommand fails; the exit code is then 1, unless the subcommand has codes of its own.
 pub async fn run(command: CliCommand) -> Result<ExitCode> {
     process::disable_core_dumps();
     process::install_tls_provider()?;
@@ -44,7 +44,14 @@ pub async fn run(command: CliCommand) -> Result<ExitCode> {
         }
         CliCommand::Store { action, config } => {
             let settings = Settings::load(config.as_deref())?;
-            println!("{}", store::run(action, &settings, ambient).await?);
+            match store::run(action, &settings, ambient).await {
+                Ok(report) => println!("{report}"),
+                Err(error) if error.is::<store::Unverified>() => {
+                    eprintln!("error: {error:#}");
+                    return Ok(ExitCode::from(2));
+                }
+                Err(error) => return Err(error),
+            }
         }
         CliCommand::Sandbox(arguments) => {
             log_to_stderr("info", None);

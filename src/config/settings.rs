@@ -154,6 +154,8 @@ pub fn load_target(file: &Path) -> Result<StoreSettings, Faults> {
     let mut reader = read_sources("--to", Some(file), TARGET_PREFIX)?;
     let timeout = reader.span("store.timeout", "3s");
     let store = read_store(&mut reader, timeout);
+    // A section of a gateway may be given as it is; a copy needs no guard.
+    read_guard(&mut reader);
     reader.finish(store)
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{StoreError, epoch::LostPartitions};
+use crate::store::{
+    StoreError,
+    epoch::{LostPartitions, seal_name},
+};
 
 /// The name of the note in the store.
 pub(crate) const NOTE: &str = "guard";
@@ -107,6 +110,12 @@ impl KnownEpoch {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name of the seal alone.
+    #[must_use]
+    pub fn seal_name(&self) -> String {
+        seal_name(self.note.id.as_deref().unwrap_or_default())
     }
 
     /// Returns the start and the end of the guard's time, if it is on now for any partition.

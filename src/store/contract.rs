@@ -27,7 +27,7 @@ use crate::transaction::{
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Commits a change if the stored version is its base version and, when `epoch` is given, the
-    /// store is in that epoch.
+    /// store is in that epoch and carries that seal ([`super::epoch::parts_of`]).
     async fn commit(&self, change: &Change, epoch: Option<&str>) -> Result<Commit, StoreError>;
 
     /// Commits a change like [`Store::commit`], and reads notes as they are after the commit took

@@ -28,7 +28,7 @@ pub enum Seal {
 pub type Seals = Vec<Seal>;
 
 /// Before the name of the store that the records were moved to, in a seal that no claim names.
-/// `commit.lua` knows it too.
+/// `commit.lua` and `put_note.lua` know it too.
 const MOVED: &str = "moved:";
 
 /// Returns the seal of a partition whose records are moved to another store.
@@ -37,11 +37,17 @@ pub fn moved_seal(peer: &str) -> String {
     format!("{MOVED}{peer}")
 }
 
+/// Returns true for the seal of a partition whose records are moved to another store.
+#[must_use]
+pub fn is_moved(seal: &Seal) -> bool {
+    matches!(seal, Seal::Carried(seal) if seal.starts_with(MOVED))
+}
+
 /// Verifies that no partition is, or was, moved to another store.
 ///
 /// # Errors
 /// [`StoreError::Unsuitable`] with the remedy, when one is.
-pub fn refuse_moved(seals: &Seals) -> Result<(), StoreError> {
+pub fn refuse_moved(seals: &[Seal]) -> Result<(), StoreError> {
     let peer = |seal: &Seal| match seal {
         Seal::Carried(seal) => seal.strip_prefix(MOVED).map(str::to_owned),
         Seal::Missing | Seal::Unknown => None,
@@ -55,8 +61,14 @@ pub fn refuse_moved(seals: &Seals) -> Result<(), StoreError> {
     }
 }
 
-/// Splits the name that a claim gives into the epoch and the seal; the seal is empty when the
-/// name has none.
+/// Returns the name by which a commit gives a seal alone: it is accepted in every epoch.
+#[must_use]
+pub fn seal_name(seal: &str) -> String {
+    format!(" {seal}")
+}
+
+/// Splits the name that a claim gives into the epoch and the seal; either is empty when the name
+/// has none.
 #[must_use]
 pub fn parts_of(name: &str) -> (&str, &str) {
     name.rsplit_once(' ').unwrap_or((name, ""))

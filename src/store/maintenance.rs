@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::{
     cursor::Cursor,
     error::StoreError,
-    identity::{self, CopyMark, Facts, refuse_marked, true_schema},
+    identity::{self, CopyMark, Facts, refuse_marked, true_schema, verify_partitions},
     open::{Backend, OpenedStore},
-    walk::{IndexEntries, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked},
+    walk::{IndexEntries, NextEvent, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked},
 };
 use crate::transaction::Transaction;
 
@@ -66,6 +66,22 @@ impl OpenedStore {
         }
     }
 
+    /// Reads what follows a cursor in one partition.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn next_event(
+        &self,
+        cursor: &Cursor,
+        partition: usize,
+    ) -> Result<NextEvent, StoreError> {
+        let after = cursor.positions.get(partition).copied().unwrap_or_default();
+        match &self.0 {
+            Backend::Embedded(store) => store.read_next_event(after.number).await,
+            Backend::Redis(store) => store.read_next_event(partition, after).await,
+        }
+    }
+
     /// Reads the size of the store and of its parts. `records` is the number of its records.
     ///
     /// # Errors
@@ -89,6 +105,17 @@ impl OpenedStore {
         }
     }
 
+    /// Reads a tombstone, as stored, by the first 16 bytes of the SHA-256 of its reference code.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer.
+    pub async fn tombstone_text(&self, hash: &[u8]) -> Result<Option<String>, StoreError> {
+        match &self.0 {
+            Backend::Embedded(store) => store.tombstone_text(hash).await,
+            Backend::Redis(store) => store.tombstone_text(hash).await,
+        }
+    }
+
     /// Writes a tombstone by the first 16 bytes of the SHA-256 of its reference code.
     ///
     /// # Errors
@@ -97,6 +124,17 @@ impl OpenedStore {
         match &self.0 {
             Backend::Embedded(store) => store.put_tombstone(hash, text).await,
             Backend::Redis(store) => store.put_tombstone(hash, text).await,
+        }
+    }
+
+    /// Waits until as many replicas have every write so far as must acknowledge a claim.
+    ///
+    /// # Errors
+    /// [`StoreError`] when too few of them acknowledge it in time.
+    pub async fn acknowledge_all(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Embedded(_) => Ok(()),
+            Backend::Redis(store) => store.acknowledge_all().await,
         }
     }
 
@@ -121,11 +159,23 @@ impl OpenedStore {
     /// # Errors
     /// [`StoreError`] when the store does not answer.
     pub async fn identity_faults(&self) -> Result<Vec<String>, StoreError> {
-        let partitions = match &self.0 {
+        Ok(identity::faults(self.partitions(), &self.facts().await?))
+    }
+
+    /// Verifies that a store which is not adopted has the configured number of partitions.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] when it has another number.
+    pub(super) async fn verify_partitions(&self) -> Result<(), StoreError> {
+        verify_partitions(self.partitions(), &self.facts().await?)
+    }
+
+    /// Returns the configured number of partitions; an embedded store has none.
+    fn partitions(&self) -> Option<u64> {
+        match &self.0 {
             Backend::Embedded(_) => None,
             Backend::Redis(store) => Some(store.settings().partitions),
-        };
-        Ok(identity::faults(partitions, &self.facts().await?))
+        }
     }
 
     /// Compares and sets the mark of a store: `to` replaces `from`. Returns false when the store has
@@ -176,10 +226,7 @@ impl OpenedStore {
         };
         let is_target = match &self.0 {
             Backend::Embedded(store) => store.amend_facts(become_target(None)).await,
-            Backend::Redis(store) => {
-                let partitions = Some(store.settings().partitions);
-                store.amend_identity(become_target(partitions)).await
-            }
+            Backend::Redis(store) => store.amend_identity(become_target(self.partitions())).await,
         };
         self.learn_schema().await?;
         is_target

@@ -83,4 +83,6 @@ pub use record::{BadKey, EncryptionKey, EncryptionKeys, SCHEMA, SCHEMA_BEFORE};
 pub use settings::StoreSettings;
 pub use tombstone::{RetiredState, Retirement, SweptTombstones, Tombstone, first_day_kept};
 pub use tombstone_form::tombstone_fault;
-pub use walk::{IndexEntries, PartSize, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked};
+pub use walk::{
+    IndexEntries, NextEvent, PartSize, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked,
+};

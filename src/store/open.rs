@@ -81,6 +81,12 @@ impl OpenedStore {
         self.codec().schema()
     }
 
+    /// Returns true when the configuration has keys of encryption.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.codec().has_keys()
+    }
+
     /// Returns the codec of the store.
     pub(super) fn codec(&self) -> &Codec {
         match &self.0 {
@@ -129,6 +135,7 @@ pub async fn open(
     mode: OpenMode<'_>,
 ) -> Result<OpenedStore, OpenError> {
     let is_of_copy = matches!(mode, OpenMode::Source | OpenMode::Target);
+    let adopts_nothing = is_of_copy || matches!(mode, OpenMode::Inspect);
     let backend = match settings {
         StoreSettings::Embedded { path, settings } => {
             let store = open_embedded(path, settings.clone(), identity, mode).await?;
@@ -141,6 +148,14 @@ pub async fn open(
         }
     };
     let opened = OpenedStore(backend);
+    if adopts_nothing {
+        // A gateway finds nothing where another number of partitions puts it.
+        let verified = opened.verify_partitions().await;
+        verified.map_err(failed(match settings {
+            StoreSettings::Embedded { .. } => "store.path",
+            StoreSettings::Redis(_) => "store.url",
+        }))?;
+    }
     if is_of_copy {
         let learned = opened.learn_schema().await;
         learned.map_err(failed("store"))?;

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::SignedDuration;
 
-use super::{redb::RedbSettings, redis::RedisSettings};
+use super::{
+    redb::RedbSettings,
+    redis::{RedisSettings, RedisTopology},
+};
 
 /// The kind and the settings of the store of transactions.
 #[derive(Clone, Debug)]
@@ -38,7 +41,15 @@ impl StoreSettings {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 format!("embedded {}", path.display())
             }
-            Self::Redis(settings) => format!("redis {}", settings.addresses()),
+            Self::Redis(settings) => match &settings.topology {
+                // The same sentinels may monitor several primaries.
+                RedisTopology::Sentinel { primary, .. } => {
+                    format!("redis {primary} at {}", settings.addresses())
+                }
+                RedisTopology::Standalone | RedisTopology::Cluster => {
+                    format!("redis {}", settings.addresses())
+                }
+            },
         }
     }
 

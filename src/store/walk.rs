@@ -5,7 +5,13 @@
 
 use jiff::Timestamp;
 
-use super::listing::ListingEntry;
+use super::{
+    error::StoreError,
+    events::{Event, Position},
+    listing::ListingEntry,
+    record::Codec,
+};
+use crate::transaction::TransactionKey;
 
 /// The kind of entries that a walk visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +33,13 @@ pub enum WalkPart {
 /// An entry that a walk visits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walked {
-    /// A record, by its key as stored.
-    Record(String),
+    /// A record.
+    Record {
+        /// The place of the record.
+        place: String,
+        /// Its key as stored.
+        name: String,
+    },
     /// An entry of the listing.
     Listed {
         /// The index.
@@ -67,6 +78,8 @@ pub enum Walked {
         hash: Vec<u8>,
         /// The tombstone as stored.
         text: String,
+        /// It lies where claims look for it.
+        is_reachable: bool,
     },
     /// An entry that cannot be read, by its place in the store.
     Malformed(String),
@@ -79,6 +92,54 @@ pub struct WalkPage {
     pub entries: Vec<Walked>,
     /// The place at which to continue; `None` at the end.
     pub next: Option<String>,
+}
+
+/// What follows a position among the events of a partition. Each position is the one to continue at.
+#[derive(Clone, Debug)]
+pub enum NextEvent {
+    /// Nothing.
+    None,
+    /// An event.
+    Event(Event),
+    /// An event of a record that has ended, and took it along.
+    Ended(Position),
+    /// One or more events are missing, up to this position.
+    Missing(Position),
+    /// An event that cannot be read.
+    Unreadable(Position, StoreError),
+}
+
+/// An event that was found, before it is decoded.
+pub(super) struct FoundEvent {
+    pub(super) partition: usize,
+    pub(super) position: Position,
+    pub(super) key: Result<TransactionKey, StoreError>,
+    pub(super) body: Vec<u8>,
+}
+
+impl FoundEvent {
+    /// Returns what follows the event of a number, if this is the next one that is stored.
+    pub(super) fn after(self, number: u64, codec: &Codec) -> NextEvent {
+        let (partition, position) = (self.partition, self.position);
+        if position.number > number + 1 {
+            let before = Position {
+                number: position.number - 1,
+                ..position
+            };
+            return NextEvent::Missing(before);
+        }
+        let decoded = self
+            .key
+            .and_then(|key| codec.decode_event(&key, &self.body));
+        match decoded {
+            Ok(transaction) => NextEvent::Event(Event {
+                transaction,
+                partition,
+                position,
+            }),
+            Err(error) => NextEvent::Unreadable(position, error),
+        }
+    }
 }
 
 /// The entries of one transaction in the indexes.
@@ -101,6 +162,8 @@ pub struct PartSize {
     pub bytes: u64,
     /// The bytes are those of a sample.
     pub is_sampled: bool,
+    /// It grows with the records, and ends with them.
+    pub is_of_records: bool,
 }
 
 /// The size of a store.

@@ -21,7 +21,8 @@ pub enum StoreAction {
     ChangeUserid(ChangeUseridArguments),
     /// Read everything in the store, and report what is inconsistent
     ///
-    /// Writes nothing. Exits with 0 if the store is consistent, with 1 if not.
+    /// Writes nothing. Exits with 0 if the store is consistent, with 1 if not, with 2 if it cannot be
+    /// read.
     Verify,
     /// Show the records by state, the bytes that they take, and their growth
     Stats,

@@ -10,3 +10,4 @@ mod upgrade;
 mod verify;
 
 pub(super) use action::{StoreAction, run};
+pub(super) use verify::Unverified;

@@ -81,8 +81,11 @@ fn bytes_of_record(
 ) -> Option<u64> {
     let bytes = match store {
         StoreSettings::Embedded { .. } => total,
-        // Other applications, and notes, may use the same servers.
-        StoreSettings::Redis(_) => parts.iter().map(|part| part.bytes).sum(),
+        // Other applications may use the same servers.
+        StoreSettings::Redis(_) => {
+            let of_records = parts.iter().filter(|part| part.is_of_records);
+            of_records.map(|part| part.bytes).sum()
+        }
     };
     bytes.checked_div(records)
 }

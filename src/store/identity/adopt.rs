@@ -107,6 +107,17 @@ pub(super) fn verify_store(partitions: Option<u64>, stored: &Facts) -> Result<()
     {
         return Err(unknown_schema(schema));
     }
+    verify_partitions(partitions, stored)
+}
+
+/// Verifies that the store has the configured number of partitions, as far as it is stored.
+///
+/// # Errors
+/// [`StoreError::Unsuitable`] when it has another number.
+pub(in crate::store) fn verify_partitions(
+    partitions: Option<u64>,
+    stored: &Facts,
+) -> Result<(), StoreError> {
     match partitions_fact(partitions) {
         Some((fact, ours)) => match stored.get(&fact) {
             Some(stored) if *stored != ours => Err(StoreError::Unsuitable(format!(

@@ -10,7 +10,8 @@
 //! these schemas, so it refuses such a store as well, at its start and at its next verification.
 //!
 //! The source is marked `moved` before the mark of the target is removed. A crash in between leaves
-//! two stores that no gateway uses, and the next run of the copy removes the mark.
+//! two stores that no gateway uses, and the next run of the copy removes the mark, or copies again what
+//! the target lost meanwhile.
 
 use super::facts::{ACCOUNT, Facts, PARTITIONS_FACT, SCHEMA_FACT, USER_ID};
 use crate::store::error::StoreError;

@@ -39,7 +39,7 @@ mod user_id;
 mod tests;
 
 pub use accounts::{Identity, KnownAccounts};
-pub(in crate::store) use adopt::adopt;
+pub(in crate::store) use adopt::{adopt, verify_partitions};
 pub use copy_mark::{CopyMark, CopyRole};
 pub(in crate::store) use copy_mark::{refuse_marked, true_schema};
 pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names, schema_of, upgraded};

@@ -72,6 +72,11 @@ impl Codec {
         }
     }
 
+    /// Returns true when keys are configured.
+    pub(in crate::store) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Verifies that the store may be used with the configured keys.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl RedbStore {
         epoch: Option<&str>,
     ) -> Result<Commit, StoreError> {
         let named = epoch.map(parts_of);
-        if named.is_some_and(|(epoch, _)| epoch != self.epoch) {
+        if named.is_some_and(|(epoch, _)| !epoch.is_empty() && epoch != self.epoch) {
             return Ok(Commit::OtherEpoch);
         }
         let name = change.transaction.key().to_string();

@@ -9,7 +9,7 @@ use super::{
     segments::{self, read_segment},
     store::RedbStore,
     stored_record::StoredRecord,
-    tables::{EVENTS, LOG, RECORDS, SEGMENTS},
+    tables::{EVENTS, LOG, RECORDS, SEGMENTS, open_if_there},
     tombstones::read_tombstone,
 };
 use crate::{
@@ -66,15 +66,15 @@ impl RedbStore {
     }
 }
 
-fn position(number: u64) -> Position {
+pub(super) fn position(number: u64) -> Position {
     Position { id: (0, 0), number }
 }
 
 /// Returns the number of the last event; 0 when there is none.
 fn last_event(read: &ReadTransaction) -> Result<u64, StoreError> {
-    let segments = read.open_table(SEGMENTS).map_err(failure)?;
+    let segments = open_if_there(read, SEGMENTS)?;
     let log = read.open_table(LOG).map_err(failure)?;
-    segments::last_number(&segments, &log)
+    segments::last_number(segments.as_ref(), &log)
 }
 
 /// Reads the events of a transaction after a revision: its chain in the segments and, before it,
@@ -97,11 +97,13 @@ fn history(
     if newest <= after {
         return Ok(History::Complete(Vec::new()));
     }
-    let segments = read.open_table(SEGMENTS).map_err(failure)?;
+    let segments = open_if_there(read, SEGMENTS)?;
     let mut events = Vec::new();
     let mut number = row.last_event;
     while number > 0 {
-        let Some((first, mut segment)) = segments::segment_of(&segments, number)? else {
+        let of_number = |segments| segments::segment_of(segments, number);
+        let segment = segments.as_ref().map(of_number).transpose()?;
+        let Some((first, mut segment)) = segment.flatten() else {
             return Ok(History::Trimmed);
         };
         let index = usize::try_from(number - first).unwrap_or(usize::MAX);
@@ -204,7 +206,9 @@ fn read_segments(
     after: u64,
     events: &mut Vec<Event>,
 ) -> Result<(), StoreError> {
-    let segments = read.open_table(SEGMENTS).map_err(failure)?;
+    let Some(segments) = open_if_there(read, SEGMENTS)? else {
+        return Ok(());
+    };
     let start = segments::segment_of(&segments, after + 1)?.map_or(after + 1, |(first, _)| first);
     for entry in segments.range(start..).map_err(failure)? {
         let (first, bytes) = entry.map_err(failure)?;

@@ -6,7 +6,7 @@ use super::{
     error::failure,
     identity::{read_facts, read_identity, write_identity},
     store::RedbStore,
-    tables::{DUE_OF, IDENTITY, LISTING, LOG, SEGMENTS, TOMBSTONES},
+    tables::{DUE_OF, IDENTITY, LISTING, LOG, SEGMENTS, TOMBSTONES, open_if_there},
 };
 use crate::{
     store::{Cursor, IndexEntries, PartSize, StoreError, StoreSizes, identity::Facts, listing},
@@ -42,8 +42,9 @@ impl RedbStore {
             let log = read.open_table(LOG).map_err(failure)?;
             let first = log.first().map_err(failure)?;
             let first = first.map(|(number, _)| number.value());
-            let segments = read.open_table(SEGMENTS).map_err(failure)?;
-            let segment = segments.first().map_err(failure)?;
+            let segments = open_if_there(read, SEGMENTS)?;
+            let segment = segments.as_ref().map(ReadableTable::first).transpose();
+            let segment = segment.map_err(failure)?.flatten();
             Ok(first.or(segment.map(|(number, _)| number.value())))
         });
         if let (Some(first), [position]) = (first.await?, cursor.positions.as_mut_slice()) {
@@ -84,6 +85,20 @@ impl RedbStore {
         .await
     }
 
+    /// Reads a tombstone by its hash.
+    pub(in crate::store) async fn tombstone_text(
+        &self,
+        hash: &[u8],
+    ) -> Result<Option<String>, StoreError> {
+        let hash = hash.to_owned();
+        self.read(move |read| {
+            let table = read.open_table(TOMBSTONES).map_err(failure)?;
+            let text = table.get(hash.as_slice()).map_err(failure)?;
+            Ok(text.map(|text| text.value().to_owned()))
+        })
+        .await
+    }
+
     /// Writes a tombstone by its hash.
     pub(in crate::store) async fn put_tombstone(
         &self,
@@ -111,6 +126,7 @@ fn table_sizes(read: &ReadTransaction) -> Result<Vec<PartSize>, redb::Error> {
             entries: table.len()?,
             bytes: stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes(),
             is_sampled: false,
+            is_of_records: true,
         });
     }
     sizes.sort_by_key(|size| std::cmp::Reverse(size.bytes));

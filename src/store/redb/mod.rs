@@ -97,6 +97,7 @@ mod keeper;
 mod leases;
 mod listing;
 mod monitored_file;
+mod next_event;
 mod notes;
 mod open;
 mod read_only;

@@ -114,10 +114,11 @@ fn last_of_log(write: &WriteTransaction) -> Result<u64, StoreError> {
 
 /// Returns the number of the last event; 0 when there is none.
 pub(super) fn last_number(
-    segments: &impl ReadableTable<u64, &'static [u8]>,
+    segments: Option<&impl ReadableTable<u64, &'static [u8]>>,
     log: &impl ReadableTable<u64, (&'static str, u64)>,
 ) -> Result<u64, StoreError> {
-    if let Some((first, bytes)) = segments.last().map_err(failure)? {
+    let last = segments.map(ReadableTable::last).transpose();
+    if let Some((first, bytes)) = last.map_err(failure)?.flatten() {
         let events = read_segment(first.value(), bytes.value())?;
         return Ok((first.value() + events.len() as u64).saturating_sub(1));
     }

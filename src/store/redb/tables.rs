@@ -1,6 +1,11 @@
 //! The tables of the database.
 
-use redb::{TableDefinition, WriteTransaction};
+use redb::{
+    Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value, WriteTransaction,
+};
+
+use super::error::failure;
+use crate::store::StoreError;
 
 /// Key -> record.
 pub(super) const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
@@ -57,4 +62,16 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
     write.open_table(LISTS)?;
     write.open_table(TOMBSTONES)?;
     Ok(())
+}
+
+/// Opens a table; `None` when the file of an earlier release, opened read-only, lacks it.
+pub(super) fn open_if_there<K: Key + 'static, V: Value + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+    match read.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(failure(error)),
+    }
 }

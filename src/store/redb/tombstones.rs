@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     error::failure,
     store::RedbStore,
     stored_record::StoredRecord,
-    tables::{EVENTS, LISTING, RECORDS, TOMBSTONES},
+    tables::{EVENTS, LISTING, RECORDS, TOMBSTONES, open_if_there},
 };
 use crate::{
     store::{
@@ -63,13 +63,10 @@ pub(super) fn read_tombstone(
     read: &ReadTransaction,
     key: &TransactionKey,
 ) -> Result<Option<Tombstone>, StoreError> {
-    let table = match read.open_table(TOMBSTONES) {
-        Ok(table) => table,
-        // The file of an earlier release, opened read-only.
-        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-        Err(error) => return Err(failure(error)),
-    };
-    find(&table, key)
+    match open_if_there(read, TOMBSTONES)? {
+        Some(table) => find(&table, key),
+        None => Ok(None),
+    }
 }
 
 /// Reads the tombstone of a transaction that has no record, in a write transaction.

@@ -3,13 +3,13 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use jiff::Timestamp;
-use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value};
+use redb::ReadTransaction;
 
 use super::{
     error::failure,
     notes::SEAL,
     store::RedbStore,
-    tables::{DUE, INDEXED, LISTING, NOTES, RECORDS, TOMBSTONES, TRACES},
+    tables::{DUE, INDEXED, LISTING, NOTES, RECORDS, TOMBSTONES, TRACES, open_if_there},
 };
 use crate::store::{ListingEntry, StoreError, WalkPage, WalkPart, Walked};
 
@@ -35,18 +35,6 @@ impl RedbStore {
             WalkPart::Tombstones => tombstones(read, from.as_deref()),
         })
         .await
-    }
-}
-
-/// Opens a table; `None` when the file of an earlier release, opened read-only, lacks it.
-fn open<K: Key + 'static, V: Value + 'static>(
-    read: &ReadTransaction,
-    table: TableDefinition<'_, K, V>,
-) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
-    match read.open_table(table) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(failure(error)),
     }
 }
 
@@ -78,18 +66,22 @@ fn key_at<T: serde::de::DeserializeOwned>(place: &str) -> Result<T, StoreError> 
 }
 
 fn records(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, RECORDS)? else {
+    let Some(table) = open_if_there(read, RECORDS)? else {
         return Ok(WalkPage::default());
     };
     let range = table.range::<&str>((from.map_or(Unbounded, Excluded), Unbounded));
     page(range.map_err(failure)?.map(|entry| {
         let name = entry?.0.value().to_owned();
-        Ok((Walked::Record(name.clone()), name))
+        let walked = Walked::Record {
+            place: name.clone(),
+            name: name.clone(),
+        };
+        Ok((walked, name))
     }))
 }
 
 fn listing(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, LISTING)? else {
+    let Some(table) = open_if_there(read, LISTING)? else {
         return Ok(WalkPage::default());
     };
     let from: Option<(String, i64, String)> = from.map(key_at).transpose()?;
@@ -122,7 +114,7 @@ fn due(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreErro
         found.next = found.next.or_else(|| Some(OF_ACCOUNTS.to_owned()));
         return Ok(found);
     }
-    let Some(table) = open(read, INDEXED)? else {
+    let Some(table) = open_if_there(read, INDEXED)? else {
         return Ok(WalkPage::default());
     };
     let from = of_accounts.filter(|from| !from.is_empty());
@@ -148,7 +140,7 @@ fn due(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreErro
 }
 
 fn due_of_all(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, DUE)? else {
+    let Some(table) = open_if_there(read, DUE)? else {
         return Ok(WalkPage::default());
     };
     let from: Option<(i64, String)> = from.map(key_at).transpose()?;
@@ -167,7 +159,7 @@ fn due_of_all(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, St
 }
 
 fn traces(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, TRACES)? else {
+    let Some(table) = open_if_there(read, TRACES)? else {
         return Ok(WalkPage::default());
     };
     let range = table.range::<&str>((from.map_or(Unbounded, Excluded), Unbounded));
@@ -185,7 +177,7 @@ fn traces(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreE
 }
 
 fn notes(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, NOTES)? else {
+    let Some(table) = open_if_there(read, NOTES)? else {
         return Ok(WalkPage::default());
     };
     let range = table.range::<&str>((from.map_or(Unbounded, Excluded), Unbounded));
@@ -205,7 +197,7 @@ fn notes(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreEr
 }
 
 fn tombstones(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, StoreError> {
-    let Some(table) = open(read, TOMBSTONES)? else {
+    let Some(table) = open_if_there(read, TOMBSTONES)? else {
         return Ok(WalkPage::default());
     };
     let from = from.and_then(|from| hex::decode(from).ok());
@@ -215,6 +207,11 @@ fn tombstones(read: &ReadTransaction, from: Option<&str>) -> Result<WalkPage, St
         let hash = hash.value().to_vec();
         let next = hex::encode(&hash);
         let text = text.value().to_owned();
-        Ok((Walked::Tombstone { hash, text }, next))
+        let walked = Walked::Tombstone {
+            hash,
+            text,
+            is_reachable: true,
+        };
+        Ok((walked, next))
     }))
 }

@@ -5,13 +5,15 @@
 //! whichever is promoted, and a primary that was cut off from its replicas gets no acknowledgement. So
 //! both sides never send one reference code.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, slice, time::Duration};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use redis::{Cmd, FromRedisValue, ParsingError, Pipeline, RedisResult, Value};
 
 use super::{
     connection::SentFlag,
     error::unreadable_reply,
+    identity::IDENTITY_KEY,
     keys::Keys,
     script::ScriptCall,
     server::Server,
@@ -26,6 +28,8 @@ use crate::{
 
 /// The lifetime of the key that is written to have earlier writes acknowledged.
 const PROBE_KEPT: Duration = Duration::from_mins(1);
+/// The number of hash tags whose servers are asked concurrently.
+const SLOTS_AT_ONCE: usize = 16;
 
 impl RedisStore {
     /// Returns true when replicas must acknowledge claims.
@@ -90,6 +94,41 @@ impl RedisStore {
         acknowledged.require().map(|()| true)
     }
 
+    /// Waits until the configured number of replicas of each server has every write so far.
+    ///
+    /// # Errors
+    /// [`StoreError::Unacknowledged`] when too few replicas of a server acknowledge it in time.
+    pub(in crate::store) async fn acknowledge_all(&self) -> Result<(), StoreError> {
+        if !self.requires_replicas() {
+            return Ok(());
+        }
+        let partitions = (0..self.settings.partitions).map(|partition| partition.to_string());
+        let tags = partitions.chain([IDENTITY_KEY.to_owned()]);
+        let acknowledging = stream::iter(tags.map(async |tag| self.acknowledge_slot(&tag).await));
+        acknowledging
+            .buffer_unordered(SLOTS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Waits until the replicas of the server that holds a hash tag have every write so far.
+    async fn acknowledge_slot(&self, tag: &str) -> Result<(), StoreError> {
+        let sent = SentFlag::default();
+        let probe = probe(tag);
+        let running = async {
+            let mut route = self.servers.route(tag.as_bytes()).await?;
+            loop {
+                let commands = slice::from_ref(&probe);
+                let probed = self.run_and_wait(&sent, &route, commands).await;
+                if let ControlFlow::Break(probed) = route.follow(&sent, probed).await? {
+                    return probed;
+                }
+            }
+        };
+        let (_, acknowledged) = self.within(&sent, running).await?;
+        acknowledged.require()
+    }
+
     /// Returns the number of replicas of a server that must acknowledge a claim.
     async fn required_at(&self, server: &Server) -> RedisResult<Required> {
         let replicas = match self.settings.acknowledging {
@@ -124,12 +163,7 @@ impl RedisStore {
     ) -> RedisResult<(Value, Acknowledged)> {
         // SUBTLE: the read comes first: 1. the claim; 2. the read finds it; 3. the write follows it in
         // the replication stream, so a replica that has the write has the claim.
-        let mut probe = redis::cmd("SET");
-        probe.arg(format!("okb:{{{}}}:acknowledged", keys.partition));
-        probe
-            .arg(1)
-            .arg("PX")
-            .arg(PROBE_KEPT.as_millis().to_string());
+        let probe = probe(&keys.partition.to_string());
         self.run_and_wait(sent, route, &[Cmd::hget(&keys.record, "body"), probe])
             .await
     }
@@ -163,6 +197,18 @@ impl RedisStore {
     }
 }
 
+/// Builds the write that follows earlier writes to the server of a hash tag: a replica that has it has
+/// those as well.
+fn probe(tag: &str) -> Cmd {
+    let mut probe = redis::cmd("SET");
+    probe.arg(format!("okb:{{{tag}}}:acknowledged"));
+    probe
+        .arg(1)
+        .arg("PX")
+        .arg(PROBE_KEPT.as_millis().to_string());
+    probe
+}
+
 /// The number of replicas that must acknowledge a claim.
 #[derive(Clone, Copy)]
 struct Required(usize);
@@ -180,7 +226,7 @@ impl Acknowledged {
             return Ok(());
         }
         Err(StoreError::Unacknowledged(format!(
-            "{by} of {} replicas acknowledged the claim",
+            "{by} of {} replicas acknowledged the write",
             required.0
         )))
     }

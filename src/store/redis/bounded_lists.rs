@@ -2,8 +2,11 @@
 
 use redis::{Cmd, Value};
 
-use super::store::RedisStore;
-use crate::store::{BoundedList, LIST_MAX, StoreError};
+use super::{keys::seal_key, store::RedisStore};
+use crate::store::{
+    BoundedList, LIST_MAX, StoreError,
+    epoch::{Seal, refuse_moved},
+};
 
 impl RedisStore {
     /// Appends an item, and returns the removed ones.
@@ -21,6 +24,12 @@ impl RedisStore {
             .ltrim(&key, 0, list_index(LIST_MAX) - 1);
         let (_, dropped, _): (Value, Vec<String>, Value) =
             self.query_atomically(&key, &pipeline).await?;
+        // SUBTLE: a list has no seal in its slot, so a seal is read after the write: 1. we push an item;
+        // 2. we read a seal. A copy that replaced the seals before (2) is seen, and one that replaces
+        // them later reads the list after (1).
+        let seal: Option<String> = self.query(&Cmd::get(seal_key(0))).await?;
+        refuse_moved(&[seal.map_or(Seal::Missing, Seal::Carried)])
+            .map_err(|error| StoreError::Indeterminate(error.to_string()))?;
         // The item is stored, whether or not the removed ones can be read.
         Ok(self.codec.open_items(list, dropped).unwrap_or_default())
     }

@@ -46,8 +46,8 @@ impl RedisStore {
             .updated_at()
             .checked_sub(self.settings.event_retention);
         let (state, entry) = listing::entry_of(transaction);
-        let is_claim = epoch.is_some();
         let (epoch, seal) = parts_of(epoch.unwrap_or_default());
+        let is_claim = !epoch.is_empty();
         let partition = keys.partition_index();
         let tombstone = place_of(&key, keys.partition);
         let event = match is_event {

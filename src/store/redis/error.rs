@@ -22,7 +22,7 @@ const REFUSED_CODES: [&str; 9] = [
     "OOM",
     "CLUSTERDOWN",
     "LOADING",
-    // commit.lua, before its first write.
+    // commit.lua and put_note.lua, before their first write.
     "OKBMOVED",
 ];
 

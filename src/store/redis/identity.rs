@@ -8,7 +8,8 @@ use crate::store::{
     identity::{self, Facts, SeenIdentity},
 };
 
-const IDENTITY_KEY: &str = "okb:identity";
+/// The key of the identity.
+pub(super) const IDENTITY_KEY: &str = "okb:identity";
 
 impl RedisStore {
     /// Adopts the store for `identity`.

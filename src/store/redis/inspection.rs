@@ -1,26 +1,19 @@
 //! What an operator's command reads and writes beside the contract.
 
-use redis::{Cmd, FromRedisValue, Value, streams::StreamRangeReply};
+use redis::{Cmd, Value, streams::StreamRangeReply};
 
 use super::{
-    error::unreadable_reply,
-    keys::{due_key, events_key, listing_key},
+    keys::events_key,
     listing::listing_member,
     raw_event::RawEvent,
-    server_info::info,
     store::RedisStore,
-    tombstones::place_of_hash,
+    tombstones::{TombstonePlace, place_of_hash},
     traces::is_trace_bucket,
 };
 use crate::{
-    store::{
-        Cursor, IndexEntries, PartSize, Position, StoreError, StoreSizes, WalkPart, Walked, listing,
-    },
+    store::{Cursor, IndexEntries, Position, StoreError, Walked, listing},
     transaction::Transaction,
 };
-
-/// The number of records whose memory is measured.
-const SAMPLE: usize = 256;
 
 impl RedisStore {
     /// Reads the entries of a transaction in the indexes.
@@ -41,7 +34,7 @@ impl RedisStore {
         })
     }
 
-    /// Returns true when an entry is still in its index.
+    /// Returns true when a record, or an entry of an index, is still there.
     pub(in crate::store) async fn holds(&self, entry: &Walked) -> Result<bool, StoreError> {
         let (index, member) = match entry {
             Walked::Listed {
@@ -58,6 +51,10 @@ impl RedisStore {
                 };
                 let named: Option<String> = self.query(&get).await?;
                 return Ok(named.as_ref() == Some(name));
+            }
+            Walked::Record { place, .. } => {
+                let fields: u64 = self.query(&Cmd::hlen(place)).await?;
+                return Ok(fields > 0);
             }
             _ => return Ok(true),
         };
@@ -90,93 +87,13 @@ impl RedisStore {
         Ok(cursor)
     }
 
-    /// Reads the memory of the servers, and of the parts of the store; that of the records by a
-    /// sample. `records` is their number.
-    pub(in crate::store) async fn read_sizes(
+    /// Reads a tombstone by its hash.
+    pub(in crate::store) async fn tombstone_text(
         &self,
-        records: u64,
-    ) -> Result<StoreSizes, StoreError> {
-        let mut ask = redis::cmd("INFO");
-        ask.arg("memory");
-        let mut total_bytes = 0;
-        for reply in self.ask_servers(&ask).await? {
-            let text =
-                String::from_redis_value(reply).map_err(|error| unreadable_reply(&error.into()))?;
-            total_bytes += info(&text, "used_memory").parse::<u64>().unwrap_or(0);
-        }
-        let mut parts = vec![self.sample_records(records).await?];
-        let partitions = 0..self.settings.partitions;
-        for (name, key, count) in [
-            ("listing", listing_key as fn(u64) -> String, "ZCARD"),
-            ("due", due_key, "ZCARD"),
-            ("events", events_key, "XLEN"),
-        ] {
-            let keys: Vec<String> = partitions.clone().map(key).collect();
-            parts.push(self.measure(name, &keys, count).await?);
-        }
-        Ok(StoreSizes { total_bytes, parts })
-    }
-
-    /// Measures the records by a sample.
-    async fn sample_records(&self, records: u64) -> Result<PartSize, StoreError> {
-        let (mut names, mut from) = (Vec::new(), None);
-        while names.len() < SAMPLE {
-            let page = self
-                .read_walk(
-                    WalkPart::Records,
-                    from.as_deref(),
-                    jiff::Timestamp::UNIX_EPOCH,
-                )
-                .await?;
-            names.extend(page.entries);
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        let mut read = redis::pipe();
-        let mut sampled = 0;
-        for entry in names.into_iter().take(SAMPLE) {
-            if let Walked::Record(name) = entry
-                && let Ok(key) = crate::store::key::parse_key(&name)
-            {
-                read.add_command(memory_usage(&self.keys(&key).record));
-                sampled += 1;
-            }
-        }
-        let bytes: Vec<Option<u64>> = self.read_each(&read).await?;
-        let bytes: u64 = bytes.into_iter().flatten().sum();
-        Ok(PartSize {
-            name: "records".to_owned(),
-            entries: records,
-            bytes: bytes
-                .checked_mul(records)
-                .and_then(|all| all.checked_div(sampled))
-                .unwrap_or(0),
-            is_sampled: true,
-        })
-    }
-
-    /// Measures keys, and counts their entries.
-    async fn measure(
-        &self,
-        name: &str,
-        keys: &[String],
-        count: &str,
-    ) -> Result<PartSize, StoreError> {
-        let mut read = redis::pipe();
-        for key in keys {
-            read.add_command(memory_usage(key));
-            read.cmd(count).arg(key);
-        }
-        let replies: Vec<Option<u64>> = self.read_each(&read).await?;
-        let sum = |skip: usize| replies.iter().skip(skip).step_by(2).flatten().sum();
-        Ok(PartSize {
-            name: name.to_owned(),
-            entries: sum(1),
-            bytes: sum(0),
-            is_sampled: true,
-        })
+        hash: &[u8],
+    ) -> Result<Option<String>, StoreError> {
+        let place = self.place_of_tombstone(hash)?;
+        self.query(&Cmd::hget(place.bucket, place.field)).await
     }
 
     /// Writes a tombstone by its hash.
@@ -185,19 +102,14 @@ impl RedisStore {
         hash: &[u8],
         text: &str,
     ) -> Result<(), StoreError> {
-        let Some(place) = place_of_hash(hash, self.settings.partitions) else {
-            return Err(StoreError::Unsuitable(
-                "a tombstone has no hash of 16 bytes".to_owned(),
-            ));
-        };
+        let place = self.place_of_tombstone(hash)?;
         let set = Cmd::hset(place.bucket, place.field, text);
         self.query::<Value>(&set).await.map(drop)
     }
-}
 
-/// Builds the command that returns the memory of a key, of which it samples the elements.
-fn memory_usage(key: &str) -> Cmd {
-    let mut command = redis::cmd("MEMORY");
-    command.arg("USAGE").arg(key);
-    command
+    fn place_of_tombstone(&self, hash: &[u8]) -> Result<TombstonePlace, StoreError> {
+        let place = place_of_hash(hash, self.settings.partitions);
+        let faulty = || StoreError::Unsuitable("a tombstone has no hash of 16 bytes".to_owned());
+        place.ok_or_else(faulty)
+    }
 }

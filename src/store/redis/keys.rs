@@ -26,20 +26,21 @@ impl RedisStore {
     /// Returns the key of a note. In a cluster, a mark lies in the partition of its reference code, so
     /// that whatever has a later claim has the mark as well.
     pub(super) fn note_key(&self, name: &str) -> String {
+        note_key_in(self.note_partition(name), name)
+    }
+
+    /// Returns the partition of a note.
+    pub(super) fn note_partition(&self, name: &str) -> u64 {
         let marked = self.servers.is_cluster().then(|| marked_key(name));
-        self.note_key_by(marked.flatten().unwrap_or(name), name)
+        let hashed = marked.flatten().unwrap_or(name);
+        partition_of(&[hashed], self.settings.partitions)
     }
 
     /// Returns the key at which a mark lies that was written before the store became a cluster; `None`
     /// for any other note.
     pub(super) fn former_note_key(&self, name: &str) -> Option<String> {
         let is_moved = self.servers.is_cluster() && marked_key(name).is_some();
-        is_moved.then(|| self.note_key_by(name, name))
-    }
-
-    fn note_key_by(&self, hashed: &str, name: &str) -> String {
-        let partition = partition_of(&[hashed], self.settings.partitions);
-        format!("okb:{{{partition}}}:note:{name}")
+        is_moved.then(|| note_key_in(partition_of(&[name], self.settings.partitions), name))
     }
 
     /// Returns the key of a trace code.
@@ -66,6 +67,10 @@ impl Keys {
     pub(super) fn partition_index(&self) -> usize {
         usize::try_from(self.partition).unwrap_or(usize::MAX)
     }
+}
+
+fn note_key_in(partition: u64, name: &str) -> String {
+    format!("okb:{{{partition}}}:note:{name}")
 }
 
 /// Returns the partition of a text: its hash modulo the number of partitions.

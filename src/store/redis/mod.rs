@@ -70,14 +70,15 @@
 //! - `retire.lua` compares version and attempt token, then deletes the record with its entries in
 //!   the listing and the due indexes, and writes its tombstone, or does nothing. `sweep.lua` removes
 //!   ended tombstones.
-//! - `put_note.lua` compares and sets one note or one seal. The seals of all partitions are
-//!   set one by one: a crash leaves some of them set, and the next gateway sets the rest.
+//! - `put_note.lua` compares and sets one note or one seal; no note of a moved partition. The seals of
+//!   all partitions are set one by one: a crash leaves some of them set, and the next gateway sets the rest.
 //! - `index_trace.lua` writes or removes the entry of a trace code.
 //! - `trim_events.lua` removes old events of a partition that receives no commits, which trim as well.
 //! - `erase_event.lua` replaces one event by its erased form.
 //! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
 //!   none.
-//! - Appending to a list and removing its oldest items is one `MULTI`/`EXEC`.
+//! - Appending to a list and removing its oldest items is one `MULTI`/`EXEC`, after which a
+//!   seal is read.
 //!
 //! Nothing is atomic across two of these. The trace index is written beside the commit; a
 //! missing entry costs a lookup, since the reference code always finds the transaction.
@@ -142,6 +143,7 @@ mod identity;
 mod inspection;
 mod keys;
 mod listing;
+mod next_event;
 mod notes;
 mod open;
 mod packed_key;
@@ -155,6 +157,7 @@ mod server;
 mod server_info;
 mod servers;
 mod settings;
+mod sizes;
 mod slot;
 mod store;
 mod store_impl;

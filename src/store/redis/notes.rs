@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::{cas_reply::CasReply, error::unreadable_reply, store::RedisStore};
+use super::{cas_reply::CasReply, error::unreadable_reply, keys::seal_key, store::RedisStore};
 use crate::store::{CasResult, Expiry, NoteTexts, StoreError};
 
 impl RedisStore {
@@ -64,7 +64,8 @@ impl RedisStore {
             from = here;
         }
         let mut call = self.scripts.put_note.key(self.note_key(name));
-        call.arg(u8::from(from.is_some()))
+        call.key(seal_key(self.note_partition(name)))
+            .arg(u8::from(from.is_some()))
             .arg(from.as_deref().unwrap_or_default())
             .arg(to)
             .arg(expiry.until.as_millisecond());

@@ -33,6 +33,11 @@ impl RawEvent {
         })
     }
 
+    /// Reads the id of an entry of a stream.
+    pub(super) fn id_of(event: &StreamId) -> Option<(u64, u64)> {
+        parse_id(&event.id)
+    }
+
     /// Reads an erased event: its number, its key and its body, after spaces.
     pub(super) fn of_erased(id: &str, value: &[u8]) -> Result<Self, StoreError> {
         let mut parts = value.splitn(3, |byte| *byte == b' ');

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The number of buckets of each partition.
-pub(super) const BUCKETS: u64 = 4096;
+const BUCKETS: u64 = 4096;
 /// The number of buckets in one call of `sweep.lua`.
 const SWEPT_AT_ONCE: u64 = 16;
 

@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use redis::{Cmd, Value};
 
 use super::{
-    keys::{account_asked_key, account_due_key, due_key, listing_key, tombstones_key},
+    keys::{account_asked_key, account_due_key, due_key, listing_key},
     listing::read_listing_member,
     store::RedisStore,
-    tombstones::BUCKETS,
+    tombstones::place_of_hash,
 };
 use crate::store::{StoreError, WalkPage, WalkPart, Walked};
 
@@ -16,8 +16,6 @@ use crate::store::{StoreError, WalkPage, WalkPart, Walked};
 const PAGE: usize = 512;
 /// Before the places among the buckets of trace codes.
 const IN_BUCKETS: &str = "buckets ";
-/// The number of buckets of tombstones in one page.
-const BUCKETS_AT_ONCE: u64 = 256;
 
 impl RedisStore {
     /// Reads a page of a walk. `now` is the time from which the expiry of notes counts.
@@ -29,8 +27,9 @@ impl RedisStore {
     ) -> Result<WalkPage, StoreError> {
         match part {
             WalkPart::Records => {
-                let (names, next) = self.scan_keys("tx", from).await?;
-                let entries = names.into_iter().map(|(_, name)| Walked::Record(name));
+                let (keys, next) = self.scan_keys("tx", from).await?;
+                let entries = keys.into_iter();
+                let entries = entries.map(|(place, name)| Walked::Record { place, name });
                 Ok(WalkPage {
                     entries: entries.collect(),
                     next,
@@ -46,7 +45,7 @@ impl RedisStore {
 
     /// Scans the keys of one kind at one server: returns each key with its name, and the place to
     /// continue at, `<server> <cursor>`.
-    async fn scan_keys(
+    pub(super) async fn scan_keys(
         &self,
         kind: &str,
         from: Option<&str>,
@@ -216,25 +215,26 @@ impl RedisStore {
         })
     }
 
-    /// Reads some buckets of tombstones. The place is `<partition> <bucket>`.
+    /// Reads the buckets of tombstones, also those where no claim looks.
     async fn walk_tombstones(&self, from: Option<&str>) -> Result<WalkPage, StoreError> {
-        let (partition, bucket) = from.map_or(Ok((0, 0)), numbers_of)?;
-        let end = bucket.saturating_add(BUCKETS_AT_ONCE).min(BUCKETS);
+        let (keys, next) = self.scan_keys("gone", from).await?;
         let mut read = redis::pipe();
-        for number in bucket..end {
-            read.hgetall(tombstones_key(partition, number));
+        for (key, _) in &keys {
+            read.hgetall(key);
         }
-        let buckets: Vec<Vec<(Vec<u8>, String)>> = self.query_all(&read).await?;
-        let next = match (partition + 1 < self.settings.partitions, end < BUCKETS) {
-            (_, true) => Some(format!("{partition} {end}")),
-            (true, false) => Some(format!("{} 0", partition + 1)),
-            (false, false) => None,
-        };
-        let entry = |(hash, text)| Walked::Tombstone { hash, text };
-        Ok(WalkPage {
-            entries: buckets.into_iter().flatten().map(entry).collect(),
-            next,
-        })
+        let buckets: Vec<Vec<(Vec<u8>, String)>> = self.read_each(&read).await?;
+        let mut entries = Vec::new();
+        for ((bucket, _), tombstones) in keys.into_iter().zip(buckets) {
+            entries.extend(tombstones.into_iter().map(|(hash, text)| {
+                let place = place_of_hash(&hash, self.settings.partitions);
+                Walked::Tombstone {
+                    is_reachable: place.is_some_and(|place| place.bucket == bucket),
+                    hash,
+                    text,
+                }
+            }));
+        }
+        Ok(WalkPage { entries, next })
     }
 
     /// Runs the commands of a pipeline, which may be empty: the client rejects such a one.

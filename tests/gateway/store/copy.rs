@@ -195,9 +195,11 @@ async fn copy_is_refused_while_a_gateway_runs() {
     // A gateway at the target, which is not the source.
     stop(gateway).await;
     let source = world.setting("store.url");
-    world.set("store.url", &redis.url);
+    world
+        .set("store.url", &redis.url)
+        .set("store.partitions", "16");
     let gateway = world.start_gateway().await;
-    world.set("store.url", &source);
+    world.set("store.url", &source).unset("store.partitions");
     let refused = store_refused(&world, &target.arguments()).await;
     assert!(refused.contains("stop every gateway"), "{refused}");
     stop(gateway).await;

@@ -9,8 +9,11 @@ use crate::support::{
     accounts::refused,
     bills::ANNA,
     calls::prepaid_question,
+    failover::stop,
     on_both_stores,
     process::Process,
+    redis::Redis,
+    store_command::{Target, store_done, store_refused},
     stored_bytes::{everything, holds},
     world::{
         BINARY, PENDING_FOR_EVER, PLAIN, StoreKind, WATER, World, assert_refused, assert_succeeded,
@@ -191,3 +194,45 @@ on_both_stores!(
     customer_data_is_encrypted,
     record_of_missing_key_is_neither_sent_nor_overwritten,
 );
+
+/// A copy to a store without keys would write everything in plain text.
+#[tokio::test]
+async fn encrypted_store_is_copied_in_plain_text_only_by_order() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    stop(gateway).await;
+    let redis = Redis::start(world.path()).await;
+    let target = Target::redis(&world, &redis.url);
+    let refused = store_refused(&world, &target.arguments()).await;
+    assert!(refused.contains("--decrypt"), "{refused}");
+    assert_eq!(redis.count().await, 0);
+    // Nothing is marked.
+    stop(world.start_gateway().await).await;
+    let permitted = [&target.arguments()[..], &["--decrypt"]].concat();
+    store_done(&world, &permitted).await;
+    target.configure(&mut world);
+    world.unset("store.encryption_key_files");
+    let gateway = world.start_gateway().await;
+    get(&mut gateway.client().await, &code).await.unwrap();
+}
+
+/// A store of schema 3 encrypts nothing, so the target would have to break its promise.
+#[tokio::test]
+async fn schema_3_is_not_copied_to_a_target_with_keys() {
+    let world = World::new(StoreKind::Redis).await;
+    world.redis.as_ref().unwrap().use_schema_3().await;
+    stop(world.start_gateway().await).await;
+    let redis = Redis::start(world.path()).await;
+    let target = Target::redis(&world, &redis.url);
+    let file = key_file(&world, "k1", KEY_1);
+    let settings = std::fs::read_to_string(&target.file).unwrap();
+    let keys = format!("encryption_key_files = \"k1:{}\"\n", file.display());
+    std::fs::write(&target.file, settings + &keys).unwrap();
+    let refused = store_refused(&world, &target.arguments()).await;
+    assert!(refused.contains("store upgrade"), "{refused}");
+    assert_eq!(redis.count().await, 0);
+    stop(world.start_gateway().await).await;
+}

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod copy;
+pub mod copy_safety;
 pub mod embedded_file;
 pub mod encryption;
 pub mod erasure;

@@ -38,6 +38,16 @@ async fn stats_show_states_bytes_and_growth(kind: StoreKind) {
     let is_of_records = |line: &&str| line.trim().starts_with("records ") && line.contains(" in ");
     let records = stats.lines().find(is_of_records).unwrap();
     assert!(records.contains("in 3 entries"), "{stats}");
+    let tables = match kind {
+        StoreKind::Embedded => ["traces ", "tombstones ", "notes "],
+        StoreKind::Redis => ["trace codes ", "tombstones ", "notes "],
+    };
+    for (table, is_used) in tables.into_iter().zip([true, false, true]) {
+        let of_table = |line: &&str| line.trim().starts_with(table);
+        let line = stats.lines().find(of_table);
+        let line = line.unwrap_or_else(|| panic!("{table} is missing in {stats}"));
+        assert_eq!(!line.contains(" in 0 entries"), is_used, "{stats}");
+    }
 }
 
 on_both_stores!(stats_show_states_bytes_and_growth);

@@ -2,11 +2,15 @@
 
 use redb::{ReadableTable, TableDefinition};
 
+use okebayar_gateway::store::{OpenMode, StoreSettings, Walked, open};
+
+use super::contract::identity;
 use crate::support::{
+    accounts::redis_settings,
     failover::stop,
     on_both_stores,
     redis::Redis,
-    store_command::{store_done, store_refused},
+    store_command::{start_store, store_done, store_refused},
     world::{
         Client, PENDING_FOR_EVER, PLAIN, StoreKind, TWO_BILLS, WATER, World, buy, order, payment,
         reference,
@@ -296,4 +300,203 @@ async fn each_inconsistency_of_embedded_store_is_found() {
         ],
     )
     .await;
+}
+
+/// Runs `store verify`, and returns its exit code and output.
+async fn verify_code(world: &World) -> (Option<i32>, String) {
+    let mut verifying = start_store(world, &["verify"]);
+    let status = verifying.ended().await;
+    (status.code(), verifying.text())
+}
+
+#[tokio::test]
+async fn store_that_cannot_be_read_has_an_exit_code_of_its_own() {
+    let mut world = World::new(StoreKind::Redis).await;
+    fill(&world).await;
+    assert_eq!(verify_code(&world).await.0, Some(0));
+    let redis = world.redis.as_ref().unwrap();
+    redis.command(&["DEL", "okb:{7}:seal"]).await;
+    assert_eq!(verify_code(&world).await.0, Some(1));
+    world.redis.as_mut().unwrap().kill().await;
+    let (code, text) = verify_code(&world).await;
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("the store was not verified"), "{text}");
+}
+
+/// A tombstone where no claim finds it lets its reference code be bought again; a trace code may be
+/// missing in the index.
+#[tokio::test]
+async fn unreachable_tombstones_and_trace_codes_are_found() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely();
+    fill(&world).await;
+    let redis = world.redis.as_ref().unwrap();
+    for bucket in ["okb:{1}:gone:000", "okb:{999}:gone:000"] {
+        let hash = if bucket.contains("999") {
+            "0123456789abcdef"
+        } else {
+            "fedcba9876543210"
+        };
+        redis.command(&["HSET", bucket, hash, "20747S"]).await;
+    }
+    for traces in keys(redis, "okb:*:traces:*").await {
+        redis.command(&["DEL", &traces]).await;
+    }
+    assert_found(
+        &world,
+        &[
+            &format!(
+                "tombstone {}: it lies where no claim",
+                hex::encode("0123456789abcdef")
+            ),
+            &format!(
+                "tombstone {}: it lies where no claim",
+                hex::encode("fedcba9876543210")
+            ),
+            "is not indexed",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn record_of_a_missing_key_has_the_key_as_remedy() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    let file = world.path().join("k1.key");
+    std::fs::write(&file, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap();
+    world.set(
+        "store.encryption_key_files",
+        &format!("k1:{}", file.display()),
+    );
+    fill(&world).await;
+    world.unset("store.encryption_key_files");
+    let found = store_refused(&world, &["verify"]).await;
+    assert!(
+        found.contains("not configured: add it to store.encryption_key_files\n"),
+        "{found}"
+    );
+    assert!(
+        !found.contains("this release leaves them unchanged"),
+        "{found}"
+    );
+}
+
+/// Every gap is found, not only the first of a partition.
+#[tokio::test]
+async fn each_gap_in_the_events_of_redis_is_found() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely().set("store.partitions", "1");
+    fill(&world).await;
+    let redis = world.redis.as_ref().unwrap();
+    let mut connection = redis.connection().await;
+    let mut read = redis::cmd("XRANGE");
+    read.arg("okb:{0}:events").arg("-").arg("+");
+    let found: redis::streams::StreamRangeReply = read.query_async(&mut connection).await.unwrap();
+    let last = found.ids.len();
+    assert!(last > 8, "{last}");
+    for index in [2, 5, last - 1] {
+        redis
+            .command(&["XDEL", "okb:{0}:events", &found.ids[index].id])
+            .await;
+    }
+    let gaps = [2, 5, last - 1];
+    let expected = gaps.map(|after| format!("an event after number {after} is missing"));
+    assert_found(&world, &expected.each_ref().map(String::as_str)).await;
+    let verified = store_refused(&world, &["verify"]).await;
+    let read = format!("{} events", last - 3);
+    assert!(verified.contains(&read), "{read} is missing in {verified}");
+}
+
+/// A record may end between the walk and the check.
+#[tokio::test]
+async fn record_that_is_gone_is_not_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let settings = StoreSettings::Redis(redis_settings(&redis));
+    let opened = open(&settings, &identity(), OpenMode::Inspect).await;
+    let opened = opened.unwrap();
+    let record = Walked::Record {
+        place: "okb:{1}:tx:reference1".to_owned(),
+        name: "reference1".to_owned(),
+    };
+    assert!(!opened.still_holds(&record).await.unwrap());
+    redis
+        .command(&["HSET", "okb:{1}:tx:reference1", "body", "x"])
+        .await;
+    assert!(opened.still_holds(&record).await.unwrap());
+}
+
+const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
+const LOG: TableDefinition<'_, u64, (&str, u64)> = TableDefinition::new("log");
+const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("segments");
+
+/// Changes the tables of the embedded store of a world.
+fn amend(world: &World, amend: impl FnOnce(&redb::WriteTransaction)) {
+    let database = redb::Database::open(world.store_file()).unwrap();
+    let write = database.begin_write().unwrap();
+    amend(&write);
+    write.commit().unwrap();
+}
+
+/// Makes the empty embedded store of a world one of schema 3, and fills it.
+async fn fill_schema_3(world: &World) -> Vec<String> {
+    stop(world.start_gateway().await).await;
+    amend(world, |write| {
+        let mut identity = write.open_table(IDENTITY).unwrap();
+        identity.insert("schema", "3").unwrap();
+    });
+    fill(world).await
+}
+
+#[tokio::test]
+async fn file_that_the_release_before_wrote_is_verified() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    fill_schema_3(&world).await;
+    amend(&world, |write| {
+        write.delete_table(SEGMENTS).unwrap();
+        write.delete_table(TOMBSTONES).unwrap();
+    });
+    let verified = store_done(&world, &["verify"]).await;
+    assert!(verified.contains("6 records"), "{verified}");
+    assert!(!verified.contains(" 0 events"), "{verified}");
+}
+
+/// A record that is NOT_SENT takes its events along when it ends. Those of schema 3 leave their
+/// numbers, which are no gap; those of a record that is there are one.
+#[tokio::test]
+async fn events_of_an_ended_record_are_no_gap() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    world.check_rarely();
+    let codes = fill_schema_3(&world).await;
+    let stored = codes[1].to_lowercase().replace('-', "");
+    let ended = codes[0].to_lowercase().replace('-', "");
+    amend(&world, |write| {
+        let mut records = write.open_table(RECORDS).unwrap();
+        records.remove(ended.as_str()).unwrap();
+        let mut traces = write.open_table(TRACES).unwrap();
+        traces.retain(|_, name| name != ended).unwrap();
+        let mut listing = write.open_table(LISTING).unwrap();
+        listing.retain(|(_, _, name), ()| name != ended).unwrap();
+        let mut events = write.open_table(EVENTS).unwrap();
+        let of_key = (ended.as_str(), 0)..=(ended.as_str(), u64::MAX);
+        events.retain_in(of_key, |_, _| false).unwrap();
+    });
+    let verified = store_done(&world, &["verify"]).await;
+    assert!(verified.contains("5 records"), "{verified}");
+    let mut number = 0;
+    amend(&world, |write| {
+        let mut events = write.open_table(EVENTS).unwrap();
+        events.remove((stored.as_str(), 2)).unwrap().unwrap();
+        let log = write.open_table(LOG).unwrap();
+        let entries = log.iter().unwrap().map(Result::unwrap);
+        let mut numbers = entries.map(|(number, event)| {
+            let (name, revision) = event.value();
+            (number.value(), name.to_owned(), revision)
+        });
+        let found = numbers.find(|(_, name, revision)| *name == stored && *revision == 2);
+        number = found.unwrap().0;
+    });
+    let gap = format!("an event after number {} is missing", number - 1);
+    assert_found(&world, &[&gap]).await;
 }

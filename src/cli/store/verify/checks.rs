@@ -12,6 +12,11 @@ const UNREADABLE: &str = "unreadable: this release leaves them unchanged and ans
      them from a backup, or finish the upgrade if a later release wrote them";
 const UNREACHABLE: &str = "records where no gateway looks for them: set store.partitions to the number \
      that the store was created with, or move the keys back";
+const UNREACHABLE_TOMBSTONE: &str = "tombstones where no claim looks for them, so that their reference \
+     codes can be bought again: store copy puts them in their places in another store";
+const KEYS: &str =
+    "encrypted with a key that is not configured: add it to store.encryption_key_files";
+const UNTRACED: &str = "trace codes that are not indexed: a lookup by them finds nothing; harmless";
 const UNLISTED: &str = "missing in the listing: ListTransactions does not return them; the next change \
      of each writes its entry";
 const STALE: &str = "stale entries of an index: gateways skip them; harmless";
@@ -36,7 +41,7 @@ pub(super) async fn check(
     now: Timestamp,
 ) -> Result<Vec<Inconsistency>, StoreError> {
     match entry {
-        Walked::Record(name) => check_record(opened, name).await,
+        Walked::Record { name, .. } => check_record(opened, name).await,
         Walked::Listed { state, entry, .. } => {
             let key = format!("{} {state} {}", entry.name, entry.created_ms);
             let about = |transaction: &Transaction| {
@@ -51,7 +56,11 @@ pub(super) async fn check(
         }
         Walked::Trace { trace, name, .. } => check_trace(opened, trace, name).await,
         Walked::Note { name, until } => check_note(opened, name, *until, now).await,
-        Walked::Tombstone { hash, text } => Ok(check_tombstone(hash, text)),
+        Walked::Tombstone {
+            hash,
+            text,
+            is_reachable,
+        } => Ok(check_tombstone(hash, text, *is_reachable)),
         Walked::Malformed(place) => Ok(vec![Inconsistency {
             key: place.clone(),
             problem: "the entry is malformed".to_owned(),
@@ -89,7 +98,12 @@ async fn check_record(opened: &OpenedStore, name: &str) -> Result<Vec<Inconsiste
         }
         // It was retired since it was visited.
         Err(StoreError::Retired(_)) => return Ok(Vec::new()),
-        Err(error) => return Ok(vec![found(error.to_string(), UNREADABLE)]),
+        Err(error) => {
+            return Ok(vec![found(
+                error.to_string(),
+                remedy_of(&error, UNREADABLE),
+            )]);
+        }
     };
     let mut all = Vec::new();
     let entries = opened.index_entries(&transaction).await?;
@@ -106,10 +120,26 @@ async fn check_record(opened: &OpenedStore, name: &str) -> Result<Vec<Inconsiste
             NOT_DUE,
         ));
     }
-    if let Some(problem) = gap_in(opened, &key, transaction.revision()).await? {
-        all.push(found(problem, GAPS));
+    if let Some(trace_code) = transaction.status().trace_code {
+        let store = opened.store();
+        let named = store.find_by_trace(transaction.account(), &trace_code);
+        if named.await?.is_none() {
+            let problem = format!("the trace code {trace_code} is not indexed");
+            all.push(found(problem, UNTRACED));
+        }
+    }
+    if let Some((problem, remedy)) = gap_in(opened, &key, transaction.revision()).await? {
+        all.push(found(problem, remedy));
     }
     Ok(all)
+}
+
+/// Returns the remedy for what cannot be read: the key for what is encrypted, otherwise another one.
+pub(super) fn remedy_of(error: &StoreError, other: &'static str) -> &'static str {
+    match error {
+        StoreError::KeyMissing { .. } => KEYS,
+        _ => other,
+    }
 }
 
 /// Returns the gap in the events of a transaction. A store may have trimmed the first of them.
@@ -117,10 +147,15 @@ async fn gap_in(
     opened: &OpenedStore,
     key: &TransactionKey,
     revision: u64,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<(String, &'static str)>, StoreError> {
     let history = match opened.store().history(key, 0).await {
         Err(error) if error.is_transient() => return Err(error),
-        Err(error) => return Ok(Some(format!("an event cannot be read: {error}"))),
+        // It was retired since it was visited.
+        Err(StoreError::Retired(_)) => return Ok(None),
+        Err(error) => {
+            let problem = format!("an event cannot be read: {error}");
+            return Ok(Some((problem, remedy_of(&error, GAPS))));
+        }
         Ok(history) => history,
     };
     let History::Complete(events) = history else {
@@ -131,7 +166,10 @@ async fn gap_in(
     };
     let held: Vec<u64> = events.iter().map(|event| event.revision()).collect();
     let missing = (first.revision()..=revision).find(|revision| !held.contains(revision));
-    Ok(missing.map(|missing| format!("the event of revision {missing} of {revision} is missing")))
+    Ok(missing.map(|missing| {
+        let problem = format!("the event of revision {missing} of {revision} is missing");
+        (problem, GAPS)
+    }))
 }
 
 /// Checks that an entry of an index is about the stored transaction.
@@ -192,23 +230,29 @@ async fn check_note(
     }
     let problem = match opened.store().note(name).await {
         Err(error) if error.is_transient() => return Err(error),
-        Err(error) => Some(error.to_string()),
-        Ok(text) => text.and_then(|text| notes::problem_of(name, &text)),
+        Err(error) => Some((error.to_string(), remedy_of(&error, NOTES))),
+        Ok(text) => {
+            let problem = text.and_then(|text| notes::problem_of(name, &text));
+            problem.map(|problem| (problem, NOTES))
+        }
     };
-    let found = problem.map(|problem| Inconsistency {
+    let found = problem.map(|(problem, remedy)| Inconsistency {
         key: format!("note {name}"),
         problem,
-        remedy: NOTES,
+        remedy,
     });
     Ok(found.into_iter().collect())
 }
 
-fn check_tombstone(hash: &[u8], text: &str) -> Vec<Inconsistency> {
-    let problem = tombstone_fault(hash, text);
-    let found = problem.map(|problem| Inconsistency {
+fn check_tombstone(hash: &[u8], text: &str, is_reachable: bool) -> Vec<Inconsistency> {
+    let (problem, remedy) = match tombstone_fault(hash, text) {
+        Some(problem) => (problem, UNREADABLE),
+        None if !is_reachable => ("it lies where no claim looks for it", UNREACHABLE_TOMBSTONE),
+        None => return Vec::new(),
+    };
+    vec![Inconsistency {
         key: format!("tombstone {}", hex::encode(hash)),
         problem: problem.to_owned(),
-        remedy: UNREADABLE,
-    });
-    found.into_iter().collect()
+        remedy,
+    }]
 }

@@ -9,4 +9,5 @@ mod notes;
 mod report;
 mod run;
 
+pub(in crate::cli) use run::Unverified;
 pub(super) use run::run;

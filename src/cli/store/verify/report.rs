@@ -35,6 +35,13 @@ impl VerificationReport {
         }
     }
 
+    /// Adds inconsistencies.
+    pub(super) fn add_all(&mut self, found: impl IntoIterator<Item = Inconsistency>) {
+        for found in found {
+            self.add(found);
+        }
+    }
+
     /// Returns the number of inconsistencies.
     pub(super) fn count(&self) -> usize {
         self.found.values().map(Vec::len).sum()

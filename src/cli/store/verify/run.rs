@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
@@ -32,17 +32,28 @@ const IDENTITY: &str = "of the store itself: see docs/OPERATIONS.md, the identit
      failover guard";
 const LISTS: &str = "lists that cannot be read: restore the store from a backup";
 
+/// The error of a store that cannot be read to the end, so that nothing is known of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was not verified")]
+pub(in crate::cli) struct Unverified;
+
 /// Runs the command, and returns its report.
 ///
 /// # Errors
-/// When the store cannot be read, or is inconsistent; the error is the report then.
+/// [`Unverified`] when the store cannot be read; the report when it is inconsistent.
 pub(in crate::cli::store) async fn run(settings: &Settings, ambient: Ambient) -> Result<String> {
+    let report = read(settings, ambient).await.context(Unverified)?;
+    if report.count() > 0 {
+        bail!("{report}");
+    }
+    Ok(report.to_string())
+}
+
+/// Reads everything, and returns the report.
+async fn read(settings: &Settings, ambient: Ambient) -> Result<VerificationReport> {
     let opened = open(&settings.store, ambient, OpenMode::Inspect).await?;
     let mut report = VerificationReport::default();
-    let own = read_again(async || faults_of_store(&opened).await).await?;
-    for found in own {
-        report.add(found);
-    }
+    report.add_all(read_again(async || faults_of_store(&opened).await).await?);
     for (part, kind) in [
         (WalkPart::Records, "records"),
         (WalkPart::Listing, "entries of the listing"),
@@ -51,13 +62,10 @@ pub(in crate::cli::store) async fn run(settings: &Settings, ambient: Ambient) ->
         (WalkPart::Notes, "notes"),
         (WalkPart::Tombstones, "tombstones"),
     ] {
-        walk(&opened, part, kind, (ambient.now)(), &mut report).await?;
+        walk(&opened, part, kind, ambient.now, &mut report).await?;
     }
     events::walk(&opened, &mut report).await?;
-    if report.count() > 0 {
-        bail!("{report}");
-    }
-    Ok(report.to_string())
+    Ok(report)
 }
 
 /// Checks every entry of one part.
@@ -65,7 +73,7 @@ async fn walk(
     opened: &OpenedStore,
     part: WalkPart,
     kind: &'static str,
-    now: Timestamp,
+    now: fn() -> Timestamp,
     report: &mut VerificationReport,
 ) -> Result<()> {
     let records = match part {
@@ -75,14 +83,13 @@ async fn walk(
     let mut progress = Progress::begin(kind, records);
     let mut from = None;
     loop {
+        let now = now();
         let page = opened.walk(part, from.as_deref(), now).await?;
         for entries in page.entries.chunks(AT_ONCE) {
             let checking = entries
                 .iter()
                 .map(async |entry| check_stable(opened, entry, now).await);
-            for found in try_join_all(checking).await?.into_iter().flatten() {
-                report.add(found);
-            }
+            report.add_all(try_join_all(checking).await?.into_iter().flatten());
             progress.add(entries.len() as u64);
         }
         *report.read.entry(kind).or_default() += page.entries.len() as u64;
@@ -101,7 +108,7 @@ async fn check_stable(
 ) -> Result<Vec<Inconsistency>, StoreError> {
     let check_now = async || {
         let found = check(opened, entry, now).await?;
-        // An entry of an index may be gone since it was visited.
+        // A record, or an entry of an index, may be gone since it was visited.
         if !found.is_empty() && !opened.still_holds(entry).await? {
             return Ok(Vec::new());
         }
