@@ -23,7 +23,7 @@ impl RedbStore {
     /// Removes some old events, and returns their number.
     pub(super) async fn trim_old_events(&self, now: Timestamp) -> Result<u64, StoreError> {
         let before = now.checked_sub(self.event_retention);
-        let before_ms = before.map_or(0, |before| before.as_millisecond());
+        let before_ms = before.map_or(0, Timestamp::as_millisecond);
         let codec = Arc::clone(&self.codec);
         self.write(move |write| trim(write, &codec, before_ms))
             .await

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use okebayar_gateway::ambient::Ambient;
 
 use super::support::keys;
 use crate::support::{
@@ -55,7 +56,7 @@ async fn memory_of_ended_records_is_that_of_their_tombstones() {
     // Ten a second, the last one more than 35 days ago.
     let count = purchases();
     let lasted = SignedDuration::from_secs(i64::from(count) / 10);
-    let began = Timestamp::now() - lasted - SignedDuration::from_hours(35 * 24 + 1);
+    let began = (Ambient::system().now)() - lasted - SignedDuration::from_hours(35 * 24 + 1);
     fill(&store, 1, count as usize, began).await;
     drop(store);
     let filled = used(redis).await;

@@ -1,7 +1,8 @@
 //! Promises 1 and 3 on a Redis Cluster: a slot that moves, a master that dies, a shard that is down.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use okebayar_gateway::{
+    ambient::Ambient,
     grpc::v1::{TransactionState, WatchTransactionsRequest, WatchTransactionsResponse},
     store::{
         CasResult, Expiry, Store, mark_name,
@@ -192,10 +193,10 @@ async fn mark_of_inquiry_lies_with_the_record_of_its_reference_code() {
         ..redis_settings_at(&cluster.urls())
     };
     let store = RedisStore::open(settings, &identity()).await.unwrap();
-    let until = Timestamp::now() + SignedDuration::from_hours(1);
+    let now = (Ambient::system().now)();
     let keep = Expiry {
-        now: Timestamp::now(),
-        until,
+        now,
+        until: now + SignedDuration::from_hours(1),
     };
     let put = async |name: &str, from: Option<&str>, to: &str| {
         store.put_note(name, from, to, keep).await.unwrap()
