@@ -12,11 +12,16 @@ use crate::{failover::GuardSettings, retention::RetentionSettings, transaction::
 const FINAL_MAX: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// The shortest time for which tombstones are kept: callers that repeat a purchase later buy again.
 const TOMBSTONES_MIN: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// The shortest time for which NOT_SENT and the items of lists are kept: an operator reads them.
-const NOT_SENT_MIN: SignedDuration = SignedDuration::from_hours(1);
+/// The shortest time for which NOT_SENT is kept: inquiries are valid for less. A holder without a
+/// record counts as about to claim, and keeps its inquiry.
+const NOT_SENT_MIN: SignedDuration = SignedDuration::from_hours(24);
+/// The shortest time for which the items of lists are kept: an operator reads them.
 const LISTS_MIN: SignedDuration = SignedDuration::from_hours(35 * 24);
 /// The longest time between two renewals: the binding of an expired inquiry is renewed for 24 hours.
 const RENEWAL_MAX: SignedDuration = SignedDuration::from_hours(12);
+/// The time for which the clock must be steady after a jump: a clock that is wrong at boot is set
+/// within it.
+const CLOCK_SETTLES: Duration = Duration::from_hours(1);
 
 /// The times that the retention must outlast; `None` for a faulty one.
 #[derive(Clone, Copy)]
@@ -65,6 +70,7 @@ pub(super) fn read_retention(
         lists_kept: lists_kept?,
         renewal_interval: Duration::try_from(renewal?).ok()?,
         interval: interval?,
+        clock_settles: CLOCK_SETTLES,
     })
 }
 

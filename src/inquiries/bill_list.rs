@@ -1,7 +1,8 @@
 //! The list of the transactions for one customer's bills.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{
     inquiry_records::InquiryRecords,
@@ -11,9 +12,12 @@ use crate::{
     failover::ListedTransaction,
     store::{KeyList, Store, StoreError},
     transaction::{
-        FailureReason, Finding, Order, Statement, Transaction, TransactionKey, Verbatim,
+        FailureReason, Finding, Order, State, Statement, Transaction, TransactionKey, Verbatim,
     },
 };
+
+/// The time for which a retired success stays in the list: an inquiry from before it is outdated.
+const PAID_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Reads the list of the transactions for a customer's bills.
 ///
@@ -38,6 +42,38 @@ pub async fn list_last(
 ) -> Result<bool, StoreError> {
     let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
     read.put_last(store, &name, key, evicted, keep).await
+}
+
+/// Marks the list of a customer's bills before a removal; returns `None` when the list has changed
+/// since it was read.
+///
+/// # Errors
+/// [`StoreError`] on an indeterminate result.
+pub async fn mark(
+    store: &dyn Store,
+    customer: &Verbatim,
+    read: KeyList,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<Option<KeyList>, StoreError> {
+    let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
+    read.mark(store, &name, id, keep).await
+}
+
+/// Removes transactions from the list of a customer's bills. Returns false when the list has changed
+/// since it was read.
+///
+/// # Errors
+/// [`StoreError`] on an indeterminate result.
+pub async fn remove(
+    store: &dyn Store,
+    customer: &Verbatim,
+    read: &KeyList,
+    removed: &[TransactionKey],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (name, keep) = (bill_note_name(customer), keep(now, now, MARK_KEPT));
+    read.remove(store, &name, removed, keep).await
 }
 
 /// Renews the list of a customer's bills, if the transaction is in it.
@@ -113,7 +149,7 @@ impl InquiryRecords {
     ///
     /// So A moves to the end of a full list after its claim: either the move makes 3 fail, or it
     /// lists A again. It also lists A again where the store was replaced in between and lost the
-    /// list.
+    /// list, and where the retention removes A ([`Self::unlist_ended`]).
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; [`FullBill`] when there is no room.
@@ -122,7 +158,8 @@ impl InquiryRecords {
         order: &Order,
         key: &TransactionKey,
     ) -> Result<Result<(), FullBill>, StoreError> {
-        let is_safe = |list: &KeyList| list.keys().contains(key) && !list.is_full();
+        let is_safe =
+            |list: &KeyList| list.keys().contains(key) && !list.is_full() && !list.is_marked();
         self.list_until(order, key, is_safe).await
     }
 
@@ -174,6 +211,70 @@ impl InquiryRecords {
         }
         let full = listed.into_iter().next().map(FullBill::Open);
         Ok(Err(full.unwrap_or(FullBill::Contended)))
+    }
+
+    /// Removes from the list of a bill what ends with a transaction: the transaction itself if nothing
+    /// was sent, and retired ones that cannot matter any more. Without record and tombstone they would
+    /// look lost while the failover guard is on, and block the bill.
+    ///
+    /// SUBTLE: the transaction may be armed again meanwhile:
+    /// 1. it is read here as NOT_SENT;
+    /// 2. it is claimed, and finds its place in the list;
+    /// 3. it is removed, and another payment of the bill does not find it.
+    ///
+    /// So the list is marked before 1. A claim after 1 reads the mark and writes the list, which makes
+    /// 3 fail, or does not find itself, and lists itself again ([`Self::secure_place`]).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn unlist_ended(&self, ending: &Transaction) -> Result<(), StoreError> {
+        let Some(inquired) = &ending.order().inquired else {
+            return Ok(());
+        };
+        let (store, customer, key) = (&*self.store, &inquired.customer, ending.key());
+        let is_unsent = matches!(ending.status().state, State::NotSent(_));
+        loop {
+            let mut list = of_bill(store, customer).await?;
+            let now = self.now();
+            let mut ended = self.settled_long_ago(&list, now).await?;
+            let ends = is_unsent && list.keys().contains(&key);
+            if ends {
+                let Some(marked) = mark(store, customer, list, self.id(), now).await? else {
+                    continue;
+                };
+                list = marked;
+                if self.is_stored(ending).await? {
+                    ended.push(key.clone());
+                }
+            }
+            if !ends && ended.is_empty() || remove(store, customer, &list, &ended, now).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns true while this version of a transaction is stored.
+    async fn is_stored(&self, version: &Transaction) -> Result<bool, StoreError> {
+        let stored = match self.store.load(&version.key()).await {
+            Err(StoreError::Retired(_)) => None,
+            loaded => loaded?,
+        };
+        Ok(stored.is_some_and(|stored| stored.base() == version.base()))
+    }
+
+    /// Returns the retired transactions of a list that no inquiry can be outdated by.
+    async fn settled_long_ago(
+        &self,
+        list: &KeyList,
+        now: Timestamp,
+    ) -> Result<Vec<TransactionKey>, StoreError> {
+        let listed = self.failover.load_listed(list.keys()).await?;
+        let before = now.checked_sub(PAID_KEPT).unwrap_or(Timestamp::MIN);
+        let is_old = |one: &ListedTransaction| one.succeeded_at().is_none_or(|at| at < before);
+        let ended = listed
+            .into_iter()
+            .filter(|one| one.retired.is_some() && is_old(one));
+        Ok(ended.map(|one| one.key).collect())
     }
 
     /// Loads the transactions of a customer's bill, except the caller's own.

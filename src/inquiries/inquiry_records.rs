@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{ambient::Ambient, failover::FailoverGuard, store::Store};
 
@@ -27,5 +28,10 @@ impl InquiryRecords {
     /// Returns the time of the process's clock.
     pub(super) fn now(&self) -> Timestamp {
         (self.ambient.now)()
+    }
+
+    /// Returns a random id.
+    pub(super) fn id(&self) -> Uuid {
+        (self.ambient.random)()
     }
 }

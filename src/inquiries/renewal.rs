@@ -9,6 +9,8 @@
 //!
 //! A note is renewed as it is: a writer that changes it meanwhile gives it an end of its own.
 
+use jiff::Timestamp;
+
 use super::{
     bill_list,
     binding::{Binding, BindingNote},
@@ -17,8 +19,8 @@ use super::{
     stored,
 };
 use crate::{
-    store::{StoreError, mark_name},
-    transaction::{InquiryCode, Transaction},
+    store::{Store, StoreError, mark_name},
+    transaction::{InquiryCode, Transaction, TransactionKey},
 };
 
 /// The number of bindings under an inquiry code that are looked for once the inquiries themselves
@@ -26,25 +28,23 @@ use crate::{
 const NUMBERS: u32 = 16;
 
 impl InquiryRecords {
-    /// Renews the notes that an open transaction rests on.
+    /// Renews the notes that an open transaction rests on. A note that cannot be read or renewed does
+    /// not prevent the renewal of the others.
     ///
     /// # Errors
-    /// [`StoreError`] when the store fails; some notes may be renewed.
-    pub async fn renew(&self, about: &Transaction) -> Result<(), StoreError> {
-        if let Some(code) = about.contents().inquiry_code() {
-            self.renew_bindings(about, code).await?;
-        }
+    /// The first [`StoreError`]; the other notes are renewed.
+    pub async fn renew(&self, about: &Transaction, now: Timestamp) -> Result<(), StoreError> {
         let (store, key) = (&*self.store, about.key());
-        let now = self.now();
-        let mark = mark_name(&key);
-        if let Some(text) = store.note(&mark).await? {
-            let kept = keep(now, now, MARK_KEPT);
-            store.put_note(&mark, Some(&text), &text, kept).await?;
-        }
-        if let Some(inquired) = &about.order().inquired {
-            bill_list::renew(store, &inquired.customer, &key, now).await?;
-        }
-        Ok(())
+        let bindings = match about.contents().inquiry_code() {
+            Some(code) => self.renew_bindings(about, code, now).await,
+            None => Ok(()),
+        };
+        let mark = renew_mark(store, &key, now).await;
+        let list = match &about.order().inquired {
+            Some(inquired) => bill_list::renew(store, &inquired.customer, &key, now).await,
+            None => Ok(()),
+        };
+        bindings.and(mark).and(list)
     }
 
     /// Renews the binding of the inquiry that a transaction holds, as long as the inquiry could be
@@ -53,8 +53,9 @@ impl InquiryRecords {
         &self,
         about: &Transaction,
         code: &InquiryCode,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (store, now) = (&*self.store, self.now());
+        let store = &*self.store;
         let (account, key) = (about.account(), about.key());
         let known = stored::load(store, account, code).await?;
         let mut notes: Vec<BindingNote> = known
@@ -68,18 +69,43 @@ impl InquiryRecords {
                 notes.push(note);
             }
         }
+        let mut renewed = Ok(());
         for note in notes {
-            let Some(text) = store.note(note.name()).await? else {
-                continue;
-            };
-            if Binding::read(&text)?.holder != key {
-                continue;
-            }
-            let kept = keep(now, note.expires_at().max(now), INQUIRY_KEPT);
-            store
-                .put_note(note.name(), Some(&text), &text, kept)
-                .await?;
+            let one = renew_binding(store, &note, &key, now).await;
+            renewed = renewed.and(one);
         }
-        Ok(())
+        renewed
     }
+}
+
+/// Renews one binding, if the transaction holds it.
+async fn renew_binding(
+    store: &dyn Store,
+    note: &BindingNote,
+    holder: &TransactionKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(text) = store.note(note.name()).await? else {
+        return Ok(());
+    };
+    if Binding::read(&text)?.holder != *holder {
+        return Ok(());
+    }
+    let kept = keep(now, note.expires_at().max(now), INQUIRY_KEPT);
+    let put = store.put_note(note.name(), Some(&text), &text, kept);
+    put.await.map(drop)
+}
+
+/// Renews the mark of the inquiries that were made under a reference code.
+async fn renew_mark(
+    store: &dyn Store,
+    key: &TransactionKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mark = mark_name(key);
+    if let Some(text) = store.note(&mark).await? {
+        let kept = keep(now, now, MARK_KEPT);
+        store.put_note(&mark, Some(&text), &text, kept).await?;
+    }
+    Ok(())
 }

@@ -113,26 +113,37 @@ impl Ledger {
     /// accounts belong to different installations.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read.
+    /// [`StoreError`] when the store cannot be read; [`StoreError::Retired`] when the index names
+    /// only a transaction that was retired.
     pub async fn find_by_trace(
         &self,
         account: Option<&AccountName>,
         trace_code: &TraceCode,
     ) -> Result<Vec<Arc<Transaction>>, StoreError> {
         let mut found: Vec<Arc<Transaction>> = Vec::new();
+        let mut retired = None;
         // The index holds the account names of the records, former names included.
         for name in self.accounts.names_of(account) {
             let Some(key) = self.store.find_by_trace(name, trace_code).await? else {
                 continue;
             };
-            let Some(loaded) = self.store.load(&key).await? else {
-                continue;
+            let loaded = match self.store.load(&key).await {
+                Ok(Some(loaded)) => loaded,
+                Ok(None) => continue,
+                Err(StoreError::Retired(tombstone)) => {
+                    retired = Some(tombstone);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             if found.iter().all(|known| known.key() != loaded.key()) {
                 found.push(loaded);
             }
         }
-        Ok(found)
+        match retired {
+            Some(tombstone) if found.is_empty() => Err(StoreError::Retired(tombstone)),
+            _ => Ok(found),
+        }
     }
 
     /// Applies a change and commits it; on a conflict, applies it again to the stored record.

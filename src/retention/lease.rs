@@ -1,9 +1,12 @@
 //! The lease by which one replica at a time makes passes. It saves work, and protects nothing: each
 //! record is retired by compare-and-delete.
+//!
+//! Its end is compared with the clock of the store, which all replicas share. An end that is further
+//! away than a lease lasts was written by a clock that was ahead, and counts as expired.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -26,16 +29,18 @@ struct LeaseNote {
 pub(super) struct PassLease {
     id: Uuid,
     lasts: Duration,
+    skew: SignedDuration,
     /// The stored text, and the start, of the lease that this process holds.
     held: Option<(String, Instant)>,
 }
 
 impl PassLease {
     /// Builds a lease that is not held.
-    pub(super) fn new(id: Uuid, lasts: Duration) -> Self {
+    pub(super) fn new(id: Uuid, lasts: Duration, skew: SignedDuration) -> Self {
         Self {
             id,
             lasts,
+            skew,
             held: None,
         }
     }
@@ -47,16 +52,18 @@ impl PassLease {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.held = None;
+        let until = now.checked_add(self.lasts).unwrap_or(Timestamp::MAX);
+        let latest = until.checked_add(self.skew).unwrap_or(Timestamp::MAX);
         let stored = store.note(NOTE).await?;
         // A note that cannot be read is replaced: two holders do no harm.
         let other = stored
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok())
-            .filter(|note: &LeaseNote| note.holder != self.id && note.until > now);
+            .filter(|note: &LeaseNote| note.holder != self.id)
+            .filter(|note| now < note.until && note.until <= latest);
         if other.is_some() {
             return Ok(false);
         }
-        let until = now.checked_add(self.lasts).unwrap_or(Timestamp::MAX);
         let text = self.text(until);
         let keep = Expiry { now, until };
         let began = Instant::now();
@@ -68,17 +75,10 @@ impl PassLease {
         Ok(true)
     }
 
-    /// Renews the lease once half of its time has passed. Returns false when another process holds
-    /// it by now.
-    pub(super) async fn keep(
-        &mut self,
-        store: &dyn Store,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        match &self.held {
-            Some((_, began)) if began.elapsed() < self.lasts / 2 => Ok(true),
-            _ => self.acquire(store, now).await,
-        }
+    /// Returns true while the lease need not be renewed.
+    pub(super) fn is_fresh(&self) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|(_, began)| began.elapsed() < self.lasts / 2)
     }
 
     /// Releases the lease, so that another replica continues at once. A failure is ignored: the

@@ -11,13 +11,16 @@
 //!
 //! - A final record leaves a tombstone in the same atomic step, and a claim finds one or the other.
 //! - A record is retired only as the version that was read. A call that arms NOT_SENT again either
-//!   changes it before, and it is not deleted, or finds nothing stored, and begins anew.
+//!   changes it before, and it is not deleted, or finds nothing stored, and is answered UNAVAILABLE:
+//!   the call after it begins anew.
 //! - NOT_SENT proves that no process may send: one that holds the right to send holds a record in
 //!   SENDING. Even so, it stays until the POST of its last attempt would be over by every clock.
 //! - Nothing ends while the store is unfit, while the failover guard is on, after the replication
 //!   epoch has changed during a pass, or while the clock of this machine and that of the store
 //!   differ by more than `store.clock_skew`. A change of the epoch right before a retirement does no
 //!   harm: the version that was read is still compared.
+//! - Nothing ends while the clock is far ahead of the last pass, until it has been steady for an hour,
+//!   and no tombstones for two days after that (`steadiness`).
 //! - Nothing ends in a store that a release without tombstones may share
 //!   ([`crate::store::Store::ends_records`]).
 //!
@@ -26,6 +29,7 @@
 
 mod interruption;
 mod lease;
+mod pass_note;
 mod passes;
 mod remains;
 mod renewal;
@@ -33,6 +37,8 @@ mod renewal;
 mod retention;
 pub mod rules;
 mod settings;
+mod steadiness;
+mod unreadable_records;
 mod walk;
 
 pub use passes::run;

@@ -7,11 +7,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{interruption::Interruption, passes::Passes};
+use super::{
+    interruption::{FirstFault, Interruption},
+    passes::Passes,
+};
 use crate::{
     failover::operator,
     notices::{orphans, texts},
-    store::{BoundedList, StoreError, first_day_kept},
+    store::{BoundedList, Store, StoreError, first_day_kept},
 };
 
 /// The number of steps of the removal of tombstones in one pass.
@@ -20,18 +23,28 @@ const SWEEP_STEPS: usize = 256;
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 /// The time between two removals of tombstones.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(24);
+/// The number of steps of the removal of events from one partition in one pass.
+const TRIM_STEPS: usize = 64;
 /// The number of items that one pass removes from a list.
 const ITEMS: usize = 64;
 
 impl Passes {
-    /// Removes some of what has ended.
+    /// Removes some of what has ended. An error of the store in one part does not stop the others.
     pub(super) async fn remove_remains(&mut self) -> Result<(), Interruption> {
-        self.sweep_tombstones().await?;
-        self.trim_events().await?;
-        for list in BoundedList::ALL {
-            self.shorten(list).await?;
+        let mut faults = FirstFault::default();
+        if self.may_sweep {
+            let swept = self.sweep_tombstones().await;
+            faults.keep(swept)?;
         }
-        Ok(())
+        for partition in 0..self.retention.store.partitions() {
+            let trimmed = self.trim_events(partition).await;
+            faults.keep(trimmed)?;
+        }
+        for list in BoundedList::ALL {
+            let shortened = self.shorten(list).await;
+            faults.keep(shortened)?;
+        }
+        faults.finish()
     }
 
     /// Removes ended tombstones from some parts of the store. The parts that remain are left to the
@@ -65,20 +78,19 @@ impl Passes {
         Ok(())
     }
 
-    /// Removes the events that have ended.
-    async fn trim_events(&mut self) -> Result<(), Interruption> {
+    /// Removes some of the events of a partition that have ended. Those that remain are left to the
+    /// next passes.
+    async fn trim_events(&mut self, partition: usize) -> Result<(), Interruption> {
         let retention = Arc::clone(&self.retention);
-        for partition in 0..retention.store.partitions() {
-            loop {
-                let began = Instant::now();
-                let now = self.may_end(partition).await?;
-                let trimmed = retention.store.trim_events(partition, now).await?;
-                if trimmed == 0 {
-                    break;
-                }
-                retention.metrics.retention.events_trimmed(trimmed);
-                self.pause_at_least(began, SWEEP_PAUSE).await;
+        for _ in 0..TRIM_STEPS {
+            let began = Instant::now();
+            let now = self.may_end(partition).await?;
+            let trimmed = retention.store.trim_events(partition, now).await?;
+            if trimmed == 0 {
+                break;
             }
+            retention.metrics.retention.events_trimmed(trimmed);
+            self.pause_at_least(began, SWEEP_PAUSE).await;
         }
         Ok(())
     }
@@ -92,7 +104,7 @@ impl Passes {
             let Some(item) = retention.store.oldest_item(list).await? else {
                 return Ok(());
             };
-            match time_of(list, &item) {
+            match time_of(&*retention.store, list, &item).await {
                 Ok(at) if ended.is_ok_and(|ended| at < ended) => {}
                 Ok(_) => return Ok(()),
                 // A later release may have stored it. The list stays bounded by its length.
@@ -101,19 +113,28 @@ impl Passes {
                     return Ok(());
                 }
             }
-            if retention.store.remove_oldest(list, &item).await? && list == BoundedList::Notices {
+            if list == BoundedList::Notices {
+                // Before the item: a text with mentions, and without an item, is never listed again.
                 texts::delete_mentions(&*retention.store, &item, now).await?;
             }
+            retention.store.remove_oldest(list, &item).await?;
         }
         Ok(())
     }
 }
 
-/// Returns the time at which an item was added.
-fn time_of(list: BoundedList, item: &str) -> Result<Timestamp, StoreError> {
+/// Returns the time from which the retention of an item counts.
+async fn time_of(
+    store: &dyn Store,
+    list: BoundedList,
+    item: &str,
+) -> Result<Timestamp, StoreError> {
     match list {
         BoundedList::Orphans => orphans::parse(item).map(|orphan| orphan.at),
-        BoundedList::Notices => texts::parse(item).map(|notice| notice.first),
+        BoundedList::Notices => {
+            let notice = texts::counted(store, texts::parse(item)?).await?;
+            Ok(notice.last)
+        }
         BoundedList::GuardEndings => operator::parse_ending(item).map(|ending| ending.at),
     }
 }

@@ -87,6 +87,7 @@ mod tests {
         lists_kept: SignedDuration::from_hours(100),
         renewal_interval: Duration::from_hours(1),
         interval: Duration::from_secs(1),
+        clock_settles: Duration::from_hours(1),
     };
 
     fn at(seconds: i64) -> Timestamp {

@@ -19,6 +19,8 @@ pub struct RetentionSettings {
     pub renewal_interval: Duration,
     /// The pause between two passes over the store.
     pub interval: Duration,
+    /// The time for which the clock must be steady after a jump before something ends.
+    pub clock_settles: Duration,
 }
 
 impl RetentionSettings {

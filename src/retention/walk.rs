@@ -7,10 +7,9 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::{
-    interruption::Interruption,
+    interruption::{FirstFault, Interruption},
     passes::Passes,
     retention::Retention,
     rules::{ENDING_STATES, RecordEnd, end_of, shortest_kept},
@@ -32,21 +31,32 @@ struct EndedRecord {
 }
 
 impl Passes {
-    /// Retires every record that has ended.
+    /// Retires every record that has ended. An error of the store in one partition does not stop the
+    /// others.
     pub(super) async fn retire_ended(&mut self) -> Result<(), Interruption> {
+        let mut faults = FirstFault::default();
         for partition in 0..self.retention.store.partitions() {
-            for state in ENDING_STATES {
-                self.retire_in(partition, state).await?;
-            }
+            let retired = self.retire_in_partition(partition).await;
+            faults.keep(retired)?;
         }
-        Ok(())
+        faults.finish()
     }
 
-    /// Retires the ended records of one state in one partition.
+    async fn retire_in_partition(&mut self, partition: usize) -> Result<(), Interruption> {
+        let mut faults = FirstFault::default();
+        for state in ENDING_STATES {
+            self.retire_in(partition, state, &mut faults).await?;
+        }
+        faults.finish()
+    }
+
+    /// Retires the ended records of one state in one partition. `faults` keeps the errors of single
+    /// records.
     async fn retire_in(
         &mut self,
         partition: usize,
         state: &'static str,
+        faults: &mut FirstFault,
     ) -> Result<(), Interruption> {
         let kept = shortest_kept(state, &self.retention.settings);
         let mut after = None;
@@ -65,7 +75,8 @@ impl Passes {
             let Some(last) = entries.last().cloned() else {
                 return Ok(());
             };
-            self.retire_step(entries, now).await?;
+            let retired = self.retire_step(entries, now).await;
+            faults.keep(retired)?;
             after = Some(last);
             self.pause(began).await;
         }
@@ -78,15 +89,24 @@ impl Passes {
         now: Timestamp,
     ) -> Result<(), Interruption> {
         let retention = Arc::clone(&self.retention);
-        let ended: Vec<_> = stream::iter(entries)
-            .map(|entry| load_ended(&retention, entry, now))
+        let loaded: Vec<_> = stream::iter(entries)
+            .map(async |entry| {
+                let loaded = load_ended(&retention, &entry, now).await;
+                (entry.name, loaded)
+            })
             .buffer_unordered(CONCURRENT)
             .collect()
             .await;
-        let ended: Vec<Option<EndedRecord>> = ended.into_iter().collect::<Result<_, _>>()?;
-        let ended: Vec<EndedRecord> = ended.into_iter().flatten().collect();
+        let (mut ended, mut faults) = (Vec::new(), FirstFault::default());
+        for (key, loaded) in loaded {
+            match loaded {
+                Ok(found) => ended.extend(found),
+                Err(error) if error.is_of_record() => self.unreadable.add(&retention, &key, error),
+                Err(error) => faults.keep(Err(error.into()))?,
+            }
+        }
         if ended.is_empty() {
-            return Ok(());
+            return faults.finish();
         }
         self.observe_epoch().await?;
         let lag = ended.iter().map(|ended| now.duration_since(ended.end.at));
@@ -97,34 +117,24 @@ impl Passes {
             .buffer_unordered(CONCURRENT)
             .collect()
             .await;
-        let failed = retired.into_iter().find_map(Result::err);
-        if let Some(error) = failed {
+        if let Some(error) = retired.into_iter().find_map(Result::err) {
             self.lag = self.lag.max(lag);
-            return Err(error.into());
+            faults.keep(Err(error.into()))?;
         }
-        Ok(())
+        faults.finish()
     }
 }
 
-/// Loads the record of an entry; returns `None` when it has not ended, or cannot be read.
+/// Loads the record of an entry; returns `None` when it has not ended.
 async fn load_ended(
     retention: &Retention,
-    entry: ListingEntry,
+    entry: &ListingEntry,
     now: Timestamp,
 ) -> Result<Option<EndedRecord>, StoreError> {
-    let loaded = match entry.key() {
-        Ok(key) => retention.store.load(&key).await,
-        Err(error) => Err(error),
-    };
-    let transaction = match loaded {
+    let transaction = match retention.store.load(&entry.key()?).await {
         Ok(Some(transaction)) => transaction,
         // Another replica was faster.
         Ok(None) | Err(StoreError::Retired(_)) => return Ok(None),
-        Err(error) if error.is_of_record() => {
-            retention.metrics.retention.failure("unreadable");
-            warn!(key = entry.name, %error, "unreadable record does not end");
-            return Ok(None);
-        }
         Err(error) => return Err(error),
     };
     let end = end_of(&transaction, &retention.settings, &retention.schedule);
@@ -132,10 +142,10 @@ async fn load_ended(
     Ok(ended.map(|end| EndedRecord { transaction, end }))
 }
 
-/// Retires one record with its trace codes.
+/// Retires one record with its trace codes, and its place in the list of its bill if it paid nothing.
 ///
-/// The trace codes are removed before the record, because they are found through it: after a crash
-/// in between, the next pass removes them again. The other order would leave them behind for ever.
+/// Both are removed before the record, because they are found through it: after a crash in between,
+/// the next pass removes them again. The other order would leave them behind for ever.
 async fn retire(retention: &Retention, ended: EndedRecord) -> Result<(), StoreError> {
     let EndedRecord { transaction, end } = ended;
     let (store, key, account) = (&retention.store, transaction.key(), transaction.account());
@@ -143,17 +153,24 @@ async fn retire(retention: &Retention, ended: EndedRecord) -> Result<(), StoreEr
     for trace_code in &trace_codes {
         store.unindex_trace(&key, account, trace_code).await?;
     }
-    match store.retire(&transaction, end.tombstone.as_ref()).await? {
-        Retirement::Done => {
-            let state = transaction.status().state.name();
-            retention.metrics.retention.retired(state);
+    let inquiries = &retention.inquiries;
+    inquiries.unlist_ended(&transaction).await?;
+    if store.retire(&transaction, end.tombstone.as_ref()).await? == Retirement::Done {
+        let state = transaction.status().state.name();
+        retention.metrics.retention.retired(state);
+        return Ok(());
+    }
+    // It was changed meanwhile, and stays; or another replica was faster.
+    let stored = match store.load(&key).await {
+        Err(StoreError::Retired(_)) => None,
+        loaded => loaded?,
+    };
+    if stored.is_some() {
+        for trace_code in &trace_codes {
+            store.index_trace(&key, account, trace_code).await?;
         }
-        Retirement::Conflict => {
-            // It was changed meanwhile, and stays.
-            for trace_code in &trace_codes {
-                store.index_trace(&key, account, trace_code).await?;
-            }
-        }
+        // An attempt that is armed again lists itself again as well (`secure_place`).
+        drop(inquiries.list_under_bill(transaction.order(), &key).await?);
     }
     Ok(())
 }

@@ -8,6 +8,8 @@
 //! So a purchase reads the sales again after its claim, in the same round trip where the store
 //! allows it, and once more after waiting for a slot. In this process a sale counts from its answer on, even while the store is unavailable.
 
+use jiff::Timestamp;
+
 use super::{
     note::{self, Sold},
     sales::Sales,
@@ -136,7 +138,7 @@ impl Sales {
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    pub async fn renew(&self, about: &Transaction) -> Result<(), StoreError> {
+    pub async fn renew(&self, about: &Transaction, now: Timestamp) -> Result<(), StoreError> {
         let Contents::PurchasePrepaid {
             product_code,
             account_number,
@@ -146,7 +148,7 @@ impl Sales {
             return Ok(());
         };
         let sold = note::sold(product_code, account_number);
-        note::renew(&*self.store, &sold, &about.key(), (self.ambient.now)()).await
+        note::renew(&*self.store, &sold, &about.key(), now).await
     }
 
     /// Adds the transaction that stands for a sale to the note of its product and recipient.

@@ -9,7 +9,7 @@ use opentelemetry::{
 /// The states of the records that end.
 const STATES: [&str; 4] = ["SUCCEEDED", "FAILED", "REVERSED", "NOT_SENT"];
 /// The reasons of failures.
-const REASONS: [&str; 4] = ["store", "possible_loss", "clock", "unreadable"];
+const REASONS: [&str; 5] = ["store", "possible_loss", "clock", "unreadable", "schema"];
 
 /// The instruments of the retention. Cheap to clone.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use super::{
     stored_record::StoredRecord,
     tables::{EVENTS, LISTING, LOG, RECORDS},
     tombstones::tombstone_in,
-    trimming,
+    trimming::{self, TrimBounds},
 };
 use crate::{
     store::{
@@ -108,9 +108,9 @@ fn compare_and_save(
         return Ok(Commit::Conflict(stored));
     }
     save(write, key.as_str(), stored.as_deref(), last_event, encoded)?;
-    // Not before a segment exists: it tells the number of the last event.
     if encoded.form == Form::Compact && encoded.change.is_event {
-        trimming::trim(write, codec, encoded.trim_before_ms)?;
+        let bounds = TrimBounds::COMMIT;
+        trimming::trim(write, codec, encoded.trim_before_ms, bounds)?;
     }
     Ok(Commit::Done)
 }

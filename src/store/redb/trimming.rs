@@ -1,5 +1,5 @@
 //! The trimming of events that are older than `store.event_retention`: a little with each commit,
-//! so that no commit waits for a long one.
+//! so that no commit waits for a long one, and more with each step of the retention.
 
 use std::sync::Arc;
 
@@ -14,10 +14,26 @@ use super::{
 };
 use crate::store::{StoreError, key::parse_key, record::Codec};
 
-/// The most segments that one commit removes: more than it adds.
-const SEGMENTS_MAX: usize = 2;
-/// The most events of schema 3 that one commit removes.
-const EVENTS_MAX: u64 = 4;
+/// The most that one write removes.
+#[derive(Clone, Copy)]
+pub(super) struct TrimBounds {
+    segments: usize,
+    /// Events of schema 3, each of which is a row.
+    events: u64,
+}
+
+impl TrimBounds {
+    /// The bounds of a commit: more than it adds.
+    pub(super) const COMMIT: Self = Self {
+        segments: 2,
+        events: 4,
+    };
+    /// The bounds of a step of the retention, which commits may wait for.
+    const STEP: Self = Self {
+        segments: 16,
+        events: 256,
+    };
+}
 
 impl RedbStore {
     /// Removes some old events, and returns their number.
@@ -25,24 +41,29 @@ impl RedbStore {
         let before = now.checked_sub(self.event_retention);
         let before_ms = before.map_or(0, Timestamp::as_millisecond);
         let codec = Arc::clone(&self.codec);
-        self.write(move |write| trim(write, &codec, before_ms))
+        self.write(move |write| trim(write, &codec, before_ms, TrimBounds::STEP))
             .await
     }
 }
 
 /// Removes some events from before a time, oldest first, and returns their number. The newest segment
-/// stays, because it tells the number of the last event.
+/// stays, because it tells the number of the last event. Before there is one, as after an upgrade from
+/// schema 3, the newest row of the log does, so all of it stays.
 pub(super) fn trim(
     write: &WriteTransaction,
     codec: &Codec,
     before_ms: i64,
+    bounds: TrimBounds,
 ) -> Result<u64, StoreError> {
-    let (mut removed, is_log_empty) = trim_log(write, codec, before_ms)?;
+    let mut segments = write.open_table(SEGMENTS).map_err(failure)?;
+    if segments.is_empty().map_err(failure)? {
+        return Ok(0);
+    }
+    let (mut removed, is_log_empty) = trim_log(write, codec, before_ms, bounds.events)?;
     if !is_log_empty {
         return Ok(removed);
     }
-    let mut segments = write.open_table(SEGMENTS).map_err(failure)?;
-    for _ in 0..SEGMENTS_MAX {
+    for _ in 0..bounds.segments {
         let Some((first, events)) = oldest_before(&segments, before_ms)? else {
             break;
         };
@@ -74,10 +95,11 @@ fn trim_log(
     write: &WriteTransaction,
     codec: &Codec,
     before_ms: i64,
+    events_max: u64,
 ) -> Result<(u64, bool), StoreError> {
     let mut log = write.open_table(LOG).map_err(failure)?;
     let mut removed = 0;
-    while removed < EVENTS_MAX {
+    while removed < events_max {
         let oldest = log.first().map_err(failure)?.map(|(number, event)| {
             let (name, revision) = event.value();
             (number.value(), name.to_owned(), revision)

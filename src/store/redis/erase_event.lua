@@ -9,8 +9,10 @@ for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
     redis.call('HDEL', KEYS[2], id)
   end
 end
-if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   return 0
 end
+-- Redis does not roll back a script that fails: the erased event is stored before the other is deleted.
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[1])
 return 1

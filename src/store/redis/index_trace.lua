@@ -17,12 +17,16 @@ if ARGV[5] ~= '' then
   if redis.call('GET', KEYS[2]) == ARGV[4] then
     redis.call('DEL', KEYS[2])
   end
+  local removed = 0
   for level = 0, top do
     if redis.call('HGET', bucket(level), ARGV[1]) == ARGV[4] then
-      count = count - redis.call('HDEL', bucket(level), ARGV[1])
+      removed = removed + redis.call('HDEL', bucket(level), ARGV[1])
     end
   end
-  redis.call('HSET', KEYS[1], 'count', string.format('%.0f', math.max(count, 0)))
+  -- Only after a removal: a full server refuses it as the first write.
+  if removed > 0 then
+    redis.call('HSET', KEYS[1], 'count', string.format('%.0f', math.max(count - removed, 0)))
+  end
   return 1
 end
 local level, room = 0, 48
@@ -30,8 +34,11 @@ while count >= room do
   level = level + 1
   room = room + 48 * 4 ^ level
 end
-if redis.call('HSET', bucket(level), ARGV[1], ARGV[4]) == 1 then
+-- Redis does not roll back a script that fails, and an entry above the top level is never found: so
+-- the entry is written last.
+if not redis.call('HGET', bucket(level), ARGV[1]) then
   redis.call('HSET', KEYS[1], 'count', string.format('%.0f', count + 1),
     'top', string.format('%.0f', math.max(top, level)))
 end
+redis.call('HSET', bucket(level), ARGV[1], ARGV[4])
 return 1

@@ -21,16 +21,23 @@ end
 if version ~= ARGV[1] or not is_same then
   return 0
 end
+-- SUBTLE: Redis does not roll back a script that fails, as on a key of the wrong type. So the record
+-- is deleted last: at every failure before, it is stored with its listing, and the next pass retires
+-- it again. A retired record is not due, so its entries in the due indexes are stale ones.
+--
 -- The first write is one that a full server accepts, and with it the whole script: retiring makes
 -- room.
-redis.call('DEL', KEYS[1])
+if listed then
+  redis.call('ZSCORE', KEYS[5], listed)
+end
 for index = 2, 4 do
   redis.call('ZREM', KEYS[index], ARGV[3])
-end
-if listed then
-  redis.call('ZREM', KEYS[5], listed)
 end
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])
 end
+if listed then
+  redis.call('ZREM', KEYS[5], listed)
+end
+redis.call('DEL', KEYS[1])
 return 1

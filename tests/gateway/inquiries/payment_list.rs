@@ -53,6 +53,38 @@ async fn rearmed_claim_moves_to_end_of_full_list() {
     assert_eq!(after.keys().len(), 64);
 }
 
+/// The retention removes an unsent payment that a call arms again meanwhile.
+#[tokio::test]
+async fn rearmed_claim_stays_in_list_from_which_it_is_being_removed() {
+    let mut world = world_with_repeatable_payments(StoreKind::Redis, "json").await;
+    let mut proxy = SandboxProxy::to_sandbox(&mut world);
+    proxy.open().await;
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let inquiry = gateway.bill(WATER, ANNA).await;
+    let code = reference();
+    proxy.close().await;
+    let unsent = pay(&mut client, &code, &inquiry).await;
+    assert_refused(unsent, Code::Unavailable, "OKEBAYAR_UNREACHABLE", "no");
+    let (store, customer) = (store_of(&world).await, Verbatim::new(format!("{ANNA}/")));
+    let listed = bill_list::of_bill(&store, &customer).await.unwrap();
+    assert_eq!(listed.keys(), [key(&code)]);
+    let (id, now) = (
+        uuid::Uuid::from_u128(1),
+        (okebayar_gateway::ambient::Ambient::system().now)(),
+    );
+    let marked = bill_list::mark(&store, &customer, listed, id, now).await;
+    let marked = marked.unwrap().unwrap();
+    proxy.open().await;
+    pay(&mut client, &code, &inquiry).await.unwrap();
+    let removed = [key(&code)];
+    let removing = bill_list::remove(&store, &customer, &marked, &removed, now);
+    assert!(!removing.await.unwrap(), "the claim wrote the list");
+    let listed = bill_list::of_bill(&store, &customer).await.unwrap();
+    assert_eq!(listed.keys(), [key(&code)]);
+    assert!(!listed.is_marked());
+}
+
 async fn rejected_calls_do_not_evict_open_payment_from_list(kind: StoreKind) {
     let mut world = World::new(kind).await;
     world.check_rarely();

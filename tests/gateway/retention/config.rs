@@ -33,7 +33,7 @@ fn retention_outlasts_what_may_still_need_a_record() {
         ("checks.give_up_after", "1000h", "retention.final"),
         ("store.event_retention", "900h", "retention.final"),
         ("retention.tombstones", "2159h", "at least 2160h"),
-        ("retention.not_sent", "59m", "retention.not_sent"),
+        ("retention.not_sent", "23h", "retention.not_sent"),
         ("limits.queue_timeout", "25h", "retention.not_sent"),
         ("retention.lists", "839h", "retention.lists"),
         ("retention.renewal_interval", "13h", "at most 12h"),

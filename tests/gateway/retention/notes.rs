@@ -3,6 +3,7 @@
 
 use okebayar_gateway::{
     grpc::v1::{TransactionResolution, TransactionState},
+    notices::texts::{self, NoticeOutcome},
     store::{BoundedList, Store, Tombstone},
 };
 use tonic::Code;
@@ -115,6 +116,22 @@ async fn binding_and_bill_list_outlive_open_payment() {
     }
 }
 
+/// A note that cannot be read does not let the others end.
+#[tokio::test]
+async fn bill_list_is_renewed_beside_a_corrupt_binding() {
+    let world = renewing_world().await;
+    let gateway = world.start_gateway().await;
+    let redis = world.redis.as_ref().unwrap();
+    let bill = gateway.bill(WATER, PENDING_FOR_EVER).await;
+    pay(&mut gateway.client().await, &reference(), &bill)
+        .await
+        .unwrap();
+    let binding = one(redis, "okb:*:note:bound:*").await;
+    let list = one(redis, "okb:*:note:bill:*").await;
+    redis.command(&["SET", &binding, "!", "KEEPTTL"]).await;
+    assert_renewed(redis, &list).await;
+}
+
 /// Without the mark, a check that finds the inquiry's success would settle the purchase.
 #[tokio::test]
 async fn mark_of_inquiry_outlives_open_purchase() {
@@ -200,6 +217,40 @@ async fn orphans_and_notices_end_by_age() {
     };
     tokio::time::timeout(PATIENCE, ended).await.unwrap();
     drop(gateway);
+}
+
+/// A text that OKEBAYAR still sends is kept, and one that ends can be listed again.
+#[tokio::test]
+async fn notice_ends_after_its_last_mention_with_its_mentions() {
+    let mut world = World::new(StoreKind::Redis).await;
+    stop(world.start_gateway().await).await;
+    let store = store_of(&world).await;
+    let hours = jiff::SignedDuration::from_hours(1);
+    let now = (okebayar_gateway::ambient::Ambient::system().now)();
+    let account = okebayar_gateway::transaction::AccountName::parse("main").unwrap();
+    let add = async |text, at| texts::add_notice(&store, &account, text, at).await.unwrap();
+    let old = now - hours * 10;
+    add("ended", old).await;
+    add("mentioned", old + hours).await;
+    assert_eq!(add("mentioned", now).await, NoticeOutcome::Repeated);
+    world
+        .set("retention.interval", "20ms")
+        .set("retention.lists", "5h");
+    let gateway = world.start_gateway().await;
+    let listed = async || store.items(BoundedList::Notices).await.unwrap();
+    let ended = async {
+        while listed().await.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    // Some more passes.
+    let passes = "okebayar_store_operation_duration_seconds_count";
+    let label = "operation=\"oldest_item\",";
+    until(&gateway, passes, label, |count| count >= 30.0).await;
+    assert!(listed().await[0].contains("mentioned"));
+    stop(gateway).await;
+    assert_eq!(add("ended", now).await, NoticeOutcome::Kept);
 }
 
 /// A purchase whose answer and callback are lost is open until a check has settled it, and ends

@@ -393,6 +393,31 @@ async fn events_of_embedded_store_are_trimmed_and_out_of_range() {
     assert_eq!(rows_of_schema_3(&file), 0);
 }
 
+/// The number of the last event outlives an upgrade without a commit since.
+#[tokio::test]
+async fn event_numbers_go_on_when_events_end_right_after_upgrade() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.redb");
+    drop(open_file(&file, SignedDuration::from_hours(1)).await);
+    set_schema(&file, "3");
+    let store = open_file(&file, SignedDuration::from_hours(1)).await;
+    for seed in 1..4 {
+        done(&store, &begin(seed)).await;
+    }
+    store.upgrade_schema(true).await.unwrap();
+    let later = at(0) + SignedDuration::from_hours(24 * 365 * 100);
+    assert_eq!(store.trim_events(0, later).await.unwrap(), 0);
+    let head = store.events_head().await.unwrap();
+    assert_eq!(head.positions[0].number, 3);
+    done(&store, &begin(4)).await;
+    assert_eq!(revisions_after(&store, &head).await.unwrap(), [1]);
+    let head = store.events_head().await.unwrap();
+    assert_eq!(head.positions[0].number, 4);
+    assert_eq!(store.trim_events(0, later).await.unwrap(), 3);
+    drop(store);
+    assert_eq!(rows_of_schema_3(&file), 0);
+}
+
 async fn cursor(store: &dyn Store, number: u64) -> Cursor {
     let mut cursor = store.events_head().await.unwrap();
     cursor.positions = vec![Position { id: (0, 0), number }];

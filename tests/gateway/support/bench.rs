@@ -118,6 +118,7 @@ async fn build(
         clock_ahead: Mutex::new(None),
         clock_reads: AtomicUsize::new(0),
         note_reads: AtomicUsize::new(0),
+        note_ends: Mutex::default(),
         ends_records: AtomicBool::new(true),
     });
     let transport = Arc::new(CountingTransport::default());
@@ -201,6 +202,7 @@ pub fn retention() -> RetentionSettings {
         lists_kept: SignedDuration::from_hours(400 * 24),
         renewal_interval: Duration::from_hours(6),
         interval: Duration::from_millis(20),
+        clock_settles: Duration::from_hours(1),
     }
 }
 

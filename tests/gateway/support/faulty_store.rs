@@ -1,7 +1,7 @@
 //! A store that fails on demand.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -97,6 +97,8 @@ pub struct FaultyStore {
     /// The number of reads of that clock, and of notes.
     pub clock_reads: AtomicUsize,
     pub note_reads: AtomicUsize,
+    /// The end of each note, as last written.
+    pub note_ends: Mutex<BTreeMap<String, Timestamp>>,
     /// Records may end.
     pub ends_records: AtomicBool,
 }
@@ -332,7 +334,12 @@ impl Store for FaultyStore {
         keep: Expiry,
     ) -> Result<CasResult, StoreError> {
         let putting = self.inner.put_note(name, from, to, keep);
-        self.round_trips.count(putting).await
+        let put = self.round_trips.count(putting).await;
+        if matches!(put, Ok(CasResult::Done)) {
+            let mut ends = self.note_ends.lock().unwrap();
+            ends.insert(name.to_owned(), keep.until);
+        }
+        put
     }
     async fn seals(&self) -> Result<Seals, StoreError> {
         self.inner.seals().await

@@ -4,7 +4,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     failover::{carried, known_epoch},
-    store::key::parse_key,
+    store::{KeyList, key::parse_key},
     transaction::{InquiriesMade, InquiriesUnderCode},
 };
 
@@ -17,7 +17,8 @@ pub(super) fn problem_of(name: &str, text: &str) -> Option<String> {
     let is_readable = match kind {
         "inquiry" => is_json::<InquiriesUnderCode>(text),
         "inquired" => is_json::<InquiriesMade>(text),
-        "bound" | "bill" | "sold" => are_keys(text),
+        "bound" => are_keys(text),
+        "bill" | "sold" => KeyList::parse(Some(text.to_owned())).is_ok(),
         "price" | "orphan" | "notice" | "notices-new" => is_json::<IgnoredAny>(text),
         _ => true,
     };

@@ -456,6 +456,74 @@ async fn full_server_retires_records() {
     assert_retired(store.load(&last.key()).await, &last);
 }
 
+/// Redis does not roll back a script that fails, so what fails must not have deleted anything.
+#[tokio::test]
+async fn record_outlives_retirement_that_fails() {
+    for kind_of_key in ["gone", "listing", "due"] {
+        let folder = tempfile::tempdir().unwrap();
+        let redis = Redis::start(folder.path()).await;
+        let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+        let last = fail(&store, 1).await;
+        let partition = store.partition_of(&last.key());
+        let broken = match kind_of_key {
+            "gone" => {
+                // The bucket is found by another record with the same reference code.
+                retire(&store, &last).await;
+                let bucket = buckets(&redis).await.pop().unwrap();
+                redis.command(&["DEL", &bucket]).await;
+                done(&store, &begin(1)).await;
+                done(&store, &failed(&begin(1).transaction, 1)).await;
+                bucket
+            }
+            "listing" => format!("okb:{{{partition}}}:listing"),
+            _ => format!("okb:{{{partition}}}:due"),
+        };
+        let kept = format!("test:{{{partition}}}");
+        if kind_of_key == "listing" {
+            redis.command(&["RENAME", &broken, &kept]).await;
+        }
+        redis.command(&["SET", &broken, "of another type"]).await;
+        let tombstone = Tombstone::of(&last).unwrap();
+        store.retire(&last, Some(&tombstone)).await.unwrap_err();
+        let stored = store.load(&last.key()).await.unwrap();
+        assert_eq!(stored.as_ref(), Some(&last), "{kind_of_key}");
+        // A repeated call finds the record, and claims nothing.
+        let epoch = store.epoch(None).await.unwrap().name;
+        let (intent, order) = wish("reference-1", "PULSA10");
+        let token = AttemptToken::new(uuid::Uuid::from_u128(100));
+        let change = Transaction::begin(intent, order, arming(token, 0), RULES, &schedule());
+        let repeated = claim(&store, change, &epoch).await.unwrap();
+        assert!(matches!(repeated, Claim::Taken(stored) if stored == last));
+        redis.command(&["DEL", &broken]).await;
+        if kind_of_key == "listing" {
+            redis.command(&["RENAME", &kept, &broken]).await;
+        }
+        assert_eq!(oldest(&store, "FAILED", 10, 3).await.len(), 1, "listed");
+        assert_eq!(retire(&store, &last).await, Retirement::Done);
+        assert_retired(store.load(&last.key()).await, &last);
+        assert!(oldest(&store, "FAILED", 10, 3).await.is_empty());
+    }
+}
+
+/// The trace codes of a record are removed before it, by a script that a full server must accept as
+/// well, also when they are gone already.
+#[tokio::test]
+async fn full_server_removes_trace_codes_repeatedly() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let (key, trace) = (
+        begin(1).transaction.key(),
+        TraceCode::parse("trace-1").unwrap(),
+    );
+    store.index_trace(&key, &account(), &trace).await.unwrap();
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for _ in 0..2 {
+        store.unindex_trace(&key, &account(), &trace).await.unwrap();
+        assert_eq!(store.find_by_trace(&account(), &trace).await.unwrap(), None);
+    }
+}
+
 on_each_store!(
     retired_reference_is_never_stored_again,
     retirement_requires_version_that_was_read,
