@@ -248,34 +248,43 @@ fn read_acknowledging(reader: &mut Reader, is_standalone: bool) -> Option<Acknow
 /// The key of the files of encryption keys.
 const KEY_FILES: &str = "store.encryption_key_files";
 
+/// The first entry by which the keys only decrypt.
+const ENCRYPT_NOTHING: &str = "none";
+
 /// Reads the keys of encryption at rest, each from a file of its own: `<id>:<file>`. The first one
-/// encrypts.
+/// encrypts, unless the list begins with `none`.
 fn read_encryption_keys(reader: &mut Reader) -> Option<Arc<EncryptionKeys>> {
     let is_set = reader.has(KEY_FILES);
     let listed = reader.text_or(KEY_FILES, "");
+    let entries = listed.split(',').map(str::trim);
+    let mut entries: Vec<&str> = entries.filter(|entry| !entry.is_empty()).collect();
+    let only_decrypt = entries.first() == Some(&ENCRYPT_NOTHING);
+    if only_decrypt {
+        entries.remove(0);
+    }
     let (mut keys, mut is_faulty) = (Vec::<EncryptionKey>::new(), false);
-    for entry in listed
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
+    for (number, entry) in (1 + usize::from(only_decrypt)..).zip(entries) {
         let read = read_encryption_key(entry).and_then(|key| {
             let is_new = keys.iter().all(|known| known.id() != key.id());
             is_new
                 .then_some(key)
-                .ok_or_else(|| format!("{entry:?}: the id is named twice"))
+                .ok_or_else(|| "the id is named twice".to_owned())
         });
         match read {
             Ok(key) => keys.push(key),
             Err(problem) => {
                 is_faulty = true;
-                let remedy = "use <id>:<file>, the key that encrypts first; `openssl rand -base64 32` \
-                              writes the contents of a file";
-                reader.fault(KEY_FILES, problem, remedy);
+                let remedy = "use <id>:<file>, the key that encrypts first, or \"none\" first to encrypt \
+                              nothing; `openssl rand -base64 32` writes the contents of a file";
+                reader.fault(
+                    KEY_FILES,
+                    format!("{}: {problem}", position(number, entry)),
+                    remedy,
+                );
             }
         }
     }
-    if is_set && keys.is_empty() && !is_faulty {
+    if is_set && keys.is_empty() && !only_decrypt && !is_faulty {
         // Never taken for "none": records would be written in plain text.
         reader.fault(
             KEY_FILES,
@@ -284,15 +293,27 @@ fn read_encryption_keys(reader: &mut Reader) -> Option<Arc<EncryptionKeys>> {
         );
         return None;
     }
-    (!is_faulty).then(|| Arc::new(EncryptionKeys::new(keys)))
+    let keys = if only_decrypt {
+        EncryptionKeys::only_decrypting(keys)
+    } else {
+        EncryptionKeys::new(keys)
+    };
+    (!is_faulty).then(|| Arc::new(keys))
 }
 
-/// Reads one key. Describes the problem without quoting the file.
+/// Names an entry of the list by its position and its id. Nothing else is quoted: an operator may
+/// have put the key itself into the place of its file, or of its id.
+fn position(number: usize, entry: &str) -> String {
+    match entry.split_once(':') {
+        Some((id, _)) if EncryptionKey::is_id(id) => format!("entry {number} (id {id})"),
+        _ => format!("entry {number}"),
+    }
+}
+
+/// Reads one key. Describes the problem without quoting any of the entry.
 fn read_encryption_key(entry: &str) -> Result<EncryptionKey, String> {
-    let (id, file) = entry
-        .split_once(':')
-        .ok_or_else(|| format!("{entry:?} names no id"))?;
+    let (id, file) = entry.split_once(':').ok_or("it names no id")?;
     let text = std::fs::read_to_string(file).map(Zeroizing::new);
-    let text = text.map_err(|error| format!("{file:?} cannot be read: {error}"))?;
-    EncryptionKey::parse(id, &text).map_err(|problem| format!("{entry:?}: {problem}"))
+    let text = text.map_err(|error| format!("its file cannot be read: {error}"))?;
+    EncryptionKey::parse(id, &text).map_err(|problem| problem.to_string())
 }

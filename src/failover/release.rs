@@ -64,7 +64,8 @@ pub(crate) async fn release(
 ) -> Result<ReleaseReport, StoreError> {
     let entries = confirming(store).await?;
     // Read after the listing: a callback about a listed transaction is not an orphan.
-    let orphans = orphans::orphans(store, 0, LIST_MAX).await?;
+    let orphans = orphans::orphans(store, 0, LIST_MAX).await;
+    let orphans = orphans.map_err(of_unreadable_orphan)?;
     let called_back = CallbackReferences::of(&orphans, settings, orphans_kept, (ambient.now)());
     let mut released = ReleaseReport::default();
     for entry in entries {
@@ -80,6 +81,19 @@ pub(crate) async fn release(
         }
     }
     Ok(released)
+}
+
+/// Builds the error of an orphan that cannot be read. It may name any quarantined transaction, so none
+/// is released.
+fn of_unreadable_orphan(error: StoreError) -> StoreError {
+    if !error.is_of_record() {
+        return error;
+    }
+    StoreError::Unsuitable(format!(
+        "an orphan callback cannot be read and may name any quarantined transaction, so none is \
+         released; configure its key of encryption, or settle them one by one (ResolveTransaction): \
+         {error}"
+    ))
 }
 
 /// Lists all transactions in CONFIRMING, the state of quarantined ones.

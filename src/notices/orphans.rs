@@ -9,7 +9,7 @@ use super::{
     item::{from_json, to_json},
     pages::ListItem,
 };
-use crate::store::{BoundedList, CasResult, Expiry, Store, StoreError};
+use crate::store::{BoundedList, CasResult, Expiry, SealedItem, Store, StoreError};
 use crate::transaction::{AccountName, ReferenceCode};
 
 /// A callback about an unknown reference code, which may reveal a lost claim. It holds no serial
@@ -48,14 +48,15 @@ pub async fn add_orphan(store: &dyn Store, orphan: &Orphan) -> Result<(), StoreE
 /// Reads up to `limit` orphans, newest first, after the newest `start`.
 ///
 /// # Errors
-/// [`StoreError`] when they cannot be read.
+/// [`StoreError`] when one of them cannot be read.
 pub async fn orphans(
     store: &dyn Store,
     start: usize,
     limit: usize,
 ) -> Result<Vec<Orphan>, StoreError> {
     let items = store.items_from(BoundedList::Orphans, start, limit).await?;
-    items.iter().map(|item| from_json(item)).collect()
+    let parse = |item: Result<String, SealedItem>| from_json(&item.map_err(|sealed| sealed.error)?);
+    items.into_iter().map(parse).collect()
 }
 
 /// Parses an item of [`BoundedList::Orphans`].

@@ -9,10 +9,11 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use super::item::from_json;
 use crate::{
-    store::{BoundedList, LIST_MAX, Store, StoreError},
+    store::{BoundedList, ItemTexts, LIST_MAX, SealedItem, Store, StoreError},
     transaction::AccountName,
 };
 
@@ -66,6 +67,7 @@ pub enum PageError {
 }
 
 /// Reads up to `size` wanted items after a position. A page with fewer items may have a next one.
+/// Skips items that cannot be read, such as those whose key of encryption is not configured.
 ///
 /// # Errors
 /// [`PageError`] when the store does not answer, or lost the item before the position.
@@ -81,35 +83,61 @@ pub async fn read_page<T: ListItem>(
         position: after,
     };
     let (mut items, mut passed) = (Vec::new(), 0);
+    let mut unreadable = Unreadable::default();
     // One extra item shows that there is another page.
     let mut limit = size.saturating_add(1);
     loop {
         let window = reader.read(limit).await?;
         limit = READ_SIZE;
-        for text in window.texts {
+        for item in window.items {
             if items.len() == size || passed == PASSED_MAX {
                 let next = Some(reader.position);
+                unreadable.report(T::LIST);
                 return Ok(ListPage { items, next });
             }
-            if reader.is_anchor(&text) {
+            if reader.is_anchor(&item) {
                 // A push with an indeterminate result was repeated: one item, stored twice.
                 reader.position.passed += 1;
                 continue;
             }
-            let item: T = from_json(&text)?;
-            reader.pass(&text);
+            reader.pass(&item);
             passed += 1;
-            items.extend(Some(item).filter(&is_wanted));
+            let opened = item.map_err(|sealed| sealed.error);
+            match opened.and_then(|text| from_json(&text)) {
+                Ok(item) => items.extend(Some(item).filter(&is_wanted)),
+                Err(error) => unreadable.add(error),
+            }
         }
         if window.is_last {
+            unreadable.report(T::LIST);
             return Ok(ListPage { items, next: None });
+        }
+    }
+}
+
+/// The items of a page that cannot be read.
+#[derive(Default)]
+struct Unreadable {
+    count: usize,
+    first: Option<StoreError>,
+}
+
+impl Unreadable {
+    fn add(&mut self, error: StoreError) {
+        self.count += 1;
+        self.first.get_or_insert(error);
+    }
+
+    fn report(&self, list: BoundedList) {
+        if let Some(error) = &self.first {
+            warn!(?list, skipped = self.count, %error, "unreadable items are not listed");
         }
     }
 }
 
 /// The next items of a list, as stored.
 struct Window {
-    texts: Vec<String>,
+    items: ItemTexts,
     /// The list ends with these.
     is_last: bool,
 }
@@ -125,9 +153,9 @@ impl ListReader<'_> {
     /// Reads about `limit` items after the position.
     async fn read(&mut self, limit: usize) -> Result<Window, PageError> {
         if self.position.anchor.is_none() {
-            let texts = self.items(self.position.passed, limit).await?;
-            let is_last = texts.len() < limit;
-            return Ok(Window { texts, is_last });
+            let items = self.items(self.position.passed, limit).await?;
+            let is_last = items.len() < limit;
+            return Ok(Window { items, is_last });
         }
         // The anchor was the last one passed, and can only be further back.
         let expected = self.position.passed.saturating_sub(1);
@@ -140,7 +168,7 @@ impl ListReader<'_> {
         }
         // Only a full list evicts items, the oldest first: the anchor was the last to go. The times of
         // arrival cannot show it, because they come from the clocks of several gateways.
-        match self.store.items(self.list).await?.len() {
+        match self.items(0, LIST_MAX).await?.len() {
             0 | LIST_MAX.. => Ok(Window::END),
             _ => Err(PageError::Lost),
         }
@@ -150,12 +178,12 @@ impl ListReader<'_> {
     async fn find(&mut self, mut start: usize, limit: usize) -> Result<Option<Window>, StoreError> {
         let mut limit = limit + 1;
         loop {
-            let mut texts = self.items(start, limit).await?;
-            let is_last = texts.len() < limit;
-            if let Some(at) = texts.iter().position(|text| self.is_anchor(text)) {
+            let mut items = self.items(start, limit).await?;
+            let is_last = items.len() < limit;
+            if let Some(at) = items.iter().position(|item| self.is_anchor(item)) {
                 self.position.passed = start + at + 1;
-                let texts = texts.split_off(at + 1);
-                return Ok(Some(Window { texts, is_last }));
+                let items = items.split_off(at + 1);
+                return Ok(Some(Window { items, is_last }));
             }
             if is_last {
                 return Ok(None);
@@ -165,27 +193,27 @@ impl ListReader<'_> {
         }
     }
 
-    async fn items(&self, start: usize, limit: usize) -> Result<Vec<String>, StoreError> {
+    async fn items(&self, start: usize, limit: usize) -> Result<ItemTexts, StoreError> {
         self.store.items_from(self.list, start, limit).await
     }
 
-    fn is_anchor(&self, text: &str) -> bool {
+    fn is_anchor(&self, item: &Result<String, SealedItem>) -> bool {
         let anchor = self.position.anchor.as_ref();
-        anchor.is_some_and(|anchor| anchor.hash == hash_of(text))
+        anchor.is_some_and(|anchor| anchor.hash == hash_of(item))
     }
 
     /// Moves the position after an item.
-    fn pass(&mut self, text: &str) {
+    fn pass(&mut self, item: &Result<String, SealedItem>) {
         self.position.passed += 1;
         self.position.anchor = Some(Anchor {
-            hash: hash_of(text),
+            hash: hash_of(item),
         });
     }
 }
 
 impl Window {
     const END: Self = Self {
-        texts: Vec::new(),
+        items: Vec::new(),
         is_last: true,
     };
 }
@@ -193,8 +221,12 @@ impl Window {
 /// The hexadecimal digits of the hash of an item.
 const HASH_DIGITS: usize = 16;
 
-/// Returns the hash of a stored item. Its text never changes.
-fn hash_of(text: &str) -> String {
+/// Returns the hash of an item, or of its encrypted text if it cannot be decrypted. Neither changes.
+fn hash_of(item: &Result<String, SealedItem>) -> String {
+    let text = match item {
+        Ok(text) => text,
+        Err(sealed) => &sealed.stored,
+    };
     hex::encode(&Sha256::digest(text)[..HASH_DIGITS / 2])
 }
 

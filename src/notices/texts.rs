@@ -16,7 +16,7 @@ use super::{
     pages::ListItem,
 };
 use crate::{
-    store::{BoundedList, CasResult, Expiry, Store, StoreError},
+    store::{BoundedList, CasResult, Expiry, SealedItem, Store, StoreError},
     transaction::AccountName,
 };
 
@@ -236,7 +236,8 @@ pub async fn notices(
     limit: usize,
 ) -> Result<Vec<Notice>, StoreError> {
     let items = store.items_from(BoundedList::Notices, start, limit).await?;
-    items.iter().map(|item| from_json(item)).collect()
+    let parse = |item: Result<String, SealedItem>| from_json(&item.map_err(|sealed| sealed.error)?);
+    items.into_iter().map(parse).collect()
 }
 
 /// Reads the present mentions of a notice into it.

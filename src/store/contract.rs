@@ -14,7 +14,7 @@ use super::{
     events::{Events, History},
     identity::KnownAccounts,
     listing::{Listing, ListingEntry, OldestListing},
-    notes::{BoundedList, CasResult, Expiry, LIST_MAX, NoteTexts},
+    notes::{BoundedList, CasResult, Expiry, ItemTexts, LIST_MAX, NoteTexts},
     notification::Wake,
     part_fault::PartFault,
     tombstone::{Retirement, SweptTombstones, Tombstone},
@@ -205,9 +205,13 @@ pub trait Store: Send + Sync {
     /// within [`LIST_MAX`].
     async fn push(&self, list: BoundedList, item: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Returns the items of a list, newest first.
+    /// Returns the items of a list, newest first. Fails if one of them cannot be decrypted.
     async fn items(&self, list: BoundedList) -> Result<Vec<String>, StoreError> {
-        self.items_from(list, 0, LIST_MAX).await
+        let items = self.items_from(list, 0, LIST_MAX).await?;
+        let items = items
+            .into_iter()
+            .map(|item| item.map_err(|item| item.error));
+        items.collect()
     }
 
     /// Returns up to `limit` items of a list, newest first, after the newest `start`.
@@ -216,9 +220,10 @@ pub trait Store: Send + Sync {
         list: BoundedList,
         start: usize,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError>;
+    ) -> Result<ItemTexts, StoreError>;
 
-    /// Returns the oldest item of a list.
+    /// Returns the oldest item of a list; one that cannot be decrypted as it is stored, which is the
+    /// text of no item.
     async fn oldest_item(&self, list: BoundedList) -> Result<Option<String>, StoreError>;
 
     /// Removes the oldest item of a list, if it is this one. Returns true when it was removed.

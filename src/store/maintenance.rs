@@ -1,11 +1,13 @@
 //! What the commands of an operator do with an opened store beside its contract.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
     cursor::Cursor,
     error::StoreError,
-    identity::{self, CopyMark, Facts, refuse_marked, true_schema, verify_partitions},
+    identity::{self, CopyMark, Facts, refuse_marked, true_schema, verify_keys, verify_partitions},
     open::{Backend, OpenedStore},
     walk::{IndexEntries, NextEvent, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked},
 };
@@ -214,6 +216,7 @@ impl OpenedStore {
     /// [`StoreError`] when the identity is not stored, or the result is indeterminate.
     pub async fn become_target(&self, source: &Self, mark: &CopyMark) -> Result<bool, StoreError> {
         let (copied, mark) = (source.facts().await?, mark.clone());
+        let keys = Arc::clone(self.codec().keys());
         let become_target = move |partitions| {
             move |stored: &Facts| {
                 let is_new = stored.is_empty()
@@ -221,7 +224,7 @@ impl OpenedStore {
                 if !is_new {
                     return Ok((false, Facts::new()));
                 }
-                Ok((true, mark.target_facts(&copied, partitions)))
+                Ok((true, mark.target_facts(&copied, partitions, &keys)))
             }
         };
         let is_target = match &self.0 {
@@ -235,15 +238,14 @@ impl OpenedStore {
     /// Reads and writes from now on in the form of the store's schema, also while a copy holds it.
     ///
     /// # Errors
-    /// [`StoreError`] when the store does not answer, or has a schema in which nothing is encrypted
-    /// although a key is configured.
+    /// [`StoreError`] when the store does not answer, or does not fit the configured keys.
     pub(super) async fn learn_schema(&self) -> Result<(), StoreError> {
         let facts = self.facts().await?;
         let Some(schema) = true_schema(&facts).and_then(|schema| schema.parse().ok()) else {
             return Ok(());
         };
         self.codec().learn(schema);
-        self.codec().verify_keys()
+        verify_keys(self.codec().keys(), &facts)
     }
 
     /// Verifies that no copy holds the store.

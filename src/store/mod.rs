@@ -73,7 +73,9 @@ pub use events::{Event, Events, History, Position};
 pub use identity::{CopyMark, CopyRole, Identity, KnownAccounts, UserIdBefore, UserIdChange};
 pub use key_list::KeyList;
 pub use listing::{Listing, ListingEntry, OldestListing};
-pub use notes::{BoundedList, CasResult, Expiry, LIST_MAX, NoteTexts, mark_name};
+pub use notes::{
+    BoundedList, CasResult, Expiry, ItemTexts, LIST_MAX, NoteTexts, SealedItem, mark_name,
+};
 pub(crate) use notification::LISTEN_AGAIN_AFTER;
 pub use notification::{Notification, Wake};
 pub use open::{OpenError, OpenedStore, open};

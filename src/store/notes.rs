@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::error::StoreError;
 use crate::transaction::TransactionKey;
 
 /// The result of a compare-and-set of a note.
@@ -82,6 +83,18 @@ impl BoundedList {
 
 /// The texts of several notes, in the order of their names; `None` stands for no note.
 pub type NoteTexts = Vec<Option<String>>;
+
+/// Items of a list, newest first. One that cannot be decrypted hides no other.
+pub type ItemTexts = Vec<Result<String, SealedItem>>;
+
+/// An item that cannot be decrypted.
+#[derive(Debug, Clone)]
+pub struct SealedItem {
+    /// Its encrypted text, as it is stored.
+    pub stored: String,
+    /// The reason.
+    pub error: StoreError,
+}
 
 /// The maximum length of a list, beyond which its oldest items are removed.
 pub const LIST_MAX: usize = 1000;

@@ -81,10 +81,10 @@ impl OpenedStore {
         self.codec().schema()
     }
 
-    /// Returns true when the configuration has keys of encryption.
+    /// Returns true when what is written is encrypted.
     #[must_use]
-    pub fn has_keys(&self) -> bool {
-        self.codec().has_keys()
+    pub fn encrypts(&self) -> bool {
+        self.codec().encrypts()
     }
 
     /// Returns the codec of the store.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::SignedDuration;
 
 use super::{
+    EncryptionKeys,
     redb::RedbSettings,
     redis::{RedisSettings, RedisTopology},
 };
@@ -53,13 +54,15 @@ impl StoreSettings {
         }
     }
 
-    /// Returns the settings without keys of encryption, to upgrade a store of schema 3 with.
+    /// Returns the settings without keys of encryption, to upgrade a store of schema 3 with. No record
+    /// is read or written with them.
     #[must_use]
     pub fn without_keys(&self) -> Self {
         let mut without = self.clone();
+        let keys = Arc::new(EncryptionKeys::only_decrypting(Vec::new()));
         match &mut without {
-            Self::Embedded { settings, .. } => settings.keys = Arc::default(),
-            Self::Redis(settings) => settings.keys = Arc::default(),
+            Self::Embedded { settings, .. } => settings.keys = keys,
+            Self::Redis(settings) => settings.keys = keys,
         }
         without
     }

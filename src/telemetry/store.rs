@@ -12,7 +12,7 @@ use tracing::{Instrument, Span, info_span};
 use super::metrics::Metrics;
 use crate::{
     store::{
-        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, ItemTexts,
         KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
         Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
@@ -133,7 +133,7 @@ measured! {
     fn seals() -> Seals;
     fn seal(from: &[Seal], id: &str, keep: Expiry) -> ();
     fn push(list: BoundedList, item: &str) -> Vec<String>;
-    fn items_from(list: BoundedList, start: usize, limit: usize) -> Vec<String>;
+    fn items_from(list: BoundedList, start: usize, limit: usize) -> ItemTexts;
     fn oldest_item(list: BoundedList) -> Option<String>;
     fn remove_oldest(list: BoundedList, item: &str) -> bool;
     fn account_names() -> KnownAccounts;

@@ -4,43 +4,65 @@ use super::{
     accounts::Identity,
     copy_mark::refuse_marked,
     facts::{
-        ACCOUNT, Facts, SCHEMA_FACT, USER_ID, account_fact, partitions_fact, schema_of,
-        user_id_fact,
+        ACCOUNT, CREATED_FACT, Facts, SCHEMA_FACT, USER_ID, account_fact, partitions_fact,
+        schema_of, user_id_fact,
     },
+    keys::{key_facts, require_keys, verify_keys},
 };
 use crate::{
-    store::{error::StoreError, record},
+    store::{
+        error::StoreError,
+        record::{self, EncryptionKeys},
+    },
     transaction::AccountName,
 };
 
-/// Returns the facts to write so that the store has `identity`; none when it already has it.
-/// Verifies the whole identity before it returns any fact.
-///
-/// # Errors
-/// [`StoreError::Unsuitable`] on an identity mismatch.
-pub(in crate::store) fn adopt(
-    identity: &Identity,
-    partitions: Option<u64>,
-    stored: &Facts,
-) -> Result<Facts, StoreError> {
-    if identity.accounts.is_empty() && stored.is_empty() {
-        return Err(StoreError::Unsuitable(
-            "there is no store yet; the first gateway that starts creates it".to_owned(),
-        ));
+/// The adoption of a store by a gateway.
+pub(in crate::store) struct Adoption<'a> {
+    /// The accounts of the gateway.
+    pub(in crate::store) identity: &'a Identity,
+    /// Its keys of encryption.
+    pub(in crate::store) keys: &'a EncryptionKeys,
+    /// Its number of partitions; only Redis has it.
+    pub(in crate::store) partitions: Option<u64>,
+    /// The schema of a store that it creates.
+    pub(in crate::store) new_schema: u32,
+}
+
+impl Adoption<'_> {
+    /// Returns the facts to write so that the store has the identity of the gateway; none when it
+    /// already has it. Verifies the whole identity before it returns any fact.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] on an identity mismatch.
+    pub(in crate::store) fn facts(&self, stored: &Facts) -> Result<Facts, StoreError> {
+        let (identity, partitions) = (self.identity, self.partitions);
+        if identity.accounts.is_empty() && stored.is_empty() {
+            return Err(StoreError::Unsuitable(
+                "there is no store yet; the first gateway that starts creates it".to_owned(),
+            ));
+        }
+        refuse_marked(stored)?;
+        verify_store(partitions, stored)?;
+        require_keys(self.keys, stored)?;
+        let mut facts = stored.clone();
+        // A store without a schema is a new one.
+        if !facts.contains_key(SCHEMA_FACT) {
+            for fact in [SCHEMA_FACT, CREATED_FACT] {
+                facts.insert(fact.to_owned(), self.new_schema.to_string());
+            }
+        }
+        verify_keys(self.keys, &facts)?;
+        let partitions = partitions_fact(partitions).into_iter();
+        for (fact, ours) in partitions.chain(key_facts(self.keys)) {
+            facts.entry(fact).or_insert(ours);
+        }
+        for (name, hash) in &identity.accounts {
+            adopt_account(identity, name, hash, &mut facts)?;
+        }
+        facts.retain(|fact, value| stored.get(fact) != Some(value));
+        Ok(facts)
     }
-    refuse_marked(stored)?;
-    verify_store(partitions, stored)?;
-    let mut facts = stored.clone();
-    // A store without a schema is a new one.
-    let schema = (SCHEMA_FACT.to_owned(), record::SCHEMA.to_string());
-    for (fact, ours) in partitions_fact(partitions).into_iter().chain([schema]) {
-        facts.entry(fact).or_insert(ours);
-    }
-    for (name, hash) in &identity.accounts {
-        adopt_account(identity, name, hash, &mut facts)?;
-    }
-    facts.retain(|fact, value| stored.get(fact) != Some(value));
-    Ok(facts)
 }
 
 fn adopt_account(

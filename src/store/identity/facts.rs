@@ -12,6 +12,8 @@ pub(in crate::store) type Facts = BTreeMap<String, String>;
 
 /// The fact that holds the version of the stored form.
 pub(in crate::store) const SCHEMA_FACT: &str = "schema";
+/// The fact that holds the schema with which the store was created.
+pub(super) const CREATED_FACT: &str = "created";
 /// The fact that holds the number of partitions.
 pub(super) const PARTITIONS_FACT: &str = "partitions";
 /// The prefix of the facts of account names.
@@ -38,6 +40,12 @@ pub(super) fn partitions_fact(partitions: Option<u64>) -> Option<(String, String
 pub(in crate::store) fn schema_of(stored: &Facts) -> Option<u32> {
     let schema = stored.get(SCHEMA_FACT)?.parse().ok();
     schema.filter(|schema| (record::SCHEMA_BEFORE..=record::SCHEMA).contains(schema))
+}
+
+/// Returns true when a store was created with the schema of this release, so that no gateway of the
+/// release before has ever used it.
+pub(in crate::store) fn is_unshared(stored: &Facts) -> bool {
+    stored.get(CREATED_FACT) == Some(&record::SCHEMA.to_string())
 }
 
 /// Returns the fact that raises a store to the schema of this release; none when it has it.

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `schema` | the version of the stored form; another text marks a store that is copied (`copy_mark.rs`) |
 //! | `copy:schema`, `copy:id`, `copy:peer` | of a store that is copied: its schema, the copy, the other store |
+//! | `created` | the schema with which the store was created; missing in one that the release before created |
 //! | `partitions` | Redis: the number of partitions |
+//! | `key:<id>` | the check value of a key of encryption (`keys.rs`) |
 //! | `account:<name>` | the SHA-256 of the account's user id; former names are kept, with the present hash |
 //! | `userid:<SHA-256>` | the present name of the account; user ids that it had before are kept |
 //!
@@ -32,6 +34,7 @@ mod adopt;
 mod copy_mark;
 mod facts;
 mod faults;
+mod keys;
 mod seen;
 mod user_id;
 
@@ -39,10 +42,13 @@ mod user_id;
 mod tests;
 
 pub use accounts::{Identity, KnownAccounts};
-pub(in crate::store) use adopt::{adopt, verify_partitions};
+pub(in crate::store) use adopt::{Adoption, verify_partitions};
 pub use copy_mark::{CopyMark, CopyRole};
 pub(in crate::store) use copy_mark::{refuse_marked, true_schema};
-pub(in crate::store) use facts::{Facts, SCHEMA_FACT, account_names, schema_of, upgraded};
+pub(in crate::store) use facts::{
+    Facts, SCHEMA_FACT, account_names, is_unshared, schema_of, upgraded,
+};
 pub(in crate::store) use faults::faults;
+pub(in crate::store) use keys::verify_keys;
 pub(in crate::store) use seen::SeenIdentity;
 pub use user_id::{UserIdBefore, UserIdChange};

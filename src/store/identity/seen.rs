@@ -1,13 +1,16 @@
 //! The identity as a running gateway has seen it, to restore what a store lost.
 
+use std::sync::Arc;
+
 use super::{
     accounts::Identity,
     adopt::verify_store,
     copy_mark::refuse_marked,
     facts::{Facts, SCHEMA_FACT, account_fact, schema_of, user_id_fact},
+    keys::verify_keys,
 };
 use crate::{
-    store::error::StoreError,
+    store::{error::StoreError, record::EncryptionKeys},
     transaction::{AccountName, AccountNames},
 };
 
@@ -16,6 +19,8 @@ use crate::{
 pub(in crate::store) struct SeenIdentity {
     /// The identity that was adopted.
     pub(in crate::store) identity: Identity,
+    /// The keys of encryption of this process.
+    pub(in crate::store) keys: Arc<EncryptionKeys>,
     /// Every fact that was seen in the store.
     pub(in crate::store) seen: Facts,
 }
@@ -30,7 +35,8 @@ impl SeenIdentity {
     /// may be renamed, or get another user id, while gateways run.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when a gateway with another identity adopted the store.
+    /// [`StoreError::Unsuitable`] when a gateway with another identity, or another key under one of
+    /// our ids, adopted the store.
     pub(in crate::store) fn restore(
         &self,
         partitions: Option<u64>,
@@ -38,6 +44,7 @@ impl SeenIdentity {
     ) -> Result<Facts, StoreError> {
         refuse_marked(stored)?;
         verify_store(partitions, stored)?;
+        verify_keys(&self.keys, stored)?;
         for (name, hash) in &self.identity.accounts {
             if !may_be_ours(stored, &self.identity.names, name, hash) {
                 return Err(StoreError::Unsuitable(format!(

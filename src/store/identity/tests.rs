@@ -1,11 +1,18 @@
 //! Tests of the adoption, the restoration and the change of the identity of a store.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
-use super::{Facts, Identity, SeenIdentity, UserIdChange, adopt};
-use crate::transaction::{AccountName, AccountNames};
+use super::{Adoption, Facts, Identity, SeenIdentity, UserIdChange};
+use crate::{
+    store::{
+        SCHEMA, SCHEMA_BEFORE, StoreError,
+        record::{EncryptionKey, EncryptionKeys},
+    },
+    transaction::{AccountName, AccountNames},
+};
 
 fn name(text: &str) -> AccountName {
     AccountName::parse(text).unwrap()
@@ -25,12 +32,24 @@ fn identity(accounts: &[(&str, &str)], formerly: &[(&str, &str)]) -> Identity {
     }
 }
 
+fn adopt(identity: &Identity, keys: &EncryptionKeys, stored: &Facts) -> Result<Facts, StoreError> {
+    let adoption = Adoption {
+        identity,
+        keys,
+        partitions: None,
+        new_schema: SCHEMA,
+    };
+    adoption.facts(stored)
+}
+
 /// Adopts the store, and returns its facts.
 fn after(stored: &Facts, identity: &Identity) -> Result<Facts, String> {
-    let written = adopt(identity, None, stored).map_err(|error| error.to_string())?;
+    let written =
+        adopt(identity, &EncryptionKeys::default(), stored).map_err(|error| error.to_string())?;
     let mut facts = stored.clone();
     facts.extend(written);
-    assert_eq!(adopt(identity, None, &facts).unwrap(), Facts::new());
+    let again = adopt(identity, &EncryptionKeys::default(), &facts);
+    assert_eq!(again.unwrap(), Facts::new());
     Ok(facts)
 }
 
@@ -115,6 +134,7 @@ fn half_an_identity_is_completed_or_refused() {
 fn kept(seen: &Facts, accounts: &[(&str, &str)]) -> SeenIdentity {
     SeenIdentity {
         identity: identity(accounts, &[]),
+        keys: Arc::default(),
         seen: seen.clone(),
     }
 }
@@ -179,7 +199,7 @@ fn a_schema_is_only_ever_raised() {
     assert_eq!(seen_before.restore(None, &facts).unwrap(), Facts::new());
     let later = Facts::from([("schema".to_owned(), "5".to_owned())]);
     assert!(seen_after.restore(None, &later).is_err());
-    assert!(adopt(&identity(&[("a", "1")], &[]), None, &later).is_err());
+    assert!(after(&later, &identity(&[("a", "1")], &[])).is_err());
 }
 
 #[test]
@@ -210,6 +230,7 @@ fn a_rename_and_another_user_id_do_not_stop_what_runs() {
     // A backup from before the rename is restored while the renamed account is in use.
     let kept = SeenIdentity {
         identity: new,
+        keys: Arc::default(),
         seen: renamed,
     };
     let mut restored = facts;
@@ -250,4 +271,88 @@ fn a_user_id_changes_with_all_names_of_its_account() {
         back,
         "nothing to do"
     );
+}
+
+fn key(id: &str, byte: u8) -> EncryptionKey {
+    EncryptionKey::parse(id, &STANDARD.encode([byte; 32])).unwrap()
+}
+
+/// The facts of a store that a gateway encrypts with `k1`.
+fn encrypted() -> (Identity, Facts) {
+    let identity = identity(&[("a", "1")], &[]);
+    let keys = EncryptionKeys::new(vec![key("k1", 1)]);
+    let facts = adopt(&identity, &keys, &Facts::new()).unwrap();
+    (identity, facts)
+}
+
+#[test]
+fn another_key_under_a_known_id_is_refused_at_start_and_by_verification() {
+    let (identity, facts) = encrypted();
+    for keys in [
+        EncryptionKeys::new(vec![key("k1", 2)]),
+        EncryptionKeys::new(vec![key("k2", 2), key("k1", 2)]),
+        EncryptionKeys::only_decrypting(vec![key("k1", 2)]),
+    ] {
+        let refused = adopt(&identity, &keys, &facts).unwrap_err().to_string();
+        assert!(refused.contains("another key \"k1\""), "{refused}");
+        let seen = SeenIdentity {
+            keys: Arc::new(keys),
+            ..kept(&Facts::new(), &[("a", "1")])
+        };
+        assert!(seen.restore(None, &facts).is_err());
+    }
+    // A new key gets a fact beside the one that it replaces.
+    let rotated = EncryptionKeys::new(vec![key("k2", 2), key("k1", 1)]);
+    let written = adopt(&identity, &rotated, &facts).unwrap();
+    assert_eq!(written.keys().collect::<Vec<_>>(), ["key:k2"]);
+}
+
+#[test]
+fn store_with_keys_is_opened_without_any_only_if_that_is_explicit() {
+    let (identity, facts) = encrypted();
+    let refused = adopt(&identity, &EncryptionKeys::default(), &facts).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("[\"k1\"]") && refused.contains("\"none\""),
+        "{refused}"
+    );
+    for keys in [vec![], vec![key("k1", 1)]] {
+        let plain = EncryptionKeys::only_decrypting(keys);
+        assert_eq!(adopt(&identity, &plain, &facts).unwrap(), Facts::new());
+    }
+    // A gateway that runs without keys goes on while another one begins to encrypt.
+    let seen = kept(&Facts::new(), &[("a", "1")]);
+    assert_eq!(seen.restore(None, &facts).unwrap(), Facts::new());
+}
+
+#[test]
+fn keys_that_only_decrypt_leave_no_trace_and_suit_schema_3() {
+    let identity = identity(&[("a", "1")], &[]);
+    let shared = |keys: &EncryptionKeys, stored: &Facts| {
+        let adoption = Adoption {
+            identity: &identity,
+            keys,
+            partitions: None,
+            new_schema: SCHEMA_BEFORE,
+        };
+        adoption.facts(stored)
+    };
+    let plain = EncryptionKeys::only_decrypting(vec![key("k1", 1)]);
+    let facts = shared(&plain, &Facts::new()).unwrap();
+    assert!(is(&facts, "schema", "3") && !facts.contains_key("key:k1"));
+    let encrypting = EncryptionKeys::new(vec![key("k1", 1)]);
+    assert!(shared(&encrypting, &facts).is_err());
+    assert!(shared(&encrypting, &Facts::new()).is_err());
+}
+
+/// A store that the release before created never gets the fact by which records end at once.
+#[test]
+fn only_a_store_that_was_created_with_this_schema_was_never_shared() {
+    let identity = identity(&[("a", "1")], &[]);
+    let created = after(&Facts::new(), &identity).unwrap();
+    assert!(super::is_unshared(&created));
+    let before = Facts::from([("schema".to_owned(), "3".to_owned())]);
+    let mut upgraded = after(&before, &identity).unwrap();
+    upgraded.extend(super::upgraded(&upgraded).unwrap());
+    assert!(is(&upgraded, "schema", "4") && !super::is_unshared(&upgraded));
 }

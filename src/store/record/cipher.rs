@@ -9,7 +9,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hmac,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
@@ -19,6 +22,10 @@ pub(super) const ENCRYPTED: u8 = 0xE1;
 const KEY_BYTES: usize = 32;
 /// The longest id of a key, in bytes. Every encrypted body holds it.
 const ID_BYTES_MAX: usize = 16;
+/// The text whose HMAC identifies a key. It is part of the identity of every store with keys.
+const CHECK_TEXT: &[u8] = b"okebayar-gateway: check value of a key of encryption";
+/// The bytes of that HMAC that are kept.
+const CHECK_BYTES: usize = 16;
 /// The start of a text that is encrypted; no other text of the store starts with it.
 const TEXT_PREFIX: &str = "sealed:";
 
@@ -37,17 +44,24 @@ pub enum BadKey {
 pub struct EncryptionKey {
     id: String,
     key: RandomizedNonceKey,
+    check: String,
 }
 
 impl EncryptionKey {
+    /// Returns true for a text that may be the id of a key.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+    }
+
     /// Parses a key from its id and its bytes in base64.
     ///
     /// # Errors
     /// [`BadKey`]; it never quotes the key.
     pub fn parse(id: &str, base64: &str) -> Result<Self, BadKey> {
-        let is_plain =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(is_plain) {
+        if !Self::is_id(id) {
             return Err(BadKey::Id);
         }
         let bytes = STANDARD.decode(base64.trim()).map(Zeroizing::new);
@@ -56,9 +70,11 @@ impl EncryptionKey {
             return Err(BadKey::Bytes);
         }
         let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| BadKey::Bytes)?;
+        let check = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), CHECK_TEXT);
         Ok(Self {
             id: id.to_owned(),
             key,
+            check: hex::encode(&check.as_ref()[..CHECK_BYTES]),
         })
     }
 
@@ -66,6 +82,13 @@ impl EncryptionKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns the check value of the key, in hex: the same for the same key, and of no use to
+    /// anyone who does not have it.
+    #[must_use]
+    pub fn check(&self) -> &str {
+        &self.check
     }
 }
 
@@ -75,27 +98,63 @@ impl fmt::Debug for EncryptionKey {
     }
 }
 
-/// The keys of a store. The first one encrypts, all of them decrypt. Without keys, nothing is
-/// encrypted.
+/// The keys of a store. All of them decrypt, and the first one encrypts, unless they only decrypt.
 #[derive(Debug, Default)]
-pub struct EncryptionKeys(Vec<EncryptionKey>);
+pub struct EncryptionKeys {
+    keys: Vec<EncryptionKey>,
+    /// Configured to encrypt nothing.
+    only_decrypt: bool,
+}
 
 impl EncryptionKeys {
     /// Builds the keys of a store, the one that encrypts first.
     #[must_use]
     pub fn new(keys: Vec<EncryptionKey>) -> Self {
-        Self(keys)
+        Self {
+            keys,
+            only_decrypt: false,
+        }
     }
 
-    /// Returns true when new bodies are not encrypted.
+    /// Builds keys that only decrypt: what is written is not encrypted.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn only_decrypting(keys: Vec<EncryptionKey>) -> Self {
+        Self {
+            keys,
+            only_decrypt: true,
+        }
+    }
+
+    /// Returns true when new bodies are encrypted.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.first().is_some()
+    }
+
+    /// Returns true when neither a key is configured nor that there is none.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.keys.is_empty() && !self.only_decrypt
+    }
+
+    /// Returns every key.
+    pub fn iter(&self) -> impl Iterator<Item = &EncryptionKey> {
+        self.keys.iter()
+    }
+
+    /// Returns true when a stored body may be readable here although it is encrypted.
+    pub(super) fn decrypts(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Returns the key that encrypts.
+    fn first(&self) -> Option<&EncryptionKey> {
+        self.keys.first().filter(|_| !self.only_decrypt)
     }
 
     /// Encrypts a body for its place. Returns it unchanged when there is no key.
     pub(super) fn seal(&self, place: &str, body: Vec<u8>) -> Result<Vec<u8>, Unsealable> {
-        let Some(EncryptionKey { id, key }) = self.0.first() else {
+        let Some(EncryptionKey { id, key, .. }) = self.first() else {
             return Ok(body);
         };
         let mut sealed = body;
@@ -109,7 +168,7 @@ impl EncryptionKeys {
     /// Decrypts a body of a place.
     pub(super) fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
         let envelope = Envelope::read(sealed).ok_or(Unsealable::Malformed)?;
-        let known = self.0.iter().find(|key| key.id == envelope.id);
+        let known = self.keys.iter().find(|key| key.id == envelope.id);
         let known = known.ok_or_else(|| Unsealable::KeyMissing(envelope.id.to_owned()))?;
         let mut body = envelope.ciphertext.to_vec();
         let nonce = Nonce::assume_unique_for_key(envelope.nonce);
@@ -121,7 +180,7 @@ impl EncryptionKeys {
 
     /// Encrypts a text for its place. Returns it unchanged when there is no key.
     pub(super) fn seal_text(&self, place: &str, text: &str) -> Result<String, Unsealable> {
-        if self.is_empty() {
+        if !self.encrypts() {
             return Ok(text.to_owned());
         }
         let sealed = self.seal(place, text.as_bytes().to_vec())?;
@@ -229,6 +288,26 @@ mod tests {
         assert_eq!(keys.open_text("p", "{}".to_owned()).unwrap(), "{}");
         let missing = Unsealable::KeyMissing("k1".to_owned());
         assert_eq!(none.open_text("p", sealed), Err(missing));
+    }
+
+    #[test]
+    fn keys_that_only_decrypt_write_plain() {
+        let sealed = EncryptionKeys::new(vec![key("k1", 1)]).seal_text("p", "{}");
+        let keys = EncryptionKeys::only_decrypting(vec![key("k1", 1)]);
+        assert_eq!(keys.open_text("p", sealed.unwrap()).unwrap(), "{}");
+        assert_eq!(keys.seal_text("p", "{}").unwrap(), "{}");
+        assert_eq!(keys.seal("p", b"body".to_vec()).unwrap(), b"body");
+        assert!(!keys.encrypts() && !keys.is_unset());
+        assert!(!EncryptionKeys::only_decrypting(Vec::new()).is_unset());
+        assert!(EncryptionKeys::default().is_unset());
+    }
+
+    /// Stores hold this value, so every release must compute it alike.
+    #[test]
+    fn check_value_of_a_key_never_changes() {
+        assert_eq!(key("k1", 7).check(), "55961292e5b88ceb19504fe41dc4f722");
+        assert_eq!(key("k2", 7).check(), key("k1", 7).check());
+        assert_ne!(key("k1", 8).check(), key("k1", 7).check());
     }
 
     #[test]

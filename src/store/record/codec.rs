@@ -1,9 +1,14 @@
 //! Encodes and decodes what a store holds, in the form that its schema requires.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     cipher::{ENCRYPTED, EncryptionKeys, Unsealable},
@@ -12,7 +17,7 @@ use super::{
 use crate::{
     store::{
         error::StoreError,
-        notes::{self, BoundedList},
+        notes::{self, BoundedList, ItemTexts, SealedItem},
     },
     transaction::{Transaction, TransactionKey},
 };
@@ -21,6 +26,10 @@ use crate::{
 pub const SCHEMA: u32 = 4;
 /// The schema of a store that the release before this one created, and can share with it.
 pub const SCHEMA_BEFORE: u32 = 3;
+
+/// The time after the upgrade of a store in which a gateway of the release before may still use it: far
+/// longer than the time between two of its verifications (4 s), each of which ends after 5 s.
+pub(in crate::store) const EARLIER_GATEWAYS_END: Duration = Duration::from_secs(60);
 
 /// The form in which bodies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +45,10 @@ pub(in crate::store) enum Form {
 pub(in crate::store) struct Codec {
     /// Never lowered: no store goes back to an earlier schema.
     schema: AtomicU32,
+    /// The time at which this process learnt of [`SCHEMA`].
+    learnt_at: OnceLock<Instant>,
+    /// No gateway of the release before has ever used the store.
+    is_new: AtomicBool,
     keys: Arc<EncryptionKeys>,
 }
 
@@ -44,8 +57,15 @@ impl Codec {
     pub(in crate::store) fn new(keys: Arc<EncryptionKeys>) -> Self {
         Self {
             schema: AtomicU32::new(SCHEMA_BEFORE),
+            learnt_at: OnceLock::new(),
+            is_new: AtomicBool::new(false),
             keys,
         }
+    }
+
+    /// Returns the keys of encryption.
+    pub(in crate::store) fn keys(&self) -> &Arc<EncryptionKeys> {
+        &self.keys
     }
 
     /// Returns the schema of the store, as far as this process knows.
@@ -55,12 +75,35 @@ impl Codec {
 
     /// Learns the schema of the store.
     pub(in crate::store) fn learn(&self, schema: u32) {
+        if schema >= SCHEMA {
+            self.learnt_at.get_or_init(Instant::now);
+        }
         self.schema.fetch_max(schema, Ordering::SeqCst);
     }
 
-    /// Returns true when records may end: no release that may share the store is without tombstones.
+    /// Learns that no gateway of the release before has ever used the store, or can use it.
+    pub(in crate::store) fn learn_unshared(&self) {
+        self.is_new.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns true when records may end: no gateway that may use the store is without tombstones.
+    ///
+    /// SUBTLE: a gateway of the release before refuses an upgraded store only at its next
+    /// verification:
+    ///
+    /// 1. a gateway of the release before, whose subscription is interrupted, is not seen by `store
+    ///    upgrade`, which raises the schema;
+    /// 2. this process learns of it, and retires a record;
+    /// 3. a call repeats that purchase at the gateway of step 1, which finds neither a record nor,
+    ///    because it knows none, a tombstone, and buys again.
+    ///
+    /// So records end only [`EARLIER_GATEWAYS_END`] after this process learnt of the schema. A store
+    /// that was created with it has refused such a gateway from the start.
     pub(in crate::store) fn ends_records(&self) -> bool {
-        self.schema() >= SCHEMA
+        let learnt_at = self.learnt_at.get();
+        learnt_at.is_some_and(|at| {
+            self.is_new.load(Ordering::SeqCst) || at.elapsed() >= EARLIER_GATEWAYS_END
+        })
     }
 
     /// Returns the form to write in. A commit asks once, so that its parts have one form.
@@ -72,25 +115,9 @@ impl Codec {
         }
     }
 
-    /// Returns true when keys are configured.
-    pub(in crate::store) fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
-    /// Verifies that the store may be used with the configured keys.
-    ///
-    /// # Errors
-    /// [`StoreError::Unsuitable`] when a key is configured and the release before this one can
-    /// share the store: it could read nothing of what is encrypted.
-    pub(in crate::store) fn verify_keys(&self) -> Result<(), StoreError> {
-        if self.keys.is_empty() || self.form() == Form::Compact {
-            return Ok(());
-        }
-        Err(StoreError::Unsuitable(format!(
-            "it has schema {SCHEMA_BEFORE}, in which nothing is encrypted, because the release \
-             before this one shares it: run okebayar-gateway store upgrade first, or remove \
-             store.encryption_key_files"
-        )))
+    /// Returns true when what is written is encrypted.
+    pub(in crate::store) fn encrypts(&self) -> bool {
+        self.keys.encrypts()
     }
 
     /// Encodes the record of a transaction.
@@ -191,9 +218,10 @@ impl Codec {
         json::decode(key, &text)
     }
 
-    /// Returns true when a note is encrypted, so that one text has many stored forms.
-    pub(in crate::store) fn seals_note(&self, name: &str) -> bool {
-        !self.keys.is_empty() && notes::is_personal(name)
+    /// Returns true when a note that is read here may be encrypted, so that one text has many stored
+    /// forms.
+    pub(in crate::store) fn may_be_sealed(&self, name: &str) -> bool {
+        self.keys.decrypts() && notes::is_personal(name)
     }
 
     /// Encrypts a note, if it may hold data of a customer and a key is configured.
@@ -201,7 +229,7 @@ impl Codec {
     /// # Errors
     /// [`StoreError::Corrupt`] when that fails.
     pub(in crate::store) fn seal_note(&self, name: &str, text: &str) -> Result<String, StoreError> {
-        if !self.seals_note(name) {
+        if !notes::is_personal(name) {
             return Ok(text.to_owned());
         }
         let sealed = self.keys.seal_text(&place(NOTE, name), text);
@@ -237,16 +265,13 @@ impl Codec {
         sealed.map_err(|problem| unsealable(list.name(), problem))
     }
 
-    /// Decrypts items of a list, as far as they are encrypted.
-    ///
-    /// # Errors
-    /// As [`Self::decode_record`].
-    pub(in crate::store) fn open_items(
-        &self,
-        list: BoundedList,
-        items: Vec<String>,
-    ) -> Result<Vec<String>, StoreError> {
-        let open = |item| self.open_item(list, item);
+    /// Decrypts items of a list, as far as they are encrypted: each alone, so that one which cannot be
+    /// read hides no other.
+    pub(in crate::store) fn open_items(&self, list: BoundedList, items: Vec<String>) -> ItemTexts {
+        let open = |stored: String| {
+            let opened = self.open_item(list, stored.clone());
+            opened.map_err(|error| SealedItem { stored, error })
+        };
         items.into_iter().map(open).collect()
     }
 

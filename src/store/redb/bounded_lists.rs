@@ -3,7 +3,7 @@
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::{error::failure, store::RedbStore, tables::LISTS};
-use crate::store::{BoundedList, LIST_MAX, StoreError};
+use crate::store::{BoundedList, ItemTexts, LIST_MAX, StoreError};
 
 impl RedbStore {
     /// Appends an item, and returns the removed ones.
@@ -15,19 +15,22 @@ impl RedbStore {
         let item = self.codec.seal_item(list, item)?;
         let dropped = self.write(move |write| push(write, list, &item).map_err(failure));
         let dropped = dropped.await?;
-        // The item is stored, whether or not the removed ones can be read.
-        Ok(self.codec.open_items(list, dropped).unwrap_or_default())
+        // Those that cannot be decrypted are gone all the same.
+        let dropped = self.codec.open_items(list, dropped);
+        Ok(dropped.into_iter().flatten().collect())
     }
 
-    /// Reads the oldest item.
+    /// Reads the oldest item; one that cannot be decrypted as it is stored.
     pub(super) async fn read_oldest_item(
         &self,
         list: BoundedList,
     ) -> Result<Option<String>, StoreError> {
         let stored = self.read_stored_oldest(list).await?;
-        stored
-            .map(|item| self.codec.open_item(list, item))
-            .transpose()
+        let open = |stored: String| {
+            let opened = self.codec.open_item(list, stored.clone());
+            opened.unwrap_or(stored)
+        };
+        Ok(stored.map(open))
     }
 
     async fn read_stored_oldest(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
@@ -66,9 +69,9 @@ impl RedbStore {
         list: BoundedList,
         start: usize,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<ItemTexts, StoreError> {
         let items = self.read(move |read| items(read, list, start, limit).map_err(failure));
-        self.codec.open_items(list, items.await?)
+        Ok(self.codec.open_items(list, items.await?))
     }
 }
 

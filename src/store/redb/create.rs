@@ -18,13 +18,18 @@ use super::{
     identity::{adopt_identity, set_epoch, write_identity},
     tables::create_tables,
 };
-use crate::store::{CopyMark, CopyRole, Identity, StoreError, identity::Facts};
+use crate::store::{CopyMark, CopyRole, EncryptionKeys, Identity, StoreError, identity::Facts};
 
 /// Creates a store atomically. A crash leaves no file or a complete store; the next attempt
 /// removes the temporary file.
-pub(super) fn create(file: &Path, identity: &Identity, epoch: &str) -> Result<(), StoreError> {
+pub(super) fn create(
+    file: &Path,
+    identity: &Identity,
+    keys: &EncryptionKeys,
+    epoch: &str,
+) -> Result<(), StoreError> {
     create_with(file, epoch, &|write| {
-        adopt_identity(write, identity).map(drop)
+        adopt_identity(write, identity, keys).map(drop)
     })
 }
 

@@ -4,8 +4,8 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::{error::failure, store::RedbStore, tables::IDENTITY};
 use crate::store::{
-    Identity, KnownAccounts, SCHEMA, StoreError, UserIdBefore, UserIdChange,
-    identity::{self, Facts},
+    EncryptionKeys, Identity, KnownAccounts, SCHEMA, StoreError, UserIdBefore, UserIdChange,
+    identity::{self, Adoption, Facts},
 };
 
 impl RedbStore {
@@ -70,8 +70,15 @@ impl RedbStore {
 pub(super) fn adopt_identity(
     write: &WriteTransaction,
     identity: &Identity,
+    keys: &EncryptionKeys,
 ) -> Result<Option<u32>, StoreError> {
-    let facts = identity::adopt(identity, None, &read_identity(write).map_err(failure)?)?;
+    let adoption = Adoption {
+        identity,
+        keys,
+        partitions: None,
+        new_schema: SCHEMA,
+    };
+    let facts = adoption.facts(&read_identity(write).map_err(failure)?)?;
     write_identity(write, &facts).map_err(failure)?;
     let stored = read_identity(write).map_err(failure)?;
     Ok(identity::schema_of(&stored))

@@ -110,7 +110,7 @@ impl RedbStore {
                 if settings.must_exist {
                     return Err(missing(&path));
                 }
-                create(&path, &identity, &ours)?;
+                create(&path, &identity, &settings.keys, &ours)?;
             }
             let keeper = open_keeper(&path)?;
             let codec = Codec::new(Arc::clone(&settings.keys));
@@ -118,10 +118,9 @@ impl RedbStore {
                 require_identity(database, &path)?;
                 let write = database.begin_write().map_err(failure)?;
                 create_tables(&write).map_err(failure)?;
-                if let Some(schema) = adopt_identity(&write, &identity)? {
+                if let Some(schema) = adopt_identity(&write, &identity, &settings.keys)? {
                     codec.learn(schema);
                 }
-                codec.verify_keys()?;
                 let epoch = set_epoch(&write, &ours, is_restored).map_err(failure)?;
                 write.commit().map_err(commit_failure)?;
                 Ok(epoch)

@@ -38,6 +38,8 @@ impl RedbStore {
         settings: &RedbSettings,
         codec: Codec,
     ) -> Self {
+        // No other process has it open.
+        codec.learn_unshared();
         Self {
             source: Arc::new(source),
             epoch,

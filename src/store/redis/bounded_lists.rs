@@ -4,7 +4,7 @@ use redis::{Cmd, Value};
 
 use super::{keys::seal_key, store::RedisStore};
 use crate::store::{
-    BoundedList, LIST_MAX, StoreError,
+    BoundedList, ItemTexts, LIST_MAX, StoreError,
     epoch::{Seal, refuse_moved},
 };
 
@@ -30,19 +30,22 @@ impl RedisStore {
         let seal: Option<String> = self.query(&Cmd::get(seal_key(0))).await?;
         refuse_moved(&[seal.map_or(Seal::Missing, Seal::Carried)])
             .map_err(|error| StoreError::Indeterminate(error.to_string()))?;
-        // The item is stored, whether or not the removed ones can be read.
-        Ok(self.codec.open_items(list, dropped).unwrap_or_default())
+        // The item is stored. Those that cannot be decrypted are gone all the same.
+        let dropped = self.codec.open_items(list, dropped);
+        Ok(dropped.into_iter().flatten().collect())
     }
 
-    /// Reads the oldest item.
+    /// Reads the oldest item; one that cannot be decrypted as it is stored.
     pub(super) async fn read_oldest_item(
         &self,
         list: BoundedList,
     ) -> Result<Option<String>, StoreError> {
         let stored = self.read_stored_oldest(list).await?;
-        stored
-            .map(|item| self.codec.open_item(list, item))
-            .transpose()
+        let open = |stored: String| {
+            let opened = self.codec.open_item(list, stored.clone());
+            opened.unwrap_or(stored)
+        };
+        Ok(stored.map(open))
     }
 
     async fn read_stored_oldest(&self, list: BoundedList) -> Result<Option<String>, StoreError> {
@@ -75,7 +78,7 @@ impl RedisStore {
         list: BoundedList,
         start: usize,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<ItemTexts, StoreError> {
         // A range of Redis includes its end, so it is never empty.
         if limit == 0 {
             return Ok(Vec::new());
@@ -83,7 +86,7 @@ impl RedisStore {
         let end = list_index(start.saturating_add(limit)) - 1;
         let range = Cmd::lrange(list_key(list), list_index(start), end);
         let items = self.query(&range).await?;
-        self.codec.open_items(list, items)
+        Ok(self.codec.open_items(list, items))
     }
 }
 

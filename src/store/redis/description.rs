@@ -4,7 +4,7 @@ use super::{
     connection::SentFlag, server::Server, server_info::info, store::RedisStore,
     topology::AcknowledgingReplicas,
 };
-use crate::store::{Identity, StoreError, identity};
+use crate::store::{Identity, SCHEMA, StoreError, identity};
 
 impl RedisStore {
     /// Connects to every server without writing, verifies that the store can be used by a gateway
@@ -34,9 +34,7 @@ impl RedisStore {
         lines.push(if facts.is_empty() {
             "no store yet: the first gateway that starts creates it".to_owned()
         } else {
-            identity::adopt(identity, Some(self.settings.partitions), &facts)?;
-            self.learn_schema(&facts);
-            self.codec.verify_keys()?;
+            self.adoption(identity, SCHEMA).facts(&facts)?;
             let schema = facts.get(identity::SCHEMA_FACT);
             format!(
                 "schema {}, {} partitions",

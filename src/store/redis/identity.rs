@@ -1,11 +1,13 @@
 //! The identity, which is adopted, restored and changed by compare-and-set of all its facts.
 
+use std::sync::Arc;
+
 use redis::Cmd;
 
 use super::store::RedisStore;
 use crate::store::{
-    Identity, KnownAccounts, StoreError, UserIdBefore, UserIdChange,
-    identity::{self, Facts, SeenIdentity},
+    Identity, KnownAccounts, SCHEMA, SCHEMA_BEFORE, StoreError, UserIdBefore, UserIdChange,
+    identity::{self, Adoption, Facts, SeenIdentity, is_unshared, schema_of},
 };
 
 /// The key of the identity.
@@ -14,18 +16,34 @@ pub(super) const IDENTITY_KEY: &str = "okb:identity";
 impl RedisStore {
     /// Adopts the store for `identity`.
     pub(super) async fn adopt_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let partitions = Some(self.settings.partitions);
+        let is_new = schema_of(&self.read_identity().await?).is_none();
+        // A Redis that was emptied during a rollout: the release before goes on using it.
+        let is_shared = is_new && self.count_earlier_listeners().await? > 0;
+        let new_schema = if is_shared { SCHEMA_BEFORE } else { SCHEMA };
+        let adoption = self.adoption(identity, new_schema);
         let adopt = |stored: &Facts| {
-            let adopted = identity::adopt(identity, partitions, stored)?;
+            let adopted = adoption.facts(stored)?;
             Ok((with(stored, &adopted), adopted))
         };
         let seen = self.amend_identity(adopt).await?;
         self.learn_schema(&seen);
         *self.seen() = Some(SeenIdentity {
             identity: identity.clone(),
+            keys: Arc::clone(self.codec.keys()),
             seen,
         });
         Ok(())
+    }
+
+    /// Returns the adoption of the store by a gateway of `identity`, which creates a store of
+    /// `new_schema`.
+    pub(super) fn adoption<'a>(&'a self, identity: &'a Identity, new_schema: u32) -> Adoption<'a> {
+        Adoption {
+            identity,
+            keys: self.codec.keys(),
+            partitions: Some(self.settings.partitions),
+            new_schema,
+        }
     }
 
     /// Restores the missing facts that this process saw, and remembers new ones.
@@ -50,6 +68,9 @@ impl RedisStore {
     pub(super) fn learn_schema(&self, stored: &Facts) {
         if let Some(schema) = identity::schema_of(stored) {
             self.codec.learn(schema);
+        }
+        if is_unshared(stored) {
+            self.codec.learn_unshared();
         }
     }
 

@@ -49,7 +49,7 @@ impl RedisStore {
     ) -> Result<CasResult, StoreError> {
         let to = self.codec.seal_note(name, to)?;
         let mut from = from.map(str::to_owned);
-        let is_sealed = from.is_some() && self.codec.seals_note(name);
+        let is_sealed = from.is_some() && self.codec.may_be_sealed(name);
         if is_sealed || self.former_note_key(name).is_some() {
             // An encrypted text has many stored forms: the one that is stored now is compared as
             // plain text here, and as it is stored by the script. A mark at its former place is

@@ -13,7 +13,6 @@ impl RedisStore {
         let store = Self::connect(settings)?;
         store.verify_policy().await?;
         store.adopt_identity(identity).await?;
-        store.codec.verify_keys()?;
         Ok(store)
     }
 

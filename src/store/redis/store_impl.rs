@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::store::RedisStore;
 use crate::{
     store::{
-        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, ItemTexts,
         KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
         Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
@@ -208,7 +208,7 @@ impl Store for RedisStore {
         list: BoundedList,
         start: usize,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<ItemTexts, StoreError> {
         self.read_items(list, start, limit).await
     }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use okebayar_gateway::grpc::v1::{PurchasePrepaidRequest, TransactionState};
+use okebayar_gateway::grpc::v1::{
+    CheckTransactionRequest, PurchasePrepaidRequest, TransactionState,
+};
 use tonic::Code;
 
 use crate::support::{
@@ -32,12 +34,22 @@ const KEY_1: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const KEY_2: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
 fn use_keys(world: &mut World, keys: &[(&str, &str)]) {
+    let named = named(world, keys).join(",");
+    world.set("store.encryption_key_files", &named);
+}
+
+/// Configures keys that only decrypt.
+fn use_keys_to_decrypt(world: &mut World, keys: &[(&str, &str)]) {
+    let named = named(world, keys).join(",");
+    world.set("store.encryption_key_files", &format!("none,{named}"));
+}
+
+fn named(world: &World, keys: &[(&str, &str)]) -> Vec<String> {
     let named = keys.iter().map(|(id, base64)| {
         let file = key_file(world, id, base64);
         format!("{id}:{}", file.display())
     });
-    let named = named.collect::<Vec<_>>().join(",");
-    world.set("store.encryption_key_files", &named);
+    named.collect()
 }
 
 /// Returns everything that the store holds.
@@ -107,6 +119,13 @@ async fn record_of_missing_key_is_neither_sent_nor_overwritten(kind: StoreKind) 
     first.process.kill().await;
 
     world.unset("store.encryption_key_files");
+    let output = refused(&world, &["serve"]).await;
+    assert!(
+        output.contains("encrypted with the keys [\"k1\"]"),
+        "{output}"
+    );
+    // Every copy of the key is lost, and the operator says so.
+    world.set("store.encryption_key_files", "none");
     let mut without = world.start_gateway().await;
     let mut client = without.client().await;
     for (code, number) in [(&settled, PLAIN), (&open, PENDING_FOR_EVER)] {
@@ -161,6 +180,118 @@ async fn key_is_rejected_for_store_of_schema_3() {
     );
 }
 
+/// Another key under a known id would make every record unreadable, one by one.
+async fn another_key_under_known_id_is_refused_at_start(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let mut gateway = world.start_gateway().await;
+    let code = reference();
+    assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    gateway.process.kill().await;
+    use_keys(&mut world, &[("k1", KEY_2)]);
+    let output = refused(&world, &["serve"]).await;
+    assert!(
+        output.contains("was used with another key \"k1\" than the one configured"),
+        "{output}"
+    );
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let gateway = world.start_gateway().await;
+    assert_succeeded(&get(&mut gateway.client().await, &code).await.unwrap());
+}
+
+/// Returns true when the record of a reference code is encrypted.
+async fn is_encrypted(world: &World, code: &str) -> bool {
+    let redis = world.redis.as_ref().unwrap();
+    let name = code.replace('-', "").to_lowercase();
+    let keys: Vec<String> = redis
+        .ask(&["KEYS", &format!("okb:*:tx:{name}")])
+        .await
+        .unwrap();
+    let body: Vec<u8> = redis.ask(&["HGET", &keys[0], "body"]).await.unwrap();
+    body[0] == 0xE1
+}
+
+/// Encryption is enabled and stopped while gateways run: at every step each of them reads what the
+/// others wrote, and goes on with it.
+#[tokio::test]
+async fn encryption_is_enabled_and_stopped_without_an_error() {
+    let mut world = World::new(StoreKind::Redis).await;
+    world.check_rarely();
+    let plain = world.start_gateway().await;
+    use_keys_to_decrypt(&mut world, &[("k1", KEY_1)]);
+    let decrypting = world.start_replica().await;
+    let mut there = decrypting.client().await;
+    let first = reference();
+    buy(&mut there, &first, PENDING_FOR_EVER).await;
+    assert!(!is_encrypted(&world, &first).await);
+    get(&mut plain.client().await, &first).await.unwrap();
+    // Nothing is encrypted yet, so a gateway without keys may still start.
+    world.unset("store.encryption_key_files");
+    drop(world.start_replica().await);
+    drop(plain);
+
+    use_keys(&mut world, &[("k1", KEY_1)]);
+    let mut encrypting = world.start_gateway().await;
+    let mut here = encrypting.client().await;
+    let (second, inquired) = (reference(), reference());
+    buy(&mut here, &second, PENDING_FOR_EVER).await;
+    assert!(is_encrypted(&world, &second).await);
+    let question = prepaid_question(&inquired, "HPLNPRA20", "512345678901");
+    let answer = encrypting.inquirer().await.inquire_prepaid(question).await;
+    let inquiry = answer.unwrap().into_inner().inquiry.unwrap();
+    // The other gateway goes on with the record and with the inquiry.
+    let check = CheckTransactionRequest {
+        reference_code: second.clone(),
+        ..CheckTransactionRequest::default()
+    };
+    let checked = there.check_transaction(check).await.unwrap().into_inner();
+    assert!(checked.checked);
+    assert!(!is_encrypted(&world, &second).await, "it was not saved");
+    let request = PurchasePrepaidRequest {
+        product_code: "HPLNPRA20".to_owned(),
+        inquiry_code: inquiry.inquiry_code.clone(),
+        ..order(&inquired, "512345678901")
+    };
+    let token = bought(there.purchase_prepaid(request).await.unwrap().into_inner());
+    assert_eq!(token.state(), TransactionState::Succeeded);
+    get(&mut here, &inquired).await.unwrap();
+
+    encrypting.process.kill().await;
+    use_keys_to_decrypt(&mut world, &[("k1", KEY_1)]);
+    let stopped = world.start_gateway().await;
+    let mut here = stopped.client().await;
+    for code in [&first, &second, &inquired] {
+        get(&mut here, code).await.unwrap();
+        assert_eq!(world.ledger(code).await.received, 1);
+    }
+    let last = reference();
+    assert_succeeded(&buy(&mut here, &last, PLAIN).await);
+    assert!(!is_encrypted(&world, &last).await);
+}
+
+/// An operator puts the key itself where its file belongs, or forgets its id.
+#[tokio::test]
+async fn key_in_the_place_of_its_file_is_never_shown() {
+    let mut world = World::without_sandbox(StoreKind::Embedded).await;
+    for keys in [
+        format!("k1:{KEY_1}"),
+        KEY_1.to_owned(),
+        format!("none,{KEY_1}:k1"),
+    ] {
+        world.set("store.encryption_key_files", &keys);
+        let environment = world.environment();
+        let arguments = ["serve", "--check"];
+        let mut process = Process::start(BINARY, &arguments, &environment, world.path());
+        assert!(!process.ended().await.success());
+        let output = process.text();
+        assert!(
+            output.contains("store.encryption_key_files: entry"),
+            "{output}"
+        );
+        assert!(!output.contains(KEY_1), "{output}");
+    }
+}
+
 #[tokio::test]
 async fn faulty_keys_are_reported_and_not_quoted() {
     let mut world = World::without_sandbox(StoreKind::Embedded).await;
@@ -176,11 +307,11 @@ async fn faulty_keys_are_reported_and_not_quoted() {
     assert!(!process.ended().await.success());
     let output = process.text();
     for part in [
-        "the id is named twice",
-        "it must hold 32 bytes in base64",
-        "the id must be 1 to 16",
-        "names no id",
-        "\"/no/such/file\" cannot be read",
+        "entry 2 (id k1): the id is named twice",
+        "entry 3 (id k2): it must hold 32 bytes in base64",
+        "entry 4: the id must be 1 to 16",
+        "entry 5: it names no id",
+        "entry 6 (id k4): its file cannot be read: No such file",
     ] {
         assert!(output.contains(part), "{part} in {output}");
     }
@@ -192,6 +323,7 @@ async fn faulty_keys_are_reported_and_not_quoted() {
 
 on_both_stores!(
     customer_data_is_encrypted,
+    another_key_under_known_id_is_refused_at_start,
     record_of_missing_key_is_neither_sent_nor_overwritten,
 );
 

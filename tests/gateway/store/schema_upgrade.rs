@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use jiff::SignedDuration;
 use okebayar_gateway::{
     store::{
-        Commit, Cursor, Events, History, Position, SCHEMA, SCHEMA_BEFORE, Store,
+        Commit, Cursor, Events, History, Position, Retirement, SCHEMA, SCHEMA_BEFORE, Store,
+        Tombstone,
         redb::{RedbSettings, RedbStore},
         redis::RedisStore,
     },
@@ -100,6 +101,35 @@ async fn store_of_schema_3_holds_what_the_release_before_reads() {
     assert_eq!(indexed, Some(key.to_string()));
 }
 
+/// Commits as the release before does, over a version of an attempt; returns the reply of its script.
+async fn commit_as_release_before(
+    redis: &Redis,
+    record: &str,
+    version: &str,
+    token: &str,
+) -> Vec<Value> {
+    let script = Script::new(SCRIPT_BEFORE);
+    let (prefix, name) = record.split_once("tx:").unwrap();
+    let mut call = script.key(record);
+    for key in [
+        "due",
+        "events",
+        "listing",
+        "number",
+        "due:main",
+        "asked:main",
+        "seal",
+    ] {
+        call.key(format!("{prefix}{key}"));
+    }
+    let arguments = [version, "2", "{}", name, "1", "2", "0", "SENDING 1 x", ""];
+    for argument in arguments.iter().chain(&[token, "", "", ""]) {
+        call.arg(*argument);
+    }
+    let mut connection = redis.connection().await;
+    call.invoke_async(&mut connection).await.unwrap()
+}
+
 /// A gateway of the release before runs for some seconds after the upgrade. Its script is text that
 /// nobody can change any more.
 #[tokio::test]
@@ -107,47 +137,23 @@ async fn release_before_neither_overwrites_nor_misses_a_compact_record() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path()).await;
     let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
-    let (first, script) = (begin(1), Script::new(SCRIPT_BEFORE));
+    let first = begin(1);
     done(&store, &first).await;
     let of = &first.transaction;
     let mut connection = redis.connection().await;
     let record = connection.keys("okb:*:tx:*").await.unwrap().remove(0);
-    let (prefix, _) = record.split_once("tx:").unwrap();
     let mut get = redis::cmd("HGETALL");
     get.arg(&record);
     let before: Value = get.query_async(&mut connection).await.unwrap();
     // A claim of a new reference code, a save over each version, and an arming with the same token.
     for version in ["", "1", "2", "10"] {
         for token in [String::new(), of.token().to_string()] {
-            let mut call = script.key(&record);
-            for key in [
-                "due",
-                "events",
-                "listing",
-                "number",
-                "due:main",
-                "asked:main",
-                "seal",
-            ] {
-                call.key(format!("{prefix}{key}"));
-            }
-            let call = call
-                .arg(version)
-                .arg("2")
-                .arg("{}")
-                .arg(of.key().to_string())
-                .arg("1")
-                .arg("2")
-                .arg("0")
-                .arg("SENDING 1 x")
-                .arg("")
-                .arg(&token)
-                .arg("")
-                .arg("")
-                .arg("");
-            let reply: (i64, Option<Vec<u8>>) = call.invoke_async(&mut connection).await.unwrap();
-            assert_eq!(reply.0, 0, "{version:?} {token:?}");
-            assert!(reply.1.is_some(), "it must not find nothing: {version:?}");
+            let reply = commit_as_release_before(&redis, &record, version, &token).await;
+            assert_eq!(reply[0], Value::Int(0), "{version:?} {token:?}");
+            assert!(
+                matches!(&reply[1], Value::BulkString(_)),
+                "it must not find nothing: {version:?}"
+            );
         }
     }
     let after: Value = get.query_async(&mut connection).await.unwrap();
@@ -156,6 +162,45 @@ async fn release_before_neither_overwrites_nor_misses_a_compact_record() {
         store.load(&of.key()).await.unwrap().unwrap(),
         first.transaction
     );
+}
+
+/// A gateway of the release before buys under a retired reference code, because it knows no tombstones.
+/// So no record ends before its next verification, which refuses the upgraded store.
+#[tokio::test]
+async fn records_end_only_when_release_before_must_have_noticed_the_upgrade() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = redis_of_schema_3(&redis).await;
+    assert!(!store.ends_records());
+    store.upgrade_schema(true).await.unwrap();
+    store.verify().await.unwrap();
+    assert!(!store.ends_records());
+    // That release takes a retired reference code for a free one.
+    let retired = succeeded(&pending(&begin(1).transaction, 1).transaction, 2);
+    for change in [&begin(1), &pending(&begin(1).transaction, 1), &retired] {
+        done(&store, change).await;
+    }
+    let mut connection = redis.connection().await;
+    let record = connection.keys("okb:*:tx:*").await.unwrap().remove(0);
+    let tombstone = Tombstone::of(&retired.transaction);
+    let done = store.retire(&retired.transaction, tombstone.as_ref()).await;
+    assert_eq!(done.unwrap(), Retirement::Done);
+    let claimed = commit_as_release_before(&redis, &record, "", "").await;
+    assert_eq!(claimed, [Value::Int(1)]);
+
+    let started_again = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(50)).await;
+    for store in [&store, &started_again] {
+        assert!(!store.ends_records(), "a verification takes up to 9 s");
+    }
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    assert!(store.ends_records() && started_again.ends_records());
+
+    let other = Redis::start(&folder.path().join("new")).await;
+    let new = open_redis(&other.url, SignedDuration::from_hours(1)).await;
+    assert!(new.ends_records(), "only this release has ever used it");
 }
 
 #[tokio::test]
@@ -222,6 +267,23 @@ async fn gateway_that_missed_the_upgrade_learns_of_it_from_a_record() {
         assert_eq!(found, None);
     }
     assert_eq!(other.upgrade_schema(true).await.unwrap(), SCHEMA);
+}
+
+/// A Redis that is emptied during a rollout is used by gateways of the release before as well.
+#[tokio::test]
+async fn emptied_redis_is_shared_with_gateways_of_the_release_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let earlier = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut earlier = earlier.get_async_pubsub().await.unwrap();
+    earlier.subscribe("okb:wake").await.unwrap();
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let schema: Option<String> = redis
+        .ask(&["HGET", "okb:identity", "schema"])
+        .await
+        .unwrap();
+    assert_eq!(schema.as_deref(), Some("3"));
+    assert!(!store.ends_records());
 }
 
 /// Buckets of all levels, whose entries come and go.

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::{
     ambient::Ambient,
     store::{
-        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History,
+        BoundedList, CasResult, Commit, Cursor, Due, DueCheck, Events, Expiry, History, ItemTexts,
         KnownAccounts, Lease, Listing, ListingEntry, NoteTexts, OldestListing, PartFault,
         Retirement, Store, StoreError, SweptTombstones, Tombstone, Unindexed, Wake,
         epoch::{EpochReading, Seal, Seals},
@@ -355,7 +355,7 @@ impl Store for FaultyStore {
         list: BoundedList,
         start: usize,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<ItemTexts, StoreError> {
         self.inner.items_from(list, start, limit).await
     }
     async fn account_names(&self) -> Result<KnownAccounts, StoreError> {

@@ -103,13 +103,13 @@ pub(in crate::cli::store) async fn run(
 /// marked.
 fn ensure_keys_fit(source: &OpenedStore, target: &OpenedStore, decrypt: bool) -> Result<()> {
     ensure!(
-        decrypt || !source.has_keys() || target.has_keys(),
+        decrypt || !source.encrypts() || target.encrypts(),
         "the target has no store.encryption_key_files, so everything would be stored there in plain \
          text: configure keys, or permit it with --decrypt; nothing is changed"
     );
     let schema = source.schema();
     ensure!(
-        !target.has_keys() || schema >= SCHEMA,
+        !target.encrypts() || schema >= SCHEMA,
         "the configured store has schema {schema}, in which nothing is encrypted, and the target has \
          store.encryption_key_files: run okebayar-gateway store upgrade on the configured store \
          first, or remove them; nothing is changed"
