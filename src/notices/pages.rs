@@ -83,7 +83,7 @@ pub async fn read_page<T: ListItem>(
         position: after,
     };
     let (mut items, mut passed) = (Vec::new(), 0);
-    let mut unreadable = Unreadable::default();
+    let mut unreadable = UnreadableItems::default();
     // One extra item shows that there is another page.
     let mut limit = size.saturating_add(1);
     loop {
@@ -117,12 +117,12 @@ pub async fn read_page<T: ListItem>(
 
 /// The items of a page that cannot be read.
 #[derive(Default)]
-struct Unreadable {
+struct UnreadableItems {
     count: usize,
     first: Option<StoreError>,
 }
 
-impl Unreadable {
+impl UnreadableItems {
     fn add(&mut self, error: StoreError) {
         self.count += 1;
         self.first.get_or_insert(error);

@@ -1,13 +1,14 @@
 //! What the commands of an operator do with an opened store beside its contract.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::{
     cursor::Cursor,
     error::StoreError,
-    identity::{self, CopyMark, Facts, refuse_marked, true_schema, verify_keys, verify_partitions},
+    identity::{
+        self, CopyMark, Facts, key_facts, refuse_marked, true_schema, verify_keys,
+        verify_partitions,
+    },
     open::{Backend, OpenedStore},
     walk::{IndexEntries, NextEvent, SeenGateways, StoreSizes, WalkPage, WalkPart, Walked},
 };
@@ -118,6 +119,18 @@ impl OpenedStore {
         }
     }
 
+    /// Overwrites what earlier versions of records left in the file of an embedded store, which takes
+    /// the time of rewriting it. Redis keeps none, except in its append-only file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be rewritten; safe to retry.
+    pub async fn overwrite_freed(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Embedded(store) => store.overwrite_freed().await,
+            Backend::Redis(_) => Ok(()),
+        }
+    }
+
     /// Writes a tombstone by the first 16 bytes of the SHA-256 of its reference code.
     ///
     /// # Errors
@@ -216,7 +229,7 @@ impl OpenedStore {
     /// [`StoreError`] when the identity is not stored, or the result is indeterminate.
     pub async fn become_target(&self, source: &Self, mark: &CopyMark) -> Result<bool, StoreError> {
         let (copied, mark) = (source.facts().await?, mark.clone());
-        let keys = Arc::clone(self.codec().keys());
+        let keys = key_facts(self.codec().keys());
         let become_target = move |partitions| {
             move |stored: &Facts| {
                 let is_new = stored.is_empty()
@@ -224,7 +237,7 @@ impl OpenedStore {
                 if !is_new {
                     return Ok((false, Facts::new()));
                 }
-                Ok((true, mark.target_facts(&copied, partitions, &keys)))
+                Ok((true, mark.target_facts(&copied, partitions, keys.clone())))
             }
         };
         let is_target = match &self.0 {

@@ -21,6 +21,7 @@ use super::{
     schedule::Schedule,
     serial_number::SerialNumber,
     statement::{Resolution, Statement},
+    unrecognized::Unrecognized,
 };
 
 /// The reason why a transaction is not erased.
@@ -87,6 +88,8 @@ impl Transaction {
         next.labels = Labels::default();
         next.trace = None;
         next.evidence = next.evidence.map(Statement::erased);
+        // An event may hold what the record lacks by now, such as parts of an earlier attempt.
+        next.unrecognized = Unrecognized::default();
         next.erased = Some(Box::new(erasure.clone()));
         next
     }

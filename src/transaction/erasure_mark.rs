@@ -53,3 +53,39 @@ impl Erasure {
 fn text_of(contents: &Contents) -> Vec<u8> {
     serde_json::to_vec(contents).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change of the text that is hashed would refuse the repeated calls of erased transactions. The
+    /// marks are stored ones.
+    #[test]
+    fn stored_marks_recognize_their_contents() {
+        for (contents, hash) in [
+            (
+                r#"{"operation":"purchase_prepaid","product_code":"HPLNPRA20","account_number":"512345678901","inquiry_code":"INQ1"}"#,
+                "30198e81185abf43468e52f9aeaaa8bce9e64d4b0d66478822deac7a45db9241",
+            ),
+            (
+                r#"{"operation":"purchase_prepaid","product_code":"T5","account_number":"082233445566"}"#,
+                "aa57b08a65ff0d105367957d5e8d3d5b9165347a2c9cbef944214bd05ff4c2c5",
+            ),
+            (
+                r#"{"operation":"pay_postpaid","inquiry_code":"INQ1","total":"150000"}"#,
+                "dbc03b134eebd83c4761e330ed41ceb4f14c592ac06cee3b0ece4882157f0bf3",
+            ),
+        ] {
+            let text = contents;
+            let contents: Contents = serde_json::from_str(text).unwrap();
+            assert_eq!(String::from_utf8(text_of(&contents)).unwrap(), text);
+            let mark = serde_json::json!({
+                "at": "2026-11-01T00:00:00Z",
+                "salt": "07070707070707070707070707070707",
+                "contents": hash,
+            });
+            let mark: Erasure = serde_json::from_value(mark).unwrap();
+            assert!(mark.is_of(&contents), "{text}");
+        }
+    }
+}

@@ -51,6 +51,11 @@ pub(super) async fn run(
     let events = store.erase_events(&erased).await;
     let events =
         events.context("the record is erased, but not all events; run the command again")?;
+    let overwritten = opened.overwrite_freed().await;
+    overwritten.context(
+        "the transaction is erased, but its former bytes may still be in the file; run the command \
+         again",
+    )?;
     Ok(format!(
         "{code}: erased, with {events} earlier events; it is still {}",
         erased.status().state.name()

@@ -13,11 +13,8 @@
 //! two stores that no gateway uses, and the next run of the copy removes the mark, or copies again what
 //! the target lost meanwhile.
 
-use super::{
-    facts::{ACCOUNT, Facts, PARTITIONS_FACT, SCHEMA_FACT, USER_ID},
-    keys::key_facts,
-};
-use crate::store::{error::StoreError, record::EncryptionKeys};
+use super::facts::{ACCOUNT, Facts, PARTITIONS_FACT, SCHEMA_FACT, USER_ID};
+use crate::store::error::StoreError;
 
 /// The fact that keeps the schema of a marked store.
 const SCHEMA_KEPT: &str = "copy:schema";
@@ -109,18 +106,19 @@ impl CopyMark {
     }
 
     /// Returns the facts of the target of a copy: the accounts and the schema of its source.
-    /// `partitions` is its own number of partitions, and `keys` encrypt what is copied.
+    /// `partitions` is its own number of partitions, and `keys` are the facts of the keys that encrypt
+    /// what is copied.
     pub(in crate::store) fn target_facts(
         &self,
         source: &Facts,
         partitions: Option<u64>,
-        keys: &EncryptionKeys,
+        keys: Facts,
     ) -> Facts {
         let is_copied = |fact: &String| fact.starts_with(ACCOUNT) || fact.starts_with(USER_ID);
         let mut facts = self.facts(source);
         let copied = source.iter().filter(|(fact, _)| is_copied(fact));
         facts.extend(copied.map(|(fact, value)| (fact.clone(), value.clone())));
-        facts.extend(key_facts(keys));
+        facts.extend(keys);
         facts.extend(partitions.map(|count| (PARTITIONS_FACT.to_owned(), count.to_string())));
         facts
     }

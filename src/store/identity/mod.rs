@@ -49,6 +49,6 @@ pub(in crate::store) use facts::{
     Facts, SCHEMA_FACT, account_names, is_unshared, schema_of, upgraded,
 };
 pub(in crate::store) use faults::faults;
-pub(in crate::store) use keys::verify_keys;
+pub(in crate::store) use keys::{key_facts, verify_keys};
 pub(in crate::store) use seen::SeenIdentity;
 pub use user_id::{UserIdBefore, UserIdChange};

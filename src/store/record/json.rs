@@ -110,9 +110,9 @@ mod tests {
 
     use super::*;
     use crate::transaction::{
-        AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents, Finding,
-        Guards, Intent, Labels, NotSent, Order, ProductCode, ReferenceCode, Rules, Schedule,
-        Source, Statement,
+        AccountName, AccountNumber, Arming, AttemptToken, BillGuards, Change, Contents,
+        FailureReason, Finding, Guards, Intent, Labels, NotSent, Order, ProductCode, ReferenceCode,
+        Rules, Schedule, Source, Statement,
     };
 
     fn at(seconds: i64) -> Timestamp {
@@ -267,6 +267,19 @@ mod tests {
         assert!(record["transaction"]["attempt"]["later"].is_null());
         assert!(record["transaction"]["order"]["later"].is_null());
         assert_eq!(record["transaction"]["later"], "kept");
+    }
+
+    /// What a later release added to an event may name the customer.
+    #[test]
+    fn an_erased_event_loses_what_only_a_later_release_knows() {
+        let cancelled = Finding::Failed(FailureReason::Cancelled);
+        let first = observe(&begin(true), cancelled, 1).transaction;
+        let erased = first.erase([7; 16], first.updated_at(), &schedule());
+        let erased = erased.unwrap().unwrap().transaction;
+        let event = decode(&first.key(), of_later_release(&first).as_bytes()).unwrap();
+        let event = event.as_erased(erased.erasure().unwrap());
+        let text = String::from_utf8(encode(&event).unwrap()).unwrap();
+        assert_eq!(count(&text, "later"), 0, "{text}");
     }
 
     fn of_later_attempt(transaction: &Transaction) -> String {

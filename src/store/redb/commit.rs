@@ -31,7 +31,7 @@ struct Encoded {
     change: Change,
     form: Form,
     record: Vec<u8>,
-    /// The body of the event; `None` when the record serves as one.
+    /// The body of the event; `None` when there is none, or the record serves as one.
     event: Option<Vec<u8>>,
     /// The seal that the store must carry; empty for any.
     seal: String,
@@ -55,10 +55,14 @@ impl RedbStore {
         let form = self.codec.form();
         let transaction = &change.transaction;
         let kept_since = transaction.updated_at().checked_sub(self.event_retention);
+        let event = match change.is_event {
+            true => self.codec.encode_event(transaction, form)?,
+            false => None,
+        };
         let encoded = Encoded {
             form,
             record: self.codec.encode_record(transaction, form)?,
-            event: self.codec.encode_event(transaction, form)?,
+            event,
             seal: named.map_or("", |(_, seal)| seal).to_owned(),
             trim_before_ms: kept_since.map_or(i64::MIN, Timestamp::as_millisecond),
             change: change.clone(),

@@ -51,6 +51,12 @@ struct OpenedDatabase {
     health: Arc<Health>,
 }
 
+/// A database that no other call uses, with its file.
+pub(super) struct AloneDatabase<'a> {
+    pub(super) database: &'a mut Database,
+    pub(super) file: &'a File,
+}
+
 /// The state of the attempts to reopen the database.
 #[derive(Default)]
 struct ReopenState {
@@ -88,6 +94,27 @@ impl Keeper {
                 work(database)
             }
             _ => Err(self.unusable(&opened.health)),
+        }
+    }
+
+    /// Runs `work` on the database while no other call does. `work` blocks, and ends every transaction
+    /// before it returns.
+    pub(super) fn with_alone<T>(
+        &self,
+        work: impl FnOnce(&mut AloneDatabase<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.ensure_open()?;
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let OpenedDatabase { database, health } = &mut *opened;
+        match database {
+            Some(database) if health.is_well() => {
+                let _guard = FailOnPanic(health);
+                work(&mut AloneDatabase {
+                    database,
+                    file: &self.file,
+                })
+            }
+            _ => Err(self.unusable(health)),
         }
     }
 

@@ -100,6 +100,7 @@ mod monitored_file;
 mod next_event;
 mod notes;
 mod open;
+mod overwriting;
 mod read_only;
 mod records;
 mod restore;

@@ -2,7 +2,10 @@
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
-use super::{error::failure, keeper::Keeper};
+use super::{
+    error::failure,
+    keeper::{AloneDatabase, Keeper},
+};
 use crate::store::StoreError;
 
 /// The database of a store.
@@ -27,6 +30,17 @@ impl DatabaseSource {
         }
     }
 
+    /// Runs `work` on a writable database that no other call uses. Blocks the thread.
+    pub(super) fn with_alone<T>(
+        &self,
+        work: impl FnOnce(&mut AloneDatabase<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::Kept(keeper) => keeper.with_alone(work),
+            Self::ReadOnly(_) => Err(read_only()),
+        }
+    }
+
     /// Runs `work` on a writable database. Blocks the thread.
     pub(super) fn with<T>(
         &self,
@@ -34,9 +48,11 @@ impl DatabaseSource {
     ) -> Result<T, StoreError> {
         match self {
             Self::Kept(keeper) => keeper.with(work),
-            Self::ReadOnly(_) => Err(StoreError::Unsuitable(
-                "the store is open read-only".to_owned(),
-            )),
+            Self::ReadOnly(_) => Err(read_only()),
         }
     }
+}
+
+fn read_only() -> StoreError {
+    StoreError::Unsuitable("the store is open read-only".to_owned())
 }

@@ -201,13 +201,16 @@ impl RedisStore {
         // Beyond a full page, the stream may have more.
         let last = found.last().map(|event| event.position.id);
         let until = last.filter(|_| found.len() >= count);
-        for erased in self.erased_events(partition as u64).await? {
-            let id = erased.position.id;
-            if id > after.id && until.is_none_or(|until| id < until) {
-                found.push(erased);
-            }
-        }
-        found.sort_by_key(|event| event.position.id);
+        let mut all = self.erased_events(partition as u64).await?;
+        all.retain(|erased| {
+            let Position { id, number } = erased.position;
+            number > after.number && until.is_none_or(|until| id < until)
+        });
+        // An event that is erased between the two reads is in both: the erased form comes first.
+        all.append(found);
+        all.sort_by_key(|event| event.position.number);
+        all.dedup_by_key(|event| event.position.number);
+        *found = all;
         Ok(())
     }
 

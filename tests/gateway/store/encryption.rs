@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, PurchasePrepaidRequest, TransactionState,
+    CheckTransactionRequest, ListOrphanCallbacksRequest, PurchasePrepaidRequest, TransactionState,
+    notice_service_client::NoticeServiceClient,
 };
 use tonic::Code;
 
 use crate::support::{
-    accounts::refused,
+    accounts::{done, refused},
     bills::ANNA,
     calls::prepaid_question,
     failover::stop,
@@ -180,6 +181,59 @@ async fn key_is_rejected_for_store_of_schema_3() {
     );
 }
 
+/// An orphan whose key is gone hides no other one, but might name what the end of the guard releases.
+async fn unreadable_orphan_is_not_listed_and_releases_nothing(kind: StoreKind) {
+    let mut world = World::new(kind).await;
+    let address = world.callback_url();
+    let report = async |code: &str| {
+        let report = format!("{address}?referencecode={code}&status=000");
+        assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
+    };
+    let mut gateway = None;
+    for (keys, orphans) in [
+        ([("k1", KEY_1)], ["of-k1-000001", "of-k1-000002"]),
+        ([("k2", KEY_2)], ["of-k2-000001", "of-k2-000002"]),
+    ] {
+        drop(gateway.take());
+        use_keys(&mut world, &keys);
+        gateway = Some(world.start_gateway().await);
+        for orphan in orphans {
+            report(orphan).await;
+        }
+    }
+    let mut gateway = gateway.unwrap();
+    let url = format!("http://{}", gateway.grpc);
+    let mut client = NoticeServiceClient::connect(url).await.unwrap();
+    let (mut listed, mut request) = (Vec::new(), ListOrphanCallbacksRequest::default());
+    request.page_size = 1;
+    loop {
+        let page = client.list_orphan_callbacks(request.clone()).await;
+        let page = page.unwrap().into_inner();
+        let codes = page.orphan_callbacks.into_iter();
+        listed.extend(codes.map(|orphan| orphan.reference_code));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(listed, ["of-k2-000002", "of-k2-000001"]);
+    gateway.process.kill().await;
+    let logged = gateway.process.text();
+    assert!(
+        logged.contains("unreadable items are not listed"),
+        "{logged}"
+    );
+
+    let end = ["guard", "end", "--reason", "test"];
+    let output = refused(&world, &end).await;
+    assert!(
+        output.contains("an orphan callback cannot be read and may name any quarantined"),
+        "{output}"
+    );
+    use_keys(&mut world, &[("k2", KEY_2), ("k1", KEY_1)]);
+    done(&world, &end).await;
+}
+
 /// Another key under a known id would make every record unreadable, one by one.
 async fn another_key_under_known_id_is_refused_at_start(kind: StoreKind) {
     let mut world = World::new(kind).await;
@@ -324,6 +378,7 @@ async fn faulty_keys_are_reported_and_not_quoted() {
 on_both_stores!(
     customer_data_is_encrypted,
     another_key_under_known_id_is_refused_at_start,
+    unreadable_orphan_is_not_listed_and_releases_nothing,
     record_of_missing_key_is_neither_sent_nor_overwritten,
 );
 

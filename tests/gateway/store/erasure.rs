@@ -1,23 +1,37 @@
 //! The erasure of personal data from final transactions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use okebayar_gateway::grpc::v1::{
-    CheckTransactionRequest, GetTransactionRequest, ListTransactionsRequest, Transaction,
-    TransactionState, WatchTransactionsRequest, get_transaction_request::Code as GetCode,
+use jiff::SignedDuration;
+use okebayar_gateway::{
+    grpc::v1::{
+        CheckTransactionRequest, GetTransactionRequest, ListTransactionsRequest, Transaction,
+        TransactionState, WatchTransactionsRequest, get_transaction_request::Code as GetCode,
+    },
+    store::{Events, Store},
+    transaction::{FailureReason, Finding, Source, Statement},
 };
+use redb::{Database, ReadableDatabase, TableDefinition};
+use redis::AsyncTypedCommands;
 use tonic::Code;
+
+use super::{
+    contract::{done as stored, open_redis},
+    schema_upgrade::set_schema,
+};
 use tonic_types::StatusExt;
 
 use crate::support::{
     accounts::{done, refused},
     bills::ANNA,
+    core::{at, begin, schedule},
     on_both_stores,
     process::PATIENCE,
+    redis::Redis,
     stored_bytes::{everything, holds},
     watch::watch,
     world::{
-        Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, StoreKind, WATER, World,
+        Client, Gateway, PENDING_FOR_EVER, PENDING_THEN_SUCCESS, PLAIN, StoreKind, WATER, World,
         assert_refused, bought, buy, get, order, pay, payment, reference,
     },
 };
@@ -280,6 +294,113 @@ async fn transaction_that_is_not_final_is_not_erased(kind: StoreKind) {
     let gateway = start_again(&world, gateway).await;
     let kept = get(&mut gateway.client().await, &code).await.unwrap();
     assert_eq!(kept.account_number, PENDING_FOR_EVER);
+}
+
+/// Returns the row of a record of a closed embedded store.
+fn row_of(file: &Path, code: &str) -> Vec<u8> {
+    let database = Database::open(file).unwrap();
+    let records: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+    let read = database.begin_read().unwrap();
+    let table = read.open_table(records).unwrap();
+    let row = table.get(crate::support::bills::key(code).as_str());
+    row.unwrap().unwrap().value().to_vec()
+}
+
+/// The file is written by copying pages, so the former ones must be overwritten. A store of schema 3
+/// holds plain text.
+#[tokio::test]
+async fn file_holds_nothing_of_an_erased_transaction() {
+    let world = World::new(StoreKind::Embedded).await;
+    let mut gateway = world.start_gateway().await;
+    stop(&world, &mut gateway).await;
+    set_schema(&world.store_file(), "3");
+    let mut gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let (plain, compact) = (reference(), reference());
+    let bought = buy(&mut client, &plain, RECIPIENT).await;
+    for _ in 0..20 {
+        buy(&mut client, &reference(), PLAIN).await;
+    }
+    stop(&world, &mut gateway).await;
+    done(&world, &["store", "upgrade", "--yes"]).await;
+    let mut gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    buy(&mut client, &compact, "081199887766").await;
+    for _ in 0..20 {
+        buy(&mut client, &reference(), PLAIN).await;
+    }
+    stop(&world, &mut gateway).await;
+    let row = row_of(&world.store_file(), &compact);
+    let is_held = |bytes: &[u8]| {
+        let file = std::fs::read(world.store_file()).unwrap();
+        file.windows(bytes.len()).any(|window| window == bytes)
+    };
+    let secrets = [RECIPIENT.as_bytes(), bought.serial_number.as_bytes(), &row];
+    for secret in secrets {
+        assert!(is_held(secret), "the file is what was searched");
+    }
+    for code in [&plain, &compact] {
+        done(&world, &["store", "erase", code, "--yes"]).await;
+    }
+    for secret in secrets {
+        assert!(!is_held(secret), "{}", String::from_utf8_lossy(secret));
+    }
+    let gateway = world.start_gateway().await;
+    let kept = get(&mut gateway.client().await, &plain).await.unwrap();
+    assert_eq!(kept.state(), TransactionState::Succeeded);
+}
+
+/// A reader meets an erasure between its two reads, so an event is in the stream and erased.
+#[tokio::test]
+async fn events_are_read_once_while_they_are_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1_000_000)).await;
+    let start = store.events_head().await.unwrap();
+    let first = begin(1);
+    let said = Statement::bare(Source::Check, Finding::Failed(FailureReason::Cancelled));
+    let last = first
+        .transaction
+        .observe([said], at(1), &schedule())
+        .unwrap();
+    let erased = last.transaction.erase([7; 16], at(2), &schedule());
+    let erased = erased.unwrap().unwrap();
+    for change in [&first, &last, &erased] {
+        stored(&store, change).await;
+    }
+    let mut connection = redis.connection().await;
+    let stream = connection.keys("okb:*:events").await.unwrap().remove(0);
+    let before = connection.xrange_all(&stream).await.unwrap();
+    assert_eq!(store.erase_events(&erased.transaction).await.unwrap(), 2);
+    // The second event is back in the stream, as a reader has seen it before its erasure.
+    let beside = stream.replace(":events", ":erased");
+    let second = &before.ids[1];
+    let last_event = &before.ids[2];
+    connection.del(&stream).await.unwrap();
+    for event in [second, last_event] {
+        let mut add = redis::cmd("XADD");
+        add.arg(&stream).arg(&event.id);
+        for (field, value) in &event.map {
+            let value: Vec<u8> = redis::from_redis_value(value.clone()).unwrap();
+            add.arg(field).arg(value);
+        }
+        let _: String = add.query_async(&mut connection).await.unwrap();
+    }
+    assert_eq!(connection.hlen(&beside).await.unwrap(), 2);
+    let Events::Next(events) = store.events_after(&start).await.unwrap() else {
+        panic!("no event is missing");
+    };
+    let revisions: Vec<u64> = events
+        .iter()
+        .map(|event| event.transaction.revision())
+        .collect();
+    assert_eq!(revisions, [1, 2, 3]);
+    for event in &events {
+        assert!(
+            event.transaction.erasure().is_some(),
+            "the erased form is taken"
+        );
+    }
 }
 
 /// A watcher that has received what is erased then goes on.

@@ -198,7 +198,8 @@ async fn records_end_only_when_release_before_must_have_noticed_the_upgrade() {
     tokio::time::resume();
     assert!(store.ends_records() && started_again.ends_records());
 
-    let other = Redis::start(&folder.path().join("new")).await;
+    let other = tempfile::tempdir().unwrap();
+    let other = Redis::start(other.path()).await;
     let new = open_redis(&other.url, SignedDuration::from_hours(1)).await;
     assert!(new.ends_records(), "only this release has ever used it");
 }
@@ -323,8 +324,68 @@ async fn trace_codes_are_found_at_every_level_and_after_removals() {
     }
 }
 
+/// Removals take the count below a level, so a trace code is indexed again below its first entry.
+#[tokio::test]
+async fn trace_code_that_is_indexed_again_is_found_at_its_new_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let (old, new) = (begin(1).transaction.key(), begin(2).transaction.key());
+    for number in 0..3000 {
+        store
+            .index_trace(&old, &account(), &trace(number))
+            .await
+            .unwrap();
+    }
+    for number in 0..2900 {
+        store
+            .unindex_trace(&old, &account(), &trace(number))
+            .await
+            .unwrap();
+    }
+    for number in 2900..3000 {
+        store
+            .index_trace(&new, &account(), &trace(number))
+            .await
+            .unwrap();
+        let found = store.find_by_trace(&account(), &trace(number)).await;
+        assert_eq!(found.unwrap().as_ref(), Some(&new), "{number}");
+    }
+    let mut connection = redis.connection().await;
+    let mut count = 0;
+    for counts in connection.keys("okb:*:traces").await.unwrap() {
+        let of_partition = connection.hget(&counts, "count").await.unwrap();
+        count += of_partition.unwrap().parse::<u32>().unwrap();
+    }
+    assert_eq!(count, 100, "each trace code is counted once");
+}
+
+/// Retention removes trace codes before their record, also when nothing else may be written.
+#[tokio::test]
+async fn trace_codes_are_removed_from_a_full_redis() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let store = open_redis(&redis.url, SignedDuration::from_hours(1)).await;
+    let key = begin(1).transaction.key();
+    store
+        .index_trace(&key, &account(), &trace(1))
+        .await
+        .unwrap();
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let refused = store.index_trace(&key, &account(), &trace(2)).await;
+    assert!(refused.is_err(), "its memory is full");
+    for number in [2, 1, 1] {
+        store
+            .unindex_trace(&key, &account(), &trace(number))
+            .await
+            .unwrap();
+    }
+    let found = store.find_by_trace(&account(), &trace(1)).await;
+    assert_eq!(found.unwrap(), None);
+}
+
 /// Sets the schema of a closed embedded store.
-fn set_schema(file: &Path, schema: &str) {
+pub fn set_schema(file: &Path, schema: &str) {
     let database = Database::open(file).unwrap();
     let identity: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
     let write = database.begin_write().unwrap();
