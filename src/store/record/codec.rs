@@ -29,7 +29,7 @@ pub const SCHEMA_BEFORE: u32 = 3;
 
 /// The time after the upgrade of a store in which a gateway of the release before may still use it: far
 /// longer than the time between two of its verifications (4 s), each of which ends after 5 s.
-pub(in crate::store) const EARLIER_GATEWAYS_END: Duration = Duration::from_secs(60);
+pub(in crate::store) const EARLIER_GATEWAYS_END: Duration = Duration::from_mins(1);
 
 /// The form in which bodies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,9 +55,10 @@ impl RedbStore {
         let form = self.codec.form();
         let transaction = &change.transaction;
         let kept_since = transaction.updated_at().checked_sub(self.event_retention);
-        let event = match change.is_event {
-            true => self.codec.encode_event(transaction, form)?,
-            false => None,
+        let event = if change.is_event {
+            self.codec.encode_event(transaction, form)?
+        } else {
+            None
         };
         let encoded = Encoded {
             form,

@@ -18,6 +18,7 @@
 //! | `tombstones` | 16 bytes of the hash of a reference | the tombstone |
 //! | `identity` | fact | value; the fact `epoch` is the replication epoch |
 //! | `verified` | `count` | the number of verifications |
+//! | `zeros` | number | zeros, while `store erase` overwrites free pages (`overwriting.rs`) |
 //!
 //! Leases are not stored: the only process holds them in memory.
 //!

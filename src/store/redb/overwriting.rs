@@ -23,8 +23,9 @@ use crate::store::StoreError;
 const ZEROS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("zeros");
 /// A value that takes a page of its own, the smallest of which has 4 KiB.
 const ZEROS_OF_PAGE: [u8; 3000] = [0; 3000];
-/// The number of pages that one transaction fills, and of those beyond the free ones.
+/// The number of pages that one transaction fills.
 const FILLED_AT_ONCE: usize = 4096;
+/// The number of pages that are filled beyond the free ones.
 const FILLED_MORE: u64 = 16;
 
 impl RedbStore {
@@ -78,4 +79,74 @@ fn in_transaction(
     let write = database.begin_write().map_err(failure)?;
     work(&write).map_err(failure)?;
     write.commit().map_err(commit_failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use redb::{ReadableDatabase, ReadableTableMetadata};
+
+    use super::*;
+
+    const ROWS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rows");
+    const MARK: &[u8] = b"of a row that is removed";
+
+    /// Returns the next value of a fixed pseudo-random sequence.
+    fn next(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn removed_rows_are_overwritten_in_pages_that_stay_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let mut database = Database::create(&path).unwrap();
+        let mut state = 88_172_645_463_325_252;
+        for _ in 0..10 {
+            in_transaction(&database, |write| {
+                let mut rows = write.open_table(ROWS)?;
+                for _ in 0..200 {
+                    let longest = if next(&mut state).is_multiple_of(10) {
+                        40_000
+                    } else {
+                        1500
+                    };
+                    let length = usize::try_from(next(&mut state) % longest).unwrap();
+                    let row = MARK.repeat(1 + length / MARK.len());
+                    rows.insert(next(&mut state) % 400, row.as_slice())?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        }
+        // One row in each transaction, as an erasure does.
+        for number in 0..400 {
+            let length = usize::try_from(next(&mut state) % 20_000).unwrap();
+            in_transaction(&database, |write| {
+                let mut rows = write.open_table(ROWS)?;
+                rows.insert(number, vec![1; length].as_slice())?;
+                Ok(())
+            })
+            .unwrap();
+        }
+        let is_held = || {
+            let file = std::fs::read(&path).unwrap();
+            file.windows(MARK.len()).any(|window| window == MARK)
+        };
+        database.compact().unwrap();
+        assert!(is_held(), "compaction alone overwrites it");
+        let file = File::open(&path).unwrap();
+        overwrite_freed(&mut AloneDatabase {
+            database: &mut database,
+            file: &file,
+        })
+        .unwrap();
+        assert!(!is_held());
+        let read = database.begin_read().unwrap();
+        assert_eq!(read.open_table(ROWS).unwrap().len().unwrap(), 400);
+    }
 }

@@ -38,7 +38,7 @@
 //! | `okb:{p}:note:inquired:<reference>` | string | in a cluster, a mark lies in the partition of its reference code |
 //! | `okb:{p}:seal` | string | the id of the note `guard`, which a claim must name |
 //! | `okb:orphans`, `okb:notices`, `okb:guard-endings` | list | see [`super::BoundedList`], newest first |
-//! | `okb:identity` | hash | schema, partitions, accounts: see `store/identity/` |
+//! | `okb:identity` | hash | schema, partitions, accounts, keys of encryption: see `store/identity/` |
 //! | `okb:gateway:<id>` | string | a constant; the presence of a gateway (`presence.rs`): each verification writes it, and it expires |
 //! | `okb:verify`, `okb:{p}:verify` | string | a constant; other verifications write it, and it expires |
 //!

@@ -1,13 +1,19 @@
 //! Encryption at rest.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
+use jiff::{SignedDuration, Timestamp};
 use okebayar_gateway::grpc::v1::{
     CheckTransactionRequest, ListOrphanCallbacksRequest, PurchasePrepaidRequest, TransactionState,
     notice_service_client::NoticeServiceClient,
 };
+use okebayar_gateway::store::{
+    CasResult, EncryptionKey, EncryptionKeys, Expiry, Store,
+    redis::{RedisSettings, RedisStore, RedisTopology},
+};
 use tonic::Code;
 
+use super::contract::{identity, redis_settings};
 use crate::support::{
     accounts::{done, refused},
     bills::ANNA,
@@ -321,6 +327,38 @@ async fn encryption_is_enabled_and_stopped_without_an_error() {
     let last = reference();
     assert_succeeded(&buy(&mut here, &last, PLAIN).await);
     assert!(!is_encrypted(&world, &last).await);
+}
+
+/// One gateway encrypts already, another only decrypts: both compare and set the same note.
+#[tokio::test]
+async fn note_is_compared_by_a_gateway_that_only_decrypts() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path()).await;
+    let open = async |keys: EncryptionKeys| {
+        let hour = SignedDuration::from_hours(1);
+        let settings = RedisSettings {
+            keys: Arc::new(keys),
+            ..redis_settings(&redis.url, RedisTopology::Standalone, hour)
+        };
+        RedisStore::open(settings, &identity()).await.unwrap()
+    };
+    let key = || vec![EncryptionKey::parse("k1", KEY_1).unwrap()];
+    let encrypting = open(EncryptionKeys::new(key())).await;
+    let decrypting = open(EncryptionKeys::only_decrypting(key())).await;
+    let (name, expiry) = (
+        "inquired:reference1",
+        Expiry {
+            now: Timestamp::UNIX_EPOCH,
+            until: Timestamp::MAX,
+        },
+    );
+    let mut known = None;
+    for (store, text) in [(&encrypting, "1"), (&decrypting, "2"), (&encrypting, "3")] {
+        let put = store.put_note(name, known, text, expiry).await.unwrap();
+        assert_eq!(put, CasResult::Done, "{text}");
+        known = Some(text);
+    }
+    assert_eq!(decrypting.note(name).await.unwrap().as_deref(), Some("3"));
 }
 
 /// An operator puts the key itself where its file belongs, or forgets its id.
