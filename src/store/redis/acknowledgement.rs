@@ -8,7 +8,9 @@
 use std::{ops::ControlFlow, slice, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use redis::{Cmd, FromRedisValue, ParsingError, Pipeline, RedisResult, Value};
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, ParsingError, Pipeline, RedisError, RedisResult, Value,
+};
 
 use super::{
     connection::SentFlag,
@@ -130,10 +132,21 @@ impl RedisStore {
     }
 
     /// Returns the number of replicas of a server that must acknowledge a claim.
+    ///
+    /// # Errors
+    /// When all must, and none is known: a primary that was cut off would wait for nobody.
     async fn required_at(&self, server: &Server) -> RedisResult<Required> {
         let replicas = match self.settings.acknowledging {
             AcknowledgingReplicas::AtLeast(replicas) => replicas as usize,
-            AcknowledgingReplicas::All => self.servers.replicas_of(server).await?,
+            AcknowledgingReplicas::All => match self.servers.replicas_of(server).await? {
+                0 => {
+                    return Err(RedisError::from((
+                        ErrorKind::Client,
+                        "no replica is known that could acknowledge the claim",
+                    )));
+                }
+                known => known,
+            },
         };
         Ok(Required(replicas))
     }

@@ -62,9 +62,9 @@ impl SlotMap {
         found
     }
 
-    /// Returns the number of replicas of a primary.
-    pub(super) fn replicas_of(&self, primary: &Address) -> usize {
-        self.replicas.get(primary).copied().unwrap_or(0)
+    /// Returns the number of replicas of a primary; `None` when the map does not have it.
+    pub(super) fn replicas_of(&self, primary: &Address) -> Option<usize> {
+        self.replicas.get(primary).copied()
     }
 }
 
@@ -212,6 +212,10 @@ impl Cluster {
                 continue;
             }
             let server = self.server(&primary.address)?;
+            let replicas = Node::parse_all(nodes, &asked.host)
+                .filter(|node| node.primary_id == primary.id)
+                .count();
+            map.replicas.insert(primary.address, replicas);
             if primary.slots.is_empty() {
                 map.without_slots.push(server);
                 continue;
@@ -219,10 +223,6 @@ impl Cluster {
             for (start, end) in primary.slots {
                 map.owners.insert(start, (end, Arc::clone(&server)));
             }
-            let replicas = Node::parse_all(nodes, &asked.host)
-                .filter(|node| node.primary_id == primary.id)
-                .count();
-            map.replicas.insert(primary.address, replicas);
         }
         Ok(map)
     }
@@ -299,6 +299,8 @@ b 10.0.0.2:7000@17000,host master - 0 1 2 connected 5461 5463-16383
 c 10.0.0.3:7000@17000 slave,fail a 0 1 1 disconnected
 d :0@0 slave,noaddr a 0 1 1 disconnected
 e 10.0.0.5:7000@17000 slave b 0 1 2 connected
+f 10.0.0.6:7000@17000 master - 0 1 3 connected
+g 10.0.0.7:7000@17000 slave f 0 1 3 connected
 ";
 
     fn cluster() -> Cluster {
@@ -320,7 +322,10 @@ e 10.0.0.5:7000@17000 slave b 0 1 2 connected
             assert_eq!(owner(slot).as_deref(), Some("10.0.0.2:7000"), "{slot}");
         }
         let replicas = |host: &str| map.replicas_of(&Address::parse(host, "").unwrap());
-        assert_eq!(replicas("10.0.0.1:7000"), 2);
-        assert_eq!(replicas("10.0.0.2:7000"), 1);
+        assert_eq!(replicas("10.0.0.1:7000"), Some(2));
+        assert_eq!(replicas("10.0.0.2:7000"), Some(1));
+        // One without slots receives some before the map is read again.
+        assert_eq!(replicas("10.0.0.6:7000"), Some(1));
+        assert_eq!(replicas("10.0.0.9:7000"), None);
     }
 }

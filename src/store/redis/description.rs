@@ -28,7 +28,9 @@ impl RedisStore {
             AcknowledgingReplicas::AtLeast(count) => {
                 format!("claims wait for {count} replicas")
             }
-            AcknowledgingReplicas::All => "claims wait for all known replicas".to_owned(),
+            AcknowledgingReplicas::All => "claims wait for all known replicas; a server without one \
+                 takes none"
+                .to_owned(),
         });
         let facts = self.read_identity().await?;
         lines.push(if facts.is_empty() {
@@ -59,6 +61,9 @@ impl RedisStore {
         };
         let connected = info(&replication, "connected_slaves");
         let replicas = match self.servers.replicas_of(server).await {
+            Ok(0) if self.settings.acknowledging == AcknowledgingReplicas::All => {
+                "no replica is known, so it takes no claims".to_owned()
+            }
             Ok(known) => format!("{connected} of {known} replicas connected"),
             Err(_) => format!("{connected} replicas connected"),
         };

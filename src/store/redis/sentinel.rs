@@ -21,7 +21,7 @@ pub(super) struct Sentinels {
     /// The name under which they monitor the primary.
     name: String,
     timeout: Duration,
-    /// The number of replicas by the last answer.
+    /// The number of replicas that counts; `None` until a majority of the sentinels has agreed.
     replicas: Mutex<Option<usize>>,
 }
 
@@ -33,14 +33,8 @@ struct View {
     primary: Address,
     /// The primary's configuration epoch: greater after each failover.
     epoch: u64,
+    /// The number of its replicas, those included that are down or not announced.
     replicas: usize,
-}
-
-/// The primary, as the sentinels know it.
-pub(super) struct Monitored {
-    pub(super) primary: Address,
-    /// The number of its replicas, those that are down included.
-    pub(super) replicas: usize,
 }
 
 impl Sentinels {
@@ -64,13 +58,12 @@ impl Sentinels {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the sentinels for the primary. Believes the one that saw the latest failover; counts
-    /// the replicas of the one that knows the most, because a sentinel that was just started or
-    /// reset knows none.
+    /// Asks the sentinels for the primary, and counts its replicas. Believes the one that saw the
+    /// latest failover.
     ///
     /// # Errors
     /// When no sentinel answers.
-    pub(super) async fn ask(&self) -> RedisResult<Monitored> {
+    pub(super) async fn ask(&self) -> RedisResult<Address> {
         let asking = self.addresses.iter().map(|sentinel| self.view_of(sentinel));
         let mut problem = None;
         let mut views = Vec::new();
@@ -80,19 +73,14 @@ impl Sentinels {
                 Err(error) => problem = Some(error),
             }
         }
-        let replicas = views.iter().map(|view| view.replicas).max().unwrap_or(0);
-        match views.into_iter().max_by_key(|view| view.epoch) {
-            Some(view) => {
-                *self.known_replicas() = Some(replicas);
-                Ok(Monitored {
-                    primary: view.primary,
-                    replicas,
-                })
-            }
-            None => Err(problem.unwrap_or_else(|| {
+        let Some(latest) = views.iter().max_by_key(|view| view.epoch) else {
+            return Err(problem.unwrap_or_else(|| {
                 RedisError::from((ErrorKind::EmptySentinelList, "no sentinel is configured"))
-            })),
-        }
+            }));
+        };
+        let mut known = self.known_replicas();
+        *known = count_replicas(*known, &views, &latest.primary, self.addresses.len());
+        Ok(latest.primary.clone())
     }
 
     async fn view_of(&self, sentinel: &Address) -> RedisResult<View> {
@@ -132,11 +120,38 @@ impl Sentinels {
                 "unreadable address of a sentinel's primary",
             ))
         };
+        // REPLICAS omits those with `replica-announced no`, which may be promoted all the same.
+        let counted = primary.get("num-slaves");
+        let counted = counted.and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(View {
             primary: Address::parse(&address, &sentinel.host).ok_or_else(unreadable)?,
             epoch: epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
-            replicas: replicas.len(),
+            replicas: replicas.len().max(counted),
         })
+    }
+}
+
+/// Returns the number of replicas that counts after these answers of `sentinels` sentinels: that of
+/// the sentinel that knows the most, because one that was just started or reset knows none.
+///
+/// SUBTLE: only a majority that names one primary may lower the number:
+/// 1. a network partition cuts the primary off, with one of three sentinels;
+/// 2. the others promote a replica;
+/// 3. an operator resets the one, which then knows no replica.
+///
+/// A gateway at the former primary that believed it would wait for no replica.
+fn count_replicas(
+    known: Option<usize>,
+    views: &[View],
+    primary: &Address,
+    sentinels: usize,
+) -> Option<usize> {
+    let most = views.iter().map(|view| view.replicas).max();
+    let agreeing = views.iter().filter(|view| view.primary == *primary);
+    if agreeing.count() > sentinels / 2 {
+        most
+    } else {
+        known.max(known.and(most))
     }
 }
 
@@ -159,7 +174,7 @@ impl Locator {
     pub(super) async fn locate(&self) -> RedisResult<Client> {
         match self {
             Self::Fixed(client) => Ok(client.clone()),
-            Self::Sentinels { sentinels, access } => access.client(&sentinels.ask().await?.primary),
+            Self::Sentinels { sentinels, access } => access.client(&sentinels.ask().await?),
         }
     }
 
@@ -167,20 +182,25 @@ impl Locator {
     /// are at each verification.
     ///
     /// # Errors
-    /// When no sentinel has answered yet, or there is none.
+    /// When no majority of them has agreed yet, or there is none.
     pub(super) async fn replicas(&self) -> RedisResult<usize> {
-        match self {
-            Self::Fixed(_) => Err(RedisError::from((
+        let Self::Sentinels { sentinels, .. } = self else {
+            return Err(RedisError::from((
                 ErrorKind::InvalidClientConfig,
                 "the number of replicas of a standalone server is unknown",
-            ))),
-            Self::Sentinels { sentinels, .. } => {
-                let known = *sentinels.known_replicas();
-                match known {
-                    Some(known) => Ok(known),
-                    None => Ok(sentinels.ask().await?.replicas),
-                }
-            }
+            )));
+        };
+        let known = *sentinels.known_replicas();
+        if let Some(known) = known {
+            return Ok(known);
         }
+        sentinels.ask().await?;
+        let known = *sentinels.known_replicas();
+        known.ok_or_else(|| {
+            RedisError::from((
+                ErrorKind::ClusterConnectionNotFound,
+                "no majority of the sentinels agrees on the primary, so its replicas are unknown",
+            ))
+        })
     }
 }

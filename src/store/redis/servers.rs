@@ -267,15 +267,28 @@ impl Servers {
     }
 
     /// Returns the number of replicas that are known of a server, those that are down included: by
-    /// the map of the cluster, or by the last answer of the sentinels.
+    /// the map of the cluster, or by the last answer of the sentinels. Reads the map again if the
+    /// server is not in it, such as one that another server names for a slot.
     ///
     /// # Errors
-    /// When no sentinel has answered yet, or for a standalone server, of whose replicas nobody knows.
+    /// When the server is in no map, no majority of the sentinels has agreed yet, or for a standalone
+    /// server, of whose replicas nobody knows.
     pub(super) async fn replicas_of(&self, server: &Server) -> RedisResult<usize> {
-        match self {
-            Self::One(_) => server.connection.replicas().await,
-            Self::Cluster(cluster) => Ok(cluster.map().replicas_of(&server.address)),
+        let cluster = match self {
+            Self::One(_) => return server.connection.replicas().await,
+            Self::Cluster(cluster) => cluster,
+        };
+        if let Some(known) = cluster.map().replicas_of(&server.address) {
+            return Ok(known);
         }
+        cluster.refresh().await?;
+        let known = cluster.map().replicas_of(&server.address);
+        known.ok_or_else(|| {
+            RedisError::from((
+                ErrorKind::ClusterConnectionNotFound,
+                "the cluster does not name the server as a primary, so its replicas are unknown",
+            ))
+        })
     }
 }
 

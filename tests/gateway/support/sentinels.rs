@@ -149,10 +149,31 @@ impl Sentinels {
 
     /// Makes the Sentinels forget the replicas that they do not reach.
     pub async fn forget_absent(&self) {
-        for sentinel in &self.monitors {
-            let command = ["SENTINEL", "RESET", PRIMARY];
-            let _: u64 = ask(&sentinel.url, &command).await.unwrap();
+        for number in 0..self.monitors.len() {
+            self.reset(number).await;
         }
+    }
+
+    /// Makes one Sentinel forget every replica until the primary names it again.
+    pub async fn reset(&self, sentinel: usize) {
+        let command = ["SENTINEL", "RESET", PRIMARY];
+        let _: u64 = ask(&self.monitors[sentinel].url, &command).await.unwrap();
+    }
+
+    /// Makes the Sentinels list a replica no more, although they monitor it and may promote it.
+    pub async fn hide_replica(&self, server: usize) {
+        let hide = ["CONFIG", "SET", "replica-announced", "no"];
+        self.redis(server).command(&hide).await;
+        let port = self.servers[server].link.port;
+        until("a replica that no Sentinel lists", async || {
+            for sentinel in &self.monitors {
+                if replicas_of(sentinel).await.contains_key(&port) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
     }
 
     pub fn redis(&self, server: usize) -> &Redis {
