@@ -1,6 +1,6 @@
 //! Bounded lists, newest first.
 
-use redis::{Cmd, Value};
+use redis::Cmd;
 
 use super::{keys::seal_key, store::RedisStore};
 use crate::store::{
@@ -15,15 +15,9 @@ impl RedisStore {
         list: BoundedList,
         item: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let (key, item) = (list_key(list), self.codec.seal_item(list, item)?);
-        let mut pipeline = redis::pipe();
-        pipeline
-            .atomic()
-            .lpush(&key, item)
-            .lrange(&key, list_index(LIST_MAX), -1)
-            .ltrim(&key, 0, list_index(LIST_MAX) - 1);
-        let (_, dropped, _): (Value, Vec<String>, Value) =
-            self.query_atomically(&key, &pipeline).await?;
+        let mut call = self.scripts.push_item.key(list_key(list));
+        call.arg(self.codec.seal_item(list, item)?).arg(LIST_MAX);
+        let dropped: Vec<String> = self.invoke(&call).await?;
         // SUBTLE: a list has no seal in its slot, so a seal is read after the write: 1. we push an item;
         // 2. we read a seal. A copy that replaced the seals before (2) is seen, and one that replaces
         // them later reads the list after (1).

@@ -77,8 +77,7 @@
 //! - `erase_event.lua` replaces one event by its erased form.
 //! - `identity.lua` compares all facts that were read of the identity, and writes all facts or
 //!   none.
-//! - Appending to a list and removing its oldest items is one `MULTI`/`EXEC`, after which a
-//!   seal is read.
+//! - `push_item.lua` appends to a list and removes its oldest items; a seal is read after it.
 //!
 //! Nothing is atomic across two of these. The trace index is written beside the commit; a
 //! missing entry costs a lookup, since the reference code always finds the transaction.

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,6 +38,7 @@ pub(super) struct Scripts {
     pub(super) retire: LuaScript,
     pub(super) sweep: LuaScript,
     pub(super) trim_events: LuaScript,
+    pub(super) push_item: LuaScript,
     pub(super) remove_oldest: LuaScript,
     pub(super) index_trace: LuaScript,
     pub(super) find_trace: LuaScript,
@@ -65,6 +65,7 @@ impl RedisStore {
                 retire: LuaScript::new(include_str!("retire.lua")),
                 sweep: LuaScript::new(include_str!("sweep.lua")),
                 trim_events: LuaScript::new(include_str!("trim_events.lua")),
+                push_item: LuaScript::new(include_str!("push_item.lua")),
                 remove_oldest: LuaScript::new(include_str!("remove_oldest.lua")),
                 index_trace: LuaScript::new(include_str!("index_trace.lua")),
                 find_trace: LuaScript::new(include_str!("find_trace.lua")),
@@ -117,29 +118,6 @@ impl RedisStore {
         let failed = |error| failure(&error, &sent);
         let results = results.await.into_iter();
         results.map(|result| result.map_err(failed)).collect()
-    }
-
-    /// Runs commands of one slot as one transaction; `key` is any of their keys.
-    pub(super) async fn query_atomically<T: FromRedisValue>(
-        &self,
-        key: &str,
-        transaction: &Pipeline,
-    ) -> Result<T, StoreError> {
-        let sent = SentFlag::default();
-        let running = async {
-            let mut route = self.servers.route(key.as_bytes()).await?;
-            loop {
-                let replies = route.server().connection.run_all(&sent, transaction).await;
-                let reply = replies.and_then(|replies| {
-                    let reply = replies.into_iter().next().unwrap_or(Value::Nil);
-                    reply.extract_error()
-                });
-                if let ControlFlow::Break(reply) = route.follow(&sent, reply).await? {
-                    return reply;
-                }
-            }
-        };
-        read_reply(self.within(&sent, running).await?)
     }
 
     /// Runs commands that name no key at one server, in one round trip.
