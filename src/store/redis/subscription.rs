@@ -24,9 +24,7 @@ impl RedisStore {
     pub(super) async fn subscribe(&self, wake: Wake<'_>) -> Result<(), StoreError> {
         // A subscription writes nothing, so its failures are determinate.
         let sent = SentFlag::default();
-        let (mut pubsub, discarded) = self.within(&sent, self.open_subscription()).await?;
-        self.within(&sent, pubsub.subscribe(&[WAKE_CHANNEL, READER_CHANNEL]))
-            .await?;
+        let (pubsub, discarded) = self.within(&sent, self.open_subscription()).await?;
         wake(Notification::Listening);
         let receive = |message: &redis::Msg| {
             let Ok(text) = message.get_payload::<String>() else {
@@ -43,15 +41,24 @@ impl RedisStore {
         received.map_err(|error| failure(&error, &sent))
     }
 
-    /// Connects to any server: each one receives what is published at any of them. Returns the
-    /// connection, and the number of replaced connections of that server.
+    /// Subscribes at any server: each one receives what is published at any of them. Returns the
+    /// subscription, and the number of replaced connections of that server.
     async fn open_subscription(&self) -> RedisResult<(PubSub, watch::Receiver<u64>)> {
         let mut problem = None;
-        for server in self.servers.all().await? {
+        let servers = self.servers.all().await?;
+        // One that hangs leaves the others their share of the time.
+        let timeout = self.settings.timeout / u32::try_from(servers.len().max(1)).unwrap_or(1);
+        for server in servers {
             // Counted before connecting: the new connection may reach the discarded server.
             let discarded = server.connection.discarded();
-            let opening = async { server.connection.locate().await?.get_async_pubsub().await };
-            match opening.await {
+            let opening = async {
+                let mut pubsub = server.connection.locate().await?.get_async_pubsub().await?;
+                pubsub.subscribe(&[WAKE_CHANNEL, READER_CHANNEL]).await?;
+                RedisResult::Ok(pubsub)
+            };
+            let silent = |_| RedisError::from((ErrorKind::Io, "no answer to a subscription"));
+            let opened = tokio::time::timeout(timeout, opening).await;
+            match opened.map_err(silent).flatten() {
                 Ok(pubsub) => return Ok((pubsub, discarded)),
                 Err(error) => problem = Some(error),
             }
