@@ -214,7 +214,7 @@ impl Reconciler {
         let mut is_poll_wanted = false;
         loop {
             self.follow_commits();
-            self.begin_checks().await;
+            is_poll_wanted |= !self.begin_checks().await;
             is_poll_wanted |= self.waiting.is_empty() && self.is_more_due;
             let poll_at = if is_poll_wanted { earliest } else { latest };
             if Instant::now() >= poll_at {
@@ -229,11 +229,15 @@ impl Reconciler {
         }
     }
 
-    /// Begins the waiting checks that get a slot. The others keep waiting.
-    async fn begin_checks(&mut self) {
+    /// Begins the waiting checks that get a slot. The others keep waiting. Returns false when a
+    /// check could not be leased, because the store or the part of it that holds the check does not
+    /// answer: the others are read again without that part.
+    async fn begin_checks(&mut self) -> bool {
         let accounts = self.checks.accounts.count();
         let mut without_slot = VecDeque::new();
-        while !self.stopping.is_cancelled()
+        let mut is_answered = true;
+        while is_answered
+            && !self.stopping.is_cancelled()
             && self.slots.running().count() < self.slots_now
             && let Some(check) = self.waiting.pop_front()
         {
@@ -260,14 +264,13 @@ impl Reconciler {
                 }
                 failed @ Err(_) => {
                     self.log_store_failure(&failed.map(drop));
-                    self.is_more_due = false;
-                    self.waiting.clear();
-                    return;
+                    is_answered = false;
                 }
             }
         }
         without_slot.append(&mut self.waiting);
         self.waiting = without_slot;
+        is_answered
     }
 
     /// Makes a leased check in a task of its own.
