@@ -200,7 +200,9 @@ impl RedisStore {
         // The rest of the time-out is left to the reply.
         let wait_ms = u64::try_from(self.settings.timeout.as_millis() / 2).unwrap_or(u64::MAX);
         pipeline.cmd("WAIT").arg(required.0).arg(wait_ms.max(1));
-        let replies = route.server().claims.run_all(sent, &pipeline).await?;
+        let is_well = |replies: &[Value]| !replies.iter().any(is_of_other_epoch);
+        let running = route.server().claims.run_all(sent, &pipeline, is_well);
+        let replies = running.await?;
         let replies = replies.into_iter().map(Value::extract_error);
         let mut replies = replies.collect::<RedisResult<Vec<_>>>()?;
         let by = i64::from_redis_value(replies.pop().unwrap_or(Value::Nil))?;
@@ -220,6 +222,11 @@ fn probe(tag: &str) -> Cmd {
         .arg("PX")
         .arg(PROBE_KEPT.as_millis().to_string());
     probe
+}
+
+/// Returns true for the reply of `commit.lua` in another epoch than the claim names.
+fn is_of_other_epoch(reply: &Value) -> bool {
+    matches!(reply, Value::Array(values) if values.first() == Some(&Value::Int(-1)))
 }
 
 /// The number of replicas that must acknowledge a claim.

@@ -3,7 +3,9 @@
 //! `WAIT` counts the replicas that have received the writes of its own connection, and blocks what is
 //! queued behind it. So a claim and its `WAIT` go out together, on a connection that does nothing
 //! else meanwhile. A connection whose reply was not read to its end is closed: what its next `WAIT`
-//! would count is unknown.
+//! would count is unknown. So are the idle ones then, after any error, after a claim that named
+//! another epoch, and when the connection of the other calls is replaced: they may be to a server
+//! that was demoted. Otherwise each of them would cost a purchase.
 //!
 //! A `WAIT` on a new connection proves nothing about earlier writes. After an indeterminate result
 //! the claim is read back on such a connection, followed by a write and a `WAIT`: replication is in
@@ -54,29 +56,30 @@ impl ClaimConnections {
     }
 
     /// Runs commands in one round trip on a connection that nothing else uses, and returns the
-    /// reply of each, which may be an error of the server.
+    /// reply of each, which may be an error of the server. Closes the idle connections unless every
+    /// reply arrives and `is_well` of them.
     pub(super) async fn run_all(
         &self,
         sent: &SentFlag,
         commands: &Pipeline,
+        is_well: impl Fn(&[Value]) -> bool,
     ) -> RedisResult<Vec<Value>> {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
-        let generation = *self.server.discarded().borrow();
+        let generation = self.server.replaced();
         let mut connection = match self.take_idle(generation) {
             Some(connection) => connection,
             None => self.open().await?,
         };
         sent.set();
-        // Dropped with this future, and so closed, when its caller times out.
+        // Dropped with this future when its caller times out, and so is the connection.
+        let closing = ClosesIdle(Some(self));
         let replies = connection
             .send_packed_commands(commands, 0, commands.len())
             .await?;
         let has_failed = |reply: &Value| matches!(reply, Value::ServerError(_));
-        if replies.iter().any(has_failed) {
-            // The others may be to the same server, which may be demoted.
-            self.idle().clear();
-        } else {
+        if !replies.iter().any(has_failed) && is_well(&replies) {
+            closing.cancel();
             self.idle().push(IdleConnection {
                 connection,
                 generation,
@@ -100,5 +103,23 @@ impl ClaimConnections {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes the idle connections when it is dropped.
+struct ClosesIdle<'a>(Option<&'a ClaimConnections>);
+
+impl ClosesIdle<'_> {
+    /// Leaves them open.
+    fn cancel(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ClosesIdle<'_> {
+    fn drop(&mut self) {
+        if let Some(connections) = self.0 {
+            connections.idle().clear();
+        }
     }
 }

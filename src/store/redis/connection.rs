@@ -63,6 +63,8 @@ struct Shared {
     connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
     /// Counts the connections that were established.
     made: AtomicU64,
+    /// Counts the connections that were discarded, also because they were silent.
+    replaced: AtomicU64,
     /// Counts the connections that were replaced because of an error.
     discarded: watch::Sender<u64>,
 }
@@ -91,6 +93,7 @@ impl Connection {
             live: Mutex::new(None),
             connecting: tokio::sync::Mutex::new(None),
             made: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
             discarded: watch::Sender::new(0),
         }))
     }
@@ -104,20 +107,15 @@ impl Connection {
     }
 
     /// Runs commands in one round trip, and returns the reply of each, which may be an error of the
-    /// server; for a transaction, only the reply of `EXEC`.
+    /// server.
     pub(super) async fn run_all(
         &self,
         sent: &SentFlag,
         commands: &Pipeline,
     ) -> RedisResult<Vec<Value>> {
-        let (skipped, count) = if commands.is_transaction() {
-            (commands.len() + 1, 1)
-        } else {
-            (0, commands.len())
-        };
         let call = async move |connection: &mut MultiplexedConnection| {
             connection
-                .send_packed_commands(commands, skipped, count)
+                .send_packed_commands(commands, 0, commands.len())
                 .await
         };
         self.call(sent, call).await
@@ -189,6 +187,11 @@ impl Connection {
         result
     }
 
+    /// Returns the number of connections that were replaced for any reason.
+    pub(super) fn replaced(&self) -> u64 {
+        self.0.replaced.load(Ordering::SeqCst)
+    }
+
     /// Watches the number of connections that were replaced because of an error.
     pub(super) fn discarded(&self) -> watch::Receiver<u64> {
         self.0.discarded.subscribe()
@@ -246,6 +249,7 @@ impl Shared {
         let is_current = live.as_ref().is_some_and(|live| live.number == number);
         if is_current {
             *live = None;
+            self.replaced.fetch_add(1, Ordering::SeqCst);
         }
         is_current
     }
