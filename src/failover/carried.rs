@@ -46,6 +46,7 @@ pub async fn carry(
             id: Some(random().to_string()),
             is_sealed: false,
             partitions: partitions.clone(),
+            former_ids: Vec::new(),
         };
         if observation.replace(to, &note, now).await? {
             return observe(to, None, now, &random).await;

@@ -22,6 +22,9 @@ use crate::{
 
 /// The time-out of one verification of the store.
 pub const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time-out of the observation in a verification that found a part of the store failing: its
+/// note may lie there.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The failover guard of this process: it verifies the store, follows its replication epoch, and
 /// decides which reference codes are quarantined.
@@ -77,13 +80,15 @@ impl FailoverGuard {
     pub async fn verify_store(&self) -> Result<(), StoreError> {
         let verifying = async {
             let faults = self.store.verify().await?;
-            match self.refresh().await {
-                // The note may be at the part that fails. Claims name the epoch that is known.
-                Err(error)
-                    if error.is_transient() && !faults.is_empty() && self.known().is_some() => {}
-                refreshed => drop(refreshed?),
+            if faults.is_empty() || self.known().is_none() {
+                self.refresh().await?;
+                return Ok(faults);
             }
-            Ok(faults)
+            match tokio::time::timeout(REFRESH_TIMEOUT, self.refresh()).await {
+                // Claims name the epoch that is known.
+                Ok(Err(error)) if !error.is_transient() => Err(error),
+                _ => Ok(faults),
+            }
         };
         let verified = tokio::time::timeout(VERIFY_TIMEOUT, verifying).await;
         let verified = verified.unwrap_or_else(|_| {

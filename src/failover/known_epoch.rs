@@ -51,9 +51,39 @@ pub(super) struct EpochNote {
     /// that an earlier release quarantines more than it must.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) partitions: BTreeMap<usize, Timestamp>,
+    /// The ids of earlier notes, since which `partitions` holds every loss; the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) former_ids: Vec<String>,
 }
 
+/// The greatest number of former ids in a note.
+const FORMER_IDS_MAX: usize = 8;
+
 impl EpochNote {
+    /// Returns true when the note holds every loss since a note with this id.
+    pub(super) fn follows(&self, id: Option<&str>) -> bool {
+        if self.id.as_deref() == id {
+            return true;
+        }
+        match self.loss {
+            // The operator who ended the guard may have known only of this note.
+            LossStatus::NoneKnown | LossStatus::Cleared => false,
+            // The loss was noticed after the note got its id, so after every other loss.
+            LossStatus::Since(_) if self.partitions.is_empty() => true,
+            LossStatus::Since(_) => self.former_ids.iter().any(|former| Some(&**former) == id),
+        }
+    }
+
+    /// Returns the former ids of a note that follows this one after a loss.
+    pub(super) fn former_ids_after(&self) -> Vec<String> {
+        let earlier = match self.loss {
+            LossStatus::Since(_) => self.former_ids.as_slice(),
+            LossStatus::NoneKnown | LossStatus::Cleared => &[],
+        };
+        let former = self.id.iter().chain(earlier).take(FORMER_IDS_MAX);
+        former.cloned().collect()
+    }
+
     /// Returns the time since which a partition may have lost records, or any partition for `None`.
     fn lost_since(&self, partition: Option<usize>) -> Option<Timestamp> {
         let LossStatus::Since(since) = self.loss else {
@@ -191,7 +221,53 @@ mod tests {
             id: Some("1".to_owned()),
             is_sealed: true,
             partitions: BTreeMap::new(),
+            former_ids: Vec::new(),
         })
+    }
+
+    /// A gateway that remembers an id must not take a loss of some partitions for all that happened
+    /// since.
+    #[test]
+    fn note_follows_only_ids_whose_losses_it_holds() {
+        let with_id = |note: &EpochNote, id: &str, loss, partitions| EpochNote {
+            id: Some(id.to_owned()),
+            former_ids: note.former_ids_after(),
+            loss,
+            partitions,
+            ..note.clone()
+        };
+        let some = |partition, seconds| BTreeMap::from([(partition, at(seconds))]);
+        let first = epoch(None).note;
+        assert!(first.follows(Some("1")) && !first.follows(Some("0")) && !first.follows(None));
+        let second = with_id(&first, "2", LossStatus::Since(at(0)), some(1, 0));
+        let third = with_id(&second, "3", LossStatus::Since(at(5)), some(2, 5));
+        for id in ["1", "2", "3"] {
+            assert!(third.follows(Some(id)), "{id}");
+        }
+        // The note of a store that was emptied in between knows no earlier id.
+        assert!(!third.follows(Some("0")) && !second.follows(Some("0")));
+        let whole = with_id(&second, "3", LossStatus::Since(at(5)), BTreeMap::new());
+        assert!(whole.follows(Some("0")));
+        // The operator who ended the guard knew of the losses before.
+        let cleared = EpochNote {
+            loss: LossStatus::Cleared,
+            partitions: BTreeMap::new(),
+            ..third
+        };
+        assert!(cleared.follows(Some("3")) && !cleared.follows(Some("2")));
+        let after = with_id(&cleared, "4", LossStatus::Since(at(9)), some(3, 9));
+        assert!(after.follows(Some("3")) && !after.follows(Some("2")));
+        let mut many = after;
+        for number in 5..20 {
+            many = with_id(
+                &many,
+                &number.to_string(),
+                LossStatus::Since(at(9)),
+                some(3, 9),
+            );
+        }
+        assert_eq!(many.former_ids.len(), FORMER_IDS_MAX);
+        assert!(many.follows(Some("18")) && !many.follows(Some("4")));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Observation {
     pub(super) fn lost_since(&self, noted: &EpochNote) -> LostPartitions {
         let lost = self.epoch.lost_since(&noted.epoch);
         if !noted.is_sealed {
-            return lost;
+            return self.epoch.widen(lost);
         }
         let Some(id) = noted.id.as_deref() else {
             return LostPartitions::All;
@@ -129,16 +129,16 @@ impl Observation {
         };
         let torn = (0..).zip(&self.seals).filter(|(_, seal)| is_torn(seal));
         let count = self.seals.len();
-        lost.and(
-            LostPartitions::of(torn.map(|(partition, _)| partition).collect(), count),
-            count,
-        )
+        let torn = LostPartitions::of(torn.map(|(partition, _)| partition).collect(), count);
+        self.epoch.widen(lost.and(torn, count))
     }
 
     /// Returns the loss that this observation proves: the partitions and the loss to note. The note
     /// keeps its id only without a new loss.
+    ///
+    /// The epoch of `known` is not compared: a note with the same id was changed since by gateways that
+    /// each found no loss, such as after a slot moved. A loss changes the id.
     fn assess_loss(&self, known: Option<&KnownEpoch>, now: Timestamp) -> Assessment {
-        let known = known.map(|known| &known.note);
         let Some(noted) = &self.noted else {
             let is_loss = known.is_some() || self.is_emptied_in_use;
             return if is_loss {
@@ -151,31 +151,27 @@ impl Observation {
                 }
             };
         };
+        if known.is_some_and(|known| !noted.follows(known.note.id.as_deref())) {
+            return Assessment::lost(now, BTreeMap::new());
+        }
         let lost = self.lost_since(noted);
         if lost != LostPartitions::None {
             let partitions = noted.partitions_after(&lost, self.seals.len(), now);
             return Assessment::lost(now, partitions);
         }
-        let is_forgotten = known.is_some_and(|known| known.id.is_some() && known.id != noted.id);
-        let lost = known.map_or(LostPartitions::None, |known| {
-            self.epoch.lost_since(&known.epoch)
-        });
-        match noted.loss {
-            // The operator who ended the guard may have known only of the new note.
-            LossStatus::NoneKnown | LossStatus::Cleared if is_forgotten => {
-                Assessment::lost(now, BTreeMap::new())
-            }
-            LossStatus::NoneKnown if lost != LostPartitions::None => {
-                let partitions = noted.partitions_after(&lost, self.seals.len(), now);
-                Assessment::lost(now, partitions)
-            }
-            // The loss was noticed after the note got this id, so after the loss of the id that we
-            // remember.
-            known_loss => Assessment {
-                loss: known_loss,
-                partitions: noted.partitions.clone(),
-                id: noted.id.clone(),
-            },
+        Assessment {
+            loss: noted.loss,
+            partitions: noted.partitions.clone(),
+            id: noted.id.clone(),
+        }
+    }
+
+    /// Returns the former ids of the note after this observation; `id` is the one that it keeps.
+    fn former_ids(&self, id: Option<&str>) -> Vec<String> {
+        match (&self.noted, id) {
+            (Some(noted), Some(_)) => noted.former_ids.clone(),
+            (Some(noted), None) => noted.former_ids_after(),
+            (None, _) => Vec::new(),
         }
     }
 
@@ -217,9 +213,9 @@ impl Assessment {
 /// that the caller last saw; `random` makes the ids.
 ///
 /// It is a loss when
-/// - the store's epoch differs from the epoch of its note, or of `known`, in some partitions: the
-///   guard is on for those;
-/// - the note is gone, or has another id than `known`: the guard is on for the whole store;
+/// - the store's epoch differs from the epoch of its note in some partitions: the guard is on for
+///   those;
+/// - the note is gone, or does not follow the one of `known`: the guard is on for the whole store;
 /// - a partition has lost its seal: the guard is on for it.
 ///
 /// # Errors
@@ -239,6 +235,7 @@ pub async fn observe(
                 "the store may have lost records, and a part of it does not answer".to_owned(),
             ));
         }
+        let former_ids = observation.former_ids(assessment.id.as_deref());
         let id = assessment.id.unwrap_or_else(|| random().to_string());
         let note = EpochNote {
             epoch: observation.epoch.name.clone(),
@@ -246,6 +243,7 @@ pub async fn observe(
             is_sealed: observation.is_sealed_with(&id),
             id: Some(id.clone()),
             partitions: assessment.partitions,
+            former_ids,
         };
         let is_noted = observation.noted.as_ref() == Some(&note);
         if !is_noted && !observation.replace(store, &note, now).await? {
@@ -263,5 +261,46 @@ pub(super) fn keep(now: Timestamp) -> Expiry {
     Expiry {
         now,
         until: now.checked_add(NOTE_KEPT).unwrap_or(Timestamp::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The store is emptied, and a gateway starts and writes a new note. Then a server restarts, and
+    /// its partitions are noted as lost. Then a gateway that knew the former note comes back.
+    #[test]
+    fn loss_of_some_partitions_does_not_hide_one_of_the_whole_store() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let note = |id: &str, loss, partitions: &[usize], former: &[&str]| EpochNote {
+            epoch: "a,b/0.1".to_owned(),
+            loss,
+            id: Some(id.to_owned()),
+            is_sealed: false,
+            partitions: partitions.iter().map(|one| (*one, at(0))).collect(),
+            former_ids: former.iter().map(ToString::to_string).collect(),
+        };
+        let known = KnownEpoch::new(note("1", LossStatus::NoneKnown, &[], &[]));
+        let assess = |noted: EpochNote, name: &str| {
+            let observation = Observation {
+                text: None,
+                noted: Some(noted),
+                seals: vec![Seal::Unknown, Seal::Unknown],
+                epoch: name.to_owned().into(),
+                is_emptied_in_use: false,
+                may_be_new: false,
+            };
+            let assessment = observation.assess_loss(Some(&known), at(9));
+            (assessment.loss, assessment.partitions, assessment.id)
+        };
+        let whole = (LossStatus::Since(at(9)), BTreeMap::new(), None);
+        let some = LossStatus::Since(at(0));
+        assert_eq!(assess(note("3", some, &[1], &["2"]), "a,b/0.1"), whole);
+        // Noticed in the same observation.
+        let new = note("2", LossStatus::NoneKnown, &[], &[]);
+        assert_eq!(assess(new, "a,c/0.1"), whole);
+        let kept = (some, [(1, at(0))].into(), Some("2".to_owned()));
+        assert_eq!(assess(note("2", some, &[1], &["1"]), "a,b/0.1"), kept);
     }
 }

@@ -30,6 +30,7 @@ pub async fn start(
             id: Some(random().to_string()),
             is_sealed: false,
             partitions: BTreeMap::new(),
+            former_ids: Vec::new(),
         };
         if observation.replace(store, &note, now).await? {
             return observe(store, None, now, random).await;
@@ -76,6 +77,7 @@ pub async fn end(
             epoch: observation.epoch.name.clone(),
             loss: LossStatus::Cleared,
             partitions: BTreeMap::new(),
+            former_ids: Vec::new(),
             is_sealed: id
                 .as_deref()
                 .is_some_and(|id| observation.is_sealed_with(id)),

@@ -130,17 +130,35 @@ pub struct EpochReading {
     /// The partitions that another server holds since the epoch that the reader knew, with their
     /// epochs at the former server, which still runs and lost nothing.
     pub(super) moved: Vec<(usize, String)>,
+    /// A partition is half moved: its records lie at two servers, of which the epoch names one.
+    pub(super) is_slot_open: bool,
 }
 
 impl From<String> for EpochReading {
     /// Builds the epoch of a store of which no partition moved.
     fn from(name: String) -> Self {
-        let moved = Vec::new();
-        Self { name, moved }
+        Self {
+            name,
+            moved: Vec::new(),
+            is_slot_open: false,
+        }
     }
 }
 
 impl EpochReading {
+    /// Returns the partitions that may have lost records, where these have.
+    ///
+    /// SUBTLE: 1. a slot is moved from A to B, and B has some of its records; 2. B fails, and its
+    /// replica is promoted without the last of these. The loss shows in the other partitions of B,
+    /// and not in the half-moved one, whose epoch is that of A.
+    #[must_use]
+    pub fn widen(&self, lost: LostPartitions) -> LostPartitions {
+        match lost {
+            LostPartitions::Some(_) if self.is_slot_open => LostPartitions::All,
+            lost => lost,
+        }
+    }
+
     /// Returns the partitions that may have lost records since an earlier epoch.
     #[must_use]
     pub fn lost_since(&self, earlier: &str) -> LostPartitions {
@@ -231,6 +249,7 @@ mod tests {
             let reading = EpochReading {
                 name: name(now),
                 moved: moved.collect(),
+                is_slot_open: false,
             };
             reading.lost_since(&before)
         };

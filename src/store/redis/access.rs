@@ -77,6 +77,11 @@ impl Access {
         }
     }
 
+    /// Returns true when connections use TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Builds the client of the server at an address.
     ///
     /// # Errors

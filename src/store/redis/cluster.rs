@@ -14,8 +14,8 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::Instant;
 
 use super::{
-    access::Access, address::Address, connection::SentFlag, sentinel::Locator, server::Server,
-    server_info::info, slot::SLOTS,
+    access::Access, address::Address, cluster_node::Node, connection::SentFlag, sentinel::Locator,
+    server::Server, server_info::info,
 };
 
 /// The time for which a map is used before a failed call has it read again.
@@ -40,8 +40,10 @@ pub(super) struct SlotMap {
     owners: BTreeMap<u16, (u16, Arc<Server>)>,
     /// The number of replicas of each primary, those that are down included.
     replicas: HashMap<Address, usize>,
-    /// The primaries that serve no slot.
+    /// The primaries that serve no slot and are not failing: not a former one that was replaced.
     without_slots: Vec<Arc<Server>>,
+    /// The address that is used for a server, by each other one that the cluster gives it.
+    used: HashMap<Address, Address>,
 }
 
 impl SlotMap {
@@ -131,6 +133,15 @@ impl Cluster {
         Ok(server)
     }
 
+    /// Returns the server at an address that another server names.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub(super) fn named(&self, address: &Address) -> RedisResult<Arc<Server>> {
+        let map = self.map();
+        self.server(map.used.get(address).unwrap_or(address))
+    }
+
     /// Reads the map again, unless another call has just done so.
     ///
     /// # Errors
@@ -211,14 +222,15 @@ impl Cluster {
             if !primary.is_primary {
                 continue;
             }
-            let server = self.server(&primary.address)?;
+            let (address, other) = primary.addresses(self.access.is_tls());
+            let server = self.server(&address)?;
+            map.used.extend(other.map(|other| (other, address.clone())));
             let replicas = Node::parse_all(nodes, &asked.host)
                 .filter(|node| node.primary_id == primary.id)
                 .count();
-            map.replicas.insert(primary.address, replicas);
-            if primary.slots.is_empty() {
-                map.without_slots.push(server);
-                continue;
+            map.replicas.insert(address, replicas);
+            if primary.slots.is_empty() && !primary.is_failing {
+                map.without_slots.push(Arc::clone(&server));
             }
             for (start, end) in primary.slots {
                 map.owners.insert(start, (end, Arc::clone(&server)));
@@ -247,61 +259,9 @@ impl Cluster {
     }
 }
 
-/// A line of `CLUSTER NODES`.
-struct Node<'a> {
-    id: &'a str,
-    address: Address,
-    is_primary: bool,
-    primary_id: &'a str,
-    slots: Vec<(u16, u16)>,
-}
-
-impl<'a> Node<'a> {
-    /// Parses all lines; omits those of servers without an address.
-    fn parse_all(nodes: &'a str, asked: &'a str) -> impl Iterator<Item = Self> {
-        nodes
-            .lines()
-            .filter_map(move |line| Self::parse(line, asked))
-    }
-
-    fn parse(line: &'a str, asked: &str) -> Option<Self> {
-        let mut fields = line.split(' ');
-        let id = fields.next()?;
-        // `host:port@bus-port[,hostname]`
-        let address = fields.next()?.split('@').next()?;
-        let flags = fields.next()?;
-        let primary_id = fields.next()?;
-        let slots = fields.skip(4).filter_map(slot_range);
-        Some(Self {
-            id,
-            address: Address::parse(address, asked)?,
-            is_primary: flags.split(',').any(|flag| flag == "master"),
-            primary_id,
-            slots: slots.collect(),
-        })
-    }
-}
-
-/// Parses `5` or `5-9`; a slot that is being moved, `[5->-id]`, is listed at its owner as well.
-fn slot_range(text: &str) -> Option<(u16, u16)> {
-    let (start, end) = text.split_once('-').unwrap_or((text, text));
-    let (start, end) = (start.parse().ok()?, end.parse().ok()?);
-    (start <= end && end < SLOTS).then_some((start, end))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const NODES: &str = "\
-a 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-5460 5462 [93->-b] [77-<-c]
-b 10.0.0.2:7000@17000,host master - 0 1 2 connected 5461 5463-16383
-c 10.0.0.3:7000@17000 slave,fail a 0 1 1 disconnected
-d :0@0 slave,noaddr a 0 1 1 disconnected
-e 10.0.0.5:7000@17000 slave b 0 1 2 connected
-f 10.0.0.6:7000@17000 master - 0 1 3 connected
-g 10.0.0.7:7000@17000 slave f 0 1 3 connected
-";
+    use super::{super::cluster_node::tests::NODES, *};
 
     fn cluster() -> Cluster {
         let (user, certificates) = Default::default();
@@ -326,6 +286,26 @@ g 10.0.0.7:7000@17000 slave f 0 1 3 connected
         assert_eq!(replicas("10.0.0.2:7000"), Some(1));
         // One without slots receives some before the map is read again.
         assert_eq!(replicas("10.0.0.6:7000"), Some(1));
-        assert_eq!(replicas("10.0.0.9:7000"), None);
+        assert_eq!(replicas("10.0.0.10:7000"), None);
+    }
+
+    /// Otherwise every observation waits for a dead former master, and one that thaws counts as a
+    /// server that lost nothing.
+    #[test]
+    fn failing_primaries_without_slots_are_left_out() {
+        let asked = Address::parse("127.0.0.1:7000", "").unwrap();
+        let map = cluster().parse(NODES, &asked).unwrap();
+        let without_slots = map.without_slots.iter();
+        let without_slots: Vec<String> = without_slots.map(|one| one.address.to_string()).collect();
+        assert_eq!(without_slots, ["10.0.0.6:7000"]);
+    }
+
+    /// A redirection may give either.
+    #[test]
+    fn address_and_host_name_are_one_server() {
+        let asked = Address::parse("127.0.0.1:7000", "").unwrap();
+        let map = cluster().parse(NODES, &asked).unwrap();
+        let named = Address::parse("host:7000", "").unwrap();
+        assert_eq!(map.used[&named].to_string(), "10.0.0.2:7000");
     }
 }

@@ -28,9 +28,11 @@ impl RedisStore {
             AcknowledgingReplicas::AtLeast(count) => {
                 format!("claims wait for {count} replicas")
             }
-            AcknowledgingReplicas::All => "claims wait for all known replicas; a server without one \
+            AcknowledgingReplicas::All => {
+                "claims wait for all known replicas; a server without one \
                  takes none"
-                .to_owned(),
+                    .to_owned()
+            }
         });
         let facts = self.read_identity().await?;
         lines.push(if facts.is_empty() {

@@ -13,8 +13,8 @@ use futures::{
 use redis::Value;
 
 use super::{
-    address::Address, connection::SentFlag, error::failure, keys::seal_key, server::Server,
-    server_info::info, servers::Servers, store::RedisStore,
+    address::Address, cluster_node::has_open_slot, connection::SentFlag, error::failure,
+    keys::seal_key, server::Server, server_info::info, servers::Servers, store::RedisStore,
 };
 use crate::store::{
     Expiry, StoreError,
@@ -30,6 +30,9 @@ struct ServerEpoch {
     replication_id: String,
     /// It was never a replica since it started.
     was_never_replica: bool,
+    is_primary: bool,
+    /// It moves a slot of a cluster, or receives one.
+    has_open_slot: bool,
 }
 
 impl ServerEpoch {
@@ -50,6 +53,8 @@ impl RedisStore {
     pub(super) async fn read_epoch(&self, known: Option<&str>) -> Result<EpochReading, StoreError> {
         let cluster = match &self.servers {
             Servers::One(server) => {
+                // Where no sentinel answers, the primary that is connected may.
+                let _ = self.refresh_servers().await;
                 let now = self.read_server_epoch(server).await?;
                 let name = match known {
                     Some(known) if now.is_still(known) => known.to_owned(),
@@ -62,7 +67,13 @@ impl RedisStore {
         self.refresh_servers().await?;
         let servers = cluster.all_primaries();
         let reading = servers.iter().map(async |server| {
-            let epoch = self.read_server_epoch(server).await;
+            let epoch = if server.is_faulty() {
+                Err(StoreError::Unavailable(
+                    "a server does not answer".to_owned(),
+                ))
+            } else {
+                self.read_server_epoch(server).await
+            };
             (server.address.clone(), epoch)
         });
         let mut epochs = HashMap::new();
@@ -105,6 +116,7 @@ impl RedisStore {
         Ok(EpochReading {
             name: epoch::join(&names, &others),
             moved,
+            is_slot_open: epochs.values().any(|server| server.has_open_slot),
         })
     }
 
@@ -113,9 +125,14 @@ impl RedisStore {
         let mut pipeline = redis::pipe();
         pipeline.cmd("INFO").arg("server");
         pipeline.cmd("INFO").arg("replication");
-        let (server, replication): (String, String) = self.query_server(server, &pipeline).await?;
-        let run_id = info(&server, "run_id").to_owned();
-        let replication_id = info(&replication, "master_replid").to_owned();
+        if self.servers.is_cluster() {
+            pipeline.cmd("CLUSTER").arg("NODES");
+        }
+        let replies: Vec<String> = self.query_server(server, &pipeline).await?;
+        let reply = |index: usize| replies.get(index).map_or("", String::as_str);
+        let (server, replication, nodes) = (reply(0), reply(1), reply(2));
+        let run_id = info(server, "run_id").to_owned();
+        let replication_id = info(replication, "master_replid").to_owned();
         if run_id.is_empty() || replication_id.is_empty() {
             return Err(StoreError::Unsuitable(
                 "INFO lacks run_id or master_replid, so a loss cannot be detected; connect to \
@@ -126,7 +143,9 @@ impl RedisStore {
         Ok(ServerEpoch {
             run_id,
             replication_id,
-            was_never_replica: info(&replication, "master_replid2") == NO_REPLICATION_ID,
+            was_never_replica: info(replication, "master_replid2") == NO_REPLICATION_ID,
+            is_primary: info(replication, "role") == "master",
+            has_open_slot: has_open_slot(nodes),
         })
     }
 
@@ -149,17 +168,19 @@ impl RedisStore {
 
     /// Reads the seal of each partition.
     pub(super) async fn read_seals(&self) -> Result<Seals, StoreError> {
+        let keys: Vec<String> = (0..self.settings.partitions).map(seal_key).collect();
+        let is_asked = |key: &String| !self.is_at_faulty_server(key);
+        let asked: Vec<bool> = keys.iter().map(is_asked).collect();
         let mut pipeline = redis::pipe();
-        for partition in 0..self.settings.partitions {
-            pipeline.get(seal_key(partition));
+        for (key, _) in keys.iter().zip(&asked).filter(|(_, is_asked)| **is_asked) {
+            pipeline.get(key);
         }
         let replies = self.query_each(&pipeline).await;
         // A store of which no part answers is not observed at all.
         if replies.iter().all(Result::is_err) {
-            return match replies.into_iter().next() {
-                Some(Err(error)) => Err(error),
-                _ => Ok(Vec::new()),
-            };
+            let problem = replies.into_iter().find_map(Result::err);
+            let silent = || StoreError::Unavailable("no part of the store answers".to_owned());
+            return Err(problem.unwrap_or_else(silent));
         }
         let seal = |reply: Result<Value, StoreError>| match reply {
             Ok(Value::BulkString(text)) => {
@@ -169,7 +190,13 @@ impl RedisStore {
             Ok(_) => Seal::Missing,
             Err(_) => Seal::Unknown,
         };
-        Ok(replies.into_iter().map(seal).collect())
+        let mut replies = replies.into_iter().map(seal);
+        let mut seals = Vec::with_capacity(asked.len());
+        for is_asked in asked {
+            let seal = if is_asked { replies.next() } else { None };
+            seals.push(seal.unwrap_or(Seal::Unknown));
+        }
+        Ok(seals)
     }
 
     /// Compares and sets the seal of each partition.
@@ -216,7 +243,8 @@ impl RedisStore {
 /// 1. primary A of the partition fails, and its replica A' is promoted without the last claims;
 /// 2. before any gateway notices, the partition moves from A' to B.
 ///
-/// B is unchanged, and the partition carries its seal, but A does not run as a primary any more.
+/// B is unchanged, and the partition carries its seal, but A does not run as a primary any more. One
+/// that answers again may still take itself for one; the map leaves it out while it counts as failing.
 fn has_moved(
     known: &str,
     now: &str,
@@ -224,9 +252,42 @@ fn has_moved(
     epochs: &HashMap<Address, ServerEpoch>,
 ) -> bool {
     epoch::all_in(known_name).any(|known| known == now)
-        && epochs.values().any(|server| server.is_still(known))
+        && epochs
+            .values()
+            .any(|server| server.is_primary && server.is_still(known))
 }
 
 fn no_owner() -> StoreError {
     StoreError::Unavailable("a slot of the cluster has no server".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str, is_primary: bool) -> ServerEpoch {
+        let (run_id, replication_id) = name.split_once(':').unwrap();
+        ServerEpoch {
+            run_id: run_id.to_owned(),
+            replication_id: replication_id.to_owned(),
+            was_never_replica: false,
+            is_primary,
+            has_open_slot: false,
+        }
+    }
+
+    #[test]
+    fn partition_has_moved_only_from_a_primary_that_still_runs() {
+        let has_moved = |from: &str, is_primary| {
+            let servers = [server(from, is_primary), server("b:2", true)];
+            let address = |port| Address {
+                host: "h".to_owned(),
+                port,
+            };
+            let epochs = (1..).map(address).zip(servers).collect();
+            has_moved("a:1", "b:2", "a:1,b:2/0.1", &epochs)
+        };
+        assert!(has_moved("a:1", true));
+        assert!(!has_moved("a:1", false) && !has_moved("a:3", true));
+    }
 }

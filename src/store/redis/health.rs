@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use jiff::Timestamp;
 use redis::Value;
 
 use super::{
     connection::SentFlag,
+    identity::IDENTITY_KEY,
     server::Server,
     server_info::info,
     servers::Servers,
@@ -21,6 +22,9 @@ const VERIFY_KEY: &str = "okb:verify";
 /// The lifetime of what a verification writes, such as the presence of a gateway: longer than two
 /// verifications and their time-outs.
 const VERIFY_KEPT: Duration = Duration::from_secs(20);
+/// The longest verification of one server of a cluster: one that hangs leaves time for the others
+/// within [`crate::failover::VERIFY_TIMEOUT`].
+const SERVER_VERIFY_MAX: Duration = Duration::from_millis(2500);
 
 impl RedisStore {
     /// Verifies that no server evicts a key.
@@ -62,6 +66,7 @@ impl RedisStore {
         let verifying = servers.iter().map(|server| self.verify_server(server));
         let mut faults: Vec<PartFault> = Vec::new();
         for (server, verified) in servers.iter().zip(join_all(verifying).await) {
+            server.set_faulty(verified.as_ref().is_err_and(StoreError::is_transient));
             match verified {
                 Ok(()) => {}
                 Err(error) if error.is_transient() => faults.push(PartFault {
@@ -81,7 +86,8 @@ impl RedisStore {
             });
         }
         if faults.len() < servers.len() {
-            let restored = match self.restore_identity().await {
+            // Boxed: the compiler does not resolve the nested futures otherwise.
+            let restored = match self.verify_identity().boxed().await {
                 Ok(()) => self.verify_presence().await,
                 failed => failed,
             };
@@ -96,24 +102,40 @@ impl RedisStore {
         Err(StoreError::Unavailable(problem.unwrap_or_default()))
     }
 
-    /// Writes the presence of this gateway.
+    /// Verifies the identity, unless its server is known to fail.
+    async fn verify_identity(&self) -> Result<(), StoreError> {
+        if self.is_at_faulty_server(IDENTITY_KEY) {
+            return Ok(());
+        }
+        self.restore_identity().await
+    }
+
+    /// Writes the presence of this gateway, unless its server is known to fail.
     async fn verify_presence(&self) -> Result<(), StoreError> {
         match self.presence_key() {
-            Some(key) => self.verify_write(key).await,
-            None => Ok(()),
+            Some(key) if !self.is_at_faulty_server(&key) => self.verify_write(key).await,
+            _ => Ok(()),
         }
     }
 
     /// Verifies one server of a cluster.
     async fn verify_server(&self, server: &Server) -> Result<(), StoreError> {
-        self.verify_policy_of(server).await?;
-        match self.partitions_at(server).first() {
-            Some(partition) => {
-                self.verify_write(format!("okb:{{{partition}}}:verify"))
-                    .await
+        let verifying = async {
+            self.verify_policy_of(server).await?;
+            match self.partitions_at(server).first() {
+                Some(partition) => {
+                    self.verify_write(format!("okb:{{{partition}}}:verify"))
+                        .await
+                }
+                None => Ok(()),
             }
-            None => Ok(()),
-        }
+        };
+        let timeout = self.settings.timeout.min(SERVER_VERIFY_MAX);
+        let verified = tokio::time::timeout(timeout, verifying).await;
+        verified.unwrap_or_else(|_| {
+            let problem = format!("no answer to the verification within {timeout:?}");
+            Err(StoreError::Indeterminate(problem))
+        })
     }
 
     /// Verifies that the server of a key accepts writes: only a write detects a read-only replica, a

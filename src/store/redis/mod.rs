@@ -129,6 +129,7 @@ mod bounded_lists;
 mod cas_reply;
 mod claim_connections;
 mod cluster;
+mod cluster_node;
 mod commit;
 mod connection;
 mod description;

@@ -32,6 +32,17 @@ impl RedisStore {
         }
     }
 
+    /// Returns true when the server that holds a key by the present map of a cluster failed the last
+    /// verification.
+    pub(super) fn is_at_faulty_server(&self, key: &str) -> bool {
+        let Servers::Cluster(cluster) = &self.servers else {
+            return false;
+        };
+        let map = cluster.map();
+        let owner = map.owner(slot_of(key.as_bytes()));
+        owner.is_some_and(|server| server.is_faulty())
+    }
+
     /// Returns the number of partitions.
     pub(super) fn partition_count(&self) -> usize {
         usize::try_from(self.settings.partitions).unwrap_or(usize::MAX)

@@ -1,7 +1,8 @@
 //! The sentinels, which name the current primary and count its replicas.
 //!
 //! Every question goes to all sentinels at once, each over a connection of its own: they are asked
-//! only to connect, and at each verification. A sentinel that does not answer is left out.
+//! only to connect, and when the store is verified or its epoch is observed. A sentinel that does not
+//! answer is left out.
 
 use std::{
     collections::HashMap,
@@ -9,10 +10,16 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use redis::{Client, ErrorKind, RedisError, RedisResult, aio::MultiplexedConnection};
 
+use tokio::time::Instant;
+
 use super::{access::Access, address::Address};
+
+/// The time for which the others are waited for once a majority of the sentinels has answered: one on
+/// a machine that is down would delay each connection.
+const STRAGGLERS_AFTER: Duration = Duration::from_millis(250);
 
 /// The sentinels of one primary.
 pub(super) struct Sentinels {
@@ -65,12 +72,25 @@ impl Sentinels {
     /// When no sentinel answers.
     pub(super) async fn ask(&self) -> RedisResult<Address> {
         let asking = self.addresses.iter().map(|sentinel| self.view_of(sentinel));
+        let mut asking: FuturesUnordered<_> = asking.collect();
         let mut problem = None;
         let mut views = Vec::new();
-        for view in join_all(asking).await {
-            match view {
-                Ok(view) => views.push(view),
-                Err(error) => problem = Some(error),
+        let mut until = None;
+        loop {
+            let next = match until {
+                None => asking.next().await,
+                Some(until) => {
+                    let next = tokio::time::timeout_at(until, asking.next());
+                    next.await.unwrap_or(None)
+                }
+            };
+            match next {
+                Some(Ok(view)) => views.push(view),
+                Some(Err(error)) => problem = Some(error),
+                None => break,
+            }
+            if until.is_none() && views.len() > self.addresses.len() / 2 {
+                until = Some(Instant::now() + STRAGGLERS_AFTER);
             }
         }
         let Some(latest) = views.iter().max_by_key(|view| view.epoch) else {

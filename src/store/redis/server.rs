@@ -1,6 +1,12 @@
 //! One server of a store: the connection of its calls, and the connections of its claims.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
@@ -17,6 +23,8 @@ pub(super) struct Server {
     pub(super) address: Address,
     pub(super) connection: Connection,
     pub(super) claims: ClaimConnections,
+    /// It failed the last verification while others answered.
+    is_faulty: AtomicBool,
 }
 
 impl Server {
@@ -28,7 +36,19 @@ impl Server {
             address,
             connection,
             claims,
+            is_faulty: AtomicBool::new(false),
         })
+    }
+
+    /// Keeps the result of a verification.
+    pub(super) fn set_faulty(&self, is_faulty: bool) {
+        self.is_faulty.store(is_faulty, Ordering::SeqCst);
+    }
+
+    /// Returns true when the server failed the last verification: an observation does not wait for
+    /// it again.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.is_faulty.load(Ordering::SeqCst)
     }
 
     /// Runs a command; `is_asking` is true where another server names this one for the keys of the

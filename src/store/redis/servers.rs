@@ -15,6 +15,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::time::Instant;
 
 use super::{
     access::Access,
@@ -161,27 +162,31 @@ impl Servers {
         groups
     }
 
-    /// Runs independent commands, those of each server in one round trip of at most `timeout`, and
-    /// returns the result of each.
+    /// Runs independent commands, those of each server in one round trip, in at most `timeout`.
+    /// Returns the result of each.
     pub(super) async fn run_each(
         &self,
         sent: &SentFlag,
         commands: &Pipeline,
         timeout: Duration,
     ) -> Vec<RedisResult<Value>> {
+        let until = Instant::now() + timeout;
         if let Self::One(server) = self {
-            return self.run_within(sent, server, commands, timeout).await;
+            return self.run_until(sent, server, commands, until).await;
         }
         let commands: Vec<&Cmd> = commands.cmd_iter().collect();
-        let groups = self.group(commands.iter().map(|command| key_of(command)));
-        let running = groups.await.into_iter().map(async |(server, indexes)| {
+        let grouping = self.group(commands.iter().map(|command| key_of(command)));
+        let Ok(groups) = tokio::time::timeout_at(until, grouping).await else {
+            return vec![Err(no_reply()); commands.len()];
+        };
+        let running = groups.into_iter().map(async |(server, indexes)| {
             let results = match server {
                 Ok(server) => {
                     let mut of_server = Pipeline::with_capacity(indexes.len());
                     for index in &indexes {
                         of_server.add_command(commands[*index].clone());
                     }
-                    self.run_within(sent, &server, &of_server, timeout).await
+                    self.run_until(sent, &server, &of_server, until).await
                 }
                 Err(error) => vec![Err(error); indexes.len()],
             };
@@ -192,19 +197,17 @@ impl Servers {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Runs commands at one server like [`Self::run_at`], in at most `timeout`.
-    async fn run_within(
+    /// Runs commands at one server like [`Self::run_at`], until a time.
+    async fn run_until(
         &self,
         sent: &SentFlag,
         server: &Server,
         commands: &Pipeline,
-        timeout: Duration,
+        until: Instant,
     ) -> Vec<RedisResult<Value>> {
-        let running = tokio::time::timeout(timeout, self.run_at(sent, server, commands));
-        running.await.unwrap_or_else(|_| {
-            let error = RedisError::from((ErrorKind::Io, "no reply in time"));
-            vec![Err(error); commands.len()]
-        })
+        let running = tokio::time::timeout_at(until, self.run_at(sent, server, commands));
+        let done = running.await;
+        done.unwrap_or_else(|_| vec![Err(no_reply()); commands.len()])
     }
 
     /// Runs commands at one server in one round trip; those that it does not execute, because it
@@ -292,6 +295,10 @@ impl Servers {
     }
 }
 
+fn no_reply() -> RedisError {
+    RedisError::from((ErrorKind::Io, "no reply in time"))
+}
+
 /// Has the map of a cluster read again when it is dropped: when a call ends without a reply, also by
 /// a time-out.
 struct Suspicion<'a>(Option<&'a Cluster>);
@@ -355,11 +362,11 @@ impl Route<'_> {
         sent.clear();
         self.is_asking = matches!(redirection, Redirection::Ask(_));
         self.server = match redirection {
-            Redirection::Ask(address) => cluster.server(&address)?,
+            Redirection::Ask(address) => cluster.named(&address)?,
             Redirection::Moved(address) => {
                 cluster.suspect();
                 tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                cluster.server(&address)?
+                cluster.named(&address)?
             }
             Redirection::TryAgain => {
                 cluster.suspect();
