@@ -9,6 +9,7 @@ use super::{
     ports,
     redis::Redis,
     sentinels::folder_of,
+    tls::{Authority, TlsPort},
 };
 
 /// The number of slots of every cluster.
@@ -24,6 +25,9 @@ pub struct ClusterOptions<'a> {
     pub server: &'a [&'a str],
     /// `user:password@` of the administrator, who is this harness.
     pub administrator: &'a str,
+    /// The authority of the certificates for this host, which each node announces. The nodes listen
+    /// with TLS as well then.
+    pub tls: Option<(&'a Authority, &'a str)>,
 }
 
 /// A cluster. Its nodes are stopped when it is dropped.
@@ -38,6 +42,8 @@ pub struct RedisCluster {
 
 pub struct ClusterNode {
     pub redis: Redis,
+    /// Its port with TLS.
+    pub tls: Option<u16>,
     pub id: String,
     bus: u16,
     is_absent: bool,
@@ -73,7 +79,7 @@ impl RedisCluster {
         };
         let count = options.masters * (1 + options.replicas);
         for number in 0..count {
-            let node = cluster.start_node().await;
+            let node = cluster.start_node(options.tls).await;
             // So that no two nodes have to settle who has the lower epoch.
             let epoch = (number + 1).to_string();
             let set = ["CLUSTER", "SET-CONFIG-EPOCH", &epoch];
@@ -100,8 +106,9 @@ impl RedisCluster {
         cluster
     }
 
-    async fn start_node(&self) -> ClusterNode {
+    async fn start_node(&self, tls: Option<(&Authority, &str)>) -> ClusterNode {
         let (port, bus) = (ports::free(), ports::free());
+        let tls = tls.map(|(authority, host)| (TlsPort::for_host(authority, host), host));
         let bus_text = bus.to_string();
         let mut arguments = vec![
             "--appendonly",
@@ -118,12 +125,17 @@ impl RedisCluster {
             &bus_text,
         ];
         arguments.extend(self.server.iter().map(String::as_str));
+        if let Some((tls, host)) = &tls {
+            arguments.extend(["--tls-cluster", "yes", "--cluster-announce-hostname", host]);
+            arguments.extend(tls.arguments.iter().map(String::as_str));
+        }
         let folder = folder_of(&self.folder, port);
         let mut redis = Redis::start_on(port, &folder, &arguments).await;
         redis.url = format!("redis://{}127.0.0.1:{port}", self.administrator);
         let id = redis.ask(&["CLUSTER", "MYID"]).await.unwrap();
         ClusterNode {
             redis,
+            tls: tls.map(|(tls, _)| tls.port),
             id,
             bus,
             is_absent: false,
@@ -133,7 +145,8 @@ impl RedisCluster {
     /// Introduces a node to the first present node, from which all others learn of it.
     async fn meet(&self, node: &ClusterNode) {
         let known = self.present().next().unwrap();
-        let (port, bus) = (known.redis.port().to_string(), known.bus.to_string());
+        let port = known.tls.unwrap_or(known.redis.port()).to_string();
+        let bus = known.bus.to_string();
         let meet = ["CLUSTER", "MEET", "127.0.0.1", &port, &bus];
         node.redis.command(&meet).await;
     }
@@ -254,9 +267,18 @@ impl RedisCluster {
         true
     }
 
+    /// Adds a replica of a master, and returns it once it is synchronized.
+    pub async fn add_replica(&mut self, master: usize) -> usize {
+        let replica = self.add_master().await;
+        let follow = ["CLUSTER", "REPLICATE", &self.nodes[master].id];
+        self.nodes[replica].redis.command(&follow).await;
+        self.await_well().await;
+        replica
+    }
+
     /// Adds a master without slots, and returns it.
     pub async fn add_master(&mut self) -> usize {
-        let node = self.start_node().await;
+        let node = self.start_node(None).await;
         self.meet(&node).await;
         self.nodes.push(node);
         self.await_links().await;
@@ -325,7 +347,7 @@ impl SlotMove<'_> {
         let count = count.to_string();
         let list = ["CLUSTER", "GETKEYSINSLOT", &self.slot, &count];
         let keys: Vec<String> = self.from.redis.ask(&list).await.unwrap();
-        let port = self.to.redis.port().to_string();
+        let port = self.to.tls.unwrap_or(self.to.redis.port()).to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "10000"];
         let credentials = self.cluster.administrator.trim_end_matches('@');
         if let Some((user, password)) = credentials.split_once(':') {

@@ -78,8 +78,13 @@ pub struct TlsPort {
 impl TlsPort {
     /// Prepares a port whose server has a certificate of `authority` for 127.0.0.1.
     pub fn new(authority: &Authority) -> Self {
+        Self::for_host(authority, "127.0.0.1")
+    }
+
+    /// Prepares a port whose server has a certificate of `authority` for a host alone.
+    pub fn for_host(authority: &Authority, host: &str) -> Self {
         let port = ports::free();
-        let own = authority.issue("127.0.0.1", &format!("server-{port}"));
+        let own = authority.issue(host, &format!("server-{port}"));
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let arguments = [
             ("--tls-port", port.to_string()),

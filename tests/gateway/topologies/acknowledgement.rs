@@ -1,7 +1,10 @@
 //! Promise 1: the number of replicas that `store.acknowledging_replicas = "all"` waits for, when the
 //! Sentinels or the cluster do not know it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use okebayar_gateway::{
     store::{
@@ -30,7 +33,7 @@ async fn open(urls: &str, acknowledging: AcknowledgingReplicas) -> RedisStore {
             user: RedisUser::default(),
         },
         acknowledging,
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(5),
         ..redis_settings_at(urls)
     };
     RedisStore::open(settings, &identity()).await.unwrap()
@@ -111,6 +114,33 @@ async fn replica_that_is_not_announced_must_acknowledge() {
     sentinels.thaw(1);
     until("a claim that is acknowledged", async || {
         try_claim(&store, begin(2)).await.is_ok()
+    })
+    .await;
+}
+
+/// Connections to a primary that hung, and was replaced meanwhile, are left.
+#[tokio::test]
+async fn claims_leave_a_former_primary_that_answers_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sentinels = Sentinels::start(folder.path(), 2).await;
+    let store = open(&sentinels.urls(), AcknowledgingReplicas::AtLeast(1)).await;
+    assert_won(&try_claim(&store, begin(1)).await);
+    sentinels.hide_from_sentinels(0);
+    sentinels.freeze(0);
+    // A call that times out leaves its own connection.
+    store.load(&begin(1).transaction.key()).await.unwrap_err();
+    sentinels.await_failover(0).await;
+    until("the promoted replica", async || {
+        store.load(&begin(1).transaction.key()).await.is_ok()
+    })
+    .await;
+    // No Sentinel makes it a replica.
+    sentinels.thaw(0);
+    let number = AtomicU32::new(2);
+    until("a claim at the promoted replica", async || {
+        let number = number.fetch_add(1, Ordering::SeqCst);
+        let claimed = try_claim(&store, begin(number.into())).await;
+        matches!(claimed, Ok(Claim::Won(_)))
     })
     .await;
 }

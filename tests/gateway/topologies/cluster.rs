@@ -3,9 +3,11 @@
 use jiff::SignedDuration;
 use okebayar_gateway::{
     ambient::Ambient,
-    grpc::v1::{TransactionState, WatchTransactionsRequest, WatchTransactionsResponse},
+    grpc::v1::{
+        TransactionReason, TransactionState, WatchTransactionsRequest, WatchTransactionsResponse,
+    },
     store::{
-        CasResult, Expiry, Store, mark_name,
+        BoundedList, CasResult, Expiry, Store, mark_name,
         redis::{RedisSettings, RedisStore, RedisTopology},
     },
 };
@@ -16,6 +18,7 @@ use crate::{
     support::{
         accounts::redis_settings_at,
         bills::key,
+        failover::guard,
         poll::until,
         redis_cluster::RedisCluster,
         topologies::{Customers, assert_bought_once, code_at, tag_of, use_cluster},
@@ -38,6 +41,7 @@ async fn purchases_go_on_while_a_slot_moves_and_a_master_dies() {
     customers.await_answers(30).await;
 
     let newcomer = cluster.add_master().await;
+    let its_replica = cluster.add_replica(newcomer).await;
     let slot = cluster.slot_of("{7}").await;
     let moving = cluster.begin_move(slot, newcomer).await;
     // Half of the keys, or one fewer, stay behind for a while.
@@ -51,6 +55,15 @@ async fn purchases_go_on_while_a_slot_moves_and_a_master_dies() {
     let killed = cluster.owner(cluster.slot_of("{8}").await).await;
     cluster.kill(killed).await;
     cluster.await_well().await;
+    // The promoted replica has none of its own: nobody could acknowledge a claim there.
+    let alone = cluster.owner(cluster.slot_of("{8}").await).await;
+    let code = code_at(&cluster, alone).await;
+    let mut client = gateways[1].client().await;
+    let refused = client.purchase_prepaid(order(&code, PLAIN)).await;
+    assert_refused(refused, Code::Unavailable, "STORE_UNAVAILABLE", "no");
+    assert_eq!(world.ledger(&code).await.received, 0);
+    cluster.start_again(killed).await;
+    cluster.await_well().await;
     customers.await_answers(60).await;
 
     let all = customers.end().await;
@@ -62,7 +75,6 @@ async fn purchases_go_on_while_a_slot_moves_and_a_master_dies() {
     );
     assert!(received > 120, "only {received} of {}", all.len());
     // A replay finds each of them, whatever moved or died.
-    let mut client = gateways[1].client().await;
     for bought in &all {
         let replayed = buy_until_taken(&mut client, &bought.code, PLAIN).await;
         if bought.state == TransactionState::Succeeded {
@@ -71,12 +83,107 @@ async fn purchases_go_on_while_a_slot_moves_and_a_master_dies() {
     }
     assert_bought_once(&world, &all).await;
     // Every partition serves again, the moved one included.
-    for number in [0, 1, 2, newcomer] {
+    assert_ne!(its_replica, alone);
+    for number in [0, 1, 2, newcomer, alone] {
         if number != killed {
             let code = code_at(&cluster, number).await;
             assert_succeeded(&buy(&mut client, &code, PLAIN).await);
         }
     }
+}
+
+#[tokio::test]
+async fn moved_slot_turns_no_guard_on_at_two_gateways() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = RedisCluster::start(folder.path(), 2, 0).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    let gateways = [world.start_gateway().await, world.start_replica().await];
+    let code = minted(0);
+    for gateway in &gateways {
+        assert_succeeded(&buy(&mut gateway.client().await, &code, PLAIN).await);
+    }
+    let slot = cluster.slot_of(&tag_of(&code)).await;
+    let from = cluster.owner(slot).await;
+    let moving = cluster.begin_move(slot, 1 - from).await;
+    while moving.step(100).await > 0 {}
+    moving.finish().await;
+    // Each claim there names the former server, and so has its gateway observe the epoch.
+    for gateway in &gateways {
+        let mut there = minted(0);
+        while tag_of(&there) != tag_of(&code) {
+            there = minted(0);
+        }
+        let taken = buy_until_taken(&mut gateway.client().await, &there, PLAIN).await;
+        assert_succeeded(&taken);
+    }
+    let shown = guard(&world, "show").await;
+    assert!(shown.contains("the failover guard is off"), "{shown}");
+}
+
+/// A record may have been moved to the server that dies, while its partition belongs to another one.
+#[tokio::test]
+async fn loss_while_a_slot_is_half_moved_is_of_the_whole_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = RedisCluster::start(folder.path(), 3, 1).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    let code = code_at(&cluster, 0).await;
+    assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+    let slot = cluster.slot_of(&tag_of(&code)).await;
+    let moving = cluster.begin_move(slot, 1).await;
+    moving.step(1).await;
+    cluster.kill(1).await;
+    cluster.await_well().await;
+    // The third shard is not concerned, and quarantines as well.
+    until("a guard for the whole store", async || {
+        let (mut client, code) = (client.clone(), code_at(&cluster, 2).await);
+        let bought = buy_until_taken(&mut client, &code, PLAIN).await;
+        bought.reason() == TransactionReason::Quarantined
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn subscription_leaves_a_server_that_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = RedisCluster::start(folder.path(), 2, 0).await;
+    let mut world = World::new(StoreKind::Embedded).await;
+    use_cluster(&mut world, &cluster);
+    let _gateway = world.start_gateway().await;
+    until("a subscription at the first server", async || {
+        cluster.nodes[0].redis.subscribers("okb:wake").await == 1
+    })
+    .await;
+    cluster.freeze(0);
+    until("a subscription at the other server", async || {
+        cluster.nodes[1].redis.subscribers("okb:wake").await == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn list_is_extended_at_once_where_its_slot_was_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = RedisCluster::start(folder.path(), 2, 0).await;
+    let settings = RedisSettings {
+        topology: RedisTopology::Cluster,
+        ..redis_settings_at(&cluster.urls())
+    };
+    let store = RedisStore::open(settings, &identity()).await.unwrap();
+    store.push(BoundedList::Orphans, "1").await.unwrap();
+    let slot = cluster.slot_of("okb:orphans").await;
+    let moving = cluster
+        .begin_move(slot, 1 - cluster.owner(slot).await)
+        .await;
+    while moving.step(100).await > 0 {}
+    store.push(BoundedList::Orphans, "2").await.unwrap();
+    moving.finish().await;
+    store.push(BoundedList::Orphans, "3").await.unwrap();
+    let items = store.items_from(BoundedList::Orphans, 0, 10).await;
+    assert_eq!(items.unwrap(), ["3", "2", "1"]);
 }
 
 /// A commit takes several keys, and a half-moved slot has them all at neither server.
@@ -138,21 +245,40 @@ async fn half_moved_slot_refuses_its_references_alone() {
 
 #[tokio::test]
 async fn shard_that_is_down_refuses_its_references_alone() {
+    one_shard_is_down("2s", "okb:identity").await;
+}
+
+#[tokio::test]
+async fn shard_of_the_epochs_note_that_hangs_refuses_its_references_alone() {
+    one_shard_is_down("3s", &format!("okb:{}:note:guard", tag_of("guard"))).await;
+}
+
+#[tokio::test]
+async fn shard_of_the_identity_that_hangs_refuses_its_references_alone() {
+    one_shard_is_down("3s", "okb:identity").await;
+}
+
+/// Freezes the shard of a key.
+async fn one_shard_is_down(timeout: &str, key: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = RedisCluster::start(folder.path(), 3, 0).await;
+    let down = cluster.owner(cluster.slot_of(key).await).await;
+    let others = [(down + 1) % 3, (down + 2) % 3];
     let mut world = World::new(StoreKind::Embedded).await;
     use_cluster(&mut world, &cluster);
+    world.set("store.timeout", timeout);
     let gateway = world.start_gateway().await;
     let mut client = gateway.client().await;
     let codes = [
-        code_at(&cluster, 0).await,
-        code_at(&cluster, 1).await,
-        code_at(&cluster, 2).await,
+        code_at(&cluster, down).await,
+        code_at(&cluster, others[0]).await,
+        code_at(&cluster, others[1]).await,
     ];
     assert_succeeded(&buy(&mut client, &codes[0], PLAIN).await);
-    let address = format!("127.0.0.1:{}", cluster.nodes[0].redis.port());
-    let (at_first, at_second) = (code_at(&cluster, 0).await, code_at(&cluster, 1).await);
-    cluster.freeze(0);
+    let address = format!("127.0.0.1:{}", cluster.nodes[down].redis.port());
+    let at_first = code_at(&cluster, down).await;
+    let at_second = code_at(&cluster, others[0]).await;
+    cluster.freeze(down);
     until("a report of the shard", async || {
         let url = format!("http://{}/readyz", gateway.admin);
         let answer = reqwest::get(url).await.unwrap();
@@ -170,7 +296,7 @@ async fn shard_that_is_down_refuses_its_references_alone() {
         assert_succeeded(&buy(&mut client, code, PLAIN).await);
     }
 
-    cluster.thaw(0);
+    cluster.thaw(down);
     assert_succeeded(&buy_until_taken(&mut client, &at_first, PLAIN).await);
     assert_succeeded(&get(&mut client, &codes[0]).await.unwrap());
     for code in codes.iter().chain([&at_first, &at_second]) {

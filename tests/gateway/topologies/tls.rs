@@ -4,10 +4,12 @@ use crate::support::{
     acl,
     process::Process,
     redis::Redis,
+    redis_cluster::{ClusterOptions, RedisCluster},
     tls::{Authority, TlsPort},
-    topologies::use_sentinels,
+    topologies::{code_at, tag_of, use_cluster, use_sentinels},
     world::{
-        BINARY, PLAIN, StoreKind, World, assert_succeeded, buy, buy_until_taken, minted, reference,
+        BINARY, PLAIN, StoreKind, World, assert_succeeded, buy, buy_until_taken, get, minted,
+        reference,
     },
 };
 
@@ -44,6 +46,44 @@ async fn purchase_succeeds_over_tls_with_client_certificate_and_user() {
     let mut client = gateway.client().await;
     assert_succeeded(&buy(&mut client, &code, PLAIN).await);
     assert_eq!(world.ledger(&code).await.received, 1);
+}
+
+/// The certificates of a cluster name hosts, not addresses.
+#[tokio::test]
+async fn cluster_is_reached_by_the_host_names_that_it_announces() {
+    let mut world = World::new(StoreKind::Embedded).await;
+    let ours = Authority::create(world.path(), "ours");
+    let options = ClusterOptions {
+        masters: 2,
+        tls: Some((&ours, "localhost")),
+        ..ClusterOptions::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = RedisCluster::start_with(folder.path(), options).await;
+    use_cluster(&mut world, &cluster);
+    let own = ours.issue("gateway", "client");
+    let seed = format!("rediss://localhost:{}", cluster.nodes[0].tls.unwrap());
+    for (key, value) in [
+        ("store.url", seed.as_str()),
+        ("store.tls_ca_file", ours.file().to_str().unwrap()),
+        ("store.tls_cert_file", own.certificate.to_str().unwrap()),
+        ("store.tls_key_file", own.key.to_str().unwrap()),
+    ] {
+        world.set(key, value);
+    }
+    let gateway = world.start_gateway().await;
+    let mut client = gateway.client().await;
+    for node in 0..2 {
+        let code = code_at(&cluster, node).await;
+        assert_succeeded(&buy(&mut client, &code, PLAIN).await);
+        // Redirections give the addresses.
+        let slot = cluster.slot_of(&tag_of(&code)).await;
+        let moving = cluster.begin_move(slot, 1 - node).await;
+        while moving.step(100).await > 0 {}
+        assert_succeeded(&get(&mut client, &code).await.unwrap());
+        moving.finish().await;
+        assert_succeeded(&get(&mut client, &code).await.unwrap());
+    }
 }
 
 /// docs/redis-users.acl and docs/redis-sentinel-users.acl.
