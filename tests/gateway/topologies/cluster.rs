@@ -1,13 +1,18 @@
 //! Promises 1 and 3 on a Redis Cluster: a slot that moves, a master that dies, a shard that is down.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use okebayar_gateway::{
     ambient::Ambient,
+    failover::VERIFY_TIMEOUT,
     grpc::v1::{
         TransactionReason, TransactionState, WatchTransactionsRequest, WatchTransactionsResponse,
     },
     store::{
-        BoundedList, CasResult, Expiry, Store, mark_name,
+        BoundedList, CasResult, Expiry, Store,
+        epoch::Seal,
+        mark_name,
         redis::{RedisSettings, RedisStore, RedisTopology},
     },
 };
@@ -307,6 +312,28 @@ async fn one_shard_is_down(timeout: &str, key: &str) {
         !gateway.readiness(200).await.contains(&address)
     })
     .await;
+}
+
+/// Each step waits for the server that hangs at most once, so that the others are served.
+#[tokio::test]
+async fn verification_and_observation_wait_for_a_hung_shard_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = RedisCluster::start(folder.path(), 3, 0).await;
+    let settings = RedisSettings {
+        topology: RedisTopology::Cluster,
+        timeout: Duration::from_secs(3),
+        ..redis_settings_at(&cluster.urls())
+    };
+    let store = RedisStore::open(settings, &identity()).await.unwrap();
+    let known = store.epoch(None).await.unwrap().name;
+    cluster.freeze(cluster.owner(cluster.slot_of("okb:identity").await).await);
+    let observing = async {
+        assert_eq!(store.verify().await.unwrap().len(), 1);
+        assert!(store.seals().await.unwrap().contains(&Seal::Unknown));
+        assert_eq!(store.epoch(Some(&known)).await.unwrap().name, known);
+    };
+    let observed = tokio::time::timeout(VERIFY_TIMEOUT, observing).await;
+    observed.expect("the verification takes longer than its time-out");
 }
 
 /// A claim that a promoted replica has was made after the mark, so it has the mark as well.
