@@ -8,7 +8,7 @@ use okebayar_gateway::grpc::v1::{
     notice_service_client::NoticeServiceClient,
 };
 use okebayar_gateway::store::{
-    CasResult, EncryptionKey, EncryptionKeys, Expiry, Store,
+    BoundedList, CasResult, EncryptionKey, EncryptionKeys, Expiry, Store,
     redis::{RedisSettings, RedisStore, RedisTopology},
 };
 use tonic::Code;
@@ -359,6 +359,11 @@ async fn note_is_compared_by_a_gateway_that_only_decrypts() {
         known = Some(text);
     }
     assert_eq!(decrypting.note(name).await.unwrap().as_deref(), Some("3"));
+    // A pass of retention reads the oldest item of a list, and leaves one that it cannot read.
+    encrypting.push(BoundedList::Orphans, "{}").await.unwrap();
+    let keyless = open(EncryptionKeys::only_decrypting(Vec::new())).await;
+    let oldest = keyless.oldest_item(BoundedList::Orphans).await.unwrap();
+    assert!(oldest.unwrap().starts_with("sealed:"));
 }
 
 /// An operator puts the key itself where its file belongs, or forgets its id.
