@@ -24,9 +24,12 @@ const SENTINELS: usize = 3;
 /// Times in ms that let a failover take two seconds, on a machine that is busy for longer than the
 /// usual limit of TILT. A Sentinel also waits for a ping period before it reconnects, and for four
 /// publish periods before it makes a server a replica again that another one may be promoting.
+///
+/// SUBTLE: while the primary is down, replicas are asked for INFO once a second, whatever the period,
+/// and one whose last INFO is older than five ping periods is not promoted.
 const TIMES: [&str; 12] = [
     "PING-PERIOD",
-    "100",
+    "300",
     "INFO-PERIOD",
     "200",
     "ASK-PERIOD",

@@ -49,7 +49,9 @@ fn purchase(dice: &mut Dice, number: usize, from: Timestamp) -> (Change, Change,
         trace_code: Some(trace_code.clone()),
         serial_number: SerialNumber::read(&format!("{:020}", roll(dice))),
         price: Some(Amount::parse("10500").unwrap()),
-        balance: Some(Amount::parse(&format!("{}", 900_000_000 - number % 80_000 * 10_500)).unwrap()),
+        balance: Some(
+            Amount::parse(&format!("{}", 900_000_000 - number % 80_000 * 10_500)).unwrap(),
+        ),
         time: Some(answered_at),
         ..Details::default()
     };

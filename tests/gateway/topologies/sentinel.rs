@@ -242,7 +242,6 @@ async fn promoted_replica_is_found_before_the_others_follow_it() {
     let mut world = World::new(StoreKind::Embedded).await;
     use_sentinels(&mut world, &sentinels);
     sentinels.set_priority(2, 0).await;
-    // A Sentinel that finds no replica fit, because the machine is slow, tries again after twice this.
     sentinels.set_option("failover-timeout", "15000").await;
     // The other replica never gets through to the promoted one.
     sentinels.servers[1]
