@@ -1,6 +1,7 @@
 //! Measures what one Redis and a cluster of it carry: purchases per second, their latency, and the
-//! CPU time that one costs the gateway, all Redis servers and the sandbox. First with 1,000 records in
-//! the store and with a million, then with one to three masters.
+//! CPU time that one costs the gateway, all Redis servers and the sandbox; and that of the floor, two
+//! scripts that store a text. First with 1,000 records in the store and with a million, then with one to
+//! three masters.
 //!
 //! Run it with `cargo bench --bench redis_capacity`; it takes about ten minutes.
 //! `OKEBAYAR_BENCH_RECORDS` sets another number than a million. Everything uses the same machine, so
@@ -13,10 +14,10 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use jiff::SignedDuration;
 use okebayar_gateway::{
     store::{
@@ -46,6 +47,8 @@ const ROUNDS: usize = 3;
 /// The number of records that are written concurrently.
 const AT_ONCE: usize = 128;
 const SLOTS: usize = 16_384;
+/// The length of a compact record.
+const RECORD_BYTES: usize = 400;
 
 /// A redis-server that is killed when this is dropped.
 struct Server {
@@ -194,6 +197,39 @@ struct Cost {
     bought: Bought,
 }
 
+/// Measures what Redis takes for the floor: two scripts that each store a text of the length of a record,
+/// by so many callers; returns microseconds of CPU time for each pair.
+async fn measure_floor(server: &Server, callers: usize) -> f64 {
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let connection = client.get_multiplexed_async_connection().await;
+    let connection = connection.expect("it connects");
+    let before = server.cpu_seconds().await;
+    let began = Instant::now();
+    let calling = (0..callers).map(|caller| {
+        let mut connection = connection.clone();
+        tokio::spawn(async move {
+            let script = redis::Script::new("return redis.call('SET', KEYS[1], ARGV[1])");
+            let text = [b'r'; RECORD_BYTES];
+            let mut pairs = 0_u32;
+            while began.elapsed() < LASTS {
+                for step in 0..2 {
+                    let mut call = script.key(format!("floor:{caller}:{pairs}:{step}"));
+                    let done = call.arg(&text[..]).invoke_async::<()>(&mut connection);
+                    done.await.expect("it is stored");
+                }
+                pairs += 1;
+            }
+            pairs
+        })
+    });
+    let calling: Vec<_> = calling.collect();
+    let mut pairs = 0;
+    for called in join_all(calling).await {
+        pairs += called.expect("no call panics");
+    }
+    (server.cpu_seconds().await - before) / f64::from(pairs) * 1e6
+}
+
 async fn redis_cpu(servers: &[Server]) -> f64 {
     let mut seconds = 0.0;
     for server in servers {
@@ -289,6 +325,17 @@ async fn main() {
             of_count.push(cost);
         }
         costs.push(of_count);
+    }
+    for (callers, cost) in CALLERS.into_iter().zip(&costs[0]) {
+        let mut floor = f64::MAX;
+        for _ in 0..ROUNDS {
+            let empty = Server::start(folder.path(), &[]).await;
+            floor = floor.min(measure_floor(&empty, callers).await);
+        }
+        let ratio = cost.redis / floor;
+        println!(
+            "{callers} callers: a pair of scripts takes Redis {floor:.1} us, a purchase {ratio:.2} times that"
+        );
     }
     if let [few, many] = &costs[..] {
         for ((few, many), callers) in few.iter().zip(many).zip(CALLERS) {
