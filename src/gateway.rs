@@ -70,7 +70,7 @@ pub struct Gateway {
     pub callbacks: Arc<CallbackRecorder>,
     /// Queries that move no money.
     pub queries: Arc<Queries>,
-    /// What ends in the store.
+    /// The retention of what is in the store.
     pub retention: Arc<Retention>,
     /// The instruments.
     pub metrics: Metrics,

@@ -12,7 +12,7 @@ use super::running::Running;
 /// The number of connections of the callers.
 const CONNECTIONS: usize = 8;
 
-/// What callers bought in some time.
+/// The purchases of callers in some time.
 pub struct Bought {
     /// The time from the first call to the last answer, in seconds.
     pub seconds: f64,

@@ -1,4 +1,4 @@
-//! What ends in the store, and what must not end yet.
+//! The end of what is in the store, and what must not end yet.
 //!
 //! One replica at a time makes passes over the store, in small steps with pauses, so that it never
 //! competes with purchases. A pass

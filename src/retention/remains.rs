@@ -1,4 +1,4 @@
-//! What remains of ended transactions, and of what was never one: tombstones, events, and the items
+//! The remains of ended transactions, and of what was never one: tombstones, events, and the items
 //! of bounded lists.
 
 use std::{sync::Arc, time::Duration};

@@ -1,4 +1,4 @@
-//! What the commands of an operator do with an opened store beside its contract.
+//! The calls of an operator's commands to an opened store, beside its contract.
 
 use jiff::Timestamp;
 

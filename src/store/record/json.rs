@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(record["transaction"]["later"], "kept");
     }
 
-    /// What a later release added to an event may name the customer.
+    /// Fields that a later release added to an event may name the customer.
     #[test]
     fn an_erased_event_loses_what_only_a_later_release_knows() {
         let cancelled = Finding::Failed(FailureReason::Cancelled);

@@ -26,7 +26,7 @@ use crate::{
     transaction::{Change, Transaction},
 };
 
-/// What a commit writes, encoded before its transaction begins.
+/// The writes of a commit, encoded before its transaction begins.
 struct Encoded {
     change: Change,
     form: Form,

@@ -1,5 +1,7 @@
 //! The erasure of personal data from the events of a transaction.
 
+use std::sync::Arc;
+
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{
@@ -9,8 +11,6 @@ use super::{
     stored_record::StoredRecord,
     tables::{EVENTS, RECORDS, SEGMENTS},
 };
-use std::sync::Arc;
-
 use crate::{
     store::{
         StoreError,

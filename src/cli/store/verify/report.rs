@@ -12,7 +12,7 @@ pub(super) struct Inconsistency {
     pub(super) key: String,
     /// The problem.
     pub(super) problem: String,
-    /// What to do about it.
+    /// The remedy.
     pub(super) remedy: &'static str,
 }
 
