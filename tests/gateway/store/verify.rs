@@ -126,15 +126,18 @@ async fn assert_found(world: &World, expected: &[&str]) {
     assert!(!found.contains("the store is consistent"), "{found}");
 }
 
+/// Returns the names under which reference codes are stored.
+fn stored_names(codes: &[String]) -> Vec<String> {
+    let stored = |code: &String| code.to_lowercase().replace('-', "");
+    codes.iter().map(stored).collect()
+}
+
 #[tokio::test]
 async fn each_inconsistency_of_redis_is_found() {
     let mut world = World::new(StoreKind::Redis).await;
     world.check_rarely();
     let codes = fill(&world).await;
-    let stored: Vec<String> = codes
-        .iter()
-        .map(|code| code.to_lowercase().replace('-', ""))
-        .collect();
+    let stored = stored_names(&codes);
     let redis = world.redis.as_ref().unwrap();
     let record = async |name: &String| key(redis, &format!("okb:*:tx:{name}")).await;
 
@@ -236,10 +239,7 @@ async fn each_inconsistency_of_embedded_store_is_found() {
     let mut world = World::new(StoreKind::Embedded).await;
     world.check_rarely();
     let codes = fill(&world).await;
-    let stored: Vec<String> = codes
-        .iter()
-        .map(|code| code.to_lowercase().replace('-', ""))
-        .collect();
+    let stored = stored_names(&codes);
     {
         let database = redb::Database::open(world.store_file()).unwrap();
         let write = database.begin_write().unwrap();
